@@ -63,6 +63,7 @@ class Frames:
     landmarks: Float32
 
     def __len__(self) -> int:
+        """How many frames."""
         return len(self.sessions)
 
     def fields(self, row: int) -> list[bytes]:
@@ -107,6 +108,8 @@ def _packed(entries: Sequence[RawFields], rejects: list[Reject]) -> tuple[list[i
     for index, fields in enumerate(entries):
         try:
             one = _values(fields) if fields[::2] == _PACKED_NAMES else _other_encoding(fields, index, rejects)
+            if one is None:
+                continue
             _check_lengths(one)
         except FrameError as error:
             rejects.append(Reject(index, RejectReason(error.reason), fields))
@@ -121,11 +124,12 @@ def _check_lengths(packed: PackedFields) -> None:
     count, rest = divmod(len(meta), META_BYTES)
     if rest or len(landmarks) != count * LANDMARK_BYTES or sessions.count(b" ") + 1 != count:
         raise FrameError(RejectReason.BAD_LENGTH, "s, m and l must describe the same number of frames")
-    if len(landmarks) > MAX_ENTRY_BYTES:
+    if len(sessions) + len(meta) + len(landmarks) > MAX_ENTRY_BYTES:
         raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
 
 
-def _other_encoding(fields: RawFields, index: int, rejects: list[Reject]) -> PackedFields:
+def _other_encoding(fields: RawFields, index: int, rejects: list[Reject]) -> PackedFields | None:
+    """A text entry packed, or a packed one whose fields stand in another order."""
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     if sum(map(len, fields)) > MAX_ENTRY_BYTES:
         raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
@@ -137,14 +141,14 @@ def _other_encoding(fields: RawFields, index: int, rejects: list[Reject]) -> Pac
         raise FrameError(RejectReason.UNKNOWN_ENCODING, "neither s, m, l nor json") from None
 
 
-def _pack_text(raw: bytes, index: int, rejects: list[Reject]) -> PackedFields:
+def _pack_text(raw: bytes, index: int, rejects: list[Reject]) -> PackedFields | None:
     frames = []
     for one in parse_objects(raw):
         try:
             frames.append(frame_of(one))
         except FrameError as error:
             rejects.append(Reject(index, RejectReason(error.reason), [b"json", dump(one)]))
-    return pack(frames)
+    return pack(frames) if frames else None
 
 
 def _join(packed: Sequence[PackedFields], entry: npt.NDArray[np.int64]) -> Frames:

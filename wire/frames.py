@@ -3,8 +3,8 @@
 A frame is one hand (or its absence) at one instant of one session. An entry carries one or more frames of one
 partition, in one of two encodings:
 
-* packed: field `s` = session ids joined by one space, `m` = `META` records, `l` = 63 little-endian float32 per
-  frame (x, y, z of the 21 landmarks);
+* packed: field `s` = session ids joined by one space, `m` = `META` records, `l` = 63 little-endian float32
+  per frame (x, y, z of the 21 landmarks);
 * text: field `json` = one object or a list of objects, see `wire.text`.
 """
 
