@@ -50,7 +50,7 @@ BONES: Final = np.array(
 """Bone lengths of each chain in hand lengths: the ratios of Buchholz, Armstrong and Goldstein (Ergonomics 35,
 1992), moved by a few per cent to where MediaPipe puts the joints."""
 
-ROOT_SPREAD: Final = 0.008
+ROOT_SPREAD: Final = 0.006
 """Standard deviation between people of each root coordinate, in hand lengths."""
 BONE_SPREAD: Final = 0.03
 """Standard deviation between people of one bone's relative length; all of a hand vary together by as much."""

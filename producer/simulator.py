@@ -22,8 +22,8 @@ Flags = NDArray[np.uint32]
 
 DETECTOR_NOISE: Final = 0.003
 """Standard deviation of a found landmark in the image plane, in hand lengths."""
-CAMERA_TILT: Final = np.radians(4.0).item()
-"""Standard deviation between players of the camera's roll, pitch and yaw against the hand, in radians."""
+CAMERA_TILT: Final = np.radians(np.array([5, 3, 3], np.float32))
+"""Standard deviation between people of how they and their camera lean: roll, pitch and yaw, in radians."""
 TREMOR_HZ: Final = (8.0, 12.0)
 """Band of physiological tremor (Elble and Koller, Tremor, 1990)."""
 SWAY_HZ: Final = (0.08, 0.5)
@@ -124,7 +124,7 @@ def _draw_people(
     return _People(
         shape=draw_shapes(count, rng),
         camera=camera,
-        tilt=np.float32(CAMERA_TILT) * np.clip(rng.standard_normal((count, 3), np.float32), -2.5, 2.5),
+        tilt=CAMERA_TILT * np.clip(rng.standard_normal((count, 3), np.float32), -2.5, 2.5),
         place=np.stack((0.3 + 0.4 * uniform[4], 0.4 + 0.25 * uniform[5]), axis=-1),
         flags=flags.astype(np.uint32),
     )
