@@ -1,0 +1,13 @@
+-- Renew leases that are still mine. PEXPIRE, because it works when Redis is out of memory and SET does not.
+--
+-- KEYS  lease:{p} ...   ARGV  1 time to live, ms   2.. my token for each key
+-- returns 1 (renewed) or 0 (lost) for each key
+local renewed = {}
+for i, key in ipairs(KEYS) do
+  if redis.call('GET', key) == ARGV[i + 1] then
+    renewed[i] = redis.call('PEXPIRE', key, ARGV[1])
+  else
+    renewed[i] = 0
+  end
+end
+return renewed

@@ -1,0 +1,227 @@
+"""One worker process: start up, main loop, shut down."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle import bundled_path, load_bundle
+from models.classifier import Classifier
+from wire import __version__
+from wire.errors import ConnectionLost
+from worker.broker import Broker, connect
+from worker.health import HealthServer
+from worker.keeper import STALL_S, Keeper
+from worker.logs import Sampler, open_log
+from worker.loop import Loop, Wake
+from worker.metrics import Metrics
+from worker.pipeline import Pipeline
+from worker.policy import Policy
+from worker.settings import Settings
+from worker.streams import Committer, Reader
+
+BACK_OFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Waits after a lost connection; the last one repeats."""
+
+
+class TimedModel:
+    """A model whose every call is told to the metrics."""
+
+    def __init__(self, model: Classifier, metrics: Metrics) -> None:
+        self._model: Final = model
+        self._metrics: Final = metrics
+        self.version: Final = model.version
+
+    def classify(
+        self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """See `worker.pipeline.Model`."""
+        begin = time.perf_counter()
+        found = self._model.classify(landmarks, aspect)
+        self._metrics.inference(time.perf_counter() - begin)
+        return found
+
+
+class WorkerProcess:
+    """Everything of one worker. `run` returns when it was told to stop and has drained.
+
+    Args:
+        settings: checked settings.
+        worker: id of this worker, never used before.
+
+    Raises:
+        ModelError: the bundle is broken.
+        SettingsError: Redis holds another topology, or the metrics port is taken.
+    """
+
+    def __init__(self, settings: Settings, worker: str) -> None:
+        self._settings: Final = settings
+        self.log: Final = open_log(settings, worker=worker)
+        bundle = load_bundle(Path(settings.model) if settings.model else bundled_path())
+        classifier = Classifier.from_bundle(bundle)
+        self.metrics: Final = Metrics()
+        self.metrics.model_loaded(classifier.version)
+        threshold = (
+            settings.threshold
+            if settings.threshold is not None
+            else bundle.manifest.thresholds.act
+        )
+        self.pipeline: Final = Pipeline(
+            TimedModel(classifier, self.metrics),
+            threshold=threshold,
+            actions=settings.actions,
+            policy=Policy(settings.policy),
+            deadline_ms=settings.deadline_ms,
+            supersede_ms=settings.supersede_ms,
+            worker=worker,
+        )
+        self._model_version: Final = classifier.version
+        self._wake: Final = Wake()
+        self._stop: Final = threading.Event()
+        self._health = HealthServer(
+            self.metrics.registry, self._live, self._ready, settings.metrics_host, settings.metrics_port
+        )
+        self._connect(worker)
+        self._sampler: Final = Sampler()
+        self._next_summary_s = time.monotonic() + settings.summary_s
+        self._parent: Final = os.getppid()
+
+    def _connect(self, worker: str) -> None:
+        settings = self._settings
+        client = connect(settings.redis, f"maze-worker-{worker}")
+        broker = Broker(client, settings.partitions, settings.lease_ttl_ms)
+        info = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "port": self._health.port,
+            "model": self._model_version,
+            "version": __version__,
+        }
+        self._keeper = Keeper(broker, worker, json.dumps(info), self._wake)
+        self._loop = Loop(
+            settings,
+            broker=broker,
+            reader=Reader(client),
+            committer=Committer(client, sharded=settings.sharded, dead_letters=settings.dead_letters),
+            keeper=self._keeper,
+            pipeline=self.pipeline,
+            metrics=self.metrics,
+            clock=time.monotonic,
+            log=self.log,
+            wake=self._wake,
+            rejected=self._log_rejected,
+        )
+
+    def run(self) -> None:
+        """Work until a signal, then drain. A second signal leaves at once."""
+        self._handle_signals()
+        self.log.info(
+            "started",
+            version=__version__,
+            model=self._model_version,
+            metrics=f"http://{self._settings.metrics_host}:{self._health.port}/metrics",
+            **self._settings.model_dump(exclude={"metrics_port", "metrics_host", "model"}),
+        )
+        self._keeper.loop_alive_s = time.monotonic()
+        threading.Thread(
+            target=self._keeper.run, args=(self._stop, time.monotonic, self.log), name="keeper", daemon=True
+        ).start()
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                if failures:
+                    self._loop.reconnect()
+                self._loop.step()
+                failures = 0
+            except ConnectionLost as error:
+                self._offline(error, failures)
+                failures += 1
+            self._look_around()
+        self._drain()
+
+    def _offline(self, error: ConnectionLost, failures: int) -> None:
+        self.metrics.redis_error("connection")
+        self.log.warning("redis_offline", error=str(error), failures=failures + 1)
+        self._keeper.loop_alive_s = time.monotonic()
+        self._stop.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+
+    def _look_around(self) -> None:
+        """What is due now and then: the summary line, and whether the supervisor is still there."""
+        now_s = time.monotonic()
+        if now_s < self._next_summary_s:
+            return
+        self._next_summary_s = now_s + self._settings.summary_s
+        if os.getppid() != self._parent:
+            self.log.warning("orphaned", note="the parent process is gone: draining")
+            self._stop.set()
+        summary = self.metrics.summary()
+        self.log.info(
+            "summary",
+            frames=summary.outcomes,
+            p50_ms=summary.latency_p50_ms,
+            p99_ms=summary.latency_p99_ms,
+            gestures=summary.gestures,
+            lag=summary.lag,
+            partitions=summary.partitions,
+            rss_mb=rss_mb(),
+        )
+
+    def _log_rejected(self, partition: int, entry_id: bytes, reason: str) -> None:
+        suppressed = self._sampler.admit(reason, time.monotonic())
+        if suppressed is not None:
+            self.log.warning(
+                "frame_rejected",
+                reason=reason,
+                partition=partition,
+                entry=entry_id.decode(),
+                suppressed=suppressed,
+            )
+
+    def _drain(self) -> None:
+        begin_s = time.monotonic()
+        try:
+            self._loop.drain()
+        except ConnectionLost as error:
+            # nothing is lost: what was not committed is read again by the next owner
+            self.log.warning("drain_cut_short", error=str(error))
+        self._health.close()
+        self.log.info("stopped", drain_ms=round((time.monotonic() - begin_s) * 1000))
+
+    def _handle_signals(self) -> None:
+        def stop(number: int, _frame: FrameType | None) -> None:
+            if self._stop.is_set():
+                os._exit(128 + number)
+            self._stop.set()
+            self._wake()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    def _live(self) -> tuple[bool, dict[str, Any]]:
+        silent_s = time.monotonic() - self._keeper.loop_alive_s
+        return silent_s < STALL_S, {"loop_silent_s": round(max(silent_s, 0.0), 3)}
+
+    def _ready(self) -> tuple[bool, dict[str, Any]]:
+        joined = self._keeper.clock_offset_ms is not None and not self._keeper.leaving
+        owned = sorted(self._loop.partitions)
+        return joined and self._keeper.online, {"model": self._model_version, "partitions": owned}
+
+
+def rss_mb() -> float:
+    """Resident memory of this process now, MB."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not Linux: the peak has to do, in KB, or bytes on macOS
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
