@@ -6,7 +6,12 @@ letter and the key in the log, so that a person can follow one fault through all
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wire.frames import Frame
 
 
 class RejectReason(StrEnum):
@@ -70,12 +75,35 @@ class ModelError(MazeError):
     """A model bundle is broken, foreign or unfit; it is refused. Reasons are listed in `models.bundle`."""
 
 
-class ConnectionLost(MazeError):
-    """Redis cannot be reached or does not answer: wait, then try again. Reason: `connection`."""
+class _NotSent(MazeError):
+    """A send that did not, or perhaps did not, reach its streams in whole.
+
+    Attributes:
+        rows: positions, in what was handed to the send, of the frames that are not known to be accepted;
+            rising. Every other frame was accepted.
+        frames: those frames themselves; empty where frames were sent as arrays.
+    """
+
+    def __init__(
+        self, reason: str, message: str, rows: Sequence[int] = (), frames: Sequence[Frame] = ()
+    ) -> None:
+        super().__init__(reason, message)
+        self.rows = tuple(rows)
+        self.frames = tuple(frames)
 
 
-class Backpressure(MazeError):
-    """The pool or Redis cannot take more frames now; the frame was **not** accepted.
+class ConnectionLost(_NotSent):
+    """Redis cannot be reached or does not answer: wait, then try again. Reason: `connection`.
+
+    After a send, the fate of `frames` is unknown. Sending exactly these again, before any newer frame of
+    their sessions, doubles no effect: the pool drops what it has already seen by seq.
+    """
+
+
+class Backpressure(_NotSent):
+    """The pool or Redis cannot take more frames now; `frames` were **not** accepted, all others were.
+
+    A late gesture is worth nothing: forget these frames and send newer ones after a while.
 
     Reasons: `lag` (the pool is too far behind) and `memory` (Redis is at its memory limit).
     """
