@@ -1,0 +1,59 @@
+"""Frames per second that the simulator makes on one core, as JSON.
+
+Usage: python bench/simulator.py [--seconds 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import numpy as np
+
+from producer.simulator import PlayerHands, synthesize
+from wire.gestures import GESTURES
+
+CROWDS = (1, 50, 200, 1000)
+HOLD_STEPS = 15
+"""Steps that a gesture is held, as a player does who moves once a second."""
+
+
+def crowd_rate(players: int, seconds: float) -> float:
+    """Frames per second of `players` who all change their gesture once a second of their time."""
+    crowd = PlayerHands(players, seed=1)
+    rng = np.random.default_rng(2)
+    steps, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        if steps % HOLD_STEPS == 0:
+            targets = rng.integers(len(GESTURES), size=players)
+        crowd.step(steps * crowd.interval_ms, targets)
+        steps += 1
+    return players * steps / elapsed
+
+
+def single_rate(hands: int, seconds: float) -> float:
+    """Independent hands per second, in calls for `hands` of all gestures."""
+    rng = np.random.default_rng(1)
+    calls, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        synthesize(np.arange(hands) % len(GESTURES), rng)
+        calls += 1
+    return hands * calls / elapsed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, help="time of each measurement")
+    seconds = parser.parse_args().seconds
+    figures = {
+        "crowd_frames_per_s": {players: round(crowd_rate(players, seconds)) for players in CROWDS},
+        "single_hands_per_s": round(single_rate(1000, seconds)),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
