@@ -3,7 +3,7 @@
 Every hand of a gesture is a random blend of the gesture's archetypes plus a little of its own, so that its
 joints vary together as they do in people. An archetype is the mean pose of a group of people (at
 least seven): this package's hand model, fitted to hands of HaGRID (Kapitanov et al., arXiv:2206.08219;
-hukenovs/hagrid), clustered per gesture. What looked like a left hand was mirrored: all is told for a right one.
+hukenovs/hagrid) and clustered per gesture. Left hands were mirrored first: all is told for a right one.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ _LOOSENESS: Final = np.array([LOOSENESS.get(name, 1.0) for name in LABELS], np.f
 
 
 def draw_poses(labels: NDArray[np.int64], rng: np.random.Generator) -> Float32:
-    """One pose (n, 24) float32 in radians for each of the gestures `labels` (n,), in the order of `ANGLES`."""
+    """Poses (n, 24) float32 in radians, one for each of the gestures `labels` (n,)."""
     scatter = np.clip(rng.standard_normal((len(labels), ANGLES), np.float32), -2.5, 2.5)
     poses = scatter * SCATTER * _LOOSENESS[labels, None]
     for label in np.unique(labels):
