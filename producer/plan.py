@@ -103,7 +103,9 @@ def columns(
         FrameError: for the first frame that breaks the contract, or `bad_length` for arrays of other shapes.
     """
     count = len(sessions)
-    points = np.asarray(landmarks, np.float32)
+    # what is too large for float32 becomes infinite here, and is told below
+    with np.errstate(over="ignore"):
+        points = np.asarray(landmarks, np.float32)
     if points.shape != (count, LANDMARKS, 3):
         message = f"landmarks must have the shape ({count}, 21, 3), not {points.shape}"
         raise FrameError(RejectReason.BAD_LENGTH, message)

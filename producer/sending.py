@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy.typing as npt
 
@@ -22,6 +22,7 @@ FIRST_PAUSE_S: Final = 0.05
 """Before the first retry; doubled before each further one, times 0.5 to 1.5: a fleet must not march."""
 
 Clock = Callable[[], float]
+T = TypeVar("T")
 
 
 class Sending:
@@ -60,7 +61,7 @@ class Sending:
 
     def send_frames(self, frames: Sequence[Frame]) -> Script[None]:
         """Script of `send` and `send_tick`."""
-        router = yield from self.connect()
+        router = yield from self._before(self.connect(), len(frames), frames)
         yield from self._deliver(plan_frames(frames, router), frames)
 
     def send_arrays(
@@ -68,13 +69,14 @@ class Sending:
     ) -> Script[None]:
         """Script of `send_arrays`; `numbers` are seq, captured_ms, aspect and flags."""
         seq, captured_ms, aspect, flags = numbers
-        router = yield from self.connect()
+        router = yield from self._before(self.connect(), len(sessions), ())
         frames = columns(sessions, seq, captured_ms, aspect, flags, landmarks)
         yield from self._deliver(plan_arrays(sessions, frames, router), ())
 
     def _deliver(self, entries: Sequence[Entry], frames: Sequence[Frame]) -> Script[None]:
         """Send what the guard lets through until all of it is answered or the retries are used up."""
-        yield from self._look_again(entries)
+        count = sum(len(one.rows) for one in entries)
+        yield from self._before(self._look_again(entries), count, frames)
         refused = [one for one in entries if self._guard.full(one.partition)]
         waiting = [one for one in entries if not self._guard.full(one.partition)]
         reason, tries = "lag", 0
@@ -137,6 +139,14 @@ class Sending:
             if not isinstance(answers, Lost) and not any(map(stream.is_momentary, answers)):
                 return list(answers)
         raise ConnectionLost("connection", _lost_sentence(self._options.retries + 1, answers))
+
+    def _before(self, script: Script[T], count: int, frames: Sequence[Frame]) -> Script[T]:
+        """What comes before anything is sent: where it fails, none of the `count` frames was accepted."""
+        try:
+            return (yield from script)
+        except (ConnectionLost, Backpressure) as error:
+            error.rows, error.frames = tuple(range(count)), tuple(frames)
+            raise
 
     def _pause(self, tries: int) -> Pause:
         return Pause(FIRST_PAUSE_S * 2 ** (tries - 1) * (0.5 + self._jitter()))

@@ -75,8 +75,9 @@ class Frame:
     @property
     def flags(self) -> int:
         """The flag bits of the packed encoding."""
-        hand = self.landmarks is not None and np.size(self.landmarks) > 0
-        return HAND * hand | LEFT * self.left | MIRRORED * self.mirrored
+        return (
+            HAND * (not _is_empty(self.landmarks)) | LEFT * bool(self.left) | MIRRORED * bool(self.mirrored)
+        )
 
 
 def landmark_array(landmarks: npt.ArrayLike | None) -> Float32:
@@ -85,11 +86,11 @@ def landmark_array(landmarks: npt.ArrayLike | None) -> Float32:
     Raises:
         FrameError: `bad_landmarks` or `not_finite`.
     """
-    if landmarks is None or np.size(landmarks) == 0:
+    if _is_empty(landmarks):
         return np.zeros((LANDMARKS, 3), np.float32)
     try:
-        points = np.asarray(landmarks, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        points = _as_float32(landmarks)
+    except (TypeError, ValueError, OverflowError) as error:
         raise FrameError(RejectReason.BAD_LANDMARKS, f"landmarks are not numbers: {error}") from None
     if points.shape not in ((LANDMARKS, 2), (LANDMARKS, 3)):
         message = f"landmarks must be 21 pairs or triples, not an array of shape {points.shape}"
@@ -104,13 +105,38 @@ def landmark_array(landmarks: npt.ArrayLike | None) -> Float32:
 def check_frame(frame: Frame) -> Frame:
     """The frame itself; raises `FrameError` if its session, seq, time or aspect breaks the contract."""
     check_session(frame.session)
-    if not 0 <= frame.seq <= MAX_SEQ:
-        raise FrameError(RejectReason.BAD_SEQ, f"seq {frame.seq} is outside 0..2**63-1")
-    if not -MAX_SEQ <= frame.captured_ms <= MAX_SEQ:
-        raise FrameError(RejectReason.BAD_TIME, f"captured_ms {frame.captured_ms} does not fit 64 bits")
-    if not MIN_ASPECT <= frame.aspect <= MAX_ASPECT:
-        raise FrameError(RejectReason.BAD_ASPECT, f"aspect {frame.aspect} is outside 0.01..100")
+    if not _is_integer(frame.seq) or not 0 <= frame.seq <= MAX_SEQ:
+        raise FrameError(RejectReason.BAD_SEQ, f"seq {frame.seq!r:.80} is no integer of 0..2**63-1")
+    if not _is_integer(frame.captured_ms) or not -MAX_SEQ <= frame.captured_ms <= MAX_SEQ:
+        message = f"captured_ms {frame.captured_ms!r:.80} is no integer of 64 bits"
+        raise FrameError(RejectReason.BAD_TIME, message)
+    if not _is_number(frame.aspect) or not MIN_ASPECT <= frame.aspect <= MAX_ASPECT:
+        raise FrameError(RejectReason.BAD_ASPECT, f"aspect {frame.aspect!r:.80} is no number of 0.01..100")
     return frame
+
+
+def _as_float32(landmarks: npt.ArrayLike | None) -> Float32:
+    if isinstance(landmarks, np.ndarray) and landmarks.dtype == np.float32:
+        return landmarks
+    # what is too large for float32 becomes infinite, which is for the caller to notice
+    with np.errstate(over="ignore"):
+        return np.asarray(landmarks, dtype=np.float32)
+
+
+def _is_empty(landmarks: npt.ArrayLike | None) -> bool:
+    try:
+        return landmarks is None or len(landmarks) == 0  # type: ignore[arg-type]
+    except TypeError:
+        return False
+
+
+def _is_integer(value: object) -> bool:
+    # by type, because a 1.5 would be cut to 1 without a word when it is packed
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | np.floating) or _is_integer(value)
 
 
 def pack(frames: Sequence[Frame]) -> PackedFields:

@@ -1,0 +1,242 @@
+"""Properties of the codec: what goes in comes out, and one bad frame harms no other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.decode import Frames, RawFields, decode
+from wire.errors import RejectReason
+from wire.frames import MAX_SEQ, Frame, pack
+from wire.text import dump, object_of
+
+coordinates = st.floats(-1e9, 1e9, width=32)
+sessions = st.text("ABCxyz019_-", min_size=1, max_size=64)
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> Frame:
+    hand = draw(st.booleans())
+    points = draw(st.lists(coordinates, min_size=63, max_size=63)) if hand else []
+    landmarks = np.array(points, np.float32).reshape(-1, 3) if hand else None
+    return Frame(
+        draw(sessions),
+        draw(st.integers(0, MAX_SEQ)),
+        draw(st.integers(-MAX_SEQ, MAX_SEQ)),
+        landmarks,
+        # exact in float32, because the text encoding carries more digits than the packed one
+        draw(st.floats(0.015625, 100.0, width=32)),
+        draw(st.booleans()),
+        draw(st.booleans()),
+    )
+
+
+def packed_entry(*wanted: Frame) -> RawFields:
+    s, m, landmarks = pack(wanted)
+    return [b"s", s, b"m", m, b"l", landmarks]
+
+
+def text_entry(*wanted: Frame) -> RawFields:
+    return [b"json", dump([object_of(one) for one in wanted])]
+
+
+def assert_same(found: Frames, wanted: list[Frame]) -> None:
+    assert found.sessions == [one.session.encode() for one in wanted]
+    assert found.seq.tolist() == [one.seq for one in wanted]
+    assert found.captured_ms.tolist() == [one.captured_ms for one in wanted]
+    assert found.aspect.tolist() == [one.aspect for one in wanted]
+    assert found.flags.tolist() == [one.flags for one in wanted]
+    for row, one in enumerate(wanted):
+        points = np.zeros((21, 3)) if one.landmarks is None else one.landmarks
+        np.testing.assert_array_equal(found.landmarks[row], points)
+
+
+@given(st.lists(frames(), min_size=1, max_size=4))
+def test_packed_frames_come_back(wanted: list[Frame]) -> None:
+    found, rejects = decode([packed_entry(*wanted)])
+    assert not rejects
+    assert_same(found, wanted)
+
+
+@given(st.lists(frames(), min_size=1, max_size=4))
+def test_text_frames_come_back(wanted: list[Frame]) -> None:
+    found, rejects = decode([text_entry(*wanted)])
+    assert not rejects
+    assert_same(found, wanted)
+
+
+@given(st.lists(st.tuples(frames(), st.booleans()), max_size=6))
+def test_mixed_encodings_keep_the_order_of_the_stream(wanted: list[tuple[Frame, bool]]) -> None:
+    entries = [text_entry(one) if as_text else packed_entry(one) for one, as_text in wanted]
+    found, rejects = decode(entries)
+    assert not rejects
+    assert found.entry.tolist() == list(range(len(wanted)))
+    assert_same(found, [one for one, _ in wanted])
+
+
+BAD: list[tuple[RejectReason, RawFields]] = [
+    (RejectReason.UNKNOWN_ENCODING, [b"foo", b"bar"]),
+    (RejectReason.TOO_LARGE, [b"json", b" " * (1 << 20)]),
+    (RejectReason.TOO_LARGE, [b"s", b"x" * (1 << 20), b"m", bytes(24), b"l", bytes(252)]),
+    (RejectReason.BAD_LENGTH, [b"s", b"p1", b"m", b"", b"l", b""]),
+    (RejectReason.BAD_JSON, [b"json", b"\xff"]),
+]
+
+
+@given(st.sampled_from(BAD), frames(), frames())
+def test_neighbours_of_a_bad_entry_are_unharmed(
+    bad: tuple[RejectReason, RawFields], first: Frame, last: Frame
+) -> None:
+    reason, fields = bad
+    found, rejects = decode([packed_entry(first), fields, text_entry(last)])
+    assert [(one.entry, one.reason, one.fields) for one in rejects] == [(1, reason, fields)]
+    assert found.entry.tolist() == [0, 2]
+    assert_same(found, [first, last])
+
+
+@given(st.lists(frames(), min_size=3, max_size=3), st.integers(0, 2))
+def test_neighbours_of_a_bad_frame_in_the_same_entry_are_unharmed(wanted: list[Frame], bad: int) -> None:
+    fields = list(packed_entry(*wanted))
+    landmarks = bytearray(fields[5])
+    landmarks[252 * bad : 252 * bad + 4] = np.float32(np.nan).tobytes()
+    fields[5] = bytes(landmarks)
+    found, rejects = decode([fields])
+    assert_same(found, wanted[:bad] + wanted[bad + 1 :])
+    assert [one.reason for one in rejects] == [RejectReason.NOT_FINITE]
+    # the dead letter is an entry of its own, with that one frame in it
+    again, still = decode([rejects[0].fields])
+    assert len(again) == 0
+    assert [one.reason for one in still] == [RejectReason.NOT_FINITE]
+
+
+@given(frames(), st.permutations([0, 1, 2]))
+def test_packed_fields_may_stand_in_any_order(one: Frame, order: list[int]) -> None:
+    fields = packed_entry(one)
+    shuffled = [part for place in order for part in fields[2 * place : 2 * place + 2]]
+    found, rejects = decode([shuffled])
+    assert not rejects
+    assert_same(found, [one])
+
+
+def test_bad_objects_of_a_list_leave_the_good_ones() -> None:
+    good = object_of(Frame("p1", 1, 2, None))
+    found, rejects = decode([[b"json", dump([{**good, "seq": -1}, good, 17])]])
+    assert found.seq.tolist() == [1]
+    assert [one.reason for one in rejects] == [RejectReason.BAD_SEQ, RejectReason.BAD_JSON]
+    assert json.loads(rejects[0].fields[1])["seq"] == -1
+
+
+def test_no_entries_are_no_frames() -> None:
+    found, rejects = decode([])
+    assert len(found) == 0
+    assert found.landmarks.shape == (0, 21, 3)
+    assert not rejects
+
+
+def test_the_other_keys_of_an_object_are_ignored() -> None:
+    found, rejects = decode([[b"json", dump({**object_of(Frame("p1", 1, 2, None)), "extra": [1]})]])
+    assert not rejects
+    assert len(found) == 1
+
+
+def test_the_last_of_two_equal_keys_counts() -> None:
+    text = b'{"session":"p1","seq":1,"seq":2,"t":0,"landmarks":[]}'
+    found, _ = decode([[b"json", text]])
+    assert found.seq.tolist() == [2]
+
+
+# --- fuzz
+
+
+def _mutated(raw: bytes, changes: list[tuple[int, int]], cut: int) -> bytes:
+    spoilt = bytearray(raw)
+    for place, value in changes:
+        if spoilt:
+            spoilt[place % len(spoilt)] = value
+    return bytes(spoilt[: len(spoilt) - cut % (len(spoilt) + 1)])
+
+
+changes = st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=8)
+cuts = st.sampled_from([0, 0, 0, 1, 2, 4, 12, 24, 252])
+
+
+@given(frames(), st.booleans(), st.integers(0, 5), changes, cuts)
+def test_spoilt_entries_never_raise_and_always_end_somewhere(
+    one: Frame, as_text: bool, place: int, spoil: list[tuple[int, int]], cut: int
+) -> None:
+    fields = list(text_entry(one) if as_text else packed_entry(one))
+    place %= len(fields)
+    fields[place] = _mutated(fields[place], spoil, cut)
+    found, rejects = decode([fields, packed_entry(Frame("ok", 1, 2, None))])
+    assert found.sessions[-1] == b"ok"
+    assert len(found) + len(rejects) >= 2
+
+
+json_scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.integers(),
+    st.sampled_from([2**53, 2**63, 2**64, -(2**63), 10**400, 1e308, -0.0]),
+    st.text(max_size=5),
+    st.sampled_from(["\u202egnp.1p", "p1\x00", "p1\n", "\u00df", "left", "p1"]),
+)
+json_values = st.recursive(json_scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=6)
+json_objects = st.dictionaries(
+    st.sampled_from(["session", "seq", "t", "aspect", "landmarks", "hand", "mirrored", "x"]), json_values
+)
+
+
+@given(json_objects, frames())
+def test_strange_values_never_raise(strange: dict[str, Any], one: Frame) -> None:
+    text = json.dumps({**object_of(one), **strange}).encode()
+    found, rejects = decode([[b"json", text]])
+    assert len(found) + len(rejects) == 1
+
+
+DEEP = b"[" * 100_000
+STRANGE_TEXTS = [
+    DEEP,
+    DEEP + b"]" * 100_000,
+    b'{"session":' * 2000,
+    b"NaN",
+    b"-Infinity",
+    b"1" * 10_000,
+    b'{"seq":' + b"9" * 5_000 + b"}",
+    b'"\\ud800"',
+    b'{"session":"\\u0000","seq":1,"t":1,"landmarks":[]}',
+    b"\x00",
+    b"",
+    b"null",
+    b'{"session":"p1","seq":true,"t":1,"landmarks":[]}',
+    b'{"session":"p1","seq":1,"t":1e3,"landmarks":[]}',
+    b'{"session":"p1","seq":1,"t":1,"landmarks":{}}',
+    b'{"session":"p1","seq":1,"t":1,"landmarks":[[NaN,1]]}',
+    b'{"session":"p1","seq":1,"t":1,"aspect":Infinity,"landmarks":[]}',
+]
+
+
+def test_strange_texts_are_rejected_one_by_one() -> None:
+    found, rejects = decode([[b"json", text] for text in STRANGE_TEXTS])
+    assert len(found) == 0
+    assert sorted({one.entry for one in rejects}) == list(range(len(STRANGE_TEXTS)))
+    assert all(isinstance(one.fields[1], bytes) for one in rejects)
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.binary(max_size=300), st.binary(max_size=300)), max_size=4), max_size=4)
+)
+def test_any_fields_at_all_never_raise(entries: list[list[tuple[bytes, bytes]]]) -> None:
+    raw = [[part for pair in entry for part in pair] for entry in entries]
+    found, rejects = decode(raw)
+    assert len({*found.entry.tolist(), *(one.entry for one in rejects)}) == len(raw)
+
+
+@given(st.binary(min_size=24, max_size=24), st.binary(min_size=252, max_size=252))
+def test_any_numbers_at_all_never_raise_or_warn(meta: bytes, landmarks: bytes) -> None:
+    found, rejects = decode([[b"s", b"p1", b"m", meta, b"l", landmarks]])
+    assert len(found) + len(rejects) == 1

@@ -1,0 +1,93 @@
+"""The codec against vectors that were computed without it."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wire.decode import decode
+from wire.frames import Frame, pack
+from wire.gestures import LABELS
+from wire.keys import actions_channel, partition_of
+from wire.replies import MOVES, Reply, ReplyWriter, reply_head
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+
+
+def cases(name: str) -> list[Any]:
+    found: list[Any] = json.loads((VECTORS / f"{name}.json").read_text())["cases"]
+    return found
+
+
+def named(name: str) -> Any:
+    return pytest.mark.parametrize("case", [pytest.param(one, id=one["name"]) for one in cases(name)])
+
+
+def raw_fields(case: dict[str, Any]) -> list[bytes]:
+    if "json" in case:
+        return [b"json", case["json"].encode()]
+    return [part for name, value in case["fields"].items() for part in (name.encode(), bytes.fromhex(value))]
+
+
+def frame_of_case(one: dict[str, Any]) -> Frame:
+    left, mirrored = one.get("hand") == "left", one.get("mirrored", False)
+    return Frame(one["session"], one["seq"], one["t"], one["landmarks"], one["aspect"], left, mirrored)
+
+
+@pytest.mark.parametrize("name", ["frames", "partitions", "replies", "rejects"])
+def test_the_committed_vectors_are_what_the_generator_computes(name: str) -> None:
+    generator = runpy.run_path(str(VECTORS / "make.py"))
+    computed = generator["CASES"][name]()
+    assert json.loads(json.dumps(computed)) == cases(name)
+
+
+@named("frames")
+def test_packing_gives_the_expected_bytes(case: dict[str, Any]) -> None:
+    packed = pack([frame_of_case(one) for one in case["frames"]])
+    assert [part.hex() for part in packed] == [case["packed"][name] for name in "sml"]
+
+
+@named("frames")
+def test_both_encodings_decode_to_the_same_frames(case: dict[str, Any]) -> None:
+    packed, rejects = decode([raw_fields({"fields": case["packed"]})])
+    text, text_rejects = decode([[b"json", case["text"].encode()]])
+    assert not rejects
+    assert not text_rejects
+    assert packed.sessions == text.sessions == [one["session"].encode() for one in case["frames"]]
+    assert packed.seq.tolist() == text.seq.tolist() == [one["seq"] for one in case["frames"]]
+    assert packed.captured_ms.tolist() == text.captured_ms.tolist() == [one["t"] for one in case["frames"]]
+    np.testing.assert_array_equal(packed.aspect, text.aspect)
+    np.testing.assert_array_equal(packed.flags, text.flags)
+    np.testing.assert_array_equal(packed.landmarks, text.landmarks)
+
+
+@named("rejects")
+def test_what_breaks_the_contract_gets_its_reason(case: dict[str, Any]) -> None:
+    frames, rejects = decode([raw_fields(case)])
+    assert len(frames) == 0
+    assert [one.reason for one in rejects] == [case["reason"]]
+
+
+@pytest.mark.parametrize("case", cases("partitions"))
+def test_sessions_live_where_the_vectors_say(case: dict[str, Any]) -> None:
+    for partitions, partition in case["partition"].items():
+        assert partition_of(case["session"], int(partitions)) == partition
+        assert partition_of(case["session"].encode(), int(partitions)) == partition
+
+
+@pytest.mark.parametrize("case", cases("replies"))
+def test_replies_are_written_and_read_as_the_vectors_say(case: dict[str, Any]) -> None:
+    said = case["value"]
+    gestures = tuple(LABELS)
+    writer = ReplyWriter(gestures, said["model"])
+    label = len(gestures) if said["label"] is None else said["label"]
+    action, move = MOVES.index(said["action"]), MOVES.index(said["move"])
+    numbers = (said["seq"], said["t"], label, round(said["confidence"] * 1000), action, move)
+    assert writer.write(reply_head(said["session"]), *numbers) == case["bytes"]
+    assert Reply.model_validate_json(case["bytes"]).model_dump() == said
+    assert actions_channel(partition_of(said["session"], 16), said["session"]) == case["channel"]
