@@ -1,0 +1,23 @@
+"""Options that several commands share, so that they mean and say the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
+
+RedisUrl = Annotated[
+    str,
+    typer.Option("--redis", metavar="URL", help="Where the frames are: redis://, rediss:// or unix://."),
+]
+RedisOrEmbedded = Annotated[
+    str,
+    typer.Option(
+        "--redis",
+        metavar="URL",
+        help="Where the frames are, or 'embedded': start the bundled server on a free port.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
