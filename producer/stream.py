@@ -229,6 +229,7 @@ class Line:
         self._client: Final = client
         self._owned: Final = owned
         self._pubsub: Any = None
+        self._doomed = False
         self._turn: Final = threading.Lock()
 
     def run(self, script: Script[T]) -> T:
@@ -254,10 +255,10 @@ class Line:
                 case Say():
                     return _say(self._pubsub, step) if self._pubsub else None
                 case Hang():
-                    return self.hang()
+                    self._doomed = True
         except exceptions.RedisError as error:
-            if not isinstance(step, Round):
-                self.hang()
+            # closed by whoever reads next: closing it here could pull it away from under another reader
+            self._doomed = self._doomed or not isinstance(step, Round)
             return _instead(error, step)
 
     def _ask(self, step: Round) -> list[Any]:
@@ -273,6 +274,8 @@ class Line:
         try:
             if step.unless():
                 return None
+            if self._doomed:
+                self._hang()
             if self._pubsub is None:
                 self._pubsub = self._client.pubsub()  # type: ignore[no-untyped-call]
                 self._pubsub.subscribe(*step.channels())
@@ -280,16 +283,15 @@ class Line:
         finally:
             self._turn.release()
 
-    def hang(self) -> None:
-        """Close the pub/sub connection, if there is one."""
-        pubsub, self._pubsub = self._pubsub, None
+    def _hang(self) -> None:
+        pubsub, self._pubsub, self._doomed = self._pubsub, None, False
         if pubsub is not None:
             pubsub.close()
 
     def close(self) -> None:
         """Close the connections, once nobody reads. A client that is not ours stays open."""
         with self._turn:
-            self.hang()
+            self._hang()
         if self._owned:
             self._client.close()
 
@@ -301,6 +303,7 @@ class AsyncLine:
         self._client: Final = client
         self._owned: Final = owned
         self._pubsub: Any = None
+        self._doomed = False
         self._turn: Final = asyncio.Lock()
 
     async def run(self, script: Script[T]) -> T:
@@ -326,10 +329,10 @@ class AsyncLine:
                 case Say():
                     return await _say(self._pubsub, step) if self._pubsub else None
                 case Hang():
-                    return await self.hang()
+                    self._doomed = True
         except exceptions.RedisError as error:
-            if not isinstance(step, Round):
-                await self.hang()
+            # closed by whoever reads next: closing it here could pull it away from under another reader
+            self._doomed = self._doomed or not isinstance(step, Round)
             return _instead(error, step)
 
     async def _ask(self, step: Round) -> list[Any]:
@@ -342,21 +345,22 @@ class AsyncLine:
         async with self._turn:
             if step.unless():
                 return None
+            if self._doomed:
+                await self._hang()
             if self._pubsub is None:
                 self._pubsub = self._client.pubsub()
                 await self._pubsub.subscribe(*step.channels())
             return await self._pubsub.get_message(timeout=step.seconds)
 
-    async def hang(self) -> None:
-        """Close the pub/sub connection, if there is one."""
-        pubsub, self._pubsub = self._pubsub, None
+    async def _hang(self) -> None:
+        pubsub, self._pubsub, self._doomed = self._pubsub, None, False
         if pubsub is not None:
             await pubsub.aclose()
 
     async def close(self) -> None:
         """Close the connections, once nobody reads. A client that is not ours stays open."""
         async with self._turn:
-            await self.hang()
+            await self._hang()
         if self._owned:
             await self._client.aclose()
 

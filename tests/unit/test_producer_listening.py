@@ -1,0 +1,195 @@
+"""The listening scripts, played with made-up messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from producer.listening import SILENCE_S, Listening
+from producer.options import options_of
+from producer.replies import Inbox
+from producer.stream import Hang, Lost, Pause, Read, Say, Script
+from wire.errors import ConnectionLost, FrameError
+from wire.gestures import GESTURES
+from wire.keys import actions_channel, partition_of
+from wire.replies import ReplyWriter, reply_head
+
+WRITER = ReplyWriter(GESTURES, "test")
+
+
+def channel(session: str) -> bytes:
+    return actions_channel(partition_of(session, 16), session).encode()
+
+
+def reply(session: str, seq: int, on: str | None = None) -> dict[str, Any]:
+    text = WRITER.write(reply_head(session), seq, 5, 16, 900, 1, 1)
+    return {"type": "message", "channel": channel(on or session), "data": text.encode()}
+
+
+def confirmation(session: str) -> dict[str, Any]:
+    return {"type": "subscribe", "channel": channel(session), "data": 1}
+
+
+def taken(inbox: Inbox) -> list[tuple[str, int]]:
+    return [(one.session, one.seq) for one in inbox.ready]
+
+
+def test_late_and_repeated_replies_are_dropped_per_session() -> None:
+    inbox = Inbox(16)
+    inbox.want(["p1", "p2"])
+    for session, seq in [("p1", 3), ("p1", 3), ("p2", 1), ("p1", 2), ("p1", 4), ("p2", 0), ("p2", 9)]:
+        inbox.take(reply(session, seq))
+    assert taken(inbox) == [("p1", 3), ("p2", 1), ("p1", 4), ("p2", 9)]
+
+
+def test_the_first_seq_may_be_zero() -> None:
+    inbox = Inbox(16)
+    inbox.want(["p1"])
+    inbox.take(reply("p1", 0))
+    assert taken(inbox) == [("p1", 0)]
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b"null", b'{"v":2}'])
+def test_rubbish_on_the_channel_is_nobodys_answer(data: bytes) -> None:
+    inbox = Inbox(16)
+    inbox.want(["p1"])
+    inbox.take({"type": "message", "channel": channel("p1"), "data": data})
+    inbox.take(reply("p2", 1, on="p1"))
+    inbox.take(reply("p2", 1))
+    inbox.take({"type": "pong", "channel": None, "data": b""})
+    assert not inbox.ready
+
+
+def test_a_dropped_session_is_forgotten() -> None:
+    inbox = Inbox(16)
+    inbox.want(["p1", "p2"])
+    inbox.take(reply("p1", 5))
+    inbox.take(reply("p2", 5))
+    assert inbox.drop(["p1", "p3"]) == [channel("p1")]
+    assert taken(inbox) == [("p2", 5)]
+    inbox.take(reply("p1", 6))
+    assert inbox.want(["p1"]) == [channel("p1")]
+    inbox.take(reply("p1", 1))
+    assert taken(inbox) == [("p2", 5), ("p1", 1)]
+
+
+def test_a_bad_session_adds_none() -> None:
+    inbox = Inbox(16)
+    with pytest.raises(FrameError):
+        inbox.want(["p1", "p*"])
+    assert inbox.empty()
+
+
+class Player:
+    """Plays scripts: reads get the next message, and None (after the time they wait) when there is none."""
+
+    def __init__(self, *messages: Any, **words: Any) -> None:
+        self.now_s = 0.0
+        self.messages = list(messages)
+        self.steps: list[Any] = []
+        self.listening = Listening(16, options_of(words), clock=lambda: self.now_s, jitter=lambda: 0.5)  # type: ignore[arg-type]
+
+    def play(self, script: Script[Any]) -> Any:
+        answer: Any = None
+        while True:
+            try:
+                step = script.send(answer)
+            except StopIteration as end:
+                return end.value
+            self.steps.append(step)
+            answer = None
+            if isinstance(step, Read) and self.messages:
+                answer = self.messages.pop(0)
+            elif isinstance(step, Read | Pause):
+                self.now_s += step.seconds
+
+    def kinds(self) -> list[type]:
+        return [type(step) for step in self.steps]
+
+
+def test_a_subscription_ends_when_redis_has_confirmed() -> None:
+    player = Player(confirmation("p1"), reply("p1", 1), confirmation("p2"), reply("p1", 2))
+    player.play(player.listening.subscribe(["p1", "p2"]))
+    assert player.steps[0] == Say("SUBSCRIBE", [channel("p1"), channel("p2")])
+    assert player.kinds() == [Say, Read, Read, Read]
+    assert player.play(player.listening.next(0)).seq == 1
+    assert player.play(player.listening.next(0)).seq == 2
+
+
+def test_known_sessions_are_not_subscribed_again() -> None:
+    player = Player(confirmation("p1"))
+    player.play(player.listening.subscribe(["p1"]))
+    player.steps.clear()
+    player.play(player.listening.subscribe(["p1"]))
+    assert not player.steps
+
+
+def test_no_confirmation_is_a_lost_connection() -> None:
+    player = Player(retries=1, timeout_s=1.0)
+    with pytest.raises(ConnectionLost):
+        player.play(player.listening.subscribe(["p1"]))
+    assert [step.word for step in player.steps if isinstance(step, Say)] == [
+        "SUBSCRIBE",
+        "SUBSCRIBE",
+        "UNSUBSCRIBE",
+    ]
+    assert player.now_s == pytest.approx(2.0)
+    assert player.listening.inbox.empty()
+
+
+def test_waiting_ends_with_the_time() -> None:
+    player = Player(confirmation("p1"))
+    player.play(player.listening.subscribe(["p1"]))
+    assert player.play(player.listening.next(0.6)) is None
+    assert player.now_s == pytest.approx(0.6)
+
+
+def test_a_lost_connection_is_subscribed_anew_after_growing_pauses() -> None:
+    player = Player(confirmation("p1"))
+    player.play(player.listening.subscribe(["p1"]))
+    player.messages = [Lost("gone"), Lost("gone"), confirmation("p1"), reply("p1", 7)]
+    player.steps.clear()
+    assert player.play(player.listening.next(None)).seq == 7
+    assert [step.seconds for step in player.steps if isinstance(step, Pause)] == [0.05, 0.1]
+    reads = [step for step in player.steps if isinstance(step, Read)]
+    assert reads[0].channels() == [channel("p1")]
+
+
+def test_replies_after_a_lost_connection_still_rise() -> None:
+    player = Player(
+        confirmation("p1"), reply("p1", 7), Lost("gone"), confirmation("p1"), reply("p1", 7), reply("p1", 8)
+    )
+    player.play(player.listening.subscribe(["p1"]))
+    assert [player.play(player.listening.next(None)).seq for _ in range(2)] == [7, 8]
+
+
+def test_silence_is_asked_and_then_taken_for_a_dead_connection() -> None:
+    player = Player(confirmation("p1"))
+    player.play(player.listening.subscribe(["p1"]))
+    player.steps.clear()
+    player.play(player.listening.next(3 * SILENCE_S))
+    assert [step for step in player.steps if not isinstance(step, Read)] == [Say("PING", []), Hang()]
+
+
+def test_an_answer_to_the_question_is_a_sign_of_life() -> None:
+    player = Player(confirmation("p1"))
+    player.play(player.listening.subscribe(["p1"]))
+    player.play(player.listening.next(SILENCE_S + 1))
+    player.messages = [{"type": "pong", "channel": None, "data": b""}]
+    player.steps.clear()
+    player.play(player.listening.next(SILENCE_S - 1))
+    assert Hang() not in player.steps
+
+
+def test_closing_ends_the_wait() -> None:
+    player = Player(confirmation("p1"), reply("p1", 1))
+    player.play(player.listening.subscribe(["p1"]))
+    player.listening.closed = True
+    assert player.play(player.listening.next(None)) is None
+
+
+def test_without_sessions_nothing_is_read() -> None:
+    player = Player()
+    assert player.play(player.listening.next(0.5)) is None
+    assert set(player.kinds()) == {Pause}

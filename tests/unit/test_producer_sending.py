@@ -1,0 +1,283 @@
+"""The sending scripts, played with made-up answers: no Redis, no clock, no chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from redis import exceptions
+
+from producer.options import OptionWords, options_of
+from producer.sending import Sending
+from producer.stream import Command, Lost, Pause, Round, Script
+from wire.errors import Backpressure, ConnectionLost, FrameError, SettingsError
+from wire.frames import Frame
+from wire.keys import partition_of
+
+OOM = exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+FRAMES = [Frame(f"p{number}", 1, 2, None) for number in range(4)]
+"""In partitions of 16: all different."""
+
+
+@dataclass
+class Server:
+    """Answers rounds. `on_add` may refuse an entry, or the whole round by giving `Lost`."""
+
+    topology: list[bytes | None] = field(default_factory=lambda: [b"1", b"16"])
+    lag: dict[int, int | None] = field(default_factory=dict)
+    length: int = 0
+    on_add: Callable[[int], Any] = lambda partition: b"1-0"
+    now_s: float = 0.0
+    rounds: list[list[Command]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    silent: int = 0
+    """So many of the next rounds get no answer."""
+
+    def play(self, script: Script[Any]) -> Any:
+        answer: Any = None
+        while True:
+            try:
+                step = script.send(answer)
+            except StopIteration as end:
+                return end.value
+            answer = None
+            if isinstance(step, Pause):
+                self.pauses.append(step.seconds)
+            elif isinstance(step, Round):
+                self.rounds.append(list(step.commands))
+                answer = self._answer(step)
+
+    def _answer(self, step: Round) -> Any:
+        if self.silent:
+            self.silent -= 1
+            return Lost("connection closed by server")
+        return [self._one(*command) for command in step.commands]
+
+    def _one(self, word: Any, key: Any, *more: Any) -> Any:
+        if word == "HMGET":
+            return list(self.topology)
+        if word == "HSETNX":
+            place = ("version", "partitions").index(more[0])
+            if self.topology[place] is None:
+                self.topology[place] = str(more[1]).encode()
+            return 1
+        partition = int(key.strip("frames:{}"))
+        if word == "XLEN":
+            return self.length
+        if word == "XINFO GROUPS":
+            return [{"name": b"maze", "lag": self.lag[partition]}] if partition in self.lag else []
+        return self.on_add(partition)
+
+    def added(self) -> list[list[int]]:
+        """Partitions added to, round by round."""
+        keys = [[str(one[1]) for one in commands if one[0] == "XADD"] for commands in self.rounds]
+        return [[int(key.strip("frames:{}")) for key in one] for one in keys]
+
+
+def sending(server: Server, **words: Any) -> Sending:
+    options: OptionWords = words  # type: ignore[assignment]
+    return Sending(options_of(options), clock=lambda: server.now_s, jitter=lambda: 0.5)
+
+
+def partitions(frames: list[Frame]) -> list[int]:
+    return sorted(partition_of(one.session, 16) for one in frames)
+
+
+def test_a_tick_is_one_round_with_one_entry_per_partition() -> None:
+    server = Server()
+    one = sending(server)
+    server.play(one.connect())
+    server.rounds.clear()
+    server.play(one.send_frames(FRAMES))
+    assert server.added() == [partitions(FRAMES)]
+
+
+def test_the_topology_is_asked_once() -> None:
+    server = Server()
+    one = sending(server)
+    for _ in range(3):
+        server.play(one.connect())
+    assert len(server.rounds) == 1
+
+
+def test_whoever_comes_first_writes_the_topology() -> None:
+    server = Server(topology=[None, None])
+    assert server.play(sending(server, partitions=4).connect()).partitions == 4
+    assert server.topology == [b"1", b"4"]
+    assert server.play(sending(server).connect()).partitions == 4
+
+
+@pytest.mark.parametrize("topology", [[b"1", b"8"], [b"2", b"16"], [b"1", b"many"]])
+def test_another_topology_is_an_error(topology: list[bytes | None]) -> None:
+    server = Server(topology=topology)
+    with pytest.raises(SettingsError) as caught:
+        server.play(sending(server, partitions=16).send_frames(FRAMES))
+    assert caught.value.reason == "topology"
+    assert server.added() == [[]]
+
+
+def test_an_emptied_redis_gets_its_topology_again_at_the_next_reading() -> None:
+    server = Server()
+    one = sending(server, guard_interval_s=1.0)
+    server.play(one.send_frames(FRAMES))
+    server.topology = [None, None]
+    server.now_s = 0.5
+    server.play(one.send_frames(FRAMES))
+    assert server.topology == [None, None]
+    server.now_s = 1.0
+    server.play(one.send_frames(FRAMES))
+    server.play(one.send_frames(FRAMES))
+    assert server.topology == [b"1", b"16"]
+
+
+def test_a_topology_changed_under_way_stops_the_next_send() -> None:
+    server = Server()
+    one = sending(server, guard_interval_s=0)
+    server.play(one.send_frames(FRAMES))
+    server.topology = [b"1", b"32"]
+    server.play(one.send_frames(FRAMES))
+    server.rounds.clear()
+    with pytest.raises(SettingsError, match="32 partitions"):
+        server.play(one.send_frames(FRAMES))
+    assert server.added() == [[]]
+
+
+def test_the_lag_is_read_at_most_once_per_interval() -> None:
+    server = Server()
+    one = sending(server, guard_interval_s=0.25)
+    readings = []
+    for now_s in (0.0, 0.1, 0.2, 0.25, 0.3):
+        server.now_s = now_s
+        server.rounds.clear()
+        server.play(one.send_frames(FRAMES[:1]))
+        readings.append(sum(command[0] == "XINFO GROUPS" for command in server.rounds[-1]))
+    assert readings == [1, 0, 0, 1, 0]
+
+
+def test_a_partition_too_far_behind_is_refused_until_a_fresh_reading() -> None:
+    full = partition_of("p1", 16)
+    server = Server(lag={full: 11})
+    one = sending(server, max_lag=10, guard_interval_s=1.0)
+    server.play(one.send_frames(FRAMES))
+    server.now_s = 0.5
+    with pytest.raises(Backpressure) as caught:
+        server.play(one.send_frames(FRAMES))
+    assert caught.value.reason == "lag"
+    assert caught.value.rows == (1,)
+    assert caught.value.frames == (FRAMES[1],)
+    assert full not in server.added()[-1]
+    assert len(server.added()[-1]) == 3
+    server.lag[full] = 10
+    with pytest.raises(Backpressure):
+        server.play(one.send_frames(FRAMES[1:2]))
+    server.now_s = 1.0
+    server.play(one.send_frames(FRAMES[1:2]))
+    assert server.added()[-1] == [full]
+
+
+@pytest.mark.parametrize("lag", [{}, {partition_of("p0", 16): None}])
+def test_without_a_lag_the_length_counts(lag: dict[int, int | None]) -> None:
+    server = Server(lag=lag, length=11)
+    one = sending(server, max_lag=10)
+    server.play(one.send_frames(FRAMES[:1]))
+    with pytest.raises(Backpressure):
+        server.play(one.send_frames(FRAMES[:1]))
+
+
+def test_out_of_memory_tells_which_frames_were_not_accepted() -> None:
+    full = {partition_of("p1", 16), partition_of("p3", 16)}
+    server = Server(on_add=lambda partition: OOM if partition in full else b"1-0")
+    with pytest.raises(Backpressure) as caught:
+        server.play(sending(server).send_frames(FRAMES))
+    assert caught.value.reason == "memory"
+    assert caught.value.rows == (1, 3)
+    assert caught.value.frames == (FRAMES[1], FRAMES[3])
+    # following the advice sends no accepted frame again
+    server.on_add = lambda partition: b"1-1"
+    server.play(sending(server).send_frames(caught.value.frames))
+    assert set(server.added()[-1]) == full
+
+
+def test_a_lost_answer_is_tried_again_after_growing_pauses() -> None:
+    server = Server()
+    one = sending(server)
+    server.play(one.connect())
+    server.silent = 2
+    server.play(one.send_frames(FRAMES))
+    assert server.added()[-3:] == [partitions(FRAMES)] * 3
+    assert server.pauses == [0.05, 0.1]
+
+
+def test_after_the_last_try_the_fate_of_the_frames_is_unknown() -> None:
+    server = Server()
+    one = sending(server, retries=1)
+    server.play(one.connect())
+    server.silent = 2
+    with pytest.raises(ConnectionLost) as caught:
+        server.play(one.send_frames(FRAMES))
+    assert caught.value.reason == "connection"
+    assert caught.value.frames == tuple(FRAMES)
+    assert "unknown" in str(caught.value)
+
+
+def test_only_what_was_not_answered_is_tried_again() -> None:
+    loading = partition_of("p2", 16)
+    answers = iter([exceptions.ReadOnlyError("READONLY"), b"1-0"])
+    server = Server(on_add=lambda partition: next(answers) if partition == loading else b"1-0")
+    server.play(sending(server).send_frames(FRAMES))
+    assert server.added()[1:] == [partitions(FRAMES), [loading]]
+
+
+def test_a_lost_connection_carries_what_was_refused_before() -> None:
+    server = Server(
+        on_add=lambda p: OOM if p == partition_of("p1", 16) else exceptions.ReadOnlyError("READONLY")
+    )
+    with pytest.raises(ConnectionLost) as caught:
+        server.play(sending(server, retries=0).send_frames(FRAMES))
+    assert caught.value.rows == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("topology", [[b"1", b"16"], [None, None]])
+def test_no_connection_at_all_loses_every_frame(topology: list[bytes | None]) -> None:
+    server = Server(topology=topology, silent=3)
+    with pytest.raises(ConnectionLost) as caught:
+        server.play(sending(server).send_frames(FRAMES))
+    assert caught.value.frames == tuple(FRAMES)
+
+
+def test_a_refusal_for_good_is_a_fault_of_the_settings() -> None:
+    server = Server(on_add=lambda partition: exceptions.NoPermissionError("NOPERM"))
+    with pytest.raises(SettingsError, match="NOPERM"):
+        server.play(sending(server).send_frames(FRAMES))
+
+
+def test_a_bad_frame_sends_nothing() -> None:
+    server = Server()
+    with pytest.raises(FrameError):
+        server.play(sending(server).send_frames([*FRAMES, Frame("p 1", 1, 2, None)]))
+    assert server.added() == [[]]
+
+
+def test_an_empty_tick_sends_nothing() -> None:
+    server = Server()
+    server.play(sending(server).send_frames([]))
+    assert server.added() == [[]]
+
+
+def test_a_cap_travels_with_every_entry() -> None:
+    server = Server()
+    server.play(sending(server, maxlen=500).send_frames(FRAMES[:1]))
+    (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
+    assert command[2:6] == ("MAXLEN", "~", 500, "*")
+
+
+def test_refused_arrays_are_told_by_their_rows() -> None:
+    server = Server(on_add=lambda partition: OOM)
+    numbers = ([1, 1], 5, 1.0, 0)
+    with pytest.raises(Backpressure) as caught:
+        server.play(sending(server).send_arrays(["p1", "p2"], numbers, np.zeros((2, 21, 3))))
+    assert caught.value.rows == (0, 1)
+    assert caught.value.frames == ()
