@@ -4,14 +4,14 @@ A bundle is a folder, or the same files at the top of one zip:
 
 | file | what |
 |---|---|
-| `manifest.json` | `Manifest`: versions, labels, thresholds, figures, fingerprint, sha256 of the other files |
+| `manifest.json` | `Manifest`: versions, labels, thresholds, figures, fingerprint, sha256 of the others |
 | `model.onnx` | the graph, features included: raw landmarks in, label and probabilities out |
 | `golden.json` | `models.golden.Golden`: synthetic hands with the outputs to expect |
 | `MODEL_CARD.md` | for people |
 
 Nothing in it is code and nothing is unpickled, so a bundle may come from anywhere. Each file is opened once
-and the bytes that were read are the bytes that are hashed, parsed and run. The hashes guard against damage and
-mix-ups; they are no signature: whoever can write a bundle can also write its manifest.
+and the bytes that were read are the bytes that are hashed, parsed and run. The hashes guard against damage
+and mix-ups; they are no signature: whoever can write a bundle can also write its manifest.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def _parse_manifest(data: bytes) -> Manifest:
     if version != FORMAT_VERSION:
         raise ModelError(
             ModelReason.FORMAT_VERSION,
-            f"The bundle has format {version!r}; this program reads format {FORMAT_VERSION}. Train or export it again.",
+            f"The bundle has format {version!r}; this program reads {FORMAT_VERSION}. Export it again.",
         )
     try:
         manifest = Manifest.model_validate(raw)

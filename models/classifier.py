@@ -83,7 +83,7 @@ class Classifier:
         if difference > TOLERANCE:
             raise ModelError(
                 ModelReason.SELF_TEST,
-                f"Model {self.version} differs from its golden outputs by {difference:.2g}; do not use it here.",
+                f"Model {self.version} differs from its golden outputs by {difference:.2g}; it is not used.",
             )
 
     def _run(

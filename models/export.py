@@ -14,8 +14,9 @@ from models.bundle import CARD, GOLDEN, MANIFEST, MODEL, Bundle, ModelReason, ve
 from models.classifier import Classifier
 from models.features import FEATURE_VERSION, features
 from models.golden import make_golden
-from models.graph import Network, build_graph
+from models.graph import build_graph
 from models.manifest import Baseline, Figures, Manifest, Thresholds, TrainingData, model_digest
+from models.network import Network
 from wire.errors import ModelError
 from wire.gestures import GESTURES
 

@@ -1,4 +1,4 @@
-"""`manifest.json` of a model bundle: what the model is, what it was measured to do, and from what it was made."""
+"""`manifest.json` of a model bundle: what the model is, what it was measured to do, what it was made from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMAT_VERSION: Final = 1
 """Of the bundle's layout. Raised when an older program could misread a newer bundle."""
 
 DIGEST_CHARS: Final = 10
-"""Hex digits of the content digest in a model version: 40 bits, enough to tell any two models of one pool apart."""
+"""Hex digits of the content digest in a model version: 40 bits tell any two models of one pool apart."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 """A part of a whole, 0 to 1."""
@@ -39,9 +39,9 @@ class Figures(_Record):
     rows: Annotated[int, Field(ge=0)]
     accuracy: Share
     macro_f1: Share
-    action_precision: Share
-    action_recall: Share
-    false_action_rate: Share
+    action_precision: Share | None
+    action_recall: Share | None
+    false_action_rate: Share | None
     """Share of the `no_gesture` rows that would have acted."""
     ece: Share
     """Expected calibration error, 15 bins of equal width."""
