@@ -17,10 +17,12 @@ from wire.errors import MazeError
 try:
     import typer
     from typer.core import TyperGroup
+
+    from maze.options import CONTEXT
 except ModuleNotFoundError:
     sys.exit("maze: the command line needs more than a producer does: pip install 'gesture-maze[game]'")
 
-COMMANDS: Final = ("worker",)
+COMMANDS: Final = ("worker", "status", "dead")
 """Names of the modules in `maze.commands`, in the order that help shows them."""
 
 EXTRA_OF: Final = {
@@ -38,9 +40,6 @@ WRONG: Final = 2
 BUG: Final = 70
 """As EX_SOFTWARE of sysexits.h."""
 INTERRUPTED: Final = 130
-
-CONTEXT: Final = {"auto_envvar_prefix": "MAZE", "help_option_names": ["-h", "--help"]}
-"""Given to each command by itself, so that `--redis` reads MAZE_REDIS whatever the command is."""
 
 
 class Commands(TyperGroup):
