@@ -168,7 +168,7 @@ class Replies(Iterator[Reply]):
         self._line.run(self._listening.unsubscribe(sessions))
 
     def close(self) -> None:
-        """End the iteration, also one that waits in another thread (within 0.25 s), and the connection."""
+        """End the iteration, also one that waits in another thread (within 0.1 s), and the connection."""
         self._listening.closed = True
         self._line.close()
         self._open_ones.discard(self)

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from producer.options import Options
 from producer.replies import Inbox
-from producer.stream import Hang, Lost, Pause, Read, Say, Script
+from producer.steps import Hang, Lost, Pause, Read, Say, Script
 from wire.errors import ConnectionLost
 from wire.replies import Reply
 
-SLICE_S: Final = 0.25
-"""Longest single read: so soon is a `close()` from another thread or task noticed."""
+SLICE_S: Final = 0.05
+"""Longest single read: so soon another thread or task gets to subscribe or close. Shorter wakes up more."""
 
 SILENCE_S: Final = 5.0
 """After so long without a word the server is asked for one; after as long again the connection is dead.
@@ -49,6 +49,8 @@ class Listening:
         self._heard_s = clock()
         self._asked = False
         self._failures = 0
+        # no reading before this time: the last connection was lost, and the next one should not come at once
+        self._rest_s = self._heard_s
 
     def subscribe(self, sessions: Iterable[str]) -> Script[None]:
         """Ends when Redis has confirmed: replies published from then on arrive.
@@ -90,18 +92,19 @@ class Listening:
         while not done() and not self.closed and (first or self._clock() < end_s):
             first = False
             left_s = max(0.0, min(SLICE_S, end_s - self._clock()))
-            if self.inbox.empty():
+            if self.inbox.empty() or self._clock() < self._rest_s:
                 yield Pause(left_s)
                 continue
-            answer = yield Read(left_s, lambda: done() or self.closed, self.inbox.disconnected)
-            yield from self._heard(answer, left_s)
+            answer = yield Read(left_s, lambda: done() or self.closed, self.inbox.channels)
+            yield from self._heard(answer)
 
-    def _heard(self, answer: Any, left_s: float) -> Script[None]:
+    def _heard(self, answer: Any) -> Script[None]:
         if isinstance(answer, Lost):
+            self.inbox.disconnected()
             pause_s = min(MAX_PAUSE_S, FIRST_PAUSE_S * 2**self._failures) * (0.5 + self._jitter())
             self._failures = min(self._failures + 1, 10)
             self._start_silence()
-            yield Pause(min(pause_s, left_s))
+            self._rest_s = self._clock() + pause_s
         elif answer is not None:
             self._failures = 0
             self._start_silence()

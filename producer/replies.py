@@ -53,9 +53,12 @@ class Inbox:
         self.ready.extend(kept)
         return channels
 
-    def disconnected(self) -> list[bytes]:
-        """The connection is gone; gives all channels to subscribe to anew."""
+    def disconnected(self) -> None:
+        """The connection is gone, and with it every confirmation."""
         self._confirmed.clear()
+
+    def channels(self) -> list[bytes]:
+        """All channels there are to listen to."""
         return list(self._wanted)
 
     def missing(self, channels: Iterable[bytes]) -> list[bytes]:

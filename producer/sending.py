@@ -13,7 +13,7 @@ from producer import stream
 from producer.guard import Guard
 from producer.options import Options
 from producer.plan import Entry, Router, columns, plan_arrays, plan_frames
-from producer.stream import Command, Lost, Pause, Round, Script
+from producer.steps import Command, Lost, Pause, Round, Script
 from wire.errors import Backpressure, ConnectionLost, SettingsError
 from wire.frames import Frame
 from wire.keys import DEFAULT_PARTITIONS, WIRE_VERSION, check_partitions

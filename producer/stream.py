@@ -1,8 +1,7 @@
 """The one module of producer/ that knows Redis's command words and opens connections.
 
-What is to be done arrives as a script: a generator that yields steps (a round of commands, a pause, a read)
-and is sent the answers. So everything that decides is written once, is pure, and is tested without a network;
-`Line` and `AsyncLine` only do as they are told.
+What is to be done arrives as a script, see `producer.steps`. So everything that decides is written once, is
+pure, and is tested without a network; `Line` and `AsyncLine` only do as they are told.
 """
 
 from __future__ import annotations
@@ -10,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis import Redis, exceptions
 from redis.asyncio import Redis as AsyncRedis
@@ -23,6 +20,7 @@ from redis.retry import Retry
 
 from producer.options import Options
 from producer.plan import Entry
+from producer.steps import Command, Hang, Lost, Pause, Read, Round, Say, Script, Step
 from wire.errors import SettingsError
 from wire.keys import GROUP, TOPOLOGY, WIRE_VERSION, frames_key
 
@@ -31,67 +29,7 @@ DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 TURN_S: Final = 0.01
 """How long a thread waits for its turn to read before it looks whether it still needs one."""
 
-Command = tuple[str | bytes | int, ...]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Commands for one round trip. Its answer: one result or `RedisError` per command, or `Lost`.
-
-    Attributes:
-        commands: in order.
-        atomic: all or none (MULTI, EXEC).
-    """
-
-    commands: Sequence[Command]
-    atomic: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait so many seconds. Its answer: none."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """No connection, or no answer in time: what became of the round is unknown."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Wait for one message of the subscribed channels. Its answer: the message, None, or `Lost`.
-
-    Attributes:
-        seconds: how long.
-        unless: asked when it is this script's turn to read: true, and there is nothing to wait for any more.
-        channels: asked when there is no connection: what to subscribe to on a new one.
-    """
-
-    seconds: float
-    unless: Callable[[], bool]
-    channels: Callable[[], Sequence[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """SUBSCRIBE, UNSUBSCRIBE or PING on the line; nothing where there is none. Its answer comes by `Read`."""
-
-    word: str
-    channels: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """Give up the connection of the line; the next `Read` opens another."""
-
-
-Step: TypeAlias = Round | Pause | Read | Say | Hang
-Script: TypeAlias = Generator[Step, Any, T]
 
 
 # --- words
@@ -231,6 +169,8 @@ class Line:
         self._pubsub: Any = None
         self._doomed = False
         self._turn: Final = threading.Lock()
+        # whoever has something to say waits at the gate, so that a reader cannot take the turn again first
+        self._gate: Final = threading.Lock()
 
     def run(self, script: Script[T]) -> T:
         """Play a script to its end and give back what it returns. Raises what the script raises."""
@@ -253,12 +193,13 @@ class Line:
                 case Pause():
                     return time.sleep(step.seconds)
                 case Say():
-                    return _say(self._pubsub, step) if self._pubsub else None
+                    return self._say(step)
                 case Hang():
                     self._doomed = True
         except exceptions.RedisError as error:
-            # closed by whoever reads next: closing it here could pull it away from under another reader
-            self._doomed = self._doomed or not isinstance(step, Round)
+            if not isinstance(step, Round):
+                # closed by whoever reads next: closing it here could pull it away from under another reader
+                self._doomed = self._doomed or not _subscribed_anew(self._pubsub)
             return _instead(error, step)
 
     def _ask(self, step: Round) -> list[Any]:
@@ -268,9 +209,10 @@ class Line:
             return pipe.execute(raise_on_error=False)
 
     def _read(self, step: Read) -> Any:
-        # short, because whoever holds the turn may be reading what this script waits for
-        if not self._turn.acquire(timeout=min(step.seconds, TURN_S)):
-            return None
+        with self._gate:
+            # short, because whoever holds the turn may be reading what this script waits for
+            if not self._turn.acquire(timeout=min(step.seconds, TURN_S)):
+                return None
         try:
             if step.unless():
                 return None
@@ -282,6 +224,11 @@ class Line:
             return self._pubsub.get_message(timeout=step.seconds)
         finally:
             self._turn.release()
+
+    def _say(self, step: Say) -> None:
+        with self._gate, self._turn:
+            if self._pubsub is not None and not self._doomed:
+                _say(self._pubsub, step)
 
     def _hang(self) -> None:
         pubsub, self._pubsub, self._doomed = self._pubsub, None, False
@@ -327,12 +274,13 @@ class AsyncLine:
                 case Pause():
                     return await asyncio.sleep(step.seconds)
                 case Say():
-                    return await _say(self._pubsub, step) if self._pubsub else None
+                    return await self._say(step)
                 case Hang():
                     self._doomed = True
         except exceptions.RedisError as error:
-            # closed by whoever reads next: closing it here could pull it away from under another reader
-            self._doomed = self._doomed or not isinstance(step, Round)
+            if not isinstance(step, Round):
+                # closed by whoever reads next: closing it here could pull it away from under another reader
+                self._doomed = self._doomed or not _subscribed_anew(self._pubsub)
             return _instead(error, step)
 
     async def _ask(self, step: Round) -> list[Any]:
@@ -351,6 +299,11 @@ class AsyncLine:
                 self._pubsub = self._client.pubsub()
                 await self._pubsub.subscribe(*step.channels())
             return await self._pubsub.get_message(timeout=step.seconds)
+
+    async def _say(self, step: Say) -> None:
+        async with self._turn:
+            if self._pubsub is not None and not self._doomed:
+                await _say(self._pubsub, step)
 
     async def _hang(self) -> None:
         pubsub, self._pubsub, self._doomed = self._pubsub, None, False
@@ -374,6 +327,12 @@ def _say(pubsub: Any, step: Say) -> Any:
             return pubsub.unsubscribe(*step.channels)
         case _:
             return pubsub.ping()
+
+
+def _subscribed_anew(pubsub: Any) -> bool:
+    """redis-py replaces a lost connection once, with all its subscriptions, before it raises the error."""
+    connection = None if pubsub is None else pubsub.connection
+    return connection is not None and connection.is_connected and bool(pubsub.channels)
 
 
 def _instead(error: exceptions.RedisError, step: Step) -> list[Any] | Lost:

@@ -12,7 +12,7 @@ from redis import exceptions
 
 from producer.options import OptionWords, options_of
 from producer.sending import Sending
-from producer.stream import Command, Lost, Pause, Round, Script
+from producer.steps import Command, Lost, Pause, Round, Script
 from wire.errors import Backpressure, ConnectionLost, FrameError, SettingsError
 from wire.frames import Frame
 from wire.keys import partition_of

@@ -1,0 +1,381 @@
+"""What the producers promise, on fakeredis and on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from producer import (
+    AsyncFrameProducer,
+    Backpressure,
+    ConnectionLost,
+    Frame,
+    FrameError,
+    FrameProducer,
+    SettingsError,
+)
+from tests.contract.conftest import Proxy, Server, free_port, wait_until
+from wire.decode import decode
+from wire.gestures import GESTURES
+from wire.keys import GROUP, TOPOLOGY, actions_channel, frames_key, partition_of
+from wire.replies import ReplyWriter, reply_head
+
+HAND = np.linspace(0, 1, 63, dtype=np.float32).reshape(21, 3)
+WRITER = ReplyWriter(GESTURES, "test")
+
+
+def frame(session: str = "p1", seq: int = 1) -> Frame:
+    return Frame(session, seq, 5, HAND, 4 / 3)
+
+
+TICK = [frame(f"p{number}") for number in range(40)]
+
+
+@pytest.fixture
+def producer(server: Server) -> Iterator[FrameProducer]:
+    with FrameProducer(server.redis) as found:
+        yield found
+
+
+def found_on(server: Server, partition: int) -> list[tuple[str, int]]:
+    entries = [
+        [part for pair in fields.items() for part in pair]
+        for _, fields in server.client.xrange(frames_key(partition))
+    ]
+    frames, rejects = decode(entries)
+    assert not rejects
+    return [(one.decode(), seq) for one, seq in zip(frames.sessions, frames.seq.tolist(), strict=True)]
+
+
+def found_everywhere(server: Server) -> list[tuple[str, int]]:
+    return sorted(one for partition in range(16) for one in found_on(server, partition))
+
+
+def answer(server: Server, session: str, seq: int) -> None:
+    text = WRITER.write(reply_head(session), seq, 5, 16, 987, 1, 1)
+    server.client.publish(actions_channel(partition_of(session, 16), session), text)
+
+
+# --- sending
+
+
+def test_a_frame_arrives_as_it_was_sent(server: Server, producer: FrameProducer) -> None:
+    producer.send(frame())
+    ((_, fields),) = server.client.xrange(frames_key(partition_of("p1", 16)))
+    (found, _) = decode([[part for pair in fields.items() for part in pair]])
+    assert found.sessions == [b"p1"]
+    assert (found.seq[0], found.captured_ms[0], found.aspect[0], found.flags[0]) == (
+        1,
+        5,
+        np.float32(4 / 3),
+        1,
+    )
+    np.testing.assert_array_equal(found.landmarks[0], HAND)
+
+
+def test_a_tick_is_one_entry_per_partition(server: Server, producer: FrameProducer) -> None:
+    producer.send_tick(TICK)
+    for partition in range(16):
+        wanted = [one.session for one in TICK if partition_of(one.session, 16) == partition]
+        assert server.client.xlen(frames_key(partition)) == bool(wanted)
+        assert [session for session, _ in found_on(server, partition)] == wanted
+
+
+def test_arrays_arrive_as_frames_do(server: Server, producer: FrameProducer) -> None:
+    sessions = [one.session for one in TICK]
+    producer.send_arrays(sessions, np.ones(40, np.int64), 5, np.stack([HAND] * 40), aspect=4 / 3)
+    assert found_everywhere(server) == sorted((one, 1) for one in sessions)
+
+
+def test_a_bad_frame_sends_none_of_its_tick(server: Server, producer: FrameProducer) -> None:
+    with pytest.raises(FrameError) as caught:
+        producer.send_tick([*TICK, frame("p 1")])
+    assert caught.value.reason == "bad_session"
+    assert not server.client.keys("frames:*")
+
+
+async def test_asyncio_sends_the_same(server: Server) -> None:
+    async with AsyncFrameProducer(server.async_redis) as producer:
+        await producer.send(frame(seq=0))
+        await producer.send_tick(TICK)
+        await producer.send_arrays(["p1"], [2], 5, HAND[None], aspect=4 / 3)
+    if server.kind == "fakeredis":
+        await server.async_redis.aclose()
+    assert found_on(server, partition_of("p1", 16))[0] == ("p1", 0)
+    assert len(found_everywhere(server)) == 42
+
+
+def test_a_cap_holds(server: Server) -> None:
+    with FrameProducer(server.redis, maxlen=100, partitions=1) as producer:
+        for seq in range(400):
+            producer.send(frame(seq=seq))
+    assert 100 <= server.client.xlen(frames_key(0)) < 400
+
+
+# --- topology
+
+
+def test_the_first_writes_the_topology_and_all_check_it(server: Server) -> None:
+    with FrameProducer(server.redis, partitions=4) as first, FrameProducer(server.redis) as second:
+        assert first.connect() == second.connect() == 4
+    assert server.client.hgetall(TOPOLOGY) == {b"version": b"1", b"partitions": b"4"}
+    with FrameProducer(server.redis, partitions=8) as third, pytest.raises(SettingsError) as caught:
+        third.send(frame())
+    assert caught.value.reason == "topology"
+    assert "4 partitions" in str(caught.value)
+
+
+def test_an_emptied_server_gets_its_topology_again(server: Server) -> None:
+    with FrameProducer(server.redis, partitions=4, guard_interval_s=0) as producer:
+        producer.send(frame(seq=1))
+        server.client.flushall()
+        for seq in (2, 3):
+            producer.send(frame(seq=seq))
+        assert server.client.hgetall(TOPOLOGY) == {b"version": b"1", b"partitions": b"4"}
+        assert [seq for _, seq in found_on(server, partition_of("p1", 4))] == [2, 3]
+
+
+# --- backpressure
+
+
+def test_the_lag_guard_refuses_and_lets_through_again(server: Server) -> None:
+    key = frames_key(partition_of("p1", 16))
+    with FrameProducer(server.redis, max_lag=3, guard_interval_s=0) as producer:
+        producer.send(frame(seq=0))
+        server.client.xgroup_create(key, GROUP, id="0")
+        for seq in (1, 2, 3):
+            producer.send(frame(seq=seq))
+        with pytest.raises(Backpressure) as caught:
+            producer.send_tick([frame("p2"), frame(seq=4)])
+        assert caught.value.reason == "lag"
+        assert caught.value.frames == (frame(seq=4),) or caught.value.rows == (1,)
+        assert found_on(server, partition_of("p2", 16)) == [("p2", 1)]
+        assert server.client.xlen(key) == 4
+        # a worker commits all but one
+        last = server.client.xrange(key)[2][0]
+        server.client.xgroup_setid(key, GROUP, last, entries_read=3)
+        producer.send(frame(seq=4))
+        assert server.client.xlen(key) == 5
+
+
+def test_without_a_group_the_length_is_the_lag(server: Server) -> None:
+    with FrameProducer(server.redis, max_lag=3, guard_interval_s=0) as producer:
+        for seq in range(4):
+            producer.send(frame(seq=seq))
+        with pytest.raises(Backpressure):
+            producer.send(frame(seq=4))
+
+
+def test_out_of_memory_is_said_at_once(real_server: Server) -> None:
+    with FrameProducer(real_server.redis) as producer:
+        producer.send(frame(seq=1))
+        real_server.client.config_set("maxmemory-policy", "noeviction")
+        real_server.client.config_set("maxmemory", "1mb")
+        with pytest.raises(Backpressure) as caught:
+            producer.send_tick(TICK)
+        assert caught.value.reason == "memory"
+        assert caught.value.rows == tuple(range(40))
+        real_server.client.config_set("maxmemory", 0)
+        producer.send_tick(caught.value.frames)
+    assert len(found_everywhere(real_server)) == 41
+
+
+def test_no_memory_for_the_topology_is_backpressure_too(real_server: Server) -> None:
+    real_server.client.config_set("maxmemory", "1mb")
+    with FrameProducer(real_server.redis) as producer, pytest.raises(Backpressure) as caught:
+        producer.send(frame())
+    assert caught.value.reason == "memory"
+    assert caught.value.rows == (0,)
+
+
+# --- lost connections
+
+
+def test_a_lost_answer_doubles_an_entry_at_most(real_server: Server, proxy: Proxy) -> None:
+    with FrameProducer(proxy.url) as producer:
+        producer.connect()
+        proxy.lose_answers_to = 1
+        producer.send(frame())
+    # the pool answers the first and counts the second as `duplicate`
+    assert found_on(real_server, partition_of("p1", 16)) == [("p1", 1)] * 2
+
+
+def test_lost_answers_are_tried_so_often_and_no_more(real_server: Server, proxy: Proxy) -> None:
+    with FrameProducer(proxy.url, retries=1) as producer:
+        producer.connect()
+        proxy.lose_answers_to = 9
+        with pytest.raises(ConnectionLost) as caught:
+            producer.send_tick([frame("p1"), frame("p2")])
+        assert caught.value.frames[0].session == "p1"
+        assert proxy.lose_answers_to == 7
+        proxy.lose_answers_to = 0
+        producer.send(frame(seq=2))
+    assert found_on(real_server, partition_of("p1", 16)) == [("p1", 1), ("p1", 1), ("p1", 2)]
+
+
+def test_no_answer_at_all_ends_with_the_time(real_server: Server, proxy: Proxy) -> None:
+    with FrameProducer(proxy.url, retries=1, timeout_s=0.1) as producer:
+        producer.connect()
+        proxy.swallow = True
+        with pytest.raises(ConnectionLost):
+            producer.send(frame())
+        proxy.swallow = False
+        producer.send(frame(seq=2))
+    assert found_on(real_server, partition_of("p1", 16)) == [("p1", 2)]
+
+
+async def test_asyncio_tries_a_lost_answer_again(real_server: Server, proxy: Proxy) -> None:
+    async with AsyncFrameProducer(proxy.url, timeout_s=0.5) as producer:
+        await producer.connect()
+        proxy.lose_answers_to = 1
+        await producer.send(frame())
+    assert found_on(real_server, partition_of("p1", 16)) == [("p1", 1)] * 2
+
+
+def test_nobody_there() -> None:
+    with FrameProducer(f"redis://127.0.0.1:{free_port()}/0", retries=0) as producer:
+        with pytest.raises(ConnectionLost):
+            producer.send(frame())
+        with pytest.raises(ConnectionLost):
+            producer.actions("p1")
+
+
+def test_a_url_that_is_none() -> None:
+    with pytest.raises(SettingsError):
+        FrameProducer("http://127.0.0.1")
+
+
+def test_a_wrong_password_is_not_tried_again(real_server: Server) -> None:
+    assert real_server.url is not None
+    with FrameProducer(real_server.url.replace("//", "//nobody:wrong@")) as producer:
+        with pytest.raises(SettingsError):
+            producer.send(frame())
+        with pytest.raises(SettingsError):
+            producer.actions("p1")
+
+
+def test_connections_bear_our_name(real_server: Server) -> None:
+    with FrameProducer(real_server.redis, name="my-game") as producer, producer.actions("p1"):
+        producer.connect()
+        names = [one["name"] for one in real_server.client.client_list()]
+        assert names.count("my-game") == 2
+
+
+# --- replies
+
+
+def test_no_reply_is_missed_once_subscribed_and_none_comes_late_or_twice(
+    server: Server, producer: FrameProducer
+) -> None:
+    with producer.actions("p1", "p2") as replies:
+        for session, seq in [("p1", 1), ("p1", 1), ("p2", 5), ("p3", 1), ("p1", 0), ("p1", 2)]:
+            answer(server, session, seq)
+        found = [next(replies) for _ in range(3)]
+        assert [(one.session, one.seq) for one in found] == [("p1", 1), ("p2", 5), ("p1", 2)]
+        assert (found[0].gesture, found[0].action, found[0].confidence) == ("like", "up", 0.987)
+        assert replies.get(0) is None
+
+
+def test_sessions_come_and_go(server: Server, producer: FrameProducer) -> None:
+    with producer.actions() as replies:
+        assert replies.get(0) is None
+        replies.subscribe("p1")
+        replies.subscribe("p2")
+        replies.unsubscribe("p1")
+        answer(server, "p1", 1)
+        answer(server, "p2", 1)
+        assert next(replies).session == "p2"
+
+
+def test_one_thread_reads_while_another_subscribes_and_closes(
+    server: Server, producer: FrameProducer
+) -> None:
+    found: list[Any] = []
+    replies = producer.actions("p1")
+    reader = threading.Thread(target=lambda: found.extend(replies))
+    reader.start()
+    replies.subscribe("p2")
+    answer(server, "p2", 1)
+    answer(server, "p1", 1)
+    wait_until(lambda: len(found) == 2)
+    replies.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert {one.session for one in found} == {"p1", "p2"}
+
+
+def test_closing_the_producer_closes_its_listeners(producer: FrameProducer) -> None:
+    replies = producer.actions("p1")
+    producer.close()
+    assert list(replies) == []
+
+
+def test_a_bad_session_listens_to_nothing(server: Server, producer: FrameProducer) -> None:
+    with pytest.raises(FrameError):
+        producer.actions("p*")
+    assert server.client.pubsub_channels() == []
+
+
+def test_a_cut_line_is_subscribed_anew(real_server: Server) -> None:
+    def listeners() -> Any:
+        return real_server.client.client_list(_type="pubsub")
+
+    channel = actions_channel(partition_of("p1", 16), "p1")
+    found: list[Any] = []
+    with FrameProducer(real_server.redis) as producer, producer.actions("p1") as replies:
+        reader = threading.Thread(target=lambda: found.append(replies.get(5)))
+        reader.start()
+        (old,) = listeners()
+        real_server.client.client_kill_filter(_id=old["id"])
+        wait_until(lambda: [one["id"] for one in listeners()] not in ([], [old["id"]]))
+        wait_until(lambda: real_server.client.pubsub_numsub(channel)[0][1])
+        answer(real_server, "p1", 1)
+        reader.join(5)
+    assert found[0].seq == 1
+    wait_until(lambda: not listeners())
+
+
+async def test_asyncio_reads_subscribes_and_closes(server: Server) -> None:
+    async with AsyncFrameProducer(server.async_redis) as producer:
+        replies = await producer.actions("p1")
+        found: list[Any] = []
+
+        async def read() -> None:
+            async for reply in replies:
+                found.append(reply)
+
+        reader = asyncio.create_task(read())
+        await replies.subscribe("p2")
+        for session, seq in [("p1", 1), ("p1", 1), ("p2", 5), ("p1", 0), ("p1", 2)]:
+            answer(server, session, seq)
+        async with asyncio.timeout(5):
+            while len(found) < 3:
+                await asyncio.sleep(0.005)
+        await replies.unsubscribe("p2")
+        await replies.close()
+        async with asyncio.timeout(5):
+            await reader
+    if server.kind == "fakeredis":
+        await server.async_redis.aclose()
+    assert [(one.session, one.seq) for one in found] == [("p1", 1), ("p2", 5), ("p1", 2)]
+
+
+# not on fakeredis, where the cancelled read itself may return the reply (asyncio.wait_for before Python 3.12)
+async def test_asyncio_cancelled_reads_lose_no_reply(real_server: Server) -> None:
+    async with (
+        AsyncFrameProducer(real_server.async_redis) as producer,
+        await producer.actions("p1") as replies,
+    ):
+        for seq in range(20):
+            waiting = asyncio.create_task(replies.get())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            answer(real_server, "p1", seq)
+            reply = await replies.get(5)
+            assert reply is not None
+            assert reply.seq == seq
