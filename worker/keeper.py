@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from wire.errors import ConnectionLost, SettingsError
 from worker.broker import Broker
+from worker.logs import Log
 from worker.records import Grant, Roster, Standing
 from worker.shares import plan
 
@@ -137,7 +138,7 @@ class Keeper:
             found.append(self._changes.popleft())
         return found
 
-    def run(self, stop: threading.Event, clock: Callable[[], float], log: Any) -> None:
+    def run(self, stop: threading.Event, clock: Callable[[], float], log: Log) -> None:
         """Step until `stop`: every quarter of the time to live, and at once when somebody wakes us."""
         listener = None
         while not stop.is_set():

@@ -1,36 +1,73 @@
-"""Structured logs: one event per line, for people or as JSON."""
+"""Structured logs: one event per line on standard error, for people or as JSON.
+
+The standard library's, because the common library for it costs a worker 4 MB and 40 ms at start.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections import Counter
-from typing import Any
-
-import structlog
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from worker.settings import Settings
 
 
-def open_log(settings: Settings, **bound: Any) -> Any:
-    """A structlog logger that writes to standard error, with `bound` values in every line."""
-    levels = logging.getLevelNamesMapping()
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=22)
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(levels[settings.log_level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    return structlog.get_logger(**bound)
+class Log:
+    """Writes events with values: `log.info("partition_taken", partition=3)`.
+
+    Args:
+        log_format: `human` or `json`.
+        log_level: `debug`, `info`, `warning` or `error`.
+        bound: values that stand in every line.
+    """
+
+    def __init__(self, log_format: str, log_level: str, **bound: Any) -> None:
+        self._json: Final = log_format == "json"
+        self._bound: Final = bound
+        self._logger: Final = logging.Logger("maze", log_level.upper())
+        self._logger.addHandler(logging.StreamHandler(sys.stderr))
+
+    def debug(self, event: str, **values: Any) -> None:
+        """For who looks for a fault."""
+        self._write(logging.DEBUG, event, values)
+
+    def info(self, event: str, **values: Any) -> None:
+        """What an operator wants to see."""
+        self._write(logging.INFO, event, values)
+
+    def warning(self, event: str, **values: Any) -> None:
+        """Something went wrong and was dealt with."""
+        self._write(logging.WARNING, event, values)
+
+    def error(self, event: str, **values: Any) -> None:
+        """Somebody should look."""
+        self._write(logging.ERROR, event, values)
+
+    def _write(self, level: int, event: str, values: dict[str, Any]) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        shown = {**self._bound, **values}
+        if self._json:
+            line = json.dumps(
+                {"time": now, "level": logging.getLevelName(level).lower(), "event": event, **shown}
+            )
+        else:
+            pairs = " ".join(f"{name}={_short(value)}" for name, value in shown.items())
+            line = f"{now} {logging.getLevelName(level):7} {event:20} {pairs}"
+        self._logger.log(level, "%s", line)
+
+
+def open_log(settings: Settings, **bound: Any) -> Log:
+    """The log that the settings ask for."""
+    return Log(settings.log_format, settings.log_level, **bound)
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, (dict, list)) else str(value)
 
 
 class Sampler:

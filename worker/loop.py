@@ -12,11 +12,12 @@ import socket
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from wire.errors import ConnectionLost
 from worker.broker import SOCKET_TIMEOUT_S, Broker
 from worker.keeper import Keeper
+from worker.logs import Log
 from worker.metrics import Metrics
 from worker.partition import Partition, entry_ms, entry_order
 from worker.pipeline import Attempt, Pipeline, Tally
@@ -71,7 +72,7 @@ class Loop:
         pipeline: from entries to effects.
         metrics: told of everything that happens.
         clock: monotonic seconds.
-        log: a structlog logger.
+        log: where events go.
         wake: what interrupts the wait for frames.
         rejected: told of each rejected or buried frame: partition, entry id, reason.
     """
@@ -87,7 +88,7 @@ class Loop:
         pipeline: Pipeline,
         metrics: Metrics,
         clock: Callable[[], float],
-        log: Any,
+        log: Log,
         wake: Wake,
         rejected: Callable[[int, bytes, str], None],
     ) -> None:
@@ -105,7 +106,7 @@ class Loop:
         self.partitions: Final[dict[int, Partition]] = {}
         self._asked: dict[int, bytes] = {}
         self._asked_s = 0.0
-        self._frames_per_entry = 1.0
+        self._frames_per_entry = 32.0  # begin small: the first batch must not be the largest
         self._next_sweep_s = 0.0
 
     def step(self) -> int:

@@ -72,11 +72,7 @@ class WorkerProcess:
         classifier = Classifier.from_bundle(bundle)
         self.metrics: Final = Metrics()
         self.metrics.model_loaded(classifier.version)
-        threshold = (
-            settings.threshold
-            if settings.threshold is not None
-            else bundle.manifest.thresholds.act
-        )
+        threshold = settings.threshold if settings.threshold is not None else bundle.manifest.thresholds.act
         self.pipeline: Final = Pipeline(
             TimedModel(classifier, self.metrics),
             threshold=threshold,

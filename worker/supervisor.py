@@ -12,11 +12,12 @@ import threading
 import time
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from wire.errors import MazeError
 from worker.broker import Broker, connect
 from worker.identity import worker_id
+from worker.logs import Log
 from worker.settings import Settings
 
 RESTART_BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -42,10 +43,10 @@ class Supervisor:
     Args:
         settings: of each worker; process i listens on metrics port + i (0 stays 0).
         processes: how many.
-        log: a structlog logger.
+        log: where events go.
     """
 
-    def __init__(self, settings: Settings, processes: int, log: Any) -> None:
+    def __init__(self, settings: Settings, processes: int, log: Log) -> None:
         self._settings: Final = settings
         self._processes: Final = processes
         self._log: Final = log

@@ -1,0 +1,111 @@
+"""From XADD to the subscriber: latency at a given rate.
+
+`python bench/latency.py [--rate 3000] [--sessions 100] [--seconds 20]`
+
+One worker process, single-frame entries at an even rate, every session's channel subscribed. A frame's
+latency runs from just before its XADD is written to the socket until its reply is read. Sending and reading
+share one thread, so that no lock of the measuring program stands in the figures. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import select
+import subprocess
+import sys
+import time
+
+import numpy as np
+import redis
+from servers import redis_server
+
+from producer.simulator import synthesize
+from wire import keys
+from wire.frames import HAND, META, pack_arrays
+from wire.gestures import GESTURES
+
+PARTITIONS = 16
+WARM_UP_S = 2.0
+
+
+def entries(rate: int, sessions: int, seconds: float) -> list[tuple[str, str, tuple[bytes, bytes, bytes]]]:
+    """All frames in the order they will be sent: stream, session, packed fields."""
+    rng = np.random.default_rng(3)
+    hands = synthesize(rng.integers(0, len(GESTURES), 1024), rng).landmarks
+    found = []
+    for row in range(int(rate * seconds)):
+        session = f"player-{row % sessions}"
+        meta = np.array([(row, 1_700_000_000_000 + row * 1000 // rate, 4 / 3, HAND)], META)
+        fields = pack_arrays([session], meta, hands[row // 15 % 1024][None])
+        found.append((keys.frames_key(keys.partition_of(session, PARTITIONS)), session, fields))
+    return found
+
+
+def run(url: str, rate: int, sessions: int, seconds: float) -> np.ndarray:
+    """Latencies in ms, (n,) float64, of frames sent after the warm-up."""
+    todo = entries(rate, sessions, seconds + WARM_UP_S)
+    client = redis.Redis.from_url(url, socket_timeout=10, protocol=2)  # plain messages, no push types
+    sender, listener = client.connection_pool.get_connection(), client.connection_pool.get_connection()
+    channels = {
+        keys.actions_channel(keys.partition_of(session, PARTITIONS), session) for _, session, _ in todo
+    }
+    listener.send_command("SUBSCRIBE", *channels)
+    for _ in channels:
+        listener.read_response()
+    sent_s = np.zeros(len(todo))
+    got_s = np.zeros(len(todo))
+    begin = time.perf_counter() + 0.1
+    row = answered = 0
+    while answered < len(todo):
+        now = time.perf_counter()
+        due = begin + row / rate
+        if row < len(todo) and now >= due:
+            stream, _, (s, m, landmarks) = todo[row]
+            sent_s[row] = time.perf_counter()
+            sender.send_command("XADD", stream, "*", "s", s, "m", m, "l", landmarks)
+            row += 1
+            continue
+        if now > begin + len(todo) / rate + 10:
+            raise SystemExit(f"{len(todo) - answered} of {len(todo)} frames were not answered")
+        wait_s = max(due - now, 0) if row < len(todo) else 0.1
+        ready, _, _ = select.select([listener._sock, sender._sock], [], [], wait_s)
+        if sender._sock in ready:
+            sender.read_response()
+        while listener._sock in ready and listener.can_read(0):
+            message = listener.read_response()[2]
+            got_s[int(message.split(b'"seq":', 1)[1].split(b",", 1)[0])] = time.perf_counter()
+            answered += 1
+    warm = int(WARM_UP_S * rate)
+    return (got_s - sent_s)[warm:] * 1000
+
+
+def main() -> None:
+    """Run and print."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rate", type=int, default=3000)
+    options.add_argument("--sessions", type=int, default=100)
+    options.add_argument("--seconds", type=float, default=20)
+    chosen = options.parse_args()
+    with redis_server() as url:
+        settings = {"redis": url, "metrics_port": 0, "log_level": "error"}
+        worker = subprocess.Popen([sys.executable, "-m", "worker", json.dumps(settings), "bench"])
+        try:
+            client = redis.Redis.from_url(url)
+            while len(client.keys("lease:*")) < PARTITIONS:
+                time.sleep(0.01)
+            latency_ms = run(url, chosen.rate, chosen.sessions, chosen.seconds)
+        finally:
+            worker.terminate()
+            worker.wait(10)
+    p50, p99, p999 = np.percentile(latency_ms, [50, 99, 99.9]).round(3).tolist()
+    report = {"rate": chosen.rate, "sessions": chosen.sessions, "n": len(latency_ms)}
+    print(
+        json.dumps(
+            report | {"p50_ms": p50, "p99_ms": p99, "p99_9_ms": p999, "max_ms": latency_ms.max().round(3)}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
