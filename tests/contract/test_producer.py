@@ -19,7 +19,7 @@ from producer import (
     FrameProducer,
     SettingsError,
 )
-from tests.contract.conftest import Proxy, Server, free_port, wait_until
+from tests.servers import Proxy, Server, free_port, wait_until
 from wire.decode import decode
 from wire.gestures import GESTURES
 from wire.keys import GROUP, TOPOLOGY, actions_channel, frames_key, partition_of
