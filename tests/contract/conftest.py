@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import fakeredis
 import pytest
@@ -29,7 +30,7 @@ def embedded_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 def _fake() -> Server:
     # one version for all clients of it, or fakeredis complains
     inner = fakeredis.FakeServer(version=(7,))
-    make = {"server": inner, "version": (7,)}
+    make: dict[str, Any] = {"server": inner, "version": (7,)}
     clients = fakeredis.FakeRedis(**make), fakeredis.FakeAsyncRedis(**make), fakeredis.FakeRedis(**make)
     return Server("fakeredis", None, *clients)
 

@@ -237,6 +237,22 @@ async def test_asyncio_tries_a_lost_answer_again(real_server: Server, proxy: Pro
     assert found_on(real_server, partition_of("p1", 16)) == [("p1", 1)] * 2
 
 
+def test_connections_that_were_cut_while_idle_cost_nothing(real_server: Server) -> None:
+    with FrameProducer(real_server.redis, retries=1) as producer:
+        for seq in (1, 2, 3):
+            producer.send(frame(seq=seq))
+            real_server.client.client_kill_filter(_type="normal", skipme=True)
+    assert [seq for _, seq in found_on(real_server, partition_of("p1", 16))] == [1, 2, 3]
+
+
+async def test_asyncio_connections_that_were_cut_while_idle_cost_nothing(real_server: Server) -> None:
+    async with AsyncFrameProducer(real_server.redis, retries=1) as producer:
+        for seq in (1, 2, 3):
+            await producer.send(frame(seq=seq))
+            real_server.client.client_kill_filter(_type="normal", skipme=True)
+    assert [seq for _, seq in found_on(real_server, partition_of("p1", 16))] == [1, 2, 3]
+
+
 def test_nobody_there() -> None:
     with FrameProducer(f"redis://127.0.0.1:{free_port()}/0", retries=0) as producer:
         with pytest.raises(ConnectionLost):

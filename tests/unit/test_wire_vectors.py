@@ -24,7 +24,7 @@ def cases(name: str) -> list[Any]:
     return found
 
 
-def named(name: str) -> Any:
+def named(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", [pytest.param(one, id=one["name"]) for one in cases(name)])
 
 
