@@ -16,11 +16,11 @@ class Spread:
     Mirrored copies are not among them: the features of a hand and of its mirror image are the same numbers.
     """
 
-    rotation_deg: float = 8.0
+    rotation_deg: float = 12.0
     """In the image plane, in degrees. Far more would turn one gesture into another."""
-    stretch: float = 0.05
+    stretch: float = 0.07
     """Of the logarithm of the factor on x (y gets its inverse): a wrong aspect, or a hand turned away."""
-    jitter: float = 0.012
+    jitter: float = 0.015
     """Of each coordinate, in units of the root mean square distance of the landmarks from the wrist."""
 
 

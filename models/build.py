@@ -55,7 +55,9 @@ class Settings:
     folds: int
     seed: int
     precision: float = 0.99
-    """Action precision that the threshold is to reach on held-out rows."""
+    """Action precision that the threshold is to reach on held-out rows,"""
+    recall: float = 0.95
+    """with at least this action recall."""
 
     def steps(self) -> int:
         """Return how often `build_bundle` calls its `tick`."""
@@ -106,7 +108,9 @@ def build_bundle(
     held = cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)), VIEWS)
     temperature = choose_temperature(held.labels, held.probabilities)
     probabilities = cooled(held.probabilities, temperature)
-    threshold = choose_threshold(held.labels, probabilities, precision=settings.precision)
+    threshold = choose_threshold(
+        held.labels, probabilities, precision=settings.precision, recall=settings.recall
+    )
     splits = _figures(held, temperature, threshold)
     network = train_network(data.points, data.labels, settings.recipe, settings.seed, tick).cooled(
         temperature

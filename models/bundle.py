@@ -156,9 +156,10 @@ def load_zip(data: bytes) -> Bundle:
         raise ModelError(ModelReason.TOO_LARGE, f"The zipped bundle is over {MAX_ZIP_BYTES} bytes.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return verify_files(_read_zip(archive))
+            files = _read_zip(archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ModelError(ModelReason.NOT_A_BUNDLE, f"The bundle is not a readable zip: {error}.") from None
+    return verify_files(files)
 
 
 def verify_files(files: dict[str, bytes]) -> Bundle:
@@ -233,16 +234,18 @@ def _parse_manifest(data: bytes) -> Manifest:
 
 def _read_folder(folder: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):  # what file managers leave behind
-            continue
-        limit = _limit_of(entry.name)
-        try:
+    try:
+        for entry in sorted(folder.iterdir()):
+            if entry.name.startswith("."):  # what file managers leave behind
+                continue
+            limit = _limit_of(entry.name)
+            if not entry.is_file():  # opening a pipe would wait for ever
+                raise ModelError(ModelReason.UNEXPECTED_FILE, f"{entry} is not a plain file.")
             with entry.open("rb") as file:
                 data = file.read(limit + 1)
-        except OSError as error:
-            raise ModelError(ModelReason.UNEXPECTED_FILE, f"Cannot read {entry}: {error}.") from None
-        files[entry.name] = _within(entry.name, data, limit)
+            files[entry.name] = _within(entry.name, data, limit)
+    except OSError as error:
+        raise ModelError(ModelReason.NOT_FOUND, f"Cannot read the model bundle: {error}.") from None
     return files
 
 
@@ -253,6 +256,8 @@ def _read_zip(archive: zipfile.ZipFile) -> dict[str, bytes]:
         limit = _limit_of(member.filename)
         if member.filename in files:
             raise ModelError(ModelReason.UNEXPECTED_FILE, f"The bundle has {member.filename!r} twice.")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ModelError(ModelReason.NOT_A_BUNDLE, f"{member.filename} is packed by an unusual method.")
         # The declared size may lie; reading stops at the limit whatever the header says.
         with archive.open(member) as file:
             data = file.read(limit + 1)

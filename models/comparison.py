@@ -54,7 +54,9 @@ def _candidate_row(name: str, data: Dataset, settings: Settings, tick: Tick) -> 
 
     fit = fit_candidate(make, settings.recipe.spread, settings.seed)
     held = cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)))
-    threshold = choose_threshold(held.labels, held.probabilities, precision=settings.precision)
+    threshold = choose_threshold(
+        held.labels, held.probabilities, precision=settings.precision, recall=settings.recall
+    )
     judged = evaluate(held.labels, held.probabilities, threshold=threshold, model=name)
     predict = predictor(last[0])
     points = np.resize(data.points, (BATCH, 21, 2))

@@ -112,14 +112,20 @@ def choose_threshold(
     probabilities: NDArray[np.floating[Any]],
     *,
     precision: float,
+    recall: float,
     actions: Mapping[str, Action] = DEFAULT_ACTIONS,
 ) -> float:
     """Return the lowest threshold, in steps of 0.01, whose action precision on held-out rows is enough.
 
+    If none of those that keep the recall is precise enough, the most precise of them is given, and of equals
+    the lowest. (Where labels are wrong, precision can be bought with recall only: the rows in question are
+    those the model is surest of.)
+
     Args:
         labels: (n,) true labels.
         probabilities: (n, 19), of a model that has not seen these rows.
-        precision: wanted action precision; if no threshold reaches it, the one that comes nearest is given.
+        precision: wanted action precision.
+        recall: least action recall; if not even `MIN_THRESHOLD` has it, that is given.
         actions: gesture name -> action.
     """
     predicted = probabilities.argmax(axis=1)
@@ -127,13 +133,13 @@ def choose_threshold(
     best, best_precision = MIN_THRESHOLD, -1.0
     for percent in range(round(100 * MIN_THRESHOLD), 100):
         threshold = percent / 100
-        found = _action_figures(labels, predicted, confidence >= threshold, actions)["precision"]
-        if found is None:  # nothing acts any more
+        found = _action_figures(labels, predicted, confidence >= threshold, actions)
+        if found["precision"] is None or (found["recall"] or 0.0) < recall:
             break
-        if found >= precision:
+        if found["precision"] >= precision:
             return threshold
-        if found > best_precision:
-            best, best_precision = threshold, found
+        if found["precision"] > best_precision:
+            best, best_precision = threshold, found["precision"]
     return best
 
 

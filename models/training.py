@@ -46,18 +46,18 @@ TEMPERATURES: Final = np.geomspace(0.3, 3.0, 93)
 class Recipe:
     """How the default classifier is trained."""
 
-    hidden: int = 320
+    hidden: int = 256
     """Units of one member; the shipped layer has `members` times as many."""
-    members: int = 3
-    epochs: int = 40
-    batch_rows: int = 256
+    members: int = 2
+    epochs: int = 60
+    batch_rows: int = 192
     learning_rate: float = 2e-3
     """Of Adam in the first half; a third of it until 80 % of the epochs, then a tenth."""
     penalty: float = 1e-4
     """L2, scikit-learn's `alpha`."""
     averaged_share: float = 0.3
     """The last part of the epochs, whose weights are averaged."""
-    spread: Spread = field(default_factory=lambda: Spread(rotation_deg=12.0, stretch=0.07))
+    spread: Spread = field(default_factory=Spread)
 
     def steps(self) -> int:
         """Return how often `train_network` calls its `tick`."""

@@ -20,12 +20,14 @@ POINTS: Final = 21
 MAX_NUMBER: Final = 1e9
 """As on the wire: a larger coordinate is a fault, not a hand."""
 
+_NO_HAND: Final = {"gesture": None, "label": None, "confidence": None, "action": None}
+
 Opt = typer.Option
 
 
 def classify(
     source: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="JSON or JSON lines. (default: standard input)")
+        Path | None, typer.Argument(metavar="FILE", help="JSON or JSON lines. (default: standard input)")
     ] = None,
     aspect: Annotated[
         float, Opt(min=0.01, max=100.0, help="Image width / height, where a frame does not say; 1 = pixels.")
@@ -122,7 +124,7 @@ def _answers(classifier: Any, frames: list[tuple[list[list[float]], float]]) -> 
 
     shown = [number for number, (points, _) in enumerate(frames) if points]
     labels, confidences = classifier.classify(*_arrays([frames[number] for number in shown]))
-    answers: list[dict[str, Any]] = [{"gesture": None, "confidence": None, "action": None} for _ in frames]
+    answers: list[dict[str, Any]] = [dict(_NO_HAND) for _ in frames]
     for number, label, confidence in zip(shown, labels.tolist(), confidences.tolist(), strict=True):
         sure = confidence >= classifier.manifest.thresholds.act
         answers[number] = {

@@ -1,0 +1,296 @@
+"""A good bundle loads and answers; every kind of bad one is refused with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from models.bundle import (
+    CARD,
+    GOLDEN,
+    MANIFEST,
+    MAX_ZIP_BYTES,
+    MODEL,
+    SIZE_LIMITS_BYTES,
+    Bundle,
+    ModelReason,
+    bundled_path,
+    load_bundle,
+    load_zip,
+    verify_files,
+)
+from models.classifier import SLICE_ROWS, Classifier
+from models.golden import Golden
+from models.manifest import Manifest, model_digest
+from wire.errors import ModelError
+from wire.gestures import GESTURES
+
+Files = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def good() -> Bundle:
+    return load_bundle(bundled_path())
+
+
+@pytest.fixture(scope="module")
+def classifier(good) -> Classifier:
+    return Classifier.from_bundle(good)
+
+
+def zipped(files: Files) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def resealed(files: Files, **changes: object) -> Files:
+    """The files with a manifest that fits them again: what someone would do who means harm."""
+    raw = json.loads(files[MANIFEST]) | changes
+    raw["files"] = {name: hashlib.sha256(files[name]).hexdigest() for name in (MODEL, GOLDEN, CARD)}
+    try:
+        digest = model_digest(Manifest.model_validate(raw))
+        raw["model_version"] = f"mlp-{digest}"
+    except ValueError:
+        pass  # the change itself is the fault under test
+    return files | {MANIFEST: json.dumps(raw).encode()}
+
+
+def reason_of(call: Callable[[], object]) -> str:
+    with pytest.raises(ModelError) as caught:
+        call()
+    assert str(caught.value).endswith(".")
+    return caught.value.reason
+
+
+def test_the_bundled_one_names_itself_by_its_content(good):
+    assert good.version == f"mlp-{model_digest(good.manifest)}"
+    assert good.manifest.labels == GESTURES
+    assert good.version in good.card
+    assert "hukenovs/hagrid" in good.card
+    assert sum(map(len, good.files.values())) < 1_000_000
+
+
+def test_the_bundled_one_keeps_its_figures(good):
+    held_out = good.manifest.evaluation["held_out"]
+    assert held_out.accuracy >= 0.975
+    assert held_out.ece <= 0.02
+    assert good.manifest.evaluation["mirrored"].accuracy == held_out.accuracy
+
+
+def test_folder_and_zip_are_the_same_bundle(good, tmp_path):
+    packed = good.to_zip()
+    assert packed == load_zip(packed).to_zip()
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(packed)
+    assert load_bundle(file).files == good.files
+    good.write(tmp_path / "folder")
+    assert load_bundle(tmp_path / "folder").files == good.files
+
+
+def test_answers_do_not_depend_on_the_batch(classifier):
+    rng = np.random.default_rng(5)
+    landmarks = rng.random((2 * SLICE_ROWS + 3, 21, 3), np.float32)
+    aspect = rng.uniform(0.5, 2.0, len(landmarks)).astype(np.float32)
+    labels, confidence = classifier.classify(landmarks, aspect)
+    probabilities = classifier.probabilities(landmarks, aspect)
+    assert (labels.dtype, confidence.dtype, probabilities.dtype) == (np.int64, np.float32, np.float32)
+    assert (labels == probabilities.argmax(axis=1)).all()
+    assert (confidence == probabilities.max(axis=1)).all()
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(landmarks)), abs=1e-5)
+    for row in (0, SLICE_ROWS, len(landmarks) - 1):
+        alone = classifier.probabilities(landmarks[row : row + 1], aspect[row : row + 1])
+        assert alone[0] == pytest.approx(probabilities[row], abs=1e-5)
+
+
+def test_no_frames_give_no_answers(classifier):
+    labels, confidence = classifier.classify(np.zeros((0, 21, 3), np.float32), np.zeros(0, np.float32))
+    assert (len(labels), len(confidence)) == (0, 0)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-3, 1e9])
+def test_extreme_hands_give_probabilities(classifier, scale):
+    landmarks = np.float32(scale) * np.random.default_rng(6).random((4, 21, 3), np.float32)
+    probabilities = classifier.probabilities(landmarks, np.full(4, 100.0, np.float32))
+    assert np.isfinite(probabilities).all()
+
+
+def test_mirror_place_and_size_do_not_matter_to_the_graph(classifier, good):
+    landmarks, aspect = good.golden.landmarks, good.golden.aspect
+    altered = landmarks * np.array([-3.0, 3.0, 0.0], np.float32) + np.float32(0.5)
+    expected = classifier.probabilities(landmarks, aspect)
+    assert classifier.probabilities(altered, aspect) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", [MODEL, GOLDEN, CARD])
+def test_a_flipped_byte_is_noticed(good, name):
+    data = bytearray(good.files[name])
+    data[len(data) // 2] ^= 1
+    assert reason_of(lambda: verify_files(good.files | {name: bytes(data)})) == ModelReason.HASH_MISMATCH
+
+
+@pytest.mark.parametrize("name", list(SIZE_LIMITS_BYTES))
+def test_a_missing_file_is_noticed(good, name):
+    files = {key: data for key, data in good.files.items() if key != name}
+    assert reason_of(lambda: load_zip(zipped(files))) == ModelReason.MISSING_FILE
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"format_version": 2}, ModelReason.FORMAT_VERSION),
+        ({"format_version": None}, ModelReason.FORMAT_VERSION),
+        ({"labels": sorted(GESTURES)}, ModelReason.LABELS),
+        ({"labels": [*GESTURES, "wave"]}, ModelReason.LABELS),
+        ({"thresholds": {"act": 1.5}}, ModelReason.BAD_MANIFEST),
+        ({"thresholds": {"act": float("nan")}}, ModelReason.BAD_MANIFEST),
+        ({"surprise": 1}, ModelReason.BAD_MANIFEST),
+    ],
+)
+def test_a_foreign_manifest_is_refused(good, changes, reason):
+    assert reason_of(lambda: verify_files(resealed(good.files, **changes))) == reason
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\x80\x04.", b"[" * 100_000])
+def test_a_manifest_that_is_none_is_refused(good, data):
+    found = reason_of(lambda: verify_files(good.files | {MANIFEST: data}))
+    assert found in (ModelReason.BAD_MANIFEST, ModelReason.FORMAT_VERSION)
+
+
+def test_another_threshold_is_another_version(good):
+    raw = json.loads(good.files[MANIFEST]) | {"thresholds": {"act": 0.1}}
+    files = good.files | {MANIFEST: json.dumps(raw).encode()}
+    assert reason_of(lambda: verify_files(files)) == ModelReason.VERSION_MISMATCH
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.pkl", "../model.onnx", "/etc/passwd", "sub/model.onnx", "sub/", "model.onnx\\..", "x" * 300],
+)
+def test_what_no_bundle_has_is_refused(good, name):
+    files = good.files | {name: pickle.dumps({"a": 1})}
+    assert reason_of(lambda: load_zip(zipped(files))) == ModelReason.UNEXPECTED_FILE
+
+
+def test_a_pickle_beside_the_files_is_refused(good, tmp_path):
+    good.write(tmp_path)
+    (tmp_path / "svc.pkl").write_bytes(pickle.dumps([1]))
+    assert reason_of(lambda: load_bundle(tmp_path)) == ModelReason.UNEXPECTED_FILE
+
+
+def test_a_pickle_in_place_of_the_graph_never_runs(good, tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (tmp_path.joinpath("harm").write_text, ("done",))
+
+    files = resealed(good.files | {MODEL: pickle.dumps(Harm())})
+    assert reason_of(lambda: Classifier.from_bundle(verify_files(files))) == ModelReason.BAD_GRAPH
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_is_there_twice_is_refused(good):
+    out = io.BytesIO(zipped(good.files))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(MODEL, b"another")
+    assert reason_of(lambda: load_zip(out.getvalue())) == ModelReason.UNEXPECTED_FILE
+
+
+def test_a_zip_bomb_is_not_unpacked(good):
+    bomb = zipped(good.files | {GOLDEN: bytes(SIZE_LIMITS_BYTES[GOLDEN] * 4)})
+    assert len(bomb) < 1_000_000
+    assert reason_of(lambda: load_zip(bomb)) == ModelReason.TOO_LARGE
+
+
+def test_a_file_over_its_limit_is_refused(good, tmp_path):
+    good.write(tmp_path)
+    (tmp_path / CARD).write_bytes(bytes(SIZE_LIMITS_BYTES[CARD] + 1))
+    assert reason_of(lambda: load_bundle(tmp_path)) == ModelReason.TOO_LARGE
+    assert reason_of(lambda: load_zip(bytes(MAX_ZIP_BYTES + 1))) == ModelReason.TOO_LARGE
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"PK\x05\x06" + bytes(18) + b"x", b"\x80\x04.", bytes(1000)])
+def test_what_is_no_zip_is_refused(data):
+    assert reason_of(lambda: load_zip(data)) in (ModelReason.NOT_A_BUNDLE, ModelReason.MISSING_FILE)
+
+
+def test_a_cut_or_unusually_packed_zip_is_refused(good):
+    whole = good.to_zip()
+    assert reason_of(lambda: load_zip(whole[: len(whole) // 2])) == ModelReason.NOT_A_BUNDLE
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(MODEL, b"x")
+    assert reason_of(lambda: load_zip(out.getvalue())) == ModelReason.NOT_A_BUNDLE
+
+
+def test_nothing_there_is_said_so(tmp_path):
+    assert reason_of(lambda: load_bundle(tmp_path / "none")) == ModelReason.NOT_FOUND
+    assert reason_of(lambda: load_bundle(tmp_path)) == ModelReason.MISSING_FILE
+
+
+def test_external_data_is_refused(good):
+    files = resealed(good.files | {MODEL: good.model + b"\x0a\x08location"})
+    assert reason_of(lambda: verify_files(files)) == ModelReason.EXTERNAL_DATA
+
+
+@pytest.mark.parametrize("model", [b"", b"not a graph", b"\x08\x08"])
+def test_what_is_no_graph_is_refused(good, model):
+    files = resealed(good.files | {MODEL: model})
+    assert reason_of(lambda: Classifier.from_bundle(verify_files(files))) == ModelReason.BAD_GRAPH
+
+
+def test_a_graph_with_other_outputs_is_refused(good):
+    renamed = good.model.replace(b"probabilities", b"probabilitiez")
+    files = resealed(good.files | {MODEL: renamed})
+    assert reason_of(lambda: Classifier.from_bundle(verify_files(files))) == ModelReason.BAD_GRAPH
+
+
+def test_wrong_golden_outputs_are_refused(good):
+    golden = good.golden
+    wrong = Golden(golden.landmarks, golden.aspect, np.roll(golden.probabilities, 1, axis=1))
+    files = resealed(good.files | {GOLDEN: wrong.to_json()})
+    assert reason_of(lambda: Classifier.from_bundle(verify_files(files))) == ModelReason.SELF_TEST
+
+
+@pytest.mark.parametrize(
+    "golden",
+    [
+        b"[]",
+        b"{}",
+        b'{"landmarks": [], "aspect": [], "probabilities": []}',
+        b'{"landmarks": [[1]], "aspect": [1], "probabilities": [[1]]}',
+        b'{"landmarks": "x", "aspect": [1], "probabilities": [[1]]}',
+        b'{"landmarks": [[1], [1, 2]], "aspect": [1], "probabilities": [[1]]}',
+        b'{"landmarks": [NaN], "aspect": [1], "probabilities": [[1]]}',
+    ],
+)
+def test_golden_hands_that_are_none_are_refused(good, golden):
+    files = resealed(good.files | {GOLDEN: golden})
+    assert reason_of(lambda: verify_files(files)) == ModelReason.BAD_GOLDEN
+
+
+def test_golden_hands_survive_their_file(good):
+    again = Golden.from_json(good.golden.to_json())
+    assert again.probabilities == pytest.approx(good.golden.probabilities, abs=1e-6)
+    assert (again.landmarks == good.golden.landmarks).all()
+
+
+def test_a_worker_imports_nothing_of_training():
+    code = (
+        "import sys; from models.classifier import Classifier; from models.bundle import *;"
+        "Classifier.from_bundle(load_bundle(bundled_path()));"
+        "heavy = {'sklearn', 'joblib', 'onnx', 'scipy', 'mlflow', 'rq'} & set(sys.modules);"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=bundled_path().parent.parent)

@@ -1,0 +1,87 @@
+"""The figures, by hand on a few rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.evaluation import calibration_error, choose_threshold, evaluate, summarise
+from wire.gestures import GESTURES, LABELS
+
+
+def rows(*cases: tuple[str, str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities of (true gesture, predicted gesture, confidence)."""
+    probabilities = np.zeros((len(cases), 19))
+    for row, (_, said, confidence) in enumerate(cases):
+        probabilities[row] = (1.0 - confidence) / 18
+        probabilities[row, LABELS[said]] = confidence
+    return np.array([LABELS[true] for true, _, _ in cases]), probabilities
+
+
+CASES = rows(
+    ("like", "like", 0.95),
+    ("like", "like", 0.60),  # right, but below the threshold: no action
+    ("dislike", "four", 0.90),  # a wrong action
+    ("no_gesture", "three", 0.80),  # a false action
+    ("no_gesture", "no_gesture", 0.99),
+    ("palm", "palm", 0.90),
+)
+
+
+def test_figures_by_hand():
+    found = evaluate(*CASES, threshold=0.7, model="mlp-0")
+    assert found["rows"] == 6
+    assert found["accuracy"] == pytest.approx(4 / 6)
+    assert found["action"] == {
+        "precision": pytest.approx(1 / 3),
+        "recall": pytest.approx(1 / 3),
+        "false_action_rate": pytest.approx(1 / 2),
+    }
+    assert found["per_class"]["like"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "n": 2}
+    assert found["per_class"]["no_gesture"] == {
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1": pytest.approx(2 / 3),
+        "n": 2,
+    }
+    assert found["macro_f1"] == pytest.approx((1.0 + 0.0 + 2 / 3 + 1.0) / 4)
+    assert list(found["per_class"]) == list(GESTURES)
+    assert set(found) == {"rows", "accuracy", "macro_f1", "per_class", "action", "model"}
+
+
+def test_two_gestures_of_one_action_count_as_each_other():
+    labels, probabilities = rows(("like", "one", 0.9))
+    both = {"like": "up", "one": "up"}
+    found = evaluate(labels, probabilities, threshold=0.5, model="", actions=both)
+    assert found["action"]["precision"] == 1.0
+
+
+def test_nothing_to_divide_by_is_said_so():
+    found = evaluate(*rows(("palm", "palm", 0.9)), threshold=0.7, model="")
+    assert found["action"] == {"precision": None, "recall": None, "false_action_rate": None}
+    assert found["per_class"]["like"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "n": 0}
+    assert summarise(*rows(("palm", "palm", 0.9)), threshold=0.7).action_precision is None
+
+
+def test_calibration_error_of_sure_and_half_right_answers():
+    labels, probabilities = rows(*[("like", "like", 0.9)] * 5, *[("like", "palm", 0.9)] * 5)
+    assert calibration_error(labels, probabilities) == pytest.approx(0.4)
+    labels, probabilities = rows(*[("like", "like", 1.0)] * 5)
+    assert calibration_error(labels, probabilities) == pytest.approx(0.0)
+
+
+def test_the_threshold_is_the_lowest_that_is_precise_enough():
+    labels, probabilities = rows(*[("like", "like", 0.9)] * 9, ("palm", "like", 0.755))
+    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.76
+    assert choose_threshold(labels, probabilities, precision=0.9, recall=0.9) == 0.5
+
+
+def test_a_precision_out_of_reach_gives_the_nearest():
+    labels, probabilities = rows(*[("like", "like", 0.9)] * 9, ("palm", "like", 0.95), ("palm", "like", 0.6))
+    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.61
+
+
+def test_the_recall_is_kept():
+    labels, probabilities = rows(("like", "like", 0.9), ("like", "like", 0.65), ("palm", "like", 0.7))
+    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.5
+    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.5) == 0.71

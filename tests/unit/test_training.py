@@ -1,0 +1,375 @@
+"""Bad CSVs are refused by name, folds keep people apart, and what is trained is what is shipped."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from maze.commands.classify import classify
+from maze.commands.evaluate import evaluate
+from maze.commands.train import train
+from models.build import Settings, build_bundle
+from models.bundle import ModelReason, bundled_path, load_bundle
+from models.candidates import candidates, fit_candidate
+from models.classifier import Classifier
+from models.comparison import compare_all
+from models.dataset import COORDINATES, Dataset, read_dataset, require_trainable
+from models.evaluation import evaluate as judge
+from models.export import check_export
+from models.features import features
+from models.network import Network
+from models.training import (
+    Recipe,
+    Spread,
+    choose_temperature,
+    cooled,
+    cross_validate,
+    folds,
+    train_network,
+)
+from wire.errors import MazeError, ModelError, SettingsError
+from wire.gestures import GESTURES, LABELS
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+QUICK = Recipe(hidden=16, members=2, epochs=6, batch_rows=32, learning_rate=1e-2)
+CLASSES = (LABELS["like"], LABELS["palm"], LABELS["three"])
+
+
+def hands(rows_per_class: int = 40, seed: int = 0) -> Dataset:
+    """Three easily told kinds of synthetic hands, of users with four hands each."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.normal(size=(len(CLASSES), 21, 2))
+    labels = np.tile(np.array(CLASSES, np.int64), rows_per_class)
+    places = np.tile(np.arange(len(CLASSES)), rows_per_class)
+    points = kinds[places] + rng.normal(0.0, 0.1, (len(labels), 21, 2))
+    users = np.array([f"u{row // 4}" for row in range(len(labels))])
+    return Dataset(points, labels, users, np.full(len(labels), "made"), ("made.csv",), "0" * 64)
+
+
+def write_csv(path: Path, data: Dataset, *, z: bool = False, users: bool = True) -> Path:
+    header = [
+        *COORDINATES,
+        "label",
+        *(["user_id"] if users else []),
+        *([f"z{k}" for k in range(1, 22)] if z else []),
+    ]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for points, label, user in zip(data.points, data.labels, data.users, strict=True):
+            extra = [user] if users else []
+            writer.writerow([*points.ravel(), GESTURES[label], *extra, *(["7"] * 21 if z else [])])
+    return path
+
+
+@pytest.fixture(scope="module")
+def built():
+    data = hands()
+    golden = data.landmarks[:6], data.aspect[:6]
+    return build_bundle(data, Settings(recipe=QUICK, folds=3, seed=1), *golden)
+
+
+# ---- data
+
+
+def test_a_csv_is_read_with_or_without_users_and_depth(tmp_path):
+    data = hands(4)
+    plain = read_dataset([write_csv(tmp_path / "a.csv", data, users=False)])
+    assert plain.points == pytest.approx(data.points)
+    assert (plain.labels == data.labels).all()
+    assert (plain.users == "").all()
+    deep = read_dataset([write_csv(tmp_path / "b.csv", data, z=True)])
+    assert deep.points == pytest.approx(data.points)
+    assert (deep.users == data.users).all()
+    packed = tmp_path / "b.csv.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "b.csv").read_bytes()))
+    both = read_dataset([tmp_path / "a.csv", packed])
+    assert len(both) == 2 * len(data)
+    assert both.names == ("a.csv", "b.csv.gz")
+
+
+def edited(tmp_path: Path, edit) -> Path:
+    path = write_csv(tmp_path / "bad.csv", hands(4))
+    rows = list(csv.reader(path.read_text().splitlines()))
+    edit(rows)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def put(row: int, column: str, value: str):
+    def edit(rows):
+        rows[row][rows[0].index(column)] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (put(0, "y21", "other"), ("row 1", "'y21'", "missing")),
+        (put(0, "user_id", "x3"), ("row 1", "'x3'", "more than once")),
+        (put(0, "label", "class"), ("row 1", "'label'", "missing")),
+        (put(3, "x7", "nan"), ("row 4", "'x7'", "'nan'")),
+        (put(3, "y7", ""), ("row 4", "'y7'", "''")),
+        (put(3, "x1", "inf"), ("row 4", "'x1'")),
+        (put(3, "x1", "one"), ("row 4", "'x1'", "'one'")),
+        (put(5, "label", "wave"), ("row 6", "'label'", "'wave'")),
+        (lambda rows: rows[2].pop(), ("row 3", "columns")),
+        (lambda rows: rows.__delitem__(slice(1, None)), ("no rows",)),
+        (lambda rows: rows.clear(), ("row 1", "missing")),
+    ],
+)
+def test_a_bad_csv_is_refused_with_its_row_and_column(tmp_path, edit, words):
+    with pytest.raises(SettingsError) as caught:
+        read_dataset([edited(tmp_path, edit)])
+    assert caught.value.reason == "data"
+    for word in ("bad.csv", *words):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("a.csv.gz", b"x1,y1"), ("a.csv", b"\xff\xfe"), ("a.csv", b"\x00")]
+)
+def test_what_is_no_csv_is_refused(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SettingsError, match=r"a\.csv"):
+        read_dataset([tmp_path / name])
+    with pytest.raises(SettingsError, match="Cannot read"):
+        read_dataset([tmp_path / "none.csv"])
+
+
+def test_too_little_to_train_on_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match=r"'label' holds palm in 4 rows only"):
+        require_trainable(hands(4))
+    data = hands(12)
+    one = data.labels == CLASSES[0]
+    only = Dataset(
+        data.points[one], data.labels[one], data.users[one], data.sources[one], ("a.csv",), "0" * 64
+    )
+    with pytest.raises(SettingsError, match=r"one class only \(like\)"):
+        require_trainable(only)
+
+
+# ---- folds and training
+
+
+def test_no_user_is_on_both_sides_and_strangers_are_never_judged_by():
+    data = hands()
+    users = data.users.copy()
+    users[::5] = ""
+    mixed = Dataset(data.points, data.labels, users, data.sources, data.names, data.sha256)
+    judged = []
+    for inside, outside in folds(mixed, 4, 0):
+        assert not set(users[inside]) & set(users[outside])
+        assert (users[outside] != "").all()
+        assert set(np.flatnonzero(users == "")) <= set(inside)
+        judged += list(outside)
+    assert sorted(judged) == list(np.flatnonzero(users != ""))
+
+
+def test_without_users_every_row_is_judged_once():
+    data = hands()
+    nobody = Dataset(data.points, data.labels, np.full(len(data), ""), data.sources, data.names, data.sha256)
+    judged = np.concatenate([outside for _, outside in folds(nobody, 4, 0)])
+    assert sorted(judged) == list(range(len(data)))
+
+
+def test_the_same_seed_gives_the_same_network():
+    data = hands()
+    first, again, other = (train_network(data.points, data.labels, QUICK, seed) for seed in (3, 3, 4))
+    assert all((a == b).all() for a, b in zip(first.weights, again.weights, strict=True))
+    assert (first.weights[0] != other.weights[0]).any()
+
+
+def test_members_merged_average_their_logits():
+    data = hands()
+    ticks: list[None] = []
+    merged = train_network(data.points, data.labels, QUICK, 3, lambda: ticks.append(None))
+    assert len(ticks) == QUICK.steps() == 12
+    assert merged.weights[0].shape[1] == QUICK.hidden * QUICK.members
+    values = features(data.points)
+    halves = [
+        Network(
+            (merged.weights[0][:, part], 2 * merged.weights[1][part]),
+            (merged.biases[0][part], merged.biases[1]),
+        )
+        for part in (slice(0, QUICK.hidden), slice(QUICK.hidden, None))
+    ]
+    logits = np.mean([np.log(half.probabilities(values)) for half in halves], axis=0)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert merged.probabilities(values) == pytest.approx(expected, abs=1e-9)
+
+
+def test_two_gestures_are_enough_and_the_others_never_win():
+    data = hands()
+    two = data.labels != CLASSES[2]
+    network = train_network(data.points[two], data.labels[two], QUICK, 0)
+    probabilities = network.probabilities(features(data.points[two]))
+    assert np.mean(probabilities.argmax(axis=1) == data.labels[two]) > 0.95
+    assert probabilities[:, CLASSES[2]].max() < 1e-6
+
+
+def test_the_temperature_that_was_put_in_is_found():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0.0, 1.5, (8000, 19))
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = np.array([rng.choice(19, p=row) for row in honest])
+    assert choose_temperature(labels, cooled(honest, 0.5)) == pytest.approx(2.0, rel=0.08)
+    network = Network((np.eye(19),), (np.zeros(19),))
+    assert network.cooled(2.0).probabilities(logits) == pytest.approx(cooled(honest, 2.0))
+
+
+@pytest.mark.parametrize("name", ["svc", "mlp", "knn"])
+def test_candidates_learn(name):
+    data = hands()
+    fit = fit_candidate(lambda: candidates(0)[name], Spread(), 0)
+    held = cross_validate(data, fit, list(folds(data, 2, 0)))
+    assert held.probabilities.shape == (len(data), 19)
+    assert np.mean(held.probabilities.argmax(axis=1) == held.labels) > 0.9
+
+
+def test_the_comparison_ends_with_the_shipped_one(built, monkeypatch):
+    monkeypatch.setattr("models.comparison.candidates", lambda seed: {"knn": candidates(seed)["knn"]})
+    ticks: list[None] = []
+    settings = Settings(recipe=QUICK, folds=3, seed=1)
+    knn, shipped = compare_all(hands(), built, settings, lambda: ticks.append(None))
+    assert (knn.name, shipped.name) == ("knn", f"shipped ({built.bundle.version})")
+    assert knn.us_at_256 > 0 < shipped.us_at_1
+    assert len(ticks) == 3
+
+
+# ---- export
+
+
+def test_what_is_built_is_judged_and_verified(built):
+    manifest = built.bundle.manifest
+    assert built.evaluation["model"] == built.bundle.version
+    assert built.evaluation["accuracy"] > 0.95
+    assert built.export_difference < 1e-4
+    assert manifest.evaluation["held_out"].rows == len(hands())
+    assert sum(manifest.baseline.gesture_mix.values()) == pytest.approx(1.0, abs=1e-3)
+    assert sum(manifest.baseline.confidence_histogram) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_building_again_gives_the_same_bytes(built):
+    data = hands()
+    golden = data.landmarks[:6], data.aspect[:6]
+    again = build_bundle(data, Settings(recipe=QUICK, folds=3, seed=1), *golden)
+    assert again.bundle.files == built.bundle.files
+
+
+def test_an_export_that_differs_is_refused(built):
+    data = hands()
+    other = train_network(data.points, data.labels, QUICK, 99)
+    with pytest.raises(ModelError) as caught:
+        check_export(built.bundle, other, data.points)
+    assert caught.value.reason == ModelReason.EXPORT_MISMATCH
+
+
+# ---- commands
+
+app = typer.Typer()
+for command in (train, evaluate, classify):
+    app.command(context_settings={"auto_envvar_prefix": "MAZE"})(command)
+
+
+def run(*words: object, **options):
+    return CliRunner().invoke(app, list(map(str, words)), **options)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "classify"])
+def test_help_shows_an_example(command):
+    found = run(command, "--help", color=False)
+    assert found.exit_code == 0
+    assert f"Example: maze {command}" in found.stdout
+
+
+def test_train_then_evaluate(tmp_path):
+    source = write_csv(tmp_path / "hands.csv", hands())
+    found = run("train", source, "--out", tmp_path / "b", "--folds", 2, "--epochs", 2, "--json")
+    assert found.exit_code == 0, found.output
+    report = json.loads(found.stdout)
+    assert load_bundle(tmp_path / "b").version == report["model"]
+    judged = run("evaluate", source, "--model", tmp_path / "b", "--json")
+    assert json.loads(judged.stdout)["model"] == report["model"]
+    tables = run("evaluate", source, env={"MAZE_MODEL": str(tmp_path / "b")})
+    assert report["model"] in tables.stdout
+    assert "palm" in tables.stdout
+
+
+def test_evaluate_prints_the_agreed_json(tmp_path):
+    found = run("evaluate", write_csv(tmp_path / "hands.csv", hands()), "--json")
+    report = json.loads(found.stdout)
+    assert set(report) == {"rows", "accuracy", "macro_f1", "per_class", "action", "model"}
+    assert set(report["action"]) == {"precision", "recall", "false_action_rate"}
+    assert set(report["per_class"]["like"]) == {"precision", "recall", "f1", "n"}
+
+
+def a_hand() -> list[list[float]]:
+    return load_bundle(bundled_path()).golden.landmarks[0].tolist()
+
+
+@pytest.mark.parametrize("as_lines", [False, True])
+def test_classify_takes_hands_frames_and_lists(as_lines):
+    hand = a_hand()
+    items = [hand, {"landmarks": hand, "aspect": 1.0}, {"landmarks": []}, [point[:2] for point in hand]]
+    text = "\n".join(map(json.dumps, items)) if as_lines else json.dumps(items)
+    found = run("classify", "--json", input=text)
+    first, second, empty, flat = map(json.loads, found.stdout.splitlines())
+    assert first == second == flat
+    assert first["gesture"] in GESTURES
+    assert empty["gesture"] is None
+    assert "no hand" in run("classify", input=text).stdout
+
+
+def test_classify_one_hand_from_a_file(tmp_path):
+    file = tmp_path / "hand.json"
+    file.write_text(json.dumps(a_hand()))
+    (answer,) = run("classify", file, "--aspect", "1.3333", "--json").stdout.splitlines()
+    assert set(json.loads(answer)) == {"gesture", "label", "confidence", "action", "model"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "[1, 2]",
+        "{}",
+        '{"landmarks": [[1, 2]]}',
+        '{"landmarks": [], "aspect": 0}',
+        "[[[NaN, 1]]]",
+        "3",
+    ],
+)
+def test_classify_refuses_what_is_no_hand(text):
+    found = run("classify", input=text)
+    assert isinstance(found.exception, MazeError)
+
+
+# ---- the real data, where it is
+
+needs_data = pytest.mark.skipif(not SHARED.exists(), reason=f"the landmarks are not at {SHARED}")
+
+
+@needs_data
+def test_the_bundled_model_knows_its_training_data():
+    data = read_dataset([SHARED / "landmarks_train.csv.gz"])
+    classifier = Classifier.from_bundle(load_bundle(bundled_path()))
+    found = judge(
+        data.labels,
+        classifier.probabilities(data.landmarks, data.aspect),
+        threshold=classifier.manifest.thresholds.act,
+        model=classifier.version,
+    )
+    assert found["accuracy"] > 0.97
+    assert found["action"]["false_action_rate"] < 0.005
+    assert classifier.manifest.training_data.sha256 == data.sha256
