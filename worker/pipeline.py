@@ -155,7 +155,10 @@ class Pipeline:
 
     def rebuild(self, partition: Partition, past: Read) -> None:
         """Bring a partition's sessions to where its last owner left them; no effects."""
+        stands = partition.cursor, partition.entries_read
         self.run([(partition, past)], None)
+        # the past was committed and counted by the last owner: it must not be counted again
+        partition.cursor, partition.entries_read = stands
 
     def _gather(self, reads: Iterable[tuple[Partition, Read]]) -> tuple[list[_Share], list[list[bytes]]]:
         shares: list[_Share] = []
