@@ -39,10 +39,10 @@ figures a little; the accuracy does not depend on them.
 
 - Some labels of the data are wrong: hands labelled `three` that show four fingers, `no_gesture` hands with a
   thumb up. Such rows count as errors here, and as confident ones, which is what bounds the action precision.
-- The pairs that are mixed up most: `three` with `three2` and `four`, `palm` with `stop` and `stop_inverted`,
-  `mute` with `one` and `peace_inverted`. Two of them steer the maze.
-- Left and right hands, and mirrored images, are treated alike by construction; so the model cannot tell a
-  right hand's palm from a left hand's back.
+- What is mixed up most: `three` with `four` (both steer the maze), seldom with `three2`; `palm` with `stop`, and
+  `stop` with `stop_inverted`; `mute` with `one` and `peace_inverted`.
+- Left and right hands, and mirrored images, are treated alike by construction. So a right hand's palm and a
+  left hand's back differ only by perspective: the `inverted` gestures rest on that.
 - A hand seen edge-on (`mute` most often) has no clear side; its features can jump between two forms.
 - A wrong `aspect` costs accuracy: the line `stretched_8_percent` shows how much.
 - Its people are those of the training data. Other ages, gloves, missing fingers were not measured.
