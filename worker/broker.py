@@ -172,7 +172,7 @@ class Broker:
             return listener
 
     def attempt(self, grant: Grant, frame: str) -> int:
-        """Note that a suspect frame is about to be tried alone; how often that was done, 0 if fenced."""
+        """Note that a suspect frame is about to be tried alone; how many that killed before, -1 if fenced."""
         script_keys = [keys.lease_key(grant.partition), keys.suspect_key(grant.partition)]
         return int(self._run("attempt", script_keys, grant.token, frame))
 

@@ -27,6 +27,9 @@ from worker.streams import FENCED, OK, Committer, Reader
 
 MAX_COUNT: Final = 1024
 """Entries per partition and read at most."""
+READ_AHEAD_ENTRIES: Final = 128
+"""After a read of so many the next one is asked for before this one is processed. After a small one that
+would only split batches: the first frame to arrive would be the answer, and the others would wait."""
 REBUILD_ENTRIES: Final = 2048
 """Entries of the past that a new owner reads at most; the newest count."""
 SWEEP_MS: Final = 1000
@@ -55,6 +58,11 @@ class Wake:
         """Wake the loop; harmless if it is awake."""
         with suppress(BlockingIOError):  # it has been woken often enough
             self._out.send(b"w")
+
+    def close(self) -> None:
+        """Nobody is woken any more."""
+        self._in.close()
+        self._out.close()
 
     def clear(self) -> None:
         """Forget past wakes."""
@@ -117,7 +125,7 @@ class Loop:
         self._sweep()
         suspects = [(partition, read) for partition, read in reads if partition.suspect_until]
         sound = [(partition, read) for partition, read in reads if not partition.suspect_until]
-        if not suspects:
+        if not suspects and sum(len(read.ids) for _, read in sound) >= READ_AHEAD_ENTRIES:
             self._ask()
         commits, tally = self._pipeline.run(sound, self.server_ms())
         self._commit(commits, tally)
@@ -137,6 +145,12 @@ class Loop:
         self._settle()
         self._reader.close()
         self._give(list(self.partitions))
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._reader.close()
+        self._committer.close()
+        self._wake.close()
 
     def reconnect(self) -> None:
         """After a lost connection: take every partition again under a new epoch and rebuild it.

@@ -33,7 +33,7 @@ NO_HAND: Final = len(GESTURES)
 """Label of a frame without a hand."""
 
 Attempt = Callable[[Partition, str], int]
-"""Notes a trial of a suspect frame before it begins; how often it was tried, 0 if we are fenced."""
+"""Notes that a suspect frame is about to be tried alone; how many workers died of that before."""
 
 
 class Model(Protocol):
@@ -305,8 +305,8 @@ class Pipeline:
         if attempt is not None:
             entry_id = share.read.ids[int(frames.entry[row]) - share.first].decode()
             session = frames.sessions[row].decode()
-            # with the batch that first died, this trial would be one more than MAX_TRIES
-            if attempt(share.partition, f"{entry_id}/{session}/{frames.seq[row]}") >= MAX_TRIES:
+            # one more died before, with the batch that made the frame suspect
+            if attempt(share.partition, f"{entry_id}/{session}/{frames.seq[row]}") >= MAX_TRIES - 1:
                 return RejectReason.KILLED_WORKER
         one = slice(row, row + 1)
         for _ in range(MAX_TRIES):

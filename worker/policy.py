@@ -133,8 +133,8 @@ class Hold:
         self.leading = 0
         if now_ms < self.next_repeat_ms:
             return NOTHING
-        # a metronome rather than "250 ms after this frame", so that the frame rate does not slow the repeats
-        self.next_repeat_ms = max(self.next_repeat_ms + policy.repeat_ms, now_ms + 1)
+        # a metronome, so that the frame rate does not slow the repeats; a late one does not hurry the next
+        self.next_repeat_ms = max(self.next_repeat_ms + policy.repeat_ms, now_ms + policy.repeat_ms // 2)
         return self.held
 
     def _lead(self, policy: Policy, now_ms: int, action: int, confidence: int) -> bool:

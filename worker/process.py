@@ -192,6 +192,7 @@ class WorkerProcess:
             # nothing is lost: what was not committed is read again by the next owner
             self.log.warning("drain_cut_short", error=str(error))
         self._health.close()
+        self._stop.set()
         self.log.info("stopped", drain_ms=round((time.monotonic() - begin_s) * 1000))
 
     def _handle_signals(self) -> None:

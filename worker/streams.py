@@ -7,6 +7,7 @@ computes in between. Beside `worker.broker` this is the only module that knows R
 from __future__ import annotations
 
 import select
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -78,9 +79,14 @@ class Reader(_Raw):
     def wait(self, timeout_s: float, wake: int) -> bool:
         """Wait until the answer is there (True), or something is written to the file descriptor `wake`."""
         with connection_errors():
-            sockets: list[Any] = [self._connected()._sock, wake]
+            sockets: list[Any] = [wake]
+            if self.pending:
+                answer = self._connected()._sock
+                if not isinstance(answer, socket.socket):
+                    return True  # fakeredis has answered within `request`
+                sockets.append(answer)
             ready, _, _ = select.select(sockets, [], [], timeout_s)
-        return sockets[0] in ready
+        return self.pending and sockets[1] in ready
 
     def receive(self) -> list[Read]:
         """The answer to `request`."""

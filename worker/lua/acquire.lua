@@ -49,6 +49,11 @@ end
 local suspect_until = ''
 if not holder and redis.call('EXISTS', KEYS[3]) == 1 then
   suspect_until = pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id']
+  local tried = redis.call('HGET', KEYS[3], 'trying')
+  if tried then
+    redis.call('HINCRBY', KEYS[3], 'died:' .. tried, 1)
+    redis.call('HDEL', KEYS[3], 'trying')
+  end
 end
 redis.call('HSET', KEYS[3], 'owner', token)
 return { token, cursor, entries_read, suspect_until }

@@ -1,9 +1,11 @@
--- Note, before it is tried, that a suspect frame is tried alone: if that kills the worker, the note remains.
+-- Note, before it is tried, which suspect frame is tried alone: if that kills the worker, the note remains,
+-- and the next owner's acquire.lua counts a death for the frame.
 --
--- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 my token   2 '<entry id>/<frame>'
--- returns how often it was tried alone, this time included, or 0 where the partition is not mine any more
+-- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 my token   2 the frame's name
+-- returns how many workers died while they tried it alone, or -1 where the partition is not mine any more
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return 0
+  return -1
 end
 redis.call('PERSIST', KEYS[2]) -- changes nothing, but lets the write below pass when memory is out
-return redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
+redis.call('HSET', KEYS[2], 'trying', ARGV[2])
+return tonumber(redis.call('HGET', KEYS[2], 'died:' .. ARGV[2]) or '0')

@@ -1,0 +1,372 @@
+"""What a worker promises to Redis and by Redis: one suite on fakeredis, Valkey and Redis."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.pool import PARTITIONS, HandWorker, Subscriber, add, hand, outcomes, sessions_of
+from tests.servers import Server
+from wire import keys
+from wire.errors import SettingsError
+from wire.frames import Frame, pack
+
+A, B = sessions_of(1, 2)
+STREAM = keys.frames_key(1)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Any]:
+    yield server.client
+    HandWorker.close_all()
+
+
+@pytest.fixture
+def replies(client: Any) -> Iterator[Subscriber]:
+    found = Subscriber(client, A, B)
+    yield found
+    found.close()
+
+
+def joined(client: Any, name: str = "a", **changed: Any) -> HandWorker:
+    worker = HandWorker(client, name, **changed)
+    worker.join()
+    worker.work()
+    assert len(worker.loop.partitions) == PARTITIONS
+    return worker
+
+
+def standing(client: Any) -> dict[str, Any]:
+    (group,) = client.xinfo_groups(STREAM)
+    return dict(group)
+
+
+def test_frames_sent_before_and_after_the_worker_came_are_answered_in_order(
+    client: Any, replies: Subscriber
+) -> None:
+    add(client, hand(A, 1), hand(B, 1))
+    worker = joined(client)
+    for seq in (2, 3):
+        add(client, hand(A, seq))
+    worker.work()
+    assert replies.seqs(A) == [1, 2, 3]
+    assert replies.seqs(B) == [1]
+    assert outcomes(client, 1) == {"answered": 4, "frames": 4, "entries": 3}
+
+
+def test_the_cursor_and_the_lag_are_redis_own(client: Any) -> None:
+    worker = joined(client)
+    last = [add(client, hand(A, seq)) for seq in range(5)][-1]
+    assert standing(client)["lag"] == 5
+    worker.work()
+    found = standing(client)
+    assert (found["last-delivered-id"], found["entries-read"], found["lag"]) == (last, 5, 0)
+    assert found["pending"] == 0, "there is no list of pending entries"
+
+
+def test_a_text_entry_written_by_hand_is_answered(client: Any, replies: Subscriber) -> None:
+    worker = joined(client)
+    client.execute_command(
+        "XADD", STREAM, "*", "json", json.dumps({"session": A, "seq": 1, "t": 5, "landmarks": []})
+    )
+    worker.work()
+    assert [(reply["seq"], reply["t"], reply["gesture"]) for reply in replies.read()] == [(1, 5, None)]
+
+
+def test_bad_frames_become_dead_letters_and_their_neighbours_are_answered(
+    client: Any, replies: Subscriber
+) -> None:
+    worker = joined(client)
+    text = [
+        {"session": A, "seq": 1, "t": 0, "landmarks": []},
+        {"session": A, "seq": "2", "t": 0, "landmarks": []},
+    ]
+    client.xadd(STREAM, {"json": json.dumps(text)})
+    client.xadd(STREAM, {"nonsense": "x" * 10})
+    elsewhere = sessions_of(2, 1)[0]
+    wrong = client.xadd(
+        STREAM, {"json": json.dumps({"session": elsewhere, "seq": 1, "t": 0, "landmarks": []})}
+    )
+    add(client, hand(B, 1))
+    worker.work()
+    assert (replies.seqs(A), replies.seqs(B)) == ([1], [1])
+    letters = [fields for _, fields in client.xrange(keys.dead_key(1))]
+    assert sorted(letter[b"reason"] for letter in letters) == [
+        b"bad_seq",
+        b"unknown_encoding",
+        b"wrong_partition",
+    ]
+    assert {letter[b"worker"] for letter in letters} == {b"a"}
+    assert next(x[b"entry"] for x in letters if x[b"reason"] == b"wrong_partition") == wrong
+    assert outcomes(client, 1) == {"answered": 2, "rejected": 3, "frames": 5, "entries": 4}
+    assert worker.count("maze_frames_rejected_total", reason="bad_seq") == 1
+
+
+def test_an_entry_of_thousands_of_fields_is_rejected_and_nothing_else_happens(client: Any) -> None:
+    worker = joined(client)
+    client.xadd(STREAM, {f"field-{n}": "x" for n in range(9000)})
+    add(client, hand(A, 1))
+    worker.work()
+    assert outcomes(client, 1) == {"answered": 1, "rejected": 1, "frames": 2, "entries": 2}
+    assert client.xlen(keys.dead_key(1)) == 1
+
+
+def test_a_retried_frame_is_answered_once(client: Any, replies: Subscriber) -> None:
+    worker = joined(client)
+    for _ in range(2):
+        add(client, hand(A, 1))
+    worker.work()
+    add(client, hand(A, 1))
+    worker.work()
+    assert replies.seqs() == [1]
+    assert outcomes(client, 1)["duplicate"] == 2
+
+
+def test_a_second_worker_gets_its_share_and_a_leaver_gives_it_back(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    b = HandWorker(client, "b")
+    b.join()
+    a.join()
+    a.work()
+    b.join()
+    b.work()
+    assert [len(w.loop.partitions) for w in (a, b)] == [2, 2]
+    add(client, hand(A, 2))
+    a.work()
+    b.work()
+    b.loop.drain()
+    a.join()
+    a.work()
+    assert len(a.loop.partitions) == PARTITIONS
+    add(client, hand(A, 3))
+    a.work()
+    assert replies.seqs() == [1, 2, 3]
+    assert b.count("maze_fenced_commits_total", by="redis") == 0
+
+
+def test_a_hand_over_does_not_reset_a_players_gesture(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    for seq in range(4):
+        add(client, hand(A, seq))
+    a.work()
+    a.loop.drain()
+    b = joined(client, "b")
+    add(client, hand(A, 3))
+    for seq in range(4, 12):
+        add(client, hand(A, seq))
+    b.work()
+    assert replies.seqs() == list(range(12)), "the last seq is known too: 3 was a repetition"
+    moves = [(reply["seq"], reply["move"]) for reply in replies.replies if reply["move"]]
+    # held since seq 3 (120 ms); without its state b would have let it settle again at seq 7
+    assert moves == [(3, "up")]
+
+
+def test_who_lost_the_lease_changes_nothing(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    client.set(keys.lease_key(1), "thief:99999999999999")
+    a.work()
+    assert replies.seqs() == []
+    assert outcomes(client, 1) == {}
+    assert standing(client)["last-delivered-id"] == b"0-0"
+    assert a.count("maze_fenced_commits_total", by="redis") == 1
+    assert 1 not in a.loop.partitions
+    client.delete(keys.lease_key(1))
+    a.join()
+    a.work()
+    assert replies.seqs() == [1], "taken again, from the cursor"
+
+
+def test_a_lease_that_could_not_be_renewed_is_not_used(client: Any, replies: Subscriber) -> None:
+    a = HandWorker(client, lease_ttl_ms=100)
+    a.join()
+    a.work()
+    add(client, hand(A, 1))
+    time.sleep(0.08)  # over 0.7 of its time to live: the worker stops by its own clock, before Redis says so
+    a.work(3)
+    assert a.count("maze_fenced_commits_total", by="clock") == 1
+    assert replies.seqs() == []
+
+
+def test_epochs_only_grow(client: Any) -> None:
+    seen = []
+    for name in "abc":
+        worker = joined(client, name)
+        seen.append(int(client.get(keys.lease_key(1)).decode().rpartition(":")[2]))
+        worker.loop.drain()
+    assert seen == sorted(set(seen))
+    client.set(keys.epoch_key(1), str(10**15))
+    joined(client, "d")
+    assert client.get(keys.lease_key(1)) == b"d:%d" % (10**15 + 1)
+
+
+def test_a_lost_connection_means_a_new_epoch_and_nothing_twice(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    before = client.get(keys.lease_key(1))
+    add(client, hand(A, 2))
+    a.loop.reconnect()
+    a.work()
+    assert client.get(keys.lease_key(1)) != before
+    assert replies.seqs() == [1, 2]
+
+
+def test_after_flushall_everything_is_made_again(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    client.flushall()
+    a.join()
+    a.work()
+    assert len(a.loop.partitions) == PARTITIONS
+    assert client.hgetall(keys.TOPOLOGY) == {b"version": b"1", b"partitions": b"4"}
+    add(client, hand(A, 2))
+    a.work()
+    assert replies.seqs() == [1, 2]
+    assert outcomes(client, 1) == {"answered": 1, "frames": 1, "entries": 1}
+
+
+def test_a_destroyed_group_begins_where_the_worker_is(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    client.xgroup_destroy(STREAM, keys.GROUP)
+    add(client, hand(A, 2))
+    a.work()
+    assert replies.seqs() == [1, 2]
+    assert standing(client)["lag"] == 0
+
+
+def test_flushed_scripts_are_loaded_again(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    client.script_flush()
+    add(client, hand(A, 2))
+    a.work()
+    assert replies.seqs() == [1, 2]
+
+
+def test_what_somebodys_maxlen_ate_is_counted(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    with client.pipeline(transaction=True) as together:  # so that a read that waits sees only what is left
+        for seq in range(2, 12):
+            s, m, landmarks = pack([hand(A, seq)])
+            together.xadd(STREAM, {"s": s, "m": m, "l": landmarks})
+        together.xtrim(STREAM, maxlen=3, approximate=False)
+        together.execute()
+    a.work()
+    a.keeper.step(time.monotonic() + 2)  # the survey is due
+    a.loop._next_sweep_s = 0.0
+    a.work()
+    assert replies.seqs() == [1, 9, 10, 11]
+    assert outcomes(client, 1) == {"answered": 4, "trimmed": 7, "frames": 4, "entries": 4}
+    assert standing(client)["entries-read"] == 11
+
+
+def test_committed_entries_are_trimmed_and_others_never(client: Any) -> None:
+    a = joined(client, retention_ms=1, deadline_ms=0, supersede_ms=0, rebuild_ms=1)
+    for seq in range(300):
+        add(client, hand(A, seq))
+    a.work(20)
+    a.loop._next_sweep_s = 0.0
+    waiting = add(client, hand(A, 1000))
+    a.work()
+    kept = client.xrange(STREAM)
+    assert len(kept) <= 200, "approximate trimming works by nodes of a hundred"
+    assert kept[-1][0] == waiting
+    assert outcomes(client, 1)["answered"] == 301
+
+
+def test_another_topology_stops_the_start(client: Any) -> None:
+    client.hset(keys.TOPOLOGY, mapping={"version": 1, "partitions": 64})
+    with pytest.raises(SettingsError, match="--partitions 64"):
+        HandWorker(client).join()
+
+
+def test_an_old_frame_is_shed_as_stale(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    seconds, micros = client.time()
+    now_ms = seconds * 1000 + micros // 1000
+    add(client, hand(A, 1), entry_id=f"{now_ms - 1500}-0")
+    add(client, hand(A, 2))
+    a.work()
+    assert replies.seqs() == [2]
+    assert outcomes(client, 1)["stale"] == 1
+
+
+def test_a_key_put_to_another_use_does_not_stop_the_replies(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    client.set(keys.outcomes_key(1), "not a hash")
+    add(client, hand(A, 1))
+    a.work()
+    assert replies.seqs() == [1]
+    assert a.count("maze_redis_errors_total", operation="commit") == 1
+
+
+def test_frames_without_a_hand_do_not_reach_the_model(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, Frame(A, 1, 0, None))
+    a.work()
+    assert [reply["confidence"] for reply in replies.read()] == [0.0]
+    assert a.count("model_predictions_total") == 0
+
+
+class _Dies(BaseException):
+    """Stands for the death of the process in the middle of a batch."""
+
+
+class _KillsOn:
+    version = "kills-1"
+
+    def __init__(self, label: int) -> None:
+        self.label = label
+
+    def classify(self, landmarks: Any, aspect: Any) -> Any:
+        labels = landmarks[:, 0, 0].astype(int)
+        if (labels == self.label).any():
+            raise _Dies
+        return labels, aspect * 0 + 0.95
+
+
+def test_a_frame_that_kills_three_workers_is_buried_and_its_mates_are_answered(
+    client: Any, replies: Subscriber
+) -> None:
+    add(client, hand(A, 1), hand(B, 1, "rock"), hand(A, 2))
+    add(client, hand(A, 3))
+    deaths = 0
+    for name in "abcde":
+        worker = HandWorker(client, name, model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
+        worker.join()
+        try:
+            worker.work()
+        except _Dies:
+            deaths += 1
+            worker.broker.release_dead(name)
+            continue
+        break
+    assert deaths == 3
+    assert (replies.seqs(A), replies.seqs(B)) == ([1, 2, 3], [])
+    (letter,) = (fields for _, fields in client.xrange(keys.dead_key(1)))
+    assert (letter[b"reason"], letter[b"s"]) == (b"killed_worker", B.encode())
+    assert outcomes(client, 1) == {"answered": 3, "buried": 1, "frames": 4, "entries": 2}
+
+
+def test_an_innocent_death_buries_nobody(client: Any, replies: Subscriber) -> None:
+    """Killed while idle, again and again: what comes later is not suspect."""
+    for name in "abcde":
+        joined(client, name).broker.release_dead(name)
+    worker = joined(client, "f")
+    add(client, hand(A, 1))
+    worker.work()
+    assert replies.seqs() == [1]
+    assert outcomes(client, 1) == {"answered": 1, "frames": 1, "entries": 1}

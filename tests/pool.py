@@ -1,0 +1,152 @@
+"""A worker without a process: the real loop, keeper and scripts, stepped by hand."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from wire import keys
+from wire.frames import Frame, pack
+from wire.gestures import LABELS
+from worker.broker import Broker
+from worker.keeper import Keeper
+from worker.logs import open_log
+from worker.loop import Loop, Wake
+from worker.metrics import Metrics
+from worker.pipeline import Pipeline
+from worker.policy import Policy
+from worker.settings import Settings
+from worker.streams import Committer, Reader
+
+PARTITIONS = 4
+
+
+class WristModel:
+    """Takes the label from the wrist's x: a model that a test can read."""
+
+    version = "wrist-1"
+
+    def classify(
+        self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        return landmarks[:, 0, 0].astype(np.int64), np.full(len(landmarks), 0.95, np.float32)
+
+
+def hand(session: str, seq: int, gesture: str = "like", t: int | None = None) -> Frame:
+    """A frame whose gesture `WristModel` reads."""
+    landmarks = np.zeros((21, 3), np.float32)
+    landmarks[0, 0] = LABELS[gesture]
+    return Frame(session, seq, seq * 40 if t is None else t, landmarks)
+
+
+def add(client: Any, *frames: Frame, entry_id: str = "*", partitions: int = PARTITIONS) -> bytes:
+    """One entry with these frames of one partition; its id."""
+    s, m, landmarks = pack(frames)
+    stream = keys.frames_key(keys.partition_of(frames[0].session, partitions))
+    return bytes(client.xadd(stream, {"s": s, "m": m, "l": landmarks}, id=entry_id))
+
+
+def sessions_of(partition: int, count: int, partitions: int = PARTITIONS) -> list[str]:
+    """Names of sessions that live on `partition`."""
+    names = (f"player-{number}" for number in range(10_000))
+    found = [name for name in names if keys.partition_of(name, partitions) == partition]
+    return found[:count]
+
+
+class HandWorker:
+    """One worker, stepped by hand.
+
+    Args:
+        client: a redis-py client.
+        name: its worker id.
+        model: what classifies.
+        changed: settings that differ from the tests' defaults.
+    """
+
+    def __init__(self, client: Any, name: str = "a", model: Any = None, **changed: Any) -> None:
+        defaults = {"partitions": PARTITIONS, "block_ms": 20, "log_level": "error"}
+        self.settings = Settings.of(**defaults | changed)
+        broker = Broker(client, self.settings.partitions, self.settings.lease_ttl_ms)
+        wake = Wake()
+        self.metrics = Metrics()
+        self.broker, self.committer = broker, Committer(client, sharded=False, dead_letters=100)
+        self.keeper = Keeper(broker, name, "{}", wake)
+        self.rejected: list[str] = []
+        self.loop = Loop(
+            self.settings,
+            broker=broker,
+            reader=Reader(client),
+            committer=self.committer,
+            keeper=self.keeper,
+            pipeline=Pipeline(
+                model or WristModel(),
+                threshold=0.7,
+                actions=self.settings.actions,
+                policy=Policy(self.settings.policy),
+                deadline_ms=self.settings.deadline_ms,
+                supersede_ms=self.settings.supersede_ms,
+                worker=name,
+            ),
+            metrics=self.metrics,
+            clock=time.monotonic,
+            log=open_log(self.settings),
+            wake=wake,
+            rejected=lambda _partition, _entry, reason: self.rejected.append(reason),
+        )
+
+        self._opened.append(self)
+
+    _opened: ClassVar[list[HandWorker]] = []
+
+    @classmethod
+    def close_all(cls) -> None:
+        """Close the connections of every worker made since the last call; what they hold they keep."""
+        while cls._opened:
+            cls._opened.pop().loop.close()
+
+    def join(self) -> None:
+        """Take what is to be had."""
+        self.keeper.step(time.monotonic())
+
+    def work(self, steps: int = 4) -> int:
+        """Step, so often that what was read is settled too; how many frames."""
+        return sum(self.loop.step() for _ in range(steps))
+
+    def count(self, name: str, **labels: str) -> float:
+        """A metric's value."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+class Subscriber:
+    """Collects the replies of sessions."""
+
+    def __init__(self, client: Any, *sessions: str, partitions: int = PARTITIONS) -> None:
+        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
+        self._pubsub.subscribe(*[keys.actions_channel(keys.partition_of(s, partitions), s) for s in sessions])
+        self.replies: list[dict[str, Any]] = []
+
+    def read(self, timeout_s: float = 0.05) -> list[dict[str, Any]]:
+        """All replies so far; waits until none has come for `timeout_s`."""
+        end_s = time.monotonic() + timeout_s
+        while time.monotonic() < end_s:
+            message = self._pubsub.get_message(timeout=0.01)
+            if message is not None and message["type"] == "message":
+                self.replies.append(json.loads(message["data"]))
+                end_s = time.monotonic() + timeout_s
+        return self.replies
+
+    def seqs(self, session: str | None = None) -> list[int]:
+        """The seqs that were answered, in the order of the replies."""
+        return [reply["seq"] for reply in self.read() if session in (None, reply["session"])]
+
+    def close(self) -> None:
+        self._pubsub.close()
+
+
+def outcomes(client: Any, partition: int) -> dict[str, int]:
+    """The counters of a partition."""
+    return {name.decode(): int(count) for name, count in client.hgetall(keys.outcomes_key(partition)).items()}
