@@ -21,7 +21,10 @@ from wire.gestures import DEFAULT_ACTIONS
 
 WINDOW_S: Final = 3.0
 """Rates and quantiles of the live table are of this much of the past."""
-EVENTS: Final = 4
+MOST_EVENTS: Final = 4
+MOST_GESTURES: Final = 6
+FIXED_LINES: Final = 16
+"""Of the picture, without workers, gestures and events: they get what the terminal has left."""
 MOST_MAZES: Final = 4
 BAR_WIDTH: Final = 18
 ARROWS: Final = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
@@ -110,21 +113,27 @@ class LiveView:
     def show(self, look: Look) -> None:
         """See `maze.demo.View`."""
         self._window.add(look)
-        self._live.update(render(look, self._window, self._console.width), refresh=True)
+        width, height = self._console.size
+        self._live.update(render(look, self._window, width, height), refresh=True)
 
 
-def render(look: Look, window: Window, width: int) -> RenderableType:
-    """The whole picture."""
+def render(look: Look, window: Window, width: int, height: int) -> RenderableType:
+    """The whole picture, for a terminal of so many columns and lines."""
+    left_lines = max(height - FIXED_LINES - len(look.pool.workers), 2)
+    events = min(MOST_EVENTS, left_lines // 3)
     of = f" of {look.options.seconds:.0f}" if look.options.seconds else ""
     title = (
         f"[bold]gesture-maze[/bold]  {look.options.players} players, {look.options.workers} workers, "
         f"{look.elapsed_s:.0f}{of} s"
     )
-    left = Group(_numbers(look, window), Text(), _gestures(window))
+    gestures = _gestures(window, min(MOST_GESTURES, left_lines - events))
+    left = Group(_numbers(look, window), Text(), gestures)
     grid = Table.grid(padding=(0, 3))
     mazes = _mazes(look, width - 50)
     grid.add_row(left, *mazes)
-    return Panel(Group(grid, Text(), _workers(look), Text(), _events(look)), title=title, title_align="left")
+    return Panel(
+        Group(grid, Text(), _workers(look), Text(), _events(look, events)), title=title, title_align="left"
+    )
 
 
 def _numbers(look: Look, window: Window) -> Table:
@@ -146,9 +155,9 @@ def _numbers(look: Look, window: Window) -> Table:
     return table
 
 
-def _gestures(window: Window) -> Table:
+def _gestures(window: Window, most: int) -> Table:
     table = Table.grid(padding=(0, 1))
-    for name, share in window.gestures[:6]:
+    for name, share in window.gestures[:most]:
         action = DEFAULT_ACTIONS.get(name)
         arrow = ARROWS[action] if action else " "
         table.add_row(f"{arrow} {name}", f"[cyan]{'█' * round(share * BAR_WIDTH)}[/cyan]", f"{share:.0%}")
@@ -190,8 +199,10 @@ def _workers(look: Look) -> Table:
     return table
 
 
-def _events(look: Look) -> Text:
-    lines = [f"{at_s:6.1f} s  {sentence}" for at_s, sentence in look.events[-EVENTS:]]
+def _events(look: Look, most: int) -> Text:
+    lines = [
+        f"{at_s:6.1f} s  {sentence}" for at_s, sentence in look.events[max(len(look.events) - most, 0) :]
+    ]
     hint = next((f"Try: kill -9 {one.pid}   " for one in look.pool.workers), "")
     return Text("\n".join([*lines, f"{hint}Worker log: {look.log}"]), style="dim")
 
