@@ -5,6 +5,7 @@ People use `maze worker`. Exit codes: 0 drained, 2 wrong settings or a broken mo
 
 from __future__ import annotations
 
+import json
 import sys
 
 from wire.errors import MazeError
@@ -17,7 +18,7 @@ def main(arguments: list[str]) -> int:
     from worker.process import WorkerProcess
 
     try:
-        settings = Settings.model_validate_json(arguments[0]) if arguments else Settings()
+        settings = Settings.of(**json.loads(arguments[0])) if arguments else Settings()
         WorkerProcess(settings, arguments[1] if len(arguments) > 1 else worker_id()).run()
     except MazeError as error:
         sys.stderr.write(f"worker: {error}\n")

@@ -140,25 +140,27 @@ class Pipeline:
         Returns:
             One commit per partition, and what happened.
         """
-        shares, entries = self._gather(reads)
-        if not shares:
-            return [], Tally()
-        frames, rejects = decode(entries)
-        for reject in rejects:
-            share = _share_of(shares, reject.entry)
-            share.frames += 1
-            self._reject(share, reject)
-        self._admit(shares, frames, now_ms)
-        tally = Tally()
-        self._answer(shares, frames, attempt, tally)
+        shares, tally = self._process(reads, now_ms, attempt)
         return [self._commit(share, tally) for share in shares], tally
 
     def rebuild(self, partition: Partition, past: Read) -> None:
         """Bring a partition's sessions to where its last owner left them; no effects."""
-        stands = partition.cursor, partition.entries_read
-        self.run([(partition, past)], None)
-        # the past was committed and counted by the last owner: it must not be counted again
-        partition.cursor, partition.entries_read = stands
+        self._process([(partition, past)], None, None)
+
+    def _process(
+        self, reads: Iterable[tuple[Partition, Read]], now_ms: int | None, attempt: Attempt | None
+    ) -> tuple[list[_Share], Tally]:
+        tally = Tally()
+        shares, entries = self._gather(reads)
+        if shares:
+            frames, rejects = decode(entries)
+            for reject in rejects:
+                share = _share_of(shares, reject.entry)
+                share.frames += 1
+                self._reject(share, reject)
+            self._admit(shares, frames, now_ms)
+            self._answer(shares, frames, attempt, tally)
+        return shares, tally
 
     def _gather(self, reads: Iterable[tuple[Partition, Read]]) -> tuple[list[_Share], list[list[bytes]]]:
         shares: list[_Share] = []

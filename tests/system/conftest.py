@@ -1,0 +1,34 @@
+"""Real servers and real worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Server, running_redis
+from tests.system.processes import Workers
+
+
+@pytest.fixture(scope="session")
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The system's redis-server."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(redis_process: Server) -> Server:
+    """The same, empty and with all the memory it wants."""
+    redis_process.client.config_set("maxmemory", 0)
+    redis_process.client.flushall()
+    return redis_process
+
+
+@pytest.fixture
+def workers(server: Server) -> Iterator[Workers]:
+    """Starts worker processes; those that are left at the end are killed."""
+    assert server.url is not None
+    found = Workers(server.url, server.client)
+    yield found
+    found.close()

@@ -1,0 +1,188 @@
+"""Worker processes and traffic for system tests, and the checker that adds everything up."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from producer import FrameProducer
+from tests.servers import wait_until
+from wire.errors import Backpressure, ConnectionLost
+from wire.replies import Reply
+from worker.status import StatusReader
+
+PARTITIONS = 8
+ROOT = Path(__file__).parents[2]
+DYING = "tests.system.dying_worker"
+"""A module to run in the place of `worker`: its model kills the process on a marked frame."""
+
+
+class Workers:
+    """Starts `python -m worker` processes with quick leases.
+
+    Attributes:
+        by_name: worker id -> process.
+    """
+
+    def __init__(self, url: str, client: Any) -> None:
+        self._url = url
+        self._client = client
+        self.by_name: dict[str, subprocess.Popen[str]] = {}
+
+    def start(self, name: str, **changed: Any) -> subprocess.Popen[str]:
+        """Start one and wait until it owns its share."""
+        settings = {"redis": self._url, "partitions": PARTITIONS, "metrics_port": 0, "lease_ttl_ms": 1000}
+        command = [sys.executable, "-m", "worker", json.dumps(settings | changed), name]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        self.by_name[name] = process
+        self.wait_balanced()
+        return process
+
+    def owners(self) -> dict[str, int]:
+        """Worker id -> partitions it owns, those alive by their heartbeat."""
+        status = StatusReader(self._client).read()
+        return {worker.worker: len(worker.partitions) for worker in status.workers}
+
+    def wait_balanced(self, timeout_s: float = 10.0) -> None:
+        """Until every running worker owns its fair share and all partitions have an owner."""
+
+        def balanced() -> bool:
+            running = {name for name, process in self.by_name.items() if process.poll() is None}
+            owners = {name: count for name, count in self.owners().items() if name in running}
+            share, extra = divmod(PARTITIONS, len(running))
+            allowed = {share, share + 1} if extra else {share}
+            return (
+                owners.keys() == running
+                and sum(owners.values()) == PARTITIONS
+                and set(owners.values()) <= allowed
+            )
+
+        wait_until(balanced, timeout_s)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.by_name[name].send_signal(number)
+
+    def stop(self, name: str) -> tuple[int, str]:
+        """SIGTERM; its exit code and log."""
+        process = self.by_name.pop(name)
+        process.terminate()
+        _, log = process.communicate(timeout=10)
+        return process.returncode, log
+
+    def close(self) -> None:
+        """Kill what is left."""
+        for process in self.by_name.values():
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.communicate()
+
+
+class Traffic:
+    """Players that send frames at an even rate from one thread and listen in another.
+
+    Its log is what the checker sees: what was accepted, what was refused or in doubt, what was answered.
+    """
+
+    def __init__(self, url: str, *, sessions: int = 40, rate: int = 800) -> None:
+        self._producer = FrameProducer(url, partitions=PARTITIONS, name="traffic", timeout_s=1.0)
+        self._producer.connect()
+        self._sessions = [f"player-{number}" for number in range(sessions)]
+        self._rate = rate
+        self._replies = self._producer.actions(*self._sessions)
+        self.accepted: set[tuple[str, int]] = set()
+        self.refused = 0
+        self.doubtful: set[tuple[str, int]] = set()
+        self.answered: list[Reply] = []
+        self.answered_s: list[float] = []
+        self._stop = threading.Event()
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._listen)]
+
+    def __enter__(self) -> Traffic:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Stop sending; go on listening for a moment."""
+        self._stop.set()
+        self._threads[0].join()
+        time.sleep(0.3)
+        self._done.set()
+        self._threads[1].join()
+        self._replies.close()
+        self._producer.close()
+
+    def wait_for_answers(self, count: int = 100, timeout_s: float = 10.0) -> None:
+        """Until so many more answers have come."""
+        goal = len(self.answered) + count
+        wait_until(lambda: len(self.answered) >= goal, timeout_s)
+
+    def longest_silence_s(self) -> float:
+        """The longest time without any answer."""
+        return float(np.diff(self.answered_s).max())
+
+    def check_once_and_in_order(self) -> None:
+        """Nothing was answered twice, out of order, or without having been sent."""
+        seqs: dict[str, int] = {}
+        for reply in self.answered:
+            assert reply.seq > seqs.get(reply.session, -1), (
+                f"{reply.session}: {reply.seq} is late or repeated"
+            )
+            seqs[reply.session] = reply.seq
+        unexpected = {(reply.session, reply.seq) for reply in self.answered} - self.accepted - self.doubtful
+        assert not unexpected
+
+    def unanswered(self) -> set[tuple[str, int]]:
+        """Accepted frames without an answer."""
+        return self.accepted - {(reply.session, reply.seq) for reply in self.answered}
+
+    def _send(self) -> None:
+        landmarks = np.random.default_rng(0).random((len(self._sessions), 21, 3), np.float32)
+        every_s = len(self._sessions) / self._rate
+        seq = 0
+        begin_s = time.monotonic()
+        while not self._stop.wait(max(begin_s + seq * every_s - time.monotonic(), 0)):
+            seq += 1
+            names = {(name, seq) for name in self._sessions}
+            now_ms = np.full(len(self._sessions), time.time_ns() // 1_000_000)
+            try:
+                self._producer.send_arrays(self._sessions, np.full(len(names), seq), now_ms, landmarks)
+            except Backpressure as error:
+                refused = {(self._sessions[row], seq) for row in error.rows}
+                self.refused += len(refused)
+                self.accepted |= names - refused
+            except ConnectionLost as error:
+                doubtful = {(self._sessions[row], seq) for row in error.rows}
+                self.doubtful |= doubtful
+                self.accepted |= names - doubtful
+            else:
+                self.accepted |= names
+
+    def _listen(self) -> None:
+        while not self._done.is_set():
+            reply = self._replies.get(timeout_s=0.05)
+            if reply is not None:
+                self.answered.append(reply)
+                self.answered_s.append(time.monotonic())
+
+
+def pool_outcomes(client: Any) -> dict[str, int]:
+    """The pool's counters, once nothing waits any more; the sum must hold."""
+    reader = StatusReader(client)
+    wait_until(lambda: reader.read().lag == 0)
+    status = reader.read()
+    assert status.sum_holds, status
+    return status.outcomes

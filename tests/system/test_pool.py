@@ -1,0 +1,206 @@
+"""Real worker processes, real Redis, real signals; every run ends with the sum."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import Any
+
+import numpy as np
+import pytest
+
+from producer import FrameProducer
+from tests.servers import Server, wait_until
+from tests.system.processes import DYING, PARTITIONS, ROOT, Traffic, Workers, pool_outcomes
+from wire import keys
+from wire.frames import Frame
+
+LEASE_S = 1.0
+
+
+def test_killed_workers_lose_nothing_and_nothing_is_answered_twice(server: Server, workers: Workers) -> None:
+    workers.start("a", deadline_ms=0, supersede_ms=0)
+    workers.start("b", deadline_ms=0, supersede_ms=0)
+    with Traffic(server.url) as traffic:
+        for victim, heir in (("a", "c"), ("b", "d"), ("c", "e")):
+            traffic.wait_for_answers()
+            workers.signal(victim, signal.SIGKILL)
+            workers.start(heir, deadline_ms=0, supersede_ms=0)
+            traffic.wait_for_answers()
+    assert pool_outcomes(server.client)["answered"] == len(traffic.accepted)
+    traffic.check_once_and_in_order()
+    assert traffic.unanswered() == set(), f"of {len(traffic.accepted)} after 3 kills"
+
+
+def test_a_takeover_takes_the_lease_and_a_second_at_most(server: Server, workers: Workers) -> None:
+    workers.start("a")
+    with Traffic(server.url) as traffic:
+        workers.start("b")
+        traffic.wait_for_answers()
+        workers.signal("a", signal.SIGKILL)
+        killed_s = time.monotonic()
+        wait_until(lambda: workers.owners().get("b") == PARTITIONS)
+        assert time.monotonic() - killed_s <= LEASE_S + 1.0
+        traffic.wait_for_answers()
+    traffic.check_once_and_in_order()
+    outcomes = pool_outcomes(server.client)
+    assert outcomes["answered"] + outcomes["stale"] + outcomes["superseded"] == len(traffic.accepted)
+
+
+def test_a_drained_worker_loses_nothing_and_exits_with_0(server: Server, workers: Workers) -> None:
+    workers.start("a")
+    workers.start("b")
+    with Traffic(server.url) as traffic:
+        traffic.wait_for_answers()
+        codes = []
+        for leaver, joiner in (("a", "c"), ("b", "d"), ("c", "e")):
+            codes.append(workers.stop(leaver)[0])
+            traffic.wait_for_answers()
+            workers.start(joiner)
+            traffic.wait_for_answers()
+    assert codes == [0, 0, 0]
+    traffic.check_once_and_in_order()
+    assert traffic.unanswered() == set()
+    assert pool_outcomes(server.client)["answered"] == len(traffic.accepted)
+    assert traffic.longest_silence_s() < 1.0
+
+
+def test_a_worker_stopped_past_its_lease_has_no_late_effect(server: Server, workers: Workers) -> None:
+    workers.start("a")
+    workers.start("b")
+    with Traffic(server.url) as traffic:
+        traffic.wait_for_answers()
+        workers.signal("a", signal.SIGSTOP)
+        wait_until(lambda: workers.owners().get("b") == PARTITIONS)
+        traffic.wait_for_answers(500)
+        workers.signal("a", signal.SIGCONT)
+        workers.wait_balanced()
+        traffic.wait_for_answers(500)
+    traffic.check_once_and_in_order()
+    outcomes = pool_outcomes(server.client)
+    assert outcomes["answered"] == len(traffic.answered)
+    assert sum(outcomes.values()) == len(traffic.accepted)
+
+
+def test_after_flushall_answers_go_on_within_a_second(server: Server, workers: Workers) -> None:
+    workers.start("a")
+    with Traffic(server.url) as traffic:
+        traffic.wait_for_answers()
+        server.client.flushall()
+        flushed_s = time.monotonic()
+        traffic.wait_for_answers(200)
+        assert time.monotonic() - flushed_s < 1.5
+    traffic.check_once_and_in_order()
+    _, log = workers.stop("a")
+    assert log.count("lease lost") <= PARTITIONS
+    assert "Traceback" not in log
+
+
+def test_out_of_memory_is_loud_and_leases_and_replies_go_on(server: Server, workers: Workers) -> None:
+    workers.start("a")
+    tokens = [server.client.get(keys.lease_key(p)) for p in range(PARTITIONS)]
+    with Traffic(server.url) as traffic:
+        traffic.wait_for_answers()
+        server.client.config_set("maxmemory", "1mb")
+        wait_until(lambda: traffic.refused > 200)
+        time.sleep(2 * LEASE_S)  # leases have to be renewed meanwhile
+        before = len(traffic.answered)
+        server.client.config_set("maxmemory", 0)
+        traffic.wait_for_answers()
+    assert [server.client.get(keys.lease_key(p)) for p in range(PARTITIONS)] == tokens, "no lease was lost"
+    assert before == len([r for r in traffic.answered if (r.session, r.seq) in traffic.accepted][:before])
+    traffic.check_once_and_in_order()
+    assert traffic.unanswered() == set(), "what was accepted was answered"
+
+
+def test_a_poison_frame_kills_three_times_and_is_buried(server: Server, workers: Workers) -> None:
+    producer = FrameProducer(server.url, partitions=PARTITIONS)
+    poison = np.zeros((21, 3), np.float32)
+    poison[0, 0] = 666
+    fine = np.random.default_rng(1).random((21, 3), np.float32)
+    mates = [name for name in map("p{}".format, range(99)) if keys.partition_of(name, PARTITIONS) == 3][:3]
+    with producer, producer.actions(*mates) as replies:
+        shown = zip(mates, (fine, poison, fine), strict=True)
+        producer.send_tick([Frame(name, 1, 0, landmarks) for name, landmarks in shown])
+        for number in range(1, 5):
+            settings = {"redis": server.url, "partitions": PARTITIONS, "metrics_port": 0, "lease_ttl_ms": 400}
+            settings |= {"deadline_ms": 0, "supersede_ms": 0, "block_ms": 100}
+            command = [sys.executable, "-m", DYING, json.dumps(settings), f"w{number}"]
+            died = _run_until_death_or_answer(command, server.client)
+            if not died:
+                break
+        answered = [replies.get(1.0), replies.get(1.0)]
+    assert number == 4, "three deaths, and the fourth worker buries it"
+    assert {reply.session for reply in answered if reply} == {mates[0], mates[2]}
+    (letter,) = (fields for _, fields in server.client.xrange(keys.dead_key(3)))
+    assert (letter[b"reason"], letter[b"s"]) == (b"killed_worker", mates[1].encode())
+
+
+def _run_until_death_or_answer(command: list[str], client: Any) -> bool:
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        wait_until(lambda: process.poll() is not None or client.hget(keys.outcomes_key(3), "buried"), 10)
+        return process.poll() == -signal.SIGKILL
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_two_workers_share_and_a_third_gets_its_part(server: Server, workers: Workers) -> None:
+    workers.start("a")
+    workers.start("b")
+    assert workers.owners() == {"a": 4, "b": 4}
+    workers.start("c")
+    assert sorted(workers.owners().values()) == [2, 3, 3]
+
+
+def test_metrics_and_health_are_served(server: Server, workers: Workers) -> None:
+    with Traffic(server.url) as traffic:
+        workers.start("a")
+        traffic.wait_for_answers()
+        info = json.loads(server.client.hget("maze:workers:info", "a"))
+        address = f"http://127.0.0.1:{info['port']}"
+        page = urllib.request.urlopen(f"{address}/metrics").read().decode()
+        for path in ("/livez", "/readyz"):
+            assert json.load(urllib.request.urlopen(address + path))["ok"] is True
+    series = {line.split(" ")[0]: float(line.split(" ")[1]) for line in page.splitlines() if line[0] != "#"}
+    assert series['maze_frames_total{outcome="answered"}'] >= 100
+    assert series["model_predictions_total"] >= 100
+    gestures = [name for name in series if name.startswith("predicted_gesture_count_total")]
+    assert len(gestures) == 19
+    assert series["maze_partitions_owned"] == PARTITIONS
+    assert series["maze_reply_latency_seconds_count"] >= 100
+    assert "player" not in page
+
+
+def test_redis_away_and_back_again(server: Server, workers: Workers) -> None:
+    workers.start("a")
+    with Traffic(server.url) as traffic:
+        traffic.wait_for_answers()
+        server.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        traffic.wait_for_answers(300)
+    traffic.check_once_and_in_order()
+    code, log = workers.stop("a")
+    assert code == 0
+    assert "redis_offline" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"partitions": 3}, "power of two"),
+        ({"model": "/nowhere"}, "/nowhere"),
+        ({"actions": {"wave": "up"}}, "wave"),
+    ],
+)
+def test_wrong_settings_stop_the_start_with_a_sentence(settings: dict[str, Any], says: str) -> None:
+    command = [sys.executable, "-m", "worker", json.dumps(settings | {"metrics_port": 0})]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert found.returncode == 2
+    assert says in found.stderr
+    assert "Traceback" not in found.stderr

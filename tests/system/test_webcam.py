@@ -1,0 +1,62 @@
+"""Real webcam sequences through producer, Redis, worker and subscriber."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from producer import FrameProducer
+from tests.servers import Server
+from tests.system.processes import PARTITIONS, ROOT, Workers, pool_outcomes
+from wire.frames import Frame
+
+CAPTURE = ROOT.parent / "shared" / "data" / "captures" / "webcam_sequences.jsonl.gz"
+
+needs_capture = pytest.mark.skipif(
+    not CAPTURE.exists(),
+    reason=f"the webcam sequences may not be committed; they are looked for at {CAPTURE}",
+)
+
+
+def sequences() -> dict[str, list[dict[str, Any]]]:
+    """Session -> its frames in order."""
+    found = defaultdict(list)
+    with gzip.open(CAPTURE, "rt") as lines:
+        next(lines)
+        for line in lines:
+            frame = json.loads(line)
+            found[frame["session"]].append(frame)
+    return dict(found)
+
+
+@needs_capture
+def test_like_and_dislike_make_their_move_and_ok_and_peace_make_none(
+    server: Server, workers: Workers
+) -> None:
+    workers.start("a")
+    shown = sequences()
+    asked = {session: frames[0]["label"] for session, frames in shown.items()}
+    made = defaultdict(set)
+    answers = 0
+    with FrameProducer(server.url, partitions=PARTITIONS) as producer, producer.actions(*shown) as replies:
+        for tick in zip(*shown.values(), strict=True):
+            producer.send_tick(
+                [Frame(f["session"], f["seq"], f["t"], f["landmarks"] or None, f["aspect"]) for f in tick]
+            )
+        while answers < sum(map(len, shown.values())):
+            reply = replies.get(timeout_s=5.0)
+            assert reply is not None, f"only {answers} answers"
+            answers += 1
+            if reply.move not in (None, "stop"):
+                made[reply.session].add(reply.move)
+    expected = {"like": {"up"}, "dislike": {"down"}}
+    for gesture, moves in expected.items():
+        right = [session for session, label in asked.items() if label == gesture and made[session] == moves]
+        assert len(right) >= 0.9 * list(asked.values()).count(gesture), (gesture, right)
+    wrong = {session: moves for session, moves in made.items() if asked[session] in ("ok", "peace") and moves}
+    assert not wrong
+    assert pool_outcomes(server.client)["answered"] == answers
