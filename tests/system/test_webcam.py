@@ -16,7 +16,7 @@ from wire.frames import Frame
 
 CAPTURE = ROOT.parent / "shared" / "data" / "captures" / "webcam_sequences.jsonl.gz"
 
-SHOWS_A_LIKE = {"ok-00": range(3, 25)}
+SHOWS_A_LIKE = {"ok-00": range(3, 27)}
 """The label says what a person was asked to show. Drawn, frames 3 to 17 of ok-00 are a plain thumbs-up, held
 for 400 ms before the ok: its `up`, repetition and `stop` are right, and everything after them counts."""
 
