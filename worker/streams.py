@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import hiredis
 import redis
 
 from wire import keys
@@ -124,9 +125,9 @@ class Committer(_Raw):
             connection = self._connected()
             if not self._sha:
                 self._load()
+            # hiredis itself: redis-py's packer looks at the type of every argument once more
             packed = b"".join(
-                b"".join(connection.pack_command("EVALSHA", self._sha, *self._arguments(commit)))
-                for commit in commits
+                hiredis.pack_command(("EVALSHA", self._sha, *self._arguments(commit))) for commit in commits
             )
             self._sent = list(commits)
             connection.send_packed_command([packed], check_health=False)
