@@ -38,7 +38,7 @@ def quantile_ms(counts: Counts, q: float) -> float | None:
     total = int(counts.sum())
     if not total:
         return None
-    bucket = int(np.searchsorted(counts.cumsum(), q * total))
+    bucket = int(np.searchsorted(counts.cumsum(), max(q * total, 1)))
     middle_s: float = LOWEST_S * RATIO ** (min(bucket, BUCKETS - 1) + 0.5)
     return round(middle_s * 1000, 3)
 

@@ -1,0 +1,60 @@
+"""What can be read of a dead letter, however broken it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wire.errors import SettingsError
+from wire.frames import META, Frame, pack
+from worker.deadletters import DeadLetter, Glance, glance, parse_name
+
+
+def letter(*fields: bytes) -> DeadLetter:
+    return DeadLetter(3, b"1700000000000-1", fields, "bad_json", "1-1", "w")
+
+
+def packed(**changed: bytes) -> DeadLetter:
+    s, m, landmarks = pack([Frame("p1", 17, 1234, np.ones((21, 3)))])
+    named = {"s": s, "m": m, "l": landmarks} | changed
+    return letter(*(part for name, value in named.items() for part in (name.encode(), value)))
+
+
+@pytest.mark.parametrize(
+    ("dead", "seen"),
+    [
+        (packed(), Glance("p1", 17, 1234)),
+        (packed(l=np.full(63, np.nan, "<f4").tobytes()), Glance("p1", 17, 1234)),
+        (packed(l=b"short"), Glance("p1", 17, 1234)),
+        (packed(m=b"short"), Glance("p1")),
+        (packed(s=b"\xff\xfe x"), Glance("\\xff\\xfe", 17, 1234)),
+        (letter(b"json", b'{"session":"a","seq":1,"t":2}'), Glance("a", 1, 2)),
+        (letter(b"json", b'[{"session":"a","seq":"x"}]'), Glance("a", None, None)),
+        (letter(b"json", b"{"), Glance()),
+        (letter(b"json", b"[3]"), Glance()),
+        (letter(b"foo", b"bar"), Glance()),
+        (letter(), Glance()),
+    ],
+)
+def test_glance(dead: DeadLetter, seen: Glance) -> None:
+    assert glance(dead) == seen
+
+
+def test_glance_at_many_frames_shows_the_first() -> None:
+    meta = np.zeros(2, META)
+    meta["seq"] = (5, 6)
+    dead = letter(b"s", b"a b c", b"m", meta.tobytes(), b"l", b"")
+    assert glance(dead) == Glance("a", 5, 0)
+
+
+def test_a_name_and_back() -> None:
+    dead = letter()
+    assert dead.name == "3/1700000000000-1"
+    assert parse_name(dead.name) == (3, b"1700000000000-1")
+    assert dead.written_ms == 1700000000000
+
+
+@pytest.mark.parametrize("name", ["", "3", "3/", "x/1-1", "3/1", "3/1-x", "3/-", "-3/1-1", "3/1-1-1", "3/+"])
+def test_what_is_no_name(name: str) -> None:
+    with pytest.raises(SettingsError, match="no dead letter"):
+        parse_name(name)

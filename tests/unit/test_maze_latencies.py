@@ -1,0 +1,32 @@
+"""Quantiles from counts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maze.latencies import BUCKETS, LOWEST_S, RATIO, Latencies, quantile_ms
+
+
+@given(st.lists(st.floats(LOWEST_S, 100.0), min_size=1, max_size=50), st.floats(0, 1))
+def test_a_quantile_is_off_by_a_bucket_at_most(seconds: list[float], q: float) -> None:
+    latencies = Latencies()
+    for one in seconds:
+        latencies.add(one)
+    found = quantile_ms(latencies.counts, q)
+    assert found is not None
+    rank = max(-(-q * len(seconds) // 1), 1)  # the ceiling
+    exact_ms = sorted(seconds)[int(rank) - 1] * 1000
+    assert found == pytest.approx(exact_ms, rel=RATIO - 1, abs=0.001)
+
+
+def test_without_latencies_there_is_no_quantile() -> None:
+    assert quantile_ms(Latencies().counts, 0.5) is None
+
+
+@pytest.mark.parametrize(("seconds", "bucket"), [(0.0, 0), (-1.0, 0), (1e9, BUCKETS - 1)])
+def test_what_is_out_of_range_goes_to_the_ends(seconds: float, bucket: int) -> None:
+    latencies = Latencies()
+    latencies.add(seconds)
+    assert latencies.counts[bucket] == latencies.total() == 1

@@ -1,0 +1,106 @@
+"""The rules of the game, move by move."""
+
+from __future__ import annotations
+
+import pytest
+
+from maze.mazes import STEPS, solve
+from maze.players import GESTURE_OF, LOWERED, PATIENCE_MS, REST_MS, Player, Players
+from wire.gestures import DEFAULT_ACTIONS, LABELS
+
+
+@pytest.fixture
+def players() -> Players:
+    return Players(3, seed=5, side=5, now_ms=1000)
+
+
+def walk_out(players: Players, number: int, now_ms: int) -> int:
+    """Send a player out by the solution; how many steps."""
+    steps = solve(players.all[number].maze, players.all[number].cell)
+    for step in steps:
+        players.hear(number, step, now_ms)
+    return len(steps)
+
+
+def test_a_player_shows_the_gesture_of_the_way_out(players: Players) -> None:
+    for player, label in zip(players.all, players.targets(1000).tolist(), strict=True):
+        assert player.wants is not None
+        assert label == LABELS[GESTURE_OF[player.wants]]
+        assert DEFAULT_ACTIONS[GESTURE_OF[player.wants]] == player.wants
+
+
+def test_a_move_along_the_way_counts_and_leaves_a_trail(players: Players) -> None:
+    player = players.all[1]
+    wants = player.wants
+    assert wants is not None
+    players.hear(1, wants, 1200)
+    assert player.cell == player.maze.move(0, wants)
+    assert player.trail == {0}
+    assert (players.score.moves, players.score.wrong, players.score.bumped) == (1, 0, 0)
+    assert players.all[0].cell == 0
+
+
+def test_a_wall_stops_the_token(players: Players) -> None:
+    players.hear(0, "up", 1200)
+    assert players.all[0].cell == 0
+    assert (players.score.moves, players.score.bumped) == (0, 1)
+
+
+def test_a_step_off_the_way_is_wrong_and_the_player_turns_back(players: Players) -> None:
+    player = next(one for one in players.all if _step_off(one))
+    step = _step_off(player)
+    assert step is not None
+    cell = player.cell
+    players.hear(players.all.index(player), step, 1200)
+    assert players.score.wrong == 1
+    back = player.wants
+    assert back is not None
+    assert player.maze.move(player.cell, back) == cell
+
+
+def _step_off(player: Player) -> str | None:
+    """A step from a cell on the way out that leads away from it; walks the player there first."""
+    for step in solve(player.maze):
+        off = [way for way in STEPS if way != player.wants and player.maze.move(player.cell, way) is not None]
+        if off:
+            return off[0]
+        player.cell = player.maze.move(player.cell, step) or 0
+    return None
+
+
+def test_a_solved_maze_is_counted_and_followed_by_another(players: Players) -> None:
+    before = players.all[2].maze
+    steps = walk_out(players, 2, 2000)
+    player = players.all[2]
+    assert (players.score.solved, player.solved, players.score.moves) == (1, 1, steps)
+    assert (player.cell, player.trail) == (0, set())
+    assert player.maze != before
+
+
+def test_between_mazes_the_hand_is_lowered_until_stop(players: Players) -> None:
+    walk_out(players, 0, 2000)
+    assert players.targets(2000)[0] == LOWERED
+    assert players.targets(2000)[1] != LOWERED
+    players.hear(0, "stop", 2300)
+    assert players.targets(2300)[0] != LOWERED
+    assert players.score.stops == 1
+
+
+def test_without_a_stop_the_rest_ends_by_itself(players: Players) -> None:
+    walk_out(players, 0, 2000)
+    assert players.targets(2000 + REST_MS - 1)[0] == LOWERED
+    assert players.targets(2000 + REST_MS)[0] != LOWERED
+
+
+def test_a_player_whom_nobody_understands_tries_again(players: Players) -> None:
+    late_ms = 1000 + PATIENCE_MS + 1
+    assert set(players.targets(late_ms)) == {LOWERED}
+    assert players.score.retries == 3
+    assert LOWERED not in players.targets(late_ms + REST_MS)
+
+
+def test_the_same_seed_gives_the_same_game() -> None:
+    one, two, other = (Players(4, seed, 5, 0) for seed in (1, 1, 2))
+    assert [player.maze for player in one.all] == [player.maze for player in two.all]
+    assert [player.maze for player in one.all] != [player.maze for player in other.all]
+    assert len({player.maze for player in one.all}) == 4
