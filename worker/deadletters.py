@@ -120,16 +120,14 @@ class DeadLetters:
     """The dead-letter streams of one pool.
 
     Args:
-        client: from `worker.broker.connect`, for this use alone.
+        client: from `worker.broker.connect`.
         partitions: number of partitions.
     """
 
     def __init__(self, client: redis.Redis, partitions: int) -> None:
         self._client: Final = client
         self._partitions: Final = partitions
-        for command in ("XRANGE", "XREVRANGE"):
-            # as Redis gave it: redis-py would make a dict of an entry's fields and lose repeated names
-            client.set_response_callback(command, _as_it_came)
+        self._letters: Final[Any] = client.register_script(lua("letters"))
         self._redrive: Final[Any] = client.register_script(lua("redrive"))
 
     def newest(
@@ -154,21 +152,22 @@ class DeadLetters:
         """A partition's letters, newest first, page by page."""
         before = "+"
         while True:
-            with connection_errors():
-                # [[id, [name, value, ...]], ...], newest first
-                page: Any = self._client.xrevrange(keys.dead_key(partition), before, "-", PAGE)
-            for letter_id, values in page:
-                yield _letter(partition, letter_id, values)
+            page = self._page(partition, before, "-")
+            yield from page
             if len(page) < PAGE:
                 return
-            before = f"({page[-1][0].decode()}"
+            before = f"({page[-1].letter_id.decode()}"
 
     def get(self, partition: int, letter_id: bytes) -> DeadLetter | None:
         """One dead letter, or None if there is none of that id."""
+        page = self._page(partition, letter_id, letter_id)
+        return page[0] if page else None
+
+    def _page(self, partition: int, highest: str | bytes, lowest: str | bytes) -> list[DeadLetter]:
         with connection_errors():
-            # [[id, [name, value, ...]]] or []
-            page: Any = self._client.xrange(keys.dead_key(partition), letter_id.decode(), letter_id.decode())
-        return _letter(partition, *page[0]) if page else None
+            # [[id, [name, value, ...]], ...]
+            rows = self._letters(keys=[keys.dead_key(partition)], args=[highest, lowest, PAGE])
+        return [_letter(partition, letter_id, values) for letter_id, values in rows]
 
     def redrive(self, letter: DeadLetter) -> str | None:
         """Put a letter's original fields back as a new entry; its id, or None if the letter was gone already.
@@ -198,10 +197,6 @@ class DeadLetters:
                 int(self._client.xdel(keys.dead_key(partition), *ids))
                 for partition, ids in by_partition.items()
             )
-
-
-def _as_it_came(reply: Any, **_: Any) -> Any:
-    return reply
 
 
 def _letter(partition: int, letter_id: bytes, values: Sequence[bytes]) -> DeadLetter:

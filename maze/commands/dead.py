@@ -88,7 +88,8 @@ def redrive(
 ) -> None:
     """Give dead letters back to the pool as new entries, oldest first. Twice has the same effect as once.
 
-    A frame whose session has gone on since is then counted as a duplicate.
+    A frame whose seq its session has passed, or that the pool saw within the last minute, is then counted as
+    a duplicate.
 
     Example: [bold]maze dead redrive --all --reason killed_worker[/bold]
     """

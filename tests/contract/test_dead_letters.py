@@ -1,0 +1,137 @@
+"""Dead letters are listed, given back once, and thrown away, on every server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.pool import PARTITIONS, HandWorker, add, hand, outcomes, sessions_of
+from tests.servers import Server
+from wire import keys
+from wire.errors import Backpressure
+from worker.deadletters import DeadLetters, glance
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    HandWorker.close_all()
+
+
+@pytest.fixture
+def letters(server: Server) -> DeadLetters:
+    """Two letters on partition 1, one on partition 3, written by a worker in this order: 1, 3, 1."""
+    worker = HandWorker(server.client)
+    worker.join()
+    for partition, fields in ((1, {"foo": "bar"}), (3, {"json": "{"}), (1, {"json": "[]"})):
+        server.client.xadd(keys.frames_key(partition), fields)
+        worker.work()
+    return DeadLetters(server.client, PARTITIONS)
+
+
+def test_newest_first_over_all_partitions(letters: DeadLetters) -> None:
+    found = letters.newest()
+    assert [(one.partition, one.reason) for one in found] == [
+        (1, "bad_json"), (3, "bad_json"), (1, "unknown_encoding"),
+    ]  # fmt: skip
+    assert found[2].fields == (b"foo", b"bar")
+    assert found[2].worker == "a"
+    assert found[0].entry.count("-") == 1
+
+
+def test_filters(letters: DeadLetters) -> None:
+    assert [one.partition for one in letters.newest(partition=3)] == [3]
+    assert [one.partition for one in letters.newest(reason="bad_json")] == [1, 3]
+    assert [one.partition for one in letters.newest(reason="bad_json", limit=1)] == [1]
+    assert letters.newest(reason="no_such") == []
+
+
+def test_more_than_a_page(server: Server) -> None:
+    for number in range(250):
+        server.client.xadd(
+            keys.dead_key(number % 2),
+            {"n": str(number), "reason": "r", "entry": "1-1", "worker": "w"},
+            id=f"{number + 1}-0",
+        )
+    found = DeadLetters(server.client, PARTITIONS).newest()
+    assert [int(one.fields[1]) for one in found] == list(range(249, -1, -1))
+
+
+def test_one_by_its_name(letters: DeadLetters) -> None:
+    one = letters.newest(limit=1)[0]
+    assert letters.get(one.partition, one.letter_id) == one
+    assert letters.get(one.partition, b"1-1") is None
+
+
+def test_redriving_twice_has_one_effect(server: Server, letters: DeadLetters) -> None:
+    one = letters.newest(partition=3)[0]
+    before = server.client.xlen(keys.frames_key(3))
+    entry = letters.redrive(one)
+    assert entry is not None
+    assert letters.redrive(one) is None
+    assert server.client.xlen(keys.frames_key(3)) == before + 1
+    ((_, fields),) = server.client.xrange(keys.frames_key(3), entry, entry) or [(None, None)]
+    assert b"{" in (fields.values() if isinstance(fields, dict) else fields)
+    assert b"reason" not in fields
+    assert letters.newest(partition=3) == []
+
+
+def test_a_redriven_frame_is_answered_once_its_fault_is_gone(server: Server) -> None:
+    early, late = sessions_of(2, 2)
+    broken = HandWorker(server.client, "a", model=Broken(), deadline_ms=0)
+    broken.join()
+    add(server.client, hand(early, 1), entry_id="1000-0")
+    add(server.client, hand(late, 1), entry_id="2000-0")
+    broken.work()
+    letters = DeadLetters(server.client, PARTITIONS)
+    _, letter = letters.newest(reason="processing_failed")
+    assert glance(letter).session == early
+    broken.loop.drain()
+
+    # the new owner's memory does not reach back to the frame that was buried
+    whole = HandWorker(server.client, "b", rebuild_ms=100, deadline_ms=0)
+    whole.join()
+    letters.redrive(letter)
+    letters.redrive(letter)
+    whole.work()
+    assert outcomes(server.client, 2) == {"frames": 3, "entries": 3, "buried": 2, "answered": 1}
+
+
+class Broken:
+    version = "broken-1"
+
+    def classify(self, landmarks: object, aspect: object) -> tuple[object, object]:
+        raise ValueError("no")
+
+
+def test_out_of_memory_leaves_the_letter(real_server: Server) -> None:
+    client = real_server.client
+    worker = HandWorker(client)
+    worker.join()
+    client.xadd(keys.frames_key(0), {"foo": "bar"})
+    worker.work()
+    letters = DeadLetters(client, PARTITIONS)
+    (letter,) = letters.newest()
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Backpressure, match="stays a dead letter"):
+            letters.redrive(letter)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert letters.newest() == [letter]
+
+
+def test_purge(letters: DeadLetters) -> None:
+    assert letters.purge(letters.newest(partition=1)) == 2
+    assert letters.purge([]) == 0
+    assert [one.partition for one in letters.newest()] == [3]
+
+
+def test_a_letter_that_no_worker_wrote_is_shown_and_redriven_whole(server: Server) -> None:
+    server.client.xadd(keys.dead_key(0), {"json": "{}"})
+    letters = DeadLetters(server.client, PARTITIONS)
+    (letter,) = letters.newest()
+    assert (letter.reason, letter.fields) == ("", (b"json", b"{}"))
+    assert letters.redrive(letter) is not None
+    assert server.client.xlen(keys.frames_key(0)) == 1

@@ -1,0 +1,97 @@
+"""A look at a pool from outside, on every server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.pool import PARTITIONS, HandWorker, add, hand, sessions_of
+from tests.servers import Server
+from wire import keys
+from wire.errors import SettingsError
+from worker.status import StatusReader, partition_count
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    HandWorker.close_all()
+
+
+def test_an_empty_redis_has_no_pool(server: Server) -> None:
+    found = StatusReader(server.client).read()
+    assert (found.partitions, found.workers, found.healthy) == ((), (), True)
+    assert partition_count(server.client) == 0
+
+
+def test_another_wire_version_is_refused(server: Server) -> None:
+    server.client.hset(keys.TOPOLOGY, mapping={"version": 2, "partitions": 4})
+    with pytest.raises(SettingsError, match="wire version 2"):
+        StatusReader(server.client).read()
+
+
+def test_a_working_pool(server: Server) -> None:
+    worker = HandWorker(server.client)
+    worker.join()
+    session = sessions_of(2, 1)[0]
+    for seq in (1, 2, 2):
+        add(server.client, hand(session, seq))
+    server.client.xadd(keys.frames_key(2), {"foo": "bar"})
+    worker.work()
+    add(server.client, hand(session, 3))
+
+    found = StatusReader(server.client).read()
+    assert [one.partition for one in found.partitions] == list(range(PARTITIONS))
+    assert {one.owner for one in found.partitions} == {"a"}
+    assert [one.partitions for one in found.workers] == [tuple(range(PARTITIONS))]
+    assert found.workers[0].silent_ms < 3000
+    busy = found.partitions[2]
+    assert (busy.added, busy.entries_read, busy.lag, busy.dead) == (5, 4, 1, 1)
+    assert busy.counts == {"entries": 4, "frames": 4, "answered": 2, "duplicate": 1, "rejected": 1}
+    assert found.outcomes["answered"] == 2
+    assert busy.epoch > 0
+    assert found.sum_holds
+    assert found.healthy
+
+
+def test_the_sum_holds_after_a_takeover_that_rebuilds_sessions(server: Server) -> None:
+    first = HandWorker(server.client, "a")
+    first.join()
+    session = sessions_of(1, 1)[0]
+    for seq in range(1, 6):
+        add(server.client, hand(session, seq))
+    first.work()
+    server.client.delete(*[keys.lease_key(partition) for partition in range(PARTITIONS)])
+    server.client.zrem(keys.WORKERS, "a")
+    second = HandWorker(server.client, "b")
+    second.join()
+    for seq in range(6, 9):
+        add(server.client, hand(session, seq))
+    second.work(8)
+    add(server.client, hand(session, 9))
+    found = StatusReader(server.client).read()
+    assert found.partitions[1].entries_read == 8
+    assert found.lag == 1
+    assert found.sum_holds
+
+
+def test_what_was_miscounted_is_seen(server: Server) -> None:
+    worker = HandWorker(server.client)
+    worker.join()
+    add(server.client, hand(sessions_of(0, 1)[0], 1))
+    worker.work()
+    server.client.hincrby(keys.outcomes_key(0), "answered", 1)
+    found = StatusReader(server.client).read()
+    assert not found.partitions[0].frames_sum_holds
+    assert not found.healthy
+
+
+def test_frames_without_an_owner_are_seen(server: Server) -> None:
+    HandWorker(server.client).join()
+    add(server.client, hand(sessions_of(3, 1)[0], 1))
+    server.client.delete(keys.lease_key(3))
+    found = StatusReader(server.client).read()
+    assert found.orphans == (3,)
+    assert found.partitions[3].owner is None
+    assert not found.healthy
