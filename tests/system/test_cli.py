@@ -1,0 +1,188 @@
+"""The commands on a live pool that `maze worker` runs, with entries written by hand as at redis-cli."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from typer.testing import CliRunner
+
+from maze.cli import build
+from producer.simulator import synthesize
+from tests.servers import wait_until
+from wire import keys
+from wire.gestures import LABELS
+
+ROOT = Path(__file__).parents[2]
+RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+
+
+@dataclass
+class Live:
+    url: str
+    client: Any
+
+    def run(self, *words: str) -> Any:
+        """A command's result."""
+        return RUNNER.invoke(build(), [*words, "--redis", self.url])
+
+    def json(self, *words: str) -> Any:
+        """What a command prints with --json."""
+        result = self.run(*words, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def write(self, session: str, text: str) -> None:
+        """XADD frames:{p} * json TEXT."""
+        partition = keys.partition_of(session, 16)
+        self.client.xadd(keys.frames_key(partition), {"json": text})
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """`maze worker --redis embedded --processes 2`; at the end it must drain and exit 0."""
+    log = tmp_path_factory.mktemp("pool") / "log"
+    command = ["worker", "--redis", "embedded", "--processes", "2", "--metrics-port", "0"]
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", "maze", *command], stderr=out, cwd=ROOT)
+
+    def url() -> str | None:
+        assert process.poll() is None, log.read_text()
+        found = re.search(r"--redis (redis://\S+)", log.read_text())
+        return found[1] if found else None
+
+    try:
+        wait_until(url, 10)
+        address = str(url())
+        client = redis.Redis.from_url(address)
+        wait_until(lambda: len(client.keys("lease:*")) == 16 and client.zcard(keys.WORKERS) == 2, 20)
+        yield Live(address, client)
+        client.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def no_dead_letters(live: Live) -> None:
+    live.run("dead", "purge", "--all")
+
+
+def hand(gesture: str) -> list[list[float]]:
+    hands = synthesize(np.array([LABELS[gesture]]), np.random.default_rng(3), aspect=1.0)
+    points: list[list[float]] = hands.landmarks[0].astype(float).round(5).tolist()
+    return points
+
+
+def test_an_entry_written_by_hand_is_answered_on_the_right_channel(live: Live) -> None:
+    with live.client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe(keys.actions_channel(keys.partition_of("by-hand", 16), "by-hand"))
+        pubsub.get_message(timeout=2)
+        frame = {"session": "by-hand", "seq": 7, "t": 1700000000000, "aspect": 1.0, "landmarks": hand("like")}
+        live.write("by-hand", json.dumps(frame))
+        found: list[Any] = []
+
+        def answered() -> bool:
+            message = pubsub.get_message(timeout=0.05)
+            found.extend([message] if message else [])
+            return bool(found)
+
+        wait_until(answered)
+    reply = json.loads(found[0]["data"])
+    assert (reply["session"], reply["seq"], reply["t"]) == ("by-hand", 7, 1700000000000)
+    assert (reply["gesture"], reply["action"]) == ("like", "up")
+
+
+@pytest.mark.usefixtures("no_dead_letters")
+def test_malformed_entries_are_dead_letters_with_a_reason(live: Live) -> None:
+    bad = {
+        "bad_json": "{",
+        "bad_landmarks": '{"session":"m","seq":1,"t":5,"landmarks":[[0,0]]}',
+        "bad_seq": '{"session":"m","seq":-1,"t":5,"landmarks":[]}',
+        "bad_aspect": '{"session":"m","seq":2,"t":5,"aspect":0,"landmarks":[]}',
+    }
+    for text in bad.values():
+        live.write("m", text)
+    live.client.xadd(keys.frames_key(4), {"nonsense": "1"})
+    wait_until(lambda: len(live.json("dead")) == 5)
+
+    found = live.json("dead")
+    assert {one["reason"] for one in found} == {*bad, "unknown_encoding"}
+    (one,) = live.json("dead", "--reason", "bad_landmarks")
+    assert (one["session"], one["seq"], one["t"]) == ("m", 1, 5)
+    assert [one["reason"] for one in live.json("dead", "--partition", "4")] == ["unknown_encoding"]
+    assert len(live.json("dead", "--limit", "2")) == 2
+
+    table = live.run("dead").output
+    assert all(reason in table for reason in bad)
+    shown = live.json("dead", "show", one["id"])
+    assert json.loads(shown["fields"]["json"])["landmarks"] == [[0, 0]]
+    assert "field 'json'" in live.run("dead", "show", one["id"]).output
+
+
+@pytest.mark.usefixtures("no_dead_letters")
+def test_redrive_and_purge(live: Live) -> None:
+    live.write("r", '{"session":"r"}')
+    wait_until(lambda: len(live.json("dead")) == 1)
+    (first,) = live.json("dead")
+    assert live.json("dead", "redrive", first["id"])["redriven"] == 1
+    assert live.json("dead", "redrive", first["id"])["redriven"] == 0
+    # still broken, so it dies again, as another letter
+    wait_until(lambda: [one["id"] for one in live.json("dead")] not in ([], [first["id"]]))
+    missing = live.run("dead", "show", first["id"])
+    assert missing.exit_code == 2
+    assert "there is no dead letter" in missing.output
+    assert live.json("dead", "redrive", "--all", "--reason", "no_such")["redriven"] == 0
+    assert live.json("dead", "purge", "--all")["purged"] == 1
+    assert live.run("dead").output == "No dead letters.\n"
+
+
+def test_status(live: Live) -> None:
+    found = live.json("status")
+    assert found["healthy"]
+    assert found["sum_holds"]
+    assert len(found["partitions"]) == 16
+    assert {len(one["partitions"]) for one in found["workers"]} == {8}
+    assert {one["owner"] for one in found["partitions"]} == {one["worker"] for one in found["workers"]}
+    assert all(one["heartbeat_age_ms"] < 3000 and one["metrics_port"] for one in found["workers"])
+    assert found["models"]
+    output = live.run("status").output
+    assert "The sum holds" in output
+    assert str(found["workers"][0]["pid"]) in output
+
+
+def test_status_says_no_where_the_sum_does_not_hold(live: Live) -> None:
+    key = keys.outcomes_key(5)
+    live.client.hincrby(key, "answered", 1)
+    try:
+        result = live.run("status")
+        assert result.exit_code == 1
+        assert "does not hold in partitions 5" in result.output
+    finally:
+        live.client.hincrby(key, "answered", -1)
+
+
+def test_simulate_reports_what_became_of_its_frames(live: Live) -> None:
+    found = live.json("simulate", "--players", "40", "--rate", "800", "--seconds", "1.5")
+    assert found["accepted"] == found["heard"] == found["outcomes"]["answered"] > 500
+    assert (found["refused"], found["lag"], found["sum_holds"]) == ({}, 0, True)
+    assert 0 < found["latency_p50_ms"] < 100
+    assert "heard" in live.run("simulate", "--players", "4", "--seconds", "0.3").output
+
+
+def test_simulate_counts_every_frame_as_accepted_or_refused(live: Live) -> None:
+    found = live.json("simulate", "--players", "64", "--rate", "2000", "--seconds", "1", "--max-lag", "0")
+    assert found["accepted"] + sum(found["refused"].values()) >= 1500
+    assert set(found["refused"]) <= {"lag"}

@@ -1,0 +1,114 @@
+"""`maze demo` as a person runs it: mazes are solved, nothing is lost, and a killed worker changes neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import wait_until
+
+ROOT = Path(__file__).parents[2]
+DEMO = [sys.executable, "-m", "maze", "demo", "--players", "20", "--side", "4"]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "workers.log"
+
+
+def play(log: Path, *words: str) -> tuple[dict[str, Any], str]:
+    """Run a demo to its end; its summary, and what it said while it ran."""
+    done = subprocess.run(
+        [*DEMO, "--json", "--log", str(log), *words],
+        capture_output=True, text=True, timeout=50, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + log.read_text()
+    return json.loads(done.stdout), done.stderr
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def solved_by(said: str) -> list[tuple[float, int]]:
+    """Seconds and mazes solved, line by line."""
+    found = re.findall(r"^ *([\d.]+) s .* solved (\d+) ", said, re.MULTILINE)
+    return [(float(seconds), int(solved)) for seconds, solved in found]
+
+
+def assert_all_accounted_for(summary: dict[str, Any]) -> None:
+    assert summary["lost"] == 0
+    assert summary["unknown"] == 0
+    assert summary["sum_holds"]
+    shed = sum(summary["outcomes"][name] for name in ("stale", "superseded", "rejected", "buried"))
+    assert summary["answered"] + shed == summary["sent"] > 1000
+    assert summary["outcomes"]["answered"] == summary["answered"]
+
+
+def test_mazes_are_solved_and_every_frame_is_accounted_for(log: Path) -> None:
+    summary, said = play(log, "--seconds", "6")
+    assert_all_accounted_for(summary)
+    assert summary["mazes_solved"] >= 10
+    assert summary["wrong_moves"] + summary["bumps"] <= 0.05 * summary["moves"]
+    assert summary["takeovers"] == 0
+    assert 0 < summary["latency_p50_ms"] < 100
+    assert "embedded server: --redis redis://127.0.0.1:" in said
+    assert len(solved_by(said)) >= 5
+    assert "pool_stopped" in log.read_text(), "the pool was not drained"
+
+
+def test_a_killed_worker_is_shown_and_the_mazes_go_on(log: Path) -> None:
+    summary, said = play(log, "--seconds", "7", "--kill-after", "2")
+    assert_all_accounted_for(summary)
+    assert summary["takeovers"] == 8
+    assert 0 <= summary["takeover_ms"] < 1000
+    killed = re.search(r"kill -9 (\d+) \(owner of 8 partitions\)", said)
+    assert killed
+    assert f"worker {killed[1]} died: its 8 partitions went to worker" in said
+    at_the_kill = max(solved for seconds, solved in solved_by(said) if seconds < 2.5)
+    assert summary["mazes_solved"] >= at_the_kill + 5
+
+
+def test_ctrl_c_ends_it_in_good_order(log: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    # a session of its own, so that the interrupt reaches everything that a terminal's Ctrl-C would
+    with said.open("wb") as err, subprocess.Popen(
+        [*DEMO, "--seconds", "0", "--json", "--log", str(log)],
+        stdout=subprocess.PIPE, stderr=err, text=True, cwd=ROOT, start_new_session=True,
+    ) as process:  # fmt: skip
+        wait_until(lambda: len(solved_by(said.read_text())) >= 2, 20)
+        pids = [int(pid) for pid in re.findall(r"process_started .*?\bpid=(\d+)", log.read_text())]
+        assert len(pids) == 2
+        os.killpg(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, said.read_text()
+    summary = json.loads(out)
+    assert summary["lost"] == 0
+    assert summary["sum_holds"]
+    assert summary["sent"] > 0
+    assert all(map(gone, pids))
+    assert "exit_code=0" in log.read_text()
+
+
+def test_workers_that_cannot_start_are_a_sentence(log: Path) -> None:
+    done = subprocess.run(
+        [*DEMO, "--seconds", "2", "--log", str(log)],
+        capture_output=True, text=True, timeout=30, cwd=ROOT, check=False,
+        env={**os.environ, "MAZE_MODEL": "no/such/model"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "maze: the workers ended with code 2" in done.stderr
+    assert str(log) in done.stderr
+    assert "Traceback" not in done.stderr
