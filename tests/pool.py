@@ -74,7 +74,7 @@ class HandWorker:
         wake = Wake()
         self.metrics = Metrics()
         self.broker, self.committer = broker, Committer(client, sharded=False, dead_letters=100)
-        self.keeper = Keeper(broker, name, "{}", wake)
+        self.keeper = Keeper(broker, name, "{}", wake, open_log(self.settings))
         self.rejected: list[str] = []
         self.loop = Loop(
             self.settings,

@@ -100,6 +100,10 @@ class ConnectionLost(_NotSent):
     """
 
 
+class Refused(ConnectionLost):
+    """Redis answers, but with an error (a read-only replica, a key put to another use): wait as well."""
+
+
 class Backpressure(_NotSent):
     """The pool or Redis cannot take more frames now; `frames` were **not** accepted, all others were.
 

@@ -20,7 +20,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from wire import keys
-from wire.errors import ConnectionLost, SettingsError
+from wire.errors import ConnectionLost, Refused, SettingsError
 from worker.records import Grant, Read, Roster, Standing
 
 SOCKET_TIMEOUT_S: Final = 5.0
@@ -32,11 +32,16 @@ WORKERS_INFO: Final = "maze:workers:info"
 
 @contextmanager
 def connection_errors() -> Iterator[None]:
-    """Turn the two families of "Redis is not there" into one of ours."""
+    """Turn redis-py's errors into ours."""
     try:
         yield
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        message = f"Redis does not let us in: {error}; check user, password and access list"
+        raise SettingsError("settings", message) from None
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise ConnectionLost("connection", f"Redis: {error}") from error
+    except redis.ResponseError as error:
+        raise Refused("connection", f"Redis refuses: {error}") from error
 
 
 def connect(url: str, client_name: str) -> redis.Redis:

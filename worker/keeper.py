@@ -1,19 +1,18 @@
 """The lease keeper: heartbeats, renews, takes and gives partitions, in a thread with its own connection.
 
-`step(now_s)` is one pass, with the time passed in. What it finds is left as changes for the main loop, which
-alone touches partitions: it opens what was taken, closes what was lost, and drains what is to be given before
-the keeper lets go of it.
+`step(now_s)` is one pass, with the time passed in. The keeper decides what should be ours; the main loop,
+which alone touches partitions, makes it so: whenever `revision` has changed it compares `held()` with what it
+has, opens what is new, closes what is gone, and drains what is in `to_give()` before it is released. A state
+that is compared survives a lost connection half-way; a queue of events would not.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from wire.errors import ConnectionLost, SettingsError
+from wire.errors import ConnectionLost, Refused, SettingsError
 from worker.broker import Broker
 from worker.logs import Log
 from worker.records import Grant, Roster, Standing
@@ -28,15 +27,6 @@ STALL_S: Final = 10.0
 SURVEY_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something about a partition that the main loop has to act on."""
-
-    kind: Literal["taken", "lost", "give"]
-    partition: int
-    grant: Grant | None = None
-
-
 class Keeper:
     """Keeps the leases of one worker.
 
@@ -45,22 +35,25 @@ class Keeper:
         worker: our id.
         info: JSON shown to operators beside our id.
         wake: called when there is something for the main loop.
+        log: where events go.
     """
 
-    def __init__(self, broker: Broker, worker: str, info: str, wake: Callable[[], None]) -> None:
+    def __init__(self, broker: Broker, worker: str, info: str, wake: Callable[[], None], log: Log) -> None:
         self._broker: Final = broker
         self._worker: Final = worker
         self._info: Final = info
         self._wake: Final = wake
+        self._log: Final = log
         self._interval_s: Final = broker.lease_ttl_ms / 1000 * RENEW_SHARE
         self._usable_s: Final = broker.lease_ttl_ms / 1000 * SELF_FENCE_SHARE
         self._lock: Final = threading.Lock()
         self._stepping: Final = threading.Lock()
-        self._tokens: Final[dict[int, str]] = {}
+        self._grants: Final[dict[int, Grant]] = {}
         self._usable_until_s: Final[dict[int, float]] = {}
         self._giving: Final[set[int]] = set()
-        self._changes: Final[deque[Change]] = deque()
         self._next_survey_s = 0.0
+        self.revision = 0
+        """Rises with every change of `held()` or `to_give()`."""
         self.leaving = False
         """We drain: take nothing any more, and let the others know."""
         self.online = False
@@ -91,54 +84,67 @@ class Keeper:
         if self.leaving:
             return
         todo = plan(self._worker, roster.workers, self._owners(roster))
-        for partition in todo.give:
-            if partition not in self._giving:
-                self._giving.add(partition)
-                self._tell(Change("give", partition))
+        with self._lock:
+            if set(todo.give) != self._giving:
+                self._giving.clear()
+                self._giving.update(todo.give)
+                self._changed()
         for partition in todo.take:
-            grant = self.acquire(partition, now_s)
-            if grant is not None:
-                self._tell(Change("taken", partition, grant))
+            self.acquire(partition, now_s)
         if now_s >= self._next_survey_s:
             self._next_survey_s = now_s + SURVEY_S
-            self.standings = self._broker.survey(list(self._tokens))
+            self.standings = self._broker.survey(list(self.held()))
 
-    def acquire(self, partition: int, now_s: float, cursor: bytes = b"0-0") -> Grant | None:
-        """Take a partition now, or take it again under a new epoch; None where another holds it."""
-        grant = self._broker.acquire(self._worker, partition, cursor)
+    def acquire(self, partition: int, now_s: float, cursor: bytes = b"0-0") -> None:
+        """Take a partition, or take it again under a new epoch; if another has it, it is not held any more.
+
+        Args:
+            partition: which one.
+            now_s: monotonic, read just before.
+            cursor: where to begin if Redis has lost the group.
+        """
+        grant = None
+        try:
+            grant = self._broker.acquire(self._worker, partition, cursor)
+        except Refused as error:
+            # a partition that cannot be had (its key was put to another use, say) keeps nobody from the others
+            self._log.warning("partition_refused", partition=partition, error=str(error))
         with self._lock:
-            if grant is None:
-                self._tokens.pop(partition, None)
-            else:
-                self._tokens[partition] = grant.token
+            self._grants.pop(partition, None)
+            if grant is not None:
+                self._grants[partition] = grant
                 self._usable_until_s[partition] = now_s + self._usable_s
-        return grant
+            self._changed()
 
-    def release(self, partitions: list[int]) -> None:
+    def held(self) -> dict[int, Grant]:
+        """What is ours as far as we know."""
+        with self._lock:
+            return dict(self._grants)
+
+    def to_give(self) -> set[int]:
+        """What is ours and should be drained and released."""
+        with self._lock:
+            return self._giving & self._grants.keys()
+
+    def release(self, partitions: Iterable[int]) -> None:
         """Let go of partitions whose work is committed."""
         with self._lock:
-            tokens = {number: self._tokens.pop(number) for number in partitions if number in self._tokens}
-            self._giving.difference_update(partitions)
+            tokens = {
+                number: self._grants.pop(number).token for number in partitions if number in self._grants
+            }
+            self._giving.difference_update(tokens)
         self._broker.release(tokens)
 
     def forget(self, partition: int) -> None:
         """Stop renewing a lease that we do not trust any more; it may be taken again."""
         with self._lock:
-            self._tokens.pop(partition, None)
-            self._giving.discard(partition)
+            self._grants.pop(partition, None)
 
     def usable(self, partition: int, now_s: float) -> bool:
         """Whether our own clock still allows us to use the partition."""
         return now_s < self._usable_until_s.get(partition, 0.0)
 
-    def changes(self) -> list[Change]:
-        """What happened since the last call, oldest first."""
-        found = []
-        while self._changes:
-            found.append(self._changes.popleft())
-        return found
-
-    def run(self, stop: threading.Event, clock: Callable[[], float], log: Log) -> None:
+    def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
         """Step until `stop`: every quarter of the time to live, and at once when somebody wakes us."""
         listener = None
         while not stop.is_set():
@@ -151,7 +157,7 @@ class Keeper:
                 self._wait(listener)
             except ConnectionLost as error:
                 self.online = False
-                log.warning("lease_keeper_offline", error=str(error))
+                self._log.warning("lease_keeper_offline", error=str(error))
                 listener = None
                 stop.wait(self._interval_s)
             except SettingsError as error:
@@ -171,30 +177,28 @@ class Keeper:
     def _renew(self, now_s: float) -> None:
         if now_s - self.loop_alive_s > STALL_S:
             return  # hung: a worker that does not work must not keep others from it
-        with self._lock:
-            tokens = dict(self._tokens)
+        tokens = {partition: grant.token for partition, grant in self.held().items()}
         lost = self._broker.renew(tokens)
         with self._lock:
             for partition, token in tokens.items():
-                if self._tokens.get(partition) != token:
+                grant = self._grants.get(partition)
+                if grant is None or grant.token != token:
                     continue  # taken anew or released in between
                 if partition in lost:
-                    del self._tokens[partition]
-                    self._giving.discard(partition)
+                    del self._grants[partition]
+                    self._changed()
                 else:
                     self._usable_until_s[partition] = now_s + self._usable_s
-        for partition in lost:
-            self._tell(Change("lost", partition))
 
     def _owners(self, roster: Roster) -> list[str | None]:
         """Owners by partition; one that bears our name but that we do not use counts as free."""
         owners = [lease and lease.rpartition(":")[0] for lease in roster.leases]
         with self._lock:
             return [
-                None if owner == self._worker and number not in self._tokens else owner
+                None if owner == self._worker and number not in self._grants else owner
                 for number, owner in enumerate(owners)
             ]
 
-    def _tell(self, change: Change) -> None:
-        self._changes.append(change)
+    def _changed(self) -> None:
+        self.revision += 1
         self._wake()

@@ -23,7 +23,7 @@ from worker.partition import Partition, entry_ms, entry_order
 from worker.pipeline import Attempt, Pipeline, Tally
 from worker.records import Commit, Grant, Read
 from worker.settings import Settings
-from worker.streams import FENCED, OK, Committer, Reader
+from worker.streams import Committer, Reader, Verdict
 
 MAX_COUNT: Final = 1024
 """Entries per partition and read at most."""
@@ -116,6 +116,7 @@ class Loop:
         self._asked_s = 0.0
         self._frames_per_entry = 32.0  # begin small: the first batch must not be the largest
         self._next_sweep_s = 0.0
+        self._followed_revision = -1
 
     def step(self) -> int:
         """One pass: wait for frames (not longer than a read blocks), process and commit them; how many."""
@@ -144,7 +145,7 @@ class Loop:
         self._keeper.step(self._clock())  # strikes us off the roster before the partitions come free
         self._settle()
         self._reader.close()
-        self._give(list(self.partitions))
+        self._give(set(self.partitions))
 
     def close(self) -> None:
         """Drop the connections."""
@@ -160,28 +161,27 @@ class Loop:
         """
         self._reader.close()
         self._committer.close()
-        for partition in list(self.partitions.values()):
-            grant = self._keeper.acquire(partition.number, self._clock(), partition.cursor)
-            if grant is None:
-                self._close(partition.number, "taken by another while offline")
-            else:
-                self._open(grant)
+        for partition in self.partitions.values():
+            self._keeper.acquire(partition.number, self._clock(), partition.cursor)
 
     def _follow_ownership(self) -> None:
+        """Open, close and give until what we have is what the keeper holds."""
         if self._keeper.fault is not None:
             raise self._keeper.fault
-        give = []
-        for change in self._keeper.changes():
-            if change.kind == "taken":
-                assert change.grant is not None
-                self._open(change.grant)
-            elif change.kind == "lost":
-                self._close(change.partition, "lease lost")
-            elif change.partition in self.partitions:
-                give.append(change.partition)
+        revision = self._keeper.revision
+        if revision == self._followed_revision:
+            return
+        held = self._keeper.held()
+        for number in self.partitions.keys() - held.keys():
+            self._close(number, "lease lost")
+        for number, grant in held.items():
+            if number not in self.partitions or self.partitions[number].token != grant.token:
+                self._open(grant)
+        give = self._keeper.to_give()
         if give:
             self._settle()
             self._give(give)
+        self._followed_revision = revision
 
     def _open(self, grant: Grant) -> None:
         partition = Partition(grant, self._settings.partitions)
@@ -208,7 +208,7 @@ class Loop:
             self._metrics.partitions_owned(set(self.partitions))
             self._log.warning("partition_lost", partition=number, why=why)
 
-    def _give(self, numbers: list[int]) -> None:
+    def _give(self, numbers: set[int]) -> None:
         self._keeper.release(numbers)
         for number in numbers:
             self.partitions.pop(number, None)
@@ -278,7 +278,7 @@ class Loop:
         if not usable:
             return
         self._committer.send(usable)
-        self._metrics.batch(tally, self.server_ms())
+        self._metrics.answered(tally, self.server_ms())
         for rejected in tally.rejected:
             self._rejected(*rejected)
         if tally.entries:
@@ -286,15 +286,17 @@ class Loop:
             self._frames_per_entry += 0.2 * (frames_per_entry - self._frames_per_entry)
 
     def _settle(self) -> None:
-        for commit, verdict in self._committer.settle():
-            if verdict == OK:
-                continue
-            if verdict == FENCED:
+        for commit, verdict, text in self._committer.settle():
+            if verdict is Verdict.DONE:
+                self._metrics.committed(commit.outcomes)
+            elif verdict is Verdict.FENCED:
                 self._metrics.fenced(by="redis")
                 self._close(commit.partition, "fenced: another owner has the lease")
-            else:
+            if text:
                 self._metrics.redis_error("commit")
-                self._log.error("commit_trouble", partition=commit.partition, error=verdict)
+                self._log.error("commit_trouble", partition=commit.partition, error=text)
+            if verdict is Verdict.REFUSED:
+                self._close(commit.partition, "Redis refused a commit")
 
     def _try_suspects(self, partition: Partition, read: Read) -> None:
         """Entries that may have killed the last owner: one at a time, each committed before the next."""
@@ -345,6 +347,4 @@ class Loop:
             if partition and standing.trimmed and partition.entries_read == standing.entries_read:
                 commits.append(partition.commit_trimmed(standing.trimmed))
         self._keeper.standings = []
-        if commits:
-            tally = Tally(outcomes={"trimmed": sum(commit.outcomes["trimmed"] for commit in commits)})
-            self._commit(commits, tally)
+        self._commit(commits, Tally())

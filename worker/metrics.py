@@ -6,7 +6,7 @@ as numpy counts, because a batch of two thousand latencies is one call then inst
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -147,11 +147,16 @@ class Metrics:
         """One call of the model."""
         self._inference.observe(np.array([seconds]))
 
-    def batch(self, tally: Tally, now_ms: int | None) -> None:
-        """A batch was committed at server time `now_ms`."""
-        for outcome, frames in tally.outcomes.items():
-            self._by_outcome[outcome].inc(frames)
-            self._outcome_total[outcome] += frames
+    def committed(self, outcomes: Mapping[str, int]) -> None:
+        """Frames got their outcomes; what else a commit counts is passed over."""
+        for outcome in OUTCOMES:
+            frames = outcomes.get(outcome, 0)
+            if frames:
+                self._by_outcome[outcome].inc(frames)
+                self._outcome_total[outcome] += frames
+
+    def answered(self, tally: Tally, now_ms: int | None) -> None:
+        """A batch was processed and its commit sent at server time `now_ms`."""
         for _, _, reason in tally.rejected:
             self._rejected.labels(reason.value).inc()
         if tally.entry_ms.size == 0:

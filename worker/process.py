@@ -104,7 +104,7 @@ class WorkerProcess:
             "model": self._model_version,
             "version": __version__,
         }
-        self._keeper = Keeper(broker, worker, json.dumps(info), self._wake)
+        self._keeper = Keeper(broker, worker, json.dumps(info), self._wake, self.log)
         self._loop = Loop(
             settings,
             broker=broker,
@@ -131,7 +131,7 @@ class WorkerProcess:
         )
         self._keeper.loop_alive_s = time.monotonic()
         threading.Thread(
-            target=self._keeper.run, args=(self._stop, time.monotonic, self.log), name="keeper", daemon=True
+            target=self._keeper.run, args=(self._stop, time.monotonic), name="keeper", daemon=True
         ).start()
         failures = 0
         while not self._stop.is_set():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, Final
 
 import hiredis
@@ -18,9 +19,21 @@ from wire import keys
 from worker.broker import connection_errors, lua
 from worker.records import Commit, Read
 
-OK: Final = "OK"
-FENCED: Final = "FENCED"
-NO_SCRIPT: Final = "NOSCRIPT"
+
+class Verdict(Enum):
+    """What became of a commit."""
+
+    DONE = "done"
+    FENCED = "fenced"
+    """Not done: another owner has the lease."""
+    REFUSED = "refused"
+    """Not done: Redis gave an error instead."""
+    NO_SCRIPT = "no script"
+    """Not done: the server does not know the script (any more)."""
+
+
+Settled = tuple[Commit, Verdict, str]
+"""A commit, its verdict, and an error to report: the reason of a refusal, or one that was worked round."""
 
 
 class _Raw:
@@ -132,22 +145,21 @@ class Committer(_Raw):
             self._sent = list(commits)
             connection.send_packed_command([packed], check_health=False)
 
-    def settle(self) -> list[tuple[Commit, str]]:
-        """What became of the commits sent last, in order: `OK`, `FENCED`, or an error that was worked round.
+    def settle(self) -> list[Settled]:
+        """What became of the commits sent last, in order.
 
         Raises:
             ConnectionLost: nobody knows which commits were done.
         """
         sent, self._sent = self._sent, []
         with connection_errors():
-            verdicts = {id(commit): self._verdict() for commit in sent}
-        forgotten = [commit for commit in sent if verdicts[id(commit)] == NO_SCRIPT]
-        if forgotten:
-            # the server restarted or its scripts were flushed, so these were not done
-            self._sha = b""
-            self.send(forgotten)
-            verdicts.update((id(commit), verdict) for commit, verdict in self.settle())
-        return [(commit, verdicts[id(commit)]) for commit in sent]
+            settled = [self._result(commit) for commit in sent]
+        forgotten = [commit for commit, verdict, _ in settled if verdict is Verdict.NO_SCRIPT]
+        if not forgotten:
+            return settled
+        self._sha = b""
+        self.send(forgotten)
+        return [result for result in settled if result[1] is not Verdict.NO_SCRIPT] + self.settle()
 
     def close(self) -> None:
         """Drop the connection; what was sent and not settled is left to the fence."""
@@ -158,13 +170,16 @@ class Committer(_Raw):
         self._connection.send_command("SCRIPT", "LOAD", lua("commit"))
         self._sha = self._receive()
 
-    def _verdict(self) -> str:
+    def _result(self, commit: Commit) -> Settled:
         try:
-            return str(self._receive().decode())
+            text = self._receive().decode()
         except redis.exceptions.NoScriptError:
-            return NO_SCRIPT
+            return commit, Verdict.NO_SCRIPT, ""
         except redis.ResponseError as error:
-            return str(error)
+            return commit, Verdict.REFUSED, str(error)
+        if text == "FENCED":
+            return commit, Verdict.FENCED, ""
+        return commit, Verdict.DONE, "" if text == "OK" else text
 
     def _arguments(self, commit: Commit) -> list[Any]:
         partition = commit.partition

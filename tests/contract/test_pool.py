@@ -12,7 +12,7 @@ import pytest
 from tests.pool import PARTITIONS, HandWorker, Subscriber, add, hand, outcomes, sessions_of
 from tests.servers import Server
 from wire import keys
-from wire.errors import SettingsError
+from wire.errors import Refused, SettingsError
 from wire.frames import Frame, pack
 
 A, B = sessions_of(1, 2)
@@ -311,6 +311,38 @@ def test_a_key_put_to_another_use_does_not_stop_the_replies(client: Any, replies
     a.work()
     assert replies.seqs() == [1]
     assert a.count("maze_redis_errors_total", operation="commit") == 1
+
+
+def test_a_stream_put_to_another_use_stops_only_its_partition(real_server: Server) -> None:
+    client = real_server.client
+    elsewhere = sessions_of(2, 1)[0]
+    replies = Subscriber(client, A, elsewhere)
+    a = joined(client)
+    client.delete(STREAM)
+    client.set(STREAM, "not a stream")
+    with pytest.raises(Refused):
+        a.work()
+    a.loop.reconnect()
+    add(client, hand(elsewhere, 1))
+    a.work()
+    assert (sorted(a.loop.partitions), replies.seqs()) == ([0, 2, 3], [1])
+    client.delete(STREAM)
+    add(client, hand(A, 2))
+    a.join()
+    a.work()
+    assert replies.seqs(A) == [2]
+    replies.close()
+    HandWorker.close_all()
+
+
+def test_one_partition_that_cannot_be_had_keeps_nobody_from_the_others(
+    client: Any, replies: Subscriber
+) -> None:
+    client.set(STREAM, "not a stream")
+    a = HandWorker(client)
+    a.join()
+    a.work()
+    assert sorted(a.loop.partitions) == [0, 2, 3]
 
 
 def test_frames_without_a_hand_do_not_reach_the_model(client: Any, replies: Subscriber) -> None:
