@@ -107,7 +107,7 @@ class Keeper:
         try:
             grant = self._broker.acquire(self._worker, partition, cursor)
         except Refused as error:
-            # a partition that cannot be had (its key was put to another use, say) keeps nobody from the others
+            # one that cannot be had (its key was put to another use, say) keeps nobody from the others
             self._log.warning("partition_refused", partition=partition, error=str(error))
         with self._lock:
             self._grants.pop(partition, None)
