@@ -83,7 +83,8 @@ def build_bundle(
     golden_aspect: NDArray[np.float32],
     tick: Tick = lambda: None,
 ) -> Built:
-    """Train the default classifier on `data` and return its bundle; the same seed gives the same bundle.
+    """Train the default classifier on `data` and return its bundle; the same seed gives the same bundle on
+    the same machine and libraries (another CPU sums in another order).
 
     Temperature and threshold are fitted to the held-out predictions of the folds; they are two numbers over
     all rows, so the figures given for those rows are hardly the better for it.

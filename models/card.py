@@ -39,8 +39,8 @@ figures a little; the accuracy does not depend on them.
 
 - Some labels of the data are wrong: hands labelled `three` that show four fingers, `no_gesture` hands with a
   thumb up. Such rows count as errors here, and as confident ones, which is what bounds the action precision.
-- What is mixed up most: `three` with `four` (both steer the maze), seldom with `three2`; `palm` with `stop`, and
-  `stop` with `stop_inverted`; `mute` with `one` and `peace_inverted`.
+- What is mixed up most: `three` with `four` (both steer the maze), seldom with `three2`; `palm` with `stop`,
+  and `stop` with `stop_inverted`; `mute` with `one` and `peace_inverted`.
 - Left and right hands, and mirrored images, are treated alike by construction. So a right hand's palm and a
   left hand's back differ only by perspective: the `inverted` gestures rest on that.
 - A hand seen edge-on (`mute` most often) has no clear side; its features can jump between two forms.

@@ -15,6 +15,9 @@ from models.dataset import Dataset
 from models.evaluation import ActionFigures, choose_threshold, evaluate
 from models.training import Tick, cross_validate, folds
 
+SHIPPED: Final = "shipped"
+"""Name of the bundle's own row."""
+
 BATCH: Final = 256
 """Frames of a busy worker's batch, about."""
 
@@ -75,7 +78,7 @@ def _shipped_row(built: Built, data: Dataset) -> Row:
     )
     judged = built.evaluation
     return Row(
-        f"shipped ({built.bundle.version})",
+        SHIPPED,
         judged["accuracy"],
         judged["macro_f1"],
         built.bundle.manifest.thresholds.act,
