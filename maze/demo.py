@@ -20,7 +20,7 @@ from maze.embedded import redis_at
 from maze.latencies import Counts, quantile_ms
 from maze.owners import Owners
 from maze.players import Players, Score
-from maze.pool import Pool, kill_one
+from maze.pool import Pool
 from maze.traffic import Account, Traffic
 from producer import FrameProducer
 from wire.errors import ConnectionLost
@@ -230,7 +230,7 @@ class Demo:
         if self.kill.at_ms is not None:
             return
         self.kill.at_ms = time.time_ns() // 1_000_000
-        victim = kill_one(self.latest)
+        victim = self.pool.kill_one(self.latest)
         if victim is not None:
             self.kill.worker = victim.worker
             self._tell(f"kill -9 {victim.pid} (owner of {len(victim.partitions)} partitions)")

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maze.demo import LOOK_S, Look, Summary
+from maze.embedded import EMBEDDED
 from maze.latencies import quantile_ms
 from maze.mazes import draw
 from maze.players import Player
@@ -203,7 +204,9 @@ def _events(look: Look, most: int) -> Text:
     lines = [
         f"{at_s:6.1f} s  {sentence}" for at_s, sentence in look.events[max(len(look.events) - most, 0) :]
     ]
-    hint = next((f"Try: kill -9 {one.pid}   " for one in look.pool.workers), "")
+    # on a shared Redis a worker may be somebody else's
+    own = look.pool.workers if look.options.redis == EMBEDDED else ()
+    hint = next((f"Try: kill -9 {one.pid}   " for one in own), "")
     return Text("\n".join([*lines, f"{hint}Worker log: {look.log}"]), style="dim")
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from maze.tether import tethered
 from wire.errors import SettingsError
 
 EMBEDDED: Final = "embedded"
@@ -30,7 +31,7 @@ def redis_at(url: str) -> Iterator[str]:
     """The URL itself, or for `embedded` that of a server started for the length of the `with` block.
 
     The server forgets everything when it is stopped. Ctrl-C does not reach it, so that workers can drain into
-    it first.
+    it first; but it ends with this process, however that ends.
 
     Raises:
         SettingsError: `settings`, if the server does not start.
@@ -42,9 +43,10 @@ def redis_at(url: str) -> Iterator[str]:
         server = _started(Path(folder))
         try:
             address = f"{server.connection_url}/0"
-            sys.stderr.write(f"embedded server: --redis {address}\n")
-            sys.stderr.flush()
-            yield address
+            with tethered(_pid(address), signal.SIGKILL):
+                sys.stderr.write(f"embedded server: --redis {address}\n")
+                sys.stderr.flush()
+                yield address
         finally:
             # it was told to save nothing, so there is nothing to wait for
             server.terminate()
@@ -68,6 +70,14 @@ def _started(folder: Path) -> Any:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return server
     raise SettingsError("settings", f"the embedded server does not start: {fault}; use --redis URL")
+
+
+def _pid(address: str) -> int:
+    from redis import Redis
+
+    with Redis.from_url(address) as client:
+        info: Any = client.info("server")
+        return int(info["process_id"])
 
 
 def _free_port() -> int:

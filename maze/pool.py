@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from maze.tether import tethered
 from wire.errors import SettingsError
 from worker.status import PoolStatus, StatusReader, WorkerStatus
 
@@ -36,6 +38,7 @@ class Pool:
         self._workers: Final = workers
         self.log: Final = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._tether: Final = ExitStack()
 
     def __enter__(self) -> Self:
         flags = {"--redis": self._url, "--processes": str(self._workers), "--metrics-port": "0"}
@@ -46,6 +49,7 @@ class Pool:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        self._tether.enter_context(tethered(self._process.pid, signal.SIGTERM))
         return self
 
     def __exit__(
@@ -58,6 +62,8 @@ class Pool:
         except subprocess.TimeoutExpired:
             self._process.kill()  # its workers notice that they are orphans, and drain
             self._process.wait()
+        finally:
+            self._tether.close()
 
     def wait_ready(self, reader: StatusReader) -> PoolStatus:
         """The first status in which every worker lives and every partition is owned.
@@ -84,12 +90,14 @@ class Pool:
         lines = self.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
         raise SettingsError("settings", f"the workers ended with code {code}: {lines[-1]} (see {self.log})")
 
-
-def kill_one(found: PoolStatus) -> WorkerStatus | None:
-    """Kill the worker process of this host that owns most, as `kill -9` would; None if there is none."""
-    here = [one for one in found.workers if one.host == socket.gethostname() and one.pid]
-    if not here:
-        return None
-    victim = max(here, key=lambda one: len(one.partitions))
-    os.kill(victim.pid, signal.SIGKILL)
-    return victim
+    def kill_one(self, found: PoolStatus) -> WorkerStatus | None:
+        """Kill that one of our workers that owns most, as `kill -9` would; None if there is none."""
+        assert self._process is not None
+        # others' workers may share this Redis: ours bear the pid of our supervisor, see `worker.identity`
+        sign = f"-{self._process.pid}-"
+        ours = [one for one in found.workers if one.host == socket.gethostname() and sign in one.worker]
+        if not ours:
+            return None
+        victim = max(ours, key=lambda one: len(one.partitions))
+        os.kill(victim.pid, signal.SIGKILL)
+        return victim

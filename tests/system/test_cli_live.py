@@ -186,3 +186,24 @@ def test_simulate_counts_every_frame_as_accepted_or_refused(live: Live) -> None:
     found = live.json("simulate", "--players", "64", "--rate", "2000", "--seconds", "1", "--max-lag", "0")
     assert found["accepted"] + sum(found["refused"].values()) >= 1500
     assert set(found["refused"]) <= {"lag"}
+
+
+def test_the_embedded_server_ends_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    command = [sys.executable, "-m", "maze", "worker", "--redis", "embedded", "--metrics-port", "0"]
+    with said.open("wb") as err, subprocess.Popen(command, stderr=err, cwd=ROOT) as process:
+        wait_until(lambda: "partition_taken" in said.read_text(), 20)
+        url = re.findall(r"--redis (redis://\S+)", said.read_text())[0]
+        client = redis.Redis.from_url(url)
+        assert client.ping()
+        process.kill()
+
+    def gone() -> bool:
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            return True
+        return False
+
+    wait_until(gone)
+    client.close()
