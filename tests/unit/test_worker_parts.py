@@ -1,0 +1,129 @@
+"""The small parts of a worker: settings, histograms, log lines, sampling."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wire.errors import RejectReason, SettingsError
+from wire.gestures import GESTURES
+from worker.logs import Log, Sampler
+from worker.metrics import Histogram, Metrics
+from worker.partition import entry_ms, entry_order
+from worker.pipeline import NO_HAND, Tally
+from worker.settings import Settings
+
+
+def test_all_faults_of_settings_are_named_in_one_sentence() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.of(partitions=3, deadline_ms=-1, actions={"wave": "up"}, metrics_port=70_000)
+    for name in ("partitions", "deadline_ms", "wave", "metrics_port"):
+        assert name in str(raised.value)
+
+
+def test_settings_survive_the_way_to_a_process() -> None:
+    settings = Settings.of(partitions=4, actions={"fist": "up"}, policy={"settle_ms": 90})
+    assert Settings.of(**json.loads(settings.model_dump_json())) == settings
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(SettingsError, match="dead_line"):
+        Settings.of(dead_line=3)
+
+
+def test_a_histogram_counts_like_prometheus() -> None:
+    histogram = Histogram("h", "text", (1.0, 2.0, 5.0))
+    histogram.observe(np.array([0.5, 1.0, 1.5, 5.0, 9.0]))
+    (family,) = histogram.collect()
+    found = {sample.labels.get("le", sample.name): sample.value for sample in family.samples}
+    assert found == {"1.0": 2, "2.0": 3, "5.0": 4, "+Inf": 5, "h_count": 5, "h_sum": 17.0}
+
+
+@pytest.mark.parametrize(
+    ("values", "q", "expected"),
+    [([], 0.5, None), ([0.5] * 10, 0.5, 0.5), ([1.5] * 10, 1.0, 2.0), ([0.5] * 9 + [9.0], 0.99, 5.0)],
+)
+def test_a_quantile_lies_in_its_bucket(values: list[float], q: float, expected: float | None) -> None:
+    histogram = Histogram("h", "text", (1.0, 2.0, 5.0))
+    histogram.observe(np.array(values))
+    found = histogram.quantile(q, histogram.counts)
+    assert np.isnan(found) if expected is None else found == pytest.approx(expected)
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_every_series_exists_from_the_start() -> None:
+    metrics = Metrics()
+    assert all(sample(metrics, "predicted_gesture_count_total", gesture=name) == 0 for name in GESTURES)
+    assert all(sample(metrics, "maze_frames_rejected_total", reason=reason) == 0 for reason in RejectReason)
+    assert sample(metrics, "model_predictions_total") == 0
+    assert sample(metrics, "maze_frames_total", outcome="trimmed") == 0
+
+
+def test_events_are_counted_once() -> None:
+    metrics = Metrics()
+    gestures = np.zeros(NO_HAND + 1, np.int64)
+    gestures[[3, NO_HAND]] = 5, 2
+    tally = Tally(gestures=gestures, entry_ms=np.full(7, 1000), rejected=[(0, b"1-0", RejectReason.BAD_SEQ)])
+    metrics.answered(tally, 1004)
+    metrics.committed({"answered": 7, "rejected": 1, "frames": 8, "entries": 1})
+    assert sample(metrics, "model_predictions_total") == 5, "no hand, no prediction"
+    assert sample(metrics, "predicted_gesture_count_total", gesture="four") == 5
+    assert sample(metrics, "maze_frames_total", outcome="answered") == 7
+    assert sample(metrics, "maze_frames_rejected_total", reason="bad_seq") == 1
+    assert sample(metrics, "maze_reply_latency_seconds_bucket", le="0.005") == 7
+    summary = metrics.summary()
+    assert summary.outcomes == {"answered": 7, "rejected": 1}
+    assert summary.gestures == {"four": 5, "no_hand": 2}
+    assert summary.latency_p50_ms == pytest.approx(4.0, abs=1.0)
+    assert metrics.summary().outcomes == {}, "a summary tells what is new"
+
+
+def test_the_lag_of_a_partition_that_was_given_away_is_not_shown() -> None:
+    metrics = Metrics()
+    for partition in (1, 2):
+        metrics.lag(partition, 10)
+    metrics.partitions_owned({2})
+    assert sample(metrics, "maze_lag_entries", partition="1") is None
+    assert sample(metrics, "maze_lag_entries", partition="2") == 10
+
+
+@pytest.mark.parametrize("log_format", ["human", "json"])
+def test_a_log_line_has_its_event_and_values(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log(log_format, "info", worker="w")
+    log.debug("too_fine", number=1)
+    log.warning("partition_lost", partition=3, why="fenced")
+    (line,) = capsys.readouterr().err.splitlines()
+    if log_format == "json":
+        found: dict[str, Any] = json.loads(line)
+        assert found.pop("time").endswith("Z")
+        assert found == {
+            "level": "warning", "event": "partition_lost", "worker": "w", "partition": 3, "why": "fenced",
+        }  # fmt: skip
+    else:
+        assert "WARNING partition_lost" in line
+        assert line.endswith("worker=w partition=3 why=fenced")
+
+
+def test_a_flood_is_sampled_and_what_was_left_out_is_counted() -> None:
+    sampler = Sampler(interval_s=1.0)
+    assert [sampler.admit("a", now_s) for now_s in (0.0, 0.2, 0.9, 1.0, 1.5, 3.0)] == [
+        0,
+        None,
+        None,
+        2,
+        None,
+        1,
+    ]
+    assert sampler.admit("b", 0.3) == 0
+
+
+def test_entry_ids_sort_as_numbers() -> None:
+    ids = [b"5-10", b"5-9", b"10-0", b"9"]
+    assert sorted(ids, key=entry_order) == [b"5-9", b"5-10", b"9", b"10-0"]
+    assert entry_ms(b"1700000000000-3") == 1_700_000_000_000
