@@ -41,13 +41,19 @@ class Pool:
         self._tether: Final = ExitStack()
 
     def __enter__(self) -> Self:
-        flags = {"--redis": self._url, "--processes": str(self._workers), "--metrics-port": "0"}
-        words = [word for flag in flags.items() for word in flag]
-        command = [sys.executable, "-m", "maze", "worker", "--supervise", *words]
+        flags = ["--supervise", "--processes", str(self._workers), "--metrics-port", "0"]
+        command = [sys.executable, "-m", "maze", "worker", *flags]
+        # not on the command line, which everybody on the machine can read: it may hold a password
+        environment = {**os.environ, "MAZE_REDIS": self._url}
         with self.log.open("ab") as log:
             # a session of its own: Ctrl-C is ours, and the pool drains when we say so
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=environment,
             )
         self._tether.enter_context(tethered(self._process.pid, signal.SIGTERM))
         return self

@@ -8,6 +8,7 @@ connection may still deliver.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -56,7 +57,13 @@ def connect(url: str, client_name: str) -> redis.Redis:
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
     except ValueError as error:
-        raise SettingsError("settings", f"--redis {url}: {error}") from None
+        raise SettingsError("settings", f"--redis {without_password(url)}: {error}") from None
+
+
+def without_password(url: str) -> str:
+    """A Redis URL as it may be shown and logged: `redis://user:***@host:6379/0`."""
+    url = re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
+    return re.sub(r"(?<=[?&]password=)[^&#]*", "***", url)
 
 
 class Broker:

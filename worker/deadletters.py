@@ -179,12 +179,12 @@ class DeadLetters:
         """
         script_keys = [keys.dead_key(letter.partition), keys.frames_key(letter.partition)]
         added = 2 * len(ORIGIN) if letter.reason else 0
-        try:
-            with connection_errors():
+        with connection_errors():
+            try:
                 found = self._redrive(keys=script_keys, args=[letter.letter_id, added])
-        except redis.exceptions.OutOfMemoryError:
-            message = f"Redis is at its memory limit (maxmemory): {letter.name} stays a dead letter"
-            raise Backpressure("memory", message) from None
+            except redis.exceptions.OutOfMemoryError:
+                message = f"Redis is at its memory limit (maxmemory): {letter.name} stays a dead letter"
+                raise Backpressure("memory", message) from None
         return None if found is None else str(found.decode())
 
     def purge(self, letters: Sequence[DeadLetter]) -> int:

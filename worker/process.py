@@ -20,7 +20,7 @@ from models.bundle import bundled_path, load_bundle
 from models.classifier import Classifier
 from wire import __version__
 from wire.errors import ConnectionLost
-from worker.broker import Broker, connect
+from worker.broker import Broker, connect, without_password
 from worker.health import HealthServer
 from worker.keeper import STALL_S, Keeper
 from worker.logs import Sampler, open_log
@@ -59,13 +59,15 @@ class WorkerProcess:
     Args:
         settings: checked settings.
         worker: id of this worker, never used before.
+        supervised: drain when the parent process is gone. Not for a worker that a shell has started: it goes
+            on when the shell ends, as any program does.
 
     Raises:
         ModelError: the bundle is broken.
         SettingsError: Redis holds another topology, or the metrics port is taken.
     """
 
-    def __init__(self, settings: Settings, worker: str) -> None:
+    def __init__(self, settings: Settings, worker: str, *, supervised: bool = False) -> None:
         self._settings: Final = settings
         self.log: Final = open_log(settings, worker=worker)
         bundle = load_bundle(Path(settings.model) if settings.model else bundled_path())
@@ -91,7 +93,7 @@ class WorkerProcess:
         self._connect(worker)
         self._sampler: Final = Sampler()
         self._next_summary_s = time.monotonic() + settings.summary_s
-        self._parent: Final = os.getppid()
+        self._parent: Final = os.getppid() if supervised else None
 
     def _connect(self, worker: str) -> None:
         settings = self._settings
@@ -127,7 +129,8 @@ class WorkerProcess:
             version=__version__,
             model=self._model_version,
             metrics=f"http://{self._settings.metrics_host}:{self._health.port}/metrics",
-            **self._settings.model_dump(exclude={"metrics_port", "metrics_host", "model"}),
+            redis=without_password(self._settings.redis),
+            **self._settings.model_dump(exclude={"redis", "metrics_port", "metrics_host", "model"}),
         )
         self._keeper.loop_alive_s = time.monotonic()
         threading.Thread(
@@ -158,7 +161,7 @@ class WorkerProcess:
         if now_s < self._next_summary_s:
             return
         self._next_summary_s = now_s + self._settings.summary_s
-        if os.getppid() != self._parent:
+        if self._parent is not None and os.getppid() != self._parent:
             self.log.warning("orphaned", note="the parent process is gone: draining")
             self._stop.set()
         summary = self.metrics.summary()

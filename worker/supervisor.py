@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final
@@ -75,8 +76,13 @@ class Supervisor:
         port = self._settings.metrics_port and self._settings.metrics_port + index
         settings = self._settings.model_copy(update={"metrics_port": port})
         worker = worker_id(index)
-        command = [sys.executable, "-m", "worker", settings.model_dump_json(), worker]
-        process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own module
+        command = [sys.executable, "-m", "worker", "-", worker]
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.PIPE, start_new_session=True
+        )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as stdin:  # it may have died at once
+            stdin.write(settings.model_dump_json().encode())
         self._log.info("process_started", index=index, pid=process.pid, child=worker, restarts=failures)
         return _Child(index, worker, process, time.monotonic(), failures)
 
