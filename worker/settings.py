@@ -87,7 +87,7 @@ class Settings(BaseModel):
             return cls(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
             faults = [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
                 for fault in error.errors(include_url=False)
             ]
             raise SettingsError("settings", "; ".join(faults)) from None
