@@ -3,8 +3,9 @@
 -- KEYS  lease:{p} ...   ARGV  1 time to live, ms   2.. my token for each key
 -- returns 1 (renewed) or 0 (lost) for each key
 local renewed = {}
+local holders = redis.call('MGET', unpack(KEYS))
 for i, key in ipairs(KEYS) do
-  if redis.call('GET', key) == ARGV[i + 1] then
+  if holders[i] == ARGV[i + 1] then
     renewed[i] = redis.call('PEXPIRE', key, ARGV[1])
   else
     renewed[i] = 0

@@ -24,9 +24,9 @@ else
   redis.call('HSETNX', KEYS[3], 'partitions', ARGV[5])
 end
 
-local owners = {}
-for i = 4, #KEYS do
-  owners[i - 3] = redis.call('GET', KEYS[i]) or ''
+local owners = redis.call('MGET', unpack(KEYS, 4))
+for i, owner in ipairs(owners) do
+  owners[i] = owner or ''
 end
 return {
   now_ms,
