@@ -54,6 +54,8 @@ class Look:
         pool: the pool's status; the last one known while Redis is away.
         latencies: all counted so far, (BUCKETS,) as of now; so are `gestures` and `account` numbers.
         events: what happened, oldest first: (seconds since the beginning, sentence).
+        url: the Redis that is used.
+        log: the workers' log.
     """
 
     elapsed_s: float
@@ -67,6 +69,7 @@ class Look:
     players: Players
     takeovers: int
     events: tuple[tuple[float, str], ...]
+    url: str
     log: Path
 
 
@@ -252,6 +255,7 @@ class Demo:
             players=self.players,
             takeovers=self.owners.takeovers,
             events=tuple(self.events),
+            url=self.pool.url,
             log=self.pool.log,
         )
 

@@ -19,12 +19,13 @@ from maze.latencies import quantile_ms
 from maze.mazes import draw
 from maze.players import Player
 from wire.gestures import DEFAULT_ACTIONS
+from worker.broker import without_password
 
 WINDOW_S: Final = 3.0
 """Rates and quantiles of the live table are of this much of the past."""
 MOST_EVENTS: Final = 4
 MOST_GESTURES: Final = 6
-FIXED_LINES: Final = 16
+FIXED_LINES: Final = 17
 """Of the picture, without workers, gestures and events: they get what the terminal has left."""
 MOST_MAZES: Final = 4
 BAR_WIDTH: Final = 18
@@ -102,7 +103,8 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._window: Final = Window()
         self._console: Final = console
-        self._live: Final = Live(console=console, auto_refresh=False, transient=True)
+        # a screen of its own, because the ^C that the terminal echoes would shift a picture among other lines
+        self._live: Final = Live(console=console, auto_refresh=False, screen=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -150,7 +152,7 @@ def _numbers(look: Look, window: Window) -> Table:
     table.add_row("lag", f"{pool.lag:,}", "entries")
     table.add_row("moves", f"[bold]{score.moves:,}[/bold]", f"{score.wrong} wrong, {score.bumped} bumped")
     table.add_row("mazes solved", f"[bold green]{score.solved:,}[/bold green]", "")
-    table.add_row("shed", f"{shed:,}", "stale, superseded, trimmed")
+    table.add_row("shed", f"{shed:,}", "frames")
     table.add_row("takeovers", f"{look.takeovers}", "partitions")
     table.add_row("sum", "[green]holds[/green]" if pool.sum_holds else "[red]does not hold[/red]", "")
     return table
@@ -206,8 +208,9 @@ def _events(look: Look, most: int) -> Text:
     ]
     # on a shared Redis a worker may be somebody else's
     own = look.pool.workers if look.options.redis == EMBEDDED else ()
-    hint = next((f"Try: kill -9 {one.pid}   " for one in own), "")
-    return Text("\n".join([*lines, f"{hint}Worker log: {look.log}"]), style="dim")
+    kill = next((f"kill -9 {one.pid}; " for one in own), "")
+    hint = f"Try: {kill}maze status --redis {without_password(look.url)}"
+    return Text("\n".join([*lines, hint, f"Worker log: {look.log}"]), style="dim")
 
 
 def _ms(value: float | None) -> str:

@@ -34,7 +34,7 @@ class Pool:
     """
 
     def __init__(self, url: str, workers: int, log: Path) -> None:
-        self._url: Final = url
+        self.url: Final = url
         self._workers: Final = workers
         self.log: Final = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,7 +44,7 @@ class Pool:
         flags = ["--supervise", "--processes", str(self._workers), "--metrics-port", "0"]
         command = [sys.executable, "-m", "maze", "worker", *flags]
         # not on the command line, which everybody on the machine can read: it may hold a password
-        environment = {**os.environ, "MAZE_REDIS": self._url}
+        environment = {**os.environ, "MAZE_REDIS": self.url}
         with self.log.open("ab") as log:
             # a session of its own: Ctrl-C is ours, and the pool drains when we say so
             self._process = subprocess.Popen(  # noqa: S603 - our own module

@@ -38,7 +38,7 @@ def look(elapsed_s: float, accepted: int, latency_s: float, **changed: object) -
     found = Look(
         elapsed_s=elapsed_s, options=OPTIONS, pool=pool(), account=Account(), accepted=accepted,
         latencies=latencies.counts, gestures={"like": accepted, "no_hand": 0}, score=players.score,
-        players=players, takeovers=0, events=(), log=Path("worker.log"),
+        players=players, takeovers=0, events=(), url="redis://h:1/0", log=Path("worker.log"),
     )  # fmt: skip
     return replace(found, **changed)  # type: ignore[arg-type]
 
@@ -94,6 +94,7 @@ def test_the_picture_fits_the_terminal(width: int, height: int) -> None:
         "↑ like",
     ):
         assert word in shown
+    assert "maze status --redis redis://h:1/0" in shown
 
 
 def test_a_wide_terminal_shows_more_mazes() -> None:
