@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import redis
 
 from producer import FrameProducer
 from tests.servers import wait_until
 from wire.errors import Backpressure, ConnectionLost
+from wire.keys import actions_channel, partition_of
 from wire.replies import Reply
 from worker.status import StatusReader
 
@@ -97,7 +99,9 @@ class Traffic:
         self._producer.connect()
         self._sessions = [f"player-{number}" for number in range(sessions)]
         self._rate = rate
-        self._replies = self._producer.actions(*self._sessions)
+        # not by the producer's own iterator, which drops the late and repeated ones that are looked for here
+        self._subscriber = redis.Redis.from_url(url).pubsub(ignore_subscribe_messages=True)
+        self._subscriber.subscribe(*[actions_channel(partition_of(s, PARTITIONS), s) for s in self._sessions])
         self.accepted: set[tuple[str, int]] = set()
         self.refused = 0
         self.doubtful: set[tuple[str, int]] = set()
@@ -122,7 +126,7 @@ class Traffic:
         time.sleep(0.3)
         self._done.set()
         self._threads[1].join()
-        self._replies.close()
+        self._subscriber.close()
         self._producer.close()
 
     def wait_for_answers(self, count: int = 100, timeout_s: float = 10.0) -> None:
@@ -173,9 +177,9 @@ class Traffic:
 
     def _listen(self) -> None:
         while not self._done.is_set():
-            reply = self._replies.get(timeout_s=0.05)
-            if reply is not None:
-                self.answered.append(reply)
+            message = self._subscriber.get_message(timeout=0.05)
+            if message is not None and message["type"] == "message":
+                self.answered.append(Reply.model_validate_json(message["data"]))
                 self.answered_s.append(time.monotonic())
 
 
