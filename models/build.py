@@ -17,6 +17,7 @@ from models.evaluation import Evaluation, choose_threshold, evaluate, summarise
 from models.export import Facts, check_export, pack_bundle
 from models.features import features
 from models.manifest import Baseline, Figures, Thresholds, TrainingData
+from models.network import Network
 from models.training import (
     HeldOut,
     Points,
@@ -74,6 +75,10 @@ class Built:
     temperature: float
     export_difference: float
     """Largest difference of a probability between the graph and the trained network, over all rows."""
+    held: HeldOut
+    """What `evaluation` was made from, before the cooling."""
+    network: Network
+    """As shipped: trained on all rows, cooled."""
 
 
 def build_bundle(
@@ -129,7 +134,7 @@ def build_bundle(
     bundle = pack_bundle(network, facts, golden_landmarks, golden_aspect, card)
     difference = check_export(bundle, network, data.points)
     evaluation["model"] = bundle.version
-    return Built(bundle, evaluation, temperature, difference)
+    return Built(bundle, evaluation, temperature, difference, held, network)
 
 
 def _figures(held: HeldOut, temperature: float, threshold: float) -> dict[str, Figures]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.bundle import CARD, GOLDEN, MANIFEST, MODEL, Bundle, ModelReason, verify_files
 from models.classifier import Classifier
 from models.features import FEATURE_VERSION, features
-from models.golden import make_golden
+from models.golden import Predict, make_golden
 from models.graph import build_graph
 from models.manifest import Baseline, Figures, Manifest, Thresholds, TrainingData, model_digest
 from models.network import Network
@@ -53,11 +53,27 @@ def pack_bundle(
         golden_aspect: (n,) their width / height.
         card: the model card, Markdown; every `{version}` in it becomes the model version.
     """
-    model = build_graph(network)
 
     def exact(landmarks: NDArray[np.float32], aspect: NDArray[np.float32]) -> NDArray[np.float32]:
         return network.probabilities(features(landmarks, aspect)).astype(np.float32)
 
+    return pack_graph(build_graph(network), exact, facts, golden_landmarks, golden_aspect, card)
+
+
+def pack_graph(
+    model: bytes,
+    exact: Predict,
+    facts: Facts,
+    golden_landmarks: NDArray[np.float32],
+    golden_aspect: NDArray[np.float32],
+    card: str,
+) -> Bundle:
+    """Return the verified bundle of a graph; arguments as of `pack_bundle`, and
+
+    Args:
+        model: the graph, serialised.
+        exact: what the graph is to give: landmarks (n, 21, 3) and aspect (n,) -> probabilities (n, 19).
+    """
     golden = make_golden(golden_landmarks, golden_aspect, exact).to_json()
     draft = Manifest(
         model_version=f"{facts.kind}-{'0' * 10}",
@@ -98,9 +114,23 @@ def check_export(bundle: Bundle, network: Network, points: NDArray[np.float64]) 
     """
     landmarks = np.zeros((len(points), 21, 3), np.float32)
     landmarks[:, :, :2] = points
-    found = Classifier.from_bundle(bundle).probabilities(landmarks, np.ones(len(points), np.float32))
     # From the same float32 landmarks: rounding the input is the caller's doing, not the graph's.
     wanted = network.probabilities(features(landmarks))
+    return check_graph(bundle, landmarks, np.ones(len(points), np.float32), wanted)
+
+
+def check_graph(
+    bundle: Bundle,
+    landmarks: NDArray[np.float32],
+    aspect: NDArray[np.float32],
+    wanted: NDArray[np.floating[Any]],
+) -> float:
+    """Return the largest difference between the bundle's probabilities and those `wanted` (n, 19).
+
+    Raises:
+        ModelError: `export_mismatch` if it is over `MAX_DIFFERENCE`.
+    """
+    found = Classifier.from_bundle(bundle).probabilities(landmarks, aspect)
     difference = float(np.max(np.abs(found - wanted)))
     if not difference <= MAX_DIFFERENCE:
         raise ModelError(

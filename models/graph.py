@@ -18,29 +18,41 @@ from models.network import Network
 from wire.gestures import GESTURES
 
 OPSET: Final = 17
+TREES: Final = "ai.onnx.ml"
+TREES_OPSET: Final = 3
 IR_VERSION: Final = 8
-"""Both old enough for every ONNX Runtime that `pyproject.toml` accepts."""
+"""All old enough for every ONNX Runtime that `pyproject.toml` accepts."""
 
 
-class _Builder:
-    """Collects nodes and constants; each method returns the name of the value it adds."""
+class GraphBuilder:
+    """Collects nodes and constants; each method returns the name of the value it adds.
 
-    def __init__(self) -> None:
+    Args:
+        dtype: of the arithmetic. float32 is twice as fast; float64 is for what compares numbers with fixed
+            ones, as trees do.
+    """
+
+    def __init__(self, dtype: type[np.floating[Any]] = np.float32) -> None:
+        self.dtype: Final = dtype
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
     def floats(self, values: NDArray[Any] | float | list[float]) -> str:
-        return self._constant(np.asarray(values, np.float32))
+        """A constant of floating-point numbers."""
+        return self._constant(np.asarray(values, self.dtype))
 
     def ints(self, *values: int) -> str:
+        """A constant of int64."""
         return self._constant(np.array(values, np.int64))
 
     def add(self, op: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        """A node with one output, which is called `out` or given a name."""
         name = out or f"v{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
         return name
 
     def split(self, value: str, *widths: int) -> list[str]:
+        """A value (n, sum of widths) cut into columns."""
         names = [f"v{len(self.nodes)}_{part}" for part in range(len(widths))]
         self.nodes.append(helper.make_node("Split", [value, self.ints(*widths)], names, axis=1))
         return names
@@ -57,14 +69,19 @@ def build_graph(network: Network) -> bytes:
     Inputs `landmarks` (n, 21, 3) float32 and `aspect` (n,) float32; outputs `label` (n,) int64 and
     `probabilities` (n, 19) float32.
     """
-    builder = _Builder()
-    values = _features(builder)
+    builder = GraphBuilder()
+    values = feature_nodes(builder)
     for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         if layer:
             values = builder.add("Relu", values)
         values = builder.add("Gemm", values, builder.floats(weight), builder.floats(bias))
     builder.add("ArgMax", values, out="label", axis=1, keepdims=0)
     builder.add("Softmax", values, out="probabilities", axis=1)
+    return serialised(builder)
+
+
+def serialised(builder: GraphBuilder) -> bytes:
+    """Return the ONNX model of a graph whose nodes give `label` and `probabilities`."""
     graph = helper.make_graph(
         builder.nodes,
         "gesture_maze",
@@ -78,22 +95,26 @@ def build_graph(network: Network) -> bytes:
         ],
         builder.constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    opsets = [helper.make_opsetid("", OPSET)]
+    if any(node.domain == TREES for node in builder.nodes):
+        opsets.append(helper.make_opsetid(TREES, TREES_OPSET))
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     onnx.checker.check_model(model)
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    data: bytes = model.SerializeToString()
+    return data
 
 
-def _features(builder: _Builder) -> str:
-    """Add the features of `models.features.features`, step by step the same."""
-    flat = builder.add("Reshape", "landmarks", builder.ints(0, 3 * POINTS))
+def feature_nodes(builder: GraphBuilder) -> str:
+    """Add the features of `models.features.features`, step by step the same; the name of the result."""
+    landmarks, aspect = (in_dtype(builder, name) for name in ("landmarks", "aspect"))
+    flat = builder.add("Reshape", landmarks, builder.ints(0, 3 * POINTS))
     centred = builder.add("MatMul", flat, builder.floats(centring_matrix()))
     x, y, *knuckles = builder.split(centred, POINTS, POINTS, 1, 1, 1, 1)
     index_x, index_y, little_x, little_y = knuckles
     turn = builder.add("Sub", builder.add("Mul", index_x, little_y), builder.add("Mul", little_x, index_y))
     # Sign, not Where, which costs six times as much; the tiny term makes the side of an exact zero +1.
     side = builder.add("Sign", builder.add("Add", turn, builder.floats(1e-30)))
-    stretch = builder.add("Unsqueeze", "aspect", builder.ints(1))
+    stretch = builder.add("Unsqueeze", aspect, builder.ints(1))
     x = builder.add("Mul", x, builder.add("Mul", stretch, side))
     joined = builder.add("Concat", x, y, axis=1)
     coordinates = builder.add("LpNormalization", joined, axis=1, p=2)
@@ -102,3 +123,10 @@ def _features(builder: _Builder) -> str:
     in_x, in_y = builder.split(squares, len(PAIRS), len(PAIRS))
     distances = builder.add("Sqrt", builder.add("Add", in_x, in_y))
     return builder.add("Concat", coordinates, distances, axis=1)
+
+
+def in_dtype(builder: GraphBuilder, name: str) -> str:
+    """Add the float32 input `name` in the builder's type."""
+    if builder.dtype is np.float32:
+        return name
+    return builder.add("Cast", name, to=helper.np_dtype_to_tensor_dtype(np.dtype(builder.dtype)))

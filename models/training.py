@@ -113,6 +113,8 @@ class HeldOut:
     """(n, 19)."""
     views: dict[str, NDArray[np.float64]]
     """Name of a view -> (n, 19) for the same hands, altered."""
+    folds: NDArray[np.int64]
+    """(n,) the fold, from 0, that each row was held out in."""
 
 
 def cross_validate(
@@ -132,7 +134,8 @@ def cross_validate(
             found.setdefault(name, []).append(predict(alter(data.points[outside])))
     order = np.concatenate(rows)
     joined = {name: np.concatenate(parts) for name, parts in found.items()}
-    return HeldOut(order, data.labels[order], joined.pop(""), joined)
+    numbers = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
+    return HeldOut(order, data.labels[order], joined.pop(""), joined, numbers)
 
 
 def choose_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
