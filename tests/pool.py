@@ -150,3 +150,23 @@ class Subscriber:
 def outcomes(client: Any, partition: int) -> dict[str, int]:
     """The counters of a partition."""
     return {name.decode(): int(count) for name, count in client.hgetall(keys.outcomes_key(partition)).items()}
+
+
+A, B = sessions_of(1, 2)
+STREAM = keys.frames_key(1)
+"""Where A and B live."""
+
+
+def joined(client: Any, name: str = "a", **changed: Any) -> HandWorker:
+    """A worker that owns everything."""
+    worker = HandWorker(client, name, **changed)
+    worker.join()
+    worker.work()
+    assert len(worker.loop.partitions) == PARTITIONS
+    return worker
+
+
+def standing(client: Any) -> dict[str, Any]:
+    """What Redis says of the group on `STREAM`."""
+    (group,) = client.xinfo_groups(STREAM)
+    return dict(group)

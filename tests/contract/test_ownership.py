@@ -1,0 +1,233 @@
+"""Who owns a partition, for how long, and what becomes of frames when the owner changes or dies."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.pool import (
+    PARTITIONS,
+    STREAM,
+    A,
+    B,
+    HandWorker,
+    Subscriber,
+    add,
+    hand,
+    joined,
+    outcomes,
+    sessions_of,
+    standing,
+)
+from tests.servers import Server
+from wire import keys
+from wire.errors import Refused, SettingsError
+
+
+def test_a_second_worker_gets_its_share_and_a_leaver_gives_it_back(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    b = HandWorker(client, "b")
+    b.join()
+    a.join()
+    a.work()
+    b.join()
+    b.work()
+    assert [len(w.loop.partitions) for w in (a, b)] == [2, 2]
+    add(client, hand(A, 2))
+    a.work()
+    b.work()
+    b.loop.drain()
+    a.join()
+    a.work()
+    assert len(a.loop.partitions) == PARTITIONS
+    add(client, hand(A, 3))
+    a.work()
+    assert replies.seqs() == [1, 2, 3]
+    assert b.count("maze_fenced_commits_total", by="redis") == 0
+
+
+def test_a_hand_over_does_not_reset_a_players_gesture(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    for seq in range(4):
+        add(client, hand(A, seq))
+    a.work()
+    a.loop.drain()
+    b = joined(client, "b")
+    add(client, hand(A, 3))
+    for seq in range(4, 12):
+        add(client, hand(A, seq))
+    b.work()
+    assert replies.seqs() == list(range(12)), "the last seq is known too: 3 was a repetition"
+    moves = [(reply["seq"], reply["move"]) for reply in replies.replies if reply["move"]]
+    # held since seq 3 (120 ms); without its state b would have let it settle again at seq 7
+    assert moves == [(3, "up")]
+
+
+def test_who_lost_the_lease_changes_nothing(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    client.set(keys.lease_key(1), "thief:99999999999999")
+    a.work()
+    assert replies.seqs() == []
+    assert outcomes(client, 1) == {}
+    assert standing(client)["last-delivered-id"] == b"0-0"
+    assert a.count("maze_fenced_commits_total", by="redis") == 1
+    assert 1 not in a.loop.partitions
+    client.delete(keys.lease_key(1))
+    a.join()
+    a.work()
+    assert replies.seqs() == [1], "taken again, from the cursor"
+
+
+def test_a_lease_that_could_not_be_renewed_is_not_used(client: Any, replies: Subscriber) -> None:
+    a = HandWorker(client, lease_ttl_ms=100)
+    a.join()
+    a.work()
+    add(client, hand(A, 1))
+    time.sleep(0.08)  # over 0.7 of its time to live: the worker stops by its own clock, before Redis says so
+    a.work(3)
+    assert a.count("maze_fenced_commits_total", by="clock") == 1
+    assert replies.seqs() == []
+
+
+def test_epochs_only_grow(client: Any) -> None:
+    seen = []
+    for name in "abc":
+        worker = joined(client, name)
+        seen.append(int(client.get(keys.lease_key(1)).decode().rpartition(":")[2]))
+        worker.loop.drain()
+    assert seen == sorted(set(seen))
+    client.set(keys.epoch_key(1), str(10**15))
+    joined(client, "d")
+    assert client.get(keys.lease_key(1)) == b"d:%d" % (10**15 + 1)
+
+
+def test_a_lost_connection_means_a_new_epoch_and_nothing_twice(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    before = client.get(keys.lease_key(1))
+    add(client, hand(A, 2))
+    a.loop.reconnect()
+    a.work()
+    assert client.get(keys.lease_key(1)) != before
+    assert replies.seqs() == [1, 2]
+
+
+def test_after_flushall_everything_is_made_again(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    client.flushall()
+    a.join()
+    a.work()
+    assert len(a.loop.partitions) == PARTITIONS
+    assert client.hgetall(keys.TOPOLOGY) == {b"version": b"1", b"partitions": b"4"}
+    add(client, hand(A, 2))
+    a.work()
+    assert replies.seqs() == [1, 2]
+    assert outcomes(client, 1) == {"answered": 1, "frames": 1, "entries": 1}
+
+
+def test_a_destroyed_group_begins_where_the_worker_is(client: Any, replies: Subscriber) -> None:
+    a = joined(client)
+    add(client, hand(A, 1))
+    a.work()
+    client.xgroup_destroy(STREAM, keys.GROUP)
+    add(client, hand(A, 2))
+    a.work()
+    assert replies.seqs() == [1, 2]
+    assert standing(client)["lag"] == 0
+
+
+def test_another_topology_stops_the_start(client: Any) -> None:
+    client.hset(keys.TOPOLOGY, mapping={"version": 1, "partitions": 64})
+    with pytest.raises(SettingsError, match="--partitions 64"):
+        HandWorker(client).join()
+
+
+def test_a_stream_put_to_another_use_stops_only_its_partition(real_server: Server) -> None:
+    client = real_server.client
+    elsewhere = sessions_of(2, 1)[0]
+    replies = Subscriber(client, A, elsewhere)
+    a = joined(client)
+    client.delete(STREAM)
+    client.set(STREAM, "not a stream")
+    with pytest.raises(Refused):
+        a.work()
+    a.loop.reconnect()
+    add(client, hand(elsewhere, 1))
+    a.work()
+    assert (sorted(a.loop.partitions), replies.seqs()) == ([0, 2, 3], [1])
+    client.delete(STREAM)
+    add(client, hand(A, 2))
+    a.join()
+    a.work()
+    assert replies.seqs(A) == [2]
+    replies.close()
+    HandWorker.close_all()
+
+
+def test_one_partition_that_cannot_be_had_keeps_nobody_from_the_others(
+    client: Any, replies: Subscriber
+) -> None:
+    client.set(STREAM, "not a stream")
+    a = HandWorker(client)
+    a.join()
+    a.work()
+    assert sorted(a.loop.partitions) == [0, 2, 3]
+
+
+class _Dies(BaseException):
+    """Stands for the death of the process in the middle of a batch."""
+
+
+class _KillsOn:
+    version = "kills-1"
+
+    def __init__(self, label: int) -> None:
+        self.label = label
+
+    def classify(self, landmarks: Any, aspect: Any) -> Any:
+        labels = landmarks[:, 0, 0].astype(int)
+        if (labels == self.label).any():
+            raise _Dies
+        return labels, aspect * 0 + 0.95
+
+
+def test_a_frame_that_kills_three_workers_is_buried_and_its_mates_are_answered(
+    client: Any, replies: Subscriber
+) -> None:
+    add(client, hand(A, 1), hand(B, 1, "rock"), hand(A, 2))
+    add(client, hand(A, 3))
+    deaths = 0
+    for name in "abcde":
+        worker = HandWorker(client, name, model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
+        worker.join()
+        try:
+            worker.work()
+        except _Dies:
+            deaths += 1
+            worker.broker.release_dead(name)
+            continue
+        break
+    assert deaths == 3
+    assert (replies.seqs(A), replies.seqs(B)) == ([1, 2, 3], [])
+    (letter,) = (fields for _, fields in client.xrange(keys.dead_key(1)))
+    assert (letter[b"reason"], letter[b"s"]) == (b"killed_worker", B.encode())
+    assert outcomes(client, 1) == {"answered": 3, "buried": 1, "frames": 4, "entries": 2}
+
+
+def test_an_innocent_death_buries_nobody(client: Any, replies: Subscriber) -> None:
+    """Killed while idle, again and again: what comes later is not suspect."""
+    for name in "abcde":
+        joined(client, name).broker.release_dead(name)
+    worker = joined(client, "f")
+    add(client, hand(A, 1))
+    worker.work()
+    assert replies.seqs() == [1]
+    assert outcomes(client, 1) == {"answered": 1, "frames": 1, "entries": 1}
