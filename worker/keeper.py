@@ -149,11 +149,14 @@ class Keeper:
         listener = None
         while not stop.is_set():
             try:
+                joins = listener is None
                 if listener is None:
                     listener = self._broker.wake_listener()
-                    self._broker.wake()
                 self.step(clock())
                 self.online = True
+                if joins:
+                    # after the step: the others make room for who is on the roster
+                    self._broker.wake()
                 self._wait(listener)
             except ConnectionLost as error:
                 self.online = False
