@@ -33,7 +33,7 @@ class Keeper:
     Args:
         broker: Redis.
         worker: our id.
-        info: JSON shown to operators beside our id.
+        info: JSON shown to operators beside our id; may be replaced while we live.
         wake: called when there is something for the main loop.
         log: where events go.
     """
@@ -41,7 +41,7 @@ class Keeper:
     def __init__(self, broker: Broker, worker: str, info: str, wake: Callable[[], None], log: Log) -> None:
         self._broker: Final = broker
         self._worker: Final = worker
-        self._info: Final = info
+        self.info = info
         self._wake: Final = wake
         self._log: Final = log
         self._interval_s: Final = broker.lease_ttl_ms / 1000 * RENEW_SHARE
@@ -79,7 +79,7 @@ class Keeper:
 
     def _step(self, now_s: float) -> None:
         self._renew(now_s)
-        roster = self._broker.roster(self._worker, "" if self.leaving else self._info)
+        roster = self._broker.roster(self._worker, "" if self.leaving else self.info)
         self.clock_offset_ms = roster.server_ms - now_s * 1000
         if self.leaving:
             return

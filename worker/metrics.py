@@ -16,8 +16,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Info, disable_c
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from models.bundle import ModelReason
 from wire.errors import RejectReason
 from wire.gestures import GESTURES
+from worker.drift import OF
 from worker.pipeline import NO_HAND, Tally
 from worker.records import OUTCOMES
 
@@ -26,6 +28,8 @@ LATENCY_BUCKETS_S: Final = (
 )  # fmt: skip
 INFERENCE_BUCKETS_S: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 BATCH_BUCKETS: Final = tuple(float(2**power) for power in range(14))
+SHADOW_RESULTS: Final = ("agreed", "disagreed", "skipped", "failed")
+"""What becomes of a frame in a challenger's sample; skipped where too many wait."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and nobody reads them
 
@@ -96,7 +100,7 @@ class Summary:
 
 
 class Metrics:
-    """The verbs. All but `lag` are called by the main loop only."""
+    """The verbs. Histograms and lag are for the main loop only; the others may be called by any thread."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry: Final = registry or CollectorRegistry()
@@ -112,6 +116,12 @@ class Metrics:
         self._redis_errors = Counter("maze_redis_errors", "Errors of Redis.", ["operation"], registry=at)
         self._owned = Gauge("maze_partitions_owned", "Partitions owned now.", registry=at)
         self._model = Info("maze_model", "The model in use.", registry=at)
+        self._swaps = Counter("maze_model_swaps", "Models that replaced another.", registry=at)
+        self._refused = Counter("maze_models_refused", "Models not taken.", ["reason"], registry=at)
+        self._shadow = Counter("maze_shadow_frames", "Frames of a challenger.", ["result"], registry=at)
+        self._drift = Gauge(
+            "maze_drift_psi", "Population stability index against the model's baseline.", ["of"], registry=at
+        )
         self._batch = Histogram("maze_batch_frames", "Frames per batch.", BATCH_BUCKETS)
         self._inference = Histogram("maze_inference_seconds", "Model time per batch.", INFERENCE_BUCKETS_S)
         self._latency = Histogram(
@@ -138,10 +148,30 @@ class Metrics:
             self._fenced.labels(by)
         for operation in ("connection", "commit"):
             self._redis_errors.labels(operation)
+        for fault in ModelReason:
+            self._refused.labels(fault.value)
+        for result in SHADOW_RESULTS:
+            self._shadow.labels(result)
+        self.drift(dict.fromkeys(OF, float("nan")))
 
-    def model_loaded(self, version: str) -> None:
-        """A model is in use from now on."""
+    def model_loaded(self, version: str, *, swapped: bool = False) -> None:
+        """A model is in use from now on, instead of another where `swapped`. Always one series."""
         self._model.info({"version": version})
+        if swapped:
+            self._swaps.inc()
+
+    def model_refused(self, reason: str) -> None:
+        """A model named in Redis is not taken; a word of `models.bundle.ModelReason`."""
+        self._refused.labels(reason).inc()
+
+    def shadowed(self, result: str, frames: int) -> None:
+        """Frames of a challenger's sample ended in a word of `SHADOW_RESULTS`."""
+        self._shadow.labels(result).inc(frames)
+
+    def drift(self, indices: Mapping[str, float]) -> None:
+        """Population stability indices by a word of `worker.drift.OF`; NaN where there is none yet."""
+        for of, index in indices.items():
+            self._drift.labels(of).set(index)
 
     def inference(self, seconds: float) -> None:
         """One call of the model."""

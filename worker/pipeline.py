@@ -10,19 +10,22 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from models.manifest import Baseline
 from wire.decode import Frames, Reject, decode
 from wire.errors import FrameError, RejectReason
 from wire.frames import HAND
 from wire.gestures import GESTURES, Action
-from wire.replies import CONFIDENCE_STEPS, MOVES, ReplyWriter
+from wire.replies import CONFIDENCE_STEPS, MOVES
 from worker.partition import Partition
 from worker.policy import Policy
 from worker.records import Commit, Read
+from worker.serving import Model as Model
+from worker.serving import Serving
 from worker.sessions import Session
 
 MAX_TRIES: Final = 3
@@ -36,17 +39,8 @@ Attempt = Callable[[Partition, str], int]
 """Notes that a suspect frame is about to be tried alone; how many workers died of that before."""
 
 
-class Model(Protocol):
-    """What classifies: see `models.classifier.Classifier`."""
-
-    @property
-    def version(self) -> str:
-        """The model's version, in every reply."""
-
-    def classify(
-        self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """(n, 21, 3) and (n,) float32 -> labels (n,) int64 and confidences (n,) float32."""
+Observe = Callable[[Serving, Frames, npt.NDArray[np.int64], npt.NDArray[np.int64]], None]
+"""Told of each batch: who answered, its frames, labels (n,) and confidences (n,) in thousandths."""
 
 
 @dataclass(slots=True)
@@ -58,6 +52,7 @@ class Tally:
         rejected: partition, entry id and reason of each rejected or buried frame.
         gestures: (20,) frames by label, the last one for no hand.
         entry_ms: server times of the entries that answered frames came in, one per answered frame.
+        classified: the frames that were let in, labels (n,) and confidences (n,) in thousandths.
     """
 
     entries: int = 0
@@ -65,6 +60,7 @@ class Tally:
     rejected: list[tuple[int, bytes, RejectReason]] = field(default_factory=list)
     gestures: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(NO_HAND + 1, np.int64))
     entry_ms: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    classified: tuple[Frames, npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
 
 
 class _Share:
@@ -99,12 +95,14 @@ class Pipeline:
     """The frame path of one worker between reading and committing.
 
     Args:
-        model: what classifies; may be replaced between two batches.
+        model: what classifies at first; `offer` replaces it.
         threshold: least confidence of an `action`, 0 to 1.
+        baseline: what the model said of held-out hands.
         actions: gesture name -> action.
         policy: the decision policy.
         deadline_ms, supersede_ms: see `worker.settings`; 0 turns them off.
         worker: our id, written into dead letters.
+        observe: told of each batch that was answered; must be quick.
     """
 
     def __init__(
@@ -112,20 +110,26 @@ class Pipeline:
         model: Model,
         *,
         threshold: float,
+        baseline: Baseline | None = None,
         actions: dict[str, Action],
         policy: Policy,
         deadline_ms: int,
         supersede_ms: int,
         worker: str,
+        observe: Observe | None = None,
     ) -> None:
-        self._model: Final = model
-        self._writer: Final = ReplyWriter(GESTURES, model.version)
-        self._threshold: Final = round(threshold * CONFIDENCE_STEPS)
+        self.serving = self._offered = Serving.of(model, threshold, baseline)
+        """Who answers now."""
+        self._observe: Final = observe
         self._action_of: Final = [MOVES.index(actions.get(name)) for name in GESTURES] + [0]
         self._policy: Final = policy
         self._deadline_ms: Final = deadline_ms
         self._supersede_ms: Final = supersede_ms
         self._worker: Final = worker.encode()
+
+    def offer(self, serving: Serving) -> None:
+        """Let another model answer from the next batch on. May be called from any thread."""
+        self._offered = serving
 
     def run(
         self, reads: Iterable[tuple[Partition, Read]], now_ms: int | None, attempt: Attempt | None = None
@@ -141,6 +145,9 @@ class Pipeline:
             One commit per partition, and what happened.
         """
         shares, tally = self._process(reads, now_ms, attempt)
+        # not of suspects: a frame that kills the one model may kill another
+        if self._observe is not None and tally.classified is not None and attempt is None:
+            self._observe(self.serving, *tally.classified)
         return [self._commit(share, tally) for share in shares], tally
 
     def rebuild(self, partition: Partition, past: Read) -> None:
@@ -150,6 +157,7 @@ class Pipeline:
     def _process(
         self, reads: Iterable[tuple[Partition, Read]], now_ms: int | None, attempt: Attempt | None
     ) -> tuple[list[_Share], Tally]:
+        self.serving = self._offered
         tally = Tally()
         shares, entries = self._gather(reads)
         if shares:
@@ -237,6 +245,7 @@ class Pipeline:
             return
         admitted = frames if len(live) == len(frames) else frames.take(np.array(live))
         labels, confidences = self._classify(shares, admitted, attempt)
+        tally.classified = admitted, labels, confidences
         tally.gestures = np.bincount(labels[labels >= 0], minlength=NO_HAND + 1)
         entry_ms = np.array([ms for share in shares for ms in share.entry_ms])
         tally.entry_ms = entry_ms[admitted.entry][labels >= 0]
@@ -250,8 +259,8 @@ class Pipeline:
         policy, action_of, threshold, write = (
             self._policy,
             self._action_of,
-            self._threshold,
-            self._writer.write,
+            self.serving.threshold,
+            self.serving.writer.write,
         )
         for share in shares:
             replies = share.replies
@@ -279,7 +288,7 @@ class Pipeline:
         self, frames: Frames
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]] | None:
         try:
-            return self._model.classify(frames.landmarks, frames.aspect)
+            return self.serving.model.classify(frames.landmarks, frames.aspect)
         except Exception:  # noqa: BLE001 - a model may raise anything; what fails alone too is buried
             return None
 
@@ -313,7 +322,7 @@ class Pipeline:
         one = slice(row, row + 1)
         for _ in range(MAX_TRIES):
             try:
-                labels[one], confidences[one] = self._model.classify(
+                labels[one], confidences[one] = self.serving.model.classify(
                     frames.landmarks[one], frames.aspect[one]
                 )
             except Exception:  # noqa: BLE001, S112 - counted by the caller as buried

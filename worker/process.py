@@ -14,21 +14,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
+import redis
 
 from models.bundle import bundled_path, load_bundle
 from models.classifier import Classifier
 from wire import __version__
-from wire.errors import ConnectionLost
+from wire.errors import ConnectionLost, Refused
 from worker.broker import Broker, connect, without_password
+from worker.champion import ModelWatch
 from worker.health import HealthServer
 from worker.keeper import STALL_S, Keeper
 from worker.logs import Sampler, open_log
 from worker.loop import Loop, Wake
 from worker.metrics import Metrics
+from worker.observer import Observer
 from worker.pipeline import Pipeline
 from worker.policy import Policy
+from worker.registry import ModelRegistry
+from worker.serving import Recipe, Serving, TimedModel
 from worker.settings import Settings
 from worker.streams import Committer, Reader
 
@@ -36,24 +39,6 @@ BACK_OFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Waits after a lost connection; the last one repeats."""
 SWITCH_S: Final = 0.0005
 """How long the keeper or a scrape may hold the interpreter while frames wait; Python's own 5 ms show."""
-
-
-class TimedModel:
-    """A model whose every call is told to the metrics."""
-
-    def __init__(self, model: Classifier, metrics: Metrics) -> None:
-        self._model: Final = model
-        self._metrics: Final = metrics
-        self.version: Final = model.version
-
-    def classify(
-        self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """See `worker.pipeline.Model`."""
-        begin = time.perf_counter()
-        found = self._model.classify(landmarks, aspect)
-        self._metrics.inference(time.perf_counter() - begin)
-        return found
 
 
 class WorkerProcess:
@@ -73,43 +58,50 @@ class WorkerProcess:
     def __init__(self, settings: Settings, worker: str, *, supervised: bool = False) -> None:
         self._settings: Final = settings
         self.log: Final = open_log(settings, worker=worker)
-        bundle = load_bundle(Path(settings.model) if settings.model else bundled_path())
-        classifier = Classifier.from_bundle(bundle)
         self.metrics: Final = Metrics()
+        recipe = Recipe(settings.threshold, self.metrics.inference)
+        classifier = Classifier.from_bundle(
+            load_bundle(Path(settings.model) if settings.model else bundled_path())
+        )
         self.metrics.model_loaded(classifier.version)
-        threshold = settings.threshold if settings.threshold is not None else bundle.manifest.thresholds.act
+        client = connect(settings.redis, f"maze-worker-{worker}")
+        registry = ModelRegistry(client)
+        self._observer: Final = Observer(registry, settings.actions, self.metrics, self.log)
         self.pipeline: Final = Pipeline(
-            TimedModel(classifier, self.metrics),
-            threshold=threshold,
+            TimedModel(classifier, self.metrics.inference),
+            threshold=recipe.least(classifier),
+            baseline=classifier.manifest.baseline,
             actions=settings.actions,
             policy=Policy(settings.policy),
             deadline_ms=settings.deadline_ms,
             supersede_ms=settings.supersede_ms,
             worker=worker,
+            observe=self._observer.note,
         )
-        self._model_version: Final = classifier.version
+        self._serving = self.pipeline.serving
         self._wake: Final = Wake()
         self._stop: Final = threading.Event()
         self._health = HealthServer(
             self.metrics.registry, self._live, self._ready, settings.metrics_host, settings.metrics_port
         )
-        self._connect(worker)
+        self._models: Final = ModelWatch(
+            registry,
+            recipe,
+            in_use=classifier.version,
+            offer=self._offer,
+            challenge=self._observer.challenge,
+            metrics=self.metrics,
+            log=self.log,
+        )
+        self._connect(client, worker)
         self._sampler: Final = Sampler()
         self._next_summary_s = time.monotonic() + settings.summary_s
         self._parent: Final = os.getppid() if supervised else None
 
-    def _connect(self, worker: str) -> None:
+    def _connect(self, client: redis.Redis, worker: str) -> None:
         settings = self._settings
-        client = connect(settings.redis, f"maze-worker-{worker}")
         broker = Broker(client, settings.partitions, settings.lease_ttl_ms)
-        info = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "port": self._health.port,
-            "model": self._model_version,
-            "version": __version__,
-        }
-        self._keeper = Keeper(broker, worker, json.dumps(info), self._wake, self.log)
+        self._keeper = Keeper(broker, worker, self._info(), self._wake, self.log)
         self._loop = Loop(
             settings,
             broker=broker,
@@ -124,6 +116,17 @@ class WorkerProcess:
             rejected=self._log_rejected,
         )
 
+    def _info(self) -> str:
+        return json.dumps(
+            {
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "port": self._health.port,
+                "model": self._serving.version,
+                "version": __version__,
+            }
+        )
+
     def run(self) -> None:
         """Work until a signal, then drain. A second signal leaves at once."""
         self._handle_signals()
@@ -131,15 +134,18 @@ class WorkerProcess:
         self.log.info(
             "started",
             version=__version__,
-            model=self._model_version,
+            model=self._serving.version,
             metrics=f"http://{self._settings.metrics_host}:{self._health.port}/metrics",
             redis=without_password(self._settings.redis),
             **self._settings.model_dump(exclude={"redis", "metrics_port", "metrics_host", "model"}),
         )
         self._keeper.loop_alive_s = time.monotonic()
-        threading.Thread(
-            target=self._keeper.run, args=(self._stop, time.monotonic), name="keeper", daemon=True
-        ).start()
+        self._look_for_model()
+        for side in (self._keeper, self._models, self._observer):
+            name = type(side).__name__
+            threading.Thread(
+                target=side.run, args=(self._stop, time.monotonic), name=name, daemon=True
+            ).start()
         failures = 0
         while not self._stop.is_set():
             try:
@@ -150,8 +156,41 @@ class WorkerProcess:
             except ConnectionLost as error:
                 self._offline(error, failures)
                 failures += 1
+            self._show_model()
             self._look_around()
         self._drain()
+
+    def _look_for_model(self) -> None:
+        """Take the champion that Redis names, before any partition is ours; wait for Redis if it is away."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                self._models.step(time.monotonic())
+            except Refused as error:
+                self._models.offline(error)  # somebody put its key to another use: we have a model
+            except ConnectionLost as error:
+                self._offline(error, failures)
+                failures += 1
+                continue
+            self.pipeline.run([], None)  # takes what is offered
+            self._show_model()
+            return
+
+    def _offer(self, serving: Serving) -> None:
+        self.pipeline.offer(serving)
+        self._wake()  # without frames too
+
+    def _show_model(self) -> None:
+        """Say so if another model answers since the last look."""
+        serving, old = self.pipeline.serving, self._serving
+        if serving is old:
+            return
+        self._serving = serving
+        self.metrics.model_loaded(serving.version, swapped=True)
+        self._keeper.info = self._info()
+        self.log.info(
+            "model_swapped", old=old.version, new=serving.version, load_ms=round(serving.load_ms, 1)
+        )
 
     def _offline(self, error: ConnectionLost, failures: int) -> None:
         self.metrics.redis_error("connection")
@@ -219,7 +258,7 @@ class WorkerProcess:
     def _ready(self) -> tuple[bool, dict[str, Any]]:
         joined = self._keeper.clock_offset_ms is not None and not self._keeper.leaving
         owned = sorted(self._loop.partitions)
-        return joined and self._keeper.online, {"model": self._model_version, "partitions": owned}
+        return joined and self._keeper.online, {"model": self._serving.version, "partitions": owned}
 
 
 def rss_mb() -> float:

@@ -4,7 +4,7 @@
 -- returns { 'OK', new champion, new previous }, { 'NONE' } or { 'MISSING', previous }; the last two changed nothing
 local champion = redis.call('HGET', KEYS[1], 'champion') or ''
 local previous = redis.call('HGET', KEYS[1], 'previous')
-if not previous then
+if not previous or previous == '' then
   return { 'NONE' }
 end
 -- its key follows from the hash, so it cannot be named beforehand

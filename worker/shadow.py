@@ -1,0 +1,101 @@
+"""Shadow: a challenger sees a share of the champion's frames, and what the two say is counted.
+
+Counts by pair, as Redis keeps them in `maze:shadow:<champion>:<challenger>` (`worker.registry.shadow_key`):
+
+| field | frames in which |
+|---|---|
+| `frames` | both looked at a hand |
+| `<gesture>><gesture>` | the champion said the first, the challenger the second; `like>like`: they agree |
+| `action:<action>><action>` | the game would have been told something else; `none` where nothing |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from wire.gestures import GESTURES, Action
+from wire.replies import CONFIDENCE_STEPS, MOVES
+from worker.serving import Model
+
+ACTIONS: Final = tuple(move or "none" for move in MOVES[:5])
+"""Names of the action codes 0 to 4."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Challenger:
+    """A model on trial. Compared by identity.
+
+    Attributes:
+        model: what classifies, beside the champion.
+        threshold: least confidence of an `action`, in thousandths.
+        share: part of the batches that it sees, 0 to 1.
+    """
+
+    model: Model
+    threshold: int
+    share: float
+
+    @classmethod
+    def of(cls, model: Model, threshold: float, share: float) -> Self:
+        """A loaded model that acts from confidence `threshold`; that and `share` are 0 to 1."""
+        return cls(model, round(threshold * CONFIDENCE_STEPS), share)
+
+
+def sampled(batch: int, share: float) -> bool:
+    """Whether the batch of this number (0, 1, 2, ...) is in the sample: always the same ones, evenly spread.
+
+    Of any n batches in a row, n x share are, give or take one.
+    """
+    return int((batch + 1) * share) > int(batch * share)
+
+
+class Comparison:
+    """What two models said of the same frames.
+
+    Args:
+        actions: gesture name -> action.
+    """
+
+    def __init__(self, actions: Mapping[str, Action]) -> None:
+        self._action_of: Final = np.array([MOVES.index(actions.get(name)) for name in GESTURES])
+        self.pairs: Final = np.zeros((len(GESTURES), len(GESTURES)), np.int64)
+        """(19, 19) frames by the champion's label and the challenger's."""
+        self.moves: Final = np.zeros((len(ACTIONS), len(ACTIONS)), np.int64)
+        """(5, 5) frames by the champion's action code and the challenger's."""
+
+    def add(
+        self,
+        labels: Sequence[npt.NDArray[np.int64]],
+        steps: Sequence[npt.NDArray[np.int64]],
+        thresholds: tuple[int, int],
+    ) -> int:
+        """Add n frames with a hand; in how many the labels agree.
+
+        Args:
+            labels: the champion's and the challenger's, each (n,), 0 to 18.
+            steps: their confidences in thousandths, each (n,).
+            thresholds: theirs, in thousandths.
+        """
+        np.add.at(self.pairs, tuple(labels), 1)
+        codes = [
+            np.where(sure >= threshold, self._action_of[said], 0)
+            for said, sure, threshold in zip(labels, steps, thresholds, strict=True)
+        ]
+        np.add.at(self.moves, tuple(codes), 1)
+        return int(np.count_nonzero(labels[0] == labels[1]))
+
+    def fields(self) -> dict[str, int]:
+        """The counts as Redis keeps them, those that are not 0."""
+        found = {"frames": int(self.pairs.sum())}
+        for champion, challenger in np.argwhere(self.pairs).tolist():
+            found[f"{GESTURES[champion]}>{GESTURES[challenger]}"] = int(self.pairs[champion, challenger])
+        for champion, challenger in np.argwhere(self.moves).tolist():
+            if champion != challenger:
+                name = f"action:{ACTIONS[champion]}>{ACTIONS[challenger]}"
+                found[name] = int(self.moves[champion, challenger])
+        return found
