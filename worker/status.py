@@ -35,6 +35,7 @@ class PartitionStatus:
         entries_read: entries that the group has read; None where the group is gone.
         dead: dead letters kept.
         counts: the hash `outcomes:{p}`: `entries`, `frames` and one count per outcome.
+        waits_since_ms: server's time of the oldest entry that waits; None where none does.
     """
 
     partition: int
@@ -46,6 +47,7 @@ class PartitionStatus:
     entries_read: int | None
     dead: int
     counts: Mapping[str, int]
+    waits_since_ms: int | None = None
 
     @property
     def lag(self) -> int:
@@ -235,6 +237,7 @@ def _partition(number: int, row: list[Any]) -> PartitionStatus:
         entries_read=int(row[9]) if len(row) > 9 else None,
         dead=dead,
         counts={name.decode(): int(n) for name, n in zip(flat[::2], flat[1::2], strict=True)},
+        waits_since_ms=int(row[10].partition(b"-")[0]) if len(row) > 10 and row[10] else None,
     )
 
 

@@ -51,6 +51,9 @@ def test_a_working_pool(server: Server) -> None:
     assert busy.counts == {"entries": 4, "frames": 4, "answered": 2, "duplicate": 1, "rejected": 1}
     assert found.outcomes["answered"] == 2
     assert busy.epoch > 0
+    assert busy.waits_since_ms is not None
+    assert abs(found.server_ms - busy.waits_since_ms) < 5000
+    assert found.partitions[0].waits_since_ms is None
     assert found.sum_holds
     assert found.healthy
 

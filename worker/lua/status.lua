@@ -2,8 +2,8 @@
 --
 -- KEYS  1 frames:{p}   2 lease:{p}   3 epoch:{p}   4 outcomes:{p}   5 dead:{p}   ARGV  1 group
 -- returns { lease or '', epoch or '', time to live of the lease in ms, dead letters, { outcome, count, ... },
---           entries added, length, last id of the stream, cursor, entries read }
---         the last five are missing where there is no stream, the last two where it has no group
+--           entries added, length, last id of the stream, cursor, entries read, id of the oldest entry that waits or '' }
+--         the last six are missing where there is no stream, the last three where it has no group
 local function pairs_of(reply)
   local map = {}
   for i = 1, #reply, 2 do
@@ -28,6 +28,8 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local fields = pairs_of(group)
   if fields['name'] == ARGV[1] then
     found[9], found[10] = fields['last-delivered-id'], fields['entries-read'] or 0
+    local oldest = redis.call('XRANGE', KEYS[1], '(' .. found[9], '+', 'COUNT', 1)[1]
+    found[11] = oldest and oldest[1] or ''
   end
 end
 return found
