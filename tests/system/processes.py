@@ -99,6 +99,7 @@ class Traffic:
         self._producer.connect()
         self._sessions = [f"player-{number}" for number in range(sessions)]
         self._rate = rate
+        self._url = url
         # not by the producer's own iterator, which drops the late and repeated ones that are looked for here
         self._subscriber = redis.Redis.from_url(url).pubsub(ignore_subscribe_messages=True)
         self._subscriber.subscribe(*[actions_channel(partition_of(s, PARTITIONS), s) for s in self._sessions])
@@ -120,10 +121,12 @@ class Traffic:
         self.finish()
 
     def finish(self) -> None:
-        """Stop sending; go on listening for a moment."""
+        """Stop sending; listen until nothing waits any more and the last replies have come through."""
         self._stop.set()
         self._threads[0].join()
-        time.sleep(0.3)
+        with redis.Redis.from_url(self._url) as client:
+            wait_until(lambda: StatusReader(client).read().lag == 0, 15)
+        time.sleep(0.2)
         self._done.set()
         self._threads[1].join()
         self._subscriber.close()
