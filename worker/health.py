@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -15,6 +15,8 @@ from wire.errors import SettingsError
 
 Check = Callable[[], tuple[bool, dict[str, Any]]]
 """Whether all is well, and what a person would want to know."""
+Page = Callable[[], tuple[str, Iterable[bytes]]]
+"""Content type and body."""
 
 
 _POLL_S: Final = 0.05
@@ -38,13 +40,23 @@ class HealthServer:
         live: whether the process works at all (else: restart it).
         ready: whether it does its share (else: do not count on it yet).
         host, port: where to listen; port 0 picks a free one.
+        pages: path -> what else is shown.
 
     Raises:
         SettingsError: the port is taken.
     """
 
-    def __init__(self, registry: CollectorRegistry, live: Check, ready: Check, host: str, port: int) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        live: Check,
+        ready: Check,
+        host: str,
+        port: int,
+        pages: Mapping[str, Page] | None = None,
+    ) -> None:
         self._metrics: Final = make_wsgi_app(registry)
+        self._pages: Final = pages or {}
         self._checks: Final = {"/livez": live, "/readyz": ready}
         try:
             self._server = make_server(host, port, self._answer, _Server, _Quiet)
@@ -71,6 +83,10 @@ class HealthServer:
         if path == "/metrics":
             shown: Iterable[bytes] = self._metrics(environ, start_response)
             return shown
+        if path in self._pages:
+            content_type, body = self._pages[path]()
+            start_response("200 OK", [("Content-Type", content_type)])
+            return body
         check = self._checks.get(path)
         if check is None:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
