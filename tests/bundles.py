@@ -1,0 +1,71 @@
+"""Bundles for tests: the bundled one under other versions, and broken ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import onnx
+from onnx import numpy_helper
+
+from models.bundle import CARD, GOLDEN, MANIFEST, MODEL, Bundle, bundled_path, load_bundle, verify_files
+from models.classifier import Classifier
+from models.golden import make_golden
+from models.manifest import Manifest, model_digest
+
+
+def bundled() -> Bundle:
+    """The default bundle."""
+    return load_bundle(bundled_path())
+
+
+def sealed(files: dict[str, bytes], **changes: Any) -> Bundle:
+    """The files under a manifest that fits them, with these of its fields changed."""
+    raw = json.loads(files[MANIFEST]) | changes
+    raw["files"] = {name: hashlib.sha256(files[name]).hexdigest() for name in (MODEL, GOLDEN, CARD)}
+    kind = raw["model_version"].rpartition("-")[0]
+    raw["model_version"] = f"{kind}-{model_digest(Manifest.model_validate(raw))}"
+    return verify_files(files | {MANIFEST: json.dumps(raw).encode()})
+
+
+def with_threshold(act: float) -> Bundle:
+    """The default model under another threshold, and therefore another version."""
+    good = bundled()
+    return sealed(good.files, thresholds={"act": act})
+
+
+def disturbed(scale: float) -> Bundle:
+    """A sound bundle whose model has its last layer's weights multiplied by `scale`: 0 knows nothing."""
+    good = bundled()
+    graph = onnx.load_from_string(good.model)
+    last = [node for node in graph.graph.node if node.op_type == "Gemm"][-1]
+    for tensor in graph.graph.initializer:
+        if tensor.name == last.input[1]:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * scale, tensor.name))
+    files = good.files | {MODEL: graph.SerializeToString()}
+    # Its golden outputs are its own: a bundle is sound if it does what it did when it was exported.
+    unchecked = Classifier.__new__(Classifier)
+    unchecked._session = _session(files[MODEL])
+    golden = make_golden(good.golden.landmarks, good.golden.aspect, unchecked.probabilities)
+    return sealed(files | {GOLDEN: golden.to_json()})
+
+
+def wrong() -> Bundle:
+    """A bundle that is whole, but whose model does not give its golden outputs."""
+    return sealed(bundled().files | {GOLDEN: disturbed(0.5).files[GOLDEN]})
+
+
+def damaged(bundle: Bundle) -> bytes:
+    """Its zip with some bytes of the graph turned over."""
+    data = bytearray(bundle.to_zip())
+    middle = len(data) // 2
+    for at in range(middle, middle + 64):
+        data[at] ^= 0xFF
+    return bytes(data)
+
+
+def _session(model: bytes) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
