@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from models.bundle import ModelReason
 from wire.errors import RejectReason
 from wire.gestures import GESTURES
+from wire.replies import CONFIDENCE_STEPS
 from worker.drift import OF
 from worker.pipeline import NO_HAND, Tally
 from worker.records import OUTCOMES
@@ -28,6 +29,7 @@ LATENCY_BUCKETS_S: Final = (
 )  # fmt: skip
 INFERENCE_BUCKETS_S: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 BATCH_BUCKETS: Final = tuple(float(2**power) for power in range(14))
+CONFIDENCE_BUCKETS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 SHADOW_RESULTS: Final = ("agreed", "disagreed", "skipped", "failed")
 """What becomes of a frame in a challenger's sample; skipped where too many wait."""
 
@@ -127,8 +129,9 @@ class Metrics:
         self._latency = Histogram(
             "maze_reply_latency_seconds", "From the entry's id to its commit.", LATENCY_BUCKETS_S
         )
+        self._confidence = Histogram("maze_confidence", "Confidence of hands, 0 to 1.", CONFIDENCE_BUCKETS)
         self._lag = _Lag()
-        for collector in (self._batch, self._inference, self._latency, self._lag):
+        for collector in (self._batch, self._inference, self._latency, self._confidence, self._lag):
             self.registry.register(collector)
         self._owned_now = 0
         self._name_all_series()
@@ -198,6 +201,9 @@ class Metrics:
         self._batch.observe(np.array([float(tally.entry_ms.size)]))
         if now_ms is not None:
             self._latency.observe((now_ms - tally.entry_ms) / 1000)
+        if tally.classified is not None:
+            _, labels, thousandths = tally.classified
+            self._confidence.observe(thousandths[(labels >= 0) & (labels < NO_HAND)] / CONFIDENCE_STEPS)
 
     def partition_taken(self, *, after_crash: bool) -> None:
         """A partition was taken that was free, or whose owner died."""
