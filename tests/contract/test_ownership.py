@@ -158,7 +158,7 @@ def test_a_stream_put_to_another_use_stops_only_its_partition(real_server: Serve
     client.delete(STREAM)
     client.set(STREAM, "not a stream")
     with pytest.raises(Refused):
-        a.work()
+        a.work(50)  # the read that waits has to end first
     a.loop.reconnect()
     add(client, hand(elsewhere, 1))
     a.work()
