@@ -1,0 +1,134 @@
+"""Replay: the same answers whatever the speed, the batch sizes and the number of partitions."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from maze.replay_run import Files, copied, paced, run
+from models.classifier import Classifier
+from producer.capture import CaptureReader
+from tests.replay.captures import REAL, synthetic
+from worker.replay import Replay, replay_settings
+
+SHOWS_A_LIKE = {"ok-00": range(3, 27)}
+"""Drawn, frames 3 to 17 of ok-00 are a plain thumbs-up before the ok."""
+
+needs_real = pytest.mark.skipif(
+    not REAL.exists(), reason=f"the webcam sequences may not be committed; they are looked for at {REAL}"
+)
+
+
+def answers(
+    path: Path,
+    classifier: Classifier,
+    *,
+    block: int = 512,
+    entry: int = 1024,
+    speed: float | None = None,
+    **changed: Any,
+) -> list[bytes]:
+    """What a replay writes; at a given speed on a clock that only sleeping moves."""
+    found: list[bytes] = []
+    now_s = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now_s[0] += seconds
+
+    files = Files([path], count=block)
+    with Replay(replay_settings(**changed), classifier, entry_frames=entry) as replay:
+        run(replay, files, paced(files.blocks(), speed, lambda: now_s[0], sleep), [found.append])
+    return found
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A capture small enough to be replayed frame by frame."""
+    return synthetic(tmp_path_factory.mktemp("capture") / "short.jsonl", players=5, seconds=4)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    block=st.integers(1, 600),
+    entry=st.integers(1, 100),
+    partitions=st.sampled_from([1, 2, 16, 64]),
+    batch_frames=st.integers(1, 3000),
+    speed=st.sampled_from([None, 1.0, 10.0]),
+)
+def test_byte_for_byte_the_same_at_any_speed_batch_size_and_number_of_partitions(
+    short: Path, classifier: Classifier, block: int, entry: int, partitions: int, batch_frames: int,
+    speed: float | None,
+) -> None:  # fmt: skip
+    expected = answers(short, classifier)
+    found = answers(
+        short, classifier, block=block, entry=entry, partitions=partitions, batch_frames=batch_frames,
+        speed=speed,
+    )  # fmt: skip
+    assert found == expected
+    assert len(found) > 500
+
+
+def test_at_speed_one_it_takes_as_long_as_the_capture(capture: Path) -> None:
+    now_s = [100.0]
+
+    def sleep(seconds: float) -> None:
+        now_s[0] += seconds
+
+    last_ms = 0.0
+    for block in paced(Files([capture]).blocks(), 2.0, lambda: now_s[0], sleep):
+        assert now_s[0] - 100 == pytest.approx(block.offset_ms[0] / 2000, abs=0.001)
+        last_ms = block.offset_ms[-1]
+    assert now_s[0] - 100 == pytest.approx(last_ms / 2000, abs=0.01)
+
+
+def test_every_frame_has_an_outcome_and_duplicates_are_not_answered(
+    capture: Path, classifier: Classifier
+) -> None:
+    files = Files([capture, capture])
+    with Replay(classifier=classifier) as replay:
+        summary = run(replay, files, files.blocks())
+    assert summary.outcomes["answered"] == summary.outcomes["duplicate"] == summary.answered
+    assert summary.frames == 2 * summary.answered
+    assert summary.sessions == 8
+    assert {"up", "down", "left", "right", "stop"} == set(summary.moves)
+
+
+def test_copies_are_sessions_of_their_own_that_move_alike(capture: Path, classifier: Classifier) -> None:
+    files, found = Files([capture]), []
+    with Replay(classifier=classifier) as replay:
+        run(replay, files, copied(files.blocks(), 2, "x"), [lambda answer: found.append(json.loads(answer))])
+    moves = defaultdict(list)
+    for answer in found:
+        session, _, copy = answer["session"].rpartition("-")
+        moves[copy, session].append((answer["seq"], answer["move"]))
+    assert {copy for copy, _ in moves} == {"x0", "x1"}
+    assert all(moves["x0", session] == moves["x1", session] for _, session in moves)
+
+
+@needs_real
+def test_real_like_and_dislike_make_their_move_and_ok_and_peace_make_none(classifier: Classifier) -> None:
+    with CaptureReader(REAL) as reader:
+        asked = {line.frame.session: line.values["label"] for line in reader.frames()}
+    made: dict[str, set[str]] = defaultdict(set)
+    for answer in map(json.loads, answers(REAL, classifier)):
+        if answer["move"] and answer["seq"] not in SHOWS_A_LIKE.get(answer["session"], ()):
+            made[answer["session"]].add(answer["move"])
+    expected: dict[str, set[str]] = {"like": {"up"}, "dislike": {"down"}, "ok": set(), "peace": set()}
+    for gesture, moves in expected.items():
+        shown = [session for session, label in asked.items() if label == gesture]
+        right = [session for session in shown if made[session] - {"stop"} == moves]
+        assert len(shown) == 20
+        assert len(right) >= (18 if moves else 20), (gesture, right)
+
+
+@needs_real
+def test_the_real_capture_is_answered_alike_on_any_number_of_partitions(classifier: Classifier) -> None:
+    expected = answers(REAL, classifier)
+    assert answers(REAL, classifier, block=33, partitions=16, batch_frames=50) == expected
+    assert len(expected) == 3200

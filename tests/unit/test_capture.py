@@ -1,0 +1,217 @@
+"""Captures: read, written, and bad ones named by line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from producer.capture import BLOCK_FRAMES, CaptureReader
+from producer.capture_writer import CaptureWriter, lines_of
+from wire.errors import SettingsError
+from wire.frames import META
+
+HEADER = {"format": "gesture-maze-capture", "version": 1}
+HAND = [[0.5, 0.25, -0.125]] * 21
+
+
+def line(number: int, **changed: Any) -> dict[str, Any]:
+    return {
+        "offset_ms": number * 33.5,
+        "session": "p1",
+        "seq": number,
+        "t": number,
+        "aspect": 1.5,
+        "landmarks": HAND,
+    } | changed
+
+
+def written(path: Path, *lines: Any) -> Path:
+    """A capture of these lines; text as it is, all else as JSON."""
+    texts = [one if isinstance(one, str) else json.dumps(one) for one in lines]
+    path.write_text("\n".join(texts) + "\n")
+    return path
+
+
+def read(path: Path, **options: Any) -> list[tuple[str, int]]:
+    with CaptureReader(path, **options) as reader:
+        return [
+            (session, seq)
+            for block in reader.blocks(3)
+            for session, seq in zip(block.sessions, block.meta["seq"].tolist(), strict=True)
+        ]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
+def test_what_is_written_is_read_again_with_unknown_keys(tmp_path: Path, name: str) -> None:
+    if name.endswith("zst"):
+        pytest.importorskip("zstandard")
+    with CaptureWriter(tmp_path / name, {"note": "a note"}) as writer:
+        for seq in range(7):
+            writer.write(line(seq, label="like", reply={"move": None}))
+    with CaptureReader(tmp_path / name) as reader:
+        assert reader.header == HEADER | {"note": "a note"}
+        assert [one.values for one in reader.frames()] == [
+            line(seq, label="like", reply={"move": None}) for seq in range(7)
+        ]
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.gz", "b.gz"):
+        with CaptureWriter(tmp_path / name) as writer:
+            writer.write(line(1))
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+
+
+@given(hnp.arrays(np.float32, (2, 21, 3), elements=st.floats(-1e9, 1e9, width=32)), st.integers(0, 7))
+def test_float32_landmarks_come_back_exactly(landmarks: Any, flags: int) -> None:
+    meta = np.array([(2**63 - 1, -5, 4 / 3, flags | 1), (3, 2**62, 0.01, flags & 6)], META)
+    texts = [f"{text}}}".encode() for text in lines_of([0.0, 1234567.125], ["a", "b-_"], meta, landmarks)]
+    from producer.capture_columns import columns_of
+
+    found = columns_of(texts, set())
+    assert found is not None
+    offset_ms, sessions, read_meta, points = found
+    assert (offset_ms, sessions, read_meta.tolist()) == ([0.0, 1234567.125], ["a", "b-_"], meta.tolist())
+    np.testing.assert_array_equal(points[0], landmarks[0])
+    assert not points[1].any()
+
+
+GOOD = [
+    line(1),
+    line(2, landmarks=[]),
+    line(3, landmarks=[[1, 2]] * 21),
+    line(4, hand="left", mirrored=True),
+    line(5, hand="right", mirrored=False, extra={"flag": True}),
+    {key: value for key, value in line(6).items() if key != "aspect"},
+    line(7, hand=None, offset_ms=0),
+]
+BAD = {
+    "cut": '{"offset_ms": 1, "sess',
+    "empty object": {},
+    "list": [line(1)],
+    "two": json.dumps(line(1)) + "," + json.dumps(line(2)),
+    "number": "7",
+    "session": line(1, session="a b"),
+    "seq": line(1, seq=-1),
+    "seq float": line(1, seq=1.5),
+    "seq bool": line(1, seq=True),
+    "t": line(1, t="now"),
+    "aspect": line(1, aspect=0),
+    "offset": line(1, offset_ms=-1),
+    "offset text": line(1, offset_ms="1"),
+    "offset NaN": json.dumps(line(1, offset_ms=float("nan"))),
+    "20 points": line(1, landmarks=HAND[:20]),
+    "a point of 4": line(1, landmarks=[[0, 0, 0, 0]] * 21),
+    "true": line(1, landmarks=[[True, 0.5]] * 21),
+    "text": line(1, landmarks=[["0.5", "0.5"]] * 21),
+    "infinite": json.dumps(line(1, landmarks=[[float("inf"), 0.0]] * 21)),
+    "hand": line(1, hand="both"),
+    "mirrored": line(1, mirrored=1),
+}
+
+
+@pytest.mark.parametrize("frame", GOOD, ids=range(len(GOOD)))
+def test_one_by_one_and_in_blocks_a_frame_is_the_same(tmp_path: Path, frame: dict[str, Any]) -> None:
+    from producer.capture import block_of, parse_line
+    from producer.capture_columns import columns_of
+
+    raw = json.dumps(frame).encode()
+    found = columns_of([raw], set())
+    alone = block_of([parse_line(2, raw)])
+    if frame.get("extra"):
+        assert found is None  # an unknown `true`: looked at by itself
+        return
+    assert found is not None
+    offset_ms, sessions, meta, landmarks = found
+    assert (offset_ms, sessions) == (list(alone.offset_ms), list(alone.sessions))
+    assert meta.tobytes() == alone.meta.tobytes()
+    assert landmarks.tobytes() == alone.landmarks.tobytes()
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_bad_line_is_named_and_can_be_passed_over(tmp_path: Path, bad: Any) -> None:
+    path = written(tmp_path / "a.jsonl", HEADER, line(0), line(1), bad, line(9))
+    with pytest.raises(SettingsError, match="line 4: "):
+        read(path)
+    assert read(path, skip_bad=True) == [("p1", 0), ("p1", 1), ("p1", 9)]
+    with CaptureReader(path, skip_bad=True) as reader:
+        assert len([*reader.frames()]) == 3
+        assert reader.skipped == 1
+        assert "line 4" in reader.faults[0]
+
+
+def test_blank_lines_are_nothing(tmp_path: Path) -> None:
+    assert read(written(tmp_path / "a", HEADER, line(1), "", line(2))) == [("p1", 1), ("p1", 2)]
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ("", "line 1"),
+        ("{", "line 1"),
+        ("[]", "line 1"),
+        ({"format": "other"}, "line 1 is not the header"),
+        (HEADER | {"version": 2}, "line 1: version 2 .* reads version 1"),
+        (HEADER | {"version": True}, "line 1: version True"),
+    ],
+)
+def test_a_foreign_header_is_refused_whatever_may_be_skipped(
+    tmp_path: Path, header: Any, sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        CaptureReader(written(tmp_path / "a", header), skip_bad=True)
+
+
+@pytest.mark.parametrize("keep", [-1, -9, 4000])
+def test_a_cut_gzip_is_read_up_to_where_it_ends(tmp_path: Path, keep: int) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "a.jsonl.gz"
+    with CaptureWriter(path) as writer:
+        for seq in range(50):
+            writer.write(line(seq, landmarks=rng.random((21, 3)).tolist()))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(SettingsError, match=r"line \d+: "):
+        read(path)
+    found = read(path, skip_bad=True)
+    assert found == [("p1", seq) for seq in range(len(found))]
+    assert found
+
+
+def test_damage_within_a_gzip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    packed = bytearray(gzip.compress(json.dumps(HEADER).encode() + b"\n" + json.dumps(line(1)).encode() * 99))
+    packed[-5] ^= 255
+    path.write_bytes(packed)
+    with pytest.raises(SettingsError, match="line "):
+        read(path)
+
+
+def test_what_was_flushed_can_be_read_without_an_end(tmp_path: Path) -> None:
+    writer = CaptureWriter(tmp_path / "a.jsonl.gz")
+    writer.write(line(1))
+    writer.flush()
+    assert read(tmp_path / "a.jsonl.gz", skip_bad=True) == [("p1", 1)]
+    writer.close()
+    writer.close()
+    assert read(tmp_path / "a.jsonl.gz") == [("p1", 1)]
+
+
+def test_no_file_and_no_folder() -> None:
+    with pytest.raises(SettingsError, match="Cannot read"):
+        CaptureReader(Path("/nowhere/a.jsonl"))
+    with pytest.raises(SettingsError, match="Cannot write"):
+        CaptureWriter(Path("/nowhere/a.jsonl"))
+
+
+def test_blocks_are_of_the_size_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", HEADER, *(line(seq) for seq in range(BLOCK_FRAMES + 1)))
+    with CaptureReader(path) as reader:
+        assert [len(block) for block in reader.blocks()] == [BLOCK_FRAMES, 1]
