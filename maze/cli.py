@@ -22,7 +22,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("maze: the command line needs more than a producer does: pip install 'gesture-maze[game]'")
 
-COMMANDS: Final = ("demo", "worker", "status", "watch", "dead", "simulate", "classify", "evaluate", "train")
+COMMANDS: Final = ("demo", "worker", "status", "watch", "dead", "simulate", "replay", "classify", "evaluate", "train")
 """Names of the modules in `maze.commands`, in the order that help shows them."""
 
 EXTRA_OF: Final = {
@@ -32,6 +32,9 @@ EXTRA_OF: Final = {
     "sklearn": "training",
     "joblib": "training",
     "onnx": "training",
+    "fakeredis": "replay",
+    "lupa": "replay",
+    "matplotlib": "plot",
 }
 """Imported name -> the extra that installs it."""
 
