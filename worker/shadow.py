@@ -99,3 +99,34 @@ class Comparison:
                 name = f"action:{ACTIONS[champion]}>{ACTIONS[challenger]}"
                 found[name] = int(self.moves[champion, challenger])
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A comparison as Redis keeps it, taken apart.
+
+    Attributes:
+        frames: hands that both looked at.
+        pairs: (champion's gesture, challenger's) -> frames, most first.
+        flips: (champion's action, challenger's) -> frames in which they differ, most first.
+    """
+
+    frames: int
+    pairs: dict[tuple[str, str], int]
+    flips: dict[tuple[str, str], int]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, int]) -> Self:
+        """From the fields of the hash; see the head of this file."""
+        pairs: dict[tuple[str, str], int] = {}
+        flips: dict[tuple[str, str], int] = {}
+        for name, count in sorted(fields.items(), key=lambda field: -field[1]):
+            champion, between, challenger = name.removeprefix("action:").partition(">")
+            if between:
+                (flips if name.startswith("action:") else pairs)[champion, challenger] = count
+        return cls(fields.get("frames", 0), pairs, flips)
+
+    @property
+    def agreed(self) -> int:
+        """Frames in which both said the same gesture."""
+        return sum(count for (champion, challenger), count in self.pairs.items() if champion == challenger)

@@ -1,0 +1,42 @@
+"""`maze rollback`: back to the previous model, or an end to a challenge."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from maze.options import DEFAULT_REDIS, AsJson, RedisUrl
+from maze.printing import print_json, print_line
+
+
+def rollback(
+    redis: RedisUrl = DEFAULT_REDIS,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="End the challenge instead; the champion stays.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let the previous model answer again; done twice, it changes nothing. Workers swap within a second.
+
+    Exit codes: 0 done, 2 there is none to go back to.
+
+    Example: [bold]maze rollback[/bold]
+    """
+    from maze.attach import attached
+    from worker.registry import ModelRegistry
+
+    with attached(redis) as client:
+        registry = ModelRegistry(client)
+        if shadow:
+            dismissed = registry.dismiss()
+            if as_json:
+                print_json({"dismissed": dismissed})
+            else:
+                print_line(f"{dismissed or 'Nobody'} challenges no more.")
+            return
+        champion, previous = registry.rollback()
+    if as_json:
+        print_json({"champion": champion, "previous": previous})
+    else:
+        print_line(f"{champion} is the champion again; {previous} was.")
