@@ -107,15 +107,18 @@ def show(found: PoolStatus) -> None:
 
 
 def _partition_table(found: PoolStatus) -> Any:
+    from rich import box
     from rich.table import Table
 
-    table = Table("partition", "owner", "epoch", title="Partitions", title_justify="left")
+    numbers_of = {worker.worker: f"#{number}" for number, worker in enumerate(found.workers, 1)}
+    table = Table("partition", "owner", "epoch", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("lag", "entries", "frames", "answered", "shed", "dead"):
         table.add_column(column, justify="right")
     table.add_column("sum")
     for one in found.partitions:
         shed = sum(one.counts.get(name, 0) for name in ("stale", "superseded", "trimmed"))
-        owner = one.owner or ("[red]nobody[/red]" if one.lag else "[dim]nobody[/dim]")
+        nobody = "[red]nobody[/red]" if one.lag else "[dim]nobody[/dim]"
+        owner = numbers_of.get(one.owner, one.owner) if one.owner else nobody
         numbers = (
             one.lag,
             one.added,
@@ -135,15 +138,16 @@ def _partition_table(found: PoolStatus) -> Any:
 
 
 def _worker_table(found: PoolStatus) -> Any:
+    from rich import box
     from rich.table import Table
 
-    table = Table(title="Workers", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("worker", "host", "pid", "metrics", "model", "version", "partitions", "heartbeat"):
         table.add_column(column, justify="right" if column in ("pid", "heartbeat") else "left")
-    for one in found.workers:
+    for number, one in enumerate(found.workers, 1):
         age = f"{one.silent_ms / 1000:.1f} s ago"
         table.add_row(
-            one.worker,
+            f"#{number}",
             one.host,
             str(one.pid),
             f":{one.port}",
