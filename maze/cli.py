@@ -22,7 +22,21 @@ try:
 except ModuleNotFoundError:
     sys.exit("maze: the command line needs more than a producer does: pip install 'gesture-maze[game]'")
 
-COMMANDS: Final = ("demo", "worker", "status", "watch", "dead", "simulate", "replay", "classify", "evaluate", "train")
+COMMANDS: Final = (
+    "demo",
+    "worker",
+    "status",
+    "watch",
+    "dead",
+    "simulate",
+    "replay",
+    "classify",
+    "evaluate",
+    "train",
+    "models",
+    "promote",
+    "rollback",
+)
 """Names of the modules in `maze.commands`, in the order that help shows them."""
 
 EXTRA_OF: Final = {
