@@ -45,10 +45,17 @@ class GraphBuilder:
         """A constant of int64."""
         return self._constant(np.array(values, np.int64))
 
-    def add(self, op: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
-        """A node with one output, which is called `out` or given a name."""
+    @property
+    def element_type(self) -> int:
+        """The dtype as ONNX numbers it, for `Cast`."""
+        return helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+
+    def add(
+        self, op: str, *inputs: str, out: str | None = None, more: tuple[str, ...] = (), **attributes: Any
+    ) -> str:
+        """A node; its first output is called `out` or given a name, others are called as `more` says."""
         name = out or f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
+        self.nodes.append(helper.make_node(op, list(inputs), [name, *more], **attributes))
         return name
 
     def split(self, value: str, *widths: int) -> list[str]:
@@ -129,4 +136,4 @@ def in_dtype(builder: GraphBuilder, name: str) -> str:
     """Add the float32 input `name` in the builder's type."""
     if builder.dtype is np.float32:
         return name
-    return builder.add("Cast", name, to=helper.np_dtype_to_tensor_dtype(np.dtype(builder.dtype)))
+    return builder.add("Cast", name, to=builder.element_type)

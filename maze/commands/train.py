@@ -51,14 +51,14 @@ def train(
     hands = read_dataset(data)
     recipe = Recipe() if epochs is None else Recipe(epochs=epochs)
     settings = Settings(recipe=recipe, folds=folds, seed=seed)
-    with _progress("Training", settings.steps()) as tick:
+    with progress("Training", settings.steps()) as tick:
         built = build_bundle(hands, settings, *_golden_hands(seed), tick)
     built.bundle.write(out)
     rows: list[Row] = []
     if compare:
         from models.candidates import candidates
 
-        with _progress("Comparing", folds * len(candidates(seed))) as tick:
+        with progress("Comparing", folds * len(candidates(seed))) as tick:
             rows = compare_all(hands, built, settings, tick)
     if as_json:
         _write_json(built, out, rows)
@@ -80,7 +80,7 @@ def _golden_hands(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 @contextmanager
-def _progress(title: str, steps: int) -> Iterator[Tick]:
+def progress(title: str, steps: int) -> Iterator[Tick]:
     """Show a bar on standard error while the body runs, if a person watches; yield what moves it on."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

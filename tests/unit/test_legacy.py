@@ -1,0 +1,215 @@
+"""The old service's pickles: opened only when trusted, elsewhere, and converted exactly."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import typer
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.svm import SVC
+from typer.testing import CliRunner
+
+from maze.cli import Commands
+from maze.commands.models_import import models_import
+from maze.options import CONTEXT
+from models.bundle import load_bundle
+from models.classifier import Classifier
+from models.distill import Hands, distil
+from models.legacy import legacy_bundle, open_pickles, read_labels
+from models.legacy_layout import Layout, column_places
+from models.training import Recipe
+from producer.simulator import synthesize
+from wire.errors import SettingsError
+from wire.gestures import GESTURES
+
+FOUR = (16, 2, 3, 14)
+"""Classes of the old service, by its numbers."""
+QUICK = Recipe(hidden=8, members=1, epochs=2, batch_rows=64)
+
+
+def simulated(per_class: int, seed: int, classes: tuple[int, ...] = FOUR) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.repeat(np.array(classes), per_class)
+    return synthesize(labels, np.random.default_rng(seed)).landmarks, labels
+
+
+PROBES, _ = simulated(20, 7)
+GOLDEN, _ = simulated(2, 8)
+
+
+@dataclass
+class Files:
+    svc: Path
+    scaler: Path
+    labels: Path
+    fitted: Any
+    fitted_scaler: Any
+
+    def flags(self) -> list[str]:
+        return ["--svc", str(self.svc), "--scaler", str(self.scaler), "--labels", str(self.labels)]
+
+
+def make(folder: Path, width: int = 63, names: bool = False, clip: bool = False, **parameters: Any) -> Files:
+    landmarks, labels = simulated(20, 1)
+    rows = landmarks[:, :, : width // 21].reshape(len(landmarks), -1)
+    scaler = MinMaxScaler(clip=clip).fit(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # probability=True is deprecated, but the old service used it
+        svc = SVC(C=10.0, **parameters).fit(scaler.transform(rows), labels)
+    files = Files(folder / "svc.pkl", folder / "scaler.pkl", folder / "table.json", svc, scaler)
+    joblib.dump(svc, files.svc)
+    files.scaler.write_bytes(pickle.dumps(scaler))
+    files.labels.write_text(json.dumps({str(label): GESTURES[label] for label in FOUR}))
+    return files
+
+
+def opened(files: Files, **options: Any) -> Any:
+    return open_pickles(files.svc, files.scaler, read_labels(files.labels), PROBES, **options)
+
+
+@pytest.mark.parametrize(
+    ("width", "parameters"),
+    [(63, {"clip": True}), (42, {"kernel": "poly"}), (42, {"probability": True, "random_state": 0})],
+    ids=["63 values", "42 values", "with probabilities"],
+)
+def test_the_bundle_answers_as_the_pickles(tmp_path: Path, width: int, parameters: dict[str, Any]) -> None:
+    files = make(tmp_path, width, **parameters)
+    legacy = opened(files)
+    bundle = legacy_bundle(legacy, PROBES, GOLDEN, np.ones(len(GOLDEN), np.float32))
+    label, _ = Classifier.from_bundle(bundle).classify(PROBES, np.ones(len(PROBES), np.float32))
+    rows = files.fitted_scaler.transform(PROBES[:, :, : width // 21].reshape(len(PROBES), -1).astype(float))
+    assert np.mean(label == files.fitted.predict(rows)) == legacy.agreement > 0.95
+    assert bundle.version.startswith("svc-")
+    assert "svc.pkl and scaler.pkl" in bundle.card
+    assert not legacy.warnings
+
+
+def test_probabilities_can_be_passed_over(tmp_path: Path) -> None:
+    files = make(tmp_path, probability=True, random_state=0)
+    assert opened(files).svc.calibrated
+    assert not opened(files, votes=True).svc.calibrated
+
+
+def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:
+    legacy = opened(make(tmp_path))
+    other = replace(legacy, offset=legacy.offset + 0.01)
+    with pytest.raises(Exception, match="differs from the trained one"):
+        legacy_bundle(other, PROBES, GOLDEN, np.ones(len(GOLDEN), np.float32))
+
+
+class Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+def app() -> typer.Typer:
+    found = typer.Typer(cls=Commands)
+    found.command("import", context_settings=CONTEXT)(models_import)
+    found.callback()(lambda: None)
+    return found
+
+
+def run(*words: str) -> Any:
+    return CliRunner(env={"COLUMNS": "300"}).invoke(app(), ["import", *words])
+
+
+def test_nothing_is_opened_without_the_flag(tmp_path: Path) -> None:
+    files = make(tmp_path)
+    files.svc.write_bytes(pickle.dumps(Bomb(tmp_path / "went off")))
+    found = run(*files.flags())
+    assert found.exit_code == 2
+    assert "say --trust-pickle if you trust both files" in found.output
+    assert not (tmp_path / "went off").exists()
+
+
+def test_a_pickle_that_is_something_else_is_refused_and_stays_outside(tmp_path: Path) -> None:
+    files = make(tmp_path)
+    files.svc.write_bytes(pickle.dumps(Bomb(tmp_path / "went off")))
+    found = run(*files.flags(), "--trust-pickle", "--out", str(tmp_path / "out"))
+    assert found.exit_code == 2
+    assert "expected a fitted SVC, found a NoneType" in found.output
+    assert (tmp_path / "went off").exists(), "which is why the flag is there"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command(tmp_path: Path) -> None:
+    files = make(tmp_path)
+    out = tmp_path / "out"
+    found = run(*files.flags(), "--trust-pickle", "--out", str(out), "--json")
+    assert found.exit_code == 0, found.output
+    assert "opening a pickle runs whatever code its writer put there" in found.stderr
+    facts = json.loads(found.stdout)
+    assert facts["model"] == load_bundle(out).version
+    assert facts["us_at_256"] > 0
+    assert "faster?    --distill" in run(*files.flags(), "--trust-pickle", "--out", str(out)).stdout
+
+
+def test_this_process_never_imports_the_child() -> None:
+    assert "models.legacy_child" not in sys.modules
+
+
+def test_a_pupil_learns_from_a_teacher(tmp_path: Path) -> None:
+    bundle = legacy_bundle(opened(make(tmp_path)), PROBES, GOLDEN, np.ones(len(GOLDEN), np.float32))
+    sets = [simulated(n, seed)[0] for n, seed in ((60, 2), (20, 3), (2, 4))]
+    lessons, judged, golden = (Hands(hands, np.full(len(hands), 4 / 3, np.float32)) for hands in sets)
+    pupil = distil(
+        Classifier.from_bundle(bundle), lessons, judged, golden, replace(QUICK, epochs=20, hidden=32), 0
+    )
+    assert pupil.bundle.version.startswith("distilled-")
+    assert pupil.agreement > 0.8
+    assert bundle.version in pupil.bundle.card
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("x", "Cannot read the labels"),
+        ("3", "is no table of labels"),
+        ('{"16": "handstand"}', "handstand: no such gesture"),
+        ('{"16": "like", "2": "like"}', "a gesture is there twice"),
+    ],
+)
+def test_bad_tables_are_refused(tmp_path: Path, table: str, words: str) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(table)
+    with pytest.raises(SettingsError, match=words):
+        read_labels(path)
+
+
+def test_tables_of_all_forms(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    for table in ({"0": "like", "1": "fist"}, {"like": 0, "fist": 1}, ["like", "fist"]):
+        path.write_text(json.dumps(table))
+        assert read_labels(path) == {"0": "like", "1": "fist"}
+
+
+def test_a_class_without_a_gesture_is_named(tmp_path: Path) -> None:
+    files = make(tmp_path)
+    files.labels.write_text('{"16": "like", "2": "dislike", "3": "four"}')
+    with pytest.raises(SettingsError, match="the labels say nothing about 14"):
+        opened(files)
+
+
+def test_column_names_decide_the_order() -> None:
+    assert column_places(42, [], Layout.INTERLEAVED)[:4] == [0, 1, 3, 4]
+    assert column_places(63, [], Layout.PLANAR)[:3] == [0, 3, 6]
+    names = [f"{axis}{point}" for axis in "yx" for point in range(1, 22)]
+    assert column_places(42, names, Layout.INTERLEAVED)[:2] == [1, 4]
+    from_zero = [f"X_{point}" for point in range(21)] + [f"Y_{point}" for point in range(21)]
+    assert column_places(42, from_zero, Layout.INTERLEAVED)[20:22] == [60, 1]
+    for width, bad in ((40, []), (42, ["x1"] * 42), (42, ["thumb"] * 42)):
+        with pytest.raises(ValueError, match=r"expected 42 or 63|are not x1"):
+            column_places(width, bad, Layout.INTERLEAVED)

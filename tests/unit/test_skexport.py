@@ -1,0 +1,63 @@
+"""What scikit-learn answers is what the exported graph answers, for each kind and for two classes too."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+from models.candidates import candidates, predictor
+from models.skexport import pipeline_graph
+from models.training import cooled
+from tests.hands import hands
+from wire.errors import ModelError
+
+KINDS = tuple(candidates(0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", [3, 2])
+def test_the_graph_gives_the_probabilities_of_the_pipeline(kind: str, classes: int) -> None:
+    data = hands()
+    kept = np.isin(data.labels, np.unique(data.labels)[:classes])
+    pipeline = candidates(0)[kind].fit(data.points[kept].reshape(-1, 42), data.labels[kept])
+    session = ort.InferenceSession(pipeline_graph(pipeline, 1.3))
+    # the very rows that were trained on (neighbours at a distance of zero), and others
+    points = np.concatenate([data.points[kept], hands(seed=5).points])
+    landmarks = np.zeros((len(points), 21, 3), np.float32)
+    landmarks[:, :, :2] = points
+    label, found = session.run(None, {"landmarks": landmarks, "aspect": np.ones(len(points), np.float32)})
+    wanted = cooled(predictor(pipeline)(landmarks[:, :, :2].astype(np.float64)), 1.3)
+    assert np.abs(found - wanted).max() < 1e-4
+    assert (label == found.argmax(axis=1)).all()
+    assert found.dtype == np.float32
+
+
+def test_the_aspect_is_undone() -> None:
+    data = hands()
+    pipeline = candidates(0)["knn"].fit(data.points.reshape(-1, 42), data.labels)
+    session = ort.InferenceSession(pipeline_graph(pipeline, 1.0))
+    narrow = data.landmarks.copy()
+    narrow[:, :, 0] /= 2.0
+    one, two = (
+        session.run(["probabilities"], {"landmarks": points, "aspect": np.full(len(points), aspect, "f4")})[0]
+        for points, aspect in ((data.landmarks, 1.0), (narrow, 2.0))
+    )
+    assert np.abs(one - two).max() < 1e-4
+
+
+def test_another_kind_is_refused() -> None:
+    data = hands()
+    pipeline = Pipeline([("classifier", DecisionTreeClassifier())])
+    pipeline.fit(data.points.reshape(-1, 42), data.labels)
+    with pytest.raises(ModelError, match="DecisionTreeClassifier cannot be exported"):
+        pipeline_graph(pipeline, 1.0)
+
+
+def test_graphs_name_no_file() -> None:
+    data = hands()
+    for kind in KINDS:
+        pipeline = candidates(0)[kind].fit(data.points.reshape(-1, 42), data.labels)
+        assert b"location" not in pipeline_graph(pipeline, 1.0)
