@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import Server, running_redis
+from tests.system.observed import Observed, observed_pool
 from tests.system.processes import Workers
 
 
@@ -32,3 +33,10 @@ def workers(server: Server) -> Iterator[Workers]:
     found = Workers(server.url, server.client)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    """A pool that a real Prometheus scrapes."""
+    with observed_pool(tmp_path_factory.mktemp("observed")) as found:
+        yield found
