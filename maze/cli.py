@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "worker",
     "status",
     "watch",
+    "acl",
     "dead",
     "simulate",
     "replay",
