@@ -154,15 +154,16 @@ def _show(found: dict[str, Any]) -> None:
     if not found["models"]:
         print_line("No models in Redis, and no workers: workers begin with the bundled one.")
         return
-    columns = ("version", "role", "since", "rows", "accuracy", "macro F1", "threshold", "workers", "fault")
-    table = Table(*columns)
+    table = Table()
+    for column in ("version", "role", "accuracy", "macro F1", "threshold", "workers", "fault"):
+        table.add_column(column, no_wrap=column == "version")
     for one in found["models"]:
         figures = one["figures"] or {}
         # a worker's own bundle need not be in Redis; only what has a role must be
         fault = one["fault"] if one["roles"] or one["since"] else None
         cells = (
-            one["version"], ", ".join(one["roles"]), one["since"], one["rows"], figures.get("accuracy"),
-            figures.get("macro_f1"), one["threshold"], len(one["workers"]), fault,
+            one["version"], ", ".join(one["roles"]), figures.get("accuracy"), figures.get("macro_f1"),
+            one["threshold"], len(one["workers"]), fault,
         )  # fmt: skip
         table.add_row(*("-" if cell in (None, "") else str(cell) for cell in cells))
     console = Console()

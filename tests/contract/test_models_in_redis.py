@@ -1,0 +1,236 @@
+"""Models in Redis: one suite on fakeredis, Valkey and Redis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from maze.promotion import Gates, Passed, challenge, check, find, forced, promote, sources
+from models.bundle import MAX_ZIP_BYTES, ModelReason, bundled_path
+from models.gates import GateReason
+from tests.bundles import bundled, damaged, disturbed, with_threshold, wrong
+from tests.servers import Server
+from wire import keys
+from wire.errors import ModelError, Refused, SettingsError
+from worker.broker import WORKERS_INFO, Broker
+from worker.champion import load
+from worker.registry import INDEX_KEY, ROLES_KEY, WAKE_WORD, ModelRegistry, Roles, bundle_key, shadow_key
+
+OLD, NEW = bundled(), disturbed(0.9)
+GATES = Gates(max_us_per_frame=1000.0)
+
+
+@pytest.fixture
+def client(server: Server) -> Any:
+    return server.client
+
+
+@pytest.fixture
+def registry(client: Any) -> ModelRegistry:
+    return ModelRegistry(client)
+
+
+def test_an_empty_redis_names_nobody(registry: ModelRegistry) -> None:
+    assert registry.roles() == Roles()
+    assert registry.versions() == {}
+    assert registry.bundle("v-1") is None
+    assert registry.shadow("a", "b") == {}
+
+
+def test_a_promotion_writes_all_and_wakes_the_workers(client: Any, registry: ModelRegistry) -> None:
+    listener = registry.listener()
+    listener.get_message(timeout=0.1)
+    registry.promote(NEW.version, NEW.to_zip())
+    roles = registry.roles()
+    assert (roles.champion, roles.previous, roles.challenger) == (NEW.version, None, None)
+    seconds, _ = client.time()
+    assert abs(roles.promoted_ms - seconds * 1000) < 5000
+    assert registry.versions() == {NEW.version: roles.promoted_ms}
+    data = registry.bundle(NEW.version)
+    assert data is not None
+    assert load(NEW.version, data).version == NEW.version
+    heard = [listener.get_message(timeout=0.1) for _ in range(3)]
+    assert [message["data"] for message in heard if message] == [WAKE_WORD]
+    listener.close()
+
+
+def test_rollback_changes_places(registry: ModelRegistry) -> None:
+    with pytest.raises(SettingsError, match="no previous model"):
+        registry.rollback()
+    for version in ("a-1", "b-2"):
+        registry.promote(version, b"zip")
+    assert registry.rollback() == ("a-1", "b-2")
+    roles = registry.roles()
+    assert (roles.champion, roles.previous) == ("a-1", "b-2")
+    assert registry.rollback() == ("b-2", "a-1")
+
+
+def test_rollback_to_a_bundle_that_is_gone_changes_nothing(client: Any, registry: ModelRegistry) -> None:
+    for version in ("a-1", "b-2"):
+        registry.promote(version, b"zip")
+    client.delete(bundle_key("a-1"))
+    with pytest.raises(SettingsError, match="a-1 is gone"):
+        registry.rollback()
+    assert registry.roles().champion == "b-2"
+
+
+def test_promoting_the_champion_again_keeps_the_previous_one(registry: ModelRegistry) -> None:
+    for version in ("a-1", "b-2", "b-2"):
+        registry.promote(version, b"zip")
+    assert registry.roles().previous == "a-1"
+
+
+def test_a_version_that_is_not_there_is_refused_and_changes_nothing(registry: ModelRegistry) -> None:
+    registry.promote("a-1", b"zip")
+    with pytest.raises(SettingsError, match="no model b-2"):
+        registry.promote("b-2", None)
+    assert registry.roles().champion == "a-1"
+    with pytest.raises(SettingsError, match="must be 1 to 64"):
+        registry.promote("a:b", b"zip")
+
+
+def test_old_bundles_go_and_those_in_a_role_stay(client: Any, registry: ModelRegistry) -> None:
+    registry.challenge("trial-0", b"zip", 0.1)
+    for number in range(6):
+        registry.promote(f"v-{number}", b"zip", keep=2)
+    kept = set(registry.versions())
+    assert kept == {"v-5", "v-4", "trial-0"}
+    assert {key.decode() for key in client.keys("maze:model:*")} == {bundle_key(version) for version in kept}
+
+
+def test_a_challenger_comes_and_goes(registry: ModelRegistry) -> None:
+    registry.promote("a-1", b"zip")
+    registry.challenge("b-2", b"zip", 0.25)
+    roles = registry.roles()
+    assert (roles.champion, roles.challenger, roles.share) == ("a-1", "b-2", 0.25)
+    assert registry.dismiss() == "b-2"
+    assert registry.roles().challenger is None
+    registry.challenge("b-2", None, 0.5)
+    registry.promote("b-2", None)
+    assert (registry.roles().challenger, registry.roles().champion) == (None, "b-2")
+
+
+def test_rubbish_in_the_hash_is_nobody(client: Any, registry: ModelRegistry) -> None:
+    rubbish = {"champion": b"\xff{}", "challenger": "x" * 65, "share": "nan", "promoted_ms": "soon"}
+    client.hset(ROLES_KEY, mapping=rubbish)
+    assert registry.roles() == Roles()
+    client.delete(ROLES_KEY)
+    client.set(ROLES_KEY, "not a hash")
+    with pytest.raises(Refused):
+        registry.roles()
+
+
+def test_a_bundle_is_never_read_beyond_the_limit(client: Any, registry: ModelRegistry) -> None:
+    client.set(bundle_key("big-1"), b"x" * (MAX_ZIP_BYTES + 1000))
+    data = registry.bundle("big-1")
+    assert data is not None
+    assert len(data) == MAX_ZIP_BYTES + 1
+    with pytest.raises(ModelError) as caught:
+        load("big-1", data)
+    assert caught.value.reason == ModelReason.TOO_LARGE
+
+
+def test_comparisons_add_up_and_expire(client: Any, registry: ModelRegistry) -> None:
+    for _ in range(2):
+        registry.add_shadow("a-1", "b-2", {"frames": 3, "like>palm": 1})
+    assert registry.shadow("a-1", "b-2") == {"frames": 6, "like>palm": 2}
+    assert client.ttl(shadow_key("a-1", "b-2")) > 0
+
+
+def test_out_of_memory_refuses_the_promotion_as_a_whole(real_server: Server) -> None:
+    client = real_server.client
+    registry = ModelRegistry(client)
+    registry.promote(OLD.version, OLD.to_zip())
+    client.config_set("maxmemory", "1mb")
+    with pytest.raises(Refused):
+        registry.promote(NEW.version, NEW.to_zip())
+    client.config_set("maxmemory", 0)
+    assert registry.roles().champion == OLD.version
+    assert list(registry.versions()) == [OLD.version]
+
+
+def test_the_first_promotion_can_be_rolled_back_to_the_bundled_model(client: Any) -> None:
+    promote(client, check(NEW.to_zip(), client, GATES))
+    registry = ModelRegistry(client)
+    assert registry.rollback() == (OLD.version, NEW.version)
+    assert load(OLD.version, registry.bundle(OLD.version)).version == OLD.version
+
+
+def test_it_is_not_where_workers_use_another_one(client: Any) -> None:
+    info = '{"host": "h", "pid": 1, "port": 1, "model": "mlp-other", "version": "1"}'
+    Broker(client, 4, 3000).roster("a", info)
+    promote(client, check(NEW.to_zip(), client, GATES))
+    assert ModelRegistry(client).roles().previous is None
+    client.delete(keys.WORKERS, WORKERS_INFO, INDEX_KEY)
+
+
+def test_a_bundle_is_found_by_path_or_by_version(client: Any, tmp_path: Any) -> None:
+    places = sources(client)
+    NEW.write(tmp_path / "folder")
+    (tmp_path / "zip").write_bytes(NEW.to_zip())
+    ModelRegistry(client).keep(NEW.version, NEW.to_zip())
+    for name in (str(tmp_path / "folder"), str(tmp_path / "zip"), NEW.version):
+        assert check(find(name, places), client, GATES).version == NEW.version
+    with pytest.raises(ModelError, match="no model mlp-none") as caught:
+        find("mlp-none", places)
+    assert caught.value.reason == ModelReason.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(damaged(NEW), ModelReason.NOT_A_BUNDLE), (wrong().to_zip(), ModelReason.SELF_TEST)],
+    ids=("damaged", "wrong"),
+)
+def test_what_is_broken_does_not_pass_unless_it_is_forced(client: Any, data: bytes, reason: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        check(data, client, GATES)
+    assert caught.value.reason == reason
+    passed = forced(data, client, GATES)
+    assert passed.fault is not None
+    promote(client, passed)
+    assert ModelRegistry(client).bundle(passed.version) == data
+
+
+def test_the_speed_gate(client: Any) -> None:
+    with pytest.raises(ModelError, match="µs per frame") as caught:
+        check(OLD.to_zip(), client, Gates(max_us_per_frame=0.001))
+    assert caught.value.reason == GateReason.TOO_SLOW
+
+
+def test_the_accuracy_gate(client: Any, tmp_path: Any) -> None:
+    data = tmp_path / "hands.csv"
+    data.write_text(golden_csv())
+    assert check(NEW.to_zip(), client, Gates(data, max_us_per_frame=1000.0)).accuracy is not None
+    with pytest.raises(ModelError, match="accuracy") as caught:
+        check(disturbed(0.0).to_zip(), client, Gates(data, max_us_per_frame=1000.0))
+    assert caught.value.reason == GateReason.LESS_ACCURATE
+    unsure = with_threshold(1.0)
+    with pytest.raises(ModelError, match="action precision none"):
+        check(unsure.to_zip(), client, Gates(data, max_us_per_frame=1000.0))
+
+
+def test_the_champion_cannot_challenge_itself(client: Any) -> None:
+    passed = Passed(NEW.version, NEW.to_zip())
+    promote(client, passed)
+    with pytest.raises(SettingsError, match="is the champion"):
+        challenge(client, passed, 0.1)
+
+
+def golden_csv() -> str:
+    """The bundled golden hands, labelled as the bundled model labels them."""
+    from models.dataset import COORDINATES
+    from wire.gestures import GESTURES
+
+    golden = OLD.golden
+    lines = [",".join([*COORDINATES, "label"])]
+    for hand, aspect, probabilities in zip(
+        golden.landmarks, golden.aspect, golden.probabilities, strict=True
+    ):
+        flat = (hand[:, :2] * [aspect, 1.0]).ravel()
+        lines.append(",".join([*map(str, flat.tolist()), GESTURES[int(probabilities.argmax())]]))
+    return "\n".join(lines) + "\n"
+
+
+def test_the_bundled_model_is_a_path_too(client: Any) -> None:
+    assert find(str(bundled_path()), sources(client))

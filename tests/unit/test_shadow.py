@@ -1,0 +1,188 @@
+"""A challenger sees its share, what it says is counted, and whatever it does harms nobody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.pool import WristModel, hand
+from wire.decode import Frames, decode
+from wire.errors import ConnectionLost
+from wire.frames import pack
+from wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS
+from worker.logs import Log
+from worker.metrics import Metrics
+from worker.observer import MAX_WAITING_FRAMES, Observer
+from worker.serving import Serving
+from worker.shadow import Challenger, Comparison, Trial, sampled
+
+CHAMPION = Serving.of(WristModel(), 0.7)
+
+
+class Notebook:
+    """Stands for Redis."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[str, str, dict[str, int]]] = []
+        self.away = False
+
+    def add_shadow(self, champion: str, challenger: str, counts: dict[str, int]) -> None:
+        if self.away:
+            raise ConnectionLost("connection", "away")
+        self.written.append((champion, challenger, counts))
+
+
+class Contrary:
+    """Calls every like a palm, and is sure of it."""
+
+    version = "contrary-1"
+
+    def classify(self, landmarks: Any, aspect: Any) -> Any:
+        labels = landmarks[:, 0, 0].astype(np.int64)
+        return np.where(labels == LABELS["like"], LABELS["palm"], labels), np.full(len(labels), 0.99)
+
+
+class Raises:
+    version = "raises-1"
+
+    def classify(self, landmarks: Any, aspect: Any) -> Any:
+        raise RuntimeError("boom")
+
+
+def frames_of(*gestures: str) -> Frames:
+    s, m, landmarks = pack([hand("p", seq, gesture) for seq, gesture in enumerate(gestures)])
+    return decode([[b"s", s, b"m", m, b"l", landmarks]])[0]
+
+
+class Bench:
+    """An observer with a challenger on trial."""
+
+    def __init__(self, model: Any = None, share: float = 1.0) -> None:
+        self.registry = Notebook()
+        self.metrics = Metrics()
+        registry: Any = self.registry
+        self.observer = Observer(registry, DEFAULT_ACTIONS, self.metrics, Log("human", "CRITICAL"))
+        self.challenger = Challenger.of(model or Contrary(), 0.7, share)
+        self.observer.challenge(self.challenger)
+
+    def note(self, *gestures: str) -> None:
+        labels = np.array([LABELS.get(gesture, len(GESTURES)) for gesture in gestures])
+        known = [gesture if gesture in LABELS else "like" for gesture in gestures]
+        self.observer.note(CHAMPION, frames_of(*known), labels, np.full(len(labels), 950))
+
+    def count(self, result: str) -> float:
+        found = self.metrics.registry.get_sample_value("maze_shadow_frames_total", {"result": result})
+        assert found is not None
+        return found
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 0), (0.1, 100), (0.25, 250), (1 / 3, 333), (1.0, 1000)]
+)
+def test_the_sample_is_the_share_and_always_the_same(share: float, expected: int) -> None:
+    chosen = [batch for batch in range(1000) if sampled(batch, share)]
+    assert abs(len(chosen) - expected) <= 1
+    assert chosen == [batch for batch in range(1000) if sampled(batch, share)]
+    gaps = np.diff(chosen)
+    assert not len(gaps) or gaps.max() - gaps.min() <= 1, "evenly spread"
+
+
+def test_pairs_and_flips_are_counted_and_read_back() -> None:
+    like, palm, four = (LABELS[name] for name in ("like", "palm", "four"))
+    comparison = Comparison(DEFAULT_ACTIONS)
+    mine, other = np.array([like, like, palm, four]), np.array([like, palm, palm, four])
+    agreed = comparison.add((mine, other), (np.full(4, 900), np.array([900, 900, 900, 500])), (700, 800))
+    assert agreed == 3
+    fields = comparison.fields()
+    assert fields == {
+        "frames": 4, "like>like": 1, "like>palm": 1, "palm>palm": 1, "four>four": 1,
+        "action:up>none": 1, "action:right>none": 1,
+    }  # fmt: skip
+    trial = Trial.of(fields)
+    assert (trial.frames, trial.agreed) == (4, 3)
+    assert trial.pairs["like", "palm"] == 1
+    assert trial.flips == {("up", "none"): 1, ("right", "none"): 1}
+
+
+def test_what_the_challenger_says_is_counted_for_the_pair_of_models() -> None:
+    bench = Bench()
+    bench.note("like", "four", "no hand")
+    bench.observer.step(10.0)
+    assert bench.registry.written == [
+        ("wrist-1", "contrary-1", {"frames": 2, "like>palm": 1, "four>four": 1, "action:up>none": 1})
+    ]
+    assert (bench.count("agreed"), bench.count("disagreed")) == (1, 1)
+
+
+def test_redis_is_written_to_once_a_second_at_most() -> None:
+    bench = Bench()
+    for tenth in range(40):
+        bench.note("like")
+        bench.observer.step(10.0 + tenth / 10)
+    assert len(bench.registry.written) == 4
+    bench.observer.step(15.0)
+    assert sum(counts["frames"] for _, _, counts in bench.registry.written) == 40
+
+
+def test_only_the_share_is_looked_at() -> None:
+    bench = Bench(share=0.25)
+    for _ in range(40):
+        bench.note("four")
+    bench.observer.step(10.0)
+    assert bench.count("agreed") == 10
+
+
+def test_a_challenger_that_raises_is_dropped_and_counted() -> None:
+    bench = Bench(Raises())
+    bench.note("like", "four")
+    bench.note("like")
+    bench.observer.step(10.0)
+    assert bench.count("failed") == 2, "the second batch was not tried"
+    bench.note("like")
+    bench.observer.step(12.0)
+    assert (bench.count("failed"), bench.count("agreed")) == (2, 0)
+    assert bench.registry.written == []
+
+
+def test_a_challenger_that_does_not_keep_up_skips_and_holds_nobody_up() -> None:
+    bench = Bench()
+    batch = ["four"] * 2048
+    for _ in range(MAX_WAITING_FRAMES // 2048 + 3):
+        bench.note(*batch)
+    assert bench.count("skipped") == 3 * 2048
+    bench.observer.step(10.0)
+    assert bench.count("agreed") == MAX_WAITING_FRAMES
+    bench.note(*batch)
+    assert bench.count("skipped") == 3 * 2048
+
+
+def test_what_cannot_be_written_is_dropped() -> None:
+    bench = Bench()
+    bench.registry.away = True
+    bench.note("like")
+    bench.observer.step(10.0)
+    bench.registry.away = False
+    bench.note("like")
+    bench.observer.step(12.0)
+    assert [counts["frames"] for _, _, counts in bench.registry.written] == [1]
+
+
+def test_without_a_challenger_nothing_is_kept() -> None:
+    bench = Bench()
+    bench.observer.challenge(None)
+    bench.note("like")
+    bench.observer.step(10.0)
+    assert bench.registry.written == []
+
+
+def test_another_model_begins_its_own_window() -> None:
+    bench = Bench()
+    bench.observer.note(CHAMPION, frames_of("like"), np.full(2000, 16), np.full(2000, 900))
+    other = Serving.of(WristModel(), 0.5)
+    bench.observer.note(other, frames_of("like"), np.full(1, 16), np.full(1, 900))
+    bench.observer.step(10.0)
+    value = bench.metrics.registry.get_sample_value("maze_drift_psi", {"of": "gestures"})
+    assert value is not None
+    assert np.isnan(value)
