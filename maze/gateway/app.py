@@ -13,7 +13,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from pydantic import BaseModel, Field
 from starlette.middleware.cors import CORSMiddleware
 
-from maze.gateway import pages, predict, problems, scoreboard, watch
+from maze.gateway import pages, poses, predict, problems, scoreboard, watch
 from maze.gateway.fan import Fan, open_redis
 from maze.gateway.limits import Doorkeeper
 from maze.gateway.metrics import Metrics
@@ -75,7 +75,7 @@ def build(settings: Settings) -> FastAPI:
         description="Hand landmarks in, maze moves out.",
         lifespan=lifespan,
     )
-    for part in (predict, scoreboard, watch):
+    for part in (predict, scoreboard, poses, watch):
         app.include_router(part.router)
     _add_information(app)
     pages.install(app)

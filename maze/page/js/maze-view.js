@@ -1,0 +1,203 @@
+/** The maze on a canvas: walls, the way walked, the exit and the token. */
+
+import { DIRECTIONS } from "./types.js";
+
+/** @typedef {import("./types.js").Layout} Layout */
+/** @typedef {import("./types.js").Direction} Direction */
+
+const GLIDE_MS = 140;
+const BUMP_MS = 180;
+/** Of the shorter side: a maze must not be taller than what one sees at once. */
+const TALLEST = 0.72;
+
+/** @param {Layout} layout @param {number} cell @returns {Direction[]} where there is no wall */
+export function openWays(layout, cell) {
+  const bits = parseInt(layout.ways[cell], 16);
+  return DIRECTIONS.filter((_, at) => bits & (1 << at));
+}
+
+/** @type {Record<Direction, [number, number]>} */
+const STEP = { up: [0, -1], down: [0, 1], left: [-1, 0], right: [1, 0] };
+
+/**
+ * Draws walls as lines between the cells, `unit` pixels a cell.
+ *
+ * @param {CanvasRenderingContext2D} brush
+ * @param {Layout} layout
+ * @param {number} unit
+ */
+export function drawWalls(brush, layout, unit) {
+  const { width, height } = layout;
+  brush.beginPath();
+  for (let cell = 0; cell < width * height; cell++) {
+    const [x, y] = [(cell % width) * unit, Math.floor(cell / width) * unit];
+    const open = openWays(layout, cell);
+    if (!open.includes("right") && cell % width < width - 1) line(brush, x + unit, y, x + unit, y + unit);
+    if (!open.includes("down") && cell < width * (height - 1)) line(brush, x, y + unit, x + unit, y + unit);
+  }
+  brush.roundRect(0, 0, width * unit, height * unit, unit / 8);
+  brush.stroke();
+}
+
+/** @param {CanvasRenderingContext2D} brush @param {number[]} ends x, y, x, y */
+function line(brush, ...ends) {
+  brush.moveTo(ends[0], ends[1]);
+  brush.lineTo(ends[2], ends[3]);
+}
+
+/** @param {string} name @returns {string} a colour of the style sheet */
+export function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+/** @param {CanvasRenderingContext2D} brush @param {number} x @param {number} y @param {number} size */
+export function drawStar(brush, x, y, size) {
+  brush.beginPath();
+  for (let tip = 0; tip < 10; tip++) {
+    const [reach, turn] = [tip % 2 ? size * 0.45 : size, (tip * Math.PI) / 5 - Math.PI / 2];
+    brush.lineTo(x + reach * Math.cos(turn), y + reach * Math.sin(turn));
+  }
+  brush.closePath();
+  brush.fill();
+}
+
+export class MazeView {
+  /** @type {Layout | null} */
+  #layout = null;
+  /** @type {number[]} cells walked, in order */
+  #trail = [];
+  #from = { x: 0, y: 0 };
+  #to = { x: 0, y: 0 };
+  #moved = -Infinity;
+  /** @type {{ way: Direction, at: number } | null} */
+  #bump = null;
+  #waiting = false;
+  #still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    const brush = canvas.getContext("2d");
+    if (!brush) throw new Error("this browser cannot draw");
+    this.brush = brush;
+    new ResizeObserver(() => this.#fit()).observe(canvas.parentElement ?? canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#redraw());
+  }
+
+  /** A new maze, the token at `cell`. @param {Layout} layout @param {number} cell */
+  show(layout, cell) {
+    this.#layout = layout;
+    this.#trail = [cell];
+    this.#from = this.#to = this.#middle(cell);
+    this.#moved = -Infinity;
+    this.#fit();
+  }
+
+  /** The token walks. @param {number} cell */
+  walk(cell) {
+    if (this.#trail.at(-1) === cell) return;
+    this.#from = this.#now();
+    this.#to = this.#middle(cell);
+    this.#moved = performance.now();
+    this.#trail.push(cell);
+    this.#redraw();
+  }
+
+  /** The token meets a wall. @param {Direction} way */
+  bump(way) {
+    this.#bump = { way, at: performance.now() };
+    this.#redraw();
+  }
+
+  /** @param {number} cell */
+  #middle(cell) {
+    const width = this.#layout?.width ?? 1;
+    return { x: (cell % width) + 0.5, y: Math.floor(cell / width) + 0.5 };
+  }
+
+  #now() {
+    const done = this.#still.matches ? 1 : Math.min((performance.now() - this.#moved) / GLIDE_MS, 1);
+    const eased = done * (2 - done);
+    return { x: this.#from.x + (this.#to.x - this.#from.x) * eased, y: this.#from.y + (this.#to.y - this.#from.y) * eased };
+  }
+
+  #fit() {
+    const layout = this.#layout;
+    if (!layout) return;
+    const box = this.canvas.parentElement;
+    const padding = box ? parseFloat(getComputedStyle(box).paddingLeft) * 2 : 0;
+    const room = (box?.clientWidth ?? 600) - padding;
+    const width = Math.max(Math.min(room, (innerHeight * TALLEST * layout.width) / layout.height), 200);
+    const sharp = devicePixelRatio || 1;
+    this.canvas.style.width = `${width}px`;
+    this.canvas.style.margin = "0 auto";
+    this.canvas.width = Math.round(width * sharp);
+    this.canvas.height = Math.round((width * layout.height * sharp) / layout.width);
+    this.#redraw();
+  }
+
+  #redraw() {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    requestAnimationFrame(() => {
+      this.#waiting = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const layout = this.#layout;
+    if (!layout) return;
+    const { brush, canvas } = this;
+    const edge = Math.max(canvas.width / 160, 3);
+    const unit = (canvas.width - edge) / layout.width;
+    brush.setTransform(1, 0, 0, 1, 0, 0);
+    brush.clearRect(0, 0, canvas.width, canvas.height);
+    brush.translate(edge / 2, edge / 2);
+    this.#drawTrail(unit);
+    brush.fillStyle = colour("exit");
+    drawStar(brush, (layout.width - 0.5) * unit, (layout.height - 0.5) * unit, unit * 0.3);
+    brush.strokeStyle = colour("wall");
+    brush.lineWidth = edge;
+    brush.lineCap = brush.lineJoin = "round";
+    drawWalls(brush, layout, unit);
+    this.#drawToken(unit);
+    const now = performance.now();
+    if (now - this.#moved < GLIDE_MS || this.#bump) this.#redraw();
+  }
+
+  /** @param {number} unit */
+  #drawTrail(unit) {
+    const { brush } = this;
+    brush.strokeStyle = colour("trail");
+    brush.lineWidth = unit * 0.34;
+    brush.lineCap = brush.lineJoin = "round";
+    brush.beginPath();
+    for (const cell of this.#trail.slice(0, -1)) {
+      const at = this.#middle(cell);
+      brush.lineTo(at.x * unit, at.y * unit);
+    }
+    const at = this.#now();
+    brush.lineTo(at.x * unit, at.y * unit);
+    brush.stroke();
+  }
+
+  /** @param {number} unit */
+  #drawToken(unit) {
+    const { brush } = this;
+    let { x, y } = this.#now();
+    if (this.#bump) {
+      const done = (performance.now() - this.#bump.at) / BUMP_MS;
+      if (done >= 1) this.#bump = null;
+      else if (!this.#still.matches) {
+        const lean = Math.sin(done * Math.PI) * 0.14;
+        x += STEP[this.#bump.way][0] * lean;
+        y += STEP[this.#bump.way][1] * lean;
+      }
+    }
+    brush.fillStyle = colour("token");
+    brush.beginPath();
+    brush.arc(x * unit, y * unit, unit * 0.27, 0, 2 * Math.PI);
+    brush.fill();
+  }
+}
