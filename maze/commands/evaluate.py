@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maze.options import AsJson
+from maze.printing import print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from models.evaluation import Evaluation
+    from models.report import Subject
 
 Opt = typer.Option
 
@@ -24,6 +25,12 @@ def evaluate(
     model: Annotated[
         Path | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")
     ] = None,
+    report: Annotated[
+        Path | None, Opt(help="Also write all of it, with drawn hands, as one HTML page.")
+    ] = None,
+    against: Annotated[
+        Path | None, Opt(help="Compare with this bundle, hand by hand, with a significance test.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how well a model does on labelled hands: per gesture, and as maze actions.
@@ -31,29 +38,50 @@ def evaluate(
     The coordinates are in isotropic units (pixels, say) of any origin and scale. Hands that the model was
     trained on say nothing about other people's; the model card has the figures for held-out ones.
 
-    Example: [bold]maze evaluate landmarks.csv.gz --json[/bold]
+    With --against, the JSON has one more key, "against", and the tables one more line.
+
+    Example: [bold]maze evaluate landmarks.csv.gz --report report.html --json[/bold]
     """
     from models.bundle import bundled_path, load_bundle
-    from models.classifier import Classifier
     from models.dataset import read_dataset
-    from models.evaluation import evaluate as judge
+    from models.judged import judge
+    from models.report import Subject, report_html
 
-    classifier = Classifier.from_bundle(load_bundle(model or bundled_path()))
     hands = read_dataset([data])
-    judged = judge(
-        hands.labels,
-        classifier.probabilities(hands.landmarks, hands.aspect),
-        threshold=classifier.manifest.thresholds.act,
-        model=classifier.version,
-    )
+    bundles = [load_bundle(path) for path in (model or bundled_path(), against) if path is not None]
+    subjects = [Subject(judge(bundle, hands), bundle.manifest) for bundle in bundles]
+    if report is not None:
+        report.write_text(report_html(hands, *subjects), encoding="utf-8")
+    judged = subjects[0].judged.evaluation()
+    compared = _compared(*subjects) if against is not None else None
     if as_json:
-        sys.stdout.write(json.dumps(judged) + "\n")
+        print_json({**judged, "against": compared} if compared is not None else judged)
         return
+    _show(judged, compared)
+
+
+def _compared(first: Subject, second: Subject) -> dict[str, Any]:
+    """Return the second model's figures and how the first compares with it."""
+    from models.judged import compare
+
+    paired = compare(first.judged, second.judged)
+    return {**second.judged.evaluation(), "paired": asdict(paired)}
+
+
+def _show(judged: Evaluation, compared: dict[str, Any] | None) -> None:
     from rich.console import Console
 
     console = Console()
     for table in evaluation_tables(judged):
         console.print(table)
+    if compared is None:
+        return
+    paired = compared["paired"]
+    console.print(
+        f"Against {compared['model']} ({percent(compared['accuracy'])}): {paired['only_first']} hands only "
+        f"this model gets right, {paired['only_second']} only the other; McNemar's exact test: "
+        f"p = {paired['p_value']:.3g}."
+    )
 
 
 def evaluation_tables(judged: Evaluation) -> list[Table]:
