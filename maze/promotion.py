@@ -30,7 +30,7 @@ Source = Callable[[str], bytes | None]
 """Gives the bytes of the bundle that goes by a name, unchecked; None if it does not know the name."""
 
 SHARE: Final = 0.1
-"""Part of the batches that a challenger sees, if nothing is said."""
+"""Part of the frames that a challenger sees, if nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from worker.logs import Log
 from worker.metrics import Metrics
 from worker.registry import ModelRegistry
 from worker.serving import Serving
-from worker.shadow import Challenger, Comparison, sampled
+from worker.shadow import Challenger, Comparison, Sample
 
 TICK_S: Final = 0.1
 """How often the notes are taken up. Longer lets more of them wait, and shadows skip more under load."""
@@ -58,7 +58,7 @@ class Observer:
         self._challenger: Challenger | None = None
         self._notes: Final[deque[_Note]] = deque(maxlen=MAX_NOTES)
         self._sampled: Final[deque[tuple[_Note, Challenger, Frames]]] = deque()
-        self._batches = 0
+        self._sample: Final = Sample()
         # two counters, each with one writer, instead of one with two
         self._frames_in = self._frames_out = 0
         self._serving: Serving | None = None
@@ -77,10 +77,7 @@ class Observer:
         note = (serving, labels, steps)
         self._notes.append(note)
         challenger = self._challenger
-        if challenger is None:
-            return
-        self._batches += 1
-        if not sampled(self._batches - 1, challenger.share):
+        if challenger is None or not self._sample.take(len(frames), challenger.share):
             return
         if self._frames_in - self._frames_out + len(frames) > MAX_WAITING_FRAMES:
             self._metrics.shadowed("skipped", len(frames))

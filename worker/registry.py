@@ -54,7 +54,7 @@ class Roles:
     """Who answers and who challenges; None where nobody has the role.
 
     Attributes:
-        share: part of the batches that the challenger sees, 0 to 1.
+        share: part of the frames that the challenger sees, 0 to 1.
         promoted_ms, challenged_ms: server's time of the last change of champion and challenger; 0 if unknown.
     """
 
@@ -137,7 +137,7 @@ class ModelRegistry:
         self._appoint(version, bundle, "champion", 0.0, keep, answering)
 
     def challenge(self, version: str, bundle: bytes | None, share: float, *, keep: int = KEEP) -> None:
-        """Make a version the challenger, shown `share` (0 to 1) of the batches; arguments as above."""
+        """Make a version the challenger, shown `share` (0 to 1) of the frames; arguments as above."""
         self._appoint(version, bundle, "challenger", share, keep, None)
 
     def _appoint(

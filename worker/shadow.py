@@ -33,7 +33,7 @@ class Challenger:
     Attributes:
         model: what classifies, beside the champion.
         threshold: least confidence of an `action`, in thousandths.
-        share: part of the batches that it sees, 0 to 1.
+        share: part of the frames that it sees, whole batches of them, 0 to 1.
     """
 
     model: Model
@@ -46,12 +46,23 @@ class Challenger:
         return cls(model, round(threshold * CONFIDENCE_STEPS), share)
 
 
-def sampled(batch: int, share: float) -> bool:
-    """Whether the batch of this number (0, 1, 2, ...) is in the sample: always the same ones, evenly spread.
+class Sample:
+    """Chooses batches so that their frames are a share of all frames, and never more.
 
-    Of any n batches in a row, n x share are, give or take one.
+    By frames, not every tenth batch: batches come in rhythms (the first entry of a tick alone, then all the
+    others), so that every second one may hold nine tenths of the frames. The same batches, the same sample.
     """
-    return int((batch + 1) * share) > int(batch * share)
+
+    def __init__(self) -> None:
+        self._allowed = 0.0
+
+    def take(self, frames: int, share: float) -> bool:
+        """Whether the next batch, of so many frames, is in the sample of `share` (0 to 1)."""
+        self._allowed += frames * share
+        if self._allowed < frames:
+            return False
+        self._allowed -= frames
+        return True
 
 
 class Comparison:

@@ -180,7 +180,7 @@ def _show_trial(trial: dict[str, Any]) -> None:
     console = Console()
     console.print(
         f"challenger [bold]{trial['challenger']}[/bold] beside champion [bold]{trial['champion']}[/bold], "
-        f"{100 * trial['share']:g} % of the batches: {trial['frames']:,} hands"
+        f"{100 * trial['share']:g} % of the frames: {trial['frames']:,} hands"
     )
     if not trial["frames"]:
         return

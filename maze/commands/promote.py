@@ -23,7 +23,7 @@ def promote(
     max_drop: Annotated[float, Opt(help="Accuracy and action precision may fall by so much.")] = 0.002,
     max_us_per_frame: Annotated[float, Opt(help="Limit of its time, in batches of 256.")] = 5.0,
     shadow: Annotated[bool, Opt("--shadow", help="As challenger: beside the champion, unheard.")] = False,
-    share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the batches a challenger sees.")] = 0.1,
+    share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the frames a challenger sees.")] = 0.1,
     keep: Annotated[int, Opt(min=1, help="Bundles kept in Redis.")] = 5,
     force: Annotated[bool, Opt("--force", help="Write it whatever is wrong with it.")] = False,
     as_json: AsJson = False,
@@ -68,7 +68,7 @@ def as_dict(passed: Passed, share: float | None) -> dict[str, Any]:
 
 
 def _say(passed: Passed, share: float | None) -> None:
-    role = "champion" if share is None else f"challenger of {100 * share:g} % of the batches"
+    role = "champion" if share is None else f"challenger of {100 * share:g} % of the frames"
     print_line(f"{passed.version} is the {role} now.")
     if passed.us_per_frame is not None:
         print_line(f"{passed.us_per_frame:.2f} µs per frame in batches of 256")

@@ -16,7 +16,7 @@ from worker.logs import Log
 from worker.metrics import Metrics
 from worker.observer import MAX_WAITING_FRAMES, Observer
 from worker.serving import Serving
-from worker.shadow import Challenger, Comparison, Trial, sampled
+from worker.shadow import Challenger, Comparison, Sample, Trial
 
 CHAMPION = Serving.of(WristModel(), 0.7)
 
@@ -78,15 +78,23 @@ class Bench:
         return found
 
 
-@pytest.mark.parametrize(
-    ("share", "expected"), [(0.0, 0), (0.1, 100), (0.25, 250), (1 / 3, 333), (1.0, 1000)]
-)
-def test_the_sample_is_the_share_and_always_the_same(share: float, expected: int) -> None:
-    chosen = [batch for batch in range(1000) if sampled(batch, share)]
-    assert abs(len(chosen) - expected) <= 1
-    assert chosen == [batch for batch in range(1000) if sampled(batch, share)]
-    gaps = np.diff(chosen)
-    assert not len(gaps) or gaps.max() - gaps.min() <= 1, "evenly spread"
+def chosen(batches: list[int], share: float) -> list[int]:
+    sample = Sample()
+    return [at for at, frames in enumerate(batches) if sample.take(frames, share)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 1 / 3, 0.5, 1.0])
+@pytest.mark.parametrize("rhythm", [[1], [1, 39], [2048, 1, 1, 7], [5, 5, 400]], ids=str)
+def test_the_sample_is_the_share_of_the_frames_and_always_the_same(share: float, rhythm: list[int]) -> None:
+    batches = rhythm * 300
+    found = chosen(batches, share)
+    assert found == chosen(batches, share)
+    frames = sum(batches[at] for at in found)
+    assert share * sum(batches) - max(batches) <= frames <= share * sum(batches)
+
+
+def test_single_frames_are_sampled_evenly() -> None:
+    assert set(np.diff(chosen([1] * 1000, 0.25)).tolist()) == {4}
 
 
 def test_pairs_and_flips_are_counted_and_read_back() -> None:
