@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
+from math import exp, fsum, lgamma, log
 from typing import Any, Final
 
 import numpy as np
@@ -180,9 +180,10 @@ def compare(first: Judged, second: Judged, seed: int = 0) -> Paired:
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the p-value of McNemar's exact test, two-sided: twice the smaller tail, 1 at most."""
-    n = only_first + only_second
-    tail = sum(comb(n, k) for k in range(min(only_first, only_second) + 1))
-    return float(min(1.0, 2 * tail / 2**n))  # integers until here, so that no power overflows
+    n, fewer = only_first + only_second, min(only_first, only_second)
+    # by logarithms: the coefficients themselves have thousands of digits
+    logs = (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2) for k in range(fewer + 1))
+    return min(1.0, 2 * fsum(exp(one) for one in logs))
 
 
 def _interval(gains: NDArray[np.int64], groups: NDArray[np.generic], seed: int) -> tuple[float, float]:

@@ -156,7 +156,8 @@ def _verdict(paired: Paired) -> str:
         f"<p><b>{words}</b>: {paired.only_first:,} hands only this model gets right, "
         f"{paired.only_second:,} only the other (both {paired.both:,}, neither {paired.neither:,}). "
         f"McNemar's exact test, two-sided: {paired.p_text()}. "
-        f"Accuracy {_points(paired.difference)} points, 95 % interval {_points(low)} to {_points(high)} (bootstrap over {unit}).</p>"
+        f"Accuracy {_points(paired.difference)} points, 95 % interval {_points(low)} to {_points(high)} "
+        f"(bootstrap over {unit}).</p>"
     )
 
 
