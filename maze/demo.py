@@ -21,6 +21,7 @@ from maze.latencies import Counts, quantile_ms
 from maze.owners import Owners
 from maze.players import Players, Score
 from maze.pool import Pool
+from maze.showcase import Published, showcase
 from maze.traffic import Account, Traffic
 from producer import FrameProducer
 from wire.errors import ConnectionLost
@@ -43,6 +44,9 @@ class DemoOptions:
     side: int
     seed: int
     kill_after_s: float | None
+    watch: bool = False
+    """Run a gateway beside the demo, whose page shows it."""
+    open_browser: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Look:
         events: what happened, oldest first: (seconds since the beginning, sentence).
         url: the Redis that is used.
         log: the workers' log.
+        watch: address of the page that shows it; None without.
     """
 
     elapsed_s: float
@@ -71,6 +76,7 @@ class Look:
     events: tuple[tuple[float, str], ...]
     url: str
     log: Path
+    watch: str | None = None
 
 
 class View(Protocol):
@@ -134,8 +140,10 @@ def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
         Pool(url, options.workers, log) as pool,
         attached(url) as client,
         FrameProducer(url, name="maze-demo") as producer,
+        showcase(url, log, options) as address,
     ):
-        return Demo(options, pool, StatusReader(client), producer).run(view, stop)
+        shown = Published(view, client) if address else view
+        return Demo(options, pool, StatusReader(client), producer, address).run(shown, stop)
 
 
 @contextmanager
@@ -178,6 +186,7 @@ class Demo:
     pool: Pool
     reader: StatusReader
     producer: FrameProducer
+    address: str | None = None
     owners: Owners = field(default_factory=Owners)
     events: list[tuple[float, str]] = field(default_factory=list)
 
@@ -257,6 +266,7 @@ class Demo:
             events=tuple(self.events),
             url=self.pool.url,
             log=self.pool.log,
+            watch=self.address,
         )
 
     def _settle(self, first: PoolStatus) -> None:

@@ -210,7 +210,8 @@ def _events(look: Look, most: int) -> Text:
     own = look.pool.workers if look.options.redis == EMBEDDED else ()
     kill = next((f"kill -9 {one.pid}; " for one in own), "")
     hint = f"Try: {kill}maze status --redis {without_password(look.url)}"
-    return Text("\n".join([*lines, hint, f"Worker log: {look.log}"]), style="dim")
+    watch = f"Watch: {look.watch}   " if look.watch else ""
+    return Text("\n".join([*lines, hint, f"{watch}Worker log: {look.log}"]), style="dim")
 
 
 def _ms(value: float | None) -> str:

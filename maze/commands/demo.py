@@ -28,6 +28,10 @@ def demo(
     seed: Annotated[int, Opt(help="Decides mazes and hands.")] = 1,
     kill_after: Annotated[float | None, Opt(min=0, help="Kill a worker after so many seconds.")] = None,
     log: Annotated[Path | None, Opt(help="Where the workers' log goes. (default: a new file)")] = None,
+    watch: Annotated[
+        bool, Opt("--watch/--no-watch", help="Show the mazes on a page, too; its address is printed.")
+    ] = True,
+    open_browser: Annotated[bool, Opt("--open", help="Open that page.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a server, workers and players who walk mazes by gestures; show them live, and sum up.
@@ -40,7 +44,7 @@ def demo(
     from maze.demo import DemoOptions
     from maze.demo_view import summary_lines
 
-    options = DemoOptions(redis, players, workers, seconds, side, seed, kill_after)
+    options = DemoOptions(redis, players, workers, seconds, side, seed, kill_after, watch, open_browser)
     summary = _play(options, log, as_json)
     if as_json:
         print_json(summary.as_dict())

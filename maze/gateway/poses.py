@@ -16,7 +16,7 @@ REST: Final = "rest"
 """An idle hand: no gesture."""
 FIST: Final = "fist"
 ASPECT: Final = 4 / 3
-FOCAL: Final = 0.87
+FOCAL: Final = 1.9
 DISTANCE: Final = 3.6
 """In hand lengths: the hand fills a good part of the picture."""
 DECIMALS: Final = 4
@@ -43,9 +43,9 @@ def _average(gesture: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 def _seen(pose: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Landmarks:
     shape = Shape(ROOTS[None], BONES[None], np.zeros((1, 4), np.float32))
-    camera = Camera(*(np.float32([number]) for number in (ASPECT, FOCAL, DISTANCE)))
+    camera = Camera(*(np.full(1, number, np.float32) for number in (ASPECT, FOCAL, DISTANCE)))
     points = turn(bend(shape, pose[None, :JOINTS]), pose[None, JOINTS:])
-    found = project(points, camera, np.float32([[0.5, 0.55]]))[0]
+    found = project(points, camera, np.full((1, 2), 0.5, np.float32))[0]
     # in the middle of the picture, whatever the pose
     found[:, :2] += 0.5 - (found[:, :2].max(axis=0) + found[:, :2].min(axis=0)) / 2
     rounded: Landmarks = found.round(DECIMALS).tolist()

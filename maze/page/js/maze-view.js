@@ -10,7 +10,7 @@ const BUMP_MS = 180;
 /** Of the shorter side: a maze must not be taller than what one sees at once. */
 const TALLEST = 0.72;
 
-/** @param {Layout} layout @param {number} cell @returns {Direction[]} where there is no wall */
+/** @param {Pick<Layout, "ways">} layout @param {number} cell @returns {Direction[]} where there is no wall */
 export function openWays(layout, cell) {
   const bits = parseInt(layout.ways[cell], 16);
   return DIRECTIONS.filter((_, at) => bits & (1 << at));
@@ -23,7 +23,7 @@ const STEP = { up: [0, -1], down: [0, 1], left: [-1, 0], right: [1, 0] };
  * Draws walls as lines between the cells, `unit` pixels a cell.
  *
  * @param {CanvasRenderingContext2D} brush
- * @param {Layout} layout
+ * @param {Pick<Layout, "width" | "height" | "ways">} layout
  * @param {number} unit
  */
 export function drawWalls(brush, layout, unit) {

@@ -28,7 +28,7 @@ const TILE = 300;
 
 let heardAt = performance.now();
 const events = new EventSource("/watch/stream");
-events.onmessage = (event) => {
+events.onmessage = (/** @type {MessageEvent<string>} */ event) => {
   heardAt = performance.now();
   show(JSON.parse(event.data));
 };
