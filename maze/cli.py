@@ -24,7 +24,7 @@ except ModuleNotFoundError:
 
 COMMANDS: Final = (
     "demo",
-    "worker",
+    "worker", "gateway",
     "status",
     "watch",
     "acl",
@@ -48,6 +48,11 @@ EXTRA_OF: Final = {
     "sklearn": "training",
     "joblib": "training",
     "onnx": "training",
+    "fastapi": "gateway",
+    "uvicorn": "gateway",
+    "picows": "gateway",
+    "itsdangerous": "gateway",
+    "prometheus_fastapi_instrumentator": "gateway",
     "fakeredis": "replay",
     "lupa": "replay",
     "matplotlib": "plot",
