@@ -182,7 +182,8 @@ class CaptureReader:
             try:
                 yield parse_line(at, raw)
             except FrameError as error:
-                self._fault(at, f"{error.reason}: {error}")
+                # the parser knows of this one line only
+                self._fault(at, f"{error.reason}: {error}".replace(" at line 1 column", " at column"))
 
     def _fault(self, number: int, sentence: str) -> None:
         named = f"{self.path}: line {number}: {sentence}"
@@ -199,7 +200,7 @@ def parse_line(number: int, raw: bytes) -> Line:
     Raises:
         FrameError: with the reason of the first fault found; `bad_time` where `offset_ms` is none.
     """
-    objects = parse_objects(raw)
+    objects = parse_objects(raw.strip())
     values = objects[0]
     if len(objects) != 1 or raw.lstrip()[:1] != b"{":
         raise FrameError("bad_json", "a line must be one JSON object")

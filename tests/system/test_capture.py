@@ -1,0 +1,183 @@
+"""Recording a real system: whole, without being noticed, over a restart, ended by a signal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from producer import FrameProducer
+from producer.capture import CaptureReader, Line
+from producer.capture_recorder import Names, Recorder
+from producer.capture_stream import CaptureStream
+from producer.capture_writer import CaptureWriter
+from tests.servers import Server, absent, connected, free_port, wait_until
+from tests.system.processes import PARTITIONS, ROOT, Traffic, Workers
+from wire import keys
+from wire.frames import HAND, LEFT, Frame
+
+LANDMARKS = np.random.default_rng(0).random((20, 21, 3), np.float32)
+
+
+class Recording:
+    """A recorder in a thread of its own."""
+
+    def __init__(self, url: str, out: Path, pattern: str | None = None, **options: bool) -> None:
+        self._stop = threading.Event()
+        self.writer = CaptureWriter(out)
+        names = Names(pattern, anonymise=options.pop("anonymise", False))
+        self._stream = CaptureStream(url)
+        self.recorder = Recorder(self._stream, self.writer, names, **options)
+        self._thread = threading.Thread(target=self.recorder.run, args=(self._stop,))
+
+    def __enter__(self) -> Recording:
+        self.recorder.step()  # it knows where the streams end before anything is sent
+        self._thread.start()
+        return self
+
+    def wait(self, frames: int) -> None:
+        wait_until(lambda: self.writer.frames >= frames, 10)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._stream.close()
+        self.writer.close()
+
+
+def send(producer: FrameProducer, seqs: range, sessions: int = 20) -> None:
+    names = [f"{'team' if number % 2 else 'other'}-{number}" for number in range(sessions)]
+    flags = np.where(np.arange(sessions) % 3, HAND, HAND | LEFT)
+    for seq in seqs:
+        producer.send_arrays(
+            names, np.full(sessions, seq), 1000 + seq, LANDMARKS[:sessions], aspect=4 / 3, flags=flags
+        )
+
+
+def lines(path: Path) -> list[Line]:
+    with CaptureReader(path) as reader:
+        return list(reader.frames())
+
+
+@pytest.fixture
+def producer(server: Server) -> Iterator[FrameProducer]:
+    with FrameProducer(server.url, partitions=PARTITIONS) as found:
+        found.connect()
+        yield found
+
+
+def test_every_frame_is_recorded_exactly_and_the_past_is_not(
+    server: Server, producer: FrameProducer, tmp_path: Path
+) -> None:
+    send(producer, range(5))
+    with Recording(server.url, tmp_path / "a.jsonl.gz") as recording:
+        send(producer, range(5, 60))
+        text = {"session": "text", "seq": 1, "t": 5, "landmarks": [[0.5, 0.5]] * 21}
+        producer.send(Frame("packed", 1, 2, None))
+        server.client.xadd(keys.frames_key(0), {"json": json.dumps({**text, "session": "bad session"})})
+        recording.wait(55 * 20 + 1)
+    found = lines(tmp_path / "a.jsonl.gz")
+    seen = Counter((line.frame.session, line.frame.seq) for line in found)
+    assert len(seen) == len(found) == 55 * 20 + 1
+    assert recording.recorder.bad_entries == 1
+    for line in found[:-1]:
+        number = int(line.frame.session.rpartition("-")[2])
+        np.testing.assert_array_equal(line.frame.landmarks, LANDMARKS[number])
+        assert line.frame.left == (number % 3 == 0)
+    offsets = [line.offset_ms for line in found]
+    assert offsets[0] == 0
+    assert offsets == sorted(offsets)
+
+
+def test_sessions_are_chosen_and_renamed_and_have_their_replies(
+    server: Server, workers: Workers, producer: FrameProducer, tmp_path: Path
+) -> None:
+    workers.start("a")
+    out = tmp_path / "a.jsonl"
+    with Recording(server.url, out, "team-*", anonymise=True, with_replies=True) as recording:
+        for seq in range(30):
+            send(producer, range(seq, seq + 1))
+            time.sleep(0.01)  # as frames come; a session's first one is needed to know that it is there
+        recording.wait(30 * 10)
+    found = lines(out)
+    assert {line.frame.session for line in found} == {f"player-{n}" for n in range(1, 11)}
+    assert len({(line.frame.session, line.frame.seq) for line in found}) == len(found) == 300
+    replied = [line.values["reply"] for line in found if "reply" in line.values]
+    assert len(replied) > 150
+    assert set(replied[0]) == {"gesture", "confidence", "action", "move", "model"}
+
+
+@contextmanager
+def redis_on(port: int, folder: Path) -> Iterator[Any]:
+    binary = shutil.which("redis-server") or absent("redis-server")
+    words = ["--port", str(port), "--save", "", "--dir", str(folder), "--bind", "127.0.0.1"]
+    process = subprocess.Popen([binary, *words], stdout=subprocess.DEVNULL)
+    try:
+        client = connected(f"redis://127.0.0.1:{port}/0")
+        yield client
+        client.close()
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_a_restart_of_redis_is_survived(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    with redis_on(port, tmp_path), FrameProducer(url, partitions=PARTITIONS) as producer:
+        producer.connect()
+        recording = Recording(url, tmp_path / "a.jsonl.gz").__enter__()
+        send(producer, range(10))
+        recording.wait(200)
+    wait_until(lambda: recording.recorder.reconnects == 1)
+    with redis_on(port, tmp_path), FrameProducer(url, partitions=PARTITIONS) as producer:
+        send(producer, range(10, 20))
+        recording.wait(400)
+        recording.__exit__()
+    assert [line.frame.seq for line in lines(tmp_path / "a.jsonl.gz") if line.frame.session == "team-1"] == [
+        *range(20)
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command_with_a_whole_file(
+    server: Server, producer: FrameProducer, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "a.jsonl.gz"
+    words = ["capture", "--redis", server.url, "--out", str(out), "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "maze", *map(str, words)], stdout=-1, stderr=-1, text=True, cwd=ROOT
+    )
+    assert process.stderr is not None
+    assert "0 frames" in process.stderr.readline()  # it follows
+    send(producer, range(20))
+    while "400 frames, 20 sessions" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    facts = json.loads(said)
+    assert (facts["frames"], facts["sessions"], facts["bytes"]) == (400, 20, out.stat().st_size)
+    assert len(lines(out)) == 400
+
+
+def test_a_pool_works_on_while_it_is_recorded(server: Server, workers: Workers, tmp_path: Path) -> None:
+    workers.start("a")
+    with Recording(server.url, tmp_path / "a.jsonl.gz"), Traffic(server.url) as traffic:
+        traffic.wait_for_answers(400)
+    traffic.check_once_and_in_order()
+    assert not traffic.unanswered()
+    recorded = {(line.frame.session, line.frame.seq) for line in lines(tmp_path / "a.jsonl.gz")}
+    assert recorded == traffic.accepted
