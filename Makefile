@@ -14,7 +14,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos clean
+.PHONY: help demo test lint bench chaos web clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,9 +33,13 @@ lint: $(VENV)/.lint ## Check style and types
 bench: $(VENV)/.game ## Measure throughput and latency
 	@$(BIN)/python bench/drain.py
 	@$(BIN)/python bench/latency.py
+	@$(BIN)/python bench/gateway.py
 
 chaos: $(VENV)/.test ## Kill, stop and cut off workers under load, then add everything up: SECONDS=60
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS)
+
+web: ## Fetch the hand tracker of the page, so that it needs no CDN
+	@sh maze/page/fetch_hands.sh
 
 clean: ## Remove what was set up
 	rm -rf $(VENV)
