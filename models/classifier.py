@@ -16,9 +16,9 @@ from models.golden import TOLERANCE
 from wire.errors import ModelError
 from wire.gestures import GESTURES
 
-SLICE_ROWS: Final = 512
-"""Most rows of one run of the graph. Larger batches are cut: the activations of 512 rows stay in the core's
-cache and the memory arena stays small, and one run per 512 rows costs nothing that can be measured."""
+SLICE_ROWS: Final = 256
+"""Most rows of one run of the graph. Larger batches are cut: the activations of 256 rows stay in the core's
+cache and the memory arena stays small, and one run per 256 rows costs nothing that can be measured."""
 
 _INPUTS: Final = {"landmarks": "tensor(float)", "aspect": "tensor(float)"}
 _OUTPUTS: Final = {"label": "tensor(int64)", "probabilities": "tensor(float)"}
