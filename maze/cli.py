@@ -24,12 +24,14 @@ except ModuleNotFoundError:
 
 COMMANDS: Final = (
     "demo",
-    "worker", "gateway",
+    "worker",
+    "gateway",
     "status",
     "watch",
     "acl",
     "dead",
     "simulate",
+    "capture",
     "replay",
     "classify",
     "evaluate",
