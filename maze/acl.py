@@ -10,6 +10,7 @@ No role has PSUBSCRIBE (it would hear every player), KEYS, SCAN, FLUSHALL, CONFI
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -115,9 +116,9 @@ ROLES: Final = (
         f"~rq:* &rq:* {_ANYBODY} +client|list +info +multi +exec +watch +unwatch +discard "
         "+evalsha +script|load +script|exists +eval +get +set +del +exists +expire +expireat +ttl "
         "+persist +incr +rename +type +hget +hmget +hgetall +hset +hsetnx +hdel +hexists "
-        "+hincrby +hincrbyfloat +sadd +srem +smembers +sismember +scard +lpush +rpush +lpop +rpop +blpop +brpop "
-        "+llen +lrange +lrem +lpos +lmove +blmove +rpoplpush +brpoplpush +zadd +zrem +zrange +zrangebyscore "
-        "+zrevrangebyscore +zrevrange +zcard +zcount +zscore +zremrangebyscore +zpopmin "
+        "+hincrby +hincrbyfloat +sadd +srem +smembers +sismember +scard +lpush +rpush +lpop +rpop +blpop "
+        "+brpop +llen +lrange +lrem +lpos +lmove +blmove +rpoplpush +brpoplpush +zadd +zrem +zrange "
+        "+zrangebyscore +zrevrangebyscore +zrevrange +zcard +zcount +zscore +zremrangebyscore +zpopmin "
         "+xadd +xtrim +xrevrange +xrange +publish +subscribe +unsubscribe",
     ),
 )
@@ -156,7 +157,7 @@ def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
 
     Args:
         folder: where they are.
-        create: make those that are missing, of 32 random bytes, readable by their owner only.
+        create: make those that are missing, of 32 random bytes; the folder is then its owner's only.
 
     Raises:
         SettingsError: `settings`, where one is missing and not to be made.
@@ -164,6 +165,7 @@ def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
     """
     if create:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
     found = {}
     for role in ROLES:
         path = folder / f"{role.name}.password"
@@ -178,7 +180,8 @@ def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
 def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
     """Write `folder/<role>.url`: the address of Redis with the role's name and password in it.
 
-    `MAZE_REDIS_FILE` may name such a file, in a container a mounted secret.
+    `MAZE_REDIS_FILE` may name such a file, in a container a mounted secret. `exporter.json` is the same for
+    redis_exporter's -redis.password-file.
 
     Raises:
         SettingsError: `settings`, where `url` is none of Redis's or has a user already.
@@ -191,10 +194,14 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
     for role, password in passwords.items():
         address = f"{role}:{quote(password, safe='')}@{parts.netloc}"
         _write_secret(folder / f"{role}.url", urlunsplit(parts._replace(netloc=address)))
+    known = {f"{parts.scheme}://exporter@{parts.netloc}": passwords["exporter"]}
+    _write_secret(folder / "exporter.json", json.dumps(known))
 
 
 def _write_secret(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
+    """Readable by all, because a container that is given the one file runs as another user; it is the folder
+    that keeps others out."""
+    path.touch(mode=0o644)
     path.write_text(text + "\n")
 
 
