@@ -11,6 +11,7 @@ import sys
 from importlib import import_module
 from typing import Any, Final
 
+from maze.secret_files import read_secret_files
 from wire import __version__
 from wire.errors import MazeError
 
@@ -146,7 +147,11 @@ def build(names: tuple[str, ...] = COMMANDS) -> typer.Typer:
 def main() -> int:
     """Entry point of the `maze` command; its exit code."""
     try:
+        read_secret_files(os.environ)
         build()(prog_name="maze")
+    except MazeError as error:
+        _say(str(error))
+        return WRONG
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
