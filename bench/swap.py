@@ -2,8 +2,8 @@
 
 `python bench/swap.py [--rate 20000] [--seconds 10] [--every 0.5] [--workers 1]`
 
-Game servers' ticks: every 20 ms one entry per partition with its sessions' frames. Each run is made twice,
-once left alone and once with a promotion every `--every` seconds, to another model and back. A frame's latency
+Every 20 ms one entry per partition with the frames of its sessions: game servers' ticks. Two runs are made:
+one left alone, one with a promotion every `--every` seconds, to another model and back. A frame's latency
 runs from just before its tick is written to the socket until its reply is read; sending and reading
 share one thread. Every frame must be answered once, and by a model that was promoted. Prints one JSON object.
 """

@@ -92,12 +92,12 @@ class Comparison:
             steps: their confidences in thousandths, each (n,).
             thresholds: theirs, in thousandths.
         """
-        np.add.at(self.pairs, tuple(labels), 1)
+        self.pairs += _crossed(labels, len(GESTURES))
         codes = [
             np.where(sure >= threshold, self._action_of[said], 0)
             for said, sure, threshold in zip(labels, steps, thresholds, strict=True)
         ]
-        np.add.at(self.moves, tuple(codes), 1)
+        self.moves += _crossed(codes, len(ACTIONS))
         return int(np.count_nonzero(labels[0] == labels[1]))
 
     def fields(self) -> dict[str, int]:
@@ -110,6 +110,11 @@ class Comparison:
                 name = f"action:{ACTIONS[champion]}>{ACTIONS[challenger]}"
                 found[name] = int(self.moves[champion, challenger])
         return found
+
+
+def _crossed(codes: Sequence[npt.NDArray[np.int64]], size: int) -> npt.NDArray[np.int64]:
+    """(size, size) how often each pair of codes, 0 to size - 1, occurs. Ten times as fast as `np.add.at`."""
+    return np.bincount(codes[0] * size + codes[1], minlength=size * size).reshape(size, size)
 
 
 @dataclass(frozen=True, slots=True)

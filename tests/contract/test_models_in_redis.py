@@ -13,9 +13,19 @@ from tests.bundles import bundled, damaged, disturbed, with_threshold, wrong
 from tests.servers import Server
 from wire import keys
 from wire.errors import ModelError, Refused, SettingsError
-from worker.broker import WORKERS_INFO, Broker
+from worker.broker import WORKERS_INFO, Broker, connect
 from worker.champion import load
-from worker.registry import INDEX_KEY, ROLES_KEY, WAKE_WORD, ModelRegistry, Roles, bundle_key, shadow_key
+from worker.registry import (
+    INDEX_KEY,
+    PROMOTER_ACCESS,
+    ROLES_KEY,
+    WAKE_WORD,
+    WORKER_ACCESS,
+    ModelRegistry,
+    Roles,
+    bundle_key,
+    shadow_key,
+)
 
 OLD, NEW = bundled(), disturbed(0.9)
 GATES = Gates(max_us_per_frame=1000.0)
@@ -148,6 +158,36 @@ def test_out_of_memory_refuses_the_promotion_as_a_whole(real_server: Server) -> 
     client.config_set("maxmemory", 0)
     assert registry.roles().champion == OLD.version
     assert list(registry.versions()) == [OLD.version]
+
+
+def test_the_access_rules_are_enough_and_a_worker_cannot_promote(real_server: Server) -> None:
+    client = real_server.client
+    assert real_server.url is not None
+    users = {}
+    for name, rules in (("worker", WORKER_ACCESS), ("promoter", PROMOTER_ACCESS)):
+        client.execute_command("ACL", "SETUSER", name, "reset", "on", ">secret", "+@connection", *rules)
+        users[name] = connect(real_server.url.replace("://", f"://{name}:secret@"), name)
+    worker, promoter = (ModelRegistry(users[name]) for name in ("worker", "promoter"))
+    listener = worker.listener()
+    for version in ("a-1", "b-2"):
+        promoter.promote(version, b"zip", keep=1)
+    promoter.keep("c-3", b"zip")
+    promoter.challenge("c-3", None, 0.5)
+    assert promoter.rollback() == ("a-1", "b-2")
+    assert set(promoter.versions()) == {"a-1", "b-2", "c-3"}
+    assert worker.roles().challenger == "c-3"
+    assert worker.bundle("a-1") == b"zip"
+    worker.add_shadow("a-1", "c-3", {"frames": 1})
+    assert promoter.shadow("a-1", "c-3") == {"frames": 1}
+    assert promoter.dismiss() == "c-3"
+    with pytest.raises(SettingsError, match="access list"):
+        worker.promote("b-2", None)
+    with pytest.raises(SettingsError, match="access list"):
+        worker.keep("b-2", b"zip")
+    listener.close()
+    for name, user in users.items():
+        user.close()
+        client.execute_command("ACL", "DELUSER", name)
 
 
 def test_the_first_promotion_can_be_rolled_back_to_the_bundled_model(client: Any) -> None:
