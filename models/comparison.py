@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
-from models.build import Built, Settings
+from models.build import Settings
+from models.bundle import Bundle
 from models.candidates import candidates, fit_candidate, microseconds_per_frame, predictor
 from models.classifier import Classifier
 from models.dataset import Dataset
-from models.evaluation import ActionFigures, choose_threshold, evaluate
+from models.evaluation import ActionFigures, Evaluation, choose_threshold, evaluate
 from models.training import Tick, cross_validate, folds
 
 SHIPPED: Final = "shipped"
@@ -41,7 +42,19 @@ class Row:
         return asdict(self)
 
 
-def compare_all(data: Dataset, built: Built, settings: Settings, tick: Tick) -> list[Row]:
+class Judged(Protocol):
+    """A finished bundle with its figures."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle."""
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Of the held-out hands."""
+
+
+def compare_all(data: Dataset, built: Judged, settings: Settings, tick: Tick) -> list[Row]:
     """Return one row per candidate and, last, one for the shipped bundle; `tick` is called per fold."""
     rows = [_candidate_row(name, data, settings, tick) for name in candidates(settings.seed)]
     return [*rows, _shipped_row(built, data)]
@@ -69,7 +82,7 @@ def _candidate_row(name: str, data: Dataset, settings: Settings, tick: Tick) -> 
     )
 
 
-def _shipped_row(built: Built, data: Dataset) -> Row:
+def _shipped_row(built: Judged, data: Dataset) -> Row:
     classifier = Classifier.from_bundle(built.bundle)
     landmarks = np.resize(data.landmarks, (BATCH, 21, 3))
     aspect = np.ones(BATCH, np.float32)
