@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from maze.printing import print_line
 from maze.replay_drawing import braille, svg
 from maze.replay_golden import Difference, Key
 
@@ -40,27 +39,23 @@ def words(answer: Mapping[str, Any] | None) -> str:
     return f"{said}, action {answer.get('action') or '-'}, move {answer.get('move') or '-'}"
 
 
-def show(
-    differences: Sequence[Difference], hands: Hands, before: str = "expected", after: str = "got"
-) -> None:
-    """Print the first differences with their hands, and how many there are of each kind."""
+def described(differences: Sequence[Difference], hands: Hands) -> list[str]:
+    """The first differences with their hands, and how many there are of each kind, as lines."""
+    lines = []
     for one in differences[:SHOWN]:
-        print_line(
-            f"session {one.session}  seq {one.seq}  at {one.offset_ms / 1000:.3f} s: {', '.join(one.changed)}"
-        )
-        width = max(len(before), len(after))
-        print_line(f"  {before:{width}}  {words(one.expected)}")
-        print_line(f"  {after:{width}}  {words(one.got)}")
+        at_s = one.offset_ms / 1000
+        lines.append(f"session {one.session}  seq {one.seq}  at {at_s:.3f} s: {', '.join(one.changed)}")
+        lines.append(f"  expected  {words(one.expected)}")
+        lines.append(f"  got       {words(one.got)}")
         if one.key in hands:
-            for line in braille(*hands[one.key]):
-                print_line(f"    {line}")
+            lines += [f"    {row}" for row in braille(*hands[one.key])]
     if len(differences) > SHOWN:
-        print_line(f"... and {len(differences) - SHOWN:,} more (--report diff.html shows them)")
-    if differences:
-        kinds = Counter(kind for one in differences for kind in one.changed)
-        sessions = len({one.session for one in differences})
-        counted = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
-        print_line(f"{len(differences):,} frames of {sessions:,} sessions differ: {counted}")
+        lines.append(f"... and {len(differences) - SHOWN:,} more")
+    kinds = Counter(kind for one in differences for kind in one.changed)
+    sessions = len({one.session for one in differences})
+    counted = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
+    lines.append(f"{len(differences):,} frames of {sessions:,} sessions differ: {counted}")
+    return lines
 
 
 def write_html(

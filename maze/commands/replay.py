@@ -162,13 +162,14 @@ def _live(redis: str, source: Files, blocks: Any, takers: list[Any], *, patient:
 def _explain(
     files: list[Path], differences: list[Difference], report: Path | None, *, skip_bad: bool, quiet: bool
 ) -> None:
-    from maze.replay_report import IN_REPORT, SHOWN, show, write_html
+    from maze.replay_report import IN_REPORT, SHOWN, described, write_html
     from maze.replay_run import landmarks_of
 
     drawn = IN_REPORT if report is not None else SHOWN
     hands = landmarks_of(files, {one.key for one in differences[:drawn]}, skip_bad=skip_bad)
-    if not quiet:
-        show(differences, hands)
+    if differences and not quiet:
+        for line in described(differences, hands):
+            print_line(line)
     if report is not None:
         write_html(report, ", ".join(path.name for path in files), differences, hands)
 

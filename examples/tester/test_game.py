@@ -1,0 +1,37 @@
+"""Regression tests of a game, as a tester writes them."""
+
+import pytest
+
+from producer import Frame
+
+
+@pytest.mark.maze_capture("captures/two_players.jsonl.gz", golden="captures/two_players.golden.jsonl")
+def test_every_answer_is_as_it_was():
+    """The comparison with the golden answers is all there is to it."""
+
+
+@pytest.mark.maze_capture("captures/two_players.jsonl.gz")
+def test_the_first_player_goes_up_and_the_second_to_the_right(maze_replay):
+    assert set(maze_replay().moves_of("player-0")) == {"up", "stop"}
+    assert set(maze_replay().moves_of("player-1")) == {"right", "stop"}
+
+
+def test_a_strict_threshold_shows_fewer_actions_and_leaves_the_moves(maze_replay):
+    usual = maze_replay("captures/two_players.jsonl.gz")
+    strict = maze_replay("captures/two_players.jsonl.gz", threshold=0.999)
+    assert len(strict.actions) < len(usual.actions)
+    assert [one.move for one in strict.moves] == [one.move for one in usual.moves]
+
+
+def test_a_running_pool_answers(maze_pool):
+    with maze_pool.producer.actions("me") as replies:
+        maze_pool.producer.send(Frame("me", seq=1, captured_ms=0, landmarks=None))
+        assert replies.get(timeout_s=5).gesture is None
+    assert maze_pool.wait_for(1)["answered"] == 1
+
+
+def test_a_real_server_is_there(maze_server):
+    from redis import Redis
+
+    with Redis.from_url(maze_server) as client:
+        assert client.ping()

@@ -1,0 +1,96 @@
+"""The pytest plugin, by way of the example that testers copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from tests.servers import absent
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "tester"
+GOLDEN = Path("captures") / "two_players.golden.jsonl"
+
+
+def run(folder: Path, *words: str) -> tuple[int, str]:
+    """Pytest in a process of its own, warnings as errors; exit code and what it printed."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "maze.testing",
+        "-p",
+        "no:asyncio",
+        "-W",
+        "error",
+        *words,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=50)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the example, to be changed."""
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "tester", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def test_the_example_passes(project: Path) -> None:
+    code, said = run(project)
+    assert code == 0, said
+    assert "5 passed" in said
+
+
+def test_a_changed_answer_fails_with_the_hand_drawn(project: Path) -> None:
+    lines = (project / GOLDEN).read_text().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if '"move":"up"' in line)
+    lines[at] = lines[at].replace('"move":"up"', '"move":"left"')
+    (project / GOLDEN).write_text("".join(lines))
+    code, said = run(project, "-k", "as_it_was")
+    assert code == 1
+    assert "session player-0" in said
+    assert "move left" in said
+    assert "move up" in said
+    assert "⠤" in said
+
+
+def test_golden_answers_are_blessed(project: Path) -> None:
+    (project / GOLDEN).unlink()
+    code, said = run(project, "-k", "as_it_was")
+    assert code == 1
+    assert "run pytest --maze-bless" in said
+    assert run(project, "-k", "as_it_was", "--maze-bless")[0] == 0
+    assert (project / GOLDEN).read_bytes() == (EXAMPLE / GOLDEN).read_bytes()
+
+
+def test_a_marker_without_a_capture_says_what_it_wants(project: Path) -> None:
+    (project / "test_game.py").write_text(
+        "import pytest\n@pytest.mark.maze_capture\ndef test_it(maze_replay): maze_replay()\n"
+    )
+    code, said = run(project)
+    assert code == 1
+    assert "name the capture" in said
+
+
+def test_a_run_of_pytest_without_it_loads_nothing(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n\ndef test_it():\n"
+        "    assert not {'numpy', 'redis', 'fakeredis', 'typer'} & set(sys.modules)\n"
+    )
+    code, said = run(tmp_path)
+    assert code == 0, said
+
+
+def test_the_distribution_brings_the_plugin() -> None:
+    found = [one.value for one in entry_points(group="pytest11", name="maze.testing")]
+    if not found:
+        absent("the plugin's entry point", "is not installed: install the project again")
+    assert set(found) == {"maze.testing"}
