@@ -1,0 +1,96 @@
+"""compose/: what docker-compose makes of it, and rules that no engine would hold us to."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import absent
+from tests.system.composed import COMPOSE, DOCKERFILE, last, services, stage
+
+OVERLAYS = [(), ("compose.demo.yaml",), ("compose.tls.yaml",), ("compose.demo.yaml", "compose.tls.yaml")]
+ALL = services("compose.demo.yaml") if sys.platform == "linux" else {}
+OURS = {name: one for name, one in ALL.items() if one["image"].startswith("gesture-maze/")}
+
+
+@pytest.mark.parametrize("overlays", OVERLAYS, ids=str)
+def test_docker_compose_accepts_it(overlays: tuple[str, ...]) -> None:
+    assert {"redis", "worker", "watch", "gateway", "prometheus", "grafana"} <= services(*overlays).keys()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_service_is_confined(name: str) -> None:
+    one = ALL[name]
+    assert one["read_only"] is True
+    assert one["cap_drop"] == ["ALL"]
+    assert one["security_opt"] == ["no-new-privileges:true"]
+    assert one["init"] is True
+    assert one["deploy"]["resources"]["limits"].keys() == {"memory", "cpus"}
+
+
+@pytest.mark.parametrize("name", ALL.keys() - OURS.keys())
+def test_a_foreign_image_is_pinned(name: str) -> None:
+    assert re.fullmatch(r"[a-z0-9_/]+:v?\d+\.\d+\.\d+(-alpine)?", ALL[name]["image"])
+
+
+def test_nothing_is_reachable_from_elsewhere_unless_told() -> None:
+    assert all(port.startswith("127.0.0.1:") for one in ALL.values() for port in _published(one))
+    assert not any(_published(ALL[name]) for name in ("worker", "redis", "watch", "redis-exporter"))
+
+
+def _published(service: dict[str, Any]) -> list[str]:
+    return [port if isinstance(port, str) else f"{port['host_ip']}:" for port in service.get("ports", [])]
+
+
+def test_no_secret_stands_in_an_environment() -> None:
+    values = [str(value) for one in ALL.values() for value in one.get("environment", {}).values()]
+    assert not [value for value in values if re.search(r"://[^/]*@", value)]
+
+
+def test_a_worker_may_drain_before_it_is_killed() -> None:
+    from worker.settings import Settings
+
+    grace_s = float(re.sub(r"s$", "", ALL["worker"]["stop_grace_period"]))
+    assert grace_s > Settings().drain_ms / 1000 + 1
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name not in ("players", "jobs", "mlflow")])
+def test_our_services_say_how_they_are(name: str) -> None:
+    assert OURS[name]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", ["redis", "jobs-redis", "redis-exporter", "prometheus", "grafana"])
+def test_the_others_run_as_somebody_by_their_image_or_by_ours(name: str) -> None:
+    # these images have a user of their own, but for the server's, which would begin as root
+    assert ALL[name].get("user", "set by the image") == ("valkey" if "redis" in name and "ex" not in name else
+                                                        "set by the image")  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["worker", "watch", "gateway", "jobs", "mlflow"])
+def test_an_image_is_not_roots(target: str) -> None:
+    assert last("USER", stage(target)) == "10001:10001"
+    assert last("STOPSIGNAL", stage(target)) == "SIGTERM"
+    assert last("ENTRYPOINT", stage(target)).startswith("[")
+    assert "org.opencontainers.image.revision" in stage(target)
+
+
+def test_a_worker_image_has_no_training_in_it() -> None:
+    needs = subprocess.run(
+        [sys.executable, str(COMPOSE / "requirements.py"), "worker", "tracing"],
+        capture_output=True, text=True, check=True, timeout=20,
+    ).stdout  # fmt: skip
+    assert not re.search(r"scikit|joblib|mlflow|^rq|^onnx[<>=]", needs, re.MULTILINE)
+    assert "onnxruntime" in needs
+
+
+def test_hadolint_has_nothing_to_say(tmp_path: Path) -> None:
+    found = Path(sys.executable).parent / "hadolint"
+    if not found.exists():
+        absent("hadolint")
+    done = subprocess.run([str(found), "-"], input=DOCKERFILE, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stdout
