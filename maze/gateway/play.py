@@ -112,10 +112,12 @@ class PlaySocket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The socket has gone, however."""
-        self._ended = True
-        sent = transport.close_handshake.sent
-        if sent is not None and sent.code == WSCloseCode.MESSAGE_TOO_BIG:
+        handshake = transport.close_handshake  # None where the line just broke
+        sent = handshake.sent if handshake else None
+        if not self._ended and sent and sent.code == WSCloseCode.MESSAGE_TOO_BIG:
+            # picows has cut it off before we saw the message
             self._room.metrics.refused(Refusal.TOO_LARGE)
+        self._ended = True
         if self._deadline is not None:
             self._deadline.cancel()
         if self._inside:
@@ -231,7 +233,7 @@ class PlaySocket(WSListener):
             session=session.id,
             token=token,
             name=session.name,
-            seq=session.first_seq(),
+            seq=session.begin_seq(),
             fps=self._room.settings.fps,
             actions=DEFAULT_ACTIONS,
             game=game.picture(time.monotonic()) if game else None,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maze.gateway.messages import refusal_of
@@ -54,7 +57,15 @@ def install(app: FastAPI, metrics: Metrics) -> None:
         assert isinstance(error, RequestValidationError)
         return refused(request, _reading_fault(error))
 
+    async def other(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 400:
+            # FastAPI says so of bodies that are no UTF-8, or nested too deeply to be read
+            return refused(request, GatewayError(Refusal.BAD_JSON, "the body cannot be read as JSON"))
+        return await http_exception_handler(request, error)
+
     app.add_exception_handler(GatewayError, refused)
+    app.add_exception_handler(HTTPException, other)
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_middleware(BodyLimit, metrics=metrics)
 
@@ -93,9 +104,14 @@ class BodyLimit:
                 raise _TooLarge
             return message
 
-        try:
-            await self._app(scope, limited, send)
-        except _TooLarge:
+        async def unless_too_large(message: Message) -> None:
+            # whoever reads the body may make an answer of its own of our error
+            if read <= MAX_BODY_BYTES:
+                await send(message)
+
+        with suppress(_TooLarge):
+            await self._app(scope, limited, unless_too_large)
+        if read > MAX_BODY_BYTES:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -40,7 +40,7 @@ def run(settings: Settings) -> None:
     # each socket that comes and goes would be several lines
     logging.getLogger("maze.gateway.sockets").setLevel(logging.ERROR)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    with _listening(settings) as listener:
+    with listen(settings) as listener:
         host, port = listener.getsockname()[:2]
         shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - only compared
         logging.getLogger("maze.gateway").warning("game at http://%s:%d/game", shown, port)
@@ -54,7 +54,12 @@ def _nothing_more(_number: int, _frame: object) -> None:
     """The server has stopped already."""
 
 
-def _listening(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """The port, taken.
+
+    Raises:
+        SettingsError: somebody else has it.
+    """
     try:
         return socket.create_server((settings.host, settings.port), backlog=1024)
     except OSError as error:

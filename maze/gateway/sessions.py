@@ -59,9 +59,10 @@ class Session:
         self._allowance: Final = Allowance(fps, clock())
         self._arrived_s: Final[dict[int, float]] = {}
 
-    def first_seq(self) -> int:
-        """Where the client's seqs begin now."""
-        return max(self._last_seq + 1, time.time_ns() // 1_000_000)
+    def begin_seq(self) -> int:
+        """Where the client's seqs begin now; what is below is refused from here on."""
+        self._last_seq = max(self._last_seq, time.time_ns() // 1_000_000)
+        return self._last_seq + 1
 
     def send(self, frame: Packed, outbox: Outbox) -> None:
         """A frame came from the socket.

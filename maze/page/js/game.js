@@ -135,7 +135,6 @@ function size() {
 /** A frame of whichever camera it is. @param {Sight} sight */
 function seen(sight) {
   if (sight.points) handSeenAt = performance.now();
-  else panel.showGesture(null, 0, null);
   panel.showHand(sight.points, input === "camera");
   link.offer(sight);
 }

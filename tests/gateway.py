@@ -1,0 +1,160 @@
+"""A gateway in a thread of the test process, and clients for it."""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import uvicorn
+from websockets.sync.client import ClientConnection, connect
+
+from maze.gateway.app import build
+from maze.gateway.poses import hands
+from maze.gateway.server import listen
+from maze.gateway.settings import Settings
+from maze.gateway.upgrade import protocol
+from tests.servers import wait_until
+
+SECRET = "a secret of the tests, long enough"
+
+
+@dataclass
+class Served:
+    """A running gateway.
+
+    Attributes:
+        address: host and port.
+        app: the application itself.
+        http: a client for it.
+    """
+
+    address: str
+    app: Any
+    http: httpx.Client
+
+    def count(self, name: str, **labels: str) -> float:
+        """A metric's value."""
+        return self.app.state.room.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def refused(self, reason: str) -> float:
+        """How often something was refused for this reason."""
+        return self.count("maze_gateway_refused_total", reason=reason)
+
+    def play(self, **hello: Any) -> Player:
+        """A player who has been welcomed."""
+        player = self.socket()
+        player.hello(**hello)
+        return player
+
+    def socket(self, **headers: str) -> Player:
+        """A socket that has said nothing yet."""
+        url = f"ws://{self.address}/play"
+        return Player(connect(url, additional_headers=headers, compression=None, open_timeout=5).__enter__())
+
+
+@contextmanager
+def serving(redis: str, **changed: Any) -> Iterator[Served]:
+    """A gateway on a free port."""
+    settings = Settings.of(**{"redis": redis, "port": 0, "secret": SECRET} | changed)
+    app = build(settings)
+    config = uvicorn.Config(
+        app, ws=protocol(), log_config=None, access_log=False, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    with listen(settings) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            with httpx.Client(base_url=f"http://{address}", timeout=10) as client:
+                wait_until(lambda: server.started or not thread.is_alive(), 10)
+                wait_until(lambda: client.get("/readyz").status_code == 200, 10)
+                yield Served(address, app, client)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+def packed(seq: int, gesture: str = "like", t: int | None = None, **changed: Any) -> bytes:
+    """A frame of 276 bytes."""
+    points = [number for point in changed.get("points", hands()[gesture]) for number in point]
+    now_ms = time.time_ns() // 1_000_000 if t is None else t
+    head = struct.pack("<QqfI", seq, now_ms, changed.get("aspect", 4 / 3), changed.get("flags", 1))
+    return head + struct.pack("<63f", *points)
+
+
+@dataclass
+class Player:
+    """One socket."""
+
+    socket: ClientConnection
+    welcome: dict[str, Any] = field(default_factory=dict)
+    seq: int = 0
+
+    def hello(self, **values: Any) -> dict[str, Any]:
+        """Introduce oneself; the welcome."""
+        self.say({"type": "hello", "name": "tester", **values})
+        self.welcome = self.hear(lambda message: message.get("type") in ("welcome", "refused"))
+        self.seq = self.welcome.get("seq", 0)
+        return self.welcome
+
+    def say(self, message: Any) -> None:
+        """Send text: JSON, or the text itself."""
+        self.socket.send(message if isinstance(message, str) else json.dumps(message))
+
+    def show(self, gesture: str = "like", **changed: Any) -> int:
+        """Send a packed frame; its seq."""
+        self.seq += 1
+        self.socket.send(packed(self.seq, gesture, **changed))
+        return self.seq
+
+    def hear(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 5.0) -> dict[str, Any]:
+        """The next message that is wanted; others are skipped."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            message = json.loads(self.socket.recv(max(end_s - time.monotonic(), 0.001)))
+            if wanted(message):
+                return dict(message)
+
+    def hear_type(self, kind: str) -> dict[str, Any]:
+        """The next message of this type."""
+        return self.hear(lambda message: message.get("type") == kind)
+
+    def reply_to(self, seq: int) -> dict[str, Any]:
+        """The worker's reply to this frame."""
+        return self.hear(lambda message: message.get("v") == 1 and message["seq"] == seq)
+
+    def still_plays(self) -> bool:
+        """Whether frames of this player are answered."""
+        return bool(self.reply_to(self.show("dislike"))["gesture"] == "dislike")
+
+    def closed(self, timeout_s: float = 5.0) -> tuple[int, str | None]:
+        """Wait for the end; its code, and the reason of the last refusal."""
+        reason = None
+        end_s = time.monotonic() + timeout_s
+        try:
+            while True:
+                message = json.loads(self.socket.recv(max(end_s - time.monotonic(), 0.001)))
+                reason = message.get("reason", reason)
+        except TimeoutError:
+            raise
+        except Exception:  # noqa: BLE001 - whichever way the library says that it is closed
+            assert self.socket.close_code is not None
+            return self.socket.close_code, reason
+
+    def close(self) -> None:
+        """Leave."""
+        self.socket.__exit__(None, None, None)
+
+    def __enter__(self) -> Player:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
