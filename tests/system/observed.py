@@ -99,7 +99,7 @@ def configuration(watch: int, exporter: int) -> dict[str, Any]:
 
 
 @contextmanager
-def observed_pool(folder: Path) -> Iterator[Observed]:
+def observed_pool(folder: Path, players_s: int = 60) -> Iterator[Observed]:
     """Everything started, scraped for some seconds, with players at the gestures."""
     exporter_binary, prometheus_binary = binary("prometheus-redis-exporter"), binary("prometheus")
     maze = (sys.executable, "-m", "maze")
@@ -124,8 +124,8 @@ def observed_pool(folder: Path) -> Iterator[Observed]:
             f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{prometheus}",
         )  # fmt: skip
         start(
-            "players", *maze, "simulate", "--redis", url, "--players", "20", "--fps", "15", "--seconds", "60",
-            "--listen", "0",
+            "players", *maze, "simulate", "--redis", url, "--players", "20", "--fps", "15",
+            "--seconds", str(players_s), "--listen", "0",
         )  # fmt: skip
         found = Observed(url, f"http://127.0.0.1:{prometheus}", f"http://127.0.0.1:{watch}")
 
