@@ -56,7 +56,6 @@ def replay(
         "partitions": partitions,
         "batch_frames": batch_frames,
     }
-    gc.freeze()  # what is there now lives as long as we do: no need to look at it again and again
     from maze.replay_run import Files, copied, paced
 
     source = Files(files, skip_bad=skip_bad)
@@ -144,7 +143,11 @@ def _in_process(source: Files, blocks: Any, settings: dict[str, Any], takers: li
     from worker.replay import Replay, replay_settings
 
     with Replay(replay_settings(**settings)) as worker:
-        return run(worker, source, blocks, takers)
+        gc.freeze()  # what is there now stays: it need not be looked at again with every thousand frames
+        try:
+            return run(worker, source, blocks, takers)
+        finally:
+            gc.unfreeze()
 
 
 def _live(redis: str, source: Files, blocks: Any, takers: list[Any], *, patient: bool) -> ReplaySummary:

@@ -1,0 +1,264 @@
+"""`maze replay` and what `maze capture` does with files, as a tester uses them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from maze.capture_show import COLUMNS
+from maze.cli import build
+from maze.replay_drawing import braille, svg
+from models.bundle import Bundle, bundled_path, load_bundle
+from producer.capture import CaptureReader
+from producer.capture_writer import CaptureWriter
+from tests.replay.captures import synthetic
+from wire.frames import Frame, pack
+from wire.text import dump, object_of
+
+GESTURES_SHOWN = {"like", "dislike", "four", "three", "no_gesture", "palm", "ok"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic(tmp_path_factory.mktemp("small") / "small.jsonl.gz", players=3, seconds=5)
+
+
+def maze(*words: Any, code: int = 0) -> Result:
+    result = CliRunner().invoke(build(("capture", "replay")), [str(word) for word in words])
+    assert result.exit_code == code, result.output + str(result.exception)
+    return result
+
+
+def facts(*words: Any, code: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(maze(*words, "--json", code=code).stdout)
+    return found
+
+
+def test_the_answers_are_written_and_blessed_and_expected(small: Path, tmp_path: Path) -> None:
+    out, golden = tmp_path / "actions.jsonl", tmp_path / "golden.jsonl"
+    first = facts("replay", small, "--out", out)
+    maze("replay", small, "--expect", golden, "--bless", "--partitions", 16)
+    assert out.read_bytes() == golden.read_bytes()
+    again = facts("replay", small, "--expect", golden, "--batch-frames", 7, "--partitions", 4)
+    assert again["differences"] == 0
+    assert (again["sha256"], again["moves"]) == (first["sha256"], first["moves"])
+    assert first["outcomes"]["answered"] == first["frames"] == len(out.read_text().splitlines())
+    assert "as expected" in maze("replay", small, "--expect", golden).stdout
+    answer = json.loads(out.read_text().splitlines()[0])
+    assert list(answer) == [
+        "offset_ms", "v", "session", "seq", "t", "gesture", "label", "confidence", "action", "move", "model",
+    ]  # fmt: skip
+
+
+def changed(line: str, **values: Any) -> str:
+    return json.dumps(json.loads(line) | values)
+
+
+def test_every_kind_of_difference_is_told_and_drawn(small: Path, tmp_path: Path) -> None:
+    golden, report = tmp_path / "golden.jsonl", tmp_path / "diff.html"
+    maze("replay", small, "--expect", golden, "--bless")
+    lines = golden.read_text().splitlines()
+    at = [number for number, line in enumerate(lines) if '"move":"up"' in line]
+    lines[at[0]] = changed(lines[at[0]], move=None)
+    lines[at[1]] = changed(lines[at[1]], gesture="fist", action=None)
+    lines[at[2]] = changed(lines[at[2]], confidence=0.1, model="another-1")
+    lines[at[3]] = changed(lines[at[3]], seq=9999)
+    golden.write_text("\n".join(lines) + "\n")
+    said = maze("replay", small, "--expect", golden, "--report", report, code=1).stdout
+    for words in ("action 1", "gesture 1", "move 1", "confidence 1", "answered 2", "seq 9999", "fist", "⠤"):
+        assert words in said
+    assert report.read_text().count("<svg") == 5
+    assert "<script" not in report.read_text()
+    assert facts("replay", small, "--expect", golden, code=1)["differences"] == 5
+
+
+def test_another_model_or_a_retrained_one_that_says_the_same_is_as_expected(
+    small: Path, tmp_path: Path
+) -> None:
+    golden = tmp_path / "golden.jsonl.gz"
+    maze("replay", small, "--expect", golden, "--bless")
+    text = gzip.decompress(golden.read_bytes()).replace(b'"model":"mlp-', b'"model":"older-')
+    golden.write_bytes(gzip.compress(text))
+    assert facts("replay", small, "--expect", golden)["differences"] == 0
+
+
+def strict_bundle(folder: Path) -> Path:
+    """The bundled model under a threshold that few frames reach, so that actions and only they change."""
+    import hashlib
+
+    from models.manifest import model_digest
+
+    found = load_bundle(bundled_path())
+    thresholds = found.manifest.thresholds.model_copy(update={"act": 0.999})
+    manifest = found.manifest.model_copy(update={"thresholds": thresholds})
+    name = f"strict-{model_digest(manifest)}"
+    manifest = manifest.model_copy(update={"model_version": name})
+    files = {**found.files, "manifest.json": manifest.model_dump_json().encode()}
+    assert hashlib.sha256(files["model.onnx"]).hexdigest() == manifest.files["model.onnx"]
+    Bundle(manifest, found.model, found.golden, found.card, files).write(folder)
+    return folder
+
+
+def test_two_models_are_compared(small: Path, tmp_path: Path) -> None:
+    same = facts("replay", small, "--against", bundled_path())
+    assert (same["flipped"], same["moves_changed"]) == (0, 0)
+    assert same["moves"]["model"] == same["moves"]["against"] > 10
+    report = tmp_path / "diff.html"
+    other = facts("replay", small, "--against", strict_bundle(tmp_path / "strict"), "--report", report)
+    assert other["against"].startswith("strict-")
+    assert (other["flipped"], other["moves_changed"]) == (0, 0)
+    assert "<svg" in report.read_text()
+    assert "changed on 0 frames" in maze("replay", small, "--against", bundled_path()).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--bless"], "--bless needs --expect"),
+        (["--report", "x.html"], "--report needs"),
+        (["--speed", "fast"], "--speed fast"),
+        (["--speed", "0"], "--speed 0"),
+        (["--against", "a", "--expect", "b"], "--against stands alone"),
+        (["--redis", "redis://h", "--model", "a"], "--model is for"),
+        (["--partitions", "3"], "partitions"),
+        (["--expect", "/nowhere"], "Cannot read"),
+    ],
+)
+def test_contradictions_are_refused_with_a_sentence(small: Path, words: list[str], sentence: str) -> None:
+    assert sentence in maze("replay", small, *words, code=2).stderr
+
+
+def test_bad_lines_are_named_or_counted(tmp_path: Path) -> None:
+    path = synthetic(tmp_path / "a.jsonl", players=2, seconds=1)
+    lines = path.read_text().splitlines()
+    lines[7] = lines[7][:100]
+    path.write_text("\n".join(lines) + "\n")
+    assert "line 8: bad_json" in maze("replay", path, code=2).stderr
+    found = facts("replay", path, "--skip-bad")
+    assert (found["bad_lines"], found["frames"]) == (1, len(lines) - 2)
+    assert "line 8" in found["bad"][0]
+
+
+def test_show_tells_sessions_gestures_moves_and_a_timeline(small: Path) -> None:
+    found = facts("capture", "show", small)
+    assert [one["session"] for one in found["sessions"]] == ["player-0", "player-1", "player-2"]
+    for one in found["sessions"]:
+        assert set(list(one["gestures"])[:3]) <= GESTURES_SHOWN
+        assert one["fps"] == pytest.approx(30, abs=1)
+        assert one["frames"] + one["missing_seqs"] == pytest.approx(150, abs=2)
+        assert len(one["timeline"]) == COLUMNS
+    assert set("".join(one["timeline"] for one in found["sessions"])) >= set("ULs.")
+    assert found["frames"] == sum(one["frames"] for one in found["sessions"])
+    assert "player-2 |" in maze("capture", "show", small).stdout
+
+
+def test_a_gap_is_blank_in_the_timeline(tmp_path: Path) -> None:
+    with CaptureWriter(tmp_path / "a.jsonl") as writer:
+        for seq in [*range(30), *range(60, 90)]:
+            writer.write({"offset_ms": seq * 33, "session": "a", "seq": seq, "t": seq * 33, "landmarks": []})
+    (one,) = facts("capture", "show", tmp_path / "a.jsonl")["sessions"]
+    assert (one["gaps"], one["missing_seqs"], one["no_hand"]) == (1, 30, 60)
+    assert 15 < one["timeline"].count(" ") < 25
+
+
+def test_plot_draws_a_session(small: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "x.png"
+    maze("capture", "plot", small, "--session", "player-1", "--out", out)
+    assert out.read_bytes()[:4] == b"\x89PNG"
+    assert "choose one" in maze("capture", "plot", small, "--out", out, code=2).stderr
+    assert (
+        "no answered frame" in maze("capture", "plot", small, "--session", "x", "--out", out, code=2).stderr
+    )
+    assert "--out" in maze("capture", "plot", small, "--session", "player-1", "--out", "x.foo", code=2).stderr
+
+
+def test_mutate_writes_another_file(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "b.jsonl.gz"
+    found = facts("capture", "mutate", small, "--out", out, "--drop", 0.5, "--seed", 3)
+    assert 0.4 < found["frames"] / facts("replay", small)["frames"] < 0.6
+    assert "another file" in maze("capture", "mutate", small, "--out", small, code=2).stderr
+
+
+def test_recordings_become_a_capture(tmp_path: Path) -> None:
+    hand = np.random.default_rng(0).random((21, 2)).round(4).tolist()
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (folder / "one two.json").write_text(
+        json.dumps([hand, [], {"landmarks": hand, "t": 90, "label": "like"}])
+    )
+    points = [{"x": x, "y": y} for x, y in hand]
+    (folder / "js.jsonl").write_text("\n".join(json.dumps({"landmarks": points, "t": t}) for t in (5, 45)))
+    names = ",".join(f"x{n},y{n}" for n in range(1, 22))
+    cells = ",".join(f"{x},{y}" for x, y in hand)
+    (folder / "table.csv").write_text(f"label,{names}\nlike,{cells}\nnone{',' * 42}\n")
+    out = tmp_path / "a.jsonl"
+    maze("capture", "convert", folder, "--out", out, "--fps", 20, "--aspect", 1.5)
+    with CaptureReader(out) as reader:
+        found = list(reader.frames())
+    by_session = {
+        name: [one for one in found if one.frame.session == name] for name in ("one-two", "js", "table")
+    }
+    assert [len(one) for one in by_session.values()] == [3, 2, 2]
+    assert [one.offset_ms for one in by_session["one-two"]] == [0, 50, 90]
+    assert [one.offset_ms for one in by_session["js"]] == [0, 40]
+    assert by_session["one-two"][2].values["label"] == by_session["table"][0].values["label"] == "like"
+    assert by_session["table"][1].values["landmarks"] == []
+    assert {one.frame.aspect for one in found} == {1.5}
+    np.testing.assert_allclose(np.array(by_session["js"][0].frame.landmarks)[:, :2], hand, rtol=1e-6)
+    (folder / "bad.json").write_text(json.dumps([hand, hand[:3]]))
+    assert (
+        "bad.json: frame 2: bad_landmarks" in maze("capture", "convert", folder, "--out", out, code=2).stderr
+    )
+
+
+def escaped(value: bytes) -> str:
+    """As redis-cli prints a string in a terminal."""
+    plain = {34: '\\"', 92: "\\\\", 10: "\\n", 13: "\\r", 9: "\\t", 7: "\\a", 8: "\\b"}
+    return "".join(plain.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in value)
+
+
+def test_dumps_of_streams_become_a_capture(tmp_path: Path) -> None:
+    landmarks = np.random.default_rng(1).random((21, 3), np.float32)
+    frames = [Frame("a", 1, 5, landmarks, 1.5, left=True), Frame("b", 7, 6, None)]
+    s, m, points = pack(frames)
+    texts = [b"s", s, b"m", m, b"l", points]
+    rows = [f'1) 1) "1000-0"\n   2) 1) "{escaped(texts[0])}"']
+    rows += [f'      {number}) "{escaped(text)}"' for number, text in enumerate(texts[1:], start=2)]
+    text = dump(object_of(Frame("c", 3, 9, landmarks)))
+    rows += ['2) 1) "1250-3"', '   2) 1) "json"', f'      2) "{escaped(text)}"']
+    (tmp_path / "0.txt").write_text("\n".join(rows) + "\n")
+    (tmp_path / "1.dump").write_text(json.dumps([["1100-0", ["json", text.decode().replace('"c"', '"d"')]]]))
+    out = tmp_path / "a.jsonl"
+    maze("capture", "convert", tmp_path / "0.txt", tmp_path / "1.dump", "--out", out)
+    with CaptureReader(out) as reader:
+        found = list(reader.frames())
+    assert [(one.frame.session, one.offset_ms) for one in found] == [
+        ("a", 0),
+        ("b", 0),
+        ("d", 100),
+        ("c", 250),
+    ]
+    np.testing.assert_array_equal(found[0].frame.landmarks, landmarks)
+    np.testing.assert_array_equal(found[3].frame.landmarks, landmarks)
+    (tmp_path / "x.txt").write_text("nothing\n")
+    assert "is no dump" in maze("capture", "convert", tmp_path / "x.txt", "--out", out, code=2).stderr
+
+
+def test_a_hand_is_drawn_undistorted_within_its_bounds() -> None:
+    landmarks = np.zeros((21, 3), np.float32)
+    assert braille(landmarks, 1.0) == ["(no hand)"]
+    assert "no hand" in svg(landmarks, 1.0)
+    landmarks[:, :2] = np.random.default_rng(0).random((21, 2)) * 1e6
+    lines = braille(landmarks, 1.5, columns=10, rows=5)
+    assert len(lines) == 5
+    assert max(map(len, lines)) <= 10
+    assert all(0x2800 <= ord(one) < 0x2900 for line in lines for one in line)
+    landmarks[:] = 5.0  # all in one point
+    assert len(braille(landmarks, 1.0)) == 11
