@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from maze.options import DEFAULT_REDIS, AsJson, RedisUrl
-from maze.printing import print_json
+from maze.printing import print_json, print_line
 
 if TYPE_CHECKING:
-    from worker.status import PartitionStatus, PoolStatus, WorkerStatus
+    from redis import Redis
+
+    from worker.status import PartitionStatus, PoolStatus, StatusReader, WorkerStatus
+
+Opt = typer.Option
+
+ADVISE_S: Final = 2.0
+"""Between the two looks from which advice is given."""
 
 LOOKS: Final = 4
 LOOK_AGAIN_S: Final = 0.4
@@ -20,7 +27,12 @@ QUIET_MS: Final = 3000
 """A worker that has been silent for this long (the default time to live of a lease) is presumed dead."""
 
 
-def status(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False) -> None:
+def status(
+    redis: RedisUrl = DEFAULT_REDIS,
+    advise: Annotated[bool, Opt("--advise", help="Say how many workers are needed, after two seconds.")] = False,
+    sd: Annotated[bool, Opt("--sd", help="List the workers' metrics for Prometheus (file_sd, http_sd).")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show partitions, owners, epochs, lag, dead letters, workers, outcomes, and whether their sum comes out.
 
     Exit codes: 0 healthy, 1 the sum does not hold or frames wait in a partition without an owner, 2 no Redis.
@@ -31,7 +43,13 @@ def status(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False) -> None:
     from worker.status import StatusReader
 
     with attached(redis) as client:
+        if advise:
+            _advise(client, as_json=as_json)
+            return
         reader = StatusReader(client)
+        if sd:
+            _list_targets(reader)
+            return
         found = reader.read()
         for _ in range(LOOKS - 1):
             if found.healthy:
@@ -43,6 +61,32 @@ def status(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False) -> None:
     else:
         show(found)
     raise typer.Exit(0 if found.healthy else 1)
+
+
+def _advise(client: Redis, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from maze.advice import advise, measure
+
+    load = measure(client, ADVISE_S)
+    advice = advise(load)
+    if as_json:
+        print_json({**asdict(load), **asdict(advice), "utilisation": advice.utilisation if load.workers else None})
+        return
+    print_line(
+        f"{load.frames_per_s:,.0f} frames/s arrive; {load.workers} workers are {advice.utilisation:.0%} busy; one "
+        f"should be given {advice.worker_frames_per_s:,.0f} frames/s at most."
+    )
+    for sentence in advice.sentences:
+        print_line(sentence)
+
+
+def _list_targets(reader: StatusReader) -> None:
+    import socket
+
+    from maze.watch import targets
+
+    print_json(targets(reader.read(), socket.gethostname()))
 
 
 def as_dict(found: PoolStatus) -> dict[str, Any]:
