@@ -12,7 +12,14 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -107,6 +114,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry: Final = registry or CollectorRegistry()
         at = self.registry
+        ProcessCollector(registry=at)  # process_cpu_seconds_total and the like; `maze status --advise` needs it
         self._predictions = Counter("model_predictions", "Frames classified.", registry=at)
         self._gestures = Counter("predicted_gesture_count", "Frames by gesture.", ["gesture"], registry=at)
         self._frames = Counter("maze_frames", "Frames by outcome.", ["outcome"], registry=at)
