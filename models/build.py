@@ -28,7 +28,7 @@ from models.training import (
     cooled,
     cross_validate,
     folds,
-    train_network,
+    train_classifier,
 )
 from wire.gestures import GESTURES
 
@@ -108,7 +108,7 @@ def build_bundle(
     require_trainable(data)
 
     def fit(points: Points, labels: NDArray[np.int64]) -> Predict:
-        network = train_network(points, labels, settings.recipe, settings.seed, tick)
+        network = train_classifier(points, labels, settings.recipe, settings.seed, tick)
         return lambda hands: network.probabilities(features(hands))
 
     held = cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)), VIEWS)
@@ -118,7 +118,7 @@ def build_bundle(
         held.labels, probabilities, precision=settings.precision, recall=settings.recall
     )
     splits = _figures(held, temperature, threshold)
-    network = train_network(data.points, data.labels, settings.recipe, settings.seed, tick).cooled(
+    network = train_classifier(data.points, data.labels, settings.recipe, settings.seed, tick).cooled(
         temperature
     )
     facts = Facts(
@@ -126,7 +126,7 @@ def build_bundle(
         thresholds=Thresholds(act=threshold),
         evaluation=splits,
         training_data=TrainingData(sha256=data.sha256, rows=len(data), files=data.names),
-        baseline=_baseline(probabilities),
+        baseline=baseline(probabilities),
         seed=settings.seed,
     )
     evaluation = evaluate(held.labels, probabilities, threshold=threshold, model="")
@@ -145,7 +145,8 @@ def _figures(held: HeldOut, temperature: float, threshold: float) -> dict[str, F
     }
 
 
-def _baseline(probabilities: NDArray[np.float64]) -> Baseline:
+def baseline(probabilities: NDArray[np.float64]) -> Baseline:
+    """Return what a manifest keeps of the held-out predictions (n, 19), to notice drift by."""
     mix = np.bincount(probabilities.argmax(axis=1), minlength=len(GESTURES)) / len(probabilities)
     counts, _ = np.histogram(probabilities.max(axis=1), bins=CONFIDENCE_BINS, range=(0.0, 1.0))
     return Baseline(

@@ -24,7 +24,7 @@ Classifies one hand, given as 21 landmarks in MediaPipe's order, as one of 18 ge
 
 Predictions for rows that the predicting model was not trained on. Where the data has user ids, no user is on
 both sides, and rows without one are trained on but not counted here.
-An action is given from a confidence of {threshold:.2f}.
+An action is given from a confidence of {threshold:.3f}.
 
 | held-out rows | n | accuracy | macro F1 | action precision | action recall | false actions | ECE |
 |---|---|---|---|---|---|---|---|
@@ -67,7 +67,7 @@ def model_card(facts: Facts, evaluation: Evaluation) -> str:
         .replace("{rows}", str(facts.training_data.rows))
         .replace("{files}", ", ".join(facts.training_data.files))
         .replace("{sha256}", facts.training_data.sha256[:16])
-        .replace("{threshold:.2f}", f"{facts.thresholds.act:.2f}")
+        .replace("{threshold:.3f}", f"{facts.thresholds.act:.3f}")
     )
     splits = "".join(_split_line(name, figures) for name, figures in facts.evaluation.items())
     return head + splits + "\n" + _by_gesture(evaluation) + _TAIL

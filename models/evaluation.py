@@ -17,6 +17,9 @@ CALIBRATION_BINS: Final = 15
 MIN_THRESHOLD: Final = 0.5
 """Lowest threshold that `choose_threshold` gives: below it, another gesture may be as likely."""
 
+THRESHOLD_STEPS: Final = 1000
+"""Thresholds that `choose_threshold` tries between 0 and 1: the worker tells no finer ones apart."""
+
 
 class ClassFigures(TypedDict):
     """One gesture, shares 0 to 1; 0 where there is nothing to divide by."""
@@ -115,7 +118,7 @@ def choose_threshold(
     recall: float,
     actions: Mapping[str, Action] = DEFAULT_ACTIONS,
 ) -> float:
-    """Return the lowest threshold, in steps of 0.01, whose action precision on held-out rows is enough.
+    """Return the lowest threshold, in thousandths, whose action precision on held-out rows is enough.
 
     If none of those that keep the recall is precise enough, the most precise of them is given, and of equals
     the lowest. (Where labels are wrong, precision can be bought with recall only: the rows in question are
@@ -131,8 +134,8 @@ def choose_threshold(
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
     best, best_precision = MIN_THRESHOLD, -1.0
-    for percent in range(round(100 * MIN_THRESHOLD), 100):
-        threshold = percent / 100
+    for step in range(round(THRESHOLD_STEPS * MIN_THRESHOLD), THRESHOLD_STEPS):
+        threshold = step / THRESHOLD_STEPS
         found = _action_figures(labels, predicted, confidence >= threshold, actions)
         if found["precision"] is None or (found["recall"] or 0.0) < recall:
             break

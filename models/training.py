@@ -8,22 +8,20 @@ at run time what its width costs and nothing more.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.neural_network import MLPClassifier
 
 from models.augment import Spread, augmented
 from models.dataset import Dataset
-from models.features import features
+from models.features import FEATURES, features
+from models.learning import Floats, Learner
 from models.network import Network
-from wire.gestures import GESTURES
+from wire.gestures import GESTURES, LABELS, NO_GESTURE
 
 Points = NDArray[np.float64]
 """(n, 21, 2), isotropic."""
@@ -55,22 +53,62 @@ class Recipe:
     learning_rate: float = 2e-3
     """Of Adam in the first half; a third of it until 80 % of the epochs, then a tenth."""
     penalty: float = 1e-4
-    """L2, scikit-learn's `alpha`."""
+    """L2 on the weights, shared out among the rows of a batch."""
     averaged_share: float = 0.3
     """The last part of the epochs, whose weights are averaged."""
     spread: Spread = field(default_factory=Spread)
+    doubt: float = 0.15
+    """Share of each label that `train_classifier` spreads evenly over all gestures. Without it the network
+    learns the wrong labels too, and is as sure of a mislabelled hand as of a plain one."""
+    empty_turns: int = 3
+    """Times that a hand of `no_gesture` is seen per epoch, each time another copy. They are a twentieth of
+    the data, for the rows from class borders have none of them, and far more of what a camera sees."""
 
     def steps(self) -> int:
         """Return how often `train_network` calls its `tick`."""
         return self.members * self.epochs
 
 
-def train_network(
+def train_classifier(
     points: Points, labels: NDArray[np.int64], recipe: Recipe, seed: int, tick: Tick = lambda: None
 ) -> Network:
-    """Return the network trained on `points` and `labels` (n,); seeded: see `models.build`."""
+    """Return the default classifier, trained on `points` and `labels` (n,) as `recipe` takes them."""
+    again = np.flatnonzero(labels == LABELS[NO_GESTURE])
+    rows = np.concatenate([np.arange(len(labels)), np.tile(again, recipe.empty_turns - 1)])
+    return train_network(points[rows], doubted(labels, recipe.doubt)[rows], recipe, seed, tick)
+
+
+def doubted(labels: NDArray[np.int64], doubt: float) -> NDArray[np.float64]:
+    """Return targets (n, 19) that give the share `doubt` of each label to all gestures of `labels` alike.
+
+    After Szegedy et al., Rethinking the Inception Architecture (2016), who call it label smoothing.
+    """
+    present = np.bincount(labels, minlength=len(GESTURES)) > 0
+    truth: NDArray[np.float64] = np.eye(len(GESTURES))[labels]
+    even: NDArray[np.float64] = present / present.sum()
+    return (1.0 - doubt) * truth + doubt * even
+
+
+def train_network(
+    points: Points,
+    labels: NDArray[np.int64] | NDArray[np.float64],
+    recipe: Recipe,
+    seed: int,
+    tick: Tick = lambda: None,
+) -> Network:
+    """Return the network trained on `points`; seeded: see `models.build`.
+
+    Args:
+        points: (n, 21, 2), isotropic.
+        labels: (n,), or targets (n, 19), each row summing to 1. They are taken at their word.
+        recipe: how; its `doubt` and `empty_turns` are `train_classifier`'s.
+        seed: of the first weights, the order and the copies.
+        tick: called after each epoch of each member.
+    """
+    hard = labels.ndim == 1
+    targets = doubted(labels.astype(np.int64), 0.0) if hard else labels.astype(np.float64)
     seeds = np.random.SeedSequence(seed).generate_state(recipe.members)
-    members = [_train_member(points, labels, recipe, int(member), tick) for member in seeds]
+    members = [_train_member(points, targets, recipe, int(member), tick) for member in seeds]
     return Network(
         weights=(
             np.concatenate([member.weights[0] for member in members], axis=1),
@@ -158,33 +196,32 @@ def cooled(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np
 
 
 def _train_member(
-    points: Points, labels: NDArray[np.int64], recipe: Recipe, seed: int, tick: Tick
+    points: Points, targets: NDArray[np.float64], recipe: Recipe, seed: int, tick: Tick
 ) -> Network:
     rng = np.random.default_rng(seed)
-    model = MLPClassifier(
-        (recipe.hidden,),
-        alpha=recipe.penalty,
-        batch_size=min(recipe.batch_rows, len(points)),
-        max_iter=1,
-        warm_start=True,
-        random_state=np.random.RandomState(seed),
-    )
+    present = np.flatnonzero(targets.any(axis=0))
+    wanted = targets[:, present].astype(np.float32)
+    learner = Learner.start((FEATURES, recipe.hidden, len(present)), recipe.penalty, rng)
     averaged_from = int(recipe.epochs * (1.0 - recipe.averaged_share))
-    sums: list[NDArray[Any]] = []
+    sums = [np.zeros(part.shape) for part in learner.parameters]
     for epoch in range(recipe.epochs):
-        model.set_params(learning_rate_init=recipe.learning_rate * _cooling(epoch / recipe.epochs))
-        with warnings.catch_warnings():
-            # One epoch per call is what is wanted: the next one gets fresh copies and its own rate.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(INPUT_GAIN * features(augmented(points, rng, recipe.spread)), labels)
+        rate = recipe.learning_rate * _cooling(epoch / recipe.epochs)
+        seen = (INPUT_GAIN * features(augmented(points, rng, recipe.spread))).astype(np.float32)
+        _see_once(learner, seen, wanted, recipe.batch_rows, rate, rng)
         if epoch >= averaged_from:
-            parameters = [*model.coefs_, *model.intercepts_]
-            sums = (
-                [total + part for total, part in zip(sums, parameters, strict=True)] if sums else parameters
-            )
+            sums = [total + part for total, part in zip(sums, learner.parameters, strict=True)]
         tick()
     first, second, first_bias, second_bias = (total / (recipe.epochs - averaged_from) for total in sums)
-    return _with_all_gestures(first, second, first_bias, second_bias, model.classes_)
+    return _with_all_gestures(first, second, first_bias, second_bias, present)
+
+
+def _see_once(
+    learner: Learner, seen: Floats, wanted: Floats, batch_rows: int, rate: float, rng: np.random.Generator
+) -> None:
+    """Show each row once, in a random order, in batches of about `batch_rows`."""
+    order = rng.permutation(len(seen))
+    for rows in np.array_split(order, max(len(order) // batch_rows, 1)):
+        learner.step(seen[rows], wanted[rows], rate)
 
 
 def _cooling(progress: float) -> float:
@@ -195,18 +232,15 @@ def _cooling(progress: float) -> float:
 
 
 def _with_all_gestures(
-    first: NDArray[Any],
-    second: NDArray[Any],
-    first_bias: NDArray[Any],
-    second_bias: NDArray[Any],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    first_bias: NDArray[np.float64],
+    second_bias: NDArray[np.float64],
     present: NDArray[np.int64],
 ) -> Network:
     """Return the network with 19 outputs; a gesture that the data does not hold gets a logit of -30."""
     weight = np.zeros((len(first_bias), len(GESTURES)))
     bias = np.full(len(GESTURES), -30.0)
-    if len(present) == 2:  # scikit-learn gives one logit for two classes: the second against the first
-        second = np.concatenate([np.zeros_like(second), second], axis=1)
-        second_bias = np.concatenate([np.zeros_like(second_bias), second_bias])
     weight[:, present] = second
     bias[present] = second_bias
     return Network((INPUT_GAIN * first, weight), (first_bias, bias))

@@ -71,17 +71,17 @@ def test_calibration_error_of_sure_and_half_right_answers():
 
 
 def test_the_threshold_is_the_lowest_that_is_precise_enough():
-    labels, probabilities = rows(*[("like", "like", 0.9)] * 9, ("palm", "like", 0.755))
-    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.76
+    labels, probabilities = rows(*[("like", "like", 0.9)] * 9, ("palm", "like", 0.7555))
+    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.756
     assert choose_threshold(labels, probabilities, precision=0.9, recall=0.9) == 0.5
 
 
 def test_a_precision_out_of_reach_gives_the_nearest():
     labels, probabilities = rows(*[("like", "like", 0.9)] * 9, ("palm", "like", 0.95), ("palm", "like", 0.6))
-    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.61
+    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.601
 
 
 def test_the_recall_is_kept():
     labels, probabilities = rows(("like", "like", 0.9), ("like", "like", 0.65), ("palm", "like", 0.7))
     assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.5
-    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.5) == 0.71
+    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.5) == 0.701

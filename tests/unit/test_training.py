@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,9 @@ from models.training import (
     choose_temperature,
     cooled,
     cross_validate,
+    doubted,
     folds,
+    train_classifier,
     train_network,
 )
 from wire.errors import MazeError, ModelError, SettingsError
@@ -215,6 +218,46 @@ def test_two_gestures_are_enough_and_the_others_never_win():
     probabilities = network.probabilities(features(data.points[two]))
     assert np.mean(probabilities.argmax(axis=1) == data.labels[two]) > 0.95
     assert probabilities[:, CLASSES[2]].max() < 1e-6
+
+
+def test_doubt_is_shared_among_the_gestures_there_are():
+    targets = doubted(np.array([*CLASSES, CLASSES[0]]), 0.3)
+    assert targets.sum(axis=1) == pytest.approx(np.ones(4))
+    assert targets[0, CLASSES[0]] == pytest.approx(0.8)
+    assert targets[0, CLASSES[1]] == pytest.approx(0.1)
+    assert np.count_nonzero(targets.any(axis=0)) == len(CLASSES)
+
+
+def test_the_classifier_is_no_surer_of_a_label_than_it_was_told_to_be():
+    data = hands()
+    recipe = replace(QUICK, epochs=20)
+    sure, doubting = (
+        train_classifier(data.points, data.labels, replace(recipe, doubt=doubt), 0).probabilities(
+            features(data.points)
+        )
+        for doubt in (0.0, 0.3)
+    )
+    assert sure.max(axis=1).mean() > 0.95
+    assert doubting.max(axis=1).mean() == pytest.approx(0.8, abs=0.05)
+    assert (doubting.argmax(axis=1) == data.labels).all()
+
+
+def test_soft_targets_that_are_hard_are_labels():
+    data = hands()
+    by_label = train_network(data.points, data.labels, QUICK, 0)
+    by_target = train_network(data.points, np.eye(19)[data.labels], QUICK, 0)
+    assert (by_label.weights[0] == by_target.weights[0]).all()
+
+
+def test_hands_without_a_gesture_are_seen_again():
+    data = hands()
+    empty = np.where(data.labels == CLASSES[0], LABELS["no_gesture"], data.labels)
+    often = replace(QUICK, empty_turns=9, epochs=1)
+    found, usual = (
+        train_classifier(data.points, empty, recipe, 0).probabilities(features(data.points))
+        for recipe in (often, replace(often, empty_turns=1))
+    )
+    assert found[:, LABELS["no_gesture"]].mean() > usual[:, LABELS["no_gesture"]].mean() + 0.1
 
 
 def test_the_temperature_that_was_put_in_is_found():

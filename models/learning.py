@@ -1,0 +1,93 @@
+"""Gradient descent on a network, in float32, towards soft targets.
+
+Scikit-learn's own network takes hard labels only. The targets here are shares, so that a label can be taken
+as what it is: very likely right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+FIRST_DECAY: Final = 0.9
+SECOND_DECAY: Final = 0.999
+TINY: Final = 1e-8
+"""The constants of Adam (Kingma and Ba, 2015), as everyone sets them."""
+
+
+@dataclass(slots=True)
+class Learner:
+    """Affine layers with ReLU between them, softmax after the last, and Adam's memory of their gradients."""
+
+    parameters: list[Floats]
+    """The weights of each layer (inputs, outputs), then the biases of each (outputs,). Changed in place."""
+    penalty: float
+    """L2 on the weights, shared out among the rows of a batch."""
+    first: list[Floats]
+    second: list[Floats]
+    """Running means of the gradients and of their squares."""
+    steps: int = 0
+
+    @classmethod
+    def start(cls, widths: tuple[int, ...], penalty: float, rng: np.random.Generator) -> Learner:
+        """Return a learner whose layers have `widths`, inputs first and outputs last.
+
+        The weights are drawn as Glorot and Bengio (2010) do it: signals keep their size from layer to layer.
+        """
+        weights = [
+            rng.uniform(-1.0, 1.0, (inputs, outputs)) * np.sqrt(6.0 / (inputs + outputs))
+            for inputs, outputs in pairwise(widths)
+        ]
+        biases = [np.zeros(outputs) for outputs in widths[1:]]
+        parameters = [np.asarray(part, np.float32) for part in (*weights, *biases)]
+        zeros = [np.zeros_like(part) for part in parameters]
+        return cls(parameters, penalty, zeros, [part.copy() for part in zeros])
+
+    def step(self, features: Floats, targets: Floats, rate: float) -> None:
+        """Take one step of Adam down the cross-entropy of a batch.
+
+        Args:
+            features: (n, inputs).
+            targets: (n, outputs), each row summing to 1.
+            rate: the learning rate.
+        """
+        self.steps += 1
+        scale = np.float32(rate * np.sqrt(1.0 - SECOND_DECAY**self.steps) / (1.0 - FIRST_DECAY**self.steps))
+        gradients = self._gradients(features, targets)
+        for part, gradient, first, second in zip(
+            self.parameters, gradients, self.first, self.second, strict=True
+        ):
+            first *= FIRST_DECAY
+            first += np.float32(1.0 - FIRST_DECAY) * gradient
+            second *= SECOND_DECAY
+            second += np.float32(1.0 - SECOND_DECAY) * gradient * gradient
+            part -= scale * first / (np.sqrt(second) + np.float32(TINY))
+
+    def _gradients(self, features: Floats, targets: Floats) -> list[Floats]:
+        layers = len(self.parameters) // 2
+        weights, biases = self.parameters[:layers], self.parameters[layers:]
+        inputs = [features]
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            inputs.append(np.maximum(inputs[-1] @ weight + bias, np.float32(0.0)))
+        back = (_softmax(inputs[-1] @ weights[-1] + biases[-1]) - targets) / np.float32(len(features))
+        decay = np.float32(self.penalty / len(features))
+        of_weights: list[Floats] = []
+        of_biases: list[Floats] = []
+        for layer in reversed(range(layers)):
+            of_weights.insert(0, inputs[layer].T @ back + decay * weights[layer])
+            of_biases.insert(0, back.sum(axis=0))
+            if layer:
+                back = (back @ weights[layer].T) * (inputs[layer] > 0.0)
+        return [*of_weights, *of_biases]
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return result
