@@ -1,7 +1,7 @@
-"""How fast captures are written and replayed without a server, and what a recording costs the live system.
+"""How fast captures are written, and replayed without a server.
 
-`python bench/replay.py [--players 100] [--seconds 60] [--keep FILE]`: 600 seconds make the 1.8 million frames of
-ten minutes of a hundred players, and take a few minutes to simulate.
+`python bench/replay.py [--players 100] [--seconds 60] [--keep FILE]`: 600 seconds make the 1.8 million
+frames of ten minutes of a hundred players, and take a few minutes to simulate.
 
 The replay runs in a process of its own, `maze replay FILE --json`, so that its time includes reading the capture
 and its memory is its own. Prints one JSON object.
@@ -68,7 +68,7 @@ def replay(path: Path) -> dict[str, float]:
         assert process.stdout is not None
         facts = json.loads(process.stdout.read())
         _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0
+        process.returncode = 0  # wait4 has taken it
     return {
         "answered": facts["answered"],
         "seconds": facts["seconds"],
