@@ -65,19 +65,8 @@ class WorkerProcess:
         )
         self.metrics.model_loaded(classifier.version)
         client = connect(settings.redis, f"maze-worker-{worker}")
-        registry = ModelRegistry(client)
-        self._observer: Final = Observer(registry, settings.actions, self.metrics, self.log)
-        self.pipeline: Final = Pipeline(
-            TimedModel(classifier, self.metrics.inference),
-            threshold=recipe.least(classifier),
-            baseline=classifier.manifest.baseline,
-            actions=settings.actions,
-            policy=Policy(settings.policy),
-            deadline_ms=settings.deadline_ms,
-            supersede_ms=settings.supersede_ms,
-            worker=worker,
-            observe=self._observer.note,
-        )
+        self._observer: Final = Observer(ModelRegistry(client), settings.actions, self.metrics, self.log)
+        self.pipeline: Final = self._pipeline(classifier, recipe, worker)
         self._serving = self.pipeline.serving
         self._wake: Final = Wake()
         self._stop: Final = threading.Event()
@@ -85,7 +74,7 @@ class WorkerProcess:
             self.metrics.registry, self._live, self._ready, settings.metrics_host, settings.metrics_port
         )
         self._models: Final = ModelWatch(
-            registry,
+            ModelRegistry(client),
             recipe,
             in_use=classifier.version,
             offer=self._offer,
@@ -97,6 +86,20 @@ class WorkerProcess:
         self._sampler: Final = Sampler()
         self._next_summary_s = time.monotonic() + settings.summary_s
         self._parent: Final = os.getppid() if supervised else None
+
+    def _pipeline(self, classifier: Classifier, recipe: Recipe, worker: str) -> Pipeline:
+        settings = self._settings
+        return Pipeline(
+            TimedModel(classifier, self.metrics.inference),
+            threshold=recipe.least(classifier),
+            baseline=classifier.manifest.baseline,
+            actions=settings.actions,
+            policy=Policy(settings.policy),
+            deadline_ms=settings.deadline_ms,
+            supersede_ms=settings.supersede_ms,
+            worker=worker,
+            observe=self._observer.note,
+        )
 
     def _connect(self, client: redis.Redis, worker: str) -> None:
         settings = self._settings

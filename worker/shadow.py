@@ -74,9 +74,9 @@ class Comparison:
 
     def __init__(self, actions: Mapping[str, Action]) -> None:
         self._action_of: Final = np.array([MOVES.index(actions.get(name)) for name in GESTURES])
-        self.pairs: Final = np.zeros((len(GESTURES), len(GESTURES)), np.int64)
+        self.pairs = np.zeros((len(GESTURES), len(GESTURES)), np.int64)
         """(19, 19) frames by the champion's label and the challenger's."""
-        self.moves: Final = np.zeros((len(ACTIONS), len(ACTIONS)), np.int64)
+        self.moves = np.zeros((len(ACTIONS), len(ACTIONS)), np.int64)
         """(5, 5) frames by the champion's action code and the challenger's."""
 
     def add(
