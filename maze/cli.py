@@ -28,6 +28,8 @@ COMMANDS: Final = (
     "worker",
     "gateway",
     "status",
+    "top",
+    "doctor",
     "watch",
     "acl",
     "dead",
