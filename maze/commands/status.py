@@ -29,8 +29,12 @@ QUIET_MS: Final = 3000
 
 def status(
     redis: RedisUrl = DEFAULT_REDIS,
-    advise: Annotated[bool, Opt("--advise", help="Say how many workers are needed, after two seconds.")] = False,
-    sd: Annotated[bool, Opt("--sd", help="List the workers' metrics for Prometheus (file_sd, http_sd).")] = False,
+    advise: Annotated[
+        bool, Opt("--advise", help="Say how many workers are needed, after two seconds.")
+    ] = False,
+    sd: Annotated[
+        bool, Opt("--sd", help="List the workers' metrics for Prometheus (file_sd, http_sd).")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show partitions, owners, epochs, lag, dead letters, workers, outcomes, and whether their sum comes out.
@@ -71,11 +75,14 @@ def _advise(client: Redis, *, as_json: bool) -> None:
     load = measure(client, ADVISE_S)
     advice = advise(load)
     if as_json:
-        print_json({**asdict(load), **asdict(advice), "utilisation": advice.utilisation if load.workers else None})
+        print_json(
+            {**asdict(load), **asdict(advice), "utilisation": advice.utilisation if load.workers else None}
+        )
         return
     print_line(
-        f"{load.frames_per_s:,.0f} frames/s arrive; {load.workers} workers are {advice.utilisation:.0%} busy; one "
-        f"should be given {advice.worker_frames_per_s:,.0f} frames/s at most."
+        f"{load.frames_per_s:,.0f} frames/s arrive; {load.workers} workers are "
+        f"{advice.utilisation:.0%} busy; "
+        f"one should be given {advice.worker_frames_per_s:,.0f} frames/s at most."
     )
     for sentence in advice.sentences:
         print_line(sentence)

@@ -1,0 +1,64 @@
+"""`maze top`: the pool on a terminal, live."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maze.options import DEFAULT_REDIS, RedisUrl
+
+if TYPE_CHECKING:
+    pass
+
+Opt = typer.Option
+
+
+def top(
+    redis: RedisUrl = DEFAULT_REDIS,
+    every_s: Annotated[float, Opt(min=0.2, help="Seconds between looks.")] = 1.0,
+    once: Annotated[bool, Opt("--once", help="Print one picture after two looks, and end.")] = False,
+) -> None:
+    """Watch workers, partitions, rates, latency, gestures and sheds, until Ctrl-C.
+
+    Reads only; three round trips and one page per worker at each look. Redis and workers may come and go
+    meanwhile. Where the output is no terminal it prints one picture, as with --once.
+
+    Example: [bold]maze top --redis redis://127.0.0.1:6379/0[/bold]
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    from maze.attach import attached
+    from maze.demo import stop_signals
+    from maze.reach import metrics_pages
+    from maze.top import Look, Window, render
+    from wire.errors import ConnectionLost
+    from worker.broker import without_password
+    from worker.status import StatusReader
+
+    console, window, where = Console(), Window(), without_password(redis)
+    with attached(redis) as client:
+        reader = StatusReader(client)
+
+        def look() -> None:
+            status = reader.read()
+            window.add(Look(time.monotonic(), status, metrics_pages(status)))
+
+        look()
+        if once or not sys.stdout.isatty():
+            time.sleep(every_s)
+            look()
+            console.print(render(window, 1000, where))
+            return
+        # a screen of its own, given back however this ends but by SIGKILL
+        with stop_signals() as stop, Live(console=console, screen=True, auto_refresh=False) as live:
+            while not stop.wait(every_s):
+                trouble = ""
+                try:
+                    look()
+                except ConnectionLost as error:
+                    trouble = f"  [red]{error}[/red]"
+                live.update(render(window, console.size.height, where + trouble), refresh=True)
