@@ -42,6 +42,7 @@ COMMANDS: Final = (
     "models",
     "promote",
     "rollback",
+    "jobs",
 )
 """Names of the modules in `maze.commands`, in the order that help shows them."""
 
@@ -53,6 +54,9 @@ EXTRA_OF: Final = {
     "sklearn": "training",
     "joblib": "training",
     "onnx": "training",
+    "mlflow": "tracking",
+    "rq": "jobs",
+    "croniter": "jobs",
     "fastapi": "gateway",
     "uvicorn": "gateway",
     "picows": "gateway",

@@ -7,7 +7,9 @@ noise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
@@ -15,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from models.build import HELD_OUT, Settings, baseline, build_bundle
@@ -222,6 +225,14 @@ def ship_network(data: Dataset, settings: Settings, golden: Golden, tick: Tick) 
     )
 
 
+@contextmanager
+def _unconverged() -> Iterator[None]:
+    """A network that stops after a set number of epochs is what is judged; no need to warn of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
 def _false_actions(trial: Trial) -> float:
     return trial.evaluation["action"]["false_action_rate"] or 0.0
 
@@ -241,7 +252,8 @@ def _trial(
         tick()
         return last[0]
 
-    held = cross_validate(data, _fit(kind, make, settings), splits)
+    with _unconverged():
+        held = cross_validate(data, _fit(kind, make, settings), splits)
     temperature = choose_temperature(held.labels, held.probabilities)
     probabilities = cooled(held.probabilities, temperature)
     threshold = choose_threshold(

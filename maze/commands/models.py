@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from maze.commands.models_import import models_import
 from maze.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
 from maze.printing import print_json, print_line
 
@@ -24,6 +25,8 @@ With --shadow: what the challenger says of the champion's frames.
 
 Example: [bold]maze models --shadow[/bold]""",
 )
+
+app.command("import", context_settings=CONTEXT)(models_import)
 
 HELD_OUT: Final = "held_out"
 """The split whose figures are shown."""

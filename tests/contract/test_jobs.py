@@ -1,0 +1,216 @@
+"""Jobs over RQ: the closed list is done with progress, and nothing else is done or imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Callback, Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.utils import now
+from rq.webhook import Webhook
+from typer.testing import CliRunner
+
+from maze.cli import build
+from maze.jobs.catalog import JOBS, Context, checked
+from maze.jobs.closed import QUEUE, ClosedJob, ClosedWorker, connection_to, queue_on, submit
+from maze.jobs.schedule import scheduler
+from tests.hands import hands, write_csv
+from tests.servers import Server, wait_until
+from wire.errors import SettingsError
+
+MARK = "tests.contract.touched_by_import"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def url(real_server: Server) -> str:
+    assert real_server.url is not None
+    return real_server.url.removesuffix("/0") + "/1"
+
+
+@pytest.fixture
+def worker(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Does all jobs that wait, each in a forked process as in life; then RQ is open again for other tests."""
+    import rq.job
+    import rq.queue
+
+    for module in (rq.job, rq.queue):
+        monkeypatch.setattr(module, "import_attribute", vars(module)["import_attribute"])
+    monkeypatch.setattr(ClosedJob, "context", None)
+    monkeypatch.setenv("TOUCHED_BY_IMPORT", str(tmp_path / "touched"))
+
+    def work() -> None:
+        with connection_to(url) as connection:
+            found = ClosedWorker(connection, Context(tmp_path, "redis://127.0.0.1:1/0", "none"))
+            found.work(burst=True, logging_level="WARNING")
+
+    return work
+
+
+def fetched(url: str, job: Job) -> Job:
+    return ClosedJob.fetch(job.id, connection=connection_to(url), serializer=JSONSerializer)
+
+
+def fault(url: str, job: Job) -> str:
+    result = fetched(url, job).latest_result()
+    assert result is not None
+    return result.exc_string or ""
+
+
+def run(url: str, *words: str) -> Any:
+    return CliRunner(env={"COLUMNS": "200", "MAZE_JOBS_REDIS": url}).invoke(
+        build(("jobs",)), ["jobs", *words]
+    )
+
+
+def test_a_job_is_submitted_done_and_shown(url: str, worker: Any, tmp_path: Path) -> None:
+    write_csv(tmp_path / "hands.csv", hands(20))
+    words = json.dumps({"data": ["hands.csv"], "out": "out", "epochs": 1, "folds": 2})
+    put = run(url, "submit", "train", words, "--json")
+    assert put.exit_code == 0, put.output
+    name = json.loads(put.stdout)["id"]
+    assert json.loads(run(url, "list", "--json").stdout)[0]["status"] == "queued"
+    worker()
+    shown = json.loads(run(url, "show", name, "--json").stdout)
+    assert shown["status"] == "finished", shown
+    assert shown["progress"]["title"] == "Training"
+    assert shown["progress"]["done"] == shown["progress"]["total"] > 0
+    assert shown["result"]["rows"] == 60
+    assert (tmp_path / "out" / "manifest.json").exists()
+    assert "100 %" in run(url, "list").stdout
+    assert "finished" in run(url, "show", name).stdout
+
+
+def test_a_command_job_gives_its_json(url: str, worker: Any, tmp_path: Path) -> None:
+    write_csv(tmp_path / "hands.csv", hands(5))
+    queue = queue_on(connection_to(url))
+    good = submit(queue, "evaluate", {"data": "hands.csv", "report": "report.html"})
+    bad = submit(queue, "evaluate", {"data": "missing.csv"})
+    worker()
+    result = fetched(url, good).latest_result()
+    assert result is not None
+    assert result.return_value["rows"] == 15
+    assert (tmp_path / "report.html").exists()
+    assert "Cannot read missing.csv" in fault(url, bad)
+
+
+def payloads() -> dict[str, Any]:
+    """What somebody who can write to the queue's Redis might put there."""
+    return {
+        "a function": {"func": f"{MARK}.run"},
+        "a builtin": {"func": "os.system", "args": ("true",)},
+        "positional arguments": {"func": "rollback", "args": ("x",)},
+        "unknown arguments": {"func": "rollback", "kwargs": {"force": True}},
+        "a path that leaves the folder": {"func": "evaluate", "kwargs": {"data": "../../etc/passwd"}},
+        "an option as a path": {"func": "evaluate", "kwargs": {"data": "--model"}},
+        "an option as a model": {"func": "promote", "kwargs": {"model": "--force"}},
+        "a callback": {"func": "rollback", "on_failure": Callback(f"{MARK}.run")},
+        "another callback": {"func": "rollback", "on_success": Callback(f"{MARK}.run")},
+    }
+
+
+@pytest.mark.parametrize("payload", payloads().values(), ids=payloads())
+def test_anything_else_is_refused_and_nothing_is_imported(
+    url: str, worker: Any, tmp_path: Path, payload: dict[str, Any]
+) -> None:
+    open_queue = Queue(QUEUE, connection=Redis.from_url(url), serializer=JSONSerializer)
+    job = open_queue.enqueue_call(**payload)
+    worker()
+    assert fetched(url, job).is_failed
+    assert "SettingsError" in fault(url, job)
+    assert not (tmp_path / "touched").exists()
+    assert MARK not in sys.modules
+
+
+def test_a_pickled_payload_is_not_opened(url: str, worker: Any, tmp_path: Path) -> None:
+    job = Queue(QUEUE, connection=Redis.from_url(url)).enqueue_call(f"{MARK}.run")
+    worker()
+    assert not (tmp_path / "touched").exists()
+    assert fetched(url, job).get_status() != "finished"
+    assert json.loads(run(url, "list", "--json").stdout)[0]["name"] == "?"
+
+
+def test_webhooks_are_not_called(url: str) -> None:
+    connection = Redis.from_url(url)
+    job = Queue(QUEUE, connection=connection, serializer=JSONSerializer).enqueue_call(
+        "rollback", webhooks=[Webhook("http://127.0.0.1:1/", "failed")]
+    )
+    assert Job.fetch(job.id, connection=connection, serializer=JSONSerializer).webhooks
+    assert not fetched(url, job).webhooks
+
+
+def test_a_job_that_waits_can_be_cancelled(url: str, worker: Any) -> None:
+    job = submit(queue_on(connection_to(url)), "rollback", {})
+    assert "is cancelled" in run(url, "cancel", job.id).stdout
+    worker()
+    assert fetched(url, job).is_canceled
+    assert run(url, "cancel", job.id).exit_code == 2
+    assert "there is no job nonsense" in run(url, "show", "nonsense").output
+
+
+def test_a_running_job_can_be_stopped(url: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "hands.csv", hands(400))
+    job = submit(queue_on(connection_to(url)), "train", {"data": ["hands.csv"], "out": "out", "folds": 20})
+    environment = {**os.environ, "MAZE_JOBS_REDIS": url, "MAZE_REDIS": "redis://127.0.0.1:1/0"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "maze", "jobs", "worker", "--folder", str(tmp_path)],
+        env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: fetched(url, job).meta.get("progress"), 20)
+        assert "is being stopped" in run(url, "cancel", job.id).stdout
+        wait_until(lambda: fetched(url, job).is_stopped, 10)
+        assert not (tmp_path / "out").exists()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_cron_submits_at_its_time(url: str, worker: Any) -> None:
+    connection = connection_to(url)
+    cron = scheduler(connection, "0 3 * * *", "rollback", {"shadow": True})
+    assert not cron.enqueue_jobs(), "not before its time"
+    (nightly,) = cron.get_jobs()
+    nightly.next_enqueue_time = now() - timedelta(seconds=1)
+    assert cron.enqueue_jobs() == [nightly]
+    (waiting,) = queue_on(connection).jobs
+    assert (waiting.func_name, waiting.kwargs) == ("rollback", {"shadow": True})
+    for at, name in (("whenever", "rollback"), ("0 3 * * *", "os.system")):
+        with pytest.raises(SettingsError):
+            scheduler(connection, at, name, {})
+
+
+def test_jobs_and_frames_are_kept_apart(url: str) -> None:
+    found = run(url, "worker", "--redis", url)
+    assert found.exit_code == 2
+    assert "--jobs-redis is where the frames are" in found.output
+
+
+@pytest.mark.parametrize(
+    "words", [("nothing",), ("train",), ("train", "[]"), ("train", "{"), ("rollback", '{"x": 1}')]
+)
+def test_a_wrong_job_is_not_submitted(url: str, words: tuple[str, ...]) -> None:
+    assert run(url, "submit", *words).exit_code == 2
+    assert not queue_on(connection_to(url)).jobs
+
+
+def test_every_job_is_a_command() -> None:
+    assert set(JOBS) == {"train", "evaluate", "promote", "rollback", "replay", "redrive"}
+    job = checked("promote", {"model": "mlp-0123456789", "shadow": True, "share": 0.5})
+    assert job.words() == ["promote", "mlp-0123456789", "--shadow", "--share=0.5"]  # type: ignore[attr-defined]
+    assert checked("redrive", {"reason": "bad_json"}).words() == [
+        "dead",
+        "redrive",
+        "--all",
+        "--reason=bad_json",
+    ]  # type: ignore[attr-defined]

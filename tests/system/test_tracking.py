@@ -1,0 +1,143 @@
+"""MLflow: a training is kept whole, roles move, and its own server shows it all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from maze.training import Trained, TrainOptions, golden_hands, train
+from models.build import Settings
+from models.search import Shipped, search, ship
+from models.tracking import CHALLENGER, CHAMPION, NAME, Tracking
+from models.training import Recipe
+from tests.hands import hands, write_csv
+from tests.servers import free_port, wait_until
+from wire.errors import SettingsError
+
+QUICK = Settings(Recipe(hidden=8, members=1, epochs=1, batch_rows=32), folds=2, seed=1)
+DATA = hands(noise=1.0)
+"""Hard enough to be mistaken for each other."""
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables: making them takes seconds, copying them none."""
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow, about what it is made of
+        import mlflow
+
+        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def uri(migrated: Path, tmp_path: Path) -> str:
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> tuple[Shipped, Any]:
+    trials = search(DATA, QUICK, ("knn",), lambda: None)
+    return ship(trials[0], DATA, QUICK, golden_hands(1), lambda: None), trials
+
+
+def test_a_training_is_kept_whole(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
+    tracking = Tracking(uri)
+    version = tracking.record(shipped[0], DATA, {"seed": 1, "folds": 2}, shipped[1])
+    assert (version.number, version.aliases) == ("1", (CHALLENGER,))
+    assert version.figures["accuracy"] == pytest.approx(shipped[0].evaluation["accuracy"])
+    assert {"ece", "f1/like", "recall/palm", "fold/macro_f1", "false_action_rate"} <= version.figures.keys()
+    assert tracking.bundle(version).files == shipped[0].bundle.files
+    again = Tracking(uri).record(shipped[0], DATA, {})
+    tracking.appoint(again, CHAMPION)
+    aliases = {one.number: one.aliases for one in tracking.versions()}
+    assert aliases == {"2": (CHAMPION,), "1": ()}
+    assert (tracking.find(CHAMPION), tracking.find("1")) == (tracking.versions()[0], tracking.versions()[1])
+    assert tracking.find(version.model) == tracking.versions()[0]
+    assert tracking.find("nobody") is None
+    assert not list(tmp_path.glob("mlruns"))
+
+
+def test_the_command_tracks_by_itself(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = TrainOptions([write_csv(tmp_path / "hands.csv", DATA)], tmp_path / "out", folds=2, epochs=1)
+
+    class Silence:
+        def __enter__(self) -> Any:
+            return lambda: None
+
+        def __exit__(self, *_: object) -> None: ...
+
+    trained: Trained = train(options, lambda *_: Silence())  # type: ignore[arg-type, return-value]
+    assert trained.tracked is not None
+    assert trained.tracked.model == trained.shipped.bundle.version
+    assert trained.tracked == Tracking(uri).versions()[0]
+
+
+def test_a_server_that_is_none_is_a_sentence() -> None:
+    with pytest.raises(SettingsError, match="--tracking-uri nonsense://x"):
+        Tracking("nonsense://x")
+
+
+def get(url: str, **parameters: str) -> Any:
+    with urllib.request.urlopen(f"{url}?{urlencode(parameters)}", timeout=10) as answer:
+        data: bytes = answer.read()
+    return json.loads(data) if answer.headers.get_content_type() == "application/json" else data
+
+
+def up(url: str) -> bool:
+    try:
+        return bool(get(f"{url}/health"))
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def test_the_server_shows_it_all(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
+    version = Tracking(uri).record(shipped[0], DATA, {"seed": 1}, shipped[1])
+    port = free_port()
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1"]
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--workers", "1", "--default-artifact-root", str(tmp_path / "x")],
+            stdout=log, stderr=log, env=environment, start_new_session=True,
+        )  # fmt: skip
+    base = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: up(base), 45)
+        api = f"{base}/api/2.0/mlflow"
+        run = get(f"{api}/runs/get", run_id=version.run)["run"]
+        metrics = {one["key"]: one["value"] for one in run["data"]["metrics"]}
+        assert metrics["macro_f1"] == pytest.approx(shipped[0].evaluation["macro_f1"])
+        assert {one["key"]: one["value"] for one in run["data"]["params"]}["kind"] == "knn"
+        history = get(f"{api}/metrics/get-history", run_id=version.run, metric_key="fold/accuracy")
+        assert [one["step"] for one in history["metrics"]] == [0, 1]
+        named = get(f"{api}/registered-models/alias", name=NAME, alias=CHALLENGER)["model_version"]
+        assert (named["version"], named["run_id"]) == ("1", version.run)
+        for folder, wanted in (
+            ("", {"bundle", "errors", "pictures", "pipeline.joblib", "report.html", "trials.json"}),
+            ("bundle", {"bundle/manifest.json", "bundle/model.onnx"}),
+            ("pictures", {"pictures/confusion_matrix.svg", "pictures/reliability.svg"}),
+        ):
+            files = get(f"{api}/artifacts/list", run_id=version.run, path=folder)["files"]
+            assert wanted <= {one["path"] for one in files}
+        picture = get(f"{base}/get-artifact", run_id=version.run, path="pictures/confusion_matrix.svg")
+        assert b"<svg" in picture
+        assert b"MLflow" in get(f"{base}/"), "the page itself"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)

@@ -1,0 +1,118 @@
+"""Kinds are searched by folds that keep people apart, the winner follows from the rule, and is exported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from maze.commands.train import train
+from maze.options import CONTEXT
+from maze.training import golden_hands
+from models.build import HELD_OUT, Settings
+from models.bundle import load_bundle
+from models.classifier import Classifier
+from models.search import F1_TIE, GRIDS, NETWORK, Trial, ranked, search, ship, ticks
+from models.training import HeldOut, Recipe
+from tests.hands import hands, write_csv
+from wire.errors import ModelError, SettingsError
+
+QUICK = Settings(Recipe(hidden=8, members=1, epochs=2, batch_rows=32), folds=2, seed=1)
+KINDS = ("knn", "mlp", NETWORK)
+NOTHING = HeldOut(*(np.zeros(0, np.int64) for _ in range(3)), {}, np.zeros(0, np.int64))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def trials() -> list[Trial]:
+    done: list[None] = []
+    found = search(hands(), QUICK, KINDS, lambda: done.append(None))
+    assert len(done) == ticks(KINDS, 2) == 2 * 5
+    return found
+
+
+def made(name: str, macro_f1: float, false_actions: float | None, us: float) -> Trial:
+    evaluation: Any = {"macro_f1": macro_f1, "action": {"false_action_rate": false_actions}}
+    return Trial(name, {}, NOTHING, 1.0, 0.7, evaluation, 0.0, us)
+
+
+def order(*trials: Trial) -> list[str]:
+    return [trial.kind for trial in ranked(trials)]
+
+
+def test_the_rule_is_f1_then_false_actions_then_speed() -> None:
+    slow = made("slow", 0.98, 0.0, 200.0)
+    assert order(slow, made("worse", 0.98 - 2 * F1_TIE, 0.0, 1.0)) == ["slow", "worse"]
+    assert order(made("acts", 0.98, 0.01, 1.0), slow) == ["slow", "acts"]
+    assert order(slow, made("fast", 0.98 - F1_TIE / 2, 0.0005, 1.0)) == ["fast", "slow"]
+    assert order(made("none", 0.98, None, 3.0), slow) == ["none", "slow"], "no empty hands, no false actions"
+
+
+def test_every_trial_is_judged_on_all_hands(trials: list[Trial]) -> None:
+    assert len(trials) == sum(len(GRIDS[kind]) for kind in KINDS)
+    for trial in trials:
+        assert sorted(trial.held.rows) == list(range(120))
+        assert trial.evaluation["rows"] == 120
+        assert trial.us_per_frame > 0
+        assert json.dumps(trial.as_dict())
+    assert any("n_neighbors 15" in trial.name for trial in trials)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_shipped_is_what_was_fitted(trials: list[Trial], kind: str) -> None:
+    data = hands()
+    trial = next(one for one in trials if one.kind == kind)
+    shipped = ship(trial, data, QUICK, golden_hands(1), lambda: None)
+    assert shipped.export_difference <= 1e-4
+    classifier = Classifier.from_bundle(shipped.bundle)
+    label, _ = classifier.classify(data.landmarks, data.aspect)
+    assert np.mean(label == shipped.pipeline.predict(data.points.reshape(-1, 42))) > 0.99
+    assert shipped.bundle.manifest.evaluation[HELD_OUT].rows == 120
+    judged = shipped.judged(data)
+    assert judged.right.mean() == pytest.approx(shipped.evaluation["accuracy"])
+    assert (judged.labels == data.labels[shipped.held.rows]).all()
+
+
+def test_an_export_that_differs_is_refused(trials: list[Trial], monkeypatch: pytest.MonkeyPatch) -> None:
+    import models.search as module
+
+    trial = next(one for one in trials if one.kind == "knn")
+    exact = module.pipeline_graph
+    monkeypatch.setattr(module, "pipeline_graph", lambda pipeline, _: exact(pipeline, 0.5))
+    with pytest.raises(ModelError) as refused:
+        ship(replace(trial, temperature=2.0), hands(noise=1.0), QUICK, golden_hands(1), lambda: None)
+    assert refused.value.reason in ("export_mismatch", "self_test")
+
+
+def run(*words: object) -> Any:
+    app = typer.Typer()
+    app.command(context_settings=CONTEXT)(train)
+    return CliRunner(env={"COLUMNS": "250"}).invoke(app, [str(word) for word in words])
+
+
+def test_the_command_searches_and_keeps_the_pipeline_beside_the_bundle(tmp_path: Path) -> None:
+    source, out = write_csv(tmp_path / "hands.csv", hands()), tmp_path / "b"
+    words = (source, "--out", out, "--folds", 2, "--epochs", 1, "--search", "--kinds", "knn")
+    found = run(*words, "--json")
+    assert found.exit_code == 0, found.output
+    report = json.loads(found.stdout)
+    assert [trial["kind"] for trial in report["trials"]] == ["knn", "knn"]
+    assert load_bundle(out).version == report["model"]
+    assert report["model"].startswith("knn-")
+    assert report["tracked"] is None
+    pipeline = joblib.load(tmp_path / "b.joblib")
+    assert set(pipeline.predict(hands().points.reshape(-1, 42))) == set(hands().labels)
+    assert "the first one won" in run(*words).stdout
+
+
+def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "hands.csv", hands())
+    found = run(source, "--search", "--kinds", "forest,knn")
+    assert isinstance(found.exception, SettingsError)
+    assert "no such kind: forest" in str(found.exception)
