@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from maze.gateway.app import build
@@ -143,9 +144,7 @@ class Player:
             while True:
                 message = json.loads(self.socket.recv(max(end_s - time.monotonic(), 0.001)))
                 reason = message.get("reason", reason)
-        except TimeoutError:
-            raise
-        except Exception:  # noqa: BLE001 - whichever way the library says that it is closed
+        except ConnectionClosed:
             assert self.socket.close_code is not None
             return self.socket.close_code, reason
 

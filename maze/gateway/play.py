@@ -96,14 +96,12 @@ class PlaySocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A message; whatever is wrong with it ends here."""
-        if self._ended:
-            return
         kind = frame.msg_type
         if kind is WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code())
+            if not self._ended:
+                transport.send_close(frame.get_close_code())
             transport.disconnect()
-            return
-        if kind is WSMsgType.PONG:
+        if self._ended or kind in (WSMsgType.CLOSE, WSMsgType.PONG):
             return
         try:
             self._take(kind, frame)

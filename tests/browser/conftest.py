@@ -1,0 +1,136 @@
+"""A real browser before a real gateway, Redis and worker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway import Served, serving
+from tests.servers import Proxy, Server, absent, running_valkey
+from tests.system.processes import Workers
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+CLIP = Path(__file__).parents[3] / "shared" / "data" / "camera" / "gesture_clip_640x480_30fps.mjpeg"
+CAMERA_FLAGS = (
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    f"--use-file-for-fake-video-capture={CLIP}",
+)
+PICTURES = os.environ.get("MAZE_PICTURES")
+"""A folder: the tests leave their screenshots there, of which some stand in the documentation."""
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Any]:
+    """Playwright, without a browser of its own."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        absent("playwright")
+    if shutil.which("chromium") is None:
+        absent("chromium")
+    with sync_playwright() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Any) -> Iterator[Any]:
+    """A browser without a camera."""
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for the whole session."""
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def workers(redis_server: Server) -> Iterator[Workers]:
+    """Its worker processes; one runs."""
+    assert redis_server.url is not None
+    found = Workers(redis_server.url, redis_server.client)
+    found.start("browser-worker")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def gateway(redis_server: Server, workers: Workers) -> Iterator[Served]:
+    """A gateway beside them."""
+    assert redis_server.url is not None
+    with serving(redis_server.url) as found:
+        yield found
+
+
+class Line(Proxy):
+    """What lies between a browser and its gateway."""
+
+    def cut(self) -> None:
+        """All connections break; new ones can be made."""
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def address(self) -> str:
+        """Where the browser goes."""
+        return self.url.removeprefix("redis://").partition("/")[0]
+
+
+@pytest.fixture
+def line(gateway: Served) -> Iterator[Line]:
+    """A line that can be cut."""
+    found = Line(int(gateway.address.rpartition(":")[2]))
+    yield found
+    found.close()
+
+
+Visit = Callable[..., Any]
+
+
+@pytest.fixture
+def visit(chromium: Any, gateway: Served) -> Iterator[Visit]:
+    """Open a page of the gateway in a browser of its own; whatever the page throws fails the test."""
+    faults: list[str] = []
+    contexts = []
+
+    def open_page(path: str, address: str = gateway.address, **options: Any) -> Any:
+        context = chromium.new_context(**{"viewport": {"width": 1180, "height": 860}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
+        page.goto(f"http://{address}{path}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def picture(page: Any, name: str, **options: Any) -> None:
+    """Leave a screenshot, if they are wanted."""
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", **options)

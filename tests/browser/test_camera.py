@@ -1,0 +1,104 @@
+"""The webcam path: a clip of real hands, MediaPipe in the browser, and the moves that come back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maze.gateway.pages import HANDS
+from tests.browser.conftest import CAMERA_FLAGS, CLIP, FLAGS
+from tests.gateway import Served
+from tests.servers import absent
+from wire.gestures import DEFAULT_ACTIONS
+
+FETCH = Path(__file__).parents[2] / "maze" / "page" / "fetch_hands.sh"
+CLIP_FPS = 30
+FRAMES = 360
+ONCE_ROUND_MS = 12_000
+LATE_FRAMES = 24
+"""What a move was decided upon lies up to so many frames of the clip before the frame that bore it: the time
+to settle, the bridging of bad frames, and the repetition of what is held."""
+
+NOTE_FRAMES = """
+window.shown = [];
+const ask = HTMLVideoElement.prototype.requestVideoFrameCallback;
+HTMLVideoElement.prototype.requestVideoFrameCallback = function (callback) {
+  return ask.call(this, (now, news) => {
+    window.shown.push([Date.now(), news.mediaTime]);
+    callback(now, news);
+  });
+};
+"""
+
+needs_clip = pytest.mark.skipif(
+    not CLIP.exists(), reason=f"the clip shows people and may not be committed; it is looked for at {CLIP}"
+)
+
+
+@pytest.fixture(scope="module")
+def tracker() -> None:
+    """The hand tracker, fetched if need be."""
+    if (HANDS / "hands.js").exists():
+        return
+    if shutil.which("npm") is None:
+        absent("npm")
+    fetched = subprocess.run(["sh", str(FETCH)], capture_output=True, text=True, timeout=50, check=False)
+    if fetched.returncode:
+        absent("the hand tracker", f"cannot be fetched: {fetched.stderr.strip()}")
+
+
+@pytest.fixture
+def camera(playwright: Any) -> Iterator[Any]:
+    """A browser whose camera shows the clip."""
+    flags = [*FLAGS, *CAMERA_FLAGS]
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+    yield browser
+    browser.close()
+
+
+def labels() -> list[str]:
+    """What the clip shows, by frame."""
+    with CLIP.with_suffix(".csv").open() as lines:
+        return [row["label"] for row in csv.DictReader(lines)]
+
+
+def frame_at(shown: list[tuple[float, float]], captured_ms: float) -> int:
+    """Which frame of the clip stood before the camera then."""
+    media_s = max((one for one in shown if one[0] <= captured_ms), default=shown[0])[1]
+    return round(media_s * CLIP_FPS) % FRAMES
+
+
+@needs_clip
+def test_gestures_before_a_camera_become_moves(tracker: None, camera: Any, gateway: Served) -> None:
+    page = camera.new_page()
+    replies: list[dict[str, Any]] = []
+
+    def listen(socket: Any) -> None:
+        socket.on("framereceived", lambda text: replies.append(json.loads(text)))
+
+    page.on("websocket", listen)
+    page.add_init_script(NOTE_FRAMES)
+    page.goto(f"http://{gateway.address}/game?input=camera&cpu&model=0&size=large")
+    page.wait_for_selector('#state[data-state="playing"]', timeout=20_000)
+    page.wait_for_timeout(ONCE_ROUND_MS)
+    shown = page.evaluate("window.shown")
+    label = labels()
+    made: set[str] = set()
+    wrong = []
+    for reply in replies:
+        if "v" in reply and reply["move"] in DEFAULT_ACTIONS.values():
+            at = frame_at(shown, reply["t"])
+            before = {label[(at - back) % FRAMES] for back in range(LATE_FRAMES)}
+            due = {DEFAULT_ACTIONS[one] for one in before if one in DEFAULT_ACTIONS}
+            made.add(reply["move"])
+            if reply["move"] not in due:
+                wrong.append((at, reply["move"], sorted(before)))
+    assert made == set(DEFAULT_ACTIONS.values())
+    assert not wrong

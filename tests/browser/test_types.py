@@ -1,0 +1,31 @@
+"""The page's modules keep their types: TypeScript reads their comments, nothing is built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.servers import absent
+
+TYPESCRIPT = "typescript@5.9.3"
+PAGE = Path(__file__).parents[2] / "maze" / "page" / "jsconfig.json"
+
+
+@pytest.mark.timeout(120)
+def test_the_modules_keep_their_types() -> None:
+    if shutil.which("npm") is None:
+        absent("npm")
+    command = ["npm", "exec", "--yes", f"--package={TYPESCRIPT}", "--", "tsc", "-p", str(PAGE)]
+    found = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env=os.environ | {"npm_config_loglevel": "error"},
+    )
+    assert not found.returncode, found.stdout + found.stderr

@@ -1,0 +1,110 @@
+"""The gateway's interface as it is described, and its socket against whatever may be sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
+
+from tests.gateway import Player, Served, serving
+from tests.servers import Server
+from tests.system.processes import Workers
+
+
+@pytest.fixture(scope="module")
+def gateway(embedded_valkey: Server) -> Iterator[Served]:
+    """A gateway beside a pool."""
+    embedded_valkey.client.flushall()
+    assert embedded_valkey.url is not None
+    workers = Workers(embedded_valkey.url, embedded_valkey.client)
+    workers.start("interface-worker")
+    with serving(embedded_valkey.url, sessions_per_address=1000) as found:
+        yield found
+    workers.close()
+    embedded_valkey.client.flushall()
+
+
+@pytest.fixture(scope="module")
+def bystander(gateway: Served) -> Iterator[Player]:
+    """Somebody who plays by the rules all the while."""
+    with gateway.play(name="bystander") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def interface(gateway: Served) -> Any:
+    """What /openapi.json describes."""
+    return schemathesis.openapi.from_url(f"http://{gateway.address}/openapi.json")
+
+
+OPERATIONS = ("POST /predict", "GET /scores/{size}", "GET /", "GET /livez", "GET /readyz")
+
+
+@pytest.mark.parametrize("mode", schemathesis.GenerationMode)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_interface_keeps_its_description(
+    interface: Any, name: str, mode: schemathesis.GenerationMode
+) -> None:
+    method, path = name.split()
+    operation = interface[path][method]
+    if mode.is_negative and not (operation.body or operation.path_parameters):
+        return  # nothing can be wrong about it
+
+    @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def holds(case: Any) -> None:
+        case.call_and_validate()
+
+    holds()
+
+
+def test_every_operation_is_tried(interface: Any) -> None:
+    described = {f"{one.ok().method.upper()} {one.ok().path}" for one in interface.get_all_operations()}
+    assert described == set(OPERATIONS)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=22) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=40,
+)
+KINDS = st.sampled_from(["hello", "start", "key", "input", "frame", "welcome", ""])
+FIELDS = st.sampled_from(
+    ["type", "seq", "t", "landmarks", "aspect", "size", "seed", "move", "token", "name", "width"]
+)
+MESSAGES = st.dictionaries(FIELDS, VALUES, max_size=6) | st.fixed_dictionaries(
+    {"type": KINDS}, optional={"seq": VALUES, "landmarks": VALUES, "seed": VALUES}
+)
+SAID = (
+    st.binary(max_size=400)
+    | st.binary(min_size=276, max_size=276)
+    | st.text(max_size=200)
+    | MESSAGES.map(json.dumps)
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(first=SAID, said=st.lists(SAID, max_size=12), welcomed=st.booleans())
+def test_whatever_a_client_says_harms_nobody_else(
+    gateway: Served, bystander: Player, first: Any, said: list[Any], welcomed: bool
+) -> None:
+    with gateway.socket() as client, suppress(ConnectionClosed, TimeoutError):
+        if welcomed:
+            client.hello()
+        for message in [first, *said]:
+            client.socket.send(message)
+        client.socket.recv(0.01)
+    assert bystander.still_plays()
+
+
+def test_the_bystander_was_never_refused(bystander: Player) -> None:
+    with pytest.raises(TimeoutError):
+        bystander.hear(lambda message: message.get("type") == "refused", 0.05)
