@@ -87,7 +87,7 @@ class Window:
         return (total([last], metric) - total([first], metric)) / self.passed_s
 
     def latency_s(self, q: float) -> float | None:
-        """The q-quantile (0 to 1) of the replies of the window: the upper bound of its bucket; None without."""
+        """The q-quantile (0 to 1) of the window's replies: the upper bound of its bucket; None without."""
         counts = self._delta(_BUCKET)
         bounds = sorted(counts, key=float)
         most = counts[bounds[-1]] if bounds else 0

@@ -38,6 +38,8 @@ def draw(observed: Observed, name: str, begin_s: float, end_s: float) -> None:
         for target in panel["targets"]:
             found = observed.range(target["expr"], begin_s, end_s, 1)
             (_heat if heat else _lines)(axis, found, target["legendFormat"], begin_s)
+        if not heat:
+            axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
         if not heat and len(axis.get_legend_handles_labels()[1]) <= 8:
             axis.legend(fontsize=5, loc="best")
     for axis in axes.flat[len(board["panels"]) :]:
@@ -55,7 +57,6 @@ def _lines(axis: Any, found: list[Any], legend: str, begin_s: float) -> None:
         for word, value in series["metric"].items():
             label = label.replace("{{" + word + "}}", value)
         axis.plot(points[:, 0] - begin_s, points[:, 1], linewidth=1, label=label)
-    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
 
 
 def _heat(axis: Any, found: list[Any], _legend: str, begin_s: float) -> None:
