@@ -16,9 +16,11 @@ REST: Final = "rest"
 """An idle hand: no gesture."""
 FIST: Final = "fist"
 ASPECT: Final = 4 / 3
-FOCAL: Final = 1.9
+FOCAL: Final = 1.7
 DISTANCE: Final = 3.6
 """In hand lengths: the hand fills a good part of the picture."""
+CENTRE: Final = np.array([0.5, 0.42], np.float32)
+"""Where in the picture the hand is."""
 DECIMALS: Final = 4
 
 Landmarks = list[list[float]]
@@ -46,8 +48,8 @@ def _seen(pose: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Landmarks:
     camera = Camera(*(np.full(1, number, np.float32) for number in (ASPECT, FOCAL, DISTANCE)))
     points = turn(bend(shape, pose[None, :JOINTS]), pose[None, JOINTS:])
     found = project(points, camera, np.full((1, 2), 0.5, np.float32))[0]
-    # in the middle of the picture, whatever the pose
-    found[:, :2] += 0.5 - (found[:, :2].max(axis=0) + found[:, :2].min(axis=0)) / 2
+    # at the same place, whatever the pose; the page has words below
+    found[:, :2] += CENTRE - (found[:, :2].max(axis=0) + found[:, :2].min(axis=0)) / 2
     rounded: Landmarks = found.round(DECIMALS).tolist()
     return rounded
 

@@ -22,9 +22,8 @@ FETCH = Path(__file__).parents[2] / "maze" / "page" / "fetch_hands.sh"
 CLIP_FPS = 30
 FRAMES = 360
 ONCE_ROUND_MS = 12_000
-LATE_FRAMES = 24
-"""What a move was decided upon lies up to so many frames of the clip before the frame that bore it: the time
-to settle, the bridging of bad frames, and the repetition of what is held."""
+LATE_FRAMES = 6
+"""The picture that the tracker got is up to so many frames of the clip older than the one noted for it."""
 
 NOTE_FRAMES = """
 window.shown = [];

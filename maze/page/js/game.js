@@ -258,7 +258,7 @@ function standing() {
     if (camera.dark) return ["dark", "Too dark to see a hand: turn on a light."];
     if (performance.now() - handSeenAt > NO_HAND_MS) return ["no-hand", "No hand in the picture: hold one up, fingers in view."];
   }
-  return ["playing", "Find the way to the star."];
+  return ["playing", game?.finished ? "You are out. Another one?" : "Find the way to the star."];
 }
 
 function showState() {

@@ -1,0 +1,301 @@
+"""The gateway's pure parts, and its outbox and sockets before a producer and a browser of straw."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from picows import WSMsgType
+
+from maze.gateway.game import SIZES, Game, ways_of
+from maze.gateway.limits import MOST_FAULTS, Allowance, Doorkeeper, Patience
+from maze.gateway.messages import Packed
+from maze.gateway.metrics import Metrics
+from maze.gateway.outbox import Outbox
+from maze.gateway.play import PlaySocket
+from maze.gateway.poses import ASPECT, hands
+from maze.gateway.refusals import GatewayError, Refusal
+from maze.gateway.sessions import Session, Sessions
+from maze.gateway.settings import Settings, secret_of
+from maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
+from maze.mazes import STEPS, generate, solve
+from models.bundle import bundled_path, load_bundle
+from models.classifier import Classifier
+from wire.errors import Backpressure, ConnectionLost, SettingsError
+from wire.gestures import DEFAULT_ACTIONS, GESTURES, NO_GESTURE
+
+# --- limits
+
+
+def test_an_allowance_lets_a_steady_camera_through_and_thins_a_flood() -> None:
+    steady = Allowance(30, 0.0)
+    assert all(steady.take(frame / 30) for frame in range(300))
+    flood = Allowance(30, 0.0)
+    passed = sum(flood.take(frame / 1000) for frame in range(2000))
+    assert 60 <= passed <= 30 * 1.1 * 2 + 16
+
+
+def test_patience_ends_for_faults_in_a_row_and_not_for_rare_ones() -> None:
+    often, rare = Patience(0.0), Patience(0.0)
+    assert [often.ends(6, 0.01 * n) for n in range(11)].index(True) == MOST_FAULTS / 6
+    assert not any(rare.ends(6, 5.0 * n) for n in range(1000))
+
+
+def test_the_doorkeeper_counts_by_address_and_in_all() -> None:
+    door = Doorkeeper(per_address=2, in_all=3)
+    for address in ("a", "a", "b"):
+        door.enter(address)
+    with pytest.raises(GatewayError, match="full"):
+        door.enter("c")
+    door.leave("b")
+    with pytest.raises(GatewayError, match="another tab"):
+        door.enter("a")
+    door.enter("c")
+    assert len(door) == 3
+
+
+# --- tokens and settings
+
+
+def test_tokens_say_what_was_signed_and_to_whom() -> None:
+    tokens = Tokens("x" * 32, 60)
+    claim = Claim(session=new_session(), name="Ann", bearer=bearer_of("cookie", "10.0.0.1"))
+    token = tokens.issue(claim)
+    assert tokens.check(token, bearer_of("cookie", "10.0.0.2")) == claim, "the address may change"
+    with pytest.raises(GatewayError) as stolen:
+        tokens.check(token, bearer_of(None, "cookie"))
+    assert stolen.value.refusal is Refusal.STOLEN_TOKEN
+    for wrong in (token[:-1], token + "a", "", "a.b.c", token.replace(".", "", 1)):
+        with pytest.raises(GatewayError) as bad:
+            tokens.check(wrong, claim.bearer)
+        assert bad.value.refusal is Refusal.BAD_TOKEN
+
+
+def test_sessions_are_128_random_bits() -> None:
+    assert len({new_session() for _ in range(1000)}) == 1000
+    assert len(bytes.fromhex(new_session())) == 16
+
+
+def test_settings_tell_every_fault_and_show_no_secret(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as faults:
+        Settings.of(fps=0, secret="short", colour="red")
+    assert all(word in str(faults.value) for word in ("fps", "secret", "colour"))
+    assert "short" not in str(faults.value).replace("shorter", "")
+    assert Settings.of().secret != Settings.of().secret
+    assert "secret" not in repr(Settings.of())
+    file = tmp_path / "secret"
+    file.write_text("of sixteen letters\n")
+    assert secret_of(file) == "of sixteen letters"
+    assert secret_of(None) is None
+    with pytest.raises(SettingsError, match="secret-file"):
+        secret_of(tmp_path / "none")
+
+
+# --- games and poses
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_game_ends_at_the_exit(size: Any) -> None:
+    game = Game.begin(size, 5)
+    way = solve(game.maze)
+    for at, step in enumerate(way):
+        assert not game.finished
+        assert game.step(step, "camera", 10.0 + at)
+    assert game.finished
+    assert game.time_ms(999.0) == (len(way) - 1) * 1000
+    assert not game.step("up", "camera", 99.0)
+    assert (game.moves, game.input) == (len(way), "camera")
+
+
+def test_walls_and_stops_move_nothing_and_the_easiest_input_counts() -> None:
+    game = Game.begin("small", 5)
+    wall = next(way for way in STEPS if way not in game.maze.open_ways[0])
+    assert game.step(wall, "keyboard", 0.0)
+    assert (game.cell, game.moves, game.bumps, game.time_ms(5.0)) == (0, 0, 1, 0)
+    assert not game.step("stop", "camera", 0.0)
+    way = solve(game.maze)
+    game.step(way[0], "camera", 0.0)
+    assert game.input == "camera"
+    game.step(way[1], "keyboard", 1.0)
+    assert game.input == "keyboard"
+
+
+def test_ways_are_a_digit_per_cell() -> None:
+    maze = generate(6, 5, 1)
+    bits = [int(digit, 16) for digit in ways_of(maze)]
+    assert [{way for at, way in enumerate(STEPS) if bit & 1 << at} for bit in bits] == list(maze.open_ways)
+
+
+def test_the_pages_hands_are_what_they_show_left_or_right() -> None:
+    classifier = Classifier.from_bundle(load_bundle(bundled_path()))
+    shown = {name: points for name, points in hands().items() if name in DEFAULT_ACTIONS or name == "fist"}
+    right = np.array(list(shown.values()), np.float32)
+    left = right * np.float32([-1, 1, 1]) + np.float32([1, 0, 0])
+    for points in (right, left):
+        labels, sure = classifier.classify(points, np.full(len(points), ASPECT, np.float32))
+        assert [GESTURES[label] for label in labels] == list(shown)
+        assert sure.min() > 0.9
+    rest = np.array([hands()["rest"]], np.float32)
+    labels, _ = classifier.classify(rest, np.full(1, ASPECT, np.float32))
+    assert GESTURES[labels[0]] == NO_GESTURE
+
+
+# --- sessions
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_absent_players_are_kept_if_they_have_something_to_come_back_to() -> None:
+    clock = Clock()
+    sessions = Sessions(30, 60, Metrics(), clock)
+    idle, busy = sessions.open("idle", "a"), sessions.open("busy", "b")
+    busy.game = Game.begin("small", 1)
+    busy.game.step(solve(busy.game.maze)[0], "camera", 0.0)
+    sockets: list[Any] = [object(), object()]
+    idle.socket, busy.socket = sockets
+    assert not sessions.leave(busy, sockets[0]), "somebody else's socket"
+    assert sessions.leave(idle, sockets[0])
+    assert sessions.leave(busy, sockets[1])
+    assert len(sessions) == 1
+    assert sessions.open("busy", "b") is busy
+    clock.now_s = 61
+    sessions.sweep()
+    assert len(sessions) == 0
+
+
+def test_seqs_rise_over_resumptions_and_restarts() -> None:
+    outbox: Any = Straw()
+    session = Session("s", "n", 30, Clock())
+    begin = session.begin_seq()
+    with pytest.raises(GatewayError):
+        session.send(frame(begin - 1), outbox)
+    session.send(frame(begin), outbox)
+    with pytest.raises(GatewayError):
+        session.send(frame(begin), outbox)
+    assert session.begin_seq() > begin
+    assert Session("s", "n", 30, Clock()).begin_seq() >= begin
+
+
+# --- the outbox
+
+
+class Straw:
+    """A producer, sender and outbox that only remember."""
+
+    def __init__(self, name: str = "s", error: Exception | None = None) -> None:
+        self.id = name
+        self.error = error
+        self.sent: list[tuple[list[str], list[int]]] = []
+        self.refused: list[Refusal] = []
+        self.put_frames: list[Packed] = []
+
+    async def send_arrays(self, sessions: list[str], seq: Any, *_: Any, **__: Any) -> None:
+        self.sent.append((sessions, seq.tolist()))
+        if self.error is not None:
+            raise self.error
+
+    def refuse(self, error: GatewayError) -> None:
+        self.refused.append(error.refusal)
+
+    def put(self, _sender: Any, one: Packed) -> None:
+        self.put_frames.append(one)
+
+
+def frame(seq: int, value: float = 0.5) -> Packed:
+    return Packed(seq, 0, 1.0, 1, np.full(63, value, "<f4").tobytes())
+
+
+def outbox_of(producer: Straw) -> tuple[Outbox, Metrics]:
+    metrics = Metrics()
+    straw: Any = producer
+    return Outbox(straw, metrics, 10, lambda _sentence: None), metrics
+
+
+def outcome(metrics: Metrics, name: str) -> float | None:
+    return metrics.registry.get_sample_value("maze_gateway_frames_total", {"outcome": name})
+
+
+def test_of_a_session_the_newest_frame_of_a_tick_wins() -> None:
+    producer, (a, b) = Straw(), (Straw("a"), Straw("b"))
+    outbox, metrics = outbox_of(producer)
+    for sender, seq in ((a, 1), (b, 5), (a, 2), (a, 3)):
+        outbox.put(sender, frame(seq))
+    asyncio.run(outbox.flush())
+    assert producer.sent == [(["a", "b"], [3, 5])]
+    assert (outcome(metrics, "sent"), outcome(metrics, "superseded")) == (2, 2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e10])
+def test_a_frame_that_is_no_number_is_refused_alone(value: float) -> None:
+    producer, (a, b) = Straw(), (Straw("a"), Straw("b"))
+    outbox, _ = outbox_of(producer)
+    outbox.put(a, frame(1, value))
+    outbox.put(b, frame(1))
+    asyncio.run(outbox.flush())
+    assert (a.refused, b.refused) == ([Refusal.NOT_FINITE], [])
+    assert producer.sent == [(["b"], [1])]
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "away"),
+    [
+        (Backpressure("lag", "behind", rows=[1]), [[], [Refusal.BUSY]], False),
+        (ConnectionLost("connection", "gone"), [[Refusal.UNAVAILABLE]] * 2, True),
+    ],
+)
+def test_what_was_not_accepted_is_told_to_its_sender(error: Any, refused: Any, away: bool) -> None:
+    senders = [Straw("a"), Straw("b")]
+    outbox, _ = outbox_of(Straw(error=error))
+    for sender in senders:
+        outbox.put(sender, frame(1))
+    asyncio.run(outbox.flush())
+    assert [sender.refused for sender in senders] == refused
+    assert outbox.away is away
+
+
+# --- a browser that does not keep up
+
+
+class Wire:
+    """A transport that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[bytes] = []
+
+    def send(self, kind: WSMsgType, raw: bytes) -> None:
+        assert kind is WSMsgType.TEXT
+        self.said.append(raw)
+
+
+@pytest.fixture
+def slow() -> tuple[PlaySocket, Wire]:
+    """A socket whose browser has stopped reading."""
+    room: Any = type("Room", (), {"metrics": Metrics()})()
+    socket, wire = PlaySocket(room, "address", "bearer"), Wire()
+    socket._transport = wire  # type: ignore[assignment]
+    socket._session = Session("s", "n", 30, Clock())
+    return socket, wire
+
+
+def test_to_a_browser_that_is_behind_only_the_newest_of_each_kind_goes(slow: tuple[PlaySocket, Wire]) -> None:
+    socket, wire = slow
+    socket.pause_writing()
+    for seq in range(100):
+        socket.hear(b"reply %d" % seq, {"seq": seq, "move": None})
+    socket._send("at", b"at")
+    assert not wire.said
+    socket.resume_writing()
+    assert wire.said == [b"reply 99", b"at"]
+    socket.hear(b"reply 100", {"seq": 100, "move": None})
+    assert wire.said[-1] == b"reply 100"
