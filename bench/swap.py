@@ -5,7 +5,8 @@
 Every 20 ms one entry per partition with the frames of its sessions: game servers' ticks. Two runs are made:
 one left alone, one with a promotion every `--every` seconds, to another model and back. A frame's latency
 runs from just before its tick is written to the socket until its reply is read; sending and reading
-share one thread. Every frame must be answered once, and by a model that was promoted. Prints one JSON object.
+share one thread. Every frame must be answered once, and by a model that was promoted; on a busy machine some
+are shed for their age, with swaps or without. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from wire import keys
 from wire.frames import HAND, META, pack_arrays
 from wire.gestures import GESTURES
 from worker.registry import ModelRegistry
+from worker.status import StatusReader
 
 PARTITIONS = 16
 TICK_S = 0.02
@@ -85,68 +87,81 @@ class Promoter(threading.Thread):
             self._registry.promote(version, data)
 
 
-def play(url: str, ticks: Ticks) -> tuple[np.ndarray, np.ndarray, int, set[str]]:
-    """Send all ticks; when each was sent (ticks,) and answered (ticks, sessions), s; repeats; models."""
+class Heard:
+    """What was sent, and what came back.
+
+    Attributes:
+        sent_s: (ticks,) when each tick was sent.
+        got_s: (ticks, sessions) when each frame was answered; 0 before.
+        answered, twice: first and further replies.
+        models: versions that replied.
+    """
+
+    def __init__(self, ticks: Ticks) -> None:
+        self.sent_s = np.zeros(len(ticks.packed))
+        self.got_s = np.zeros((len(ticks.packed), len(ticks.sessions)))
+        self.answered = self.twice = 0
+        self.models: set[str] = set()
+        self._row_of = {name.encode(): row for row, name in enumerate(ticks.sessions)}
+
+    def reply(self, message: bytes) -> None:
+        """Note a reply, by hand: 20,000 a second are too many for a JSON parser in this thread."""
+        session, _, rest = message[len(b'{"v":1,"session":"') :].partition(b'","seq":')
+        at = int(rest[: rest.index(b",")]), self._row_of[session]
+        if self.got_s[at]:
+            self.twice += 1
+        else:
+            self.answered += 1
+        self.got_s[at] = time.perf_counter()
+        self.models.add(message[message.rindex(b':"') + 2 : -2].decode())
+
+
+def play(url: str, ticks: Ticks) -> Heard:
+    """Send all ticks at their time and listen until every frame is answered, or for 5 s more."""
     client = redis.Redis.from_url(url, socket_timeout=10, protocol=2)
     sender, listener = client.connection_pool.get_connection(), client.connection_pool.get_connection()
-    row_of = {name: row for row, name in enumerate(ticks.sessions)}
     channels = [keys.actions_channel(keys.partition_of(name, PARTITIONS), name) for name in ticks.sessions]
     listener.send_command("SUBSCRIBE", *channels)
     for _ in channels:
         listener.read_response()
-    shape = (len(ticks.packed), len(ticks.sessions))
-    sent_s, got_s = np.zeros(shape[0]), np.zeros(shape)
-    expected, answered, twice, waiting, models = shape[0] * shape[1], 0, 0, 0, set[str]()
+    heard, waiting = Heard(ticks), 0
     begin, tick = time.perf_counter() + 0.1, 0
-    while answered < expected:
+    while heard.answered < heard.got_s.size:
         now = time.perf_counter()
         due = begin + tick * TICK_S
-        if tick < shape[0] and now >= due:
-            commands = [
-                ("XADD", stream, "*", "s", s, "m", m, "l", hands)
-                for stream, (s, m, hands) in ticks.packed[tick]
-            ]
-            sent_s[tick] = time.perf_counter()
-            sender.send_packed_command(sender.pack_commands(commands))
-            waiting += len(commands)
+        if tick < len(ticks.packed) and now >= due:
+            heard.sent_s[tick] = time.perf_counter()
+            sender.send_packed_command(sender.pack_commands(adding(ticks.packed[tick])))
+            waiting += len(ticks.packed[tick])
             tick += 1
             continue
-        if now > begin + shape[0] * TICK_S + 5:
+        if now > begin + len(ticks.packed) * TICK_S + 5:
             break  # what is missing is reported as lost
-        ready, _, _ = select.select(
-            [listener._sock, sender._sock], [], [], max(due - now, 0) if tick < shape[0] else 0.1
-        )
-        if sender._sock in ready:
+        wait_s = max(due - now, 0) if tick < len(ticks.packed) else 0.1
+        ready, _, _ = select.select([listener._sock, sender._sock], [], [], wait_s)
+        while waiting and sender._sock in ready and sender.can_read(0):
             sender.read_response()
             waiting -= 1
-            while waiting and sender.can_read(0):
-                sender.read_response()
-                waiting -= 1
         while listener._sock in ready and listener.can_read(0):
-            message = listener.read_response()[2]
-            at = time.perf_counter()
-            session, _, rest = message[18:].partition(b'","seq":')
-            seq = int(rest[: rest.index(b",")])
-            row = row_of[session.decode()]
-            twice += got_s[seq, row] > 0
-            got_s[seq, row] = at
-            models.add(message[message.rindex(b':"') + 2 : -2].decode())
-            answered += 1
-    return sent_s, got_s, twice, models
+            heard.reply(listener.read_response()[2])
+    return heard
 
 
-def figures(
-    sent_s: np.ndarray, got_s: np.ndarray, twice: int, models: set[str], at_s: list[float]
-) -> dict[str, object]:
-    """The report of one run."""
+def adding(entries: list[tuple[str, tuple[bytes, bytes, bytes]]]) -> list[tuple[str | bytes, ...]]:
+    """The XADDs of a tick."""
+    return [("XADD", stream, "*", "s", s, "m", m, "l", hands) for stream, (s, m, hands) in entries]
+
+
+def figures(heard: Heard, shed: int, at_s: list[float]) -> dict[str, object]:
+    """The report of one run; `shed` frames were too late to be answered, and counted as such by the pool."""
     warm = int(WARM_UP_S / TICK_S)
-    answered = got_s > 0
-    latency_ms = np.where(answered, (got_s - sent_s[:, None]) * 1000, np.nan)[warm:]
+    sent_s, answered = heard.sent_s, heard.got_s > 0
+    latency_ms = np.where(answered, (heard.got_s - sent_s[:, None]) * 1000, np.nan)[warm:]
     p50, p99, p999 = np.nanpercentile(latency_ms, [50, 99, 99.9]).round(3).tolist()
     report: dict[str, object] = {
-        "frames": int(answered.size), "lost": int((~answered).sum()), "twice": int(twice),
+        "frames": int(answered.size), "shed": shed, "lost": int((~answered).sum()) - shed, "twice": heard.twice,
         "p50_ms": p50, "p99_ms": p99, "p99_9_ms": p999, "max_ms": round(float(np.nanmax(latency_ms)), 3),
-        f"over_{LATE_MS:.0f}_ms": int((latency_ms > LATE_MS).sum()), "models": sorted(models),
+        f"over_{LATE_MS:.0f}_ms": int((latency_ms > LATE_MS).sum()), "models": sorted(heard.models),
     }  # fmt: skip
     if at_s:
         # a swap ends within 100 ms of its promotion: 5 ticks
@@ -172,14 +187,15 @@ def run(rate: int, seconds: float, every_s: float, workers: int) -> dict[str, ob
             time.sleep(1.0)  # shares settle
             if every_s:
                 promoter.start()
-            sent_s, got_s, twice, models = play(url, ticks)
+            heard = play(url, ticks)
+            outcomes = StatusReader(client).read().outcomes
             promoter.stop.set()
         finally:
             for worker in pool:
                 worker.terminate()
             for worker in pool:
                 worker.wait(10)
-        return figures(sent_s, got_s, twice, models, promoter.at_s)
+        return figures(heard, outcomes["stale"] + outcomes["superseded"], promoter.at_s)
 
 
 def main() -> None:

@@ -121,7 +121,8 @@ class Observer:
         if not count:
             return
         try:
-            said, confidences = challenger.model.classify(frames.landmarks[hands], frames.aspect[hands])
+            rows = hands if count < len(labels) else slice(None)  # no copy where all are hands
+            said, confidences = challenger.model.classify(frames.landmarks[rows], frames.aspect[rows])
             sure = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
             comparison = self._comparisons.setdefault(
                 (serving.version, challenger.model.version), Comparison(self._actions)

@@ -86,7 +86,7 @@ def test_a_new_champion_is_loaded_once_and_offered(watched: Watched) -> None:
         watched.watch.step(second)
     (serving,) = watched.offered
     assert serving.version == NEW.version
-    assert serving.threshold == 820
+    assert serving.threshold == round(NEW.manifest.thresholds.act * 1000)
     assert serving.baseline == NEW.manifest.baseline
     assert serving.load_ms > 0
     assert watched.registry.reads == 1
