@@ -114,7 +114,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry: Final = registry or CollectorRegistry()
         at = self.registry
-        ProcessCollector(registry=at)  # process_cpu_seconds_total and the like; `maze status --advise` needs it
+        ProcessCollector(registry=at)  # `maze status --advise` needs process_cpu_seconds_total
         self._predictions = Counter("model_predictions", "Frames classified.", registry=at)
         self._gestures = Counter("predicted_gesture_count", "Frames by gesture.", ["gesture"], registry=at)
         self._frames = Counter("maze_frames", "Frames by outcome.", ["outcome"], registry=at)
