@@ -95,7 +95,7 @@ class HandWorker:
             clock=time.monotonic,
             log=open_log(self.settings),
             wake=wake,
-            rejected=lambda _partition, _entry, reason: self.rejected.append(reason),
+            rejected=lambda _partition, _entry, reason, _session: self.rejected.append(reason),
         )
 
         self._opened.append(self)

@@ -82,7 +82,7 @@ class Loop:
         clock: monotonic seconds.
         log: where events go.
         wake: what interrupts the wait for frames.
-        rejected: told of each rejected or buried frame: partition, entry id, reason.
+        rejected: told of each rejected or buried frame: partition, entry id, reason, session or "".
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Loop:
         clock: Callable[[], float],
         log: Log,
         wake: Wake,
-        rejected: Callable[[int, bytes, str], None],
+        rejected: Callable[[int, bytes, str, str], None],
     ) -> None:
         self._settings: Final = settings
         self._broker: Final = broker

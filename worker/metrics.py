@@ -198,7 +198,7 @@ class Metrics:
 
     def answered(self, tally: Tally, now_ms: int | None) -> None:
         """A batch was processed and its commit sent at server time `now_ms`."""
-        for _, _, reason in tally.rejected:
+        for _, _, reason, _ in tally.rejected:
             self._rejected.labels(reason.value).inc()
         if tally.entry_ms.size == 0:
             return

@@ -20,6 +20,7 @@ from wire.decode import Frames, Reject, decode
 from wire.errors import FrameError, RejectReason
 from wire.frames import HAND
 from wire.gestures import GESTURES, Action
+from wire.keys import is_session
 from wire.replies import CONFIDENCE_STEPS, MOVES
 from worker.partition import Partition
 from worker.policy import Policy
@@ -49,7 +50,7 @@ class Tally:
 
     Attributes:
         outcomes: outcome -> frames.
-        rejected: partition, entry id and reason of each rejected or buried frame.
+        rejected: partition, entry id, reason and session ("" if unknown) of each rejected or buried frame.
         gestures: (20,) frames by label, the last one for no hand.
         entry_ms: server times of the entries that answered frames came in, one per answered frame.
         classified: the frames that were let in, labels (n,) and confidences (n,) in thousandths;
@@ -58,7 +59,7 @@ class Tally:
 
     entries: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
-    rejected: list[tuple[int, bytes, RejectReason]] = field(default_factory=list)
+    rejected: list[tuple[int, bytes, RejectReason, str]] = field(default_factory=list)
     gestures: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(NO_HAND + 1, np.int64))
     entry_ms: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     classified: tuple[Frames, npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
@@ -82,7 +83,7 @@ class _Share:
         self.frames = 0
         """Frames found in its entries; an entry that cannot be taken apart counts as one."""
         self.letters: list[list[bytes]] = []
-        self.rejected: list[tuple[int, bytes, RejectReason]] = []
+        self.rejected: list[tuple[int, bytes, RejectReason, str]] = []
         self.replies: list[bytes | str] = []
         self.live: list[int] = []
         self.sessions: list[Session] = []
@@ -338,7 +339,7 @@ class Pipeline:
         entry_id = share.read.ids[reject.entry - share.first]
         origin = [b"reason", reject.reason.encode(), b"entry", entry_id, b"worker", self._worker]
         share.letters.append([*reject.fields[:MAX_LETTER_VALUES], *origin])
-        share.rejected.append((share.partition.number, entry_id, reject.reason))
+        share.rejected.append((share.partition.number, entry_id, reject.reason, _session_of(reject)))
         share.count(outcome)
 
     def _commit(self, share: _Share, tally: Tally) -> Commit:
@@ -350,6 +351,12 @@ class Pipeline:
         share.counts["frames"] = share.frames
         share.counts["entries"] = len(read.ids)
         return partition.commit(read, share.counts, share.replies, share.letters)
+
+
+def _session_of(reject: Reject) -> str:
+    """The session, for the log, if there is one legal one."""
+    name = bytes(reject.fields[1]) if len(reject.fields) > 1 and reject.fields[0] == b"s" else b""
+    return name.decode() if is_session(name) else ""
 
 
 def _share_of(shares: Sequence[_Share], entry: int) -> _Share:

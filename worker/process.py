@@ -222,7 +222,7 @@ class WorkerProcess:
             rss_mb=rss_mb(),
         )
 
-    def _log_rejected(self, partition: int, entry_id: bytes, reason: str) -> None:
+    def _log_rejected(self, partition: int, entry_id: bytes, reason: str, session: str) -> None:
         suppressed = self._sampler.admit(reason, time.monotonic())
         if suppressed is not None:
             self.log.warning(
@@ -230,6 +230,7 @@ class WorkerProcess:
                 reason=reason,
                 partition=partition,
                 entry=entry_id.decode(),
+                session=session,
                 suppressed=suppressed,
             )
 

@@ -120,7 +120,7 @@ class Replay:
             clock=lambda: 0.0,
             log=log,
             wake=self._wake,
-            rejected=lambda _partition, _entry, reason: self.rejected.update([str(reason)]),
+            rejected=lambda _partition, _entry, reason, _session: self.rejected.update([str(reason)]),
         )
         return keeper, loop
 
