@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from producer import tracing
 from producer.options import Options
 from producer.plan import Entry
 from producer.steps import Command, Hang, Lost, Pause, Read, Round, Say, Script, Step
@@ -39,7 +40,7 @@ def add(entry: Entry, maxlen: int | None) -> Command:
     """XADD of one entry. Answer: the entry id."""
     sessions, meta, landmarks = entry.fields
     cap: Command = () if maxlen is None else ("MAXLEN", "~", maxlen)
-    return ("XADD", frames_key(entry.partition), *cap, "*", "s", sessions, "m", meta, "l", landmarks)
+    return ("XADD", frames_key(entry.partition), *cap, "*", "s", sessions, "m", meta, "l", landmarks, *tracing.fields())
 
 
 def read_lag(partition: int) -> list[Command]:

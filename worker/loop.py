@@ -24,6 +24,7 @@ from worker.pipeline import Attempt, Pipeline, Tally
 from worker.records import Commit, Grant, Read
 from worker.settings import Settings
 from worker.streams import Committer, Reader, Verdict
+from worker.tracing import Tracing
 
 MAX_COUNT: Final = 1024
 """Entries per partition and read at most."""
@@ -83,6 +84,7 @@ class Loop:
         log: where events go.
         wake: what interrupts the wait for frames.
         rejected: told of each rejected or buried frame: partition, entry id, reason, session or "".
+        tracing: makes spans; None makes none.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Loop:
         log: Log,
         wake: Wake,
         rejected: Callable[[int, bytes, str, str], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings: Final = settings
         self._broker: Final = broker
@@ -111,6 +114,7 @@ class Loop:
         self._log: Final = log
         self._wake: Final = wake
         self._rejected: Final = rejected
+        self._tracing: Final = tracing
         self.partitions: Final[dict[int, Partition]] = {}
         self._asked: dict[int, bytes] = {}
         self._asked_s = 0.0
@@ -128,8 +132,11 @@ class Loop:
         sound = [(partition, read) for partition, read in reads if not partition.suspect_until]
         if not suspects and sum(len(read.ids) for _, read in sound) >= READ_AHEAD_ENTRIES:
             self._ask()
+        traced = self._tracing and self._tracing.begin([read for _, read in sound])
         commits, tally = self._pipeline.run(sound, self.server_ms())
         self._commit(commits, tally)
+        if self._tracing and traced:
+            self._tracing.end(traced)
         for partition, read in suspects:
             self._try_suspects(partition, read)
         return sum(tally.outcomes.values())

@@ -34,6 +34,7 @@ from worker.registry import ModelRegistry
 from worker.serving import Recipe, Serving, TimedModel
 from worker.settings import Settings
 from worker.streams import Committer, Reader
+from worker.tracing import open_tracing
 
 BACK_OFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Waits after a lost connection; the last one repeats."""
@@ -117,6 +118,7 @@ class WorkerProcess:
             log=self.log,
             wake=self._wake,
             rejected=self._log_rejected,
+            tracing=open_tracing(worker),
         )
 
     def _info(self) -> str:
