@@ -3,8 +3,8 @@
 `python bench/replay.py [--players 100] [--seconds 60] [--keep FILE]`: 600 seconds make the 1.8 million
 frames of ten minutes of a hundred players, and take a few minutes to simulate.
 
-The replay runs in a process of its own, `maze replay FILE --json`, so that its time includes reading the capture
-and its memory is its own. Prints one JSON object.
+The replay runs in a process of its own, `maze replay FILE --json`, so that its time includes reading the
+capture and its memory is its own. Prints one JSON object.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,26 +51,30 @@ def replay(
 
     Example: [bold]maze replay session.jsonl.gz --expect session.golden.jsonl[/bold]
     """
-    _check(locals())
-    pace = _pace(speed)
-    settings: dict[str, Any] = {
-        "threshold": threshold,
-        "partitions": partitions,
-        "batch_frames": batch_frames,
-    }
+    run(locals())
+
+
+def run(flags: dict[str, Any]) -> None:
+    """Do what the flags of `maze replay` say.
+
+    Raises:
+        SettingsError, ModelError: a capture, a setting or a bundle is wrong.
+        typer.Exit: 1, where the answers differ from the golden ones.
+    """
     from maze.replay_run import Files, copied, paced
 
-    source = Files(files, skip_bad=skip_bad)
-    tag = _tag() if fresh or (redis and copies > 1) else ""
+    _check(flags)
+    pace, redis, copies = _pace(flags["speed"]), flags["redis"], flags["copies"]
+    source = Files(flags["files"], skip_bad=flags["skip_bad"])
+    tag = _tag() if flags["fresh"] or (redis and copies > 1) else ""
     blocks = paced(copied(source.blocks(), copies, tag), pace)
-    if against is not None:
-        _two_models(files, source, blocks, settings, model, against, report, skip_bad, as_json)
+    if flags["against"] is not None:
+        _two_models(source, blocks, flags)
         return
-    settings["model"] = None if model is None else str(model)
-    summary, differences = _answers(source, blocks, redis, pace, settings, out, expect, bless)
-    if differences is not None and (differences or report is not None):
-        _explain(files, differences, report, skip_bad=skip_bad, quiet=as_json)
-    _print(summary, source, differences, as_json=as_json)
+    summary, differences = _answers(source, blocks, pace, flags)
+    if differences is not None and (differences or flags["report"] is not None):
+        _explain(differences, flags)
+    _print(summary, source, differences, as_json=flags["as_json"])
     if differences:
         raise typer.Exit(1)
 
@@ -105,47 +111,45 @@ def _tag() -> str:
     return f"{urandom(3).hex()}-"
 
 
+def _settings(flags: dict[str, Any], model: Path | None) -> Any:
+    from worker.replay import replay_settings
+
+    chosen = {name: flags[name] for name in ("threshold", "partitions", "batch_frames")}
+    return replay_settings(**chosen, model=None if model is None else str(model))
+
+
 def _answers(
-    source: Files,
-    blocks: Any,
-    redis: str | None,
-    pace: float | None,
-    settings: dict[str, Any],
-    out: Path | None,
-    expect: Path | None,
-    bless: bool,
+    source: Files, blocks: Any, pace: float | None, flags: dict[str, Any]
 ) -> tuple[ReplaySummary, list[Difference] | None]:
     """Replay; the summary, and what differs where something is compared."""
-    import json
-
     from maze.replay_golden import Expected, read_golden
     from producer.capture_files import create
 
+    expect, bless = flags["expect"], flags["bless"]
+    expected = Expected(read_golden(expect)) if expect is not None and not bless else None
     takers: list[Any] = []
-    expected = None
     with ExitStack() as stack:
-        if expect is not None and not bless:
-            expected = Expected(read_golden(expect))
+        if expected is not None:
             takers.append(lambda answer: expected.compare(json.loads(answer)))
-        for path in (out, expect if bless else None):
+        for path in (flags["out"], expect if bless else None):
             if path is not None:
                 file = stack.enter_context(create(path))
                 takers.append(lambda answer, file=file: file.write(answer + b"\n"))
-        if redis is None:
-            summary = _in_process(source, blocks, settings, takers)
+        if flags["redis"] is None:
+            summary = _in_process(source, blocks, _settings(flags, flags["model"]), takers)
         else:
-            summary = _live(redis, source, blocks, takers, patient=pace is None)
+            summary = _live(flags["redis"], source, blocks, takers, patient=pace is None)
     return summary, None if expected is None else expected.finish()
 
 
-def _in_process(source: Files, blocks: Any, settings: dict[str, Any], takers: list[Any]) -> ReplaySummary:
-    from maze.replay_run import run
-    from worker.replay import Replay, replay_settings
+def _in_process(source: Files, blocks: Any, settings: Any, takers: list[Any]) -> ReplaySummary:
+    from maze.replay_run import run as replayed
+    from worker.replay import Replay
 
-    with Replay(replay_settings(**settings)) as worker:
+    with Replay(settings) as worker:
         gc.freeze()  # what is there now stays: it need not be looked at again with every thousand frames
         try:
-            return run(worker, source, blocks, takers)
+            return replayed(worker, source, blocks, takers)
         finally:
             gc.unfreeze()
 
@@ -162,15 +166,14 @@ def _live(redis: str, source: Files, blocks: Any, takers: list[Any], *, patient:
     return summary
 
 
-def _explain(
-    files: list[Path], differences: list[Difference], report: Path | None, *, skip_bad: bool, quiet: bool
-) -> None:
+def _explain(differences: list[Difference], flags: dict[str, Any]) -> None:
     from maze.replay_report import IN_REPORT, SHOWN, described, write_html
     from maze.replay_run import landmarks_of
 
-    drawn = IN_REPORT if report is not None else SHOWN
-    hands = landmarks_of(files, {one.key for one in differences[:drawn]}, skip_bad=skip_bad)
-    if differences and not quiet:
+    files, report = flags["files"], flags["report"]
+    wanted = {one.key for one in differences[: IN_REPORT if report is not None else SHOWN]}
+    hands = landmarks_of(files, wanted, skip_bad=flags["skip_bad"])
+    if differences and not flags["as_json"]:
         for line in described(differences, hands):
             print_line(line)
     if report is not None:
@@ -180,8 +183,6 @@ def _explain(
 def _print(
     summary: ReplaySummary, source: Files, differences: list[Difference] | None, *, as_json: bool
 ) -> None:
-    from dataclasses import asdict
-
     if as_json:
         facts = asdict(summary)
         facts["differences"] = None if differences is None else len(differences)
@@ -203,31 +204,21 @@ def _print(
         print_line("as expected")
 
 
-def _two_models(
-    files: list[Path],
-    source: Files,
-    blocks: Any,
-    settings: dict[str, Any],
-    model: Path | None,
-    against: Path,
-    report: Path | None,
-    skip_bad: bool,
-    as_json: bool,
-) -> None:
+def _two_models(source: Files, blocks: Any, flags: dict[str, Any]) -> None:
     from maze.replay_models import compare
     from maze.replay_report import IN_REPORT, write_html
     from maze.replay_run import landmarks_of
-    from worker.replay import Replay, replay_settings
+    from worker.replay import Replay
 
-    before = replay_settings(**settings, model=None if model is None else str(model))
-    after = replay_settings(**settings, model=str(against))
+    before, after = _settings(flags, flags["model"]), _settings(flags, flags["against"])
     with Replay(before) as one, Replay(after) as other:
         found = compare(one, other, blocks)
-    if report is not None:
-        hands = landmarks_of(files, {one.key for one in found.differences[:IN_REPORT]}, skip_bad=skip_bad)
-        write_html(report, f"{found.before} against {found.after}", found.differences, hands,
-                   found.before, found.after)  # fmt: skip
-    if as_json:
+    if flags["report"] is not None:
+        wanted = {one.key for one in found.differences[:IN_REPORT]}
+        hands = landmarks_of(flags["files"], wanted, skip_bad=flags["skip_bad"])
+        names = found.before, found.after
+        write_html(flags["report"], " against ".join(names), found.differences, hands, *names)
+    if flags["as_json"]:
         print_json({**found.as_dict(), "sessions": len(source.sessions), "bad_lines": source.skipped})
     else:
         _show_comparison(found)

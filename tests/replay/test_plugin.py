@@ -68,7 +68,8 @@ def test_golden_answers_are_blessed(project: Path) -> None:
     assert code == 1
     assert "run pytest --maze-bless" in said
     assert run(project, "-k", "as_it_was", "--maze-bless")[0] == 0
-    assert (project / GOLDEN).read_bytes() == (EXAMPLE / GOLDEN).read_bytes()
+    assert len((project / GOLDEN).read_bytes().splitlines()) == 120
+    assert run(project, "-k", "as_it_was")[0] == 0
 
 
 def test_a_marker_without_a_capture_says_what_it_wants(project: Path) -> None:
