@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,10 +59,9 @@ def worker(
     check_apart(redis, jobs_redis)
     if not folder.is_dir():
         raise SettingsError("settings", f"--folder {folder} is no folder")
+    os.chdir(folder)  # so that relative names, of a tracking database say, mean the same in every job
     with _errors():
-        ClosedWorker(connection_to(jobs_redis), Context(folder.resolve(), redis, tracking_uri)).work(
-            burst=burst
-        )
+        ClosedWorker(connection_to(jobs_redis), Context(Path.cwd(), redis, tracking_uri)).work(burst=burst)
 
 
 @app.command(context_settings=CONTEXT)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from maze.commands.models_import import models_import
+from maze.commands.models_tracked import models_tracked
 from maze.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
 from maze.printing import print_json, print_line
 
@@ -27,6 +28,7 @@ Example: [bold]maze models --shadow[/bold]""",
 )
 
 app.command("import", context_settings=CONTEXT)(models_import)
+app.command("tracked", context_settings=CONTEXT)(models_tracked)
 
 HELD_OUT: Final = "held_out"
 """The split whose figures are shown."""

@@ -25,6 +25,9 @@ def promote(
     shadow: Annotated[bool, Opt("--shadow", help="As challenger: beside the champion, unheard.")] = False,
     share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the frames a challenger sees.")] = 0.1,
     keep: Annotated[int, Opt(min=1, help="Bundles kept in Redis.")] = 5,
+    tracking_uri: Annotated[
+        str | None, Opt(help="MLflow, to find VERSION in too, and to move the alias there.")
+    ] = None,
     force: Annotated[bool, Opt("--force", help="Write it whatever is wrong with it.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -36,18 +39,20 @@ def promote(
 
     Example: [bold]maze promote my-bundle --data landmarks.csv.gz[/bold]
     """
+    from maze import tracked
     from maze.attach import attached
     from maze.promotion import Gates, challenge, check, find, forced, sources
     from maze.promotion import promote as appoint
 
     gates = Gates(data, max_drop, max_us_per_frame)
     with attached(redis) as client:
-        found = find(model, sources(client))
+        found = find(model, [*sources(client), *tracked.source(tracking_uri)])
         passed = (forced if force else check)(found, client, gates)
         if shadow:
             challenge(client, passed, share, keep)
         else:
             appoint(client, passed, keep)
+    tracked.appoint(tracking_uri, passed.version, "challenger" if shadow else "champion")
     if as_json:
         print_json(as_dict(passed, share if shadow else None))
     else:

@@ -15,6 +15,7 @@ def rollback(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="End the challenge instead; the champion stays.")
     ] = False,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow, to move the alias there too.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Let the previous model answer again; done twice, it changes nothing. Workers swap within a second.
@@ -24,6 +25,7 @@ def rollback(
     Example: [bold]maze rollback[/bold]
     """
     from maze.attach import attached
+    from maze.tracked import appoint
     from worker.registry import ModelRegistry
 
     with attached(redis) as client:
@@ -36,6 +38,7 @@ def rollback(
                 print_line(f"{dismissed or 'Nobody'} challenges no more.")
             return
         champion, previous = registry.rollback()
+    appoint(tracking_uri, champion, "champion")
     if as_json:
         print_json({"champion": champion, "previous": previous})
     else:

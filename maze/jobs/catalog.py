@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from maze.training import NOT_TRACKED
 from wire.errors import SettingsError
 
 MODEL_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$"
@@ -140,7 +142,10 @@ class _Command(Arguments):
     def _environment(self, context: Context) -> dict[str, str]:
         """Return the worker's environment without its own settings: a job is told by its arguments only."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MAZE_")}
-        return {**kept, "MAZE_REDIS": context.redis} if self.needs_redis else kept
+        if not self.needs_redis:
+            return kept
+        tracking_uri = context.tracking_uri if find_spec("mlflow") else NOT_TRACKED
+        return {**kept, "MAZE_REDIS": context.redis, "MAZE_TRACKING_URI": tracking_uri}
 
 
 class Evaluate(_Command):

@@ -24,6 +24,7 @@ from maze.cli import build
 from maze.jobs.catalog import JOBS, Context, checked
 from maze.jobs.closed import QUEUE, ClosedJob, ClosedWorker, connection_to, queue_on, submit
 from maze.jobs.schedule import scheduler
+from models.bundle import bundled_path, load_bundle
 from tests.hands import hands, write_csv
 from tests.servers import Server, wait_until
 from wire.errors import SettingsError
@@ -51,7 +52,7 @@ def worker(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def work() -> None:
         with connection_to(url) as connection:
-            found = ClosedWorker(connection, Context(tmp_path, "redis://127.0.0.1:1/0", "none"))
+            found = ClosedWorker(connection, Context(tmp_path, url.removesuffix("/1") + "/0", "none"))
             found.work(burst=True, logging_level="WARNING")
 
     return work
@@ -102,6 +103,28 @@ def test_a_command_job_gives_its_json(url: str, worker: Any, tmp_path: Path) -> 
     assert result.return_value["rows"] == 15
     assert (tmp_path / "report.html").exists()
     assert "Cannot read missing.csv" in fault(url, bad)
+
+
+def test_jobs_reach_the_pool(url: str, worker: Any, tmp_path: Path, real_server: Server) -> None:
+    real_server.client.hset("maze:topology", mapping={"version": 1, "partitions": 4})
+    load_bundle(bundled_path()).write(tmp_path / "mine")
+    queue = queue_on(connection_to(url))
+    given = (
+        ("redrive", {"reason": "bad_json"}),
+        ("promote", {"model": "mine"}),
+        ("rollback", {"shadow": True}),
+        ("replay", {"captures": ["none.jsonl"], "against": "mine"}),
+    )
+    jobs = [submit(queue, name, arguments) for name, arguments in given]
+    worker()
+    results = [fetched(url, job).latest_result() for job in jobs]
+    redriven, promoted, ended, replayed = (result and result.return_value for result in results)
+    assert redriven == {"redriven": 0, "entries": []}, fault(url, jobs[0])
+    assert promoted["role"] == "champion"
+    assert promoted["model"] == load_bundle(bundled_path()).version
+    assert ended == {"dismissed": None}
+    assert replayed is None
+    assert "none.jsonl" in fault(url, jobs[3])
 
 
 def payloads() -> dict[str, Any]:

@@ -16,15 +16,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from typer.testing import CliRunner
 
+from maze.cli import build
 from maze.training import Trained, TrainOptions, golden_hands, train
 from models.build import Settings
 from models.search import Shipped, search, ship
 from models.tracking import CHALLENGER, CHAMPION, NAME, Tracking
 from models.training import Recipe
 from tests.hands import hands, write_csv
-from tests.servers import free_port, wait_until
+from tests.servers import Server, free_port, wait_until
 from wire.errors import SettingsError
+from worker.registry import ModelRegistry
 
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=1, batch_rows=32), folds=2, seed=1)
 DATA = hands(noise=1.0)
@@ -86,6 +89,23 @@ def test_the_command_tracks_by_itself(uri: str, tmp_path: Path, monkeypatch: pyt
     assert trained.tracked is not None
     assert trained.tracked.model == trained.shipped.bundle.version
     assert trained.tracked == Tracking(uri).versions()[0]
+
+
+def test_a_model_is_promoted_from_mlflow_and_takes_the_alias_along(
+    uri: str, shipped: tuple[Shipped, Any], server: Server
+) -> None:
+    tracking = Tracking(uri)
+    kept = tracking.record(shipped[0], DATA, {})
+    app, env = build(("promote", "models")), {"MAZE_REDIS": str(server.url), "MAZE_TRACKING_URI": uri}
+    done = CliRunner(env={**env, "COLUMNS": "250"}).invoke(app, ["promote", "1", "--max-us-per-frame", "99"])
+    assert done.exit_code == 0, done.output
+    assert ModelRegistry(server.client).roles().champion == kept.model
+    assert [one.aliases for one in tracking.versions()] == [(CHAMPION,)]
+    listed = CliRunner(env={**env, "COLUMNS": "250"}).invoke(app, ["models", "tracked"])
+    assert kept.model in listed.output
+    assert "champion" in listed.output
+    listed = CliRunner(env=env).invoke(app, ["models", "tracked", "--json"])
+    assert json.loads(listed.stdout)[0]["figures"]["macro_f1"] == kept.figures["macro_f1"]
 
 
 def test_a_server_that_is_none_is_a_sentence() -> None:

@@ -24,7 +24,11 @@ from worker.policy import Rules
 from worker.settings import Settings
 
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
-SUBCOMMANDS = (("dead", "show"), ("dead", "redrive"), ("dead", "purge"))
+SUBCOMMANDS = (
+    *(("dead", name) for name in ("show", "redrive", "purge")),
+    *(("jobs", name) for name in ("worker", "submit", "list", "show", "cancel", "cron")),
+    *(("models", name) for name in ("import", "tracked")),
+)
 NOT_SETTINGS = {"processes", "supervise"}
 ROOT = Path(__file__).parents[2]
 
