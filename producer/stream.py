@@ -40,7 +40,8 @@ def add(entry: Entry, maxlen: int | None) -> Command:
     """XADD of one entry. Answer: the entry id."""
     sessions, meta, landmarks = entry.fields
     cap: Command = () if maxlen is None else ("MAXLEN", "~", maxlen)
-    return ("XADD", frames_key(entry.partition), *cap, "*", "s", sessions, "m", meta, "l", landmarks, *tracing.fields())
+    packed = ("s", sessions, "m", meta, "l", landmarks, *tracing.fields())
+    return ("XADD", frames_key(entry.partition), *cap, "*", *packed)
 
 
 def read_lag(partition: int) -> list[Command]:

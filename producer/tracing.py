@@ -31,7 +31,7 @@ def carry(source: Source | None) -> None:
 
     Give None for what is not sampled: the field then stays out of the entry, and workers do nothing.
     """
-    global _source  # noqa: PLW0603 - of the process, as a trace's context is
+    global _source
     _source = source
 
 

@@ -12,7 +12,7 @@ WIRE_VERSION: Final = 1
 GROUP: Final = "maze"
 """The consumer group whose last-delivered id is the committed cursor of a partition."""
 TRACEPARENT: Final = b"traceparent"
-"""Field of an entry beside its frames: the W3C trace context of who sent it. Workers that do not trace pass over it."""
+"""Field of an entry beside its frames: the W3C trace context of who sent it. Most workers pass over it."""
 TOPOLOGY: Final = "maze:topology"
 WORKERS: Final = "maze:workers"
 DEFAULT_PARTITIONS: Final = 16

@@ -1,12 +1,12 @@
-"""OpenTelemetry spans of sampled frames, by the messaging conventions; off, and not even imported, by default.
+"""OpenTelemetry spans of sampled frames, by the messaging conventions; off and not even imported by default.
 
-It is switched on as in any other service: OTEL_TRACES_EXPORTER=otlp (or console), with the extra `tracing`. An
-entry takes part if its producer put a sampled W3C `traceparent` beside the frames (see `producer.tracing`). So
-the decision is the producer's, and a worker that meets no such entry has only looked for the field. What is off
-costs one comparison per batch.
+It is switched on as in other services: OTEL_TRACES_EXPORTER=otlp (or console), with the extra `tracing`. An
+entry takes part if its producer put a sampled W3C `traceparent` beside the frames (see `producer.tracing`).
+So the decision is the producer's, and a worker that meets no such entry has only looked for the field. What
+is off costs one comparison per batch.
 
-Spans, as in semantic conventions 1.44: `receive frames:{p}` for the batch, with a link to every sampled message,
-and in it, for each of these, `process frames:{p}` as a child of the producer's span. They begin when the batch
+Spans, as in semantic conventions 1.44: `receive frames:{p}` for the batch, with a link to every sampled
+message, and for each of these `process frames:{p}`, a child of the producer's span. They begin when the batch
 was there and end when its commit was sent.
 """
 

@@ -69,7 +69,8 @@ def test_events_are_counted_once() -> None:
     metrics = Metrics()
     gestures = np.zeros(NO_HAND + 1, np.int64)
     gestures[[3, NO_HAND]] = 5, 2
-    tally = Tally(gestures=gestures, entry_ms=np.full(7, 1000), rejected=[(0, b"1-0", RejectReason.BAD_SEQ, "")])
+    rejected = [(0, b"1-0", RejectReason.BAD_SEQ, "")]
+    tally = Tally(gestures=gestures, entry_ms=np.full(7, 1000), rejected=rejected)
     metrics.answered(tally, 1004)
     metrics.committed({"answered": 7, "rejected": 1, "frames": 8, "entries": 1})
     assert sample(metrics, "model_predictions_total") == 5, "no hand, no prediction"
