@@ -49,8 +49,7 @@ def models_import(
     With --distill, a network of the default kind learns its answers on simulated hands, and is written beside
     it: it is some hundred times as fast, and does not mind where in the image the hand is.
 
-    Example: [bold]maze models import --svc best_svc_model.pkl --scaler MMscale.pkl --labels table.json
-    --trust-pickle[/bold]
+    Example: [bold]maze models import --svc svc.pkl --scaler mm.pkl --labels table.json --trust-pickle[/bold]
     """
     from models.legacy_layout import Layout
 

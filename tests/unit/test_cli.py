@@ -43,7 +43,7 @@ def test_help_shows_an_example_and_the_environment(words: tuple[str, ...]) -> No
     assert result.exit_code == 0
     assert f"Example: maze {words[0]}" in result.output
     variables = set(re.findall(r"env var: (\w+)", result.output))
-    flags = set(re.findall(r"^│ (?:\*\s+)?--([a-z-]+)", result.output, re.MULTILINE)) - {"help"}
+    flags = set(re.findall(r"^│ \*?\s*--([a-z-]+)", result.output, re.MULTILINE)) - {"help"}
     assert variables == {f"MAZE_{flag.upper().replace('-', '_')}" for flag in flags}
 
 
