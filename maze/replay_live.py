@@ -63,13 +63,12 @@ def run_live(
     Raises:
         SettingsError, ConnectionLost: Redis cannot be used.
     """
-    heard, begin_s = Heard(keep), time.perf_counter()
+    heard, begin_s, done = Heard(keep), time.perf_counter(), threading.Event()
     with attached(url) as client, FrameProducer(url, name="maze-replay") as producer:
         reader = StatusReader(client)
         producer.connect()
         before = reader.read().outcomes
         with producer.actions() as replies:
-            done = threading.Event()
             listener = threading.Thread(target=_listen, args=(replies, heard, done), name="replies")
             listener.start()
             try:

@@ -130,14 +130,17 @@ class Recorder:
 
         Raises:
             SettingsError: Redis does not let us in, or holds another version of the wire.
+            ConnectionLost: there was no Redis to begin with.
         """
         end_s = float("inf") if seconds is None else self._begin_s + seconds
-        failures = 0
+        failures, met = 0, False
         while not stop.is_set() and self._clock() < end_s:
             try:
                 full = self.step()
-                failures = 0
+                failures, met = 0, True
             except ConnectionLost:
+                if not met:
+                    raise
                 self._offline(failures)
                 stop.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
                 failures += 1

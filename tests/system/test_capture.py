@@ -152,6 +152,15 @@ def test_a_restart_of_redis_is_survived(tmp_path: Path) -> None:
     ]
 
 
+def test_where_there_is_no_redis_it_says_so(tmp_path: Path) -> None:
+    words = ["capture", "--redis", f"redis://127.0.0.1:{free_port()}/0", "--out", str(tmp_path / "a.jsonl")]
+    done = subprocess.run(
+        [sys.executable, "-m", "maze", *words], capture_output=True, text=True, cwd=ROOT, timeout=20
+    )
+    assert done.returncode == 2
+    assert "Connection refused" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_command_with_a_whole_file(
     server: Server, producer: FrameProducer, tmp_path: Path, number: signal.Signals
