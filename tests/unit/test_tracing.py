@@ -1,0 +1,138 @@
+"""Spans of sampled entries, and that nothing happens for the others."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import fakeredis
+import pytest
+
+from producer import Frame, FrameProducer, tracing
+from tests.pool import HandWorker, hand, sessions_of
+from tests.servers import absent
+from wire.decode import decode
+from wire.errors import SettingsError
+from wire.keys import frames_key, partition_of
+from worker.records import Read
+from worker.tracing import MOST_PER_BATCH, Tracing, open_tracing
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+SAMPLED = f"00-{TRACE}-{SPAN}-01"
+LANDMARKS = [b"s", b"p", b"m", b"", b"l", b""]
+
+
+@pytest.fixture
+def spans() -> Iterator[Any]:
+    """Where spans end, and a `Tracing` that makes them."""
+    try:
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    except ImportError:
+        absent("opentelemetry-sdk")
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield exporter, Tracing(provider.get_tracer("test"), "worker-1")
+    provider.shutdown()
+
+
+def read(*traceparents: str | None) -> Read:
+    """Entries 1-0, 1-1, ... of partition 3 with these traceparents."""
+    fields = [LANDMARKS + ([b"traceparent", one.encode()] if one else []) for one in traceparents]
+    return Read(3, [f"1-{number}".encode() for number in range(len(fields))], fields)
+
+
+def test_a_sampled_entry_becomes_a_child_of_its_producers_span(spans: Any) -> None:
+    exporter, made = spans
+    batch = made.begin([read(None, SAMPLED, None)])
+    assert batch is not None
+    made.end(batch)
+    process, receive = exporter.get_finished_spans()
+    assert process.name == "process frames:{p}"
+    assert format(process.context.trace_id, "032x") == TRACE
+    assert format(process.parent.span_id, "016x") == SPAN
+    assert process.attributes["messaging.message.id"] == "1-1"
+    assert process.attributes["messaging.destination.name"] == "frames:{3}"
+    assert process.attributes["messaging.system"] == "redis"
+    assert receive.name == "receive frames:{p}"
+    assert receive.attributes["messaging.batch.message_count"] == 3
+    assert [format(link.context.span_id, "016x") for link in receive.links] == [SPAN]
+    assert process.end_time >= process.start_time
+
+
+@pytest.mark.parametrize(
+    "traceparent", [None, f"00-{TRACE}-{SPAN}-00", "00-xyz", "", f"01-{TRACE}-{SPAN}-01"]
+)
+def test_what_is_not_sampled_or_not_well_formed_makes_no_span(spans: Any, traceparent: str | None) -> None:
+    _, made = spans
+    assert made.begin([read(traceparent)]) is None
+
+
+def test_a_producer_that_samples_everything_does_not_slow_the_pool(spans: Any) -> None:
+    _, made = spans
+    batch = made.begin([read(*[SAMPLED] * 1000)])
+    assert len(batch.messages) == MOST_PER_BATCH
+
+
+def test_the_field_travels_with_the_entry_and_is_passed_over_by_the_decoder() -> None:
+    client = fakeredis.FakeRedis(version=(7,))
+    tracing.carry(lambda: SAMPLED)
+    try:
+        FrameProducer(client, partitions=4).send(Frame("p1", 1, 5, None))
+    finally:
+        tracing.carry(None)
+    key = frames_key(partition_of("p1", 4))
+    ((_, named),) = client.xrange(key)
+    assert named[b"traceparent"] == SAMPLED.encode()
+    frames, rejects = decode([[part for pair in named.items() for part in pair]])
+    assert (len(frames), rejects) == (1, [])
+    client.close()
+
+
+def test_off_makes_nothing_and_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTEL_TRACES_EXPORTER", raising=False)
+    assert open_tracing("w") is None
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    assert open_tracing("w") is None
+
+
+def test_an_unknown_exporter_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "carrier-pigeon")
+    with pytest.raises(SettingsError, match="carrier-pigeon"):
+        open_tracing("w")
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(SettingsError, match=r"gesture-maze\[tracing\]"):
+        open_tracing("w")
+
+
+def test_a_worker_without_tracing_answers_traced_frames() -> None:
+    client = fakeredis.FakeRedis(version=(7,))
+    worker = HandWorker(client)
+    worker.join()
+    tracing.carry(lambda: SAMPLED)
+    try:
+        with FrameProducer(client, partitions=4) as producer:
+            producer.send(hand(sessions_of(1, 1)[0], 1))
+    finally:
+        tracing.carry(None)
+    worker.work()
+    assert client.hget("outcomes:{1}", "answered") == b"1"
+    HandWorker.close_all()
+    client.close()
+
+
+def test_looking_for_the_field_is_cheap(spans: Any) -> None:
+    _, made = spans
+    many = read(*[None] * 256)
+    begin_s = time.perf_counter()
+    for _ in range(20):
+        assert made.begin([many]) is None
+    assert (time.perf_counter() - begin_s) / (20 * 256) < 20e-6
