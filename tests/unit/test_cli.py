@@ -26,6 +26,7 @@ from worker.settings import Settings
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
 SUBCOMMANDS = (
     *(("dead", name) for name in ("show", "redrive", "purge")),
+    *(("capture", name) for name in ("show", "plot", "convert", "mutate")),
     *(("jobs", name) for name in ("worker", "submit", "list", "show", "cancel", "cron")),
     *(("models", name) for name in ("import", "tracked")),
 )
