@@ -159,7 +159,8 @@ def figures(heard: Heard, shed: int, at_s: list[float]) -> dict[str, object]:
     latency_ms = np.where(answered, (heard.got_s - sent_s[:, None]) * 1000, np.nan)[warm:]
     p50, p99, p999 = np.nanpercentile(latency_ms, [50, 99, 99.9]).round(3).tolist()
     report: dict[str, object] = {
-        "frames": int(answered.size), "shed": shed, "lost": int((~answered).sum()) - shed, "twice": heard.twice,
+        "frames": int(answered.size), "shed": shed, "lost": int((~answered).sum()) - shed,
+        "twice": heard.twice,
         "p50_ms": p50, "p99_ms": p99, "p99_9_ms": p999, "max_ms": round(float(np.nanmax(latency_ms)), 3),
         f"over_{LATE_MS:.0f}_ms": int((latency_ms > LATE_MS).sum()), "models": sorted(heard.models),
     }  # fmt: skip
