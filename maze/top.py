@@ -25,7 +25,7 @@ SHEDS: Final = ("stale", "superseded", "trimmed")
 QUIET_MS: Final = 3000
 MOST_GESTURES: Final = 8
 BAR_WIDTH: Final = 24
-FIXED_LINES: Final = 12
+FIXED_LINES: Final = 13
 """Of the picture, without workers and partitions."""
 
 _BUCKET: Final = re.compile(r'^maze_reply_latency_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
