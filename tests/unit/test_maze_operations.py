@@ -72,7 +72,7 @@ def test_workers_are_given_headroom_and_a_spare() -> None:
     ("changed", "sentence"),
     [
         ({"workers": 0}, "No worker lives: start 2"),
-        ({"frames_per_s": 90_000}, "Start 2 more workers: 2 live, 4 are needed."),
+        ({"frames_per_s": 85_000}, "Start 2 more workers: 2 live, 4 are needed."),
         ({"workers": 5}, "3 workers may be stopped"),
         ({"lag": 5000, "lag_per_s": 900}, "grows by 900 a second"),
         ({"frames_per_s": 200_000}, "a second one"),
