@@ -31,7 +31,7 @@ def demo(
     watch: Annotated[
         bool, Opt("--watch/--no-watch", help="Show the mazes on a page, too; its address is printed.")
     ] = True,
-    open_browser: Annotated[bool, Opt("--open", help="Open that page.")] = False,
+    open_browser: Annotated[bool, Opt("--open", envvar="MAZE_OPEN", help="Open that page.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a server, workers and players who walk mazes by gestures; show them live, and sum up.
