@@ -16,6 +16,8 @@ from wire.errors import SettingsError
 GZIP_LEVEL: Final = 6
 """Frames shrink to a third; level 9 takes three times as long for 2 % less."""
 BUFFER_BYTES: Final = 1 << 18
+MAX_LINE_BYTES: Final = 1 << 20
+"""As an entry on the wire; a longer line is taken for several, none of which is whole."""
 
 
 def capture_error(sentence: str) -> SettingsError:
@@ -127,10 +129,9 @@ def batches(lines: IO[bytes], count: int) -> Iterator[tuple[list[bytes], Excepti
     while True:
         found: list[bytes] = []
         try:
-            for line in lines:
+            # a limit, so that a file without line ends does not fill the memory
+            while len(found) < count and (line := lines.readline(MAX_LINE_BYTES)):
                 found.append(line)
-                if len(found) == count:
-                    break
         except _DAMAGE as error:
             yield found, error
             return

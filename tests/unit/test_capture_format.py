@@ -148,6 +148,27 @@ def test_a_bad_line_is_named_and_can_be_passed_over(tmp_path: Path, bad: Any) ->
         assert "line 4" in reader.faults[0]
 
 
+@given(st.data())
+def test_whatever_is_damaged_it_is_an_error_of_ours_or_passed_over(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    raw = bytearray("\n".join(json.dumps(line(number)) for number in range(4)).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    path = tmp_path_factory.getbasetemp() / "damaged.jsonl"
+    path.write_bytes(json.dumps(HEADER).encode() + b"\n" + raw)
+    found = read(path, skip_bad=True)
+    with CaptureReader(path, skip_bad=True) as reader:
+        assert [(one.frame.session, one.frame.seq) for one in reader.frames()] == found
+        skipped = reader.skipped
+    if skipped:
+        with pytest.raises(SettingsError, match=r"line \d+: "):
+            read(path)
+    else:
+        assert read(path) == found
+
+
 def test_blank_lines_are_nothing(tmp_path: Path) -> None:
     assert read(written(tmp_path / "a", HEADER, line(1), "", line(2))) == [("p1", 1), ("p1", 2)]
 
