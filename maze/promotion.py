@@ -20,7 +20,7 @@ from models.bundle import load_zip as verify
 from models.classifier import Classifier
 from models.gates import MAX_DROP, MAX_US_PER_FRAME, check_accuracy, check_speed, judge
 from wire.errors import ModelError, SettingsError
-from worker.registry import KEEP, ModelRegistry, check_version
+from worker.registry import KEEP, ModelRegistry, check_version, is_version
 from worker.status import StatusReader
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def from_path(name: str) -> bytes | None:
 def sources(client: Redis) -> list[Source]:
     """The places where bundles are looked for, in this order."""
     registry = ModelRegistry(client)
-    return [from_path, lambda name: registry.bundle(check_version(name))]
+    return [from_path, lambda name: registry.bundle(name) if is_version(name) else None]
 
 
 def find(name: str, places: Sequence[Source]) -> bytes:

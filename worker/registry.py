@@ -205,13 +205,18 @@ class ModelRegistry:
             return listener
 
 
+def is_version(name: str) -> bool:
+    """Whether it may be a version's name, safe in a key and in a reply."""
+    return _VERSION.fullmatch(name) is not None
+
+
 def check_version(version: str) -> str:
     """The version itself.
 
     Raises:
         SettingsError: it would not be safe in a key or a reply.
     """
-    if not _VERSION.fullmatch(version):
+    if not is_version(version):
         message = f"model version {version!r:.80} must be 1 to 64 characters of A-Z, a-z, 0-9, '.', _ and -"
         raise SettingsError("settings", message)
     return version
@@ -219,7 +224,7 @@ def check_version(version: str) -> str:
 
 def _version(raw: bytes | None) -> str | None:
     name = "" if raw is None else raw.decode("utf-8", "replace")
-    return name if _VERSION.fullmatch(name) else None
+    return name if is_version(name) else None
 
 
 def _number(raw: bytes | None) -> float:
