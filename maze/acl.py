@@ -113,7 +113,7 @@ ROLES: Final = (
     Role(
         "jobs",
         "RQ's workers and who submits jobs; on a database, or better a server, of their own",
-        f"~rq:* &rq:* {_ANYBODY} +client|list +info +multi +exec +watch +unwatch +discard "
+        f"~rq:* &rq:* {_ANYBODY} +client|list +client|info +info +multi +exec +watch +unwatch +discard "
         "+evalsha +script|load +script|exists +eval +get +set +del +exists +expire +expireat +ttl "
         "+persist +incr +rename +type +hget +hmget +hgetall +hset +hsetnx +hdel +hexists "
         "+hincrby +hincrbyfloat +sadd +srem +smembers +sismember +scard +lpush +rpush +lpop +rpop +blpop "

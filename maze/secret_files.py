@@ -12,7 +12,7 @@ from typing import Final
 
 from wire.errors import SettingsError
 
-NAMES: Final = ("MAZE_REDIS", "MAZE_JOBS")
+NAMES: Final = ("MAZE_REDIS", "MAZE_JOBS_REDIS")
 """Variables that hold secrets; with `_FILE` behind, the name of a file that does."""
 
 

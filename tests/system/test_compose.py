@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.servers import absent
 from tests.system.composed import COMPOSE, DOCKERFILE, last, services, stage
 
 OVERLAYS = [(), ("compose.demo.yaml",), ("compose.tls.yaml",), ("compose.demo.yaml", "compose.tls.yaml")]
-ALL = services("compose.demo.yaml") if sys.platform == "linux" else {}
+ALL: dict[str, Any] = {
+    name: one
+    for file in ("compose.yaml", "compose.demo.yaml")
+    for name, one in yaml.safe_load((COMPOSE / file).read_text())["services"].items()
+}
 OURS = {name: one for name, one in ALL.items() if one["image"].startswith("gesture-maze/")}
 
 
@@ -94,3 +99,9 @@ def test_hadolint_has_nothing_to_say(tmp_path: Path) -> None:
         absent("hadolint")
     done = subprocess.run([str(found), "-"], input=DOCKERFILE, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stdout
+
+
+def test_dependencies_of_every_image_are_extras_there_are() -> None:
+    for extras in re.findall(r"requirements.py (.*?) > ", DOCKERFILE):
+        needs = [sys.executable, str(COMPOSE / "requirements.py"), *extras.split()]
+        assert subprocess.run(needs, capture_output=True, check=True, timeout=20).stdout
