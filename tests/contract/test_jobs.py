@@ -34,9 +34,11 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def url(real_server: Server) -> str:
-    assert real_server.url is not None
-    return real_server.url.removesuffix("/0") + "/1"
+def url(system_redis: Server) -> str:
+    """The jobs' database of an empty server. One is enough: what RQ asks of a server is RQ's own contract."""
+    system_redis.client.flushall()
+    assert system_redis.url is not None
+    return system_redis.url.removesuffix("/0") + "/1"
 
 
 @pytest.fixture
@@ -105,8 +107,8 @@ def test_a_command_job_gives_its_json(url: str, worker: Any, tmp_path: Path) -> 
     assert "Cannot read missing.csv" in fault(url, bad)
 
 
-def test_jobs_reach_the_pool(url: str, worker: Any, tmp_path: Path, real_server: Server) -> None:
-    real_server.client.hset("maze:topology", mapping={"version": 1, "partitions": 4})
+def test_jobs_reach_the_pool(url: str, worker: Any, tmp_path: Path, system_redis: Server) -> None:
+    system_redis.client.hset("maze:topology", mapping={"version": 1, "partitions": 4})
     load_bundle(bundled_path()).write(tmp_path / "mine")
     queue = queue_on(connection_to(url))
     given = (
