@@ -349,9 +349,11 @@ class Loop:
         """Count entries that somebody's MAXLEN removed before we read them."""
         commits = []
         for standing in self._keeper.standings:
-            self._metrics.lag(standing.partition, standing.lag - standing.trimmed)
             partition = self.partitions.get(standing.partition)
-            if partition and standing.trimmed and partition.entries_read == standing.entries_read:
+            if partition is None:
+                continue  # given away since: its new owner reports it
+            self._metrics.lag(standing.partition, standing.lag - standing.trimmed)
+            if standing.trimmed and partition.entries_read == standing.entries_read:
                 commits.append(partition.commit_trimmed(standing.trimmed))
         self._keeper.standings = []
         self._commit(commits, Tally())
