@@ -13,7 +13,7 @@ from maze.gateway.settings import Settings
 from maze.gateway.upgrade import protocol
 from wire.errors import SettingsError
 
-GRACE_S = 5
+GRACE_S = 2
 """Longest wait for requests that are being answered."""
 
 

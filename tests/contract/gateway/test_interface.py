@@ -13,28 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
-from tests.gateway import Player, Served, serving
-from tests.servers import Server
-from tests.system.processes import Workers
+from tests.gateway import Player, Served
 
 
 @pytest.fixture(scope="module")
-def gateway(embedded_valkey: Server) -> Iterator[Served]:
-    """A gateway beside a pool."""
-    embedded_valkey.client.flushall()
-    assert embedded_valkey.url is not None
-    workers = Workers(embedded_valkey.url, embedded_valkey.client)
-    workers.start("interface-worker")
-    with serving(embedded_valkey.url, sessions_per_address=1000) as found:
-        yield found
-    workers.close()
-    embedded_valkey.client.flushall()
-
-
-@pytest.fixture(scope="module")
-def bystander(gateway: Served) -> Iterator[Player]:
+def long_player(gateway: Served) -> Iterator[Player]:
     """Somebody who plays by the rules all the while."""
-    with gateway.play(name="bystander") as found:
+    with gateway.play(name="long") as found:
         yield found
 
 
@@ -94,7 +79,7 @@ SAID = (
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=SAID, said=st.lists(SAID, max_size=12), welcomed=st.booleans())
 def test_whatever_a_client_says_harms_nobody_else(
-    gateway: Served, bystander: Player, first: Any, said: list[Any], welcomed: bool
+    gateway: Served, long_player: Player, first: Any, said: list[Any], welcomed: bool
 ) -> None:
     with gateway.socket() as client, suppress(ConnectionClosed, TimeoutError):
         if welcomed:
@@ -102,9 +87,9 @@ def test_whatever_a_client_says_harms_nobody_else(
         for message in [first, *said]:
             client.socket.send(message)
         client.socket.recv(0.01)
-    assert bystander.still_plays()
+    assert long_player.still_plays()
 
 
-def test_the_bystander_was_never_refused(bystander: Player) -> None:
+def test_who_keeps_the_rules_was_never_refused(long_player: Player) -> None:
     with pytest.raises(TimeoutError):
-        bystander.hear(lambda message: message.get("type") == "refused", 0.05)
+        long_player.hear(lambda message: message.get("type") == "refused", 0.05)

@@ -1,0 +1,50 @@
+"""A gateway beside a real server and a real worker, and one that has neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway import Player, Served, serving
+from tests.servers import Server, running_valkey
+from tests.system.processes import Workers
+
+
+@pytest.fixture(scope="package")
+def pool(embedded_valkey: Server) -> Iterator[Server]:
+    """A server with one worker."""
+    embedded_valkey.client.flushall()
+    assert embedded_valkey.url is not None
+    workers = Workers(embedded_valkey.url, embedded_valkey.client)
+    workers.start("gateway-worker")
+    yield embedded_valkey
+    workers.close()
+    embedded_valkey.client.flushall()
+
+
+@pytest.fixture(scope="package")
+def gateway(pool: Server) -> Iterator[Served]:
+    """A gateway beside it."""
+    assert pool.url is not None
+    with serving(pool.url, origins=("https://friend.example",), sessions_per_address=1000) as found:
+        yield found
+
+
+@pytest.fixture
+def lonely(tmp_path: Path) -> Iterator[tuple[Served, Server]]:
+    """A gateway beside a server without any worker."""
+    with running_valkey(tmp_path) as server:
+        assert server.url is not None
+        with serving(
+            server.url, predict_timeout_ms=150, lanes=2, sessions_per_address=2, hello_s=0.3
+        ) as found:
+            yield found, server
+
+
+@pytest.fixture
+def bystander(gateway: Served) -> Iterator[Player]:
+    """Somebody who plays by the rules."""
+    with gateway.play(name="bystander") as found:
+        yield found
