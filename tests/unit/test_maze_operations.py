@@ -27,6 +27,7 @@ from producer import FrameProducer
 from tests.pool import PARTITIONS, HandWorker
 from wire.errors import SettingsError
 from wire.keys import is_session, partition_of
+from worker.records import Standing
 from worker.status import PartitionStatus, PoolStatus, StatusReader, WorkerStatus
 
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
@@ -288,3 +289,18 @@ def test_secrets_come_from_files(tmp_path: Path) -> None:
     assert said["MAZE_REDIS"] == "redis://said"
     with pytest.raises(SettingsError, match="MAZE_REDIS_FILE"):
         read_secret_files({"MAZE_REDIS_FILE": "/nowhere"})
+
+
+def test_a_partition_that_was_given_away_after_the_survey_has_no_lag_here() -> None:
+    client = fakeredis.FakeRedis(version=(7,))
+    worker = HandWorker(client)
+    worker.join()
+    worker.work()
+    worker.keeper.standings = [Standing(99, 40, 40, b"5-0", b"0-0", 8), Standing(0, 3, 3, b"3-0", b"3-0", 3)]
+    worker.loop._next_sweep_s = 0.0
+    worker.work(1)
+    lines = generate_latest(worker.metrics.registry).decode().splitlines()
+    lags = [one for one in lines if one.startswith("maze_lag_entries{")]
+    assert lags == ['maze_lag_entries{partition="0"} 0.0']
+    HandWorker.close_all()
+    client.close()
