@@ -74,6 +74,30 @@ def frame_at(shown: list[tuple[float, float]], captured_ms: float) -> int:
     return round(media_s * CLIP_FPS) % FRAMES
 
 
+def grey_clip(path: Path, *levels: int, seconds: int) -> None:
+    """A clip (YUV4MPEG2, small) of even grey: each of the levels, 0 to 255, for so many seconds."""
+    wide, high = 160, 120
+    with path.open("wb") as clip:
+        clip.write(b"YUV4MPEG2 W%d H%d F10:1 Ip A1:1 C420jpeg\n" % (wide, high))
+        for level in levels:
+            picture = bytes([level]) * (wide * high) + bytes([128]) * (wide * high // 2)
+            clip.write((b"FRAME\n" + picture) * (10 * seconds))
+
+
+def test_one_is_told_that_it_is_too_dark_or_that_no_hand_is_seen(
+    tracker: None, playwright: Any, gateway: Served, tmp_path: Path
+) -> None:
+    clip = tmp_path / "grey.y4m"
+    grey_clip(clip, 3, 150, seconds=4)
+    flags = [*FLAGS, *CAMERA_FLAGS[:2], f"--use-file-for-fake-video-capture={clip}"]
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+    page = browser.new_page()
+    page.goto(f"http://{gateway.address}/game?input=camera&cpu&model=0")
+    for state in ("dark", "no-hand"):
+        page.wait_for_selector(f'#state[data-state="{state}"]', timeout=20_000)
+    browser.close()
+
+
 @needs_clip
 def test_gestures_before_a_camera_become_moves(tracker: None, camera: Any, gateway: Served) -> None:
     page = camera.new_page()
