@@ -128,7 +128,7 @@ async def play(url: str, sockets: int, fps: float, seconds: float, pids: dict[st
     return {
         "sockets": sockets, "fps": fps, "seconds": seconds, "sent": sent, "answered": answered,
         "frames_per_s": round(sent / seconds), "p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "p999_ms": p999,
-        "refused": sorted({one.refused for one in players} - {""}), "cpu": cpu,
+        "refused": sorted({one.refused for one in players} - {""}), "cpu": cpu, "gateway_us_per_frame": round(cpu["gateway"] * seconds / max(answered, 1) * 1e6, 1),
     }  # fmt: skip
 
 
