@@ -125,10 +125,12 @@ async def play(url: str, sockets: int, fps: float, seconds: float, pids: dict[st
         sum(one.answered for one in players) - before[1],
     )
     p50, p90, p99, p999 = np.quantile(waits_ms, [0.5, 0.9, 0.99, 0.999]).round(1).tolist()
+    per_frame_us = round(cpu["gateway"] * seconds / max(answered, 1) * 1e6, 1)
     return {
         "sockets": sockets, "fps": fps, "seconds": seconds, "sent": sent, "answered": answered,
         "frames_per_s": round(sent / seconds), "p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "p999_ms": p999,
-        "refused": sorted({one.refused for one in players} - {""}), "cpu": cpu, "gateway_us_per_frame": round(cpu["gateway"] * seconds / max(answered, 1) * 1e6, 1),
+        "refused": sorted({one.refused for one in players} - {""}), "cpu": cpu,
+        "gateway_us_per_frame": per_frame_us,
     }  # fmt: skip
 
 

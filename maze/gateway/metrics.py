@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -17,42 +17,26 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
-        self._refused: Final = Counter(
-            "maze_gateway_refused_total", "What clients did that was refused.", ["reason"], registry=registry
-        )
-        self._sockets: Final = Gauge("maze_gateway_sockets", "Open sockets.", registry=registry)
-        self._sessions: Final = Gauge("maze_gateway_sessions", "Sessions kept.", registry=registry)
+        about: dict[str, Any] = {"registry": registry, "namespace": "maze_gateway"}
+        self._refused: Final = Counter("refused", "What clients did that was refused.", ["reason"], **about)
+        self._sockets: Final = Gauge("sockets", "Open sockets.", **about)
+        self._sessions: Final = Gauge("sessions", "Sessions kept.", **about)
         self._frames: Final = Counter(
-            "maze_gateway_frames_total",
-            "Frames by what became of them: sent, superseded by a newer one, not accepted, of unknown fate.",
+            "frames",
+            "Frames: sent, superseded by a newer one, refused by the pool, or of unknown fate.",
             ["outcome"],
-            registry=registry,
+            **about,
         )
-        self._replies: Final = Counter("maze_gateway_replies_total", "Replies handed on.", registry=registry)
-        self._held: Final = Counter(
-            "maze_gateway_replies_held_total", "Replies dropped for newer ones.", registry=registry
-        )
-        self._reply_s: Final = Histogram(
-            "maze_gateway_reply_seconds",
-            "From a frame's arrival to its reply on the way to the browser.",
-            buckets=REPLY_SECONDS,
-            registry=registry,
-        )
-        self._tick: Final = Histogram(
-            "maze_gateway_tick_frames", "Frames per tick.", buckets=TICK_FRAMES, registry=registry
-        )
-        self._resumed: Final = Counter(
-            "maze_gateway_resumed_total", "Sessions resumed by a token.", registry=registry
-        )
+        self._replies: Final = Counter("replies", "Replies handed on.", **about)
+        self._held: Final = Counter("replies_held", "Replies dropped for newer ones.", **about)
+        told = "From a frame's arrival to its reply on the way to the browser."
+        self._reply_s: Final = Histogram("reply_seconds", told, buckets=REPLY_SECONDS, **about)
+        self._tick: Final = Histogram("tick_frames", "Frames per tick.", buckets=TICK_FRAMES, **about)
+        self._resumed: Final = Counter("resumed", "Sessions resumed by a token.", **about)
         self._finished: Final = Counter(
-            "maze_gateway_mazes_finished_total",
-            "Mazes walked to the exit.",
-            ["size", "input"],
-            registry=registry,
+            "mazes_finished", "Mazes walked to the exit.", ["size", "input"], **about
         )
-        self._away: Final = Counter(
-            "maze_gateway_redis_errors_total", "Redis could not be reached.", registry=registry
-        )
+        self._away: Final = Counter("redis_errors", "Redis could not be reached.", **about)
         for reason in Refusal:
             self._refused.labels(reason)
         for outcome in ("sent", "superseded", "refused", "unknown"):
