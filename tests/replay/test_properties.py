@@ -25,8 +25,8 @@ SEED = 3
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty players for 20 s: enough moves for 2 % to mean something."""
-    return synthetic(tmp_path_factory.mktemp("long") / "long.jsonl", players=16, seconds=15)
+    """Twelve players for 12 s: enough moves for 2 % to mean something."""
+    return synthetic(tmp_path_factory.mktemp("long") / "long.jsonl", players=12, seconds=12)
 
 
 @pytest.fixture(params=["simulated", "real"])
