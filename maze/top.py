@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -109,6 +109,30 @@ class Window:
                 for name, value in pattern.findall(page):
                     counts[name] = counts.get(name, 0.0) + sign * float(value)
         return counts
+
+
+def as_dict(window: Window) -> dict[str, Any]:
+    """The window as `--json` prints it; latencies are upper bounds of their buckets, None without replies."""
+    status = window.last.status
+    return {
+        "seconds": round(window.passed_s, 3),
+        "frames_per_s": {name: round(rate, 3) for name, rate in window.outcomes_per_s().items()},
+        "latency_p50_s": window.latency_s(0.5),
+        "latency_p99_s": window.latency_s(0.99),
+        "gestures": dict(window.gestures()),
+        "lag": status.lag,
+        "dead": status.dead,
+        "models": list(status.models),
+        "sum_holds": status.sum_holds,
+        "workers": {
+            one.worker: {
+                "partitions": list(one.partitions),
+                "frames_per_s": window.worker_per_s(one.worker, "maze_frames_total"),
+                "cores": window.worker_per_s(one.worker, "process_cpu_seconds_total"),
+            }
+            for one in status.workers
+        },
+    }
 
 
 def render(window: Window, height: int, where: str) -> RenderableType:

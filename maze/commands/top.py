@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maze.options import DEFAULT_REDIS, RedisUrl
+from maze.options import DEFAULT_REDIS, AsJson, RedisUrl
+from maze.printing import print_json
 
 if TYPE_CHECKING:
     pass
@@ -20,6 +21,7 @@ def top(
     redis: RedisUrl = DEFAULT_REDIS,
     every_s: Annotated[float, Opt(min=0.2, help="Seconds between looks.")] = 1.0,
     once: Annotated[bool, Opt("--once", help="Print one picture after two looks, and end.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Watch workers, partitions, rates, latency, gestures and sheds, until Ctrl-C.
 
@@ -34,7 +36,7 @@ def top(
     from maze.attach import attached
     from maze.demo import stop_signals
     from maze.reach import metrics_pages
-    from maze.top import Look, Window, render
+    from maze.top import Look, Window, as_dict, render
     from wire.errors import ConnectionLost
     from worker.broker import without_password
     from worker.status import StatusReader
@@ -48,10 +50,13 @@ def top(
             window.add(Look(time.monotonic(), status, metrics_pages(status)))
 
         look()
-        if once or not sys.stdout.isatty():
+        if once or as_json or not sys.stdout.isatty():
             time.sleep(every_s)
             look()
-            console.print(render(window, 1000, where))
+            if as_json:
+                print_json(as_dict(window))
+            else:
+                console.print(render(window, 1000, where))
             return
         # a screen of its own, given back however this ends but by SIGKILL
         with stop_signals() as stop, Live(console=console, screen=True, auto_refresh=False) as live:

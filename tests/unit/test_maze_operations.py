@@ -21,7 +21,7 @@ from maze.cli import build
 from maze.doctor import Facts, examine
 from maze.reach import total
 from maze.secret_files import read_secret_files
-from maze.top import Look, Window, render
+from maze.top import Look, Window, as_dict, render
 from maze.watch import Watch, beating_sessions, targets
 from producer import FrameProducer
 from tests.pool import PARTITIONS, HandWorker
@@ -169,6 +169,10 @@ def test_a_picture_shows_rates_since_the_oldest_look() -> None:
     assert "like" in shown
     assert "25%" in shown  # half a second of a core in two
     assert "holds" in shown
+    found = as_dict(window)
+    assert found["frames_per_s"]["answered"] == 50
+    assert found["latency_p99_s"] == 0.01
+    assert found["workers"]["w1"]["cores"] == pytest.approx(0.25)
 
 
 def test_a_picture_of_nothing_and_of_a_pool_that_is_lost() -> None:
