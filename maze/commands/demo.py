@@ -29,8 +29,9 @@ def demo(
     kill_after: Annotated[float | None, Opt(min=0, help="Kill a worker after so many seconds.")] = None,
     log: Annotated[Path | None, Opt(help="Where the workers' log goes. (default: a new file)")] = None,
     watch: Annotated[
-        bool, Opt("--watch/--no-watch", help="Show the mazes on a page, too; its address is printed.")
-    ] = True,
+        bool | None,
+        Opt("--watch/--no-watch", help="Show the mazes on a page, too. (default: yes, without --json)"),
+    ] = None,
     open_browser: Annotated[bool, Opt("--open", envvar="MAZE_OPEN", help="Open that page.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +45,8 @@ def demo(
     from maze.demo import DemoOptions
     from maze.demo_view import summary_lines
 
-    options = DemoOptions(redis, players, workers, seconds, side, seed, kill_after, watch, open_browser)
+    shown = open_browser or (not as_json if watch is None else watch)
+    options = DemoOptions(redis, players, workers, seconds, side, seed, kill_after, shown, open_browser)
     summary = _play(options, log, as_json)
     if as_json:
         print_json(summary.as_dict())
