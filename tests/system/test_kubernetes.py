@@ -71,6 +71,11 @@ def test_there_is_a_trigger_for_every_partition() -> None:
     assert [one["stream"] for one in streams] == [frames_key(number) for number in range(DEFAULT_PARTITIONS)]
     assert {one["consumerGroup"] for one in streams} == {GROUP}
     assert all(one["lagCount"] and "pendingEntriesCount" not in one for one in streams)
+    known = {
+        one["name"] for one in of("Deployment", "worker")["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    known |= of("ConfigMap", "maze-settings")["data"].keys()
+    assert {value for one in streams for name, value in one.items() if name.endswith("FromEnv")} <= known
     assert SCALED["spec"]["minReplicaCount"] == 1
     assert SCALED["spec"]["maxReplicaCount"] <= DEFAULT_PARTITIONS
 
