@@ -194,7 +194,8 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
     for role, password in passwords.items():
         address = f"{role}:{quote(password, safe='')}@{parts.netloc}"
         _write_secret(folder / f"{role}.url", urlunsplit(parts._replace(netloc=address)))
-    known = {f"{parts.scheme}://exporter@{parts.netloc}": passwords["exporter"]}
+    # older exporters look for the address alone, newer ones for the user's name in it too
+    known = {f"{parts.scheme}://{user}{parts.netloc}": passwords["exporter"] for user in ("", "exporter@")}
     _write_secret(folder / "exporter.json", json.dumps(known))
 
 
