@@ -52,7 +52,7 @@ const camera = new Camera(
 function welcome(news) {
   panel.fillLegend(news.actions, poses, press);
   sayInput();
-  if (news.game) show(news.game);
+  if (news.game && !news.game.finished) show(news.game);
   else begin(game && !game.finished ? game.seed : undefined);
   panel.showScores(size(), news.name);
 }

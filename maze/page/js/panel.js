@@ -51,6 +51,7 @@ export function showGesture(gesture, confidence, action) {
 /** @param {{ share: number, settled: boolean }} progress */
 export function showRing(progress) {
   const ring = element("ring", SVGCircleElement);
+  ring.style.visibility = progress.share ? "visible" : "hidden";
   ring.style.strokeDasharray = `${(progress.share * 100).toFixed(0)} 100`;
   ring.classList.toggle("settled", progress.settled);
 }
@@ -133,7 +134,12 @@ export async function showScores(size, mine) {
   if (!response?.ok) return;
   /** @type {{ name: string, time_ms: number, moves: number, input: string }[]} */
   const places = await response.json();
-  if (!places.length) return;
+  if (!places.length) {
+    const nobody = document.createElement("li");
+    nobody.className = "empty";
+    nobody.textContent = "Nobody yet. Be the first.";
+    return list.replaceChildren(nobody);
+  }
   list.replaceChildren(...places.map((place) => {
     const line = document.createElement("li");
     line.classList.toggle("mine", place.name === mine);
