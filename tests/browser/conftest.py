@@ -36,7 +36,8 @@ PICTURES = os.environ.get("MAZE_PICTURES")
 """A folder: the tests leave their screenshots there, of which some stand in the documentation."""
 
 
-@pytest.fixture(scope="session")
+# not for the whole session: while it lives an event loop runs in this thread, and asyncio's tests need their own
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
     """Playwright, without a browser of its own."""
     try:
@@ -49,7 +50,7 @@ def playwright() -> Iterator[Any]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(playwright: Any) -> Iterator[Any]:
     """A browser without a camera."""
     browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
