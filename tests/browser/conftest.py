@@ -36,7 +36,7 @@ PICTURES = os.environ.get("MAZE_PICTURES")
 """A folder: the tests leave their screenshots there, of which some stand in the documentation."""
 
 
-# not for the whole session: while it lives an event loop runs in this thread, and asyncio's tests need their own
+# not for the whole session: while it lives an event loop runs in this thread, and asyncio's tests need one
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
     """Playwright, without a browser of its own."""
