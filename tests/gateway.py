@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ from maze.gateway.settings import Settings
 from maze.gateway.upgrade import protocol
 from tests.servers import wait_until
 
+TRIES = 5
+TRY_S = 1.5
 SECRET = "a secret of the tests, long enough"
 
 
@@ -133,8 +135,13 @@ class Player:
         return self.hear(lambda message: message.get("v") == 1 and message["seq"] == seq)
 
     def still_plays(self) -> bool:
-        """Whether frames of this player are answered."""
-        return bool(self.reply_to(self.show("dislike"))["gesture"] == "dislike")
+        """Whether frames of this player are answered; one that a busy machine lets grow stale is not."""
+        for _ in range(TRIES):
+            seq = self.show("dislike")
+            with suppress(TimeoutError):
+                reply = self.hear(lambda one, seq=seq: one.get("seq") == seq and "v" in one, TRY_S)
+                return bool(reply["gesture"] == "dislike")
+        return False
 
     def closed(self, timeout_s: float = 5.0) -> tuple[int, str | None]:
         """Wait for the end; its code, and the reason of the last refusal."""
