@@ -18,7 +18,8 @@ def pool(embedded_valkey: Server) -> Iterator[Server]:
     embedded_valkey.client.flushall()
     assert embedded_valkey.url is not None
     workers = Workers(embedded_valkey.url, embedded_valkey.client)
-    workers.start("gateway-worker")
+    # on a busy machine, too, every frame is answered
+    workers.start("gateway-worker", deadline_ms=20_000, supersede_ms=0, lease_ttl_ms=5000)
     yield embedded_valkey
     workers.close()
     embedded_valkey.client.flushall()
@@ -28,7 +29,9 @@ def pool(embedded_valkey: Server) -> Iterator[Server]:
 def gateway(pool: Server) -> Iterator[Served]:
     """A gateway beside it."""
     assert pool.url is not None
-    with serving(pool.url, origins=("https://friend.example",), sessions_per_address=1000) as found:
+    with serving(
+        pool.url, origins=("https://friend.example",), sessions_per_address=1000, predict_timeout_ms=5000
+    ) as found:
         yield found
 
 
