@@ -13,16 +13,15 @@ from tests.system.processes import Workers
 
 
 @pytest.fixture(scope="package")
-def pool(embedded_valkey: Server) -> Iterator[Server]:
-    """A server with one worker."""
-    embedded_valkey.client.flushall()
-    assert embedded_valkey.url is not None
-    workers = Workers(embedded_valkey.url, embedded_valkey.client)
-    # on a busy machine, too, every frame is answered
-    workers.start("gateway-worker", deadline_ms=20_000, supersede_ms=0, lease_ttl_ms=5000)
-    yield embedded_valkey
-    workers.close()
-    embedded_valkey.client.flushall()
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with one worker, of the gateway's own: the other suites look at who is connected to theirs."""
+    with running_valkey(tmp_path_factory.mktemp("gateway")) as server:
+        assert server.url is not None
+        workers = Workers(server.url, server.client)
+        # on a busy machine, too, every frame is answered
+        workers.start("gateway-worker", deadline_ms=20_000, supersede_ms=0, lease_ttl_ms=5000)
+        yield server
+        workers.close()
 
 
 @pytest.fixture(scope="package")
