@@ -37,7 +37,7 @@ from models.training import (
     train_classifier,
     train_network,
 )
-from wire.errors import MazeError, ModelError, SettingsError
+from wire.errors import ModelError, SettingsError
 from wire.gestures import GESTURES, LABELS
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -354,48 +354,6 @@ def test_evaluate_prints_the_agreed_json(tmp_path):
     assert set(report) == {"rows", "accuracy", "macro_f1", "per_class", "action", "model"}
     assert set(report["action"]) == {"precision", "recall", "false_action_rate"}
     assert set(report["per_class"]["like"]) == {"precision", "recall", "f1", "n"}
-
-
-def a_hand() -> list[list[float]]:
-    return load_bundle(bundled_path()).golden.landmarks[0].tolist()
-
-
-@pytest.mark.parametrize("as_lines", [False, True])
-def test_classify_takes_hands_frames_and_lists(as_lines):
-    hand = a_hand()
-    items = [hand, {"landmarks": hand, "aspect": 1.0}, {"landmarks": []}, [point[:2] for point in hand]]
-    text = "\n".join(map(json.dumps, items)) if as_lines else json.dumps(items)
-    found = run("classify", "--json", input=text)
-    first, second, empty, flat = map(json.loads, found.stdout.splitlines())
-    assert first == second == flat
-    assert first["gesture"] in GESTURES
-    assert empty["gesture"] is None
-    assert "no hand" in run("classify", input=text).stdout
-
-
-def test_classify_one_hand_from_a_file(tmp_path):
-    file = tmp_path / "hand.json"
-    file.write_text(json.dumps(a_hand()))
-    (answer,) = run("classify", file, "--aspect", "1.3333", "--json").stdout.splitlines()
-    assert set(json.loads(answer)) == {"gesture", "label", "confidence", "action", "model"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "x",
-        "[1, 2]",
-        "{}",
-        '{"landmarks": [[1, 2]]}',
-        '{"landmarks": [], "aspect": 0}',
-        "[[[NaN, 1]]]",
-        "3",
-    ],
-)
-def test_classify_refuses_what_is_no_hand(text):
-    found = run("classify", input=text)
-    assert isinstance(found.exception, MazeError)
 
 
 # ---- the real data, where it is

@@ -1,0 +1,65 @@
+"""`maze classify`: hands in as people write them, one answer per hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from maze.commands.classify import classify
+from maze.commands.evaluate import evaluate
+from models.bundle import bundled_path, load_bundle
+from wire.errors import MazeError
+from wire.gestures import GESTURES
+
+app = typer.Typer()
+for command in (classify, evaluate):  # two, because an app of one command takes no command's name
+    app.command()(command)
+
+
+def run(*words: object, **options):
+    return CliRunner().invoke(app, list(map(str, words)), **options)
+
+
+def a_hand() -> list[list[float]]:
+    return load_bundle(bundled_path()).golden.landmarks[0].tolist()
+
+
+@pytest.mark.parametrize("as_lines", [False, True])
+def test_classify_takes_hands_frames_and_lists(as_lines):
+    hand = a_hand()
+    items = [hand, {"landmarks": hand, "aspect": 1.0}, {"landmarks": []}, [point[:2] for point in hand]]
+    text = "\n".join(map(json.dumps, items)) if as_lines else json.dumps(items)
+    found = run("classify", "--json", input=text)
+    first, second, empty, flat = map(json.loads, found.stdout.splitlines())
+    assert first == second == flat
+    assert first["gesture"] in GESTURES
+    assert empty["gesture"] is None
+    assert "no hand" in run("classify", input=text).stdout
+
+
+def test_classify_one_hand_from_a_file(tmp_path):
+    file = tmp_path / "hand.json"
+    file.write_text(json.dumps(a_hand()))
+    (answer,) = run("classify", file, "--aspect", "1.3333", "--json").stdout.splitlines()
+    assert set(json.loads(answer)) == {"gesture", "label", "confidence", "action", "model"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "[1, 2]",
+        "{}",
+        '{"landmarks": [[1, 2]]}',
+        '{"landmarks": [], "aspect": 0}',
+        "[[[NaN, 1]]]",
+        "3",
+    ],
+)
+def test_classify_refuses_what_is_no_hand(text):
+    found = run("classify", input=text)
+    assert isinstance(found.exception, MazeError)
