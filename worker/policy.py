@@ -7,7 +7,11 @@ as the live run did:
 * it is **held** while frames show it at confidence >= `leave` (hysteresis), and repeats after
   `first_repeat_ms` and then every `repeat_ms`;
 * up to `bridge_frames` bad or empty frames in a row are bridged, before it settles and while it is held;
-* `release_ms` without it end it with one `stop`; another gesture that settles meanwhile takes over without.
+* `release_ms` without it end it with one `stop`; another gesture that leads by then takes over without, if
+  it settles.
+
+Repeats are due by when the gesture began, not by the frame that happened to settle it, so that a lost frame
+moves no more than itself.
 """
 
 from __future__ import annotations
@@ -113,20 +117,22 @@ class Hold:
         if now_ms < self.last_ms:
             self._clock_stepped_back(now_ms)
         self.last_ms = now_ms
-        if self.held:
-            if now_ms - self.seen_ms >= policy.release_ms:
-                self.held = 0
-                self._lead(policy, now_ms, action, confidence)
-                return STOP
-            if action == self.held and confidence >= policy.leave:
-                return self._hold(policy, now_ms)
+        expired = now_ms - self.seen_ms >= policy.release_ms
+        if self.held and action == self.held and confidence >= policy.leave and not expired:
+            return self._hold(policy, now_ms)
         if self._lead(policy, now_ms, action, confidence):
-            self.held = self.leading
-            self.leading = 0
-            self.seen_ms = now_ms
-            self.next_repeat_ms = now_ms + policy.first_repeat_ms
-            return self.held
+            return self._settle(policy, now_ms)
+        if self.held and expired and not self._is_being_replaced(policy):
+            self.held = 0
+            return STOP
         return NOTHING
+
+    def _settle(self, policy: Policy, now_ms: int) -> int:
+        self.held, self.leading = self.leading, 0
+        self.seen_ms = now_ms
+        due_ms = self.leading_since_ms + policy.settle_ms + policy.first_repeat_ms
+        self.next_repeat_ms = max(due_ms, now_ms + policy.repeat_ms // 2)
+        return self.held
 
     def _hold(self, policy: Policy, now_ms: int) -> int:
         self.seen_ms = now_ms
@@ -136,6 +142,12 @@ class Hold:
         # a metronome, so that the frame rate does not slow the repeats; a late one does not hurry the next
         self.next_repeat_ms = max(self.next_repeat_ms + policy.repeat_ms, now_ms + policy.repeat_ms // 2)
         return self.held
+
+    def _is_being_replaced(self, policy: Policy) -> bool:
+        """Another gesture began to lead before what is held ran out, and may settle yet."""
+        if not self.leading or self.leading == self.held:
+            return False
+        return self.leading_since_ms - self.seen_ms < policy.release_ms
 
     def _lead(self, policy: Policy, now_ms: int, action: int, confidence: int) -> bool:
         """Follow the leading gesture; True when it has led for long enough to settle."""

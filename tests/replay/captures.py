@@ -13,7 +13,8 @@ from wire.gestures import DEFAULT_ACTIONS, LABELS
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "captures" / "webcam_sequences.jsonl.gz"
 """Real webcam sequences, which may not be committed."""
-CHANGE_MS = 1400
+SHOWN_MS = (700, 2500)
+"""How long a player shows one gesture, at least and at most."""
 SHOWN = (*DEFAULT_ACTIONS, "no_gesture", "palm", "ok")
 
 
@@ -21,14 +22,15 @@ def synthetic(path: Path, players: int = 8, seconds: float = 8.0, fps: float = 3
     """Write a capture; the same arguments, the same bytes."""
     hands = PlayerHands(players, seed, fps)
     rng = np.random.default_rng(seed)
-    turns = rng.integers(0, len(SHOWN), (players, int(seconds * 1000 / CHANGE_MS) + 2))
     labels = np.array([LABELS[name] for name in SHOWN])
-    phase_ms = rng.integers(0, CHANGE_MS, players)
+    shown_until_ms, turn = np.zeros(players), np.zeros(players, np.int64)
     with CaptureWriter(path, {"name": "synthetic"}) as writer:
         for tick in range(int(seconds * fps)):
             now_ms = round(tick * 1000 / fps, 3)
-            turn = ((now_ms + phase_ms) // CHANGE_MS).astype(int)
-            shown = hands.step(now_ms, labels[turns[np.arange(players), turn]])
+            over = np.flatnonzero(now_ms >= shown_until_ms)
+            turn[over] = rng.integers(0, len(SHOWN), len(over))
+            shown_until_ms[over] = now_ms + rng.uniform(*SHOWN_MS, len(over))
+            shown = hands.step(now_ms, labels[turn])
             rows = np.flatnonzero(shown.sent)
             meta = np.empty(len(rows), META)
             meta["seq"], meta["captured_ms"] = tick, 1_700_000_000_000 + int(now_ms)

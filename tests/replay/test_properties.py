@@ -22,20 +22,20 @@ from worker.replay import Replay
 
 SEED = 3
 
+needs_real = pytest.mark.skipif(
+    not REAL.exists(), reason=f"the webcam sequences may not be committed; they are looked for at {REAL}"
+)
+
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve players for 12 s: enough moves for 2 % to mean something."""
-    return synthetic(tmp_path_factory.mktemp("long") / "long.jsonl", players=12, seconds=12)
+    """Twenty players for 20 s: some 700 moves, enough for 2 % to mean something."""
+    return synthetic(tmp_path_factory.mktemp("long") / "long.jsonl", players=20, seconds=20)
 
 
-@pytest.fixture(params=["simulated", "real"])
+@pytest.fixture(params=["simulated", pytest.param("real", marks=needs_real)])
 def original(request: pytest.FixtureRequest) -> Path:
-    if request.param == "real":
-        if not REAL.exists():
-            pytest.skip(f"the webcam sequences may not be committed; they are looked for at {REAL}")
-        return REAL
-    return Path(request.getfixturevalue("long"))
+    return REAL if request.param == "real" else Path(request.getfixturevalue("long"))
 
 
 def mutated(path: Path, out: Path, seed: int = SEED, **wish: Any) -> Path:
@@ -96,18 +96,29 @@ def test_duplicates_change_nothing(original: Path, classifier: Classifier, tmp_p
     assert answers(mutated(original, tmp_path / "a", duplicate=0.5), classifier) == before
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 def test_dropping_a_fifth_of_the_frames_changes_no_more_than_2_percent_of_the_moves(
-    original: Path, classifier: Classifier, tmp_path: Path, seed: int
+    long: Path, classifier: Classifier, tmp_path: Path, seed: int
 ) -> None:
-    before = answers(original, classifier)
-    after = answers(mutated(original, tmp_path / "a", seed, drop=0.2), classifier)
+    before = answers(long, classifier)
+    after = answers(mutated(long, tmp_path / "a", seed, drop=0.2), classifier)
     assert len(after) == pytest.approx(0.8 * len(before), rel=0.05)
+    assert sum(map(len, moves(before).values())) > 600
+    assert changed_moves(moves(before), moves(after)) <= 0.02
     assert changed_moves(steered(before), steered(after)) <= 0.02
-    # Repeats come by the clock, so one that falls due just before the end of a hold is won or lost with the
-    # frame it would have come with; 3 % is what five seeds gave. (The real clips all end with such a repeat.)
-    if original != REAL:
-        assert changed_moves(moves(before), moves(after)) <= 0.05
+
+
+@needs_real
+@pytest.mark.parametrize("seed", range(3))
+def test_dropping_a_fifth_of_a_real_clip_changes_no_direction(
+    classifier: Classifier, tmp_path: Path, seed: int
+) -> None:
+    """Only what settles: the clips last 1.3 s and most end with the very frame that a repeat comes with, so
+    one in five loses it; and in three of the 80 the hand itself wavers for about as long as it may."""
+    before = answers(REAL, classifier)
+    after = answers(mutated(REAL, tmp_path / "a", seed, drop=0.2), classifier)
+    assert sum(map(len, steered(before).values())) >= 38
+    assert changed_moves(steered(before), steered(after)) <= 0.02
 
 
 def test_a_larger_or_smaller_hand_shows_the_same(

@@ -80,7 +80,23 @@ CASES = {
     ),
     "15 frames per second": (
         shown(UP, 0, 900, every_ms=66),
-        [(132, "up"), (594, "up"), (792, "up")],
+        [(132, "up"), (528, "up"), (792, "up")],
+    ),
+    "a lost frame that would have settled it delays no repeat": (
+        [frame for frame in shown(UP, 0, 900) if frame[0] != 120],
+        [(160, "up"), (520, "up"), (800, "up")],
+    ),
+    "a gesture that leads when the time of another is up takes over without a stop": (
+        shown(UP, 0, 200) + shown(0, 200, 360) + shown(LEFT, 360, 600),
+        [(120, "up"), (480, "left")],
+    ),
+    "unless it does not settle": (
+        shown(UP, 0, 200) + shown(0, 200, 360) + shown(LEFT, 360, 440) + shown(0, 440, 700),
+        [(120, "up"), (520, "stop")],
+    ),
+    "one that comes too late follows a stop": (
+        shown(UP, 0, 200) + shown(0, 200, 440) + shown(LEFT, 440, 700),
+        [(120, "up"), (440, "stop"), (560, "left")],
     ),
 }
 
