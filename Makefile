@@ -8,6 +8,8 @@ SECONDS ?= 20
 PLAYERS ?= 50
 WORKERS ?= 2
 ARGS ?=
+# Many tests wait for processes of their own; a file's tests share servers, so they stay together.
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 # Also for what builds the package, which pip's -c does not reach (the second name is that of newer pips).
 export PIP_CONSTRAINT := constraints.txt
@@ -23,7 +25,7 @@ demo: $(VENV)/.game ## Players walk mazes by gestures: SECONDS=20 PLAYERS=50 WOR
 	@$(BIN)/maze demo --seconds $(SECONDS) --players $(PLAYERS) --workers $(WORKERS) $(ARGS)
 
 test: $(VENV)/.test ## Run the tests: ARGS="-k policy"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.lint ## Check style and types
 	@$(BIN)/ruff check
