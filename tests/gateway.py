@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import struct
 import threading
 import time
@@ -18,9 +19,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from maze.gateway.app import build
 from maze.gateway.poses import hands
-from maze.gateway.server import listen
+from maze.gateway.server import configuration, health, listen
 from maze.gateway.settings import Settings
-from maze.gateway.upgrade import protocol
 from tests.servers import wait_until
 
 TRIES = 5
@@ -36,11 +36,15 @@ class Served:
         address: host and port.
         app: the application itself.
         http: a client for it.
+        metrics: where its port for operators is, if it has one.
+        trust: what its clients believe and show, with TLS.
     """
 
     address: str
     app: Any
     http: httpx.Client
+    metrics: str | None = None
+    trust: ssl.SSLContext | None = None
 
     def count(self, name: str, **labels: str) -> float:
         """A metric's value."""
@@ -58,28 +62,28 @@ class Served:
 
     def socket(self, **headers: str) -> Player:
         """A socket that has said nothing yet."""
-        url = f"ws://{self.address}/play"
-        return Player(connect(url, additional_headers=headers, compression=None, open_timeout=5).__enter__())
+        url = f"{'wss' if self.trust else 'ws'}://{self.address}/play"
+        options: dict[str, Any] = {"additional_headers": headers, "compression": None, "open_timeout": 5}
+        return Player(connect(url, ssl=self.trust, **options).__enter__())
 
 
 @contextmanager
-def serving(redis: str, **changed: Any) -> Iterator[Served]:
-    """A gateway on a free port."""
+def serving(redis: str, trust: ssl.SSLContext | None = None, **changed: Any) -> Iterator[Served]:
+    """A gateway on a free port, by https where its clients are told whom to trust."""
     settings = Settings.of(**{"redis": redis, "port": 0, "secret": SECRET} | changed)
     app = build(settings)
-    config = uvicorn.Config(
-        app, ws=protocol(), log_config=None, access_log=False, timeout_graceful_shutdown=2
-    )
-    server = uvicorn.Server(config)
-    with listen(settings) as listener:
+    server = uvicorn.Server(configuration(settings, app))
+    with listen(settings) as listener, health(settings, app) as health_port:
+        metrics = None if health_port is None else f"http://127.0.0.1:{health_port}"
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            with httpx.Client(base_url=f"http://{address}", timeout=10) as client:
+            url = f"{'https' if trust else 'http'}://{address}"
+            with httpx.Client(base_url=url, timeout=10, verify=trust or True) as client:
                 wait_until(lambda: server.started or not thread.is_alive(), 10)
                 wait_until(lambda: client.get("/readyz").status_code == 200, 10)
-                yield Served(address, app, client)
+                yield Served(address, app, client, metrics, trust)
         finally:
             server.should_exit = True
             thread.join(10)

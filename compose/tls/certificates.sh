@@ -1,7 +1,9 @@
 #!/bin/sh
-# A certificate authority of our own, one certificate for the server and one for the clients.
-#   certificates.sh FOLDER NAME...      names and addresses by which clients reach the server
-# What is there already is kept; to renew, remove server.* or client.*. Valid for 825 days, the authority for ten years.
+# A certificate authority of our own, and certificates for Redis, for the gateway and for their clients.
+#   certificates.sh FOLDER NAME... [-- NAME...]
+# The names and addresses by which clients reach Redis and, behind the dashes, those by which browsers reach the gateway
+# (without: localhost and 127.0.0.1). What is there already is kept; to renew, remove server.*, gateway.* or client.*.
+# Valid for 825 days, the authority for ten years. For a public name put a public certificate at gateway.pem, gateway.key.
 set -eu
 folder=$1
 shift
@@ -9,12 +11,18 @@ mkdir -p "$folder"
 chmod 700 "$folder"
 cd "$folder"
 
-names=""
-for name in "$@"; do
-  case $name in
-    *[!0-9.]*) names="${names:+$names,}DNS:$name" ;;
-    *) names="${names:+$names,}IP:$name" ;;
+redis=""
+gateway=""
+add() { # add NAME, to the list that is being read
+  case $1 in
+    *[!0-9.]*) one="DNS:$1" ;;
+    *) one="IP:$1" ;;
   esac
+  if [ "$of" = redis ]; then redis="${redis:+$redis,}$one"; else gateway="${gateway:+$gateway,}$one"; fi
+}
+of=redis
+for name in "$@"; do
+  if [ "$name" = -- ]; then of=gateway; else add "$name"; fi
 done
 
 if [ ! -e ca.pem ]; then
@@ -30,8 +38,10 @@ sign() { # sign NAME SUBJECT EXTENSIONS
   openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile "$1.ext" -out "$1.pem" 2>/dev/null
   rm "$1.csr" "$1.ext"
 }
-sign server "/CN=gesture-maze redis" "subjectAltName=$names
+sign server "/CN=gesture-maze redis" "subjectAltName=$redis
 extendedKeyUsage=serverAuth,clientAuth"
+sign gateway "/CN=gesture-maze gateway" "subjectAltName=${gateway:-DNS:localhost,IP:127.0.0.1}
+extendedKeyUsage=serverAuth"
 sign client "/CN=gesture-maze client" "extendedKeyUsage=clientAuth"
 # The folder keeps others out; a container that is given one file of it runs as another user.
 chmod 644 ./*.key ./*.pem

@@ -17,6 +17,16 @@ def gateway(
     redis: RedisOrEmbedded = DEFAULT_REDIS,
     host: Annotated[str, Opt(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, Opt(help="Where to listen; 0 = any free port.")] = 8000,
+    tls_cert: Annotated[Path | None, Opt(help="Serve https and wss, with this certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, Opt(help="Its private key (PEM, no passphrase).")] = None,
+    tls_client_ca: Annotated[
+        Path | None, Opt(help="Let in only who shows a certificate signed by one of these authorities (PEM).")
+    ] = None,
+    metrics_host: Annotated[str, Opt(help="Where --metrics-port listens.")] = "127.0.0.1",
+    metrics_port: Annotated[
+        int | None,
+        Opt(help="A port of its own for /metrics, /livez and /readyz, without TLS; 0 = any free one."),
+    ] = None,
     tick_ms: Annotated[int, Opt(help="Frames of all players go out once a tick.")] = 10,
     fps: Annotated[int, Opt(help="Most frames per second of a player.")] = 30,
     predict_timeout_ms: Annotated[int, Opt(help="POST /predict gives up after so long.")] = 1000,
@@ -33,7 +43,7 @@ def gateway(
     origins: Annotated[
         str | None, Opt(help="Further origins whose pages may open a socket, with commas between.")
     ] = None,
-    behind_proxy: Annotated[bool, Opt("--behind-proxy", help="Take addresses from X-Forwarded-For.")] = False,
+    behind_proxy: Annotated[bool, Opt("--behind-proxy", help="Believe X-Forwarded-For and -Proto.")] = False,
     log_level: Annotated[str, Opt(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve the game: the page /game, its sockets, and POST /predict; until SIGTERM or Ctrl-C.

@@ -15,6 +15,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from maze.gateway import pages, poses, predict, problems, scoreboard, watch
 from maze.gateway.fan import Fan, open_redis
+from maze.gateway.forwarded import ForwardedScheme
+from maze.gateway.health import Pulse
 from maze.gateway.limits import Doorkeeper
 from maze.gateway.metrics import Metrics
 from maze.gateway.outbox import Outbox
@@ -75,9 +77,10 @@ def build(settings: Settings) -> FastAPI:
         description="Hand landmarks in, maze moves out.",
         lifespan=lifespan,
     )
+    app.state.registry, app.state.pulse = metrics.registry, Pulse()
     for part in (predict, scoreboard, poses, watch):
         app.include_router(part.router)
-    _add_information(app)
+    _add_information(app, settings)
     pages.install(app)
     problems.install(app, metrics)
     # the original front end is a page from elsewhere; no cookie or token is of any use to it here
@@ -89,7 +92,11 @@ def build(settings: Settings) -> FastAPI:
         excluded_handlers=["/metrics", "/watch/stream"],
         should_ignore_untemplated=True,
     )
-    instrumentator.instrument(app).expose(app, include_in_schema=False)
+    instrumentator.instrument(app)
+    if settings.metrics_port is None:
+        instrumentator.expose(app, include_in_schema=False)
+    if settings.behind_proxy:
+        app.add_middleware(ForwardedScheme)
     return app
 
 
@@ -119,7 +126,8 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics) -> AsyncI
         app.state.predictor = predict.Predictor(outbox, fan, settings.lanes, settings.predict_timeout_ms)
         app.state.scoreboard = room.scoreboard
         app.state.watch = watch.Watch(settings.redis, log.warning)
-        for work in (outbox.run(), fan.run(), app.state.watch.run(), _sweep(sessions)):
+        works = (outbox.run(), fan.run(), app.state.watch.run(), _sweep(sessions), app.state.pulse.run())
+        for work in works:
             stack.push_async_callback(_end, asyncio.create_task(work))
         yield room
 
@@ -135,11 +143,15 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _add_information(app: FastAPI) -> None:
+def _add_information(app: FastAPI, settings: Settings) -> None:
+    shown = Welcome()
+    if settings.metrics_port is not None:
+        del shown.endpoints["GET /metrics"]
+
     @app.get("/")
     async def welcome() -> Welcome:
         """What this service is, and where to go on."""
-        return Welcome()
+        return shown
 
     @app.get("/livez")
     async def livez() -> Health:
@@ -149,11 +161,18 @@ def _add_information(app: FastAPI) -> None:
     @app.get("/readyz", responses={503: {"model": Health}})
     async def readyz(_request: Request, response: Response) -> Health:
         """Whether frames can go out and replies come back."""
-        room: Room = app.state.room
-        if _ready(room):
-            return Health(ready=True, detail="ready")
-        response.status_code = 503
-        return Health(ready=False, detail="Redis cannot be reached")
+        ready, facts = readiness(app)
+        response.status_code = 200 if ready else 503
+        return Health(ready=ready, detail=facts["detail"])
+
+
+def readiness(app: FastAPI) -> tuple[bool, dict[str, Any]]:
+    """See `worker.health.Check`."""
+    room: Room | None = getattr(app.state, "room", None)
+    if room is None:
+        return False, {"detail": "starting"}
+    ready = _ready(room)
+    return ready, {"detail": "ready" if ready else "Redis cannot be reached"}
 
 
 def _ready(room: Room) -> bool:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
-from maze.gateway.app import build
+from maze.gateway.app import build, readiness
 from maze.gateway.settings import Settings
 from maze.gateway.upgrade import protocol
+from producer import AsyncFrameProducer
 from wire.errors import SettingsError
+from worker.health import HealthServer
 
 GRACE_S = 2
 """Longest wait for requests that are being answered."""
@@ -21,33 +28,83 @@ def run(settings: Settings) -> None:
     """Serve until told to stop.
 
     Raises:
-        SettingsError: the port is taken.
+        SettingsError: a port is taken, or a file of TLS cannot be used.
         ConnectionLost: Redis cannot be reached.
     """
-    config = uvicorn.Config(
-        build(settings),
-        ws=protocol(),
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-        h11_max_incomplete_event_size=16 * 1024,
-    )
+    app = build(settings)
+    config = configuration(settings, app)
+    asyncio.run(_reach(settings.redis))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     # each socket that comes and goes would be several lines
     logging.getLogger("maze.gateway.sockets").setLevel(logging.ERROR)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    with listen(settings) as listener:
+    with listen(settings) as listener, health(settings, app) as health_port:
         host, port = listener.getsockname()[:2]
         shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - only compared
-        logging.getLogger("maze.gateway").warning("game at http://%s:%d/game", shown, port)
+        scheme = "https" if settings.tls.wanted else "http"
+        log = logging.getLogger("maze.gateway")
+        log.warning("game at %s://%s:%d/game", scheme, shown, port)
+        if health_port is not None:
+            log.warning("metrics at http://%s:%d/metrics", settings.metrics_host, health_port)
         # uvicorn raises the signal that stopped it once more when it is done; ours ends in exit code 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _nothing_more)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+async def _reach(redis: str) -> None:
+    """Try Redis before the server does, which would show its fault as a traceback."""
+    async with AsyncFrameProducer(redis, name="maze-gateway") as producer:
+        await producer.connect()
+
+
+def configuration(settings: Settings, app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves the application.
+
+    Raises:
+        SettingsError: a file of TLS cannot be used.
+    """
+    context = settings.tls.context()
+    factory = None if context is None else _made(context)
+    return uvicorn.Config(
+        app,
+        ws=protocol(),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # it would believe anybody on this machine; see maze.gateway.forwarded
+        proxy_headers=False,
+        ssl_context_factory=factory,
+        timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+
+
+def _made(
+    context: ssl.SSLContext,
+) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    return lambda _config, _default: context
+
+
+@contextmanager
+def health(settings: Settings, app: FastAPI) -> Iterator[int | None]:
+    """The port for operators, if there is to be one; which it is.
+
+    Raises:
+        SettingsError: it is taken.
+    """
+    if settings.metrics_port is None:
+        yield None
+        return
+    live, ready = app.state.pulse.live, lambda: readiness(app)
+    server = HealthServer(app.state.registry, live, ready, settings.metrics_host, settings.metrics_port)
+    try:
+        yield server.port
+    finally:
+        server.close()
 
 
 def _nothing_more(_number: int, _frame: object) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from maze.gateway.tls import TlsFiles
 from wire.errors import SettingsError
 
 _Positive = Annotated[int, Field(gt=0)]
@@ -24,6 +25,15 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """0 picks a free one and says it."""
+    tls_cert: Path | None = None
+    """Serve https and wss with this certificate; see `maze.gateway.tls.TlsFiles`."""
+    tls_key: Path | None = None
+    """Its private key."""
+    tls_client_ca: Path | None = None
+    """Let in only who shows a certificate that one of these authorities has signed."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """Serve /metrics, /livez and /readyz there, without TLS, and /metrics only there. 0 picks one."""
     tick_ms: _Positive = 10
     """Frames of all sockets go out once a tick. Longer is later; shorter costs more entries."""
     fps: _Positive = 30
@@ -49,8 +59,13 @@ class Settings(BaseModel):
     origins: tuple[str, ...] = ()
     """Further origins whose pages may open a socket, `https://example.org`; the gateway's own always may."""
     behind_proxy: bool = False
-    """Take the client's address from the last entry of X-Forwarded-For."""
+    """Take the client's address from the last entry of X-Forwarded-For, https from X-Forwarded-Proto."""
     log_level: str = "info"
+
+    @property
+    def tls(self) -> TlsFiles:
+        """The files of TLS."""
+        return TlsFiles(self.tls_cert, self.tls_key, self.tls_client_ca)
 
     @classmethod
     def of(cls, **values: Any) -> Settings:
@@ -59,14 +74,18 @@ class Settings(BaseModel):
         Raises:
             SettingsError: one sentence that names every fault.
         """
+        given = {name: value for name, value in values.items() if value is not None}
+        faults = TlsFiles(*map(given.get, ("tls_cert", "tls_key", "tls_client_ca"))).faults()
         try:
-            return cls(**{name: value for name, value in values.items() if value is not None})
+            settings = cls(**given)
         except ValidationError as error:
             faults = [
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
                 for fault in error.errors(include_url=False, include_input=False)
-            ]
-            raise SettingsError("settings", "; ".join(faults)) from None
+            ] + faults
+        if faults:
+            raise SettingsError("settings", "; ".join(faults))
+        return settings
 
 
 def secret_of(file: Path | None) -> str | None:

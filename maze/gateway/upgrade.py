@@ -24,6 +24,7 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from maze.gateway.forwarded import PROTO, last_entry
 from maze.gateway.messages import say
 from maze.gateway.play import PlaySocket, Room
 from maze.gateway.refusals import Refusal
@@ -51,11 +52,13 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
         self._room: Final[Room] = app_state["room"]
         self._connections: Final[set[Any]] = server_state.connections
         self._peer = ""
+        self._tls = False
 
     def connection_made(self, transport: Any) -> None:
         """See `asyncio.BaseProtocol`."""
         self._connections.add(self)
         self._peer = (transport.get_extra_info("peername") or ("unknown",))[0]
+        self._tls = transport.get_extra_info("sslcontext") is not None
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -96,15 +99,20 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
         origin = request.headers.get("origin")
         if origin is None or origin in self._room.settings.origins:
             return True
-        host = request.headers.get("host", "")
-        return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
+        host, page = request.headers.get("host", ""), urlsplit(origin)
+        if self._encrypted(request) and page.scheme != "https":
+            return False  # a page that anybody on its way could have changed
+        return bool(host) and page.netloc.lower() == host.lower()
+
+    def _encrypted(self, request: WSUpgradeRequest) -> bool:
+        behind = self._room.settings.behind_proxy
+        return self._tls or (behind and last_entry(request.headers.getall(PROTO, [])) == "https")
 
     def _address(self, request: WSUpgradeRequest) -> str:
         if self._room.settings.behind_proxy:
-            # the last entry is the proxy's own; all before it are the client's word
-            forwarded = request.headers.getall("x-forwarded-for", [])
+            forwarded = last_entry(request.headers.getall("x-forwarded-for", []))
             if forwarded:
-                return str(forwarded[-1].rpartition(",")[2].strip())
+                return forwarded
         return self._peer
 
 

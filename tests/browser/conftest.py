@@ -115,14 +115,14 @@ def visit(chromium: Any, gateway: Served) -> Iterator[Visit]:
     faults: list[str] = []
     contexts = []
 
-    def open_page(path: str, address: str = gateway.address, **options: Any) -> Any:
+    def open_page(path: str, address: str = gateway.address, scheme: str = "http", **options: Any) -> Any:
         context = chromium.new_context(**{"viewport": {"width": 1180, "height": 860}} | options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
-        page.goto(f"http://{address}{path}")
+        page.goto(f"{scheme}://{address}{path}")
         return page
 
     yield open_page

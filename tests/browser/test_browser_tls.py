@@ -1,0 +1,44 @@
+"""The page in a real browser, served by https, with and without a certificate of the browser's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Visit
+from tests.certificates import client_context, make_certificates
+from tests.gateway import serving
+from tests.servers import Server
+from tests.system.processes import Workers
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificates(tmp_path_factory.mktemp("ours"), "redis")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_hand_is_answered_over_tls(
+    visit: Visit, redis_server: Server, workers: Workers, ours: Path, closed: bool
+) -> None:
+    files = {"tls_cert": ours / "gateway.pem", "tls_key": ours / "gateway.key"}
+    shown: dict[str, Any] = {}
+    if closed:
+        files["tls_client_ca"] = ours / "ca.pem"
+    with serving(str(redis_server.url), client_context(ours, ours), **files) as gateway:
+        origin = f"https://localhost:{gateway.address.rpartition(':')[2]}"
+        if closed:
+            mine = {"origin": origin, "certPath": ours / "client.pem", "keyPath": ours / "client.key"}
+            shown["client_certificates"] = [mine]
+        page = visit(
+            "/game?seed=7&size=small", origin.partition("//")[2], "https", ignore_https_errors=True, **shown
+        )
+        page.wait_for_selector('#state[data-state="playing"]')
+        page.wait_for_function("/ms/.test(document.getElementById('p50').textContent)")
+        assert page.evaluate("isSecureContext")
+        cookies = page.context.cookies()
+        assert [(one["secure"], one["httpOnly"], one["sameSite"]) for one in cookies] == [
+            (True, True, "Strict")
+        ]

@@ -1,0 +1,28 @@
+"""Real certificates, made by the operators' own script."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+
+from tests.servers import absent
+
+SCRIPT = Path(__file__).parents[1] / "compose/tls/certificates.sh"
+
+
+def make_certificates(folder: Path, *names: str) -> Path:
+    """The folder, with ca, server, gateway and client in it."""
+    try:
+        subprocess.run([str(SCRIPT), str(folder), *names], check=True, timeout=30)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        absent("openssl")
+    return folder
+
+
+def client_context(authority: Path, shown: Path | None = None) -> ssl.SSLContext:
+    """A client that believes the authority of one folder, and shows the client's certificate of another."""
+    context = ssl.create_default_context(cafile=authority / "ca.pem")
+    if shown is not None:
+        context.load_cert_chain(shown / "client.pem", shown / "client.key")
+    return context

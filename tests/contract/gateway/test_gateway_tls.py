@@ -1,0 +1,177 @@
+"""TLS at the gateway itself: real certificates, with and without those of clients."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+from websockets.sync.client import connect
+
+from maze.gateway.poses import hands
+from tests.certificates import client_context, make_certificates
+from tests.gateway import Served, serving
+from tests.servers import Server, free_port, wait_until
+
+HAND = {"landmarks": hands()["like"], "aspect": 4 / 3}
+REFUSED = (httpx.TransportError, ConnectionClosed, InvalidMessage, OSError, EOFError)
+"""What it looks like to a client: the line breaks, sooner or later, after an alert or without one."""
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates of our own authority."""
+    return make_certificates(tmp_path_factory.mktemp("ours"), "redis", "--", "localhost", "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a stranger's."""
+    return make_certificates(tmp_path_factory.mktemp("theirs"), "redis")
+
+
+def files(folder: Path) -> dict[str, Path]:
+    return {"tls_cert": folder / "gateway.pem", "tls_key": folder / "gateway.key"}
+
+
+@pytest.fixture(scope="module")
+def public(pool: Server, ours: Path) -> Iterator[Served]:
+    """A gateway that serves TLS to everybody."""
+    with serving(str(pool.url), client_context(ours), predict_timeout_ms=5000, **files(ours)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def closed(pool: Server, ours: Path) -> Iterator[Served]:
+    """A gateway that serves only who shows a certificate; operators have a port of their own."""
+    changed = {**files(ours), "tls_client_ca": ours / "ca.pem", "metrics_port": 0}
+    with serving(str(pool.url), client_context(ours, ours), predict_timeout_ms=5000, **changed) as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind", ["public", "closed"])
+def test_it_plays_and_predicts(kind: str, request: pytest.FixtureRequest) -> None:
+    gateway: Served = request.getfixturevalue(kind)
+    assert gateway.http.post("/predict", json=HAND).json()["action"] == "up"
+    with gateway.play(name="Ann") as ann:
+        reply = ann.reply_to(ann.show("four"))
+        assert (reply["gesture"], reply["action"]) == ("four", "right")
+        ann.say({"type": "start", "size": "small", "seed": 7})
+        assert ann.hear_type("maze")["cell"] == 0
+        token = ann.welcome["token"]
+    with gateway.play(token=token) as again:
+        assert again.welcome["session"] == ann.welcome["session"]
+
+
+def test_the_cookie_is_for_https_only(public: Served) -> None:
+    cookie = public.http.get("/game").headers["set-cookie"].lower()
+    assert {"secure", "httponly", "samesite=strict"} <= {word.strip() for word in cookie.split(";")}
+
+
+def test_a_page_that_came_without_tls_opens_no_socket(public: Served) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        public.socket(Origin=f"http://{public.address}")
+    assert refused.value.response.status_code == 403
+    with public.socket(Origin=f"https://{public.address}") as player:
+        assert player.hello()["type"] == "welcome"
+
+
+def test_nothing_is_served_without_tls(public: Served) -> None:
+    with pytest.raises(REFUSED):
+        httpx.get(f"http://{public.address}/livez")
+    with pytest.raises(REFUSED):
+        connect(f"ws://{public.address}/play").__enter__()
+    assert public.http.get("/livez").status_code == 200
+
+
+def test_a_client_that_does_not_know_the_authority_does_not_stay(public: Served, theirs: Path) -> None:
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(f"https://{public.address}/livez", verify=client_context(theirs))
+
+
+@pytest.mark.parametrize("shown", [None, "theirs"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_without_a_certificate_of_the_authority_nobody_comes_in(
+    closed: Served, ours: Path, theirs: Path, shown: str | None, version: ssl.TLSVersion
+) -> None:
+    context = client_context(ours, theirs if shown else None)
+    context.minimum_version = context.maximum_version = version
+    with pytest.raises(REFUSED):
+        httpx.get(f"https://{closed.address}/livez", verify=context)
+    with pytest.raises(REFUSED):
+        connect(f"wss://{closed.address}/play", ssl=context).__enter__()
+    assert closed.http.get("/livez").status_code == 200
+
+
+def test_operators_ask_at_a_port_of_their_own(closed: Served) -> None:
+    assert closed.metrics is not None
+    for path in ("/livez", "/readyz"):
+        answer = httpx.get(f"{closed.metrics}{path}")
+        assert (answer.status_code, answer.json()["ok"]) == (200, True)
+    page = httpx.get(f"{closed.metrics}/metrics").text
+    assert "maze_gateway_sockets" in page
+    assert "http_requests_total" in page
+    assert closed.http.get("/metrics").status_code == 404
+    assert "GET /metrics" not in closed.http.get("/").json()["endpoints"]
+
+
+@pytest.mark.parametrize(("behind", "secure"), [(True, True), (False, False)])
+def test_a_proxy_that_ends_tls_is_believed_if_there_is_one(pool: Server, behind: bool, secure: bool) -> None:
+    said = {"X-Forwarded-Proto": "https"}
+    with serving(str(pool.url), behind_proxy=behind) as gateway:
+        cookie = gateway.http.get("/game", headers=said).headers["set-cookie"]
+        assert ("secure" in cookie.lower()) == secure
+        if behind:
+            with pytest.raises(InvalidStatus):
+                gateway.socket(Origin=f"http://{gateway.address}", **said)
+        with gateway.socket(Origin=f"https://{gateway.address}", **said) as player:
+            assert player.hello()["type"] == "welcome"
+
+
+def command(redis: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "maze", "gateway", "--redis", redis],
+        env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_the_command_reads_its_environment_and_leaves_in_good_order(pool: Server, ours: Path) -> None:
+    port = free_port()
+    process = command(
+        str(pool.url), MAZE_PORT=str(port), MAZE_TLS_CERT=str(ours / "gateway.pem"),
+        MAZE_TLS_KEY=str(ours / "gateway.key"), MAZE_TLS_CLIENT_CA=str(ours / "ca.pem"),
+    )  # fmt: skip
+    try:
+        context = client_context(ours, ours)
+
+        def ready() -> bool:
+            try:
+                return httpx.get(f"https://localhost:{port}/readyz", verify=context).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(ready, 20)
+        with pytest.raises(REFUSED):
+            httpx.get(f"https://localhost:{port}/readyz", verify=client_context(ours))
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    assert f"game at https://127.0.0.1:{port}/game" in said
+    assert "Traceback" not in said
+
+
+def test_without_redis_the_command_says_one_sentence() -> None:
+    process = command(f"redis://127.0.0.1:{free_port()}/0", MAZE_PORT="0")
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert said.startswith("maze: ")
+    assert len(said.splitlines()) == 1
