@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from difflib import SequenceMatcher
+from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ def answers(path: Path, classifier: Classifier, *, skip_bad: bool = False) -> li
     return found
 
 
+@cache
+def known(path: Path, classifier: Classifier) -> list[dict[str, Any]]:
+    """The answers to a capture that many tests start from."""
+    return answers(path, classifier)
+
+
 def said(found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return [(one["session"], one["seq"], one["action"], one["move"]) for one in found]
 
@@ -85,14 +92,14 @@ def changed_moves(before: dict[str, list[str]], after: dict[str, list[str]]) -> 
 
 
 def test_mirroring_changes_no_action(original: Path, classifier: Classifier, tmp_path: Path) -> None:
-    before = answers(original, classifier)
+    before = known(original, classifier)
     after = answers(mutated(original, tmp_path / "a", mirror=True), classifier)
     assert said(after) == said(before)
     assert sum(one["action"] is not None for one in before) > 1000
 
 
 def test_duplicates_change_nothing(original: Path, classifier: Classifier, tmp_path: Path) -> None:
-    before = answers(original, classifier)
+    before = known(original, classifier)
     assert answers(mutated(original, tmp_path / "a", duplicate=0.5), classifier) == before
 
 
@@ -100,7 +107,7 @@ def test_duplicates_change_nothing(original: Path, classifier: Classifier, tmp_p
 def test_dropping_a_fifth_of_the_frames_changes_no_more_than_2_percent_of_the_moves(
     long: Path, classifier: Classifier, tmp_path: Path, seed: int
 ) -> None:
-    before = answers(long, classifier)
+    before = known(long, classifier)
     after = answers(mutated(long, tmp_path / "a", seed, drop=0.2), classifier)
     assert len(after) == pytest.approx(0.8 * len(before), rel=0.05)
     assert sum(map(len, moves(before).values())) > 600
@@ -115,7 +122,7 @@ def test_dropping_a_fifth_of_a_real_clip_changes_no_direction(
 ) -> None:
     """Only what settles: the clips last 1.3 s and most end with the very frame that a repeat comes with, so
     one in five loses it; and in three of the 80 the hand itself wavers for about as long as it may."""
-    before = answers(REAL, classifier)
+    before = known(REAL, classifier)
     after = answers(mutated(REAL, tmp_path / "a", seed, drop=0.2), classifier)
     assert sum(map(len, steered(before).values())) >= 38
     assert changed_moves(steered(before), steered(after)) <= 0.02
@@ -124,7 +131,7 @@ def test_dropping_a_fifth_of_a_real_clip_changes_no_direction(
 def test_a_larger_or_smaller_hand_shows_the_same(
     original: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
-    before = answers(original, classifier)
+    before = known(original, classifier)
     for factor in (0.5, 3.0):
         after = answers(mutated(original, tmp_path / "a", rescale=factor), classifier)
         differ = sum(one != other for one, other in zip(said(before), said(after), strict=True))
@@ -134,7 +141,7 @@ def test_a_larger_or_smaller_hand_shows_the_same(
 def test_late_frames_are_duplicates_to_the_pool_and_cost_few_moves(
     long: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
-    before = answers(long, classifier)
+    before = known(long, classifier)
     after = answers(mutated(long, tmp_path / "a", reorder=0.1), classifier)
     assert 0.85 * len(before) < len(after) < 0.95 * len(before)
     assert changed_moves(steered(before), steered(after)) <= 0.02
