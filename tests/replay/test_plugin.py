@@ -19,7 +19,7 @@ GOLDEN = Path("captures") / "two_players.golden.jsonl"
 
 
 def run(folder: Path, *words: str) -> tuple[int, str]:
-    """Pytest in a process of its own, no plugin but ours, warnings as errors; exit code and what it printed."""
+    """Pytest by itself with no plugin but ours, warnings as errors; exit code and what it printed."""
     command = [sys.executable, "-m", "pytest", "-p", "maze.testing", "-W", "error", *words]
     alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     environment = {**os.environ, **alone}
