@@ -16,7 +16,8 @@ from maze.replay_report import SHOWN, described
 from maze.replay_run import Files, landmarks_of, run
 from models.classifier import Classifier
 from wire.gestures import Action, Move
-from worker.replay import Replay, load_classifier, replay_settings
+from worker.inprocess import load_classifier
+from worker.replay import Replay, replay_settings
 
 
 @dataclass(frozen=True, slots=True)

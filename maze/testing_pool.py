@@ -10,17 +10,9 @@ import fakeredis
 
 from producer import FrameProducer
 from wire.keys import outcomes_key
-from worker.broker import Broker
-from worker.keeper import Keeper
-from worker.logs import open_log
-from worker.loop import Loop, Wake
-from worker.metrics import Metrics
-from worker.pipeline import Pipeline
-from worker.policy import Policy
+from worker.inprocess import assemble, load_classifier
 from worker.records import OUTCOMES
-from worker.replay import load_classifier
 from worker.settings import Settings
-from worker.streams import Committer, Reader
 
 PARTITIONS: Final = 4
 BLOCK_MS: Final = 20
@@ -99,7 +91,9 @@ class ThreadedPool:
             self._ready.set()
 
     def _work(self) -> None:
-        keeper, loop = self._worker()
+        settings = self._settings
+        classifier = load_classifier(settings.model)
+        keeper, loop = assemble(settings, self.redis, classifier, "maze-pool", clock=time.monotonic)
         next_keep_s = 0.0
         while not self._stop.is_set():
             if time.monotonic() >= next_keep_s:
@@ -110,33 +104,3 @@ class ThreadedPool:
                 self._ready.set()
         loop.drain()
         loop.close()
-
-    def _worker(self) -> tuple[Keeper, Loop]:
-        settings, log, wake = self._settings, open_log(self._settings), Wake()
-        classifier = load_classifier(settings.model)
-        broker = Broker(self.redis, settings.partitions, settings.lease_ttl_ms)
-        keeper = Keeper(broker, "maze-pool", "{}", wake, log)
-        act = classifier.manifest.thresholds.act
-        pipeline = Pipeline(
-            classifier,
-            threshold=act if settings.threshold is None else settings.threshold,
-            actions=settings.actions,
-            policy=Policy(settings.policy),
-            deadline_ms=settings.deadline_ms,
-            supersede_ms=settings.supersede_ms,
-            worker="maze-pool",
-        )
-        loop = Loop(
-            settings,
-            broker=broker,
-            reader=Reader(self.redis),
-            committer=Committer(self.redis, sharded=False, dead_letters=settings.dead_letters),
-            keeper=keeper,
-            pipeline=pipeline,
-            metrics=Metrics(),
-            clock=time.monotonic,
-            log=log,
-            wake=wake,
-            rejected=lambda *_: None,
-        )
-        return keeper, loop

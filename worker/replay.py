@@ -9,26 +9,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from pathlib import Path
 from typing import Any, Final, Self
 
-from models.bundle import bundled_path, load_bundle
 from models.classifier import Classifier
 from producer.capture import Block
 from producer.plan import MAX_FRAMES_PER_ENTRY, Entry, Router, plan_arrays
 from wire import keys
 from wire.replies import reply_head
-from worker.broker import Broker
-from worker.keeper import Keeper
-from worker.logs import open_log
-from worker.loop import Loop, Wake
-from worker.metrics import Metrics
-from worker.pipeline import Pipeline
-from worker.policy import Policy
+from worker.inprocess import assemble, load_classifier
 from worker.records import OUTCOMES
 from worker.replay_redis import Published, open_redis
 from worker.settings import Settings
-from worker.streams import Committer, Reader
+from worker.streams import Reader
 
 WORKER: Final = "replay"
 NEVER_MS: Final = 10**12
@@ -88,41 +80,18 @@ class Replay:
         self._entry_frames: Final = entry_frames
         self._ids: Final = itertools.count(1)
         self.model_version: Final = found.version
-        self._wake: Final = Wake()
-        self._keeper, self._loop = self._worker(found)
-        # without the server's time nothing is stale, superseded, swept or forgotten
-        self._keeper.step(0.0)
-        self._keeper.clock_offset_ms = None
-
-    def _worker(self, classifier: Classifier) -> tuple[Keeper, Loop]:
-        settings = self.settings
-        broker = Broker(self.client, settings.partitions, settings.lease_ttl_ms)
-        log = open_log(settings, worker=WORKER)
-        keeper = Keeper(broker, WORKER, "{}", self._wake, log)
-        act = classifier.manifest.thresholds.act
-        pipeline = Pipeline(
-            classifier,
-            threshold=act if settings.threshold is None else settings.threshold,
-            actions=settings.actions,
-            policy=Policy(settings.policy),
-            deadline_ms=0,
-            supersede_ms=0,
-            worker=WORKER,
-        )
-        loop = Loop(
-            settings,
-            broker=broker,
-            reader=_Reader(self.client),
-            committer=Committer(self.client, sharded=False, dead_letters=settings.dead_letters),
-            keeper=keeper,
-            pipeline=pipeline,
-            metrics=Metrics(),
+        keeper, self._loop = assemble(
+            self.settings,
+            self.client,
+            found,
+            WORKER,
             clock=lambda: 0.0,
-            log=log,
-            wake=self._wake,
+            reader=_Reader(self.client),
             rejected=lambda _partition, _entry, reason, _session: self.rejected.update([str(reason)]),
         )
-        return keeper, loop
+        # without the server's time nothing is stale, superseded, swept or forgotten
+        keeper.step(0.0)
+        keeper.clock_offset_ms = None
 
     def run(self, block: Block) -> list[bytes | None]:
         """What the pool publishes for these frames: per frame its reply, None where it was not answered.
@@ -187,15 +156,6 @@ class Replay:
             idle = 0 if done else idle + 1
             if idle > IDLE_STEPS:
                 raise RuntimeError("the replayed worker does not read its streams")
-
-
-def load_classifier(model: str | None) -> Classifier:
-    """The model at a path, or the bundled one.
-
-    Raises:
-        ModelError: the bundle is broken.
-    """
-    return Classifier.from_bundle(load_bundle(Path(model) if model else bundled_path()))
 
 
 def _keys(block: Block) -> list[bytes]:

@@ -12,7 +12,9 @@ from maze.options import DEFAULT_REDIS, AsJson, RedisUrl
 from maze.printing import print_json
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
+
+    from rich.console import Console, RenderableType
 
 Opt = typer.Option
 
@@ -31,13 +33,10 @@ def top(
     Example: [bold]maze top --redis redis://127.0.0.1:6379/0[/bold]
     """
     from rich.console import Console
-    from rich.live import Live
 
     from maze.attach import attached
-    from maze.demo import stop_signals
     from maze.reach import metrics_pages
     from maze.top import Look, Window, as_dict, render
-    from wire.errors import ConnectionLost
     from worker.broker import without_password
     from worker.status import StatusReader
 
@@ -50,20 +49,33 @@ def top(
             window.add(Look(time.monotonic(), status, metrics_pages(status)))
 
         look()
-        if once or as_json or not sys.stdout.isatty():
-            time.sleep(every_s)
-            look()
-            if as_json:
-                print_json(as_dict(window))
-            else:
-                console.print(render(window, 1000, where))
+        if sys.stdout.isatty() and not (once or as_json):
+            _follow(
+                console, look, lambda trouble: render(window, console.size.height, where + trouble), every_s
+            )
             return
-        # a screen of its own, given back however this ends but by SIGKILL
-        with stop_signals() as stop, Live(console=console, screen=True, auto_refresh=False) as live:
-            while not stop.wait(every_s):
-                trouble = ""
-                try:
-                    look()
-                except ConnectionLost as error:
-                    trouble = f"  [red]{error}[/red]"
-                live.update(render(window, console.size.height, where + trouble), refresh=True)
+        time.sleep(every_s)
+        look()
+        if as_json:
+            print_json(as_dict(window))
+        else:
+            console.print(render(window, 1000, where))
+
+
+def _follow(
+    console: Console, look: Callable[[], None], picture: Callable[[str], RenderableType], every_s: float
+) -> None:
+    """Look and show, until Ctrl-C, on a screen of its own, given back however this ends but by SIGKILL."""
+    from rich.live import Live
+
+    from maze.demo import stop_signals
+    from wire.errors import ConnectionLost
+
+    with stop_signals() as stop, Live(console=console, screen=True, auto_refresh=False) as live:
+        while not stop.wait(every_s):
+            trouble = ""
+            try:
+                look()
+            except ConnectionLost as error:
+                trouble = f"  [red]{error}[/red]"
+            live.update(picture(trouble), refresh=True)

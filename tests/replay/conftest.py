@@ -8,7 +8,7 @@ import pytest
 
 from models.classifier import Classifier
 from tests.replay.captures import synthetic
-from worker.replay import load_classifier
+from worker.inprocess import load_classifier
 
 
 @pytest.fixture(scope="session")
