@@ -3,128 +3,31 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 from maze.attach import attached
 from maze.crowd import Crowd
+from maze.demo_look import LOOK_S, DemoOptions, Look, Summary, View
 from maze.embedded import redis_at
-from maze.latencies import Counts, quantile_ms
+from maze.latencies import quantile_ms
 from maze.owners import Owners
-from maze.players import Players, Score
+from maze.players import Players
 from maze.pool import Pool
 from maze.showcase import Published, showcase
-from maze.traffic import Account, Traffic
+from maze.stopping import stop_signals
+from maze.traffic import Traffic
 from producer import FrameProducer
 from wire.errors import ConnectionLost
 from worker.status import PoolStatus, StatusReader
 
 FPS: Final = 15
-LOOK_S: Final = 0.25
 SETTLE_S: Final = 5.0
 """Longest wait, at the end, for the frames that are still on their way."""
-
-
-@dataclass(frozen=True, slots=True)
-class DemoOptions:
-    """What `maze demo` is told; see its flags. `seconds` 0: until Ctrl-C."""
-
-    redis: str
-    players: int
-    workers: int
-    seconds: float
-    side: int
-    seed: int
-    kill_after_s: float | None
-    watch: bool = False
-    """Run a gateway beside the demo, whose page shows it."""
-    open_browser: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The demo at one moment.
-
-    Attributes:
-        elapsed_s: since the players began.
-        pool: the pool's status; the last one known while Redis is away.
-        latencies: all counted so far, (BUCKETS,) as of now; so are `gestures` and `account` numbers.
-        events: what happened, oldest first: (seconds since the beginning, sentence).
-        url: the Redis that is used.
-        log: the workers' log.
-        watch: address of the page that shows it; None without.
-    """
-
-    elapsed_s: float
-    options: DemoOptions
-    pool: PoolStatus
-    account: Account
-    accepted: int
-    latencies: Counts
-    gestures: dict[str, int]
-    score: Score
-    players: Players
-    takeovers: int
-    events: tuple[tuple[float, str], ...]
-    url: str
-    log: Path
-    watch: str | None = None
-
-
-class View(Protocol):
-    """Shows the demo while it runs."""
-
-    def show(self, look: Look) -> None:
-        """Show this moment."""
-
-
-@dataclass(slots=True)
-class Summary:
-    """What the demo came to. Frames, unless a name says otherwise.
-
-    Attributes:
-        lost: accepted, and neither was a reply heard nor another outcome counted.
-        unknown: sent over a connection that was lost, so that nobody knows.
-        outcomes: counted by the pool while the demo ran; `trimmed` counts entries.
-        sum_holds: the sum over all outcomes, of each partition.
-        takeover_ms: from the demo's own kill to the last partition's new owner; None where it killed nobody.
-    """
-
-    seconds: float
-    players: int
-    workers: int
-    seed: int
-    sent: int
-    answered: int
-    lost: int
-    unknown: int
-    refused: dict[str, int]
-    outcomes: dict[str, int]
-    sum_holds: bool
-    mazes_solved: int
-    moves: int
-    wrong_moves: int
-    bumps: int
-    frames_per_s: float
-    latency_p50_ms: float | None
-    latency_p99_ms: float | None
-    latency_p999_ms: float | None
-    takeovers: int
-    takeover_ms: int | None
-    models: list[str]
-    log: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        return asdict(self)
 
 
 def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
@@ -144,29 +47,6 @@ def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
     ):
         shown = Published(view, client) if address else view
         return Demo(options, pool, StatusReader(client), producer, address).run(shown, stop)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM or a closed terminal sets; a second one interrupts at once."""
-    stop = threading.Event()
-
-    def note(_number: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in numbers}
-    # replies are stamped in another thread, which should not wait 5 ms for its turn
-    interval_s = sys.getswitchinterval()
-    sys.setswitchinterval(0.0005)
-    try:
-        yield stop
-    finally:
-        sys.setswitchinterval(interval_s)
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from maze.demo import LOOK_S, Look, Summary
+from maze.demo_look import LOOK_S, Look, Summary
 from maze.embedded import EMBEDDED
 from maze.latencies import quantile_ms
 from maze.mazes import draw

@@ -11,8 +11,8 @@ import numpy as np
 
 from maze.attach import attached
 from maze.crowd import Crowd
-from maze.demo import stop_signals
 from maze.latencies import quantile_ms
+from maze.stopping import stop_signals
 from maze.traffic import Traffic
 from producer import FrameProducer
 from producer.simulator import Labels

@@ -12,18 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import RedisError
 
+from maze.demo_look import DemoOptions, Look, View
 from maze.gateway.game import ways_of
 from maze.latencies import quantile_ms
 from maze.players import Player
 from maze.tether import tethered
-
-if TYPE_CHECKING:
-    from maze.demo import DemoOptions, Look, View
 
 CHANNEL: Final = "maze:demo"
 """Where pictures are published; the key of the same name keeps the last one for those who come later."""

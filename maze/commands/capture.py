@@ -46,7 +46,7 @@ def capture(
         return
     if out is None:
         raise SettingsError("settings", "--out FILE is needed: where the frames go")
-    from maze.demo import stop_signals
+    from maze.stopping import stop_signals
     from producer.capture_recorder import Names, Recorder
     from producer.capture_stream import CaptureStream
     from producer.capture_writer import CaptureWriter

@@ -12,7 +12,7 @@ from maze.options import AsJson, RedisOrEmbedded
 from maze.printing import print_json, print_line
 
 if TYPE_CHECKING:
-    from maze.demo import DemoOptions, Summary
+    from maze.demo_look import DemoOptions, Summary
 
 Opt = typer.Option
 MOST_PLAYERS: Final = 2000
@@ -42,7 +42,7 @@ def demo(
 
     Example: [bold]maze demo --seconds 20 --players 50 --kill-after 8[/bold]
     """
-    from maze.demo import DemoOptions
+    from maze.demo_look import DemoOptions
     from maze.demo_view import summary_lines
 
     shown = open_browser or (not as_json if watch is None else watch)

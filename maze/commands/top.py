@@ -68,7 +68,7 @@ def _follow(
     """Look and show, until Ctrl-C, on a screen of its own, given back however this ends but by SIGKILL."""
     from rich.live import Live
 
-    from maze.demo import stop_signals
+    from maze.stopping import stop_signals
     from wire.errors import ConnectionLost
 
     with stop_signals() as stop, Live(console=console, screen=True, auto_refresh=False) as live:

@@ -33,7 +33,7 @@ def watch(
     Example: [bold]maze watch --redis redis://127.0.0.1:6379/0 --port 9109[/bold]
     """
     from maze.attach import attached
-    from maze.demo import stop_signals
+    from maze.stopping import stop_signals
     from maze.watch import Watch
     from producer import FrameProducer
     from worker.health import HealthServer

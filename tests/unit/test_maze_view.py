@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from maze.demo import DemoOptions, Look, Summary
+from maze.demo_look import DemoOptions, Look, Summary
 from maze.demo_view import PlainView, Window, plain_line, render, summary_lines
 from maze.latencies import Latencies
 from maze.players import Players

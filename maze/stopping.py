@@ -1,0 +1,32 @@
+"""Ctrl-C and its like as an event, for commands that run until somebody has seen enough."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM or a closed terminal sets; a second one interrupts at once."""
+    stop = threading.Event()
+
+    def note(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
+    # replies are stamped in another thread, which should not wait 5 ms for its turn
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    try:
+        yield stop
+    finally:
+        sys.setswitchinterval(interval_s)
+        for number, handler in before.items():
+            signal.signal(number, handler)
