@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -37,6 +38,8 @@ JobName = Annotated[str, typer.Argument(metavar="NAME", help="One of the closed 
 JobArguments = Annotated[str, typer.Argument(metavar="JSON", help="Its arguments, as a JSON object.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="As 'maze jobs list' shows it.")]
 LISTED: Final = 100
+LOST_S: Final = 120
+"""Two signs of life of a worker were missed, see `maze.jobs.closed.SIGN_S`."""
 
 
 @app.command(context_settings=CONTEXT)
@@ -140,6 +143,26 @@ def cancel(job: JobId, jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJs
         print_json({"id": job, "was_running": running})
     else:
         print_line(f"{job} {'is being stopped' if running else 'is cancelled'}.")
+
+
+@app.command(context_settings=CONTEXT)
+def alive(jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = False) -> None:
+    """Say whether a jobs' worker of this machine, or container, lives. Exit codes: 0 yes, 1 no.
+
+    Example: [bold]maze jobs alive --jobs-redis redis://127.0.0.1:6379/1[/bold]
+    """
+    from maze.jobs.closed import silent_s
+
+    with _queue(jobs_redis) as queue:
+        silent = silent_s(queue.connection, gethostname())
+    lives = silent is not None and silent < LOST_S
+    if as_json:
+        print_json({"alive": lives, "silent_s": silent})
+    elif silent is None:
+        print_line("No jobs' worker has been here.")
+    else:
+        print_line(f"The last sign of life of a jobs' worker came {silent:.0f} s ago.")
+    raise typer.Exit(0 if lives else 1)
 
 
 @app.command(context_settings=CONTEXT)

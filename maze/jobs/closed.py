@@ -16,6 +16,7 @@ import redis
 from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import now
 
 from maze.jobs.catalog import Context, checked
 from wire.errors import SettingsError
@@ -25,6 +26,8 @@ PROGRESS_S: Final = 1.0
 """Least time between two notes of progress: an epoch can take milliseconds."""
 TIMEOUT_S: Final = 6 * 3600
 """A search over a large table takes hours; a job that hangs should not hold its worker for ever."""
+SIGN_S: Final = 60
+"""A worker without a job gives a sign of life every 45 s (RQ takes 15 s off), one at a job every 30 s."""
 RESULT_S: Final = 30 * 24 * 3600
 """Results and failures can be looked at for a month."""
 
@@ -110,8 +113,16 @@ class ClosedWorker(Worker):
             connection=connection,
             serializer=JSONSerializer,
             default_result_ttl=RESULT_S,
+            worker_ttl=SIGN_S,
             log_job_description=False,  # it repeats the arguments, which strangers may have written
         )
+
+
+def silent_s(connection: redis.Redis, host: str) -> float | None:
+    """Seconds since a worker of this host gave the last sign of life, by our clock; None without a worker."""
+    workers = Worker.all(connection, ClosedJob, ClosedQueue, serializer=JSONSerializer)
+    signs = [one.last_heartbeat for one in workers if one.hostname == host and one.last_heartbeat]
+    return (now() - max(signs)).total_seconds() if signs else None
 
 
 def forbid_imports() -> None:

@@ -16,11 +16,12 @@ from redis import Redis
 from rq import Callback, Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.utils import now
+from rq.utils import now, utcformat
 from rq.webhook import Webhook
 from typer.testing import CliRunner
 
 from maze.cli import build
+from maze.commands.jobs import LOST_S
 from maze.jobs.catalog import JOBS, Context, checked
 from maze.jobs.closed import QUEUE, ClosedJob, ClosedWorker, connection_to, queue_on, submit
 from maze.jobs.schedule import scheduler
@@ -92,6 +93,21 @@ def test_a_job_is_submitted_done_and_shown(url: str, worker: Any, tmp_path: Path
     assert (tmp_path / "out" / "manifest.json").exists()
     assert "100 %" in run(url, "list").stdout
     assert "finished" in run(url, "show", name).stdout
+
+
+def test_a_worker_is_alive_while_it_gives_signs(url: str, worker: Any) -> None:
+    assert run(url, "alive").exit_code == 1
+    with connection_to(url) as connection:
+        one = ClosedWorker(connection, Context(Path(), url, "none"))
+        one.register_birth()
+        said = run(url, "alive", "--json")
+        assert (said.exit_code, json.loads(said.stdout)["alive"]) == (0, True)
+        long_ago = utcformat(now() - timedelta(seconds=LOST_S + 1))
+        connection.hset(one.key, "last_heartbeat", long_ago)
+        assert run(url, "alive").exit_code == 1
+        connection.hset(one.key, mapping={"last_heartbeat": utcformat(now()), "hostname": "elsewhere"})
+        assert run(url, "alive").exit_code == 1
+        one.register_death()
 
 
 def test_a_command_job_gives_its_json(url: str, worker: Any, tmp_path: Path) -> None:

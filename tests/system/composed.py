@@ -1,12 +1,12 @@
-"""compose/ without an engine: the merged configuration, the Dockerfile's images, their command lines here."""
+"""compose/ without an engine: the merged configuration, the Dockerfile's stages, their command lines here."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-import shutil
 import subprocess
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,14 +21,21 @@ DOCKERFILE = (COMPOSE / "Dockerfile").read_text()
 
 
 @cache
-def services(*overlays: str) -> dict[str, Any]:
-    """Services as docker-compose merges them from compose.yaml and these overlays."""
+def merged(*overlays: str, **environment: str) -> dict[str, Any]:
+    """What docker-compose makes of compose.yaml and these overlays."""
     files = [word for name in ("compose.yaml", *overlays) for word in ("-f", str(COMPOSE / name))]
     done = subprocess.run(
-        [binary("docker-compose"), *files, "config"], capture_output=True, text=True, timeout=30
-    )
+        [binary("docker-compose"), *files, "config"],
+        capture_output=True, text=True, timeout=30, env={**os.environ, **environment},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
+    found: dict[str, Any] = yaml.safe_load(done.stdout)
+    return found
+
+
+def services(*overlays: str) -> dict[str, Any]:
+    """The services of it."""
+    found: dict[str, Any] = merged(*overlays)["services"]
     return found
 
 
@@ -46,116 +53,92 @@ def last(word: str, lines: str) -> str:
     return str(values[-1]) if values else ""
 
 
+def variables(lines: str) -> dict[str, str]:
+    """What the ENV instructions set."""
+    text = lines.replace("\\\n", " ")
+    pairs = [pair for line in re.findall(r"^ENV (.*)$", text, re.MULTILINE) for pair in line.split()]
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def sources(service: Mapping[str, Any], kind: str) -> list[str]:
+    """Names of a service's secrets, in either of compose's forms."""
+    return [one if isinstance(one, str) else str(one["source"]) for one in service.get(kind, [])]
+
+
 @dataclass
 class Here:
-    """Turns what a container would run into what can be run here.
+    """Turns what containers would run into what can be run here.
 
     Attributes:
-        folder: secrets in `secrets`, images in `images`.
-        ports: port in the container -> port here.
+        folder: what is mounted, in `run` by service, and the volumes. The operator's files are in `secrets`.
+        config: of docker-compose.
+        images: target of the Dockerfile -> a folder with its `opt/maze`.
+        ports: service -> port in its container -> port here.
     """
 
     folder: Path
-    ports: dict[str, int] = field(default_factory=dict)
+    config: dict[str, Any]
+    images: Mapping[str, Path]
+    ports: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def command(self, service: dict[str, Any]) -> list[str]:
+    def mount(self, name: str) -> None:
+        """The service's own secrets, and no others; its volumes, empty unless somebody wrote to them."""
+        service = self.config["services"][name]
+        folder = self.folder / "run" / name / "secrets"
+        folder.mkdir(parents=True, exist_ok=True)
+        for secret in sources(service, "secrets"):
+            file = self.folder / "secrets" / Path(self.config["secrets"][secret]["file"]).name
+            (folder / secret).write_text(self.word(name, file.read_text()))
+        for path in self._volumes(name).values():
+            path.mkdir(parents=True, exist_ok=True)
+
+    def command(self, name: str) -> list[str]:
         """ENTRYPOINT of the image and command of the service."""
-        words = [
-            str(word) for word in service.get("command") or json.loads(last("CMD", self._stage(service)))
-        ]
-        if "build" in service or service["image"].startswith("gesture-maze/"):
-            words = json.loads(last("ENTRYPOINT", self._stage(service))) + words
-        return [self._here(word) for word in words]
+        service = self.config["services"][name]
+        words = [str(word) for word in service.get("command") or json.loads(last("CMD", self._stage(name)))]
+        if service["image"].startswith("gesture-maze/"):
+            words = json.loads(last("ENTRYPOINT", self._stage(name))) + words
+        return [self.word(name, word) for word in words]
 
-    def health(self, service: dict[str, Any]) -> list[str]:
+    def health(self, name: str) -> list[str]:
         """The health check's command."""
-        kind, *words = service["healthcheck"]["test"]
-        return (
-            ["/bin/sh", "-c", self._here(words[0])]
-            if kind == "CMD-SHELL"
-            else [self._here(word) for word in words]
-        )
+        kind, *words = self.config["services"][name]["healthcheck"]["test"]
+        if kind == "CMD-SHELL":
+            return ["/bin/sh", "-c", *(self.word(name, word) for word in words)]
+        program, *more = words
+        return [*self.word(name, program).split(" "), *(self.word(name, word) for word in more)]
 
-    def environment(self, service: dict[str, Any]) -> dict[str, str]:
-        """All that is set in the container."""
-        own = {name: self._here(str(value)) for name, value in service.get("environment", {}).items()}
-        path = f"{self.folder / 'opt/maze/bin'}:/usr/bin:/bin"
-        return {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **own}
+    def environment(self, name: str) -> dict[str, str]:
+        """All that is set in the container, where nobody has a home."""
+        service = self.config["services"][name]
+        ours = service["image"].startswith("gesture-maze/")
+        image = {**variables(self._stage(name)), "HOME": "/proc/nonexistent"} if ours else {}
+        values = {**image, **service.get("environment", {})}
+        found = {key: self.word(name, str(value)) for key, value in values.items() if value is not None}
+        return {**found, "PATH": found.get("PATH", "$PATH").replace("$PATH", "/usr/bin:/bin")}
 
-    def _stage(self, service: dict[str, Any]) -> str:
-        return stage(service["image"].partition("/")[2])
-
-    def _here(self, word: str) -> str:
-        word = word.replace("/opt/maze", str(self.folder / "opt/maze"))
-        word = word.replace("/run/secrets/", f"{self.folder}/run/secrets/").replace(
-            "/etc/maze/", f"{self.folder}/"
-        )
+    def word(self, name: str, word: str) -> str:
+        """A word, or a whole file, of a service, with the paths, names and ports that it has here."""
+        service = self.config["services"][name]
+        for other, ports in self.ports.items():
+            for port, here in ports.items() if other != name else ():
+                word = re.sub(rf"(?<![\w.-]){other}:{port}\b", f"127.0.0.1:{here}", word)
+        image = self.images.get(service["image"].partition("/")[2])
+        word = word.replace("/opt/maze", f"{image}/opt/maze")
+        word = word.replace("/run/secrets/", f"{self.folder}/run/{name}/secrets/")
+        word = word.replace("/etc/maze/", f"{self.folder}/run/{name}/")
+        for path, volume in self._volumes(name).items():
+            word = re.sub(rf"(?<![\w.]){path}\b", str(volume), word)
         word = word.replace("valkey-server", "redis-server").replace("valkey-cli", "redis-cli -p 6379")
-        for port, here in self.ports.items():
-            word = re.sub(rf"\b{port}\b", str(here), word)
+        for port, here in self.ports.get(name, {}).items():
+            word = re.sub(rf"(?<![\w.-]){port}(?![\w.])", str(here), word)
         return word
 
+    def _volumes(self, name: str) -> dict[str, Path]:
+        """Where the named volumes of a service are: path in the container -> path here."""
+        pairs = [str(one).split(":") for one in self.config["services"][name].get("volumes", [])]
+        named = [(source, target) for source, target, *_ in pairs if "/" not in source]
+        return {target: self.folder / "volumes" / source for source, target in named}
 
-def lay_out(folder: Path, target: str) -> None:
-    """`/opt/maze` of an image, in `folder`, by the Dockerfile's own steps.
-
-    The dependencies are installed by the same command from the same list, then our wheel without any.
-    """
-    extras = re.search(
-        rf"^FROM dependencies AS {target}-dependencies\nRUN python compose/requirements.py (.*?) > ",
-        DOCKERFILE,
-        re.MULTILINE,
-    )
-    assert extras
-    image = folder / "opt/maze"
-    python = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(image / "bin/python"),
-        "install",
-        "--quiet",
-        "--no-compile",
-    ]
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
-        "HOME": str(Path.home()),
-    }
-
-    def run(*words: str) -> str:
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    run(sys.executable, "-m", "venv", "--without-pip", str(image))
-    needs = folder / "requirements.txt"
-    needs.write_text(run(sys.executable, str(COMPOSE / "requirements.py"), *extras[1].split()))
-    run(*python, "-r", str(needs))
-    source = folder / "src"
-    for name in re.findall(r"^COPY ([\w. -]+) \S+$", stage("wheel"), re.MULTILINE):
-        for one in name.split():
-            (shutil.copytree if (ROOT / one).is_dir() else _copy)(ROOT / one, source / one)
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--wheel-dir",
-        str(folder / "dist"),
-        str(source),
-    )
-    run(*python, "--no-deps", "--no-index", *map(str, (folder / "dist").glob("*.whl")))
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    shutil.copy(source, target)
-
-
-def size_mb(path: Path) -> float:
-    """All files under a folder, MB."""
-    return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file()) / 1e6
+    def _stage(self, name: str) -> str:
+        return stage(self.config["services"][name]["image"].partition("/")[2])

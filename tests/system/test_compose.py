@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.servers import absent
-from tests.system.composed import COMPOSE, DOCKERFILE, last, services, stage
+from tests.system.composed import COMPOSE, DOCKERFILE, last, merged, services, sources, stage
 
 OVERLAYS = [(), ("compose.demo.yaml",), ("compose.tls.yaml",), ("compose.demo.yaml", "compose.tls.yaml")]
 ALL: dict[str, Any] = {
@@ -64,9 +64,31 @@ def test_a_worker_may_drain_before_it_is_killed() -> None:
     assert grace_s > Settings().drain_ms / 1000 + 1
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if name not in ("players", "jobs", "mlflow")])
+@pytest.mark.parametrize("name", [name for name in OURS if name != "players"])
 def test_our_services_say_how_they_are(name: str) -> None:
     assert OURS[name]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", [name for name, one in OURS.items() if one.get("volumes")])
+def test_a_volume_is_not_roots(name: str) -> None:
+    # a new volume is the owner's of the folder that the image has there; without one it is root's
+    for volume in OURS[name]["volumes"]:
+        assert f"install -d -o 10001 -g 10001 {volume.partition(':')[2]}" in stage(
+            OURS[name]["image"].partition("/")[2]
+        )
+
+
+def test_the_gateway_asks_browsers_for_certificates_only_if_the_operator_says_so() -> None:
+    told = {"MAZE_GATEWAY_CLIENT_CA": "/run/secrets/tls_ca"}
+    for environment, wanted in (({"MAZE_GATEWAY_CLIENT_CA": ""}, ""), (told, "/run/secrets/tls_ca")):
+        gateway = merged("compose.tls.yaml", **environment)["services"]["gateway"]
+        assert gateway["environment"]["MAZE_TLS_CLIENT_CA"] == wanted
+        assert "tls_ca" in sources(gateway, "secrets")
+
+
+def test_players_start_with_the_demo_and_with_tls_alone_not() -> None:
+    assert "profiles" not in services("compose.demo.yaml")["players"]
+    assert services("compose.tls.yaml")["players"]["profiles"] == ["demo"]
 
 
 @pytest.mark.parametrize("name", ["redis", "jobs-redis", "redis-exporter", "prometheus", "grafana"])

@@ -1,0 +1,126 @@
+"""Services of compose.yaml as processes of this machine, set up as an operator would."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.certificates import make_certificates
+from tests.servers import free_port, wait_until
+from tests.system.composed import COMPOSE, Here
+from tests.system.observed import binary
+
+ADMIN = "user admin on >the-tests-own-password ~* &* +@all\n"
+"""As docs/operations.md says: an administrator's line is the operator's own."""
+
+
+class Containers:
+    """Starts services, in the order in which they are asked for, and ends them.
+
+    Args:
+        here: how they run.
+        tls: whether Redis has only a port with TLS.
+    """
+
+    def __init__(self, here: Here, *, tls: bool) -> None:
+        self.here = here
+        self.tls = tls
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        for name in here.ports:
+            here.ports[name] = {port: free_port() for port in here.ports[name]}
+        self._set_up()
+        self.admin = self.client(username="admin", password="the-tests-own-password", certificate=True)
+
+    def start(self, name: str, *more: str, instead: tuple[tuple[str, str], ...] = ()) -> None:
+        """Start a service, with some words of its command changed."""
+        self.here.mount(name)
+        if name == "redis":
+            binary("redis-server")
+            text = (COMPOSE / "redis.conf").read_text()
+            (self.here.folder / "run/redis/redis.conf").write_text(self.here.word(name, text))
+        command = [dict(instead).get(word, word) for word in self.here.command(name)]
+        place = self.here.word(name, self.here.config["services"][name].get("working_dir", "/"))
+        with self.output(name, "out").open("wb") as out, self.output(name, "err").open("wb") as err:
+            self.running[name] = subprocess.Popen(
+                [*command, *more], env=self.here.environment(name), stdout=out, stderr=err, cwd=place,
+                start_new_session=True,
+            )  # fmt: skip
+        if name == "redis":
+            wait_until(self.answers, 20)
+
+    def output(self, name: str, kind: str) -> Path:
+        """Where standard output, `out`, or error, `err`, of a service goes."""
+        return self.here.folder / f"{name}.{kind}"
+
+    def healthy(self, name: str) -> bool:
+        """What the service's own check says."""
+        done = subprocess.run(
+            self.here.health(name), env=self.here.environment(name), capture_output=True, timeout=20
+        )
+        return done.returncode == 0
+
+    def inside(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """`docker compose exec NAME maze ...`: a command in the place and with the settings of a service."""
+        maze = self.here.word(name, "/opt/maze/bin/maze")
+        place = self.here.word(name, self.here.config["services"][name].get("working_dir", "/"))
+        return subprocess.run(
+            [maze, *words], env=self.here.environment(name), cwd=place, capture_output=True, text=True,
+            timeout=50,
+        )  # fmt: skip
+
+    def client(self, *, certificate: bool, **options: Any) -> Any:
+        """A client of the frames' Redis."""
+        folder = self.here.folder / "secrets"
+        if self.tls:
+            options |= {"ssl": True, "ssl_ca_certs": str(folder / "ca.pem")}
+        if self.tls and certificate:
+            options |= {"ssl_certfile": str(folder / "client.pem"), "ssl_keyfile": str(folder / "client.key")}
+        return redis.Redis(port=self.here.ports["redis"]["6379"], retry=Retry(NoBackoff(), 0), **options)
+
+    def answers(self) -> bool:
+        """Whether Redis does."""
+        try:
+            return bool(self.admin.ping())
+        except redis.ConnectionError:
+            return False
+
+    def refused(self) -> list[tuple[str, str, str]]:
+        """What Redis refused to whom: user, command or key, reason."""
+        return [
+            (entry["username"], entry["object"], entry["reason"])
+            for entry in self.admin.acl_log()
+            # redis-py offers its name to every server, and does not mind a refusal
+            if entry["object"] not in ("client|setinfo", b"client|setinfo")
+        ]
+
+    def close(self) -> None:
+        """Kill what still runs, with all that it has started."""
+        for process in self.running.values():
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self.admin.close()
+
+    def _set_up(self) -> None:
+        """What the comments at the heads of the compose files say to do."""
+        folder = self.here.folder / "secrets"
+        url = "redis://redis:6379/0"
+        if self.tls:
+            make_certificates(folder, "redis", "localhost", "127.0.0.1", "--", "localhost", "127.0.0.1")
+            url = (COMPOSE / "tls/url").read_text().strip()
+        done = subprocess.run(
+            [sys.executable, "-m", "maze", "acl", "--passwords", str(folder), "--create", "--url", url],
+            capture_output=True, text=True, check=True, timeout=20,
+        )  # fmt: skip
+        (folder / "users.acl").write_text(done.stdout + ADMIN)
+        (folder / "gateway.secret").write_text(secrets.token_hex(32) + "\n")

@@ -1,0 +1,149 @@
+"""`/opt/maze` of an image in a plain folder, without an engine, by the Dockerfile's own steps.
+
+The worker's is installed by pip as the Dockerfile says. The others would take minutes; theirs are made of
+hard links to what the tests run on themselves, of exactly the packages that the list of requirements draws
+in. That this is what pip would have installed is shown by the worker's, which is compared.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.system.composed import COMPOSE, DOCKERFILE, stage
+from tests.system.observed import ROOT
+
+SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+
+
+def run(*words: str | Path, folder: Path = ROOT) -> str:
+    """Standard output of a program that must succeed."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+        "HOME": str(Path.home()),
+    }
+    done = subprocess.run(
+        [str(word) for word in words], cwd=folder, capture_output=True, text=True, timeout=300,
+        env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def dependencies(target: str) -> tuple[list[str], bool]:
+    """What the stage `<target>-dependencies` installs, and whether with bytecode."""
+    lines = stage(f"{target}-dependencies")
+    found = re.search(r"^RUN python compose/requirements.py (.*?) > ", lines, re.MULTILINE)
+    assert found, target
+    needs = run(sys.executable, COMPOSE / "requirements.py", *found[1].split()).split("\n")
+    return [one for one in needs if one], "--no-compile" not in lines
+
+
+def base_of(target: str) -> str:
+    """The image that has the layers of this one: `worker` for `watch`."""
+    found = re.search(rf"^FROM (\S+) AS {target}$", DOCKERFILE, re.MULTILINE)
+    assert found, target
+    return target if found[1] == "base" else base_of(found[1])
+
+
+def build_wheel(folder: Path) -> Path:
+    """Our own wheel, of what the stage `wheel` copies and nothing else."""
+    source = folder / "src"
+    for names in re.findall(r"^COPY ([\w. -]+) \S+$", stage("wheel"), re.MULTILINE):
+        for name in names.split():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, source / name)
+    run(*PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "dist", source, folder=folder)
+    return next((folder / "dist").glob("*.whl"))
+
+
+def install(folder: Path, target: str, wheel: Path) -> Path:
+    """The image's folder, by pip."""
+    image = _environment(folder)
+    needs, compiled = dependencies(target)
+    (folder / "requirements.txt").write_text("\n".join(needs))
+    flags = () if compiled else ("--no-compile",)
+    _pip(image, *flags, "-r", folder / "requirements.txt")
+    _pip(image, "--no-compile", "--no-deps", "--no-index", wheel)
+    return folder
+
+
+def link(folder: Path, target: str, wheel: Path) -> Path:
+    """The same by hard links, our own wheel by pip."""
+    image = _environment(folder)
+    needs, compiled = dependencies(target)
+    for one in closure(needs):
+        for file in one.files or ():
+            if compiled or file.suffix != ".pyc":
+                _link(Path(str(one.locate_file(file))), Path(os.path.normpath(image / SITE / file)), image)
+    _pip(image, "--no-compile", "--no-deps", "--no-index", wheel)
+    return folder
+
+
+def closure(needs: Iterable[str]) -> list[Distribution]:
+    """What is installed here for these requirements, and for what they require in turn."""
+    waiting = [(canonicalize_name(one.name), frozenset(one.extras)) for one in map(Requirement, needs)]
+    done = set[tuple[str, frozenset[str]]]()
+    while waiting:
+        name, extras = one = waiting.pop()
+        if one not in done:
+            done.add(one)
+            waiting += _requires(name, extras)
+    return [distribution(name) for name in sorted({name for name, _ in done})]
+
+
+def packages(image: Path) -> dict[str, str]:
+    """Name -> version of all that is in an image's folder, without ours."""
+    folders = (image / "opt/maze" / SITE).glob("*.dist-info")
+    pairs = [path.name.removesuffix(".dist-info").rpartition("-") for path in folders]
+    found = {canonicalize_name(name): version for name, _, version in pairs}
+    return {name: version for name, version in found.items() if name != "gesture-maze"}
+
+
+def size_mb(path: Path) -> float:
+    """All files under a folder, MB."""
+    return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file()) / 1e6
+
+
+def _requires(name: str, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    for text in distribution(name).requires or ():
+        one = Requirement(text)
+        if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+            yield canonicalize_name(one.name), frozenset(one.extras)
+
+
+def _environment(folder: Path) -> Path:
+    image = folder / "opt/maze"
+    run(sys.executable, "-m", "venv", "--without-pip", image)
+    return image
+
+
+def _pip(image: Path, *words: str | Path) -> None:
+    run(*PIP, "--python", image / "bin/python", "install", "--quiet", *words)
+
+
+def _link(source: Path, target: Path, image: Path) -> None:
+    if target.exists() or not source.exists():  # two packages have it; it is bytecode of another Python
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.parent == image / "bin":
+        # a script begins with the path of its Python
+        text = source.read_bytes()
+        target.write_bytes(text.replace(f"#!{sys.executable}".encode(), f"#!{image}/bin/python".encode(), 1))
+        target.chmod(0o755)
+        return
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
