@@ -7,9 +7,9 @@
 | `maze:models` | sorted set | versions kept, by the server's ms of when each was last given a role |
 | `maze:shadow:<champion>:<challenger>` | hash | what the two said of the same frames, see `worker.shadow` |
 
-Access rules, beside `+@connection`: `WORKER_ACCESS` for a worker, which only reads models and adds to
-comparisons, and `PROMOTER_ACCESS` for who promotes. Whoever may write `maze:model` decides what every worker
-answers: bundles hold no code, but a wrong model is bad enough.
+Who may do what with them stands with all other access in `maze/acl.py`: a worker reads models and adds to
+comparisons, the operator promotes. Whoever may write `maze:model` decides what every worker answers: bundles
+hold no code, but a wrong model is bad enough.
 """
 
 from __future__ import annotations
@@ -34,16 +34,6 @@ KEEP: Final = 5
 """Bundles kept in Redis; those in a role are kept beyond it."""
 SHADOW_KEPT_S: Final = 30 * 24 * 3600
 """Comparisons are forgotten when nothing has been added for so long."""
-
-WORKER_ACCESS: Final = (
-    "%R~maze:model", "%R~maze:model:*", "~maze:shadow:*", "&maze:wake",
-    "+hmget", "+getrange", "+hincrby", "+expire", "+multi", "+exec", "+subscribe",
-)  # fmt: skip
-PROMOTER_ACCESS: Final = (
-    "~maze:model", "~maze:models", "~maze:model:*", "%R~maze:shadow:*", "&maze:wake",
-    "+eval", "+evalsha", "+script|load", "+multi", "+exec", "+publish", "+time", "+set", "+getrange",
-    "+exists", "+del", "+hget", "+hmget", "+hset", "+hdel", "+hgetall", "+zadd", "+zrem", "+zrevrange",
-)  # fmt: skip
 
 _FIELDS: Final = ("champion", "previous", "challenger", "share", "promoted_ms", "challenged_ms")
 _VERSION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

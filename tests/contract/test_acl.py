@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from maze.acl import ROLES, acl_file, acl_line
+from maze.acl import ROLES, acl_file
+from tests.roles import give
 from tests.servers import Server
 from wire.errors import SettingsError
 
@@ -140,8 +141,7 @@ def guarded(real_server: Server) -> Iterator[Guarded]:
     """A real server to which the roles are given, and the default user is left for the tests."""
     admin = real_server.client
     for role in ROLES:
-        _, name, *rules = acl_line(role, PASSWORD).split(" ")
-        admin.execute_command("ACL SETUSER", name, *_with_selectors(rules))
+        give(admin, role, PASSWORD)
     address = admin.connection_pool.connection_kwargs
     users = {
         name: redis.Redis(host=address["host"], port=address["port"], username=name, password=PASSWORD)
@@ -151,17 +151,6 @@ def guarded(real_server: Server) -> Iterator[Guarded]:
     for client in users.values():
         client.close()
     admin.execute_command("ACL DELUSER", *NAMES)
-
-
-def _with_selectors(rules: list[str]) -> list[str]:
-    """Words of a line of an ACL file as arguments of ACL SETUSER: a selector is one."""
-    found: list[str] = []
-    for rule in rules:
-        if found and found[-1].startswith("(") and not found[-1].endswith(")"):
-            found[-1] += " " + rule
-        else:
-            found.append(rule)
-    return found
 
 
 def expected(role: str, word: str, kind: str) -> bool:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from maze.acl import ROLES
 from maze.promotion import Gates, Passed, challenge, check, find, forced, promote, sources
 from models.bundle import MAX_ZIP_BYTES, ModelReason, bundled_path
 from models.gates import GateReason
 from tests.bundles import bundled, damaged, disturbed, with_threshold, wrong
+from tests.roles import give
 from tests.servers import Server
 from wire import keys
 from wire.errors import ModelError, Refused, SettingsError
@@ -17,10 +19,8 @@ from worker.broker import WORKERS_INFO, Broker, connect
 from worker.champion import load
 from worker.registry import (
     INDEX_KEY,
-    PROMOTER_ACCESS,
     ROLES_KEY,
     WAKE_WORD,
-    WORKER_ACCESS,
     ModelRegistry,
     Roles,
     bundle_key,
@@ -160,14 +160,14 @@ def test_out_of_memory_refuses_the_promotion_as_a_whole(real_server: Server) -> 
     assert list(registry.versions()) == [OLD.version]
 
 
-def test_the_access_rules_are_enough_and_a_worker_cannot_promote(real_server: Server) -> None:
+def test_the_roles_are_enough_and_a_worker_cannot_promote(real_server: Server) -> None:
     client = real_server.client
     assert real_server.url is not None
     users = {}
-    for name, rules in (("worker", WORKER_ACCESS), ("promoter", PROMOTER_ACCESS)):
-        client.execute_command("ACL", "SETUSER", name, "reset", "on", ">secret", "+@connection", *rules)
-        users[name] = connect(real_server.url.replace("://", f"://{name}:secret@"), name)
-    worker, promoter = (ModelRegistry(users[name]) for name in ("worker", "promoter"))
+    for role in (one for one in ROLES if one.name in ("worker", "operator")):
+        give(client, role, "secret")
+        users[role.name] = connect(real_server.url.replace("://", f"://{role.name}:secret@"), role.name)
+    worker, promoter = (ModelRegistry(users[name]) for name in ("worker", "operator"))
     listener = worker.listener()
     for version in ("a-1", "b-2"):
         promoter.promote(version, b"zip", keep=1)

@@ -1,0 +1,24 @@
+"""The users of maze.acl, given to a server that runs already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maze.acl import Role, acl_line
+
+
+def give(admin: Any, role: Role, password: str) -> None:
+    """Make the role's user as the ACL file would."""
+    _, name, *rules = acl_line(role, password).split(" ")
+    admin.execute_command("ACL SETUSER", name, *_with_selectors(rules))
+
+
+def _with_selectors(rules: list[str]) -> list[str]:
+    """Words of a line of an ACL file as arguments of ACL SETUSER: a selector is one."""
+    found: list[str] = []
+    for rule in rules:
+        if found and found[-1].startswith("(") and not found[-1].endswith(")"):
+            found[-1] += " " + rule
+        else:
+            found.append(rule)
+    return found
