@@ -7,6 +7,7 @@ and its reply; each partition's effects become one `Commit`.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ MAX_LETTER_VALUES: Final = 200
 """Fields of a dead letter beyond this are cut: Lua cannot unpack thousands."""
 NO_HAND: Final = len(GESTURES)
 """Label of a frame without a hand."""
+
+_TEXT_SESSION: Final = re.compile(rb'"session"\s*:\s*"([A-Za-z0-9_-]{1,64})"')
+_GLANCED_BYTES: Final = 4096
+"""A frame as text has 600 to 2,000."""
 
 Attempt = Callable[[Partition, str], int]
 """Notes that a suspect frame is about to be tried alone; how many workers died of that before."""
@@ -354,9 +359,14 @@ class Pipeline:
 
 
 def _session_of(reject: Reject) -> str:
-    """The session, for the log, if there is one legal one."""
-    name = bytes(reject.fields[1]) if len(reject.fields) > 1 and reject.fields[0] == b"s" else b""
-    return name.decode() if is_session(name) else ""
+    """The session, for the log, if there is one legal one. Text is not parsed again: it may be anything."""
+    kind, value = (*map(bytes, reject.fields[:2]), b"", b"")[:2]
+    if kind == b"json":
+        names = set(_TEXT_SESSION.findall(value[:_GLANCED_BYTES]))
+        value = names.pop() if len(names) == 1 else b""
+    elif kind != b"s":
+        return ""
+    return value.decode() if is_session(value) else ""
 
 
 def _share_of(shares: Sequence[_Share], entry: int) -> _Share:

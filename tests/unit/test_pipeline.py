@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,6 +155,23 @@ def test_a_session_of_another_partition_is_rejected_beside_its_neighbour() -> No
     letter = dict(zip(commit.letters[0][::2], commit.letters[0][1::2], strict=True))
     assert letter[b"reason"] == b"wrong_partition"
     assert letter[b"s"] == ELSEWHERE.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "session"),
+    [
+        ('{"session": "ann", "seq": 1, "t": 0, "landmarks": [[1, 2]]}', "ann"),
+        ('{"landmarks": [], "seq": -1, "t": 0, "session":"ann"}', "ann"),
+        ('{"session": "no such name", "seq": 1}', ""),
+        ('[{"session": "ann", "seq": 1', "ann"),
+        ('[{"session": "ann"}, {"session": "bob"}, ', ""),
+        ("[", ""),
+        ("", ""),
+    ],
+)
+def test_who_was_refused_is_told_where_it_can_be_read(text: str, session: str) -> None:
+    _, tally = pipeline().run([(partition(), read([b"json", text.encode()]))], NOW_MS, lambda *_: 0)
+    assert [one[3] for one in tally.rejected] == [session]
 
 
 def test_a_letter_of_many_fields_is_cut_to_what_lua_can_unpack() -> None:
