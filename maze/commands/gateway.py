@@ -44,6 +44,7 @@ def gateway(
         str | None, Opt(help="Further origins whose pages may open a socket, with commas between.")
     ] = None,
     behind_proxy: Annotated[bool, Opt("--behind-proxy", help="Believe X-Forwarded-For and -Proto.")] = False,
+    log_format: Annotated[str, Opt(help="human, or json: one object per line.")] = "human",
     log_level: Annotated[str, Opt(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve the game: the page /game, its sockets, and POST /predict; until SIGTERM or Ctrl-C.

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from maze.gateway.app import build, readiness
+from maze.gateway.logs import open_log
 from maze.gateway.settings import Settings
 from maze.gateway.upgrade import protocol
 from producer import AsyncFrameProducer
@@ -34,12 +35,7 @@ def run(settings: Settings) -> None:
     app = build(settings)
     config = configuration(settings, app)
     asyncio.run(_reach(settings.redis))
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    # each socket that comes and goes would be several lines
-    logging.getLogger("maze.gateway.sockets").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    open_log(settings.log_format, settings.log_level)
     with listen(settings) as listener, health(settings, app) as health_port:
         host, port = listener.getsockname()[:2]
         shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - only compared

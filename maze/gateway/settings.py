@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -60,7 +60,8 @@ class Settings(BaseModel):
     """Further origins whose pages may open a socket, `https://example.org`; the gateway's own always may."""
     behind_proxy: bool = False
     """Take the client's address from the last entry of X-Forwarded-For, https from X-Forwarded-Proto."""
-    log_level: str = "info"
+    log_format: Literal["human", "json"] = "human"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
     def tls(self) -> TlsFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,24 @@ def test_the_gateway_asks_browsers_for_certificates_only_if_the_operator_says_so
         gateway = merged("compose.tls.yaml", **environment)["services"]["gateway"]
         assert gateway["environment"]["MAZE_TLS_CLIENT_CA"] == wanted
         assert "tls_ca" in sources(gateway, "secrets")
+
+
+@pytest.mark.parametrize("overlays", [(), ("compose.tls.yaml",)], ids=str)
+def test_the_first_day_is_as_the_heads_of_the_files_say(overlays: tuple[str, ...], tmp_path: Path) -> None:
+    shutil.copytree(COMPOSE / "tls", tmp_path / "compose/tls")
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    for file in ("compose.yaml", *overlays):
+        lines = [line.removeprefix("#   ") for line in (COMPOSE / file).read_text().splitlines()]
+        told = [line for line in lines if line.startswith(("mkdir", "maze", "python", "compose/"))]
+        assert told
+        for line in told:
+            done = subprocess.run(
+                ["/bin/sh", "-euc", line], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True,
+                timeout=30,
+            )  # fmt: skip
+            assert done.returncode == 0, (line, done.stderr)
+    wanted = [Path(one["file"]).name for one in merged(*overlays)["secrets"].values()]
+    assert [name for name in wanted if not (tmp_path / "compose/secrets" / name).read_text()] == []
 
 
 def test_players_start_with_the_demo_and_with_tls_alone_not() -> None:

@@ -137,6 +137,13 @@ def test_it_drains_and_leaves(composed: Containers, name: str) -> None:
         assert composed.admin.zcard("maze:workers") == 0
 
 
+@pytest.mark.parametrize("name", ["gateway", "worker"])
+def test_what_it_logged_is_one_object_per_line(composed: Containers, name: str) -> None:
+    lines = [json.loads(line) for line in composed.output(name, "err").read_text().splitlines()]
+    assert lines
+    assert all({"time", "level", "event"} <= line.keys() for line in lines)
+
+
 def test_a_stranger_does_not_come_in(composed: Containers) -> None:
     # without a certificate the connection breaks; without a password it is of no use
     with (

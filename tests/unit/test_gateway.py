@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from picows import WSMsgType
 
 from maze.gateway.game import SIZES, Game, ways_of
 from maze.gateway.limits import MOST_FAULTS, Allowance, Doorkeeper, Patience
+from maze.gateway.logs import JsonLines
 from maze.gateway.messages import Packed
 from maze.gateway.metrics import Metrics
 from maze.gateway.outbox import Outbox
@@ -79,10 +83,24 @@ def test_sessions_are_128_random_bits() -> None:
     assert len(bytes.fromhex(new_session())) == 16
 
 
+def test_a_log_line_is_one_object_with_a_workers_keys() -> None:
+    try:
+        int("no")
+    except ValueError:
+        fault = sys.exc_info()
+    record = logging.LogRecord("maze.gateway", logging.WARNING, "", 0, "game at %s\n", ("x",), fault)
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    found = json.loads(line)
+    assert (found["level"], found["event"], found["logger"]) == ("warning", "game at x\n", "maze.gateway")
+    assert found["time"].endswith("Z")
+    assert "ValueError: invalid" in found["fault"]
+
+
 def test_settings_tell_every_fault_and_show_no_secret(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as faults:
-        Settings.of(fps=0, secret="short", colour="red")
-    assert all(word in str(faults.value) for word in ("fps", "secret", "colour"))
+        Settings.of(fps=0, secret="short", colour="red", log_level="loud")
+    assert all(word in str(faults.value) for word in ("fps", "secret", "colour", "log_level"))
     assert "short" not in str(faults.value).replace("shorter", "")
     assert Settings.of().secret != Settings.of().secret
     assert "secret" not in repr(Settings.of())
