@@ -37,8 +37,9 @@ bench: $(VENV)/.game ## Measure throughput and latency
 	@$(BIN)/python bench/latency.py
 	@$(BIN)/python bench/gateway.py
 
-chaos: $(VENV)/.test ## Kill, stop and cut off workers under load, then add everything up: SECONDS=60
+chaos: $(VENV)/.test ## Kill, stop and cut off workers, then Redis too, and add everything up: SECONDS=60
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS)
+	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS) --restarts
 
 web: ## Fetch the hand tracker of the page, so that it needs no CDN
 	@sh maze/page/fetch_hands.sh

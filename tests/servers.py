@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -74,24 +75,46 @@ def connected(url: str) -> Any:
     return client
 
 
+class RedisProcess:
+    """The system's redis-server on a free port; its log and whatever it keeps are in `folder`.
+
+    Args:
+        folder: one of its own.
+        arguments: beyond those; by default it keeps nothing.
+    """
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        binary = shutil.which("redis-server")
+        if binary is None:
+            absent("redis-server")
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._log = folder / "redis.log"
+        self._command = [binary, "--port", str(self.port), "--save", "", "--dir", str(folder)]
+        self._command += ["--bind", "127.0.0.1", *arguments]
+        self.client = self.start()
+
+    def start(self) -> Any:
+        """A client, once it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        return connected(self.url)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal and wait until it has gone."""
+        self._process.send_signal(number)
+        self._process.wait(10)
+
+
 @contextmanager
 def running_redis(folder: Path) -> Iterator[Server]:
-    """The system's redis-server, on a free port, keeping nothing; its log goes to `folder`."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        absent("redis-server")
-    port = free_port()
-    with (folder / "redis.log").open("wb") as log:
-        arguments = ["--port", str(port), "--save", "", "--dir", str(folder), "--bind", "127.0.0.1"]
-        process = subprocess.Popen([binary, *arguments], stdout=log, stderr=log)
+    """The system's redis-server, keeping nothing."""
+    process = RedisProcess(folder)
     try:
-        url = f"redis://127.0.0.1:{port}/0"
-        client = connected(url)
-        yield Server("redis", url, url, url, client)
-        client.close()
+        yield Server("redis", process.url, process.url, process.url, process.client)
+        process.client.close()
     finally:
-        process.terminate()
-        process.wait(10)
+        process.end()
 
 
 @contextmanager
@@ -115,11 +138,14 @@ class Proxy:
         lose_answers_to: the next so many requests that hold `word` reach Redis, but their connection breaks
             before the answer.
         swallow: nothing is passed on in either direction, and no connection breaks.
+        passing: while it is not set everything waits, in both directions, and arrives late.
     """
 
     def __init__(self, port: int, word: bytes = b"XADD") -> None:
         self.lose_answers_to = 0
         self.swallow = False
+        self.passing = threading.Event()
+        self.passing.set()
         self._word = word
         self._upstream = port
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -139,7 +165,11 @@ class Proxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self._upstream))
+            try:
+                far = socket.create_connection(("127.0.0.1", self._upstream))
+            except ConnectionError:  # the server is away: so are we
+                near.close()
+                continue
             self._sockets += [near, far]
             losing = threading.Event()
             self._start(self._there, near, far, losing)
@@ -150,6 +180,7 @@ class Proxy:
             if self.lose_answers_to and self._word in chunk:
                 self.lose_answers_to -= 1
                 losing.set()
+            self.passing.wait()
             if not self.swallow:
                 far.sendall(chunk)
         _shut(far)
@@ -158,11 +189,13 @@ class Proxy:
         for chunk in _chunks(far):
             if losing.is_set():
                 break
+            self.passing.wait()
             if not self.swallow:
                 near.sendall(chunk)
         _shut(near)
 
     def close(self) -> None:
+        self.passing.set()
         # shutdown, because a plain close leaves the accepting thread waiting
         _shut(self._listener)
         for one in [self._listener, *self._sockets]:

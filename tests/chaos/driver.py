@@ -1,9 +1,18 @@
-"""Random faults under load, then the sums: `python -m tests.chaos.driver [--seconds 60] [--seed 1]`.
+"""Random faults under load, then the sums.
 
-Three workers, steady traffic, and every two seconds a fault drawn by chance: a worker is killed, drained, or
-stopped past its lease; scripts are flushed; all connections are cut. A killed or drained worker is replaced.
-The checker sees only what was accepted, what subscribers received, and the counters in Redis. Deadlines are
-off, so that every accepted frame has to be answered. Prints one JSON object; exit code 1 if a promise broke.
+`python -m tests.chaos.driver [--seconds 60] [--seed 1] [--restarts]`
+
+Three workers, steady traffic, and every two seconds a fault drawn by chance: a worker is killed, drained,
+stopped past its lease, or cut off for as long while all that it says arrives late; scripts are flushed; all
+connections are broken. A killed or drained worker is replaced.
+With --restarts Redis, too, is stopped and started again, and killed and started again; it then writes every
+command to disk before it answers (appendfsync always), so that what it accepted must still be there.
+
+The checker sees only what was accepted, what the streams hold at the end, what subscribers received, and the
+counters in Redis. Deadlines are off, so that every accepted frame has to be answered. What is published while
+Redis comes back and the subscriber does not listen yet is heard by nobody: with --restarts `unheard` is
+reported and not judged, and the counters tell what was answered. Prints one JSON object; exit code 1 if a
+promise broke.
 """
 
 from __future__ import annotations
@@ -23,35 +32,56 @@ from typing import Any
 
 import numpy as np
 
-from tests.servers import Server, running_redis, wait_until
-from tests.system.processes import Traffic, Workers, pool_outcomes
+from tests.servers import Proxy, RedisProcess, wait_until
+from tests.system.processes import PARTITIONS, Traffic, Workers, pool_outcomes
+from wire.frames import META
+from wire.keys import frames_key, outcomes_key
 
 LEASE_MS = 1000
 WORKERS = 3
 EVERY_S = 2.0
+KEPT_MS = 3_600_000
+"""Committed entries stay for the checker."""
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 class Chaos:
     """Faults by name. Each leaves three workers behind that run or will run again."""
 
-    def __init__(self, server: Server, workers: Workers, dice: random.Random) -> None:
+    def __init__(
+        self, server: RedisProcess, workers: Workers, dice: random.Random, *, restarts: bool
+    ) -> None:
         self._server = server
         self._workers = workers
         self._dice = dice
         self._names = (f"w{number}" for number in count())
+        self._proxies: dict[str, Proxy] = {}
         self.takeovers_s: list[float] = []
+        self.returns_s: list[float] = []
         self.exit_codes: list[int] = []
         self.faults: dict[str, Callable[[], None]] = {
             "kill": self._kill,
             "drain": self._drain,
             "stop": self._stop,
-            "cut": self._cut,
+            "break": self._break,
+            "late": self._late,
             "flush_scripts": self._flush_scripts,
         }
+        if restarts:
+            self.faults["restart_redis"] = lambda: self._restart_redis(signal.SIGTERM)
+            self.faults["kill_redis"] = lambda: self._restart_redis(signal.SIGKILL)
 
     def start(self) -> None:
-        """One more worker."""
-        self._workers.start(next(self._names), lease_ttl_ms=LEASE_MS, deadline_ms=0, supersede_ms=0)
+        """One more worker, on a line of its own."""
+        name = next(self._names)
+        proxy = self._proxies[name] = Proxy(self._server.port)
+        ageless = {"deadline_ms": 0, "supersede_ms": 0, "retention_ms": KEPT_MS}
+        self._workers.start(name, redis=proxy.url, lease_ttl_ms=LEASE_MS, **ageless)
+
+    def close(self) -> None:
+        """End the lines."""
+        for proxy in self._proxies.values():
+            proxy.close()
 
     def _any(self) -> str:
         return self._dice.choice(sorted(self._workers.by_name))
@@ -63,14 +93,15 @@ class Chaos:
         killed_s = time.monotonic()
         process.communicate()
         del self._workers.by_name[name]
-        wait_until(
-            lambda: sum(self._workers.owners().values()) == 8 and name not in self._workers.owners(), 10
-        )
+        wait_until(lambda: self._all_owned_without(name), 10)
         self.takeovers_s.append(time.monotonic() - killed_s)
         self.start()
 
     def _drain(self) -> None:
-        self.exit_codes.append(self._workers.stop(self._any())[0])
+        code, log = self._workers.stop(self._any())
+        self.exit_codes.append(code)
+        if code:
+            sys.stderr.write(log)
         self.start()
 
     def _stop(self) -> None:
@@ -80,11 +111,48 @@ class Chaos:
         self._workers.signal(name, signal.SIGCONT)
         self._workers.wait_balanced(15)
 
-    def _cut(self) -> None:
+    def _late(self) -> None:
+        """A network that is dark for longer than a lease, and then delivers everything."""
+        proxy = self._proxies[self._any()]
+        proxy.passing.clear()
+        time.sleep(LEASE_MS / 1000 + 0.5)
+        proxy.passing.set()
+        self._workers.wait_balanced(15)
+
+    def _break(self) -> None:
         self._server.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def _flush_scripts(self) -> None:
         self._server.client.script_flush()
+
+    def _restart_redis(self, number: signal.Signals) -> None:
+        self._server.end(number)
+        time.sleep(0.3)
+        self._server.client.connection_pool.disconnect()
+        self._server.start().close()
+        back_s = time.monotonic()
+        before = pool_answered(self._server.client)
+        wait_until(lambda: pool_answered(self._server.client) > before, 10)
+        self.returns_s.append(time.monotonic() - back_s)
+
+    def _all_owned_without(self, name: str) -> bool:
+        owners = self._workers.owners()
+        return sum(owners.values()) == PARTITIONS and name not in owners
+
+
+def pool_answered(client: Any) -> int:
+    """Frames answered so far, by the counters."""
+    return sum(int(client.hget(outcomes_key(number), "answered") or 0) for number in range(PARTITIONS))
+
+
+def in_streams(client: Any) -> list[tuple[str, int]]:
+    """(session, seq) of every frame that Redis holds, more than once where an entry stands twice."""
+    found = []
+    for number in range(PARTITIONS):
+        for _, fields in client.xrange(frames_key(number)):
+            seqs = np.frombuffer(fields[b"m"], META)["seq"].tolist()
+            found += zip(fields[b"s"].decode().split(), seqs, strict=True)
+    return found
 
 
 def broken_order(traffic: Traffic) -> tuple[int, int]:
@@ -97,11 +165,10 @@ def broken_order(traffic: Traffic) -> tuple[int, int]:
     return twice, late
 
 
-def run(server: Server, seconds: float, dice: random.Random) -> dict[str, Any]:
+def run(server: RedisProcess, seconds: float, dice: random.Random, *, restarts: bool) -> dict[str, Any]:
     """The run and its report."""
-    assert server.url is not None
     workers = Workers(server.url, server.client)
-    chaos = Chaos(server, workers, dice)
+    chaos = Chaos(server, workers, dice, restarts=restarts)
     done: Counter[str] = Counter()
     try:
         for _ in range(WORKERS):
@@ -116,25 +183,44 @@ def run(server: Server, seconds: float, dice: random.Random) -> dict[str, Any]:
                 time.sleep(EVERY_S / 2)
             traffic.wait_for_answers(200, 15)
         outcomes = pool_outcomes(server.client)
+        held = in_streams(server.client)
     finally:
         workers.close()
+        chaos.close()
+    return {"faults": dict(done), **sums(traffic, outcomes, held), **times(chaos)}
+
+
+def sums(traffic: Traffic, outcomes: dict[str, int], held: list[tuple[str, int]]) -> dict[str, Any]:
+    """What was accepted against what Redis holds, what the counters say and what was heard."""
     twice, late = broken_order(traffic)
-    takeovers_s = np.array(chaos.takeovers_s or [0.0])
+    frames = set(held)
     return {
-        "faults": dict(done),
         "accepted": len(traffic.accepted),
         "in_doubt": len(traffic.doubtful),
-        "answered": len(traffic.answered),
+        "in_streams": len(frames),
+        "answered": outcomes["answered"],
+        "heard": len(traffic.answered),
         "answered_twice": twice,
         "out_of_order": late,
-        "lost": len(traffic.unanswered()),
+        "lost_by_redis": len(traffic.accepted - frames),
+        "lost": len(frames) - outcomes["answered"],
+        "unheard": len(traffic.unanswered()),
         "not_counted": max(len(traffic.answered) - outcomes["answered"], 0),
+        "doubles_answered": len(held) - len(frames) - outcomes["duplicate"],
         "outcomes": outcomes,
-        "takeover_s": {
-            "n": len(chaos.takeovers_s),
-            "p50": np.median(takeovers_s).round(3),
-            "max": takeovers_s.max().round(3),
-        },
+    }
+
+
+def times(chaos: Chaos) -> dict[str, Any]:
+    """How long things took, s, with how many there were."""
+
+    def spread(found_s: list[float]) -> dict[str, float]:
+        values = np.array(found_s or [0.0])
+        return {"n": len(found_s), "p50": np.median(values).round(3), "max": values.max().round(3)}
+
+    return {
+        "takeover_s": spread(chaos.takeovers_s),
+        "first_answer_after_a_restart_s": spread(chaos.returns_s),
         "exit_codes_of_drains": sorted(set(chaos.exit_codes)),
     }
 
@@ -144,11 +230,18 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--seconds", type=float, default=60)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--restarts", action="store_true", help="restart and kill Redis, too")
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as server:
-        report = {"seed": chosen.seed, **run(server, chosen.seconds, random.Random(chosen.seed))}
+    with tempfile.TemporaryDirectory() as folder:
+        server = RedisProcess(Path(folder), *(DURABLE if chosen.restarts else ()))
+        try:
+            dice = random.Random(chosen.seed)
+            report = {"seed": chosen.seed, **run(server, chosen.seconds, dice, restarts=chosen.restarts)}
+        finally:
+            server.end(signal.SIGKILL)
     print(json.dumps(report, indent=2, default=float))
-    broken = ("answered_twice", "out_of_order", "lost", "not_counted")
+    broken = ["answered_twice", "out_of_order", "lost_by_redis", "lost", "not_counted", "doubles_answered"]
+    broken += [] if chosen.restarts else ["unheard"]
     return int(any(report[name] for name in broken) or report["exit_codes_of_drains"] not in ([], [0]))
 
 

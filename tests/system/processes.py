@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from producer import FrameProducer
 from tests.servers import wait_until
@@ -101,7 +103,8 @@ class Traffic:
         self._rate = rate
         self._url = url
         # not by the producer's own iterator, which drops the late and repeated ones that are looked for here
-        self._subscriber = redis.Redis.from_url(url).pubsub(ignore_subscribe_messages=True)
+        listener = redis.Redis.from_url(url, retry=Retry(ConstantBackoff(0.05), 200))
+        self._subscriber = listener.pubsub(ignore_subscribe_messages=True)
         self._subscriber.subscribe(*[actions_channel(partition_of(s, PARTITIONS), s) for s in self._sessions])
         self.accepted: set[tuple[str, int]] = set()
         self.refused = 0

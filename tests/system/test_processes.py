@@ -8,13 +8,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from producer import FrameProducer
-from tests.servers import Server, wait_until
+from tests.chaos.driver import DURABLE, in_streams
+from tests.servers import RedisProcess, Server, wait_until
 from tests.system.processes import DYING, PARTITIONS, ROOT, Traffic, Workers, pool_outcomes
 from wire import keys
 from wire.frames import Frame
@@ -188,6 +190,31 @@ def test_redis_away_and_back_again(server: Server, workers: Workers) -> None:
     assert code == 0
     assert "redis_offline" in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_redis_wrote_to_disk_is_answered_when_it_is_back(number: signal.Signals, tmp_path: Path) -> None:
+    redis = RedisProcess(tmp_path, *DURABLE)
+    workers = Workers(redis.url, redis.client)
+    try:
+        workers.start("a", deadline_ms=0, supersede_ms=0)
+        with Traffic(redis.url) as traffic:
+            traffic.wait_for_answers()
+            redis.end(number)
+            redis.client.connection_pool.disconnect()
+            redis.start().close()
+            back_s = time.monotonic()
+            traffic.wait_for_answers()
+            assert time.monotonic() - back_s < 2.0
+        outcomes, held = pool_outcomes(redis.client), in_streams(redis.client)
+        assert workers.stop("a")[0] == 0
+    finally:
+        workers.close()
+        redis.end()
+    traffic.check_once_and_in_order()
+    assert traffic.accepted <= set(held), "Redis kept what it accepted"
+    assert outcomes["answered"] == len(set(held))
+    assert outcomes["duplicate"] == len(held) - len(set(held)), "an entry that was sent again counts"
 
 
 @pytest.mark.parametrize(
