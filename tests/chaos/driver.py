@@ -205,6 +205,7 @@ def sums(traffic: Traffic, outcomes: dict[str, int], held: list[tuple[str, int]]
         "lost_by_redis": len(traffic.accepted - frames),
         "lost": len(frames) - outcomes["answered"],
         "unheard": len(traffic.unanswered()),
+        "first_unheard": sorted(traffic.unanswered(), key=lambda frame: frame[1])[:3],
         "not_counted": max(len(traffic.answered) - outcomes["answered"], 0),
         "doubles_answered": len(held) - len(frames) - outcomes["duplicate"],
         "outcomes": outcomes,

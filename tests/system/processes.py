@@ -105,7 +105,9 @@ class Traffic:
         # not by the producer's own iterator, which drops the late and repeated ones that are looked for here
         listener = redis.Redis.from_url(url, retry=Retry(ConstantBackoff(0.05), 200))
         self._subscriber = listener.pubsub(ignore_subscribe_messages=True)
-        self._subscriber.subscribe(*[actions_channel(partition_of(s, PARTITIONS), s) for s in self._sessions])
+        channels = [actions_channel(partition_of(name, PARTITIONS), name) for name in self._sessions]
+        self._subscriber.subscribe(*channels)
+        wait_until(lambda: listener.pubsub_numsub(channels[-1])[0][1] == 1)
         self.accepted: set[tuple[str, int]] = set()
         self.refused = 0
         self.doubtful: set[tuple[str, int]] = set()
@@ -129,7 +131,6 @@ class Traffic:
         self._threads[0].join()
         with redis.Redis.from_url(self._url) as client:
             wait_until(lambda: StatusReader(client).read().lag == 0, 15)
-        time.sleep(0.2)
         self._done.set()
         self._threads[1].join()
         self._subscriber.close()
@@ -182,8 +183,8 @@ class Traffic:
                 self.accepted |= names
 
     def _listen(self) -> None:
-        while not self._done.is_set():
-            message = self._subscriber.get_message(timeout=0.05)
+        # to the last reply that is still on its way when the sending is over
+        while (message := self._subscriber.get_message(timeout=0.3)) is not None or not self._done.is_set():
             if message is not None and message["type"] == "message":
                 self.answered.append(Reply.model_validate_json(message["data"]))
                 self.answered_s.append(time.monotonic())

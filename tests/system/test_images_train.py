@@ -99,6 +99,17 @@ def test_a_job_reaches_the_pool_with_the_operators_credentials(composed: Contain
     assert composed.refused() == []
 
 
+def test_the_doctor_finds_the_server_as_compose_sets_it_up(composed: Containers) -> None:
+    said = composed.inside("jobs", "doctor", "--json")
+    found = {(one["what"], one["level"]): one["says"] for one in json.loads(said.stdout)}
+    assert found["access", "good"] == "user operator"
+    for what in ("server", "eviction", "memory", "persistence", "clock", "time-outs"):
+        assert (what, "good") in found, (what, said.stdout)
+    assert ("pool", "bad") in found, "there is none here"
+    assert said.returncode == 1
+    assert composed.refused() == []
+
+
 def test_mlflow_is_healthy_and_answers_only_to_its_names(composed: Containers) -> None:
     if composed.tls:
         return  # the same command line, and nothing of TLS in it
