@@ -79,22 +79,24 @@ def distil(
     wanted, _ = teacher.classify(judged.landmarks, judged.aspect)
     found = network.probabilities(features(judged.points)).argmax(axis=1)
     agreement = float(np.mean(found == wanted))
-    facts = Facts(
-        kind=KIND,
-        thresholds=teacher.manifest.thresholds,
-        evaluation={},
-        training_data=TrainingData(
-            sha256=teacher.manifest.files["model.onnx"], rows=len(answers), files=(teacher.version,)
-        ),
-        baseline=None,
-        seed=seed,
-    )
-    card = (
-        _CARD.replace("{teacher}", teacher.version)
-        .replace("{rows}", str(len(answers)))
-        .replace("{judged}", str(len(wanted)))
-        .replace("{agreement:.1%}", f"{agreement:.1%}")
-    )
+    card = _CARD.format(
+        version="{version}",  # is known when the bundle is packed
+        teacher=teacher.version, rows=len(answers), judged=len(wanted), agreement=agreement,
+    )  # fmt: skip
+    facts = _facts(teacher, len(answers), seed)
     bundle = pack_bundle(network, facts, golden.landmarks, golden.aspect, card)
     check_export(bundle, network, lessons.points)
     return Distilled(bundle, agreement)
+
+
+def _facts(teacher: Classifier, rows: int, seed: int) -> Facts:
+    """What the manifest says; no evaluation, for none was made on people's hands."""
+    graph = teacher.manifest.files["model.onnx"]
+    return Facts(
+        kind=KIND,
+        thresholds=teacher.manifest.thresholds,
+        evaluation={},
+        training_data=TrainingData(sha256=graph, rows=rows, files=(teacher.version,)),
+        baseline=None,
+        seed=seed,
+    )

@@ -59,6 +59,8 @@ class Chaos:
         self.takeovers_s: list[float] = []
         self.returns_s: list[float] = []
         self.exit_codes: list[int] = []
+        self.crashes: list[str] = []
+        """Last line of the log of each worker that ended by itself."""
         self.faults: dict[str, Callable[[], None]] = {
             "kill": self._kill,
             "drain": self._drain,
@@ -77,6 +79,16 @@ class Chaos:
         proxy = self._proxies[name] = Proxy(self._server.port)
         ageless = {"deadline_ms": 0, "supersede_ms": 0, "retention_ms": KEPT_MS}
         self._workers.start(name, redis=proxy.url, lease_ttl_ms=LEASE_MS, **ageless)
+
+    def look_for_crashes(self) -> None:
+        """Note and replace workers that ended though nobody told them to."""
+        for name, process in list(self._workers.by_name.items()):
+            if process.poll() is not None:
+                _, log = process.communicate()
+                del self._workers.by_name[name]
+                sys.stderr.write(log)
+                self.crashes.append(log.strip().rpartition("\n")[2])
+                self.start()
 
     def close(self) -> None:
         """End the lines."""
@@ -180,6 +192,7 @@ def run(server: RedisProcess, seconds: float, dice: random.Random, *, restarts: 
                 fault = dice.choice(sorted(chaos.faults))
                 chaos.faults[fault]()
                 done[fault] += 1
+                chaos.look_for_crashes()
                 time.sleep(EVERY_S / 2)
             traffic.wait_for_answers(200, 15)
         outcomes = pool_outcomes(server.client)
@@ -223,6 +236,7 @@ def times(chaos: Chaos) -> dict[str, Any]:
         "takeover_s": spread(chaos.takeovers_s),
         "first_answer_after_a_restart_s": spread(chaos.returns_s),
         "exit_codes_of_drains": sorted(set(chaos.exit_codes)),
+        "crashes": chaos.crashes,
     }
 
 
@@ -242,7 +256,7 @@ def main() -> int:
             server.end(signal.SIGKILL)
     print(json.dumps(report, indent=2, default=float))
     broken = ["answered_twice", "out_of_order", "lost_by_redis", "lost", "not_counted", "doubles_answered"]
-    broken += [] if chosen.restarts else ["unheard"]
+    broken += ["crashes"] if chosen.restarts else ["crashes", "unheard"]
     return int(any(report[name] for name in broken) or report["exit_codes_of_drains"] not in ([], [0]))
 
 
