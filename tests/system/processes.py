@@ -103,11 +103,11 @@ class Traffic:
         self._rate = rate
         self._url = url
         # not by the producer's own iterator, which drops the late and repeated ones that are looked for here
-        listener = redis.Redis.from_url(url, retry=Retry(ConstantBackoff(0.05), 200))
-        self._subscriber = listener.pubsub(ignore_subscribe_messages=True)
+        self._listener = redis.Redis.from_url(url, retry=Retry(ConstantBackoff(0.05), 200))
+        self._subscriber = self._listener.pubsub(ignore_subscribe_messages=True)
         channels = [actions_channel(partition_of(name, PARTITIONS), name) for name in self._sessions]
         self._subscriber.subscribe(*channels)
-        wait_until(lambda: listener.pubsub_numsub(channels[-1])[0][1] == 1)
+        wait_until(lambda: self._listener.pubsub_numsub(channels[-1])[0][1] == 1)
         self.accepted: set[tuple[str, int]] = set()
         self.refused = 0
         self.doubtful: set[tuple[str, int]] = set()
@@ -134,6 +134,7 @@ class Traffic:
         self._done.set()
         self._threads[1].join()
         self._subscriber.close()
+        self._listener.close()
         self._producer.close()
 
     def wait_for_answers(self, count: int = 100, timeout_s: float = 10.0) -> None:
