@@ -18,8 +18,8 @@ from maze.embedded import EMBEDDED
 from maze.latencies import quantile_ms
 from maze.mazes import draw
 from maze.players import Player
+from producer.address import without_password
 from wire.gestures import DEFAULT_ACTIONS
-from worker.broker import without_password
 
 WINDOW_S: Final = 3.0
 """Rates and quantiles of the live table are of this much of the past."""

@@ -13,7 +13,11 @@ DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 RedisUrl = Annotated[
     str,
-    typer.Option("--redis", metavar="URL", help="Where the frames are: redis://, rediss:// or unix://."),
+    typer.Option(
+        "--redis",
+        metavar="URL",
+        help="Where the frames are: redis://, rediss://, unix:// or redis+sentinel://.",
+    ),
 ]
 RedisOrEmbedded = Annotated[
     str,

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from redis import Redis, exceptions
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry
+from redis import exceptions
 
+from producer.address import open_client
 from producer.stream import read_topology, topology_of
 from wire.errors import ConnectionLost, SettingsError
 from wire.keys import WIRE_VERSION, actions_channel, frames_key, partition_of
@@ -46,17 +44,7 @@ class CaptureStream:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            self._client: Final = Redis.from_url(
-                url,
-                client_name="maze-capture",
-                socket_timeout=TIMEOUT_S,
-                socket_connect_timeout=TIMEOUT_S,
-                retry=Retry(NoBackoff(), 0),
-                maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            )
-        except ValueError as error:
-            raise SettingsError("settings", f"--redis {url}: {error}") from None
+        self._client: Final = open_client(url, name="maze-capture", timeout_s=TIMEOUT_S)
         # as it comes: a dict of an entry's fields would lose names that occur twice
         self._client.set_response_callback("XREAD", lambda reply, **_: reply)
         self._pubsub: Any = None

@@ -1,4 +1,4 @@
-"""The one module of producer/ that knows Redis's command words and opens connections.
+"""The one module of producer/ that knows Redis's command words.
 
 What is to be done arrives as a script, see `producer.steps`. So everything that decides is written once, is
 pure, and is tested without a network; `Line` and `AsyncLine` only do as they are told.
@@ -13,12 +13,9 @@ from typing import Any, Final, TypeVar
 
 from redis import Redis, exceptions
 from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry
 
 from producer import tracing
+from producer.address import open_async_client, open_client
 from producer.options import Options
 from producer.plan import Entry
 from producer.steps import Command, Hang, Lost, Pause, Read, Round, Say, Script, Step
@@ -131,32 +128,14 @@ def open_line(redis: str | Redis, options: Options) -> Line:
     """
     if not isinstance(redis, str):
         return Line(redis, owned=False)
-    try:
-        client = Redis.from_url(redis, retry=Retry(NoBackoff(), 0), **_common(options))
-    except ValueError as error:
-        raise SettingsError("settings", f"Redis URL {redis!r}: {error}") from None
-    return Line(client, owned=True)
+    return Line(open_client(redis, name=options.name, timeout_s=options.timeout_s), owned=True)
 
 
 def open_async_line(redis: str | AsyncRedis, options: Options) -> AsyncLine:
     """As `open_line`, for asyncio."""
     if not isinstance(redis, str):
         return AsyncLine(redis, owned=False)
-    try:
-        client = AsyncRedis.from_url(redis, retry=AsyncRetry(NoBackoff(), 0), **_common(options))
-    except ValueError as error:
-        raise SettingsError("settings", f"Redis URL {redis!r}: {error}") from None
-    return AsyncLine(client, owned=True)
-
-
-def _common(options: Options) -> dict[str, Any]:
-    return {
-        "socket_timeout": options.timeout_s,
-        "socket_connect_timeout": options.timeout_s,
-        "client_name": options.name,
-        # a managed service's notices would change our timeouts behind our back
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-    }
+    return AsyncLine(open_async_client(redis, name=options.name, timeout_s=options.timeout_s), owned=True)
 
 
 class Line:

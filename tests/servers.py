@@ -84,15 +84,22 @@ class RedisProcess:
     """
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        binary = shutil.which("redis-server")
-        if binary is None:
-            absent("redis-server")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._log = folder / "redis.log"
-        self._command = [binary, "--port", str(self.port), "--save", "", "--dir", str(folder)]
+        self._command = [_binary(), "--port", str(self.port), "--save", "", "--dir", str(folder)]
         self._command += ["--bind", "127.0.0.1", *arguments]
         self.client = self.start()
+
+    @classmethod
+    def sentinel(cls, settings: Path, port: int) -> RedisProcess:
+        """A Sentinel with a file of settings, which it writes to."""
+        found = cls.__new__(cls)
+        found.port, found.url = port, f"redis://127.0.0.1:{port}"
+        found._log = settings.parent / "redis.log"
+        found._command = [_binary(), str(settings), "--sentinel"]
+        found.client = found.start()
+        return found
 
     def start(self) -> Any:
         """A client, once it answers."""
@@ -104,6 +111,13 @@ class RedisProcess:
         """Send a signal and wait until it has gone."""
         self._process.send_signal(number)
         self._process.wait(10)
+
+
+def _binary() -> str:
+    found = shutil.which("redis-server")
+    if found is None:
+        absent("redis-server")
+    return found
 
 
 @contextmanager

@@ -8,7 +8,6 @@ connection may still deliver.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,10 +15,8 @@ from importlib import resources
 from typing import Any, Final
 
 import redis
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry
 
+from producer.address import open_client
 from wire import keys
 from wire.errors import ConnectionLost, Refused, SettingsError
 from worker.records import Grant, Read, Roster, Standing
@@ -47,23 +44,7 @@ def connection_errors() -> Iterator[None]:
 
 def connect(url: str, client_name: str) -> redis.Redis:
     """A client with explicit time-outs and no retries of its own. Does not connect yet."""
-    try:
-        return redis.Redis.from_url(
-            url,
-            client_name=client_name,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
-    except ValueError as error:
-        raise SettingsError("settings", f"--redis {without_password(url)}: {error}") from None
-
-
-def without_password(url: str) -> str:
-    """A Redis URL as it may be shown and logged: `redis://user:***@host:6379/0`."""
-    url = re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
-    return re.sub(r"(?<=[?&]password=)[^&#]*", "***", url)
+    return open_client(url, name=client_name, timeout_s=SOCKET_TIMEOUT_S)
 
 
 class Broker:

@@ -18,9 +18,10 @@ import redis
 
 from models.bundle import bundled_path, load_bundle
 from models.classifier import Classifier
+from producer.address import without_password
 from wire import __version__
 from wire.errors import ConnectionLost, Refused
-from worker.broker import Broker, connect, without_password
+from worker.broker import Broker, connect
 from worker.champion import ModelWatch
 from worker.health import HealthServer
 from worker.keeper import STALL_S, Keeper

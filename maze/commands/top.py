@@ -37,7 +37,7 @@ def top(
     from maze.attach import attached
     from maze.reach import metrics_pages
     from maze.top import Look, Window, as_dict, render
-    from worker.broker import without_password
+    from producer.address import without_password
     from worker.status import StatusReader
 
     console, window, where = Console(), Window(), without_password(redis)

@@ -12,12 +12,10 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from maze.gateway.refusals import GatewayError, Refusal
+from producer.address import open_async_client
 from wire.keys import actions_channel, partition_of
 
 Answer = dict[str, Any]
@@ -34,16 +32,13 @@ CONFIRM_S: Final = 2.0
 """Longest wait for Redis to confirm a subscription."""
 
 
+CONNECT_S: Final = 2.0
+"""Longest wait for a connection."""
+
+
 def open_redis(url: str, *, silence_s: float = 2.0) -> Redis:
     """A client without retries of its own, like those of the pool."""
-    return Redis.from_url(
-        url,
-        client_name="maze-gateway",
-        socket_timeout=silence_s,
-        socket_connect_timeout=2.0,
-        retry=Retry(NoBackoff(), 0),
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    return open_async_client(url, name="maze-gateway", timeout_s=silence_s, connect_timeout_s=CONNECT_S)
 
 
 class Fan:

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import redis
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
 
 from producer import FrameProducer
+from producer.address import open_client
 from tests.servers import wait_until
 from wire.errors import Backpressure, ConnectionLost
 from wire.keys import actions_channel, partition_of
@@ -101,9 +100,8 @@ class Traffic:
         self._producer.connect()
         self._sessions = [f"player-{number}" for number in range(sessions)]
         self._rate = rate
-        self._url = url
         # not by the producer's own iterator, which drops the late and repeated ones that are looked for here
-        self._listener = redis.Redis.from_url(url, retry=Retry(ConstantBackoff(0.05), 200))
+        self._listener = open_client(url, name="traffic", timeout_s=1.0)
         self._subscriber = self._listener.pubsub(ignore_subscribe_messages=True)
         channels = [actions_channel(partition_of(name, PARTITIONS), name) for name in self._sessions]
         self._subscriber.subscribe(*channels)
@@ -129,8 +127,7 @@ class Traffic:
         """Stop sending; listen until nothing waits any more and the last replies have come through."""
         self._stop.set()
         self._threads[0].join()
-        with redis.Redis.from_url(self._url) as client:
-            wait_until(lambda: StatusReader(client).read().lag == 0, 15)
+        wait_until(lambda: StatusReader(self._listener).read().lag == 0, 15)
         self._done.set()
         self._threads[1].join()
         self._subscriber.close()
@@ -185,10 +182,16 @@ class Traffic:
 
     def _listen(self) -> None:
         # to the last reply that is still on its way when the sending is over
-        while (message := self._subscriber.get_message(timeout=0.3)) is not None or not self._done.is_set():
+        while (message := self._heard()) is not None or not self._done.is_set():
             if message is not None and message["type"] == "message":
                 self.answered.append(Reply.model_validate_json(message["data"]))
                 self.answered_s.append(time.monotonic())
+
+    def _heard(self) -> Any:
+        try:
+            return self._subscriber.get_message(timeout=0.3)
+        except redis.RedisError:  # it subscribes again by itself, as soon as somebody answers
+            return time.sleep(0.05)
 
 
 def pool_outcomes(client: Any) -> dict[str, int]:

@@ -162,7 +162,7 @@ def test_extras_that_are_named_exist() -> None:
 @pytest.mark.parametrize("command", [("status",), ("dead",), ("simulate", "--seconds", "1")], ids=" ".join)
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("embedded", "empty server"), ("http://x", "--redis http://x"), ("redis://127.0.0.1:1/0", "Redis")],
+    [("embedded", "empty server"), ("http://x", "Redis URL 'http://x'"), ("redis://127.0.0.1:1/0", "Redis")],
 )
 def test_a_redis_that_is_none_is_a_sentence(command: tuple[str, ...], url: str, words: str) -> None:
     result = invoke(*command, "--redis", url)

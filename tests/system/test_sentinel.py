@@ -1,0 +1,75 @@
+"""A primary, its replica and a Sentinel: what a failover costs, and that pool and producers follow it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from producer.address import open_client
+from tests.servers import RedisProcess, free_port, wait_until
+from tests.system.processes import Traffic, Workers, pool_outcomes
+
+DOWN_MS = 500
+"""After so much silence the Sentinel holds the primary for dead."""
+
+
+class Watched:
+    """Two servers and the Sentinel that watches them; `url` is the address that people give."""
+
+    def __init__(self, folder: Path) -> None:
+        folders = [folder / name for name in ("one", "two", "sentinel")]
+        for one in folders:
+            one.mkdir()
+        self.primary = RedisProcess(folders[0])
+        self.replica = RedisProcess(folders[1], "--replicaof", f"127.0.0.1 {self.primary.port}")
+        wait_until(lambda: self.replica.client.info("replication")["master_link_status"] == "up", 10)
+        wait_until(lambda: self.primary.client.info("replication")["connected_slaves"] == 1, 10)
+        port = free_port()
+        settings = folders[2] / "sentinel.conf"
+        settings.write_text(
+            f"port {port}\nbind 127.0.0.1\ndir {folders[2]}\n"
+            f"sentinel monitor maze 127.0.0.1 {self.primary.port} 1\n"
+            f"sentinel down-after-milliseconds maze {DOWN_MS}\nsentinel failover-timeout maze 3000\n"
+        )
+        self.sentinel = RedisProcess.sentinel(settings, port)
+        self.url = f"redis+sentinel://127.0.0.1:{port}/maze/0"
+        wait_until(lambda: self.sentinel.client.sentinel_slaves("maze"), 10)
+
+    def close(self) -> None:
+        """End all three."""
+        for one in (self.sentinel, self.replica, self.primary):
+            one.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    found = Watched(tmp_path)
+    yield found
+    found.close()
+
+
+def test_a_failover_is_followed_and_counted(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+    workers = Workers(watched.url, open_client(watched.url, name="tests", timeout_s=5))
+    try:
+        workers.start("a", deadline_ms=0, supersede_ms=0)
+        with Traffic(watched.url) as traffic:
+            traffic.wait_for_answers()
+            watched.primary.end(signal.SIGKILL)
+            before = len(traffic.answered)
+            wait_until(lambda: len(traffic.answered) > before + 400, 20)
+        outcomes = pool_outcomes(watched.replica.client)
+        assert workers.stop("a")[0] == 0
+    finally:
+        workers.close()
+    outage_s = traffic.longest_silence_s()
+    lost = traffic.unanswered()
+    with capsys.disabled():
+        sys.stdout.write(f" {len(traffic.accepted)} accepted, {len(lost)} unheard, {outage_s:.1f} s silent ")
+    traffic.check_once_and_in_order()
+    assert outage_s < DOWN_MS / 1000 + 5.0
+    assert len(lost) < 0.2 * len(traffic.accepted), "what was not yet copied, and what nobody heard"
+    assert outcomes["rejected"] == outcomes["buried"] == 0

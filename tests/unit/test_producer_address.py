@@ -1,0 +1,69 @@
+"""Addresses of Redis: what they are taken apart into, and what is said of one that is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.asyncio.sentinel import SentinelConnectionPool as AsyncPool
+from redis.sentinel import SentinelConnectionPool
+
+from producer.address import Place, is_sentinel, open_async_client, open_client, without_password
+from wire.errors import SettingsError
+
+URL = "redis+sentinel://user:p%40ss@one:26380,two,[::1]:5/maze/3?sentinel_password=key&ssl_ca_certs=ca.pem"
+
+
+def test_an_address_of_sentinels_is_taken_apart() -> None:
+    place = Place.of(URL)
+    assert place.sentinels == [("one", 26380), ("two", 26379), ("::1", 5)]
+    assert place.service == "maze"
+    assert place.redis == {"username": "user", "password": "p@ss", "db": 3, "ssl_ca_certs": "ca.pem"}
+    assert place.sentinel == {"password": "key", "ssl_ca_certs": "ca.pem"}
+
+
+def test_tls_is_for_redis_and_sentinels_alike() -> None:
+    place = Place.of("rediss+sentinel://one/maze")
+    assert place.redis == {"db": 0, "ssl": True}
+    assert place.sentinel == {"ssl": True}
+    client: Any = open_client("rediss+sentinel://one/maze", name="n", timeout_s=1.0)
+    assert "SSL" in client.connection_pool.connection_class.__name__
+
+
+@pytest.mark.parametrize(
+    ("open_one", "pool"), [(open_client, SentinelConnectionPool), (open_async_client, AsyncPool)]
+)
+def test_a_client_asks_the_sentinels(open_one: Any, pool: type[Any]) -> None:
+    found = open_one(URL, name="worker-1", timeout_s=2.0).connection_pool
+    assert isinstance(found, pool)
+    words = found.connection_kwargs
+    assert (words["client_name"], words["socket_timeout"], words["db"]) == ("worker-1", 2.0, 3)
+    assert words["retry"].get_retries() == 0, "whoever asked decides whether to try again"
+
+
+@pytest.mark.parametrize("open_one", [open_client, open_async_client])
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://x", "schemes"),
+        ("redis+sentinel://one:26379", "/service"),
+        ("redis+sentinel:///maze", "/service"),
+        ("redis+sentinel://one:port/maze", "port"),
+        ("redis+sentinel://one,,two/maze", "no host:port"),
+        ("redis+sentinel://u:secret@one/maze/0?socket_timeout=soon", "socket_timeout"),
+    ],
+)
+def test_an_address_that_is_none_is_a_sentence_without_its_password(
+    open_one: Any, url: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=says) as error:
+        open_one(url, name="n", timeout_s=1.0)
+    assert "secret" not in str(error.value)
+
+
+def test_no_password_is_shown() -> None:
+    assert without_password(URL) == (
+        "redis+sentinel://user:***@one:26380,two,[::1]:5/maze/3?sentinel_password=***&ssl_ca_certs=ca.pem"
+    )
+    assert is_sentinel(URL)
+    assert not is_sentinel("redis://one/0")
