@@ -194,19 +194,25 @@ class Proxy:
             if self.lose_answers_to and self._word in chunk:
                 self.lose_answers_to -= 1
                 losing.set()
-            self.passing.wait()
-            if not self.swallow:
-                far.sendall(chunk)
+            if not self._pass(chunk, far):
+                break
         _shut(far)
 
     def _back(self, near: socket.socket, far: socket.socket, losing: threading.Event) -> None:
         for chunk in _chunks(far):
-            if losing.is_set():
+            if losing.is_set() or not self._pass(chunk, near):
                 break
-            self.passing.wait()
-            if not self.swallow:
-                near.sendall(chunk)
         _shut(near)
+
+    def _pass(self, chunk: bytes, sink: socket.socket) -> bool:
+        """Hand on, now or later; False where nobody is there any more."""
+        self.passing.wait()
+        if not self.swallow:
+            try:
+                sink.sendall(chunk)
+            except OSError:
+                return False
+        return True
 
     def close(self) -> None:
         self.passing.set()
