@@ -9,7 +9,7 @@ PLAYERS ?= 50
 WORKERS ?= 2
 ARGS ?=
 # Many tests wait for processes of their own; a file's tests share servers, so they stay together.
-PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 # Also for what builds the package, which pip's -c does not reach (the second name is that of newer pips).
 export PIP_CONSTRAINT := constraints.txt
