@@ -42,3 +42,4 @@ def test_a_hand_is_answered_over_tls(
         assert [(one["secure"], one["httpOnly"], one["sameSite"]) for one in cookies] == [
             (True, True, "Strict")
         ]
+        page.context.close()  # before the server, which would otherwise end with half a goodbye
