@@ -106,25 +106,18 @@ def build_bundle(
         ModelError: `export_mismatch`.
     """
     require_trainable(data)
-
-    def fit(points: Points, labels: NDArray[np.int64]) -> Predict:
-        network = train_classifier(points, labels, settings.recipe, settings.seed, tick)
-        return lambda hands: network.probabilities(features(hands))
-
-    held = cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)), VIEWS)
+    held = _held_out(data, settings, tick)
     temperature = choose_temperature(held.labels, held.probabilities)
     probabilities = cooled(held.probabilities, temperature)
     threshold = choose_threshold(
         held.labels, probabilities, precision=settings.precision, recall=settings.recall
     )
-    splits = _figures(held, temperature, threshold)
-    network = train_classifier(data.points, data.labels, settings.recipe, settings.seed, tick).cooled(
-        temperature
-    )
+    network = train_classifier(data.points, data.labels, settings.recipe, settings.seed, tick)
+    network = network.cooled(temperature)
     facts = Facts(
         kind=KIND,
         thresholds=Thresholds(act=threshold),
-        evaluation=splits,
+        evaluation=_figures(held, temperature, threshold),
         training_data=TrainingData(sha256=data.sha256, rows=len(data), files=data.names),
         baseline=baseline(probabilities),
         seed=settings.seed,
@@ -135,6 +128,16 @@ def build_bundle(
     difference = check_export(bundle, network, data.points)
     evaluation["model"] = bundle.version
     return Built(bundle, evaluation, temperature, difference, held, network)
+
+
+def _held_out(data: Dataset, settings: Settings, tick: Tick) -> HeldOut:
+    """What networks of the recipe say of people whom they were not trained on."""
+
+    def fit(points: Points, labels: NDArray[np.int64]) -> Predict:
+        network = train_classifier(points, labels, settings.recipe, settings.seed, tick)
+        return lambda hands: network.probabilities(features(hands))
+
+    return cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)), VIEWS)
 
 
 def _figures(held: HeldOut, temperature: float, threshold: float) -> dict[str, Figures]:

@@ -45,16 +45,7 @@ def open_client(url: str, *, name: str, timeout_s: float, connect_timeout_s: flo
         SettingsError: `settings`, if the URL cannot be understood.
     """
     words = _words(name, timeout_s, connect_timeout_s) | {"retry": Retry(NoBackoff(), 0)}
-    try:
-        if not is_sentinel(url):
-            return Redis.from_url(url, **words)
-        place = Place.of(url)
-        sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
-            place.sentinels, sentinel_kwargs=words | place.sentinel, **words | place.redis
-        )
-        client: Redis = sentinels.master_for(place.service)
-    except ValueError as error:
-        raise _not_understood(url, error) from None
+    client: Redis = _opened(url, words, Redis, Sentinel)
     return client
 
 
@@ -63,17 +54,21 @@ def open_async_client(
 ) -> AsyncRedis:
     """As `open_client`, for asyncio."""
     words = _words(name, timeout_s, connect_timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
+    client: AsyncRedis = _opened(url, words, AsyncRedis, AsyncSentinel)
+    return client
+
+
+def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any) -> Any:
+    """A client of redis-py's, blocking or not, by its classes for Redis and for Sentinels."""
     try:
         if not is_sentinel(url):
-            return AsyncRedis.from_url(url, **words)
+            return redis.from_url(url, **words)
         place = Place.of(url)
-        sentinels: Any = AsyncSentinel(  # type: ignore[no-untyped-call]
-            place.sentinels, sentinel_kwargs=words | place.sentinel, **words | place.redis
-        )
-        client: AsyncRedis = sentinels.master_for(place.service)
     except ValueError as error:
-        raise _not_understood(url, error) from None
-    return client
+        message = f"Redis URL {without_password(url)!r}: {error}"
+        raise SettingsError("settings", message) from None
+    asking = {"sentinel_kwargs": words | place.sentinel}
+    return sentinel(place.sentinels, **asking, **words | place.redis).master_for(place.service)
 
 
 def is_sentinel(url: str) -> bool:
@@ -141,7 +136,3 @@ def _words(name: str, timeout_s: float, connect_timeout_s: float | None) -> dict
         # a managed service's notices would change our time-outs behind our back
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
-
-
-def _not_understood(url: str, error: ValueError) -> SettingsError:
-    return SettingsError("settings", f"Redis URL {without_password(url)!r}: {error}")
