@@ -55,8 +55,25 @@ def assemble(
     broker = Broker(client, settings.partitions, settings.lease_ttl_ms)
     log, wake = open_log(settings, worker=worker), Wake()
     keeper = Keeper(broker, worker, "{}", wake, log)
+    loop = Loop(
+        settings,
+        broker=broker,
+        reader=reader or Reader(client),
+        committer=Committer(client, sharded=False, dead_letters=settings.dead_letters),
+        keeper=keeper,
+        pipeline=_pipeline(settings, classifier, worker),
+        metrics=Metrics(),
+        clock=clock,
+        log=log,
+        wake=wake,
+        rejected=rejected,
+    )
+    return keeper, loop
+
+
+def _pipeline(settings: Settings, classifier: Classifier, worker: str) -> Pipeline:
     act = classifier.manifest.thresholds.act
-    pipeline = Pipeline(
+    return Pipeline(
         classifier,
         threshold=act if settings.threshold is None else settings.threshold,
         actions=settings.actions,
@@ -65,17 +82,3 @@ def assemble(
         supersede_ms=settings.supersede_ms,
         worker=worker,
     )
-    loop = Loop(
-        settings,
-        broker=broker,
-        reader=reader or Reader(client),
-        committer=Committer(client, sharded=False, dead_letters=settings.dead_letters),
-        keeper=keeper,
-        pipeline=pipeline,
-        metrics=Metrics(),
-        clock=clock,
-        log=log,
-        wake=wake,
-        rejected=rejected,
-    )
-    return keeper, loop
