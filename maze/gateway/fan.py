@@ -30,8 +30,6 @@ PAUSE_S: Final = 0.25
 """Before a lost connection is opened again."""
 CONFIRM_S: Final = 2.0
 """Longest wait for Redis to confirm a subscription."""
-
-
 CONNECT_S: Final = 2.0
 """Longest wait for a connection."""
 
