@@ -79,6 +79,7 @@ def train(options: TrainOptions, progress: Progress) -> Trained:
         ModelError: `export_mismatch`.
     """
     import joblib
+    from threadpoolctl import threadpool_limits
 
     from models.dataset import read_dataset
     from models.search import GRIDS, search, ship, ship_network, ticks
@@ -89,10 +90,11 @@ def train(options: TrainOptions, progress: Progress) -> Trained:
     tracking = _tracking(options.tracking_uri)
     data, settings, golden = read_dataset(options.data), options.settings(), golden_hands(options.seed)
     trials: list[Trial] = []
+    # more threads only wait for each other, these matrices are small; on a busy machine ten times as long
     if options.kinds:
-        with progress("Searching", ticks(options.kinds, options.folds)) as tick:
+        with threadpool_limits(1, "blas"), progress("Searching", ticks(options.kinds, options.folds)) as tick:
             trials = search(data, settings, options.kinds, tick)
-    with progress("Training", settings.steps()) as tick:
+    with threadpool_limits(1, "blas"), progress("Training", settings.steps()) as tick:
         if trials:
             shipped = ship(trials[0], data, settings, golden, tick)
         else:

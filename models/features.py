@@ -79,15 +79,16 @@ def features(landmarks: NDArray[Any], aspect: NDArray[Any] | float = 1.0) -> NDA
 def centring_matrix() -> NDArray[np.float64]:
     """Return the (63, 46) matrix that takes flat landmarks to centred coordinates.
 
-    Columns: x of landmarks 0 to 20 about their mean, y of the same, then x and y of the index knuckle and of
-    the little finger's knuckle about the wrist, from which the mirroring is decided. The rows of z are zero.
+    Columns: x of landmarks 0 to 20 about their mean, y of the same, then, about the wrist, the factors of the
+    turn that decides the mirroring: x of the index knuckle, x and y of the little finger's, y of the index
+    knuckle. The rows of z are zero.
     """
     matrix = np.zeros((3 * POINTS, COORDINATES + 4))
     for axis in (0, 1):
         columns = slice(axis * POINTS, (axis + 1) * POINTS)
         matrix[axis::3, columns] = np.eye(POINTS) - 1.0 / POINTS
-    knuckles = [(point, axis) for point in (INDEX_KNUCKLE, LITTLE_KNUCKLE) for axis in (0, 1)]
-    for column, (point, axis) in enumerate(knuckles, start=COORDINATES):
+    factors = ((INDEX_KNUCKLE, 0), (LITTLE_KNUCKLE, 0), (LITTLE_KNUCKLE, 1), (INDEX_KNUCKLE, 1))
+    for column, (point, axis) in enumerate(factors, start=COORDINATES):
         matrix[3 * point + axis, column] = 1.0
         matrix[3 * WRIST + axis, column] = -1.0
     return matrix

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models.features import PAIRS, POINTS, centring_matrix, difference_matrix
+from models.features import COORDINATES, PAIRS, POINTS, centring_matrix, difference_matrix
 from models.network import Network
 from wire.gestures import GESTURES
 
@@ -37,7 +37,7 @@ class GraphBuilder:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def floats(self, values: NDArray[Any] | float | list[float]) -> str:
+    def floats(self, values: NDArray[Any] | float | list[float] | list[list[float]]) -> str:
         """A constant of floating-point numbers."""
         return self._constant(np.asarray(values, self.dtype))
 
@@ -116,14 +116,15 @@ def feature_nodes(builder: GraphBuilder) -> str:
     landmarks, aspect = (in_dtype(builder, name) for name in ("landmarks", "aspect"))
     flat = builder.add("Reshape", landmarks, builder.ints(0, 3 * POINTS))
     centred = builder.add("MatMul", flat, builder.floats(centring_matrix()))
-    x, y, *knuckles = builder.split(centred, POINTS, POINTS, 1, 1, 1, 1)
-    index_x, index_y, little_x, little_y = knuckles
-    turn = builder.add("Sub", builder.add("Mul", index_x, little_y), builder.add("Mul", little_x, index_y))
-    # Sign, not Where, which costs six times as much; the tiny term makes the side of an exact zero +1.
-    side = builder.add("Sign", builder.add("Add", turn, builder.floats(1e-30)))
+    points, first, second = builder.split(centred, COORDINATES, 2, 2)
+    products = builder.add("Mul", first, second)
+    # the tiny term makes the side of an exact zero +1; Sign, not Where, which costs six times as much
+    turn = builder.add("Gemm", products, builder.floats([[1.0], [-1.0]]), builder.floats([1e-30]))
     stretch = builder.add("Unsqueeze", aspect, builder.ints(1))
-    x = builder.add("Mul", x, builder.add("Mul", stretch, side))
-    joined = builder.add("Concat", x, y, axis=1)
+    factor = builder.add("Mul", stretch, builder.add("Sign", turn))
+    of_x = np.repeat([1.0, 0.0], POINTS)
+    factors = builder.add("Gemm", factor, builder.floats(of_x[None]), builder.floats(1.0 - of_x))
+    joined = builder.add("Mul", points, factors)
     coordinates = builder.add("LpNormalization", joined, axis=1, p=2)
     differences = builder.add("MatMul", coordinates, builder.floats(difference_matrix()))
     squares = builder.add("Mul", differences, differences)

@@ -88,7 +88,7 @@ def test_coordinates_have_unit_length_and_the_input_is_left_alone():
 def test_the_matrices_of_the_graph_compute_the_same():
     hand = np.random.default_rng(2).normal(size=(1, 21, 3))
     centred = hand.reshape(1, 63) @ centring_matrix()
-    index_x, index_y, little_x, little_y = centred[0, COORDINATES:]
+    index_x, little_x, little_y, index_y = centred[0, COORDINATES:]
     x, y = centred[0, :21], centred[0, 21:COORDINATES]
     if index_x * little_y - little_x * index_y < 0:
         x = -x
