@@ -22,16 +22,18 @@ from wire import keys
 from wire.frames import Frame
 
 LEASE_S = 1.0
+AGELESS = {"deadline_ms": 0, "supersede_ms": 0}
+"""A busy machine may let a frame grow older than a second; here each has to be answered all the same."""
 
 
 def test_killed_workers_lose_nothing_and_nothing_is_answered_twice(server: Server, workers: Workers) -> None:
-    workers.start("a", deadline_ms=0, supersede_ms=0)
-    workers.start("b", deadline_ms=0, supersede_ms=0)
+    workers.start("a", **AGELESS)
+    workers.start("b", **AGELESS)
     with Traffic(server.url) as traffic:
         for victim, heir in (("a", "c"), ("b", "d"), ("c", "e")):
             traffic.wait_for_answers()
             workers.signal(victim, signal.SIGKILL)
-            workers.start(heir, deadline_ms=0, supersede_ms=0)
+            workers.start(heir, **AGELESS)
             traffic.wait_for_answers()
     assert pool_outcomes(server.client)["answered"] == len(traffic.accepted)
     traffic.check_once_and_in_order()
@@ -54,15 +56,15 @@ def test_a_takeover_takes_the_lease_and_a_second_at_most(server: Server, workers
 
 
 def test_a_drained_worker_loses_nothing_and_exits_with_0(server: Server, workers: Workers) -> None:
-    workers.start("a")
-    workers.start("b")
+    workers.start("a", **AGELESS)
+    workers.start("b", **AGELESS)
     with Traffic(server.url) as traffic:
         traffic.wait_for_answers()
         codes = []
         for leaver, joiner in (("a", "c"), ("b", "d"), ("c", "e")):
             codes.append(workers.stop(leaver)[0])
             traffic.wait_for_answers()
-            workers.start(joiner)
+            workers.start(joiner, **AGELESS)
             traffic.wait_for_answers()
     assert codes == [0, 0, 0]
     traffic.check_once_and_in_order()
@@ -103,7 +105,7 @@ def test_after_flushall_answers_go_on_within_a_second(server: Server, workers: W
 
 
 def test_out_of_memory_is_loud_and_leases_and_replies_go_on(server: Server, workers: Workers) -> None:
-    workers.start("a")
+    workers.start("a", **AGELESS)
     tokens = [server.client.get(keys.lease_key(p)) for p in range(PARTITIONS)]
     with Traffic(server.url) as traffic:
         traffic.wait_for_answers()
@@ -130,7 +132,7 @@ def test_a_poison_frame_kills_three_times_and_is_buried(server: Server, workers:
         producer.send_tick([Frame(name, 1, 0, landmarks) for name, landmarks in shown])
         for number in range(1, 5):
             settings = {"redis": server.url, "partitions": PARTITIONS, "metrics_port": 0, "lease_ttl_ms": 400}
-            settings |= {"deadline_ms": 0, "supersede_ms": 0, "block_ms": 100}
+            settings |= {**AGELESS, "block_ms": 100}
             command = [sys.executable, "-m", DYING, json.dumps(settings), f"w{number}"]
             died = _run_until_death_or_answer(command, server.client)
             if not died:
@@ -197,7 +199,7 @@ def test_what_redis_wrote_to_disk_is_answered_when_it_is_back(number: signal.Sig
     redis = RedisProcess(tmp_path, *DURABLE)
     workers = Workers(redis.url, redis.client)
     try:
-        workers.start("a", deadline_ms=0, supersede_ms=0)
+        workers.start("a", **AGELESS)
         with Traffic(redis.url) as traffic:
             traffic.wait_for_answers()
             redis.end(number)

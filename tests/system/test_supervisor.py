@@ -48,7 +48,7 @@ def events(log: str) -> list[dict[str, Any]]:
 
 def test_a_killed_process_is_replaced_and_nobody_waits_for_its_leases(server: Server) -> None:
     assert server.url is not None
-    with pool(server, "--processes", "2") as parent:
+    with pool(server, "--processes", "2", "--deadline-ms", "0", "--supersede-ms", "0") as parent:
         wait_until(lambda: shared(server), 10)
         with Traffic(server.url) as traffic:
             traffic.wait_for_answers()
