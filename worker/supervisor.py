@@ -131,6 +131,7 @@ class Supervisor:
                     child.process.kill()
             time.sleep(POLL_S / 5)
         codes = {child.process.returncode for child in self._children}
-        if codes - {0} and not self._exit_code:
+        # one that the signal ended by itself had not begun yet: it holds nothing
+        if codes - {0, -signal.SIGTERM} and not self._exit_code:
             self._exit_code = 1
         self._log.info("pool_stopped", exit_code=self._exit_code)

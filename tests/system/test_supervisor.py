@@ -38,8 +38,9 @@ def pids(server: Server) -> dict[int, int]:
     return {worker.pid: len(worker.partitions) for worker in StatusReader(server.client).read().workers}
 
 
-def shared(server: Server) -> bool:
-    return sorted(pids(server).values()) == [PARTITIONS // 2] * 2
+def shared(server: Server, without: int = 0) -> bool:
+    found = pids(server)
+    return without not in found and sorted(found.values()) == [PARTITIONS // 2] * 2
 
 
 def events(log: str) -> list[dict[str, Any]]:
@@ -54,16 +55,26 @@ def test_a_killed_process_is_replaced_and_nobody_waits_for_its_leases(server: Se
             traffic.wait_for_answers()
             victim = next(iter(pids(server)))
             os.kill(victim, signal.SIGKILL)
-            wait_until(lambda: shared(server) and victim not in pids(server), 10)
+            wait_until(lambda: shared(server, without=victim), 10)
             traffic.wait_for_answers(500)
         parent.terminate()
         _, log = parent.communicate(timeout=10)
-    assert parent.returncode == 0
+    assert parent.returncode == 0, log
     assert traffic.unanswered() == set(), f"of {len(traffic.accepted)}"
     traffic.check_once_and_in_order()
     assert pool_outcomes(server.client)["answered"] == len(traffic.accepted)
     died = [event for event in events(log) if event["event"] == "process_died"]
     assert [event["exit_code"] for event in died] == [-signal.SIGKILL]
+
+
+def test_a_pool_that_is_stopped_while_it_starts_ends_with_0(server: Server) -> None:
+    with pool(server, "--processes", "2") as parent:
+        assert parent.stderr is not None
+        for _ in range(2):
+            assert "process_started" in parent.stderr.readline()
+        parent.terminate()
+        _, log = parent.communicate(timeout=10)
+    assert parent.returncode == 0, log
 
 
 def test_a_second_signal_leaves_at_once(server: Server) -> None:
@@ -83,7 +94,7 @@ def test_a_single_process_drains_on_ctrl_c(server: Server) -> None:
         wait_until(lambda: sum(pids(server).values()) == PARTITIONS, 10)
         parent.send_signal(signal.SIGINT)
         _, log = parent.communicate(timeout=5)
-    assert parent.returncode == 0
+    assert parent.returncode == 0, log
     assert events(log)[-1]["event"] == "stopped"
     assert pids(server) == {}
 
