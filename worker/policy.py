@@ -120,7 +120,9 @@ class Hold:
         expired = now_ms - self.seen_ms >= policy.release_ms
         if self.held and action == self.held and confidence >= policy.leave and not expired:
             return self._hold(policy, now_ms)
-        if self._lead(policy, now_ms, action, confidence):
+        settled = self._lead(policy, now_ms, action, confidence)
+        # what has run out ends with its stop before it may settle anew
+        if settled and not (expired and self.leading == self.held):
             return self._settle(policy, now_ms)
         if self.held and expired and not self._is_being_replaced(policy):
             self.held = 0

@@ -107,6 +107,11 @@ def test_a_sequence_yields_its_moves(name: str) -> None:
     assert moves(frames) == expected
 
 
+def test_silence_ends_a_gesture_that_settles_at_once_too() -> None:
+    frames = [(0, UP, 950), (400, UP, 950), (440, UP, 950)]
+    assert moves(frames, Policy(Rules(settle_ms=0))) == [(0, "up"), (400, "stop"), (440, "up")]
+
+
 FRAMES = st.lists(
     st.tuples(st.integers(0, 400), st.integers(0, 4), st.integers(0, 1000)), min_size=1, max_size=120
 )
