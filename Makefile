@@ -42,7 +42,7 @@ chaos: $(VENV)/.test ## Kill, stop and cut off workers, then Redis too, and add 
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS) --restarts
 
 web: ## Fetch the hand tracker of the page, so that it needs no CDN
-	@sh maze/page/fetch_hands.sh
+	@sh gesture_maze/page/fetch_hands.sh
 
 clean: ## Remove what was set up
 	rm -rf $(VENV)

@@ -27,7 +27,7 @@ START_S = 1.0
 
 def maze(*words: object) -> list[str]:
     """A command line."""
-    return [sys.executable, "-m", "maze", *map(str, words)]
+    return [sys.executable, "-m", "gesture_maze", *map(str, words)]
 
 
 def cpu_s(client: redis.Redis) -> float:

@@ -22,10 +22,10 @@ import numpy as np
 import redis
 from servers import redis_server
 
-from producer.simulator import synthesize
-from wire import keys
-from wire.frames import HAND, META, pack_arrays
-from wire.gestures import GESTURES
+from gesture_maze.simulator.players import synthesize
+from gesture_maze.wire import keys
+from gesture_maze.wire.frames import HAND, META, pack_arrays
+from gesture_maze.wire.gestures import GESTURES
 
 PARTITIONS = 16
 SESSIONS = 512
@@ -73,7 +73,7 @@ def time_worker(client: redis.Redis, url: str, frames: int) -> dict[str, float]:
         "redis": url, "metrics_port": 0, "deadline_ms": 0, "supersede_ms": 0, "log_level": "error",
     }  # fmt: skip
     begin = time.perf_counter()
-    worker = subprocess.Popen([sys.executable, "-m", "worker", json.dumps(settings), "bench"])
+    worker = subprocess.Popen([sys.executable, "-m", "gesture_maze.worker", json.dumps(settings), "bench"])
     try:
         marks: list[tuple[float, int]] = []
         while not marks or marks[-1][1] < frames:

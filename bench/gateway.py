@@ -26,9 +26,9 @@ import numpy as np
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from maze.embedded import redis_at
-from producer.simulator import synthesize
-from wire.gestures import LABELS
+from gesture_maze.embedded.server import redis_at
+from gesture_maze.simulator.players import synthesize
+from gesture_maze.wire.gestures import LABELS
 
 GROUPS = 40
 """Cameras are not in step: the sockets stand in so many groups that take turns."""
@@ -81,7 +81,7 @@ class Browser(WSListener):
 def running(command: list[str], said: str) -> Iterator[tuple[str, int]]:
     """A `maze` command that has said what we wait for; gives what it said, and its pid."""
     with tempfile.NamedTemporaryFile("w+") as log:
-        process = subprocess.Popen([sys.executable, "-m", "maze", *command], stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "gesture_maze", *command], stdout=log, stderr=log)
         try:
             yield _heard(process, Path(log.name), said), process.pid
         finally:

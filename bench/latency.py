@@ -20,10 +20,10 @@ import numpy as np
 import redis
 from servers import redis_server
 
-from producer.simulator import synthesize
-from wire import keys
-from wire.frames import HAND, META, pack_arrays
-from wire.gestures import GESTURES
+from gesture_maze.simulator.players import synthesize
+from gesture_maze.wire import keys
+from gesture_maze.wire.frames import HAND, META, pack_arrays
+from gesture_maze.wire.gestures import GESTURES
 
 PARTITIONS = 16
 WARM_UP_S = 2.0
@@ -89,7 +89,9 @@ def main() -> None:
     chosen = options.parse_args()
     with redis_server() as url:
         settings = {"redis": url, "metrics_port": 0, "log_level": "error"}
-        worker = subprocess.Popen([sys.executable, "-m", "worker", json.dumps(settings), "bench"])
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "gesture_maze.worker", json.dumps(settings), "bench"]
+        )
         try:
             client = redis.Redis.from_url(url)
             while len(client.keys("lease:*")) < PARTITIONS:

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from producer.capture_writer import CaptureWriter, lines_of
-from producer.simulator import PlayerHands
-from wire.frames import META
-from wire.gestures import DEFAULT_ACTIONS, LABELS
+from gesture_maze.capture.writer import CaptureWriter, lines_of
+from gesture_maze.simulator.players import PlayerHands
+from gesture_maze.wire.frames import META
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
 
 FPS = 30
 CHANGE_MS = 1500
@@ -63,7 +63,9 @@ def replay(path: Path) -> dict[str, float]:
     """Replay it in a process of its own."""
     begin = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-m", "maze", "replay", str(path), "--json"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "gesture_maze", "replay", str(path), "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         facts = json.loads(process.stdout.read())

@@ -24,8 +24,8 @@ from servers import redis_server
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from gesture_maze.worker.redis.registry import ModelRegistry
 from tests.bundles import bundled, disturbed
-from worker.registry import ModelRegistry
 
 FRAMES_PER_ENTRY = 32
 
@@ -46,7 +46,7 @@ def run(client: redis.Redis, url: str, frames: int, share: float) -> dict[str, f
         registry.challenge(challenger.version, challenger.to_zip(), share)
     fill(client, frames // FRAMES_PER_ENTRY, FRAMES_PER_ENTRY)
     settings = {"redis": url, "metrics_port": 0, "deadline_ms": 0, "supersede_ms": 0, "log_level": "error"}
-    worker = subprocess.Popen([sys.executable, "-m", "worker", json.dumps(settings), "bench"])
+    worker = subprocess.Popen([sys.executable, "-m", "gesture_maze.worker", json.dumps(settings), "bench"])
     try:
         while not (first := answered(client)):
             time.sleep(0.002)

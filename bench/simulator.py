@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from producer.simulator import PlayerHands, synthesize
-from wire.gestures import GESTURES
+from gesture_maze.simulator.players import PlayerHands, synthesize
+from gesture_maze.wire.gestures import GESTURES
 
 CROWDS = (1, 50, 200, 1000)
 HOLD_STEPS = 15

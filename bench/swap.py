@@ -27,14 +27,14 @@ from servers import redis_server
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from models.bundle import Bundle
-from producer.simulator import synthesize
+from gesture_maze.models.bundle import Bundle
+from gesture_maze.simulator.players import synthesize
+from gesture_maze.wire import keys
+from gesture_maze.wire.frames import HAND, META, pack_arrays
+from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.worker.redis.registry import ModelRegistry
+from gesture_maze.worker.redis.status import StatusReader
 from tests.bundles import bundled, disturbed
-from wire import keys
-from wire.frames import HAND, META, pack_arrays
-from wire.gestures import GESTURES
-from worker.registry import ModelRegistry
-from worker.status import StatusReader
 
 PARTITIONS = 16
 TICK_S = 0.02
@@ -179,7 +179,7 @@ def run(rate: int, seconds: float, every_s: float, workers: int) -> dict[str, ob
     with redis_server() as url:
         client = redis.Redis.from_url(url)
         settings = {"redis": url, "metrics_port": 0, "log_level": "error"}
-        command = [sys.executable, "-m", "worker", json.dumps(settings)]
+        command = [sys.executable, "-m", "gesture_maze.worker", json.dumps(settings)]
         pool = [subprocess.Popen([*command, f"bench-{number}"]) for number in range(workers)]
         promoter = Promoter(url, [disturbed(0.9), bundled()], every_s)
         try:

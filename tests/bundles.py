@@ -9,10 +9,19 @@ from typing import Any
 import onnx
 from onnx import numpy_helper
 
-from models.bundle import CARD, GOLDEN, MANIFEST, MODEL, Bundle, bundled_path, load_bundle, verify_files
-from models.classifier import Classifier
-from models.golden import make_golden
-from models.manifest import Manifest, model_digest
+from gesture_maze.models.bundle import (
+    CARD,
+    GOLDEN,
+    MANIFEST,
+    MODEL,
+    Bundle,
+    bundled_path,
+    load_bundle,
+    verify_files,
+)
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.golden import make_golden
+from gesture_maze.models.manifest import Manifest, model_digest
 
 
 def bundled() -> Bundle:

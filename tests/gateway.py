@@ -17,10 +17,10 @@ import uvicorn
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from maze.gateway.app import build
-from maze.gateway.poses import hands
-from maze.gateway.server import configuration, health, listen
-from maze.gateway.settings import Settings
+from gesture_maze.gateway.app import build
+from gesture_maze.gateway.poses import hands
+from gesture_maze.gateway.server import configuration, health, listen
+from gesture_maze.gateway.settings import Settings
 from tests.servers import wait_until
 
 TRIES = 5

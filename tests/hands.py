@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.dataset import COORDINATES, Dataset
-from wire.gestures import GESTURES, LABELS
+from gesture_maze.models.dataset import COORDINATES, Dataset
+from gesture_maze.wire.gestures import GESTURES, LABELS
 
 KINDS = (LABELS["like"], LABELS["palm"], LABELS["no_gesture"])
 

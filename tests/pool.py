@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from wire import keys
-from wire.frames import Frame, pack
-from wire.gestures import LABELS
-from worker.broker import Broker
-from worker.keeper import Keeper
-from worker.logs import open_log
-from worker.loop import Loop, Wake
-from worker.metrics import Metrics
-from worker.pipeline import Pipeline
-from worker.policy import Policy
-from worker.settings import Settings
-from worker.streams import Committer, Reader
+from gesture_maze.wire import keys
+from gesture_maze.wire.frames import Frame, pack
+from gesture_maze.wire.gestures import LABELS
+from gesture_maze.worker.keeper import Keeper
+from gesture_maze.worker.logs import open_log
+from gesture_maze.worker.loop import Loop, Wake
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.pipeline import Pipeline
+from gesture_maze.worker.policy import Policy
+from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.worker.redis.streams import Committer, Reader
+from gesture_maze.worker.settings import Settings
 
 PARTITIONS = 4
 

@@ -1,10 +1,10 @@
-"""The users of maze.acl, given to a server that runs already."""
+"""The users of gesture_maze.ops.acl, given to a server that runs already."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from maze.acl import Role, acl_line
+from gesture_maze.ops.acl import Role, acl_line
 
 
 def give(admin: Any, role: Role, password: str) -> None:

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from producer import Frame, FrameProducer
+from gesture_maze.producer import Frame, FrameProducer
 
 DEFAULTS = ["redis://127.0.0.1:6379/0", "p1", "like"]
 url, session, gesture = sys.argv[1:] + DEFAULTS[len(sys.argv) - 1 :]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer import Frame
+from gesture_maze.producer import Frame
 
 
 @pytest.mark.maze_capture("captures/two_players.jsonl.gz", golden="captures/two_players.golden.jsonl")

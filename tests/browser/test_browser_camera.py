@@ -16,14 +16,14 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from maze.gateway.pages import HANDS
+from gesture_maze.gateway.pages import HANDS
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS
 from tests.browser.conftest import CAMERA_FLAGS, CLIP, FLAGS
 from tests.gateway import Served
 from tests.servers import absent
-from wire.gestures import DEFAULT_ACTIONS
 
 Pixels = npt.NDArray[np.float64]
-FETCH = Path(__file__).parents[2] / "maze" / "page" / "fetch_hands.sh"
+FETCH = Path(__file__).parents[2] / "gesture_maze" / "page" / "fetch_hands.sh"
 FRAMES = 360
 ONCE_ROUND_MS = 12_000
 LATE_FRAMES = 6

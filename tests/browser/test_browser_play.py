@@ -6,7 +6,7 @@ import re
 import signal
 from typing import Any
 
-from maze.mazes import Maze, generate, solve
+from gesture_maze.game.mazes import Maze, generate, solve
 from tests.browser.conftest import Line, Visit, picture
 from tests.gateway import Served
 from tests.servers import Server, wait_until

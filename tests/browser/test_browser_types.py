@@ -12,7 +12,7 @@ import pytest
 from tests.servers import absent
 
 TYPESCRIPT = "typescript@5.9.3"
-PAGE = Path(__file__).parents[2] / "maze" / "page" / "jsconfig.json"
+PAGE = Path(__file__).parents[2] / "gesture_maze" / "page" / "jsconfig.json"
 
 
 @pytest.mark.timeout(120)

@@ -32,10 +32,10 @@ from typing import Any
 
 import numpy as np
 
+from gesture_maze.wire.frames import META
+from gesture_maze.wire.keys import frames_key, outcomes_key
 from tests.servers import Proxy, RedisProcess, wait_until
 from tests.system.processes import PARTITIONS, Traffic, Workers, pool_outcomes
-from wire.frames import META
-from wire.keys import frames_key, outcomes_key
 
 LEASE_MS = 1000
 WORKERS = 3

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis
 
-from maze.acl import ROLES, acl_file
+from gesture_maze.ops.acl import ROLES, acl_file
+from gesture_maze.wire.errors import SettingsError
 from tests.roles import give
 from tests.servers import Server
-from wire.errors import SettingsError
 
 PASSWORD = "a password of the tests"
 NAMES = [role.name for role in ROLES]
@@ -95,7 +95,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
          "XREVRANGE", "EVAL"), QUEUES,
     ),
 }  # fmt: skip
-"""What each role may do, said once more and in other words than in maze.acl. All else must be refused."""
+"""What each role may do, said once more and in other words than in ops.acl. All else must be refused."""
 
 DANGEROUS = (
     "FLUSHALL", "FLUSHDB", "KEYS *", "SCAN 0", "RANDOMKEY", "DBSIZE", "SHUTDOWN", "DEBUG SLEEP 0", "MONITOR",

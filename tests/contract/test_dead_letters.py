@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from gesture_maze.wire import keys
+from gesture_maze.wire.errors import Backpressure
+from gesture_maze.worker.redis.dead_letters import DeadLetters, glance
 from tests.pool import PARTITIONS, HandWorker, add, hand, outcomes, sessions_of
 from tests.servers import Server
-from wire import keys
-from wire.errors import Backpressure
-from worker.deadletters import DeadLetters, glance
 
 
 @pytest.fixture(autouse=True)

@@ -20,15 +20,15 @@ from rq.utils import now, utcformat
 from rq.webhook import Webhook
 from typer.testing import CliRunner
 
-from maze.cli import build
-from maze.commands.jobs import LOST_S
-from maze.jobs.catalog import JOBS, Context, checked
-from maze.jobs.closed import QUEUE, ClosedJob, ClosedWorker, connection_to, queue_on, submit
-from maze.jobs.schedule import scheduler
-from models.bundle import bundled_path, load_bundle
+from gesture_maze.cli.jobs import LOST_S
+from gesture_maze.cli.main import build
+from gesture_maze.lifecycle.jobs.catalog import JOBS, Context, checked
+from gesture_maze.lifecycle.jobs.closed import QUEUE, ClosedJob, ClosedWorker, connection_to, queue_on, submit
+from gesture_maze.lifecycle.jobs.schedule import scheduler
+from gesture_maze.models.bundle import bundled_path, load_bundle
+from gesture_maze.wire.errors import SettingsError
 from tests.hands import hands, write_csv
 from tests.servers import Server, wait_until
-from wire.errors import SettingsError
 
 MARK = "tests.contract.touched_by_import"
 ROOT = Path(__file__).parents[2]
@@ -204,7 +204,7 @@ def test_a_running_job_can_be_stopped(url: str, tmp_path: Path) -> None:
     job = submit(queue_on(connection_to(url)), "train", {"data": ["hands.csv"], "out": "out", "folds": 20})
     environment = {**os.environ, "MAZE_JOBS_REDIS": url, "MAZE_REDIS": "redis://127.0.0.1:1/0"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "maze", "jobs", "worker", "--folder", str(tmp_path)],
+        [sys.executable, "-m", "gesture_maze", "jobs", "worker", "--folder", str(tmp_path)],
         env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

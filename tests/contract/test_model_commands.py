@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from maze.cli import build
+from gesture_maze.cli.main import build
+from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.worker.redis.registry import ModelRegistry
 from tests.bundles import bundled, damaged, disturbed, wrong
 from tests.servers import Server
-from worker.broker import Broker
-from worker.registry import ModelRegistry
 
 OLD, NEW = bundled(), disturbed(0.9)
 RUNNER = CliRunner(env={"COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1"})

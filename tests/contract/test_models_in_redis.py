@@ -6,18 +6,14 @@ from typing import Any
 
 import pytest
 
-from maze.acl import ROLES
-from maze.promotion import Gates, Passed, challenge, check, find, forced, promote, sources
-from models.bundle import MAX_ZIP_BYTES, ModelReason, bundled_path
-from models.gates import GateReason
-from tests.bundles import bundled, damaged, disturbed, with_threshold, wrong
-from tests.roles import give
-from tests.servers import Server
-from wire import keys
-from wire.errors import ModelError, Refused, SettingsError
-from worker.broker import WORKERS_INFO, Broker, connect
-from worker.champion import load
-from worker.registry import (
+from gesture_maze.lifecycle.promotion import Gates, Passed, challenge, check, find, forced, promote, sources
+from gesture_maze.models.bundle import MAX_ZIP_BYTES, ModelReason, bundled_path
+from gesture_maze.models.gates import GateReason
+from gesture_maze.ops.acl import ROLES
+from gesture_maze.wire import keys
+from gesture_maze.wire.errors import ModelError, Refused, SettingsError
+from gesture_maze.worker.redis.broker import WORKERS_INFO, Broker, connect
+from gesture_maze.worker.redis.registry import (
     INDEX_KEY,
     ROLES_KEY,
     WAKE_WORD,
@@ -26,6 +22,10 @@ from worker.registry import (
     bundle_key,
     shadow_key,
 )
+from gesture_maze.worker.serving.champion import load
+from tests.bundles import bundled, damaged, disturbed, with_threshold, wrong
+from tests.roles import give
+from tests.servers import Server
 
 OLD, NEW = bundled(), disturbed(0.9)
 GATES = Gates(max_us_per_frame=1000.0)
@@ -259,8 +259,8 @@ def test_the_champion_cannot_challenge_itself(client: Any) -> None:
 
 def golden_csv() -> str:
     """The bundled golden hands, labelled as the bundled model labels them."""
-    from models.dataset import COORDINATES
-    from wire.gestures import GESTURES
+    from gesture_maze.models.dataset import COORDINATES
+    from gesture_maze.wire.gestures import GESTURES
 
     golden = OLD.golden
     lines = [",".join([*COORDINATES, "label"])]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from gesture_maze.wire import keys
+from gesture_maze.wire.errors import Refused, SettingsError
 from tests.pool import (
     PARTITIONS,
     STREAM,
@@ -22,8 +24,6 @@ from tests.pool import (
     standing,
 )
 from tests.servers import Server
-from wire import keys
-from wire.errors import Refused, SettingsError
 
 
 def test_a_second_worker_gets_its_share_and_a_leaver_gives_it_back(client: Any, replies: Subscriber) -> None:

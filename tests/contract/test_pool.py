@@ -6,6 +6,8 @@ import json
 import time
 from typing import Any
 
+from gesture_maze.wire import keys
+from gesture_maze.wire.frames import Frame, pack
 from tests.pool import (
     STREAM,
     A,
@@ -18,8 +20,6 @@ from tests.pool import (
     sessions_of,
     standing,
 )
-from wire import keys
-from wire.frames import Frame, pack
 
 
 def test_frames_sent_before_and_after_the_worker_came_are_answered_in_order(

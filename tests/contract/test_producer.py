@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer import (
+from gesture_maze.producer import (
     AsyncFrameProducer,
     Backpressure,
     ConnectionLost,
@@ -19,11 +19,11 @@ from producer import (
     FrameProducer,
     SettingsError,
 )
+from gesture_maze.wire.decode import decode
+from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.wire.keys import GROUP, TOPOLOGY, actions_channel, frames_key, partition_of
+from gesture_maze.wire.replies import ReplyWriter, reply_head
 from tests.servers import Proxy, Server, free_port, wait_until
-from wire.decode import decode
-from wire.gestures import GESTURES
-from wire.keys import GROUP, TOPOLOGY, actions_channel, frames_key, partition_of
-from wire.replies import ReplyWriter, reply_head
 
 HAND = np.linspace(0, 1, 63, dtype=np.float32).reshape(21, 3)
 WRITER = ReplyWriter(GESTURES, "test")

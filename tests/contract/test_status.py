@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from gesture_maze.wire import keys
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.worker.redis.status import StatusReader, partition_count
 from tests.pool import PARTITIONS, HandWorker, add, hand, sessions_of
 from tests.servers import Server
-from wire import keys
-from wire.errors import SettingsError
-from worker.status import StatusReader, partition_count
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from producer.capture_writer import CaptureWriter, lines_of
-from producer.simulator import PlayerHands
-from wire.frames import META
-from wire.gestures import DEFAULT_ACTIONS, LABELS
+from gesture_maze.capture.writer import CaptureWriter, lines_of
+from gesture_maze.simulator.players import PlayerHands
+from gesture_maze.wire.frames import META
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "captures" / "webcam_sequences.jsonl.gz"
 """Real webcam sequences, which may not be committed."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from models.classifier import Classifier
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.worker.assembly import load_classifier
 from tests.replay.captures import synthetic
-from worker.inprocess import load_classifier
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from maze.capture_show import COLUMNS
-from maze.cli import build
-from maze.replay_drawing import braille, svg
-from models.bundle import Bundle, bundled_path, load_bundle
-from producer.capture import CaptureReader
-from producer.capture_writer import CaptureWriter
+from gesture_maze.capture.reader import CaptureReader
+from gesture_maze.capture.writer import CaptureWriter
+from gesture_maze.cli.main import build
+from gesture_maze.models.bundle import Bundle, bundled_path, load_bundle
+from gesture_maze.replay.drawing import braille, svg
+from gesture_maze.replay.summary import COLUMNS
+from gesture_maze.wire.frames import Frame, pack
+from gesture_maze.wire.text import dump, object_of
 from tests.replay.captures import synthetic
-from wire.frames import Frame, pack
-from wire.text import dump, object_of
 
 GESTURES_SHOWN = {"like", "dislike", "four", "three", "no_gesture", "palm", "ok"}
 
@@ -92,7 +92,7 @@ def strict_bundle(folder: Path) -> Path:
     """The bundled model under a threshold that few frames reach, so that actions and only they change."""
     import hashlib
 
-    from models.manifest import model_digest
+    from gesture_maze.models.manifest import model_digest
 
     found = load_bundle(bundled_path())
     thresholds = found.manifest.thresholds.model_copy(update={"act": 0.999})

@@ -20,7 +20,7 @@ GOLDEN = Path("captures") / "two_players.golden.jsonl"
 
 def run(folder: Path, *words: str) -> tuple[int, str]:
     """Pytest by itself with no plugin but ours, warnings as errors; exit code and what it printed."""
-    command = [sys.executable, "-m", "pytest", "-p", "maze.testing", "-W", "error", *words]
+    command = [sys.executable, "-m", "pytest", "-p", "gesture_maze.testing.plugin", "-W", "error", *words]
     alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     environment = {**os.environ, **alone}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=50)
@@ -81,7 +81,7 @@ def test_a_run_of_pytest_without_it_loads_nothing(tmp_path: Path) -> None:
 
 
 def test_the_distribution_brings_the_plugin() -> None:
-    found = [one.value for one in entry_points(group="pytest11", name="maze.testing")]
+    found = [one.value for one in entry_points(group="pytest11", name="gesture_maze.testing.plugin")]
     if not found:
         absent("the plugin's entry point", "is not installed: install the project again")
-    assert set(found) == {"maze.testing"}
+    assert set(found) == {"gesture_maze.testing.plugin"}

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from maze.capture_mutate import Mutation, mutate
-from maze.replay_run import Files, run
-from models.classifier import Classifier
-from producer.capture import CaptureReader
-from producer.capture_writer import CaptureWriter
+from gesture_maze.capture.mutate import Mutation, mutate
+from gesture_maze.capture.reader import CaptureReader
+from gesture_maze.capture.writer import CaptureWriter
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.replay.engine import Replay
+from gesture_maze.replay.run import Files, run
+from gesture_maze.wire.errors import SettingsError
 from tests.replay.captures import REAL, synthetic
-from wire.errors import SettingsError
-from worker.replay import Replay
 
 SEED = 3
 

@@ -119,7 +119,7 @@ class Containers:
             make_certificates(folder, "redis", "localhost", "127.0.0.1", "--", "localhost", "127.0.0.1")
             url = (COMPOSE / "tls/url").read_text().strip()
         done = subprocess.run(
-            [sys.executable, "-m", "maze", "acl", "--passwords", str(folder), "--create", "--url", url],
+            [sys.executable, "-m", "gesture_maze", "acl", "--passwords", str(folder), "--create", "--url", url],  # noqa: E501
             capture_output=True, text=True, check=True, timeout=20,
         )  # fmt: skip
         (folder / "users.acl").write_text(done.stdout + ADMIN)

@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 
-from models.classifier import Classifier
-from worker.__main__ import main
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.worker.__main__ import main
 
 sound = Classifier.classify
 

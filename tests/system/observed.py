@@ -102,7 +102,7 @@ def configuration(watch: int, exporter: int) -> dict[str, Any]:
 def observed_pool(folder: Path, players_s: int = 60) -> Iterator[Observed]:
     """Everything started, scraped for some seconds, with players at the gestures."""
     exporter_binary, prometheus_binary = binary("prometheus-redis-exporter"), binary("prometheus")
-    maze = (sys.executable, "-m", "maze")
+    maze = (sys.executable, "-m", "gesture_maze")
     watch, exporter, prometheus = free_port(), free_port(), free_port()
     (folder / "prometheus.json").write_text(json.dumps(configuration(watch, exporter)))
     with ExitStack() as stack:

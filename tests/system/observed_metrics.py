@@ -7,10 +7,10 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry
 
-from maze.gateway.metrics import Metrics as GatewayMetrics
-from maze.watch import Pool
+from gesture_maze.gateway.metrics import Metrics as GatewayMetrics
+from gesture_maze.ops.watch import Pool
+from gesture_maze.worker.metrics import Metrics
 from tests.system.observed import ROOT
-from worker.metrics import Metrics
 
 REDIS_EXPORTER = {
     "redis_up", "redis_memory_used_bytes", "redis_memory_max_bytes", "redis_connected_clients",
@@ -57,7 +57,7 @@ _ENDINGS = {
 
 def _of_watch() -> set[str]:
     """Those that the watch itself declares; it cannot be made without a Redis."""
-    source = (ROOT / "maze/watch.py").read_text()
+    source = (ROOT / "gesture_maze/ops/watch.py").read_text()
     kinds = {"Counter": ("_total",), "Gauge": ("",), "Histogram": _ENDINGS["histogram"]}
     return {
         name + ending

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import redis
 
-from producer import FrameProducer
-from producer.address import open_client
+from gesture_maze.producer import FrameProducer
+from gesture_maze.producer.address import open_client
+from gesture_maze.wire.errors import Backpressure, ConnectionLost
+from gesture_maze.wire.keys import actions_channel, partition_of
+from gesture_maze.wire.replies import Reply
+from gesture_maze.worker.redis.status import StatusReader
 from tests.servers import wait_until
-from wire.errors import Backpressure, ConnectionLost
-from wire.keys import actions_channel, partition_of
-from wire.replies import Reply
-from worker.status import StatusReader
 
 PARTITIONS = 8
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Workers:
     def start(self, name: str, **changed: Any) -> subprocess.Popen[str]:
         """Start one and wait until it owns its share."""
         settings = {"redis": self._url, "partitions": PARTITIONS, "metrics_port": 0, "lease_ttl_ms": 1000}
-        command = [sys.executable, "-m", "worker", json.dumps(settings | changed), name]
+        command = [sys.executable, "-m", "gesture_maze.worker", json.dumps(settings | changed), name]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         self.by_name[name] = process
         self.wait_balanced()

@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer import FrameProducer
-from producer.capture import CaptureReader, Line
-from producer.capture_recorder import Names, Recorder
-from producer.capture_stream import CaptureStream
-from producer.capture_writer import CaptureWriter
+from gesture_maze.capture.reader import CaptureReader, Line
+from gesture_maze.capture.recorder import Names, Recorder
+from gesture_maze.capture.stream import CaptureStream
+from gesture_maze.capture.writer import CaptureWriter
+from gesture_maze.producer import FrameProducer
+from gesture_maze.wire import keys
+from gesture_maze.wire.frames import HAND, LEFT, Frame
 from tests.replay.captures import synthetic
 from tests.servers import Server, absent, connected, free_port, wait_until
 from tests.system.processes import PARTITIONS, ROOT, Traffic, Workers
-from wire import keys
-from wire.frames import HAND, LEFT, Frame
 
 LANDMARKS = np.random.default_rng(0).random((20, 21, 3), np.float32)
 
@@ -155,7 +155,7 @@ def test_a_restart_of_redis_is_survived(tmp_path: Path) -> None:
 def test_where_there_is_no_redis_it_says_so(tmp_path: Path) -> None:
     words = ["capture", "--redis", f"redis://127.0.0.1:{free_port()}/0", "--out", str(tmp_path / "a.jsonl")]
     done = subprocess.run(
-        [sys.executable, "-m", "maze", *words], capture_output=True, text=True, cwd=ROOT, timeout=20
+        [sys.executable, "-m", "gesture_maze", *words], capture_output=True, text=True, cwd=ROOT, timeout=20
     )
     assert done.returncode == 2
     assert "Connection refused" in done.stderr
@@ -168,7 +168,7 @@ def test_a_signal_ends_the_command_with_a_whole_file(
     out = tmp_path / "a.jsonl.gz"
     words = ["capture", "--redis", server.url, "--out", str(out), "--json"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "maze", *map(str, words)], stdout=-1, stderr=-1, text=True, cwd=ROOT
+        [sys.executable, "-m", "gesture_maze", *map(str, words)], stdout=-1, stderr=-1, text=True, cwd=ROOT
     )
     assert process.stderr is not None
     assert "0 frames" in process.stderr.readline()  # it follows
@@ -191,7 +191,7 @@ def test_replayed_onto_a_live_pool_the_answers_are_those_of_a_replay_without_a_s
     found = {}
     for name, words in {"here": [], "live": ["--redis", server.url, "--speed", "4"]}.items():
         out = tmp_path / name
-        command = [sys.executable, "-m", "maze", "replay", capture, "--out", out, "--json", *words]
+        command = [sys.executable, "-m", "gesture_maze", "replay", capture, "--out", out, "--json", *words]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT, timeout=30)
         assert done.returncode == 0, done.stderr
         found[name] = (json.loads(done.stdout)["answered"], out.read_bytes())
@@ -203,7 +203,17 @@ def test_copies_load_a_live_pool(server: Server, workers: Workers, tmp_path: Pat
     workers.start("a")
     capture = synthetic(tmp_path / "a.jsonl", players=2, seconds=2)
     for _ in range(2):  # new session ids each time: nothing is a duplicate
-        command = [sys.executable, "-m", "maze", "replay", capture, "--redis", server.url, "--copies", "20"]
+        command = [
+            sys.executable,
+            "-m",
+            "gesture_maze",
+            "replay",
+            capture,
+            "--redis",
+            server.url,
+            "--copies",
+            "20",
+        ]
         done = subprocess.run(
             [*map(str, command), "--json"], capture_output=True, text=True, cwd=ROOT, timeout=30
         )

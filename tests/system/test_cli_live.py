@@ -17,11 +17,11 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from maze.cli import build
-from producer.simulator import synthesize
+from gesture_maze.cli.main import build
+from gesture_maze.simulator.players import synthesize
+from gesture_maze.wire import keys
+from gesture_maze.wire.gestures import LABELS
 from tests.servers import wait_until
-from wire import keys
-from wire.gestures import LABELS
 
 ROOT = Path(__file__).parents[2]
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
@@ -54,7 +54,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     log = tmp_path_factory.mktemp("pool") / "log"
     command = ["worker", "--redis", "embedded", "--processes", "2", "--metrics-port", "0"]
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "maze", *command], stderr=out, cwd=ROOT)
+        process = subprocess.Popen([sys.executable, "-m", "gesture_maze", *command], stderr=out, cwd=ROOT)
 
     def url() -> str | None:
         assert process.poll() is None, log.read_text()
@@ -190,7 +190,7 @@ def test_simulate_counts_every_frame_as_accepted_or_refused(live: Live) -> None:
 
 def test_the_embedded_server_ends_with_a_worker_that_is_killed(tmp_path: Path) -> None:
     said = tmp_path / "said"
-    command = [sys.executable, "-m", "maze", "worker", "--redis", "embedded", "--metrics-port", "0"]
+    command = [sys.executable, "-m", "gesture_maze", "worker", "--redis", "embedded", "--metrics-port", "0"]
     with said.open("wb") as err, subprocess.Popen(command, stderr=err, cwd=ROOT) as process:
         wait_until(lambda: "partition_taken" in said.read_text(), 20)
         url = re.findall(r"--redis (redis://\S+)", said.read_text())[0]

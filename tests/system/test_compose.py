@@ -59,7 +59,7 @@ def test_no_secret_stands_in_an_environment() -> None:
 
 
 def test_a_worker_may_drain_before_it_is_killed() -> None:
-    from worker.settings import Settings
+    from gesture_maze.worker.settings import Settings
 
     grace_s = float(re.sub(r"s$", "", ALL["worker"]["stop_grace_period"]))
     assert grace_s > Settings().drain_ms / 1000 + 1

@@ -16,7 +16,7 @@ import pytest
 from tests.servers import wait_until
 
 ROOT = Path(__file__).parents[2]
-DEMO = [sys.executable, "-m", "maze", "demo", "--players", "20", "--side", "4"]
+DEMO = [sys.executable, "-m", "gesture_maze", "demo", "--players", "20", "--side", "4"]
 
 
 @pytest.fixture

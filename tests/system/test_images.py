@@ -14,7 +14,7 @@ import pytest
 import redis
 from packaging.utils import canonicalize_name
 
-from maze.gateway.poses import hands
+from gesture_maze.gateway.poses import hands
 from tests.certificates import client_context
 from tests.servers import wait_until
 from tests.system.composed import Here, merged

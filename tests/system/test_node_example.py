@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gesture_maze.worker.settings import Settings
 from tests.servers import Server, absent, running_redis, wait_until
-from worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
@@ -46,7 +46,7 @@ def pool(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     workers = []
     for number in range(WORKERS):
         with (folder / f"{number}.log").open("wb") as log:
-            command = [sys.executable, "-m", "worker", settings, f"example-{number}"]
+            command = [sys.executable, "-m", "gesture_maze.worker", settings, f"example-{number}"]
             workers.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment(), cwd=folder))
 
     def all_owned() -> bool:

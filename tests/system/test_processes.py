@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer import FrameProducer
+from gesture_maze.producer import FrameProducer
+from gesture_maze.wire import keys
+from gesture_maze.wire.frames import Frame
 from tests.chaos.driver import DURABLE, in_streams
 from tests.servers import RedisProcess, Server, wait_until
 from tests.system.processes import DYING, PARTITIONS, ROOT, Traffic, Workers, pool_outcomes
-from wire import keys
-from wire.frames import Frame
 
 LEASE_S = 1.0
 AGELESS = {"deadline_ms": 0, "supersede_ms": 0}
@@ -228,7 +228,7 @@ def test_what_redis_wrote_to_disk_is_answered_when_it_is_back(number: signal.Sig
     ],
 )
 def test_wrong_settings_stop_the_start_with_a_sentence(settings: dict[str, Any], says: str) -> None:
-    command = [sys.executable, "-m", "worker", json.dumps(settings | {"metrics_port": 0})]
+    command = [sys.executable, "-m", "gesture_maze.worker", json.dumps(settings | {"metrics_port": 0})]
     found = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert found.returncode == 2
     assert says in found.stderr

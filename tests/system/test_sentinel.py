@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.address import open_client
+from gesture_maze.producer.address import open_client
 from tests.servers import RedisProcess, free_port, wait_until
 from tests.system.processes import Traffic, Workers, pool_outcomes
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from gesture_maze.worker.redis.status import StatusReader
 from tests.servers import Server, wait_until
 from tests.system.processes import PARTITIONS, ROOT, Traffic, pool_outcomes
-from worker.status import StatusReader
 
 LEASE_MS = 60_000
 """So long that a takeover within the test can only be the supervisor's doing."""
@@ -23,7 +23,16 @@ LEASE_MS = 60_000
 def pool(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`maze worker` as an operator starts it, killed at the end if it is still there."""
     assert server.url is not None
-    command = [sys.executable, "-m", "maze", "worker", "--redis", server.url, "--partitions", str(PARTITIONS)]
+    command = [
+        sys.executable,
+        "-m",
+        "gesture_maze",
+        "worker",
+        "--redis",
+        server.url,
+        "--partitions",
+        str(PARTITIONS),
+    ]
     command += ["--metrics-port", "0", "--lease-ttl-ms", str(LEASE_MS), "--log-format", "json", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     try:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from models.bundle import Bundle
+from gesture_maze.models.bundle import Bundle
+from gesture_maze.worker.redis.registry import ROLES_KEY, ModelRegistry, bundle_key
 from tests.bundles import bundled, damaged, disturbed
 from tests.servers import Server, wait_until
 from tests.system.processes import Traffic, Workers, pool_outcomes
-from worker.registry import ROLES_KEY, ModelRegistry, bundle_key
 
 OLD, NEW = bundled(), disturbed(0.9)
 

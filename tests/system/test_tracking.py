@@ -18,16 +18,16 @@ from urllib.parse import urlencode
 import pytest
 from typer.testing import CliRunner
 
-from maze.cli import build
-from maze.training import Trained, TrainOptions, golden_hands, train
-from models.build import Settings
-from models.search import Shipped, search, ship
-from models.tracking import CHALLENGER, CHAMPION, NAME, Tracking
-from models.training import Recipe
+from gesture_maze.cli.main import build
+from gesture_maze.lifecycle.tracking import CHALLENGER, CHAMPION, NAME, Tracking
+from gesture_maze.lifecycle.training import Trained, TrainOptions, golden_hands, train
+from gesture_maze.models.train.build import Settings
+from gesture_maze.models.train.search import Shipped, search, ship
+from gesture_maze.models.train.training import Recipe
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.worker.redis.registry import ModelRegistry
 from tests.hands import hands, write_csv
 from tests.servers import Server, free_port, wait_until
-from wire.errors import SettingsError
-from worker.registry import ModelRegistry
 
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=1, batch_rows=32), folds=2, seed=1)
 DATA = hands(noise=1.0)

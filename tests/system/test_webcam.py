@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from producer import FrameProducer
+from gesture_maze.producer import FrameProducer
+from gesture_maze.wire.frames import Frame
 from tests.servers import Server
 from tests.system.processes import PARTITIONS, ROOT, Workers, pool_outcomes
-from wire.frames import Frame
 
 CAPTURE = ROOT.parent / "shared" / "data" / "captures" / "webcam_sequences.jsonl.gz"
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.bundle import (
+from gesture_maze.models.bundle import (
     CARD,
     GOLDEN,
     MANIFEST,
@@ -28,11 +28,11 @@ from models.bundle import (
     load_zip,
     verify_files,
 )
-from models.classifier import SLICE_ROWS, Classifier
-from models.golden import Golden
-from models.manifest import Manifest, model_digest
-from wire.errors import ModelError
-from wire.gestures import GESTURES
+from gesture_maze.models.classifier import SLICE_ROWS, Classifier
+from gesture_maze.models.golden import Golden
+from gesture_maze.models.manifest import Manifest, model_digest
+from gesture_maze.wire.errors import ModelError
+from gesture_maze.wire.gestures import GESTURES
 
 Files = dict[str, bytes]
 
@@ -288,7 +288,8 @@ def test_golden_hands_survive_their_file(good):
 
 def test_a_worker_imports_nothing_of_training():
     code = (
-        "import sys; from models.classifier import Classifier; from models.bundle import *;"
+        "import sys; from gesture_maze.models.classifier import Classifier;"
+        "from gesture_maze.models.bundle import *;"
         "Classifier.from_bundle(load_bundle(bundled_path()));"
         "heavy = {'sklearn', 'joblib', 'onnx', 'scipy', 'mlflow', 'rq'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from producer.capture import BLOCK_FRAMES, CaptureReader
-from producer.capture_writer import CaptureWriter, lines_of
-from wire.errors import SettingsError
-from wire.frames import META
+from gesture_maze.capture.reader import BLOCK_FRAMES, CaptureReader
+from gesture_maze.capture.writer import CaptureWriter, lines_of
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.frames import META
 
 HEADER = {"format": "gesture-maze-capture", "version": 1}
 HAND = [[0.5, 0.25, -0.125]] * 21
@@ -74,7 +74,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
 def test_float32_landmarks_come_back_exactly(landmarks: Any, flags: int) -> None:
     meta = np.array([(2**63 - 1, -5, 4 / 3, flags | 1), (3, 2**62, 0.01, flags & 6)], META)
     texts = [f"{text}}}".encode() for text in lines_of([0.0, 1234567.125], ["a", "b-_"], meta, landmarks)]
-    from producer.capture_columns import columns_of
+    from gesture_maze.capture.columns import columns_of
 
     found = columns_of(texts, set())
     assert found is not None
@@ -120,8 +120,8 @@ BAD = {
 
 @pytest.mark.parametrize("frame", GOOD, ids=range(len(GOOD)))
 def test_one_by_one_and_in_blocks_a_frame_is_the_same(tmp_path: Path, frame: dict[str, Any]) -> None:
-    from producer.capture import block_of, parse_line
-    from producer.capture_columns import columns_of
+    from gesture_maze.capture.columns import columns_of
+    from gesture_maze.capture.reader import block_of, parse_line
 
     raw = json.dumps(frame).encode()
     found = columns_of([raw], set())

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from models.bundle import ModelReason
+from gesture_maze.models.bundle import ModelReason
+from gesture_maze.wire.errors import ConnectionLost, ModelError
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.redis.registry import Roles
+from gesture_maze.worker.serving.champion import MISSING_RETRY_S, ModelWatch, load
+from gesture_maze.worker.serving.serving import Recipe, Serving
+from gesture_maze.worker.serving.shadow import Challenger
 from tests.bundles import bundled, damaged, disturbed, with_threshold, wrong
-from wire.errors import ConnectionLost, ModelError
-from worker.champion import MISSING_RETRY_S, ModelWatch, load
-from worker.metrics import Metrics
-from worker.registry import Roles
-from worker.serving import Recipe, Serving
-from worker.shadow import Challenger
 
 OLD = bundled()
 NEW = disturbed(0.9)
@@ -214,7 +214,7 @@ def test_whatever_breaks_in_loading_is_a_refusal(monkeypatch: pytest.MonkeyPatch
     def explode(_data: bytes) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr("worker.champion.load_zip", explode)
+    monkeypatch.setattr("gesture_maze.worker.serving.champion.load_zip", explode)
     with pytest.raises(ModelError) as caught:
         load(NEW.version, b"x")
     assert caught.value.reason == ModelReason.NOT_A_BUNDLE

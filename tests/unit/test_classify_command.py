@@ -8,11 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from maze.commands.classify import classify
-from maze.commands.evaluate import evaluate
-from models.bundle import bundled_path, load_bundle
-from wire.errors import MazeError
-from wire.gestures import GESTURES
+from gesture_maze.cli.classify import classify
+from gesture_maze.cli.evaluate import evaluate
+from gesture_maze.models.bundle import bundled_path, load_bundle
+from gesture_maze.wire.errors import MazeError
+from gesture_maze.wire.gestures import GESTURES
 
 app = typer.Typer()
 for command in (classify, evaluate):  # two, because an app of one command takes no command's name

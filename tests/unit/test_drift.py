@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from models.manifest import Baseline
-from wire.gestures import GESTURES, LABELS
-from worker.drift import FLOOR, LARGE, MIN_FRAMES, MODERATE, WINDOW_S, Drift, psi
+from gesture_maze.models.manifest import Baseline
+from gesture_maze.wire.gestures import GESTURES, LABELS
+from gesture_maze.worker.serving.drift import FLOOR, LARGE, MIN_FRAMES, MODERATE, WINDOW_S, Drift, psi
 
 LIKE, PALM = LABELS["like"], LABELS["palm"]
 HALF = Baseline(gesture_mix={"like": 0.5, "palm": 0.5}, confidence_histogram=(0.0, 0.5, 0.5, 0.0))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evaluation import calibration_error, choose_threshold, evaluate, summarise
-from wire.gestures import GESTURES, LABELS
+from gesture_maze.models.evaluation import calibration_error, choose_threshold, evaluate, summarise
+from gesture_maze.wire.gestures import GESTURES, LABELS
 
 
 def rows(*cases: tuple[str, str, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.augment import Spread, augmented, rotated
-from models.features import (
+from gesture_maze.models.features import (
     COORDINATES,
     FEATURES,
     INDEX_KNUCKLE,
@@ -19,6 +18,7 @@ from models.features import (
     difference_matrix,
     features,
 )
+from gesture_maze.models.train.augment import Spread, augmented, rotated
 
 GRID = st.integers(-500, 500).map(lambda number: number / 500)
 

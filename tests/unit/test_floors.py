@@ -1,8 +1,9 @@
-"""Imports point down: wire <- producer, models <- worker <- maze."""
+"""Imports point down the floors, without circles; what must stay light imports nothing heavy."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,100 +11,165 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = "gesture_maze"
 
-BELOW = {
-    "wire": set[str](),
-    "producer": {"wire"},
-    "models": {"wire"},
-    "worker": {"wire", "producer", "models"},
-    "maze": {"wire", "producer", "models", "worker"},
-}
-"""Floor -> the floors it may import."""
+FLOORS = (
+    {"version"},
+    {"wire"},
+    {"producer", "models", "game", "embedded"},
+    {"simulator", "capture", "worker"},
+    {"replay", "testing", "lifecycle", "load", "gateway"},
+    {"demo", "ops"},
+    {"cli"},
+)
+"""Rooms of the package, from the ground up. A room may import rooms of lower floors only."""
+
+SIDEWAYS = {("testing", "replay")}
+"""Rooms of one floor, the first of which may import the second."""
 
 FOREIGN = {"wire": {"numpy", "pydantic", "pydantic_core"}, "producer": {"redis", "numpy", "pydantic"}}
-"""What the floors that every game server installs may import from elsewhere."""
+"""Third-party packages that the rooms of a game server may import."""
 
 TOO_HEAVY = {"sklearn", "joblib", "mlflow", "rq"}
-"""None of these may be imported by a running worker."""
+"""Packages that a running worker must not import."""
+
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """(top-level package, whether it is imported with the module), for each import of a file."""
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted((ROOT / PACKAGE).rglob("*.py"))}
+
+
+def imports(path: Path, *, deferred: bool) -> Iterator[str]:
+    """Dotted names that a file imports; those of functions and of `if TYPE_CHECKING` if `deferred`."""
     tree = ast.parse(path.read_text())
-    inside = {child for node in ast.walk(tree) if isinstance(node, _SCOPES) for child in ast.walk(node)}
+    late = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, SCOPES)
+        or (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
+        for child in ast.walk(node)
+    }
     for node in ast.walk(tree):
-        names: list[str] = []
+        if node in late and not deferred:
+            continue
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute here"
-            names = [node.module or ""]
-        for name in names:
-            yield name.partition(".")[0], node not in inside
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names]
+            found = [name for name in names if name in MODULES]
+            yield from found
+            if len(found) < len(names):
+                yield module
 
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef)
+def room(name: str) -> str:
+    """`worker.redis.broker` is in the room `worker`; the package itself and its door in none."""
+    return name.split(".")[1] if "." in name else ""
 
 
-def files(floor: str) -> list[Path]:
-    return sorted((ROOT / floor).rglob("*.py"))
+def floor(of: str) -> int:
+    return next(level for level, rooms in enumerate(FLOORS) if of in rooms)
 
 
-@pytest.mark.parametrize("floor", BELOW)
-def test_no_import_points_up(floor: str) -> None:
+ROOMS = sorted(set(map(room, MODULES)) - {"", "__main__"})
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_room_stands_on_a_floor(name: str) -> None:
+    assert any(name in rooms for rooms in FLOORS)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_import_never_points_up(name: str) -> None:
     up = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in files(floor)
-        for name, _ in imports(path)
-        if name in BELOW and name != floor and name not in BELOW[floor]
+        f"{module} imports {target}"
+        for module, path in MODULES.items()
+        if room(module) == name
+        for target in imports(path, deferred=True)
+        if target.startswith(f"{PACKAGE}.")
+        and room(target) != name
+        and floor(room(target)) >= floor(name)
+        and (name, room(target)) not in SIDEWAYS
     ]
     assert not up
 
 
-@pytest.mark.parametrize("floor", FOREIGN)
-def test_a_game_server_installs_little(floor: str) -> None:
-    ours = {*BELOW, *FOREIGN[floor]}
-    foreign = {
-        name
-        for path in files(floor)
-        for name, _ in imports(path)
-        if name not in ours and name not in sys.stdlib_module_names
+def test_modules_import_each_other_without_a_circle() -> None:
+    ahead = {
+        name: {target for target in imports(path, deferred=False) if target in MODULES and target != name}
+        for name, path in MODULES.items()
     }
-    assert not foreign
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail, name])
+        if name not in done:
+            for target in ahead[name]:
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in ahead:
+        visit(name, ())
+    assert done == set(MODULES)
 
 
-def module_file(name: str) -> Path | None:
-    path = ROOT.joinpath(*name.split("."))
-    found = [one for one in (path.with_suffix(".py"), path / "__init__.py") if one.exists()]
-    return found[0] if found else None
+@pytest.mark.parametrize("name", FOREIGN)
+def test_game_server_rooms_import_few_packages(name: str) -> None:
+    foreign = {
+        target.partition(".")[0]
+        for module, path in MODULES.items()
+        if room(module) == name
+        for target in imports(path, deferred=True)
+    }
+    assert foreign - sys.stdlib_module_names - {PACKAGE} <= FOREIGN[name]
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Dotted names a file imports when it is imported itself (not what its functions import later)."""
-    tree = ast.parse(path.read_text())
-    inside = {child for node in ast.walk(tree) if isinstance(node, _SCOPES) for child in ast.walk(node)}
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import) and node not in inside:
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node not in inside:
-            module = node.module or ""
-            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    return found
-
-
-def test_a_running_worker_imports_nothing_heavy() -> None:
-    waiting = [f"worker.{path.stem}" for path in files("worker")]
-    seen: set[str] = set()
-    heavy = []
+def reachable(*roots: str) -> set[str]:
+    """Modules, ours and foreign, that are imported when these are."""
+    waiting, seen = list(roots), set[str]()
     while waiting:
         name = waiting.pop()
-        path = module_file(name)
-        if name in seen or path is None:
-            continue
-        seen.add(name)
-        wanted = imported_modules(path)
-        heavy += [f"{name} imports {one}" for one in wanted if one.partition(".")[0] in TOO_HEAVY]
-        waiting += [one for one in wanted if one.partition(".")[0] in BELOW]
-    assert seen
-    assert not heavy
+        if name not in seen:
+            seen.add(name)
+            if name in MODULES:
+                waiting += imports(MODULES[name], deferred=False)
+    return seen
+
+
+def test_running_worker_imports_nothing_heavy() -> None:
+    found = reachable(*(name for name in MODULES if room(name) == "worker"))
+    assert len(found) > 50
+    assert not {name.partition(".")[0] for name in found} & TOO_HEAVY
+
+
+def test_public_door_imports_three_packages() -> None:
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from gesture_maze import AsyncFrameProducer, Backpressure, Frame, FrameProducer, Reply\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('gesture_maze.')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    packages, ours = (set(line.split()) for line in done.stdout.splitlines())
+    assert {"redis", "numpy", "pydantic"} <= packages
+    assert not packages & ({"onnxruntime", "prometheus_client", "typer", "rich", "fakeredis"} | TOO_HEAVY)
+    assert set(map(room, ours)) == {"version", "wire", "producer"}
+
+
+@pytest.mark.parametrize("name", ["worker", "producer", "models", "wire", "maze"])
+def test_former_package_name_is_not_imported(name: str) -> None:
+    """The links at the top of the repository are for people; importing through them would load code twice."""
+    folders = [PACKAGE, "tests", "bench", "examples", "compose"]
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 200
+    found = [
+        path for path in files for target in imports(path, deferred=True) if target.split(".")[0] == name
+    ]
+    assert not found

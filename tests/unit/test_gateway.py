@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 from picows import WSMsgType
 
-from maze.gateway.game import SIZES, Game, ways_of
-from maze.gateway.limits import MOST_FAULTS, Allowance, Doorkeeper, Patience
-from maze.gateway.logs import JsonLines
-from maze.gateway.messages import Packed
-from maze.gateway.metrics import Metrics
-from maze.gateway.outbox import Outbox
-from maze.gateway.play import PlaySocket
-from maze.gateway.poses import ASPECT, hands
-from maze.gateway.refusals import GatewayError, Refusal
-from maze.gateway.sessions import Session, Sessions
-from maze.gateway.settings import Settings, secret_of
-from maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
-from maze.mazes import STEPS, generate, solve
-from models.bundle import bundled_path, load_bundle
-from models.classifier import Classifier
-from wire.errors import Backpressure, ConnectionLost, SettingsError
-from wire.gestures import DEFAULT_ACTIONS, GESTURES, NO_GESTURE
+from gesture_maze.game.mazes import STEPS, generate, solve
+from gesture_maze.gateway.game import SIZES, Game, ways_of
+from gesture_maze.gateway.limits import MOST_FAULTS, Allowance, Doorkeeper, Patience
+from gesture_maze.gateway.logs import JsonLines
+from gesture_maze.gateway.messages import Packed
+from gesture_maze.gateway.metrics import Metrics
+from gesture_maze.gateway.outbox import Outbox
+from gesture_maze.gateway.play import PlaySocket
+from gesture_maze.gateway.poses import ASPECT, hands
+from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.gateway.sessions import Session, Sessions
+from gesture_maze.gateway.settings import Settings, secret_of
+from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
+from gesture_maze.models.bundle import bundled_path, load_bundle
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.wire.errors import Backpressure, ConnectionLost, SettingsError
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, NO_GESTURE
 
 # --- limits
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maze.gateway import messages
-from maze.gateway.messages import FRAME_BYTES, MAX_NAME, Key, Start, TextFrame
-from maze.gateway.poses import hands
-from maze.gateway.refusals import CLOSE_CODES, GatewayError, Refusal
+from gesture_maze.gateway import messages
+from gesture_maze.gateway.messages import FRAME_BYTES, MAX_NAME, Key, Start, TextFrame
+from gesture_maze.gateway.poses import hands
+from gesture_maze.gateway.refusals import CLOSE_CODES, GatewayError, Refusal
+from gesture_maze.wire.frames import HAND, LEFT, META, MIRRORED
 from tests.gateway import packed
-from wire.frames import HAND, LEFT, META, MIRRORED
 
 
 def test_a_packed_frame_is_that_of_the_wire() -> None:

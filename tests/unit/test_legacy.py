@@ -20,18 +20,18 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 from typer.testing import CliRunner
 
-from maze.cli import Commands
-from maze.commands.models_import import models_import
-from maze.options import CONTEXT
-from models.bundle import load_bundle
-from models.classifier import Classifier
-from models.distill import Hands, distil
-from models.legacy import legacy_bundle, open_pickles, read_labels
-from models.legacy_layout import Layout, column_places
-from models.training import Recipe
-from producer.simulator import synthesize
-from wire.errors import SettingsError
-from wire.gestures import GESTURES
+from gesture_maze.cli.main import Commands
+from gesture_maze.cli.models_import import models_import
+from gesture_maze.cli.options import CONTEXT
+from gesture_maze.models.bundle import load_bundle
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.legacy.importer import legacy_bundle, open_pickles, read_labels
+from gesture_maze.models.legacy.layout import Layout, column_places
+from gesture_maze.models.train.distill import Hands, distil
+from gesture_maze.models.train.training import Recipe
+from gesture_maze.simulator.players import synthesize
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.gestures import GESTURES
 
 FOUR = (16, 2, 3, 14)
 """Classes of the old service, by its numbers."""
@@ -158,7 +158,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 def test_this_process_never_imports_the_child() -> None:
-    assert "models.legacy_child" not in sys.modules
+    assert "gesture_maze.models.legacy.child" not in sys.modules
 
 
 def test_a_pupil_learns_from_a_teacher(tmp_path: Path) -> None:

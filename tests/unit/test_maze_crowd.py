@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maze.crowd import Crowd
-from wire.gestures import LABELS
+from gesture_maze.simulator.crowd import Crowd
+from gesture_maze.wire.gestures import LABELS
 
 LIKE = np.full(10, LABELS["like"], np.int64)
 

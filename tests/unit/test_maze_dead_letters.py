@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wire.errors import SettingsError
-from wire.frames import META, Frame, pack
-from worker.deadletters import DeadLetter, Glance, glance, parse_name
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.frames import META, Frame, pack
+from gesture_maze.worker.redis.dead_letters import DeadLetter, Glance, glance, parse_name
 
 
 def letter(*fields: bytes) -> DeadLetter:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maze.latencies import BUCKETS, LOWEST_S, RATIO, Latencies, quantile_ms
+from gesture_maze.load.latencies import BUCKETS, LOWEST_S, RATIO, Latencies, quantile_ms
 
 
 @given(st.lists(st.floats(LOWEST_S, 100.0), min_size=1, max_size=50), st.floats(0, 1))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maze.mazes import BACK, STEPS, Maze, draw, generate, solve
+from gesture_maze.game.mazes import BACK, STEPS, Maze, draw, generate, solve
 
 mazes = st.builds(generate, st.integers(2, 14), st.integers(2, 14), st.integers())
 

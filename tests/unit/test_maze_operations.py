@@ -15,20 +15,20 @@ from prometheus_client import generate_latest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from maze.acl import ROLES
-from maze.advice import Load, advise, load_between
-from maze.cli import build
-from maze.doctor import Facts, examine
-from maze.reach import total
-from maze.secret_files import read_secret_files
-from maze.top import Look, Window, as_dict, render
-from maze.watch import Watch, beating_sessions, targets
-from producer import FrameProducer
+from gesture_maze.cli.main import build
+from gesture_maze.cli.secret_files import read_secret_files
+from gesture_maze.ops.acl import ROLES
+from gesture_maze.ops.advice import Load, advise, load_between
+from gesture_maze.ops.doctor import Facts, examine
+from gesture_maze.ops.reach import total
+from gesture_maze.ops.top import Look, Window, as_dict, render
+from gesture_maze.ops.watch import Watch, beating_sessions, targets
+from gesture_maze.producer import FrameProducer
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.keys import is_session, partition_of
+from gesture_maze.worker.records import Standing
+from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, StatusReader, WorkerStatus
 from tests.pool import PARTITIONS, HandWorker
-from wire.errors import SettingsError
-from wire.keys import is_session, partition_of
-from worker.records import Standing
-from worker.status import PartitionStatus, PoolStatus, StatusReader, WorkerStatus
 
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from maze.owners import Owners
-from worker.status import PartitionStatus, PoolStatus, WorkerStatus
+from gesture_maze.demo.owners import Owners
+from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, WorkerStatus
 
 
 def look(owners: dict[int, str | None], live: str, epoch: int = 1000) -> PoolStatus:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from maze.mazes import STEPS, solve
-from maze.players import GESTURE_OF, LOWERED, PATIENCE_MS, REST_MS, Player, Players
-from wire.gestures import DEFAULT_ACTIONS, LABELS
+from gesture_maze.demo.players import GESTURE_OF, LOWERED, PATIENCE_MS, REST_MS, Player, Players
+from gesture_maze.game.mazes import STEPS, solve
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.address import without_password
+from gesture_maze.producer.address import without_password
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from maze.commands.status import as_dict, ranges
-from worker.status import PartitionStatus, PoolStatus, WorkerStatus
+from gesture_maze.cli.status import as_dict, ranges
+from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, WorkerStatus
 
 COUNTS = {
     "entries": 8, "frames": 20, "answered": 14, "stale": 2, "superseded": 1, "duplicate": 1, "rejected": 1,

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maze.crowd import Crowd
-from maze.traffic import Traffic
-from producer import Reply
-from producer.simulator import Labels
+from gesture_maze.load.traffic import Traffic
+from gesture_maze.producer import Reply
+from gesture_maze.simulator.crowd import Crowd
+from gesture_maze.simulator.players import Labels
+from gesture_maze.wire.errors import Backpressure, ConnectionLost, SettingsError
+from gesture_maze.wire.gestures import Move
 from tests.servers import wait_until
-from wire.errors import Backpressure, ConnectionLost, SettingsError
-from wire.gestures import Move
 
 PLAYERS = 4
 FPS = 50.0

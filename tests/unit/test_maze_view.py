@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from maze.demo_look import DemoOptions, Look, Summary
-from maze.demo_view import PlainView, Window, plain_line, render, summary_lines
-from maze.latencies import Latencies
-from maze.players import Players
-from maze.traffic import Account
-from worker.status import PartitionStatus, PoolStatus, WorkerStatus
+from gesture_maze.demo.players import Players
+from gesture_maze.demo.snapshot import DemoOptions, Look, Summary
+from gesture_maze.demo.view import PlainView, Window, plain_line, render, summary_lines
+from gesture_maze.load.latencies import Latencies
+from gesture_maze.load.traffic import Account
+from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, WorkerStatus
 
 OPTIONS = DemoOptions("embedded", players=5, workers=2, seconds=20, side=6, seed=1, kill_after_s=None)
 

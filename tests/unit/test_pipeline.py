@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire import keys
-from wire.errors import RejectReason
-from wire.frames import Frame, pack
-from wire.gestures import DEFAULT_ACTIONS, LABELS
-from worker.partition import Partition
-from worker.pipeline import Pipeline
-from worker.policy import Policy, Rules
-from worker.records import Commit, Grant, Read
+from gesture_maze.wire import keys
+from gesture_maze.wire.errors import RejectReason
+from gesture_maze.wire.frames import Frame, pack
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.pipeline import Pipeline
+from gesture_maze.worker.policy import Policy, Rules
+from gesture_maze.worker.records import Commit, Grant, Read
 
 NOW_MS = 1_700_000_010_000
 PARTITIONS = 4

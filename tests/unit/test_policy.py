@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.errors import SettingsError
-from wire.replies import MOVES
-from worker.policy import Hold, Policy, Rules
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.replies import MOVES
+from gesture_maze.worker.policy import Hold, Policy, Rules
 
 POLICY = Policy(Rules())
 UP, DOWN, LEFT = (MOVES.index(name) for name in ("up", "down", "left"))

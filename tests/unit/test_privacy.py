@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 CLASSIFY = """
-from models.bundle import bundled_path, load_bundle
-from models.classifier import Classifier
+from gesture_maze.models.bundle import bundled_path, load_bundle
+from gesture_maze.models.classifier import Classifier
 Classifier.from_bundle(load_bundle(bundled_path()))
 """
 

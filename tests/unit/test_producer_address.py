@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncPool
 from redis.sentinel import SentinelConnectionPool
 
-from producer.address import Place, is_sentinel, open_async_client, open_client, without_password
-from wire.errors import SettingsError
+from gesture_maze.producer.address import Place, is_sentinel, open_async_client, open_client, without_password
+from gesture_maze.wire.errors import SettingsError
 
 URL = "redis+sentinel://user:p%40ss@one:26380,two,[::1]:5/maze/3?sentinel_password=key&ssl_ca_certs=ca.pem"
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from producer.listening import SILENCE_S, Listening
-from producer.options import options_of
-from producer.replies import Inbox
-from producer.steps import Hang, Lost, Pause, Read, Say, Script
-from wire.errors import ConnectionLost, FrameError
-from wire.gestures import GESTURES
-from wire.keys import actions_channel, partition_of
-from wire.replies import ReplyWriter, reply_head
+from gesture_maze.producer.listening import SILENCE_S, Listening
+from gesture_maze.producer.options import options_of
+from gesture_maze.producer.replies import Inbox
+from gesture_maze.producer.steps import Hang, Lost, Pause, Read, Say, Script
+from gesture_maze.wire.errors import ConnectionLost, FrameError
+from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.wire.keys import actions_channel, partition_of
+from gesture_maze.wire.replies import ReplyWriter, reply_head
 
 WRITER = ReplyWriter(GESTURES, "test")
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer import plan
-from producer.options import options_of
-from producer.plan import Entry, Router, columns, plan_arrays, plan_frames
-from wire.decode import decode
-from wire.errors import FrameError, SettingsError
-from wire.frames import MAX_ENTRY_BYTES, Frame
-from wire.keys import partition_of
+from gesture_maze.producer import plan
+from gesture_maze.producer.options import options_of
+from gesture_maze.producer.plan import Entry, Router, columns, plan_arrays, plan_frames
+from gesture_maze.wire.decode import decode
+from gesture_maze.wire.errors import FrameError, SettingsError
+from gesture_maze.wire.frames import MAX_ENTRY_BYTES, Frame
+from gesture_maze.wire.keys import partition_of
 
 HANDS = np.linspace(0, 1, 63, dtype=np.float32).reshape(21, 3)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from redis import exceptions
 
-from producer.options import OptionWords, options_of
-from producer.sending import Sending
-from producer.steps import Command, Lost, Pause, Round, Script
-from wire.errors import Backpressure, ConnectionLost, FrameError, SettingsError
-from wire.frames import Frame
-from wire.keys import partition_of
+from gesture_maze.producer.options import OptionWords, options_of
+from gesture_maze.producer.sending import Sending
+from gesture_maze.producer.steps import Command, Lost, Pause, Round, Script
+from gesture_maze.wire.errors import Backpressure, ConnectionLost, FrameError, SettingsError
+from gesture_maze.wire.frames import Frame
+from gesture_maze.wire.keys import partition_of
 
 OOM = exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
 FRAMES = [Frame(f"p{number}", 1, 2, None) for number in range(4)]

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from typer.testing import CliRunner
 
-from maze.commands.evaluate import evaluate
-from models.bundle import bundled_path, load_bundle
-from models.drawing import gallery_svg, hand_svg, matrix_svg, reliability_svg
-from models.evaluation import calibration_error
-from models.judged import Judged, compare, judge, mcnemar, reliability
-from models.report import Subject, report_html
+from gesture_maze.cli.evaluate import evaluate
+from gesture_maze.models.bundle import bundled_path, load_bundle
+from gesture_maze.models.evaluation import calibration_error
+from gesture_maze.models.judged import Judged, compare, judge, mcnemar, reliability
+from gesture_maze.models.report.drawing import gallery_svg, hand_svg, matrix_svg, reliability_svg
+from gesture_maze.models.report.page import Subject, report_html
+from gesture_maze.wire.gestures import GESTURES
 from tests.hands import hands, write_csv
-from wire.gestures import GESTURES
 
 
 def judged(right_share: float = 0.8, seed: int = 0, n: int = 400, users: bool = True) -> Judged:

@@ -13,16 +13,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from maze.commands.train import train
-from maze.options import CONTEXT
-from maze.training import golden_hands
-from models.build import HELD_OUT, Settings
-from models.bundle import load_bundle
-from models.classifier import Classifier
-from models.search import F1_TIE, GRIDS, NETWORK, Trial, ranked, search, ship, ticks
-from models.training import HeldOut, Recipe
+from gesture_maze.cli.options import CONTEXT
+from gesture_maze.cli.train import train
+from gesture_maze.lifecycle.training import golden_hands
+from gesture_maze.models.bundle import load_bundle
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.train.build import HELD_OUT, Settings
+from gesture_maze.models.train.search import F1_TIE, GRIDS, NETWORK, Trial, ranked, search, ship, ticks
+from gesture_maze.models.train.training import HeldOut, Recipe
+from gesture_maze.wire.errors import ModelError, SettingsError
 from tests.hands import hands, write_csv
-from wire.errors import ModelError, SettingsError
 
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=2, batch_rows=32), folds=2, seed=1)
 KINDS = ("knn", "mlp", NETWORK)
@@ -80,7 +80,7 @@ def test_what_is_shipped_is_what_was_fitted(trials: list[Trial], kind: str) -> N
 
 
 def test_an_export_that_differs_is_refused(trials: list[Trial], monkeypatch: pytest.MonkeyPatch) -> None:
-    import models.search as module
+    import gesture_maze.models.train.search as module
 
     trial = next(one for one in trials if one.kind == "knn")
     exact = module.pipeline_graph

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gesture_maze.wire.decode import Frames, decode
+from gesture_maze.wire.errors import ConnectionLost
+from gesture_maze.wire.frames import pack
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS
+from gesture_maze.worker.logs import Log
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.serving.observer import MAX_WAITING_FRAMES, Observer
+from gesture_maze.worker.serving.serving import Serving
+from gesture_maze.worker.serving.shadow import Challenger, Comparison, Sample, Trial
 from tests.pool import WristModel, hand
-from wire.decode import Frames, decode
-from wire.errors import ConnectionLost
-from wire.frames import pack
-from wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS
-from worker.logs import Log
-from worker.metrics import Metrics
-from worker.observer import MAX_WAITING_FRAMES, Observer
-from worker.serving import Serving
-from worker.shadow import Challenger, Comparison, Sample, Trial
 
 CHAMPION = Serving.of(WristModel(), 0.7)
 

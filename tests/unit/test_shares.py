@@ -8,7 +8,7 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.shares import plan, targets
+from gesture_maze.worker.shares import plan, targets
 
 
 def settle(workers: list[str], owners: list[str | None]) -> tuple[list[str | None], int]:

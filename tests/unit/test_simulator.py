@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.bundle import bundled_path, load_bundle
-from models.classifier import Classifier
-from producer.hand import JOINTS, TURNS, bend, draw_shapes, mirror, turn
-from producer.poses import ANGLES, RELAXED, draw_poses
-from producer.simulator import CHANGE_MS, Hands, Labels, PlayerHands, synthesize
-from wire.frames import HAND, LANDMARKS, LEFT, MIRRORED, Float32
-from wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS, NO_GESTURE
+from gesture_maze.models.bundle import bundled_path, load_bundle
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.simulator.hand import JOINTS, TURNS, bend, draw_shapes, mirror, turn
+from gesture_maze.simulator.players import CHANGE_MS, Hands, Labels, PlayerHands, synthesize
+from gesture_maze.simulator.poses import ANGLES, RELAXED, draw_poses
+from gesture_maze.wire.frames import HAND, LANDMARKS, LEFT, MIRRORED, Float32
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS, NO_GESTURE
 
 FRAME_MS = 1000 / 15
 EACH_GESTURE = np.arange(len(GESTURES))

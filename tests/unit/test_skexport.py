@@ -8,12 +8,12 @@ import pytest
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from models.bundle import refuse_external_data
-from models.candidates import candidates, predictor
-from models.skexport import pipeline_graph
-from models.training import cooled
+from gesture_maze.models.bundle import refuse_external_data
+from gesture_maze.models.onnx.sklearn import pipeline_graph
+from gesture_maze.models.train.candidates import candidates, predictor
+from gesture_maze.models.train.training import cooled
+from gesture_maze.wire.errors import ModelError
 from tests.hands import hands
-from wire.errors import ModelError
 
 KINDS = tuple(candidates(0))
 

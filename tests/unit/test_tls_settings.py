@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from maze.cli import build
-from maze.gateway.forwarded import last_entry
-from maze.gateway.health import LOST_S, Pulse
-from maze.gateway.settings import Settings
+from gesture_maze.cli.main import build
+from gesture_maze.gateway.forwarded import last_entry
+from gesture_maze.gateway.health import LOST_S, Pulse
+from gesture_maze.gateway.settings import Settings
+from gesture_maze.wire.errors import SettingsError
 from tests.certificates import make_certificates
-from wire.errors import SettingsError
 
 
 @pytest.fixture(scope="module")

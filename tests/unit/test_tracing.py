@@ -10,14 +10,14 @@ from typing import Any
 import fakeredis
 import pytest
 
-from producer import Frame, FrameProducer, tracing
+from gesture_maze.producer import Frame, FrameProducer, tracing
+from gesture_maze.wire.decode import decode
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.keys import frames_key, partition_of
+from gesture_maze.worker.records import Read
+from gesture_maze.worker.tracing import MOST_PER_BATCH, Tracing, open_tracing
 from tests.pool import HandWorker, hand, sessions_of
 from tests.servers import absent
-from wire.decode import decode
-from wire.errors import SettingsError
-from wire.keys import frames_key, partition_of
-from worker.records import Read
-from worker.tracing import MOST_PER_BATCH, Tracing, open_tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"

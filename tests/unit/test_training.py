@@ -13,20 +13,20 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from maze.commands.classify import classify
-from maze.commands.evaluate import evaluate
-from maze.commands.train import train
-from models.build import Settings, build_bundle
-from models.bundle import ModelReason, bundled_path, load_bundle
-from models.candidates import candidates, fit_candidate
-from models.classifier import Classifier
-from models.comparison import compare_all
-from models.dataset import COORDINATES, Dataset, read_dataset, require_trainable
-from models.evaluation import evaluate as judge
-from models.export import check_export
-from models.features import features
-from models.network import Network
-from models.training import (
+from gesture_maze.cli.classify import classify
+from gesture_maze.cli.evaluate import evaluate
+from gesture_maze.cli.train import train
+from gesture_maze.models.bundle import ModelReason, bundled_path, load_bundle
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.dataset import COORDINATES, Dataset, read_dataset, require_trainable
+from gesture_maze.models.evaluation import evaluate as judge
+from gesture_maze.models.features import features
+from gesture_maze.models.onnx.export import check_export
+from gesture_maze.models.train.build import Settings, build_bundle
+from gesture_maze.models.train.candidates import candidates, fit_candidate
+from gesture_maze.models.train.comparison import compare_all
+from gesture_maze.models.train.network import Network
+from gesture_maze.models.train.training import (
     Recipe,
     Spread,
     choose_temperature,
@@ -37,8 +37,8 @@ from models.training import (
     train_classifier,
     train_network,
 )
-from wire.errors import ModelError, SettingsError
-from wire.gestures import GESTURES, LABELS
+from gesture_maze.wire.errors import ModelError, SettingsError
+from gesture_maze.wire.gestures import GESTURES, LABELS
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 QUICK = Recipe(hidden=16, members=2, epochs=6, batch_rows=32, learning_rate=1e-2)
@@ -280,7 +280,9 @@ def test_candidates_learn(name):
 
 
 def test_the_comparison_ends_with_the_shipped_one(built, monkeypatch):
-    monkeypatch.setattr("models.comparison.candidates", lambda seed: {"knn": candidates(seed)["knn"]})
+    monkeypatch.setattr(
+        "gesture_maze.models.train.comparison.candidates", lambda seed: {"knn": candidates(seed)["knn"]}
+    )
     ticks: list[None] = []
     settings = Settings(recipe=QUICK, folds=3, seed=1)
     knn, shipped = compare_all(hands(), built, settings, lambda: ticks.append(None))

@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.decode import Frames, RawFields, decode
-from wire.errors import RejectReason
-from wire.frames import MAX_SEQ, Frame, pack
-from wire.text import dump, object_of
+from gesture_maze.wire.decode import Frames, RawFields, decode
+from gesture_maze.wire.errors import RejectReason
+from gesture_maze.wire.frames import MAX_SEQ, Frame, pack
+from gesture_maze.wire.text import dump, object_of
 
 coordinates = st.floats(-1e9, 1e9, width=32)
 sessions = st.text("ABCxyz019_-", min_size=1, max_size=64)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wire.errors import FrameError, SettingsError
-from wire.frames import HAND, LEFT, MIRRORED, Frame, check_frame, landmark_array, pack
-from wire.keys import check_partitions, check_session, is_session, partition_of
+from gesture_maze.wire.errors import FrameError, SettingsError
+from gesture_maze.wire.frames import HAND, LEFT, MIRRORED, Frame, check_frame, landmark_array, pack
+from gesture_maze.wire.keys import check_partitions, check_session, is_session, partition_of
 
 GOOD = Frame("p1", 1, 2, np.full((21, 3), 0.5), 4 / 3)
 NO_SESSIONS = ["", "x" * 65, "p 1", "p1\n", "\np1", "p1\x00", "ä", "p{1}", "p:1", "p*", "\u202ep1", "\uff11"]

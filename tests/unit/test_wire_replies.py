@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS
-from wire.replies import MOVES, Reply, ReplyWriter, reply_head
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS
+from gesture_maze.wire.replies import MOVES, Reply, ReplyWriter, reply_head
 
 WRITER = ReplyWriter(GESTURES, "v1.2-a_b")
 

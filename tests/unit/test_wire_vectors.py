@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wire.decode import decode
-from wire.frames import Frame, pack
-from wire.gestures import LABELS
-from wire.keys import actions_channel, partition_of
-from wire.replies import MOVES, Reply, ReplyWriter, reply_head
+from gesture_maze.wire.decode import decode
+from gesture_maze.wire.frames import Frame, pack
+from gesture_maze.wire.gestures import LABELS
+from gesture_maze.wire.keys import actions_channel, partition_of
+from gesture_maze.wire.replies import MOVES, Reply, ReplyWriter, reply_head
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wire.errors import RejectReason, SettingsError
-from wire.gestures import GESTURES
-from worker.logs import Log, Sampler
-from worker.metrics import Histogram, Metrics
-from worker.partition import entry_ms, entry_order
-from worker.pipeline import NO_HAND, Tally
-from worker.settings import Settings
+from gesture_maze.wire.errors import RejectReason, SettingsError
+from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.worker.logs import Log, Sampler
+from gesture_maze.worker.metrics import Histogram, Metrics
+from gesture_maze.worker.partition import entry_ms, entry_order
+from gesture_maze.worker.pipeline import NO_HAND, Tally
+from gesture_maze.worker.settings import Settings
 
 
 def test_all_faults_of_settings_are_named_in_one_sentence() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from maze.gateway.poses import hands
-from maze.gateway.tokens import Claim, Tokens, bearer_of
-from maze.mazes import generate, solve
+from gesture_maze.game.mazes import generate, solve
+from gesture_maze.gateway.poses import hands
+from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of
+from gesture_maze.wire.keys import frames_key, partition_of
 from tests.gateway import SECRET, Player, Served, packed, serving
 from tests.servers import Server, wait_until
-from wire.keys import frames_key, partition_of
 
 ACTIONS = {
     "like": (16, "up"),

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from maze.gateway.poses import hands
+from gesture_maze.gateway.poses import hands
 from tests.gateway import Served
 from tests.servers import Server, wait_until
 

@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import connect
 
-from maze.gateway.poses import hands
+from gesture_maze.gateway.poses import hands
 from tests.certificates import client_context, make_certificates
 from tests.gateway import Served, serving
 from tests.servers import Server, free_port, wait_until
@@ -137,7 +137,7 @@ def test_a_proxy_that_ends_tls_is_believed_if_there_is_one(pool: Server, behind:
 
 def command(redis: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "maze", "gateway", "--redis", redis],
+        [sys.executable, "-m", "gesture_maze", "gateway", "--redis", redis],
         env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -1,0 +1,124 @@
+"""Lines of a capture -> columns, many at once: what makes replaying fast. Pure.
+
+All lines of a block are parsed and checked together. Where anything at all looks odd the answer is None, and
+the caller looks at each line by itself: it then finds which line is wrong, and why, by the wire's own rules.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.wire.errors import FrameError
+from gesture_maze.wire.frames import (
+    HAND,
+    LANDMARKS,
+    LEFT,
+    MAX_ASPECT,
+    MAX_MAGNITUDE,
+    MAX_SEQ,
+    META,
+    MIN_ASPECT,
+    MIRRORED,
+    Float32,
+)
+from gesture_maze.wire.keys import is_session
+from gesture_maze.wire.text import parse_objects
+
+Columns = tuple[list[float], list[str], npt.NDArray[np.void], Float32]
+"""offset_ms, sessions, (n,) META, (n, 21, 3) float32."""
+
+_NUMBERS: Final = {int, float}
+_MAX_OFFSET_MS: Final = sys.float_info.max
+
+
+def columns_of(lines: Sequence[bytes], known: set[str]) -> Columns | None:
+    """The columns of these lines, or None unless every one of them is plainly in order.
+
+    Args:
+        lines: frames of a capture.
+        known: session ids found legal before; added to.
+    """
+    joined = b"[%b]" % b",".join(lines)
+    try:
+        objects = parse_objects(joined)
+        if len(objects) != len(lines):
+            return None
+        offset_ms = [one["offset_ms"] for one in objects]
+        sessions = [one["session"] for one in objects]
+        points = [one["landmarks"] for one in objects]
+        meta = _meta(objects, points, joined)
+    except (FrameError, KeyError, TypeError, AttributeError, ValueError, OverflowError):
+        return None
+    if meta is None or not set(map(type, offset_ms)) <= _NUMBERS or not _within(offset_ms, 0, _MAX_OFFSET_MS):
+        return None
+    if not _legal(sessions, known):
+        return None
+    landmarks = _landmarks(points)
+    return None if landmarks is None else (offset_ms, sessions, meta, landmarks)
+
+
+def _meta(objects: list[Any], points: list[Any], joined: bytes) -> npt.NDArray[np.void] | None:
+    seqs = [one["seq"] for one in objects]
+    times = [one["t"] for one in objects]
+    aspects = [one.get("aspect", 1.0) for one in objects]
+    hands = [one.get("hand") for one in objects]
+    mirrored = [one.get("mirrored", False) for one in objects]
+    if set(map(type, seqs)) != {int} or set(map(type, times)) != {int} or set(map(type, points)) != {list}:
+        return None
+    if not set(map(type, aspects)) <= _NUMBERS or not set(hands) <= {None, "left", "right"}:
+        return None
+    if set(map(type, mirrored)) != {bool} or not _no_other_bools(mirrored, objects, joined):
+        return None
+    if not _within(seqs, 0, MAX_SEQ) or not _within(times, -MAX_SEQ, MAX_SEQ):
+        return None
+    if not _within(aspects, MIN_ASPECT, MAX_ASPECT):
+        return None
+    meta = np.empty(len(objects), META)
+    meta["seq"], meta["captured_ms"], meta["aspect"] = seqs, times, aspects
+    flags = np.array([HAND if one else 0 for one in points], np.uint32)
+    flags |= np.array([LEFT if hand == "left" else 0 for hand in hands], np.uint32)
+    meta["flags"] = flags | np.where(mirrored, MIRRORED, 0).astype(np.uint32)
+    return meta
+
+
+def _within(values: list[Any], least: float, most: float) -> bool:
+    # min and max may pass over a NaN, a sum does not
+    return bool(least <= min(values) and max(values) <= most and not math.isnan(sum(values)))
+
+
+def _no_other_bools(mirrored: list[bool], objects: list[Any], joined: bytes) -> bool:
+    """No `true` hides among the numbers, where numpy would take it for a 1."""
+    said = sum("mirrored" in one for one in objects)
+    true = sum(mirrored)
+    return joined.count(b"true") == true and joined.count(b"false") == said - true
+
+
+def _legal(sessions: list[Any], known: set[str]) -> bool:
+    new = set(sessions) - known
+    if not all(isinstance(session, str) and is_session(session) for session in new):
+        return False
+    known |= new
+    return True
+
+
+def _landmarks(points: list[list[Any]]) -> Float32 | None:
+    shown = [row for row, one in enumerate(points) if one]
+    landmarks = np.zeros((len(points), LANDMARKS, 3), np.float32)
+    if not shown:
+        return landmarks
+    try:
+        found = np.array([points[row] for row in shown] if len(shown) < len(points) else points)
+    except ValueError:
+        return None  # not all of one shape
+    if found.dtype.kind not in "if" or found.shape[1:] not in ((LANDMARKS, 2), (LANDMARKS, 3)):
+        return None
+    if not np.abs(found).max() <= MAX_MAGNITUDE:
+        return None
+    landmarks[shown, :, : found.shape[2]] = found
+    return landmarks

@@ -1,0 +1,158 @@
+"""Hard cases from real captures: frames lost, doubled, late, shaken, damaged, mirrored, rescaled, handless.
+
+Seeded: the same capture, seed and wishes give the same file. What the pool promises about each of these is
+told by the metamorphic tests (tests/replay/test_properties.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from gesture_maze.wire.errors import SettingsError
+
+BURST_FRAMES: Final = (3, 12)
+"""Least and most frames of one absence of the hand."""
+SIDES: Final = {"left": "right", "right": "left", None: None}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """What is done to a capture; shares are of its frames, 0 to 1.
+
+    Attributes:
+        drop: share of frames left out.
+        duplicate: share of frames that come twice.
+        reorder: share of frames that come after the next frame of their session.
+        corrupt: share of lines damaged so that they break the contract.
+        no_hand: share of frames that lose their hand, in bursts.
+        jitter: standard deviation of what is added to each landmark, in image widths and heights.
+        jitter_ms: the same of each frame's time; times go on rising.
+        mirror: turn every image round.
+        rescale: hands so many times as large, around the middle of the image.
+    """
+
+    drop: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    corrupt: float = 0.0
+    no_hand: float = 0.0
+    jitter: float = 0.0
+    jitter_ms: float = 0.0
+    mirror: bool = False
+    rescale: float = 1.0
+
+    def __post_init__(self) -> None:
+        shares = ("drop", "duplicate", "reorder", "corrupt", "no_hand")
+        faults = [f"{name} must be from 0 to 1" for name in shares if not 0 <= getattr(self, name) <= 1]
+        faults += [
+            f"{name} must not be negative" for name in ("jitter", "jitter_ms") if getattr(self, name) < 0
+        ]
+        if not 0 < self.rescale <= 1000:
+            faults.append("rescale must be above 0 and up to 1000")
+        if faults:
+            raise SettingsError("settings", "; ".join(faults))
+
+
+def mutate(frames: Iterable[dict[str, Any]], wish: Mutation, seed: int) -> Iterator[str]:
+    """Frames as the JSON objects of their lines -> lines of the changed capture. Constant memory.
+
+    Args:
+        frames: in the order of the capture; left as they are.
+        wish: what to do.
+        seed: decides which frames are hit.
+    """
+    rng = np.random.default_rng(seed)
+    held_back: dict[str, dict[str, Any]] = {}
+    state = _State(rng, wish)
+    for values in frames:
+        # always as many numbers per frame, so that one wish more does not change who is hit by the others
+        drop, duplicate, reorder, corrupt, _ = rng.random(5).tolist()
+        changed = state.changed(values)
+        if drop < wish.drop:
+            continue
+        session = changed["session"]
+        late = held_back.pop(session, None)
+        if late is None and reorder < wish.reorder:
+            held_back[session] = changed
+            continue
+        arrived = [changed] if late is None else _swapped(late, changed)
+        for one in arrived:
+            yield _text(one, rng) if corrupt < wish.corrupt else json.dumps(one, separators=(",", ":"))
+        if duplicate < wish.duplicate:
+            yield json.dumps(arrived[-1], separators=(",", ":"))
+    for late in held_back.values():
+        yield json.dumps(late, separators=(",", ":"))
+
+
+def _swapped(late: dict[str, Any], early: dict[str, Any]) -> list[dict[str, Any]]:
+    """Two frames the other way round; when something arrives stays as it was."""
+    times = late["offset_ms"], early["offset_ms"]
+    return [{**early, "offset_ms": times[0]}, {**late, "offset_ms": times[1]}]
+
+
+class _State:
+    """What changes hands and times, with a memory per session."""
+
+    def __init__(self, rng: np.random.Generator, wish: Mutation) -> None:
+        self._rng = rng
+        self._wish = wish
+        self._away: dict[str, int] = {}
+        self._last_t: dict[str, int] = {}
+
+    def changed(self, values: dict[str, Any]) -> dict[str, Any]:
+        wish, session = self._wish, values["session"]
+        found = dict(values)
+        if wish.jitter_ms:
+            t = int(values["t"] + round(self._rng.normal(0.0, wish.jitter_ms)))
+            found["t"] = self._last_t[session] = max(t, self._last_t.get(session, t - 1) + 1)
+        if self._is_away(session):
+            found["landmarks"] = []
+        if not found["landmarks"]:
+            return found
+        points = np.array(found["landmarks"], np.float64)
+        if wish.rescale != 1.0:
+            points[:, :2] = 0.5 + (points[:, :2] - 0.5) * wish.rescale
+            points[:, 2:] *= wish.rescale
+        if wish.jitter:
+            points[:, :2] += self._rng.normal(0.0, wish.jitter, (len(points), 2))
+        if wish.mirror:
+            points[:, 0] = 1 - points[:, 0]
+            found["mirrored"] = not found.get("mirrored", False)
+            if found.get("hand"):
+                found["hand"] = SIDES[found["hand"]]
+        if wish.rescale != 1.0 or wish.jitter or wish.mirror:
+            found["landmarks"] = points.round(9).tolist()
+        return found
+
+    def _is_away(self, session: str) -> bool:
+        if not self._wish.no_hand:
+            return False
+        left = self._away.get(session, 0)
+        mean = sum(BURST_FRAMES) / 2
+        # so many bursts begin that their frames add up to the share
+        begins = self._wish.no_hand / (mean * max(1 - self._wish.no_hand, 1e-9))
+        if not left and self._rng.random() < begins:
+            left = int(self._rng.integers(BURST_FRAMES[0], BURST_FRAMES[1] + 1))
+        self._away[session] = max(left - 1, 0)
+        return left > 0
+
+
+def _text(values: dict[str, Any], rng: np.random.Generator) -> str:
+    """A line that breaks the contract, each time in one of several ways."""
+    match int(rng.integers(5)):
+        case 0:
+            whole = json.dumps(values)
+            return whole[: int(rng.integers(1, len(whole) - 1))]
+        case 1:
+            return json.dumps({**values, "landmarks": [[0.5, 0.5]] * 20})
+        case 2:
+            return json.dumps({**values, "seq": -1})
+        case 3:
+            return json.dumps({**values, "session": "not a session"})
+        case _:
+            return json.dumps({**values, "landmarks": [[float("nan"), 0.5]] * 21})

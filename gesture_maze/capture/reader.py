@@ -1,0 +1,232 @@
+"""Captures: what crossed the streams, as JSON lines that can be replayed, looked at and kept as tests.
+
+The first line is a header, `{"format":"gesture-maze-capture","version":1,...}`; each further line is one
+frame, the object of the wire's text encoding plus `offset_ms`:
+`{"offset_ms":33.3,"session":"p1","seq":17,"t":1700000000000,"aspect":1.3333,"landmarks":[[x,y,z], ...]}`.
+Keys that nobody knows are kept. The order of the lines is the order of arrival; `offset_ms` is when, since
+the capture began.
+
+Reading is in blocks of columns and takes constant memory, however long the capture is. A line that breaks the
+contract is named by its number, or, where that is asked for, passed over and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.capture.columns import columns_of
+from gesture_maze.capture.files import batches, capture_error, open_lines
+from gesture_maze.wire.errors import FrameError
+from gesture_maze.wire.frames import META, Float32, Frame, landmark_array
+from gesture_maze.wire.text import frame_of, parse_objects
+
+FORMAT: Final = "gesture-maze-capture"
+VERSION: Final = 1
+BLOCK_FRAMES: Final = 512
+"""Frames per block: one run of the model, and under a megabyte of lines."""
+FAULTS_KEPT: Final = 20
+"""Sentences kept of lines that were passed over; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """n frames of a capture, in the order of their lines, as columns.
+
+    Attributes:
+        lines: line numbers, from 1 (the header's).
+        offset_ms: when each frame arrived, ms since the capture began.
+        sessions: session ids.
+        meta: (n,) `wire.frames.META`.
+        landmarks: (n, 21, 3) float32; zeros where there is no hand.
+    """
+
+    lines: Sequence[int]
+    offset_ms: Sequence[float]
+    sessions: Sequence[str]
+    meta: npt.NDArray[np.void]
+    landmarks: Float32
+
+    def __len__(self) -> int:
+        """How many frames."""
+        return len(self.sessions)
+
+    def rows(self, begin: int, end: int) -> Block:
+        """The frames from row `begin` to before row `end`."""
+        part = slice(begin, end)
+        return Block(
+            self.lines[part], self.offset_ms[part], self.sessions[part], self.meta[part], self.landmarks[part]
+        )
+
+    def renamed(self, rename: Callable[[str], str]) -> Block:
+        """The same frames of other sessions."""
+        return Block(self.lines, self.offset_ms, list(map(rename, self.sessions)), self.meta, self.landmarks)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One frame of a capture with all that its line says.
+
+    Attributes:
+        number: of its line, from 1 (the header's).
+        values: the line's JSON object, unknown keys included.
+        frame: the same, checked.
+    """
+
+    number: int
+    values: dict[str, Any]
+    frame: Frame
+
+    @property
+    def offset_ms(self) -> float:
+        """When it arrived, ms since the capture began."""
+        return float(self.values["offset_ms"])
+
+
+class CaptureReader:
+    """Reads one capture, once, from begin to end. Use it in a `with` block.
+
+    Args:
+        path: the file; `.gz` and `.zst` are unpacked.
+        skip_bad: pass over lines that break the contract, and count them.
+
+    Raises:
+        SettingsError: `capture`, if there is no such file, or its header is not that of a capture we know.
+    """
+
+    def __init__(self, path: Path, *, skip_bad: bool = False) -> None:
+        self.path: Final = path
+        self._skip_bad: Final = skip_bad
+        self.skipped = 0
+        """Lines passed over so far."""
+        self.faults: Final[list[str]] = []
+        """What was wrong with the first of them."""
+        self._known: Final[set[str]] = set()
+        self._lines: Final = open_lines(path)
+        try:
+            self.header: Final = self._read_header()
+        except BaseException:
+            self._lines.close()
+            raise
+
+    def blocks(self, count: int = BLOCK_FRAMES) -> Iterator[Block]:
+        """The frames in blocks of up to `count`; about 15 µs a frame.
+
+        Raises:
+            SettingsError: `capture`, naming the first line that breaks the contract.
+        """
+        for number, lines in self._batches(count):
+            found = columns_of(lines, self._known)
+            if found is not None:
+                yield Block(range(number, number + len(lines)), *found)
+                continue
+            checked = list(self._checked(number, lines))
+            if checked:
+                yield block_of(checked)
+
+    def frames(self) -> Iterator[Line]:
+        """The frames one by one, with all that their lines say; about 30 µs a frame. Raises as `blocks`."""
+        for number, lines in self._batches(BLOCK_FRAMES):
+            yield from self._checked(number, lines)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read_header(self) -> dict[str, Any]:
+        first, error = next(batches(self._lines, 1), ([], None))
+        if error is not None or not first:
+            raise capture_error(f"{self.path}: line 1: {_sentence(error) if error else 'the file is empty'}.")
+        try:
+            header = json.loads(first[0])
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise capture_error(
+                f'{self.path}: line 1 is not the header of a capture, {{"format":"{FORMAT}",...}}.'
+            )
+        if header.get("version") != VERSION or isinstance(header["version"], bool):
+            raise capture_error(
+                f"{self.path}: line 1: version {header.get('version')!r:.40} of the format is unknown; "
+                f"this program reads version {VERSION}."
+            )
+        return header
+
+    def _batches(self, count: int) -> Iterator[tuple[int, list[bytes]]]:
+        """Number of the first line, and lines; blank ones are left in."""
+        number = 2
+        for lines, error in batches(self._lines, count):
+            if lines:
+                yield number, lines
+            number += len(lines)
+            if error is not None:
+                self._fault(number, _sentence(error))
+
+    def _checked(self, number: int, lines: Sequence[bytes]) -> Iterator[Line]:
+        for at, raw in enumerate(lines, start=number):
+            if not raw.strip():
+                continue
+            try:
+                yield parse_line(at, raw)
+            except FrameError as error:
+                # the parser knows of this one line only
+                self._fault(at, f"{error.reason}: {error}".replace(" at line 1 column", " at column"))
+
+    def _fault(self, number: int, sentence: str) -> None:
+        named = f"{self.path}: line {number}: {sentence}"
+        if not self._skip_bad:
+            raise capture_error(f"{named} (--skip-bad goes on)")
+        self.skipped += 1
+        if len(self.faults) < FAULTS_KEPT:
+            self.faults.append(named)
+
+
+def parse_line(number: int, raw: bytes) -> Line:
+    """One line of a capture.
+
+    Raises:
+        FrameError: with the reason of the first fault found; `bad_time` where `offset_ms` is none.
+    """
+    objects = parse_objects(raw.strip())
+    values = objects[0]
+    if len(objects) != 1 or raw.lstrip()[:1] != b"{":
+        raise FrameError("bad_json", "a line must be one JSON object")
+    frame = frame_of(values)
+    offset_ms = values.get("offset_ms")
+    if type(offset_ms) not in (int, float) or not 0 <= offset_ms < math.inf:
+        raise FrameError("bad_time", f"offset_ms {offset_ms!r:.40} is no number of ms from 0")
+    return Line(number, values, frame)
+
+
+def block_of(lines: Sequence[Line]) -> Block:
+    """Lines as columns."""
+    frames = [line.frame for line in lines]
+    meta = np.array(
+        [(frame.seq, frame.captured_ms, frame.aspect, frame.flags) for frame in frames], dtype=META
+    )
+    return Block(
+        [line.number for line in lines],
+        [line.offset_ms for line in lines],
+        [frame.session for frame in frames],
+        meta,
+        np.array([landmark_array(frame.landmarks) for frame in frames]).reshape(-1, 21, 3),
+    )
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, EOFError):
+        return "the file ends in the middle (cut off while it was written or copied)"
+    return f"the file is damaged here: {error}"

@@ -1,0 +1,266 @@
+"""Records a live system into a capture, without disturbing it.
+
+The streams are looked at every `POLL_S` instead of waited for: a blocked XREAD would be woken by every single
+frame, which is work for Redis; twenty looks a second are not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import translate
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.capture.stream import START, CaptureStream, Entry
+from gesture_maze.capture.writer import CaptureWriter, lines_of
+from gesture_maze.wire.decode import Frames, decode
+from gesture_maze.wire.errors import ConnectionLost
+from gesture_maze.wire.frames import META
+from gesture_maze.wire.keys import is_session
+
+POLL_S: Final = 0.05
+READ_ENTRIES: Final = 256
+"""Entries per partition and read. Where a read is full the next one follows at once."""
+BACK_OFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Waits after a lost connection; the last one repeats."""
+REPLY_WAIT_S: Final = 1.5
+"""A frame waits so long for its reply before it is written without."""
+FLUSH_S: Final = 1.0
+REPLY_KEYS: Final = ("gesture", "confidence", "action", "move", "model")
+"""What is kept of a reply; all else stands in the frame's line already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a recording is."""
+
+    frames: int
+    sessions: int
+    bytes_written: int
+    bad_entries: int
+    reconnects: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Waiting:
+    line: str
+    key: tuple[str, int]
+    until_s: float
+
+
+class Names:
+    """Session ids as the capture has them: those that match a pattern, renamed if that is asked for.
+
+    Args:
+        pattern: a shell pattern; None takes all.
+        anonymise: `player-1`, `player-2`, ... by first appearance, the same session always the same.
+    """
+
+    def __init__(self, pattern: str | None = None, *, anonymise: bool = False) -> None:
+        self._pattern: Final = None if pattern is None else re.compile(translate(pattern))
+        self._anonymise: Final = anonymise
+        self._names: Final[dict[str, str | None]] = {}
+        self.count = 0
+        """Sessions taken so far."""
+
+    def __call__(self, session: str) -> str | None:
+        """The session's name in the capture; None where it is not wanted."""
+        if session not in self._names:
+            wanted = self._pattern is None or self._pattern.match(session) is not None
+            self.count += wanted
+            shown = f"player-{self.count}" if self._anonymise else session
+            self._names[session] = shown if wanted else None
+        return self._names[session]
+
+
+class Recorder:
+    """Follows all partitions. `step` is one look; `run` looks until it is told to stop.
+
+    Args:
+        stream: the live Redis.
+        writer: where the frames go.
+        names: which sessions, and what they are called.
+        with_replies: keep each frame's reply with it, under the key `reply`. The reply to the very first
+            frame of a session may be missed: it is subscribed to when it is first seen.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        stream: CaptureStream,
+        writer: CaptureWriter,
+        names: Names,
+        *,
+        with_replies: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream: Final = stream
+        self._writer: Final = writer
+        self._names: Final = names
+        self._with_replies: Final = with_replies
+        self._clock: Final = clock
+        self._begin_s: Final = clock()
+        self._next_flush_s = 0.0
+        self._positions: dict[int, bytes] = {}
+        self._begin_ms: int | None = None
+        self._subscribed: Final[set[str]] = set()
+        self._waiting: Final[deque[_Waiting]] = deque()
+        self._replies: Final[dict[tuple[str, int], str]] = {}
+        self.bad_entries = 0
+        """Frames and entries that break the contract: they are not recorded."""
+        self.reconnects = 0
+
+    def run(
+        self,
+        stop: threading.Event,
+        seconds: float | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Progress:
+        """Record until `stop`, or for `seconds`. A lost Redis is waited for; nothing that it kept is missed.
+
+        Raises:
+            SettingsError: Redis does not let us in, or holds another version of the wire.
+            ConnectionLost: there was no Redis to begin with.
+        """
+        end_s = float("inf") if seconds is None else self._begin_s + seconds
+        failures, met = 0, False
+        while not stop.is_set() and self._clock() < end_s:
+            try:
+                full = self.step()
+                failures, met = 0, True
+            except ConnectionLost:
+                if not met:
+                    raise
+                self._offline(failures)
+                stop.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+                failures += 1
+                continue
+            if self._clock() >= self._next_flush_s:
+                self._next_flush_s = self._clock() + FLUSH_S
+                self._writer.flush()
+                progress(self.progress())
+            if not full:
+                stop.wait(POLL_S)
+        with suppress(ConnectionLost):
+            self.step()  # what came since the last look
+        self._let_go(everything=True)
+        return self.progress()
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        seconds = self._clock() - self._begin_s
+        written = self._writer.bytes_written
+        return Progress(
+            self._writer.frames, self._names.count, written, self.bad_entries, self.reconnects, seconds
+        )
+
+    def step(self) -> bool:
+        """One look; whether there may be more at once.
+
+        Raises:
+            ConnectionLost: nothing was missed; look again later.
+        """
+        if not self._positions and not self._begin():
+            return False
+        found = self._stream.read(self._positions, READ_ENTRIES)
+        self._take([(partition, entry) for partition, entries in found for entry in entries])
+        for partition, entries in found:
+            self._positions[partition] = entries[-1][0]
+        if self._with_replies:
+            for reply in self._stream.replies():
+                self._hear(reply)
+        self._let_go(everything=False)
+        return any(len(entries) == READ_ENTRIES for _, entries in found)
+
+    def _begin(self) -> bool:
+        """Find the ends of the streams; False while there are none."""
+        partitions = self._stream.partitions()
+        if partitions is None:
+            return False
+        # a stream that we have waited for has nothing in it that is older than we are
+        late = self._clock() - self._begin_s > 1.0
+        self._positions = (
+            dict.fromkeys(range(partitions), START) if late else self._stream.ends(range(partitions))
+        )
+        return True
+
+    def _offline(self, failures: int) -> None:
+        if not failures:
+            self.reconnects += 1
+        self._stream.close()
+        self._subscribed.clear()
+
+    def _take(self, entries: list[tuple[int, Entry]]) -> None:
+        """Write the frames of these entries in the order of their arrival, all partitions together."""
+        if not entries:
+            return
+        entries.sort(key=lambda one: _entry_ms(one[1][0]))
+        arrived_ms = [_entry_ms(entry_id) for _, (entry_id, _) in entries]
+        if self._begin_ms is None:
+            self._begin_ms = arrived_ms[0]
+        frames, rejects = decode([fields for _, (_, fields) in entries])
+        self.bad_entries += len(rejects)
+        rows, names, sessions = [], [], []
+        for row, raw in enumerate(frames.sessions):
+            session = raw.decode() if is_session(raw) else None
+            name = None if session is None else self._names(session)
+            self.bad_entries += session is None
+            if session is not None and name is not None:
+                rows.append(row)
+                names.append(name)
+                sessions.append(session)
+        offset_ms = [float(max(arrived_ms[frames.entry[row]] - self._begin_ms, 0)) for row in rows]
+        meta = _meta(frames)[rows]
+        lines = lines_of(offset_ms, names, meta, frames.landmarks[rows])
+        self._write(lines, sessions, meta["seq"].tolist())
+
+    def _write(self, lines: list[str], sessions: list[str], seqs: list[int]) -> None:
+        if not self._with_replies:
+            for line in lines:
+                self._writer.write_text(f"{line}}}")
+            return
+        new = sorted(set(sessions) - self._subscribed)
+        self._stream.subscribe(new, len(self._positions))
+        self._subscribed.update(new)
+        until_s = self._clock() + REPLY_WAIT_S
+        for line, session, seq in zip(lines, sessions, seqs, strict=True):
+            self._waiting.append(_Waiting(line, (session, seq), until_s))
+
+    def _hear(self, reply: bytes) -> None:
+        said: dict[str, Any] = json.loads(reply)
+        kept = {key: said.get(key) for key in REPLY_KEYS}
+        self._replies[said["session"], said["seq"]] = json.dumps(kept, separators=(",", ":"))
+
+    def _let_go(self, *, everything: bool) -> None:
+        """Write, in their order, the frames whose reply is there or does not come any more."""
+        now_s = self._clock()
+        while self._waiting:
+            first = self._waiting[0]
+            reply = self._replies.pop(first.key, None)
+            if reply is None and now_s < first.until_s and not everything:
+                return
+            self._waiting.popleft()
+            more = "" if reply is None else f',"reply":{reply}'
+            self._writer.write_text(f"{first.line}{more}}}")
+        self._replies.clear()  # what is left came too late, or for frames that we never saw
+
+
+def _entry_ms(entry_id: bytes) -> int:
+    return int(entry_id.partition(b"-")[0])
+
+
+def _meta(frames: Frames) -> npt.NDArray[np.void]:
+    meta = np.empty(len(frames), META)
+    for name in ("seq", "captured_ms", "aspect", "flags"):
+        meta[name] = getattr(frames, name)
+    return meta

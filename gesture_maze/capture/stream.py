@@ -1,0 +1,118 @@
+"""The words that following a live Redis takes. Like `producer.stream`, this module alone knows them.
+
+Only reading: XREAD without a group, HMGET, XREVRANGE and SUBSCRIBE. No lease, no cursor, no key is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from redis import exceptions
+
+from gesture_maze.producer.address import open_client
+from gesture_maze.producer.stream import read_topology, topology_of
+from gesture_maze.wire.errors import ConnectionLost, SettingsError
+from gesture_maze.wire.keys import WIRE_VERSION, actions_channel, frames_key, partition_of
+
+TIMEOUT_S: Final = 5.0
+START: Final = b"0-0"
+
+Entry = tuple[bytes, list[bytes]]
+"""Entry id, and fields as name, value, name, value, ..."""
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+        raise SettingsError("settings", f"Redis does not let the capture read: {error}") from None
+    except (exceptions.RedisError, OSError) as error:
+        raise ConnectionLost("connection", f"Redis: {error}") from error
+
+
+class CaptureStream:
+    """A live Redis, to look at. Every method but `close` may raise `ConnectionLost`: wait, then try again.
+
+    Args:
+        url: Redis.
+
+    Raises:
+        SettingsError: `settings`, if the URL cannot be understood.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client: Final = open_client(url, name="maze-capture", timeout_s=TIMEOUT_S)
+        # as it comes: a dict of an entry's fields would lose names that occur twice
+        self._client.set_response_callback("XREAD", lambda reply, **_: reply)
+        self._pubsub: Any = None
+
+    def partitions(self) -> int | None:
+        """How many partitions there are; None where nobody has written a topology yet.
+
+        Raises:
+            SettingsError: `topology`, for another version of the wire.
+        """
+        with _errors():
+            found = topology_of(self._client.execute_command(*read_topology()))  # type: ignore[no-untyped-call]
+        if found is not None and found[0] != WIRE_VERSION:
+            message = f"Redis holds version {found[0]} of the wire; this program reads {WIRE_VERSION}"
+            raise SettingsError("topology", message)
+        return None if found is None else found[1]
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, bytes]:
+        """The id of each stream's newest entry; `START` for one that is empty."""
+        with _errors(), self._client.pipeline(transaction=False) as pipe:
+            numbers = list(partitions)
+            for partition in numbers:
+                pipe.xrevrange(frames_key(partition), count=1)
+            # [[(id, {name: value, ...})] or [], ...]
+            found = pipe.execute()
+        return {
+            partition: newest[0][0] if newest else START
+            for partition, newest in zip(numbers, found, strict=True)
+        }
+
+    def read(self, positions: Mapping[int, bytes], count: int) -> list[tuple[int, list[Entry]]]:
+        """Up to `count` entries per partition after the given ids; waits for nothing."""
+        streams = [frames_key(partition) for partition in positions]
+        words = ("XREAD", "COUNT", count, "STREAMS", *streams, *positions.values())
+        with _errors():
+            # None, or {stream: [[id, [name, value, ...]], ...]} (RESP 3), or pairs of the same (RESP 2)
+            reply: Any = self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+        found = reply.items() if isinstance(reply, dict) else reply or ()
+        return [(int(stream[8:-1]), [(entry[0], entry[1]) for entry in entries]) for stream, entries in found]
+
+    def subscribe(self, sessions: Sequence[str], partitions: int) -> None:
+        """Listen for the replies to more sessions."""
+        if not sessions:
+            return
+        channels = [actions_channel(partition_of(one, partitions), one) for one in sessions]
+        with _errors():
+            if self._pubsub is None:
+                self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+            self._pubsub.subscribe(*channels)
+
+    def replies(self) -> list[bytes]:
+        """What was published for the subscribed sessions since the last call; waits for nothing."""
+        found: list[bytes] = []
+        if self._pubsub is None:
+            return found
+        with _errors():
+            # None also for a message that is ignored, so `can_read` says when there are no more
+            while (message := self._pubsub.get_message(timeout=0)) is not None or self._more():
+                if message is not None:
+                    found.append(message["data"])
+        return found
+
+    def _more(self) -> bool:
+        return bool(self._pubsub.connection.can_read(timeout=0))
+
+    def close(self) -> None:
+        """Drop the connections; the next use opens new ones, and subscribes to nothing."""
+        if self._pubsub is not None:
+            self._pubsub.close()
+            self._pubsub = None
+        self._client.close()

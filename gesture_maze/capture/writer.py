@@ -1,0 +1,107 @@
+"""Writes captures: from lines that were read, and from frames as they come from a stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.capture.files import create
+from gesture_maze.capture.reader import FORMAT, VERSION
+from gesture_maze.wire.frames import HAND, LANDMARKS, LEFT, MIRRORED, Float32
+
+_POINTS: Final = "[" + ",".join(["[%.9g,%.9g,%.9g]"] * LANDMARKS) + "]"
+"""Nine digits give back every float32 exactly, so that a replay sees what the pool saw."""
+
+
+class CaptureWriter:
+    """Writes one capture. Closing it makes the file whole; use it in a `with` block.
+
+    Args:
+        path: `.gz` and `.zst` are packed; an old file is replaced.
+        header: more keys for the header.
+
+    Raises:
+        SettingsError: `capture`, if the file cannot be written.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any] | None = None) -> None:
+        self._file: Final = create(path)
+        self.frames = 0
+        """Frames written so far."""
+        more = {key: value for key, value in (header or {}).items() if key not in ("format", "version")}
+        self._write({"format": FORMAT, "version": VERSION, **more})
+
+    @property
+    def bytes_written(self) -> int:
+        """Size of the file so far."""
+        return self._file.bytes_written
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """One frame as the JSON object of its line."""
+        self._write(values)
+        self.frames += 1
+
+    def write_text(self, text: str) -> None:
+        """One line as text, without its end."""
+        self._file.write(text.encode() + b"\n")
+        self.frames += 1
+
+    def flush(self) -> None:
+        """What was written so far can be read from now on."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Make the file whole."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(values, separators=(",", ":")).encode() + b"\n")
+
+
+@lru_cache(maxsize=64)  # a camera has one
+def _shortest(aspect: float) -> str:
+    """The fewest digits that give back a float32: 0.01 must not become 0.00999999978, which is no aspect."""
+    return str(np.float32(aspect))
+
+
+def lines_of(
+    offset_ms: Sequence[float],
+    sessions: Sequence[str],
+    meta: npt.NDArray[np.void],
+    landmarks: Float32,
+) -> list[str]:
+    """Frames as columns -> lines of a capture, open at their end so that keys may follow: 12 µs a frame.
+
+    Args:
+        offset_ms: n times in ms since the capture began.
+        sessions: n session ids.
+        meta: (n,) `wire.frames.META`.
+        landmarks: (n, 21, 3) float32.
+
+    Returns:
+        n lines without the closing brace.
+    """
+    lines = []
+    flat = landmarks.reshape(len(sessions), 3 * LANDMARKS).tolist()
+    columns = zip(offset_ms, sessions, meta.tolist(), flat, strict=True)
+    for offset, session, (seq, captured_ms, aspect, flags), points in columns:
+        shown = _POINTS % tuple(points) if flags & HAND else "[]"
+        hand = ',"hand":"left"' if flags & LEFT else ""
+        mirrored = ',"mirrored":true' if flags & MIRRORED else ""
+        lines.append(
+            f'{{"offset_ms":{offset:.10g},"session":"{session}","seq":{seq},"t":{captured_ms},'
+            f'"aspect":{_shortest(aspect)}{hand}{mirrored},"landmarks":{shown}'
+        )
+    return lines

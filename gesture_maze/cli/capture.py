@@ -1,0 +1,209 @@
+"""`maze capture`: record a live system; look at captures, draw, convert and change them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
+from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.wire.errors import SettingsError
+
+if TYPE_CHECKING:
+    from gesture_maze.capture.recorder import Progress
+
+app = typer.Typer(
+    invoke_without_command=True,
+    context_settings=CONTEXT,
+    help="""Record a live system without disturbing it; show, plot, convert and mutate captures.
+
+Example: [bold]maze capture --redis redis://127.0.0.1:6379/0 --out session.jsonl.gz --seconds 60[/bold]""",
+)
+
+Opt = typer.Option
+Capture = Annotated[Path, typer.Argument(metavar="FILE", help="A capture; .gz and .zst are unpacked.")]
+Out = Annotated[Path, Opt(help="Capture to write; packed where it ends with .gz or .zst.")]
+SkipBad = Annotated[bool, Opt("--skip-bad", help="Pass over lines that break the contract.")]
+Model = Annotated[Path | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")]
+
+
+@app.callback()
+def capture(
+    ctx: typer.Context,
+    redis: RedisUrl = DEFAULT_REDIS,
+    out: Annotated[Path | None, Opt(help="File to write; packed where it ends with .gz or .zst.")] = None,
+    sessions: Annotated[str | None, Opt(help="Only sessions like this shell pattern: 'team-a-*'.")] = None,
+    seconds: Annotated[float | None, Opt(min=0.1, help="For how long. (default: until Ctrl-C)")] = None,
+    with_replies: Annotated[bool, Opt("--with-replies", help="Keep each frame's reply with it.")] = False,
+    anonymise: Annotated[bool, Opt("--anonymise", help="Call sessions player-1, player-2, ...")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Record; the group's help says more."""
+    if ctx.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise SettingsError("settings", "--out FILE is needed: where the frames go")
+    from gesture_maze.capture.recorder import Names, Recorder
+    from gesture_maze.capture.stream import CaptureStream
+    from gesture_maze.capture.writer import CaptureWriter
+    from gesture_maze.load.stopping import stop_signals
+
+    stream, names = CaptureStream(redis), Names(sessions, anonymise=anonymise)
+    with stop_signals() as stop, CaptureWriter(out) as writer:
+        recorder = Recorder(stream, writer, names, with_replies=with_replies)
+        try:
+            progress = recorder.run(stop, seconds, _show_progress)
+        finally:
+            stream.close()
+    _report(progress, out, as_json=as_json)
+
+
+def _show_progress(progress: Progress) -> None:
+    end = "\r" if sys.stderr.isatty() else "\n"
+    sys.stderr.write(
+        f"{progress.frames:,} frames, {progress.sessions:,} sessions, "
+        f"{progress.bytes_written / 1e6:.1f} MB, {progress.seconds:.0f} s {end}"
+    )
+    sys.stderr.flush()
+
+
+def _report(progress: Progress, out: Path, *, as_json: bool) -> None:
+    facts = {
+        "out": str(out),
+        "frames": progress.frames,
+        "sessions": progress.sessions,
+        "bytes": out.stat().st_size,
+        "bad_entries": progress.bad_entries,
+        "reconnects": progress.reconnects,
+        "seconds": round(progress.seconds, 2),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    print_line(
+        f"{out}: {progress.frames:,} frames of {progress.sessions:,} sessions, {facts['bytes']:,} bytes"
+    )
+    if progress.bad_entries:
+        print_line(f"{progress.bad_entries:,} frames broke the contract and are not recorded")
+    if progress.reconnects:
+        print_line(f"Redis was lost {progress.reconnects} times")
+
+
+@app.command(context_settings=CONTEXT)
+def show(
+    file: Capture,
+    model: Model = None,
+    limit: Annotated[int, Opt(min=1, help="At most so many sessions.")] = 40,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show each session's frames, gaps, gestures and moves, and a timeline.
+
+    In a timeline U, D, L and R are moves, s is a stop, . frames without a move, blank no frames.
+
+    Example: [bold]maze capture show session.jsonl.gz[/bold]
+    """
+    from gesture_maze.replay.summary import show as show_view
+    from gesture_maze.replay.summary import view
+
+    found = view(file, model=_text(model), skip_bad=skip_bad)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        show_view(found, limit)
+
+
+@app.command(context_settings=CONTEXT)
+def plot(
+    file: Capture,
+    out: Annotated[Path, Opt(help="Picture to write: .png, .svg or .pdf.")],
+    session: Annotated[str | None, Opt(help="Which one. (default: the only one)")] = None,
+    model: Model = None,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Draw confidence and moves of one session over time, and the hand at the moves.
+
+    Example: [bold]maze capture plot session.jsonl.gz --session player-1 --out player-1.png[/bold]
+    """
+    from gesture_maze.replay.plot import frames_of
+    from gesture_maze.replay.plot import plot as draw
+
+    name, frames = frames_of(file, session, model=_text(model), skip_bad=skip_bad)
+    draw(frames, f"{file.name}: {name}", out)
+    print_line(f"{out}: {len(frames):,} frames of {name}")
+
+
+@app.command(context_settings=CONTEXT)
+def convert(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Folders, files, dumps.")],
+    out: Out,
+    fps: Annotated[float, Opt(min=0.1, max=1000, help="Where a recording does not say when.")] = 30.0,
+    aspect: Annotated[
+        float, Opt(min=0.01, max=100, help="Image width / height, likewise; 1 = pixels.")
+    ] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a capture of landmark recordings (JSON or CSV, one session a file) or of dumps of the streams.
+
+    A dump is what redis-cli --no-raw XRANGE 'frames:{3}' - + prints.
+
+    Example: [bold]maze capture convert recordings/ --out recordings.jsonl.gz --aspect 1.3333[/bold]
+    """
+    from gesture_maze.capture.convert import convert as lines
+
+    _write(out, lines(sources, fps=fps, aspect=aspect), {"source": "converted"}, as_json=as_json)
+
+
+@app.command(context_settings=CONTEXT)
+def mutate(
+    file: Capture,
+    out: Out,
+    drop: Annotated[float, Opt(help="Share of frames left out, 0 to 1.")] = 0.0,
+    duplicate: Annotated[float, Opt(help="Share that comes twice.")] = 0.0,
+    reorder: Annotated[float, Opt(help="Share that comes after the next of its session.")] = 0.0,
+    corrupt: Annotated[float, Opt(help="Share of lines made to break the contract.")] = 0.0,
+    no_hand: Annotated[float, Opt(help="Share that loses its hand, in bursts.")] = 0.0,
+    jitter: Annotated[float, Opt(help="Shake the landmarks: standard deviation in image widths.")] = 0.0,
+    jitter_ms: Annotated[float, Opt(help="Shake the times: standard deviation, ms.")] = 0.0,
+    mirror: Annotated[bool, Opt("--mirror", help="Turn every image round.")] = False,
+    rescale: Annotated[float, Opt(help="Hands so many times as large.")] = 1.0,
+    seed: Annotated[int, Opt(min=0, help="Decides which frames are hit.")] = 1,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a harder capture of one: drop, duplicate, reorder, corrupt, shake, mirror, rescale, hide hands.
+
+    The same seed gives the same file.
+
+    Example: [bold]maze capture mutate a.jsonl.gz --out b.jsonl.gz --drop 0.2 --no-hand 0.05 --seed 7[/bold]
+    """
+    from gesture_maze.capture.mutate import Mutation
+    from gesture_maze.capture.mutate import mutate as mutated
+    from gesture_maze.capture.reader import CaptureReader
+
+    wish = Mutation(drop, duplicate, reorder, corrupt, no_hand, jitter, jitter_ms, mirror, rescale)
+    if out.exists() and out.samefile(file):
+        raise SettingsError("settings", "--out must be another file than the one that is read")
+    with CaptureReader(file, skip_bad=skip_bad) as reader:
+        lines = mutated((line.values for line in reader.frames()), wish, seed)
+        _write(out, lines, reader.header, as_json=as_json)
+
+
+def _write(out: Path, lines: Any, header: dict[str, Any], *, as_json: bool) -> None:
+    from gesture_maze.capture.writer import CaptureWriter
+
+    with CaptureWriter(out, header) as writer:
+        for line in lines:
+            writer.write_text(line)
+    facts = {"out": str(out), "frames": writer.frames, "bytes": out.stat().st_size}
+    if as_json:
+        print_json(facts)
+    else:
+        print_line(f"{out}: {writer.frames:,} frames, {facts['bytes']:,} bytes")
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

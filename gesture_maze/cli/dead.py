@@ -1,0 +1,213 @@
+"""`maze dead`: frames that were rejected or buried; look at them, give them back, throw them away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
+from gesture_maze.cli.printing import print_json, print_line
+
+if TYPE_CHECKING:
+    from gesture_maze.worker.redis.dead_letters import DeadLetter, DeadLetters
+
+app = typer.Typer(
+    invoke_without_command=True,
+    context_settings=CONTEXT,
+    help="""List frames that were rejected or buried, newest first; show, redrive or purge them.
+
+Example: [bold]maze dead --reason bad_json --limit 5[/bold]""",
+)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="As 'maze dead' shows them.")]
+Partition = Annotated[int | None, typer.Option(help="Only of this partition.")]
+Reason = Annotated[str | None, typer.Option(help="Only for this reason, such as bad_json.")]
+All = Annotated[
+    bool, typer.Option("--all", envvar="MAZE_ALL", help="All that --partition and --reason leave.")
+]
+
+SHOWN_BYTES: Final = 2000
+"""Of each field of a dead letter, in `show`."""
+
+
+@app.callback()
+def dead(
+    ctx: typer.Context,
+    redis: RedisUrl = DEFAULT_REDIS,
+    partition: Partition = None,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters; the group's help says more."""
+    if ctx.invoked_subcommand is not None:
+        return
+    with _letters(redis) as letters:
+        found = letters.newest(partition, reason, limit)
+    if as_json:
+        print_json([as_dict(letter) for letter in found])
+    else:
+        _show_table(found)
+
+
+@app.command(context_settings=CONTEXT)
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="As 'maze dead' shows it.")],
+    redis: RedisUrl = DEFAULT_REDIS,
+    as_json: AsJson = False,
+) -> None:
+    """Show one dead letter with all its fields.
+
+    Example: [bold]maze dead show 3/1700000000000-0[/bold]
+    """
+    with _letters(redis) as letters:
+        letter = _named(letters, name)
+    facts = {**as_dict(letter), "fields": _fields(letter)}
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        if key != "fields":
+            print_line(f"{key:10} {'?' if value is None else value}")
+    for field, text in _fields(letter).items():
+        print_line(f"field {field!r}: {text}")
+
+
+@app.command(context_settings=CONTEXT)
+def redrive(
+    names: Names = None,
+    redis: RedisUrl = DEFAULT_REDIS,
+    every: All = False,
+    partition: Partition = None,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give dead letters back to the pool as new entries, oldest first. Twice has the same effect as once.
+
+    A frame whose seq its session has passed, or that the pool saw within the last minute, is then counted as
+    a duplicate.
+
+    Example: [bold]maze dead redrive --all --reason killed_worker[/bold]
+    """
+    with _letters(redis) as letters:
+        chosen = _chosen(letters, names, every, partition, reason)
+        moved = {letter.name: letters.redrive(letter) for letter in reversed(chosen)}
+    entries = [{"id": name, "entry": entry} for name, entry in moved.items() if entry is not None]
+    if as_json:
+        print_json({"redriven": len(entries), "entries": entries})
+    else:
+        print_line(f"{len(entries)} dead letters given back to the pool.")
+
+
+@app.command(context_settings=CONTEXT)
+def purge(
+    names: Names = None,
+    redis: RedisUrl = DEFAULT_REDIS,
+    every: All = False,
+    partition: Partition = None,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Throw dead letters away for good.
+
+    Example: [bold]maze dead purge --all --partition 3[/bold]
+    """
+    with _letters(redis) as letters:
+        gone = letters.purge(_chosen(letters, names, every, partition, reason))
+    if as_json:
+        print_json({"purged": gone})
+    else:
+        print_line(f"{gone} dead letters thrown away.")
+
+
+@contextmanager
+def _letters(url: str) -> Iterator[DeadLetters]:
+    from gesture_maze.worker.redis.attach import attached
+    from gesture_maze.worker.redis.dead_letters import DeadLetters
+    from gesture_maze.worker.redis.status import partition_count
+
+    with attached(url) as client:
+        yield DeadLetters(client, partition_count(client))
+
+
+def _named(letters: DeadLetters, name: str) -> DeadLetter:
+    from gesture_maze.wire.errors import SettingsError
+    from gesture_maze.worker.redis.dead_letters import parse_name
+
+    letter = letters.get(*parse_name(name))
+    if letter is None:
+        message = f"there is no dead letter {name}: it was redriven, purged or has never been"
+        raise SettingsError("settings", message)
+    return letter
+
+
+def _chosen(
+    letters: DeadLetters, names: list[str] | None, every: bool, partition: int | None, reason: str | None
+) -> list[DeadLetter]:
+    """The letters that a command is about, newest first; those that are named and gone are left out."""
+    from gesture_maze.wire.errors import SettingsError
+    from gesture_maze.worker.redis.dead_letters import parse_name
+
+    if bool(names) == every:
+        raise SettingsError("settings", "name dead letters, or say --all (with --partition or --reason)")
+    if every:
+        return letters.newest(partition, reason)
+    found = [letters.get(*parse_name(name)) for name in dict.fromkeys(reversed(names or []))]
+    return [letter for letter in found if letter is not None]
+
+
+def as_dict(letter: DeadLetter) -> dict[str, Any]:
+    """A dead letter as `--json` prints it, without its fields."""
+    from gesture_maze.worker.redis.dead_letters import glance
+
+    seen = glance(letter)
+    return {
+        "id": letter.name,
+        "partition": letter.partition,
+        "written": datetime.fromtimestamp(letter.written_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+        "reason": letter.reason or None,
+        "entry": letter.entry or None,
+        "worker": letter.worker or None,
+        "session": seen.session,
+        "seq": seen.seq,
+        "t": seen.t,
+    }
+
+
+def _show_table(found: list[DeadLetter]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not found:
+        print_line("No dead letters.")
+        return
+    columns = ("id", "written", "reason", "session", "seq", "t", "entry", "worker")
+    table = Table(*columns)
+    for letter in found:
+        facts = as_dict(letter)
+        # as Text, because what a stranger sent may look like markup
+        table.add_row(*(Text("?" if facts[name] is None else str(facts[name])) for name in columns))
+    Console().print(table)
+
+
+def _fields(letter: DeadLetter) -> dict[str, str]:
+    """Fields for people: text as it is, the packed ones as their length and first bytes."""
+    return {
+        _text(name): _text(value)
+        for name, value in zip(letter.fields[::2], letter.fields[1::2], strict=False)
+    }
+
+
+def _text(raw: bytes) -> str:
+    try:
+        text = raw[:SHOWN_BYTES].decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if text.isprintable() and (text or not raw):
+        return text if len(raw) <= SHOWN_BYTES else f"{text}... ({len(raw)} bytes)"
+    return f"{len(raw)} bytes: {raw[:24].hex(' ')}{' ...' if len(raw) > 24 else ''}"

@@ -1,0 +1,200 @@
+"""`maze models`: the models in Redis, their figures, and which of them live workers use."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from gesture_maze.cli.models_import import models_import
+from gesture_maze.cli.models_tracked import models_tracked
+from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
+from gesture_maze.cli.printing import print_json, print_line
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from gesture_maze.worker.redis.registry import ModelRegistry
+
+app = typer.Typer(
+    invoke_without_command=True,
+    context_settings=CONTEXT,
+    help="""List the models in Redis: champion, previous, challenger, figures, and the workers that use each.
+
+With --shadow: what the challenger says of the champion's frames.
+
+Example: [bold]maze models --shadow[/bold]""",
+)
+
+app.command("import", context_settings=CONTEXT)(models_import)
+app.command("tracked", context_settings=CONTEXT)(models_tracked)
+
+HELD_OUT: Final = "held_out"
+"""The split whose figures are shown."""
+ROLES: Final = ("champion", "previous", "challenger")
+SHOWN_PAIRS: Final = 20
+
+
+@app.callback()
+def models(
+    ctx: typer.Context,
+    redis: RedisUrl = DEFAULT_REDIS,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Compare challenger and champion.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List models; the group's help says more."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from gesture_maze.worker.redis.attach import attached
+
+    with attached(redis) as client:
+        found = trial_of(client) if shadow else listing(client)
+    if as_json:
+        print_json(found)
+    elif shadow:
+        _show_trial(found)
+    else:
+        _show(found)
+
+
+def listing(client: Redis) -> dict[str, Any]:
+    """The models in Redis, newest first, then those that workers use and Redis does not keep."""
+    from gesture_maze.worker.redis.registry import ModelRegistry
+    from gesture_maze.worker.redis.status import StatusReader
+
+    registry = ModelRegistry(client)
+    roles = registry.roles()
+    workers: dict[str, list[str]] = {}
+    for worker in StatusReader(client).read().workers:
+        workers.setdefault(worker.model, []).append(worker.worker)
+    given_ms = registry.versions()
+    named = [version for role in ROLES if (version := getattr(roles, role)) is not None]
+    versions = list(dict.fromkeys([*given_ms, *named, *workers]))
+    return {
+        "champion": roles.champion,
+        "previous": roles.previous,
+        "challenger": roles.challenger,
+        "share": roles.share if roles.challenger else None,
+        "mixed": len(workers) > 1,
+        "models": [
+            {
+                "version": version,
+                "roles": [role for role in ROLES if getattr(roles, role) == version],
+                "since": _time(given_ms.get(version)),
+                "workers": workers.get(version, []),
+                **_facts(registry, version),
+            }
+            for version in versions
+        ],
+    }  # fmt: skip
+
+
+def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
+    """What the manifest says of a version; `fault` is the reason why its bundle cannot be used, or None."""
+    from gesture_maze.models.bundle import load_zip
+    from gesture_maze.wire.errors import ModelError
+
+    facts: dict[str, Any] = {"bytes": None, "threshold": None, "rows": None, "figures": None, "fault": None}
+    data = registry.bundle(version)
+    if data is None:
+        return facts | {"fault": "not_found"}
+    facts["bytes"] = len(data)
+    try:
+        manifest = load_zip(data).manifest
+    except ModelError as error:
+        return facts | {"fault": error.reason}
+    figures = manifest.evaluation.get(HELD_OUT)
+    return facts | {
+        "threshold": manifest.thresholds.act,
+        "rows": manifest.training_data and manifest.training_data.rows,
+        "figures": figures and figures.model_dump(),
+    }
+
+
+def trial_of(client: Redis) -> dict[str, Any]:
+    """Champion and challenger side by side; shares are 0 to 1, None before the first frame.
+
+    Raises:
+        SettingsError: nobody challenges, or there is nobody to be challenged.
+    """
+    from gesture_maze.wire.errors import SettingsError
+    from gesture_maze.worker.redis.registry import ModelRegistry
+    from gesture_maze.worker.redis.status import StatusReader
+    from gesture_maze.worker.serving.shadow import Trial
+
+    registry = ModelRegistry(client)
+    roles = registry.roles()
+    champions = [roles.champion] if roles.champion else StatusReader(client).read().models
+    if roles.challenger is None or not champions:
+        raise SettingsError("settings", "there is no challenger, or no champion: see 'maze promote --shadow'")
+    trial = Trial.of(registry.shadow(str(champions[0]), roles.challenger))
+    flipped = sum(trial.flips.values())
+    return {
+        "champion": champions[0],
+        "challenger": roles.challenger,
+        "share": roles.share,
+        "frames": trial.frames,
+        "agreed": trial.agreed,
+        "agreement": trial.agreed / trial.frames if trial.frames else None,
+        "flips": flipped,
+        "flip_rate": flipped / trial.frames if trial.frames else None,
+        "pairs": _rows(trial.pairs),
+        "actions": _rows(trial.flips),
+    }
+
+
+def _rows(pairs: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
+    return [{"champion": mine, "challenger": other, "frames": n} for (mine, other), n in pairs.items()]
+
+
+def _time(ms: int | None) -> str | None:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds") if ms else None
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not found["models"]:
+        print_line("No models in Redis, and no workers: workers begin with the bundled one.")
+        return
+    table = Table()
+    for column in ("version", "role", "accuracy", "macro F1", "threshold", "workers", "fault"):
+        table.add_column(column, no_wrap=column == "version")
+    for one in found["models"]:
+        figures = one["figures"] or {}
+        # a worker's own bundle need not be in Redis; only what has a role must be
+        fault = one["fault"] if one["roles"] or one["since"] else None
+        cells = (
+            one["version"], ", ".join(one["roles"]), figures.get("accuracy"), figures.get("macro_f1"),
+            one["threshold"], len(one["workers"]), fault,
+        )  # fmt: skip
+        table.add_row(*("-" if cell in (None, "") else str(cell) for cell in cells))
+    console = Console()
+    console.print(table)
+    if found["mixed"]:
+        console.print("[bold yellow]Workers use different models[/bold yellow]: in a promotion for a second;")
+        console.print("longer, some have refused the champion: see their logs and maze_models_refused_total.")
+
+
+def _show_trial(trial: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"challenger [bold]{trial['challenger']}[/bold] beside champion [bold]{trial['champion']}[/bold], "
+        f"{100 * trial['share']:g} % of the frames: {trial['frames']:,} hands"
+    )
+    if not trial["frames"]:
+        return
+    console.print(f"they agree in {100 * trial['agreement']:.2f} %, another action in {trial['flips']:,}")
+    differing = [row for row in trial["pairs"] if row["champion"] != row["challenger"]]
+    for title, rows in (("Gestures that differ", differing), ("Actions that differ", trial["actions"])):
+        table = Table("champion", "challenger", "frames", "share", title=title, title_justify="left")
+        for row in rows[:SHOWN_PAIRS]:
+            share = f"{100 * row['frames'] / trial['frames']:.2f} %"
+            table.add_row(row["champion"], row["challenger"], f"{row['frames']:,}", share)
+        if rows:
+            console.print(table)

@@ -1,0 +1,45 @@
+"""`maze models tracked`: the versions that MLflow keeps, with their figures and roles."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from gesture_maze.cli.options import AsJson
+from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.lifecycle.training import DEFAULT_TRACKING
+
+SHOWN: Final = ("accuracy", "macro_f1", "action_precision", "action_recall", "false_action_rate", "ece")
+
+
+def models_tracked(
+    tracking_uri: Annotated[str, typer.Option(help="MLflow server or database.")] = DEFAULT_TRACKING,
+    as_json: AsJson = False,
+) -> None:
+    """List the versions of the model in MLflow, newest first: figures of held-out hands, aliases, bundles.
+
+    What is live is in Redis: 'maze models' shows it.
+
+    Example: [bold]maze models tracked --tracking-uri sqlite:///mlflow.db[/bold]
+    """
+    from gesture_maze.lifecycle.tracking import Tracking
+
+    versions = Tracking(tracking_uri).versions()
+    if as_json:
+        print_json([asdict(version) for version in versions])
+        return
+    if not versions:
+        print_line("No versions: 'maze train' makes them.")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Version", "Bundle", "Aliases", "Since", *SHOWN)
+    for one in versions:
+        since = datetime.fromtimestamp(one.created_ms / 1000, UTC).isoformat(sep=" ", timespec="minutes")
+        figures = (f"{one.figures[name]:.4f}" if name in one.figures else "-" for name in SHOWN)
+        table.add_row(one.number, one.model, ", ".join(one.aliases) or "-", since, *figures)
+    Console().print(table)

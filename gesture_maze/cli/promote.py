@@ -1,0 +1,83 @@
+"""`maze promote`: a model becomes the champion, or the challenger, of a running pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
+from gesture_maze.cli.printing import print_json, print_line
+
+if TYPE_CHECKING:
+    from gesture_maze.lifecycle.promotion import Passed
+
+Opt = typer.Option
+
+
+def promote(
+    model: Annotated[str, typer.Argument(metavar="VERSION|FOLDER", help="A bundle, or a version in Redis.")],
+    redis: RedisUrl = DEFAULT_REDIS,
+    data: Annotated[Path | None, Opt(help="Labelled CSV to compare it with the champion on.")] = None,
+    max_drop: Annotated[float, Opt(help="Accuracy and action precision may fall by so much.")] = 0.002,
+    max_us_per_frame: Annotated[float, Opt(help="Limit of its time, in batches of 256.")] = 5.0,
+    shadow: Annotated[bool, Opt("--shadow", help="As challenger: beside the champion, unheard.")] = False,
+    share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the frames a challenger sees.")] = 0.1,
+    keep: Annotated[int, Opt(min=1, help="Bundles kept in Redis.")] = 5,
+    tracking_uri: Annotated[
+        str | None, Opt(help="MLflow, to find VERSION in too, and to move the alias there.")
+    ] = None,
+    force: Annotated[bool, Opt("--force", help="Write it whatever is wrong with it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a model and let every worker of the pool use it, without a pause and without losing a frame.
+
+    It must be whole, give its golden outputs here, be fast enough and, with --data, not be worse than the
+    champion. Workers check it again for themselves: one that is broken is refused by each, even if forced.
+    'maze rollback' goes back. Exit codes: 0 promoted, 2 refused.
+
+    Example: [bold]maze promote my-bundle --data landmarks.csv.gz[/bold]
+    """
+    from gesture_maze.lifecycle import tracked
+    from gesture_maze.lifecycle.promotion import Gates, challenge, check, find, forced, sources
+    from gesture_maze.lifecycle.promotion import promote as appoint
+    from gesture_maze.worker.redis.attach import attached
+
+    gates = Gates(data, max_drop, max_us_per_frame)
+    with attached(redis) as client:
+        found = find(model, [*sources(client), *tracked.source(tracking_uri)])
+        passed = (forced if force else check)(found, client, gates)
+        if shadow:
+            challenge(client, passed, share, keep)
+        else:
+            appoint(client, passed, keep)
+    tracked.appoint(tracking_uri, passed.version, "challenger" if shadow else "champion")
+    if as_json:
+        print_json(as_dict(passed, share if shadow else None))
+    else:
+        _say(passed, share if shadow else None)
+
+
+def as_dict(passed: Passed, share: float | None) -> dict[str, Any]:
+    """What `--json` prints; `share` for a challenger."""
+    return {
+        "model": passed.version,
+        "role": "champion" if share is None else "challenger",
+        "share": share,
+        "us_per_frame": passed.us_per_frame,
+        "accuracy": passed.accuracy,
+        "champion_accuracy": passed.champion_accuracy,
+        "forced_over": passed.fault and passed.fault.reason,
+    }
+
+
+def _say(passed: Passed, share: float | None) -> None:
+    role = "champion" if share is None else f"challenger of {100 * share:g} % of the frames"
+    print_line(f"{passed.version} is the {role} now.")
+    if passed.us_per_frame is not None:
+        print_line(f"{passed.us_per_frame:.2f} µs per frame in batches of 256")
+    if passed.accuracy is not None:
+        print_line(f"accuracy {passed.accuracy:.4f}, the champion's was {passed.champion_accuracy:.4f}")
+    if passed.fault is not None:
+        print_line(f"forced, although: {passed.fault}")

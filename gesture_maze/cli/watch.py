@@ -1,0 +1,71 @@
+"""`maze watch`: a synthetic player per partition, the pool's books as metrics, and where the workers are."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gesture_maze.cli.options import DEFAULT_REDIS, RedisUrl
+
+if TYPE_CHECKING:
+    from gesture_maze.ops.watch import Watch
+
+Opt = typer.Option
+
+
+def watch(
+    redis: RedisUrl = DEFAULT_REDIS,
+    host: Annotated[str, Opt(help="Where /metrics, /sd, /livez and /readyz listen.")] = "127.0.0.1",
+    port: Annotated[int, Opt(min=1, max=65_535, help="The port of them.")] = 9109,
+    every_s: Annotated[float, Opt(min=0.05, help="Seconds between beats.")] = 1.0,
+) -> None:
+    """Play a synthetic session on each partition and serve what becomes of it to Prometheus, until stopped.
+
+    /metrics has the heartbeats and the pool as a whole, also when no worker lives; /sd lists the workers'
+    metrics for Prometheus's http_sd. Costs the pool one frame per partition and beat.
+
+    Example: [bold]maze watch --redis redis://127.0.0.1:6379/0 --port 9109[/bold]
+    """
+    from gesture_maze.load.stopping import stop_signals
+    from gesture_maze.ops.watch import Watch
+    from gesture_maze.producer import FrameProducer
+    from gesture_maze.worker.health import HealthServer
+    from gesture_maze.worker.redis.attach import attached
+    from gesture_maze.worker.redis.status import StatusReader
+
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_signals())
+        client = stack.enter_context(attached(redis))
+        producer = stack.enter_context(FrameProducer(redis, name="maze-watch", retries=0))
+        watching = Watch(producer, StatusReader(client))
+        stack.callback(watching.close)
+
+        def ready() -> tuple[bool, dict[str, Any]]:
+            return watching.ready(), {}
+
+        pages = {"/sd": lambda: _page(watching)}
+        health = HealthServer(watching.registry, lambda: (True, {}), ready, host, port, pages)
+        stack.callback(health.close)
+        run(watching, stop, every_s)
+
+
+def _page(watching: Watch) -> tuple[str, Iterable[bytes]]:
+    return "application/json", [json.dumps(watching.targets()).encode()]
+
+
+def run(watching: Watch, stop: threading.Event, every_s: float) -> None:
+    """Beat every so often and listen in between, until `stop`."""
+    next_s = time.monotonic()
+    while not stop.is_set():
+        now_s = time.monotonic()
+        if now_s >= next_s:
+            watching.step()
+            next_s = max(next_s + every_s, now_s)
+        if not watching.listen(0.05):
+            stop.wait(0.005)

@@ -1,0 +1,1 @@
+"""`maze demo`: a pool and players who walk mazes by gestures."""

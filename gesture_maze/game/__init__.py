@@ -1,0 +1,1 @@
+"""Mazes and their rules. Pure; time is passed in."""

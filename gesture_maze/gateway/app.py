@@ -1,0 +1,179 @@
+"""The gateway put together: one FastAPI application and the tasks beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Request, Response
+from prometheus_fastapi_instrumentator import Instrumentator
+from pydantic import BaseModel, Field
+from starlette.middleware.cors import CORSMiddleware
+
+from gesture_maze.gateway import pages, poses, predict, problems, scoreboard, watch
+from gesture_maze.gateway.fan import Fan, open_redis
+from gesture_maze.gateway.forwarded import ForwardedScheme
+from gesture_maze.gateway.health import Pulse
+from gesture_maze.gateway.limits import Doorkeeper
+from gesture_maze.gateway.metrics import Metrics
+from gesture_maze.gateway.outbox import Outbox
+from gesture_maze.gateway.play import Room
+from gesture_maze.gateway.sessions import Sessions
+from gesture_maze.gateway.settings import Settings
+from gesture_maze.gateway.tokens import Tokens
+from gesture_maze.producer import AsyncFrameProducer
+from gesture_maze.version import __version__
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, Action
+
+SWEEP_S: Final = 30.0
+log = logging.getLogger("maze.gateway")
+
+
+class Welcome(BaseModel):
+    """What this service is, and where to go on."""
+
+    message: str = "Welcome to the gesture maze"
+    version: str = __version__
+    gestures: list[str] = list(GESTURES)
+    actions: dict[str, Action] = DEFAULT_ACTIONS
+    endpoints: dict[str, str] = {
+        "POST /predict": "one hand, one answer",
+        "GET /game": "play in the browser",
+        "GET /watch": "watch the mazes of `maze demo`",
+        "WS /play": "the game's own protocol",
+        "GET /scores/{size}": "the fastest walks: small, medium or large",
+        "GET /metrics": "for Prometheus",
+        "GET /livez, /readyz": "health",
+        "GET /docs": "this interface, described",
+    }
+
+
+class Health(BaseModel):
+    """Whether the service can do its work."""
+
+    ready: Annotated[bool, Field(description="Redis is reached in both directions")]
+    detail: str
+
+
+def build(settings: Settings) -> FastAPI:
+    """The application. It connects to Redis when it is started.
+
+    Raises:
+        SettingsError: the Redis URL cannot be understood.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with _started(app, settings, metrics) as room:
+            yield {"room": room}
+
+    app = FastAPI(
+        title="gesture-maze gateway",
+        version=__version__,
+        description="Hand landmarks in, maze moves out.",
+        lifespan=lifespan,
+    )
+    app.state.registry, app.state.pulse = metrics.registry, Pulse()
+    for part in (predict, scoreboard, poses, watch):
+        app.include_router(part.router)
+    _add_information(app, settings)
+    pages.install(app)
+    problems.install(app, metrics)
+    # the original front end is a page from elsewhere; no cookie or token is of any use to it here
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]
+    )
+    instrumentator = Instrumentator(
+        registry=metrics.registry,
+        excluded_handlers=["/metrics", "/watch/stream"],
+        should_ignore_untemplated=True,
+    )
+    instrumentator.instrument(app)
+    if settings.metrics_port is None:
+        instrumentator.expose(app, include_in_schema=False)
+    if settings.behind_proxy:
+        app.add_middleware(ForwardedScheme)
+    return app
+
+
+@asynccontextmanager
+async def _started(app: FastAPI, settings: Settings, metrics: Metrics) -> AsyncIterator[Room]:
+    """Connections and tasks for as long as the application runs."""
+    async with AsyncExitStack() as stack:
+        producer = await stack.enter_async_context(AsyncFrameProducer(settings.redis, name="maze-gateway"))
+        fan = Fan(settings.redis, await producer.connect(), log.warning)
+        stack.push_async_callback(fan.close)
+        client = open_redis(settings.redis)
+        stack.push_async_callback(client.aclose)
+        outbox = Outbox(producer, metrics, settings.tick_ms, log.warning)
+        sessions = Sessions(settings.fps, settings.keep_s, metrics)
+        room = Room(
+            settings=settings,
+            metrics=metrics,
+            tokens=Tokens(settings.secret, settings.token_ttl_s),
+            doorkeeper=Doorkeeper(settings.sessions_per_address, settings.max_sessions),
+            sessions=sessions,
+            outbox=outbox,
+            fan=fan,
+            scoreboard=scoreboard.Scoreboard(client),
+            tasks=set(),
+        )
+        app.state.room = room
+        app.state.predictor = predict.Predictor(outbox, fan, settings.lanes, settings.predict_timeout_ms)
+        app.state.scoreboard = room.scoreboard
+        app.state.watch = watch.Watch(settings.redis, log.warning)
+        works = (outbox.run(), fan.run(), app.state.watch.run(), _sweep(sessions), app.state.pulse.run())
+        for work in works:
+            stack.push_async_callback(_end, asyncio.create_task(work))
+        yield room
+
+
+async def _sweep(sessions: Sessions) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        sessions.sweep()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _add_information(app: FastAPI, settings: Settings) -> None:
+    shown = Welcome()
+    if settings.metrics_port is not None:
+        del shown.endpoints["GET /metrics"]
+
+    @app.get("/")
+    async def welcome() -> Welcome:
+        """What this service is, and where to go on."""
+        return shown
+
+    @app.get("/livez")
+    async def livez() -> Health:
+        """Whether the process answers at all."""
+        return Health(ready=_ready(app.state.room), detail="alive")
+
+    @app.get("/readyz", responses={503: {"model": Health}})
+    async def readyz(_request: Request, response: Response) -> Health:
+        """Whether frames can go out and replies come back."""
+        ready, facts = readiness(app)
+        response.status_code = 200 if ready else 503
+        return Health(ready=ready, detail=facts["detail"])
+
+
+def readiness(app: FastAPI) -> tuple[bool, dict[str, Any]]:
+    """See `worker.health.Check`."""
+    room: Room | None = getattr(app.state, "room", None)
+    if room is None:
+        return False, {"detail": "starting"}
+    ready = _ready(room)
+    return ready, {"detail": "ready" if ready else "Redis cannot be reached"}
+
+
+def _ready(room: Room) -> bool:
+    return room.fan.listening and not room.outbox.away

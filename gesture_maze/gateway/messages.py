@@ -1,0 +1,220 @@
+"""What a browser may say on /play, checked: frames in two encodings, and a handful of messages. Pure."""
+
+from __future__ import annotations
+
+import struct
+import unicodedata
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.wire.frames import (
+    HAND,
+    KNOWN_FLAGS,
+    LANDMARK_BYTES,
+    LANDMARKS,
+    LEFT,
+    MAX_ASPECT,
+    MAX_MAGNITUDE,
+    META_BYTES,
+    MIN_ASPECT,
+    MIRRORED,
+)
+from gesture_maze.wire.gestures import Action
+
+FRAME_BYTES: Final = META_BYTES + LANDMARK_BYTES
+"""A packed frame: `wire.frames.META`, then 63 little-endian float32."""
+MAX_MESSAGE_BYTES: Final = 4096
+"""21 triples written out in full precision are 1,400 bytes."""
+MAX_BROWSER_INTEGER: Final = (1 << 53) - 1
+"""JavaScript counts no further."""
+MAX_NAME: Final = 24
+
+_HEAD: Final = struct.Struct("<QqfI")
+
+Number = Annotated[float, Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE, allow_inf_nan=False)]
+Point = Annotated[list[Number], Field(min_length=2, max_length=3)]
+Points = Annotated[list[Point], Field(min_length=LANDMARKS, max_length=LANDMARKS)]
+Aspect = Annotated[float, Field(ge=MIN_ASPECT, le=MAX_ASPECT, allow_inf_nan=False)]
+_Pixels = Annotated[int, Field(ge=1, le=20_000)]
+_Integer = Annotated[int, Field(ge=0, le=MAX_BROWSER_INTEGER)]
+
+
+class Packed(NamedTuple):
+    """A frame as it goes out: all but the session. `landmarks` are 252 bytes."""
+
+    seq: int
+    captured_ms: int
+    aspect: float
+    flags: int
+    landmarks: bytes
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class Hello(_Message):
+    """The first message of a socket."""
+
+    type: Literal["hello"]
+    name: Annotated[str, Field(max_length=200)] = ""
+    width: _Pixels = 640
+    height: _Pixels = 480
+    token: Annotated[str, Field(max_length=512)] | None = None
+
+
+class Start(_Message):
+    """Begin a new maze."""
+
+    type: Literal["start"]
+    size: Literal["small", "medium", "large"]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class Key(_Message):
+    """A step asked for by keyboard."""
+
+    type: Literal["key"]
+    move: Action
+
+
+class Shown(_Message):
+    """How the frames are made: by a camera or by the simulated hand. Only the scoreboard cares."""
+
+    type: Literal["input"]
+    input: Literal["camera", "simulated"]
+
+
+class TextFrame(_Message):
+    """A frame for clients without a packer."""
+
+    type: Literal["frame"] = "frame"
+    seq: _Integer
+    t: _Integer
+    landmarks: Points | Annotated[list[Point], Field(max_length=0)]
+    aspect: Aspect | None = None
+    hand: Literal["left", "right"] | None = None
+    mirrored: bool = False
+
+
+Message = Annotated[Start | Key | Shown | TextFrame, Field(discriminator="type")]
+_MESSAGE: Final[TypeAdapter[Start | Key | Shown | TextFrame]] = TypeAdapter(Message)
+
+_REASON_OF_FIELD: Final = {
+    "landmarks": Refusal.BAD_LANDMARKS,
+    "aspect": Refusal.BAD_ASPECT,
+    "width": Refusal.BAD_ASPECT,
+    "height": Refusal.BAD_ASPECT,
+    "seq": Refusal.BAD_SEQ,
+    "token": Refusal.BAD_TOKEN,
+}
+_NOT_FINITE: Final = {"finite_number", "less_than_equal", "greater_than_equal"}
+
+
+def refusal_of(first: Mapping[str, Any]) -> GatewayError:
+    """The first fault that pydantic found, as a reason and a sentence; never repeats what the client sent."""
+    path = [str(part) for part in first["loc"]]
+    field = next((part for part in path if part in _REASON_OF_FIELD), None)
+    reason = _REASON_OF_FIELD[field] if field else Refusal.BAD_MESSAGE
+    if reason is Refusal.BAD_LANDMARKS and first["type"] in _NOT_FINITE:
+        reason = Refusal.NOT_FINITE
+    return GatewayError(reason, f"{'.'.join(path) or 'the message'}: {first['msg']}")
+
+
+def _first(error: ValidationError) -> Mapping[str, Any]:
+    return error.errors(include_url=False, include_input=False)[0]
+
+
+def read_json(text: bytes) -> dict[str, Any]:
+    """A message as a JSON object.
+
+    Raises:
+        GatewayError: `bad_json`.
+    """
+    try:
+        found = from_json(text)
+    except ValueError as error:
+        raise GatewayError(Refusal.BAD_JSON, f"not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise GatewayError(Refusal.BAD_JSON, "a message must be a JSON object")
+    return found
+
+
+def read_hello(text: bytes) -> Hello:
+    """The first message.
+
+    Raises:
+        GatewayError: `no_hello`, `own_session_id`, or what is wrong with it.
+    """
+    found = read_json(text)
+    if found.get("type") != "hello":
+        raise GatewayError(Refusal.NO_HELLO, 'the first message must be {"type": "hello", ...}')
+    if "session" in found:
+        raise GatewayError(Refusal.OWN_SESSION_ID, "session ids are made here: leave `session` out")
+    try:
+        return Hello.model_validate(found)
+    except ValidationError as error:
+        raise refusal_of(_first(error)) from None
+
+
+def read_message(text: bytes) -> Start | Key | Shown | TextFrame:
+    """Any later message; one without a type is a frame.
+
+    Raises:
+        GatewayError: what is wrong with it.
+    """
+    found = read_json(text)
+    if "session" in found:
+        raise GatewayError(Refusal.OWN_SESSION_ID, "session ids are made here: leave `session` out")
+    try:
+        return _MESSAGE.validate_python({"type": "frame"} | found)
+    except ValidationError as error:
+        raise refusal_of(_first(error)) from None
+
+
+def unpack_frame(raw: bytes) -> Packed:
+    """A packed frame; its landmarks are checked with all others of the tick.
+
+    Raises:
+        GatewayError: `bad_frame`, `bad_seq` or `bad_aspect`.
+    """
+    if len(raw) != FRAME_BYTES:
+        message = f"a packed frame has {FRAME_BYTES} bytes, not {len(raw)}"
+        raise GatewayError(Refusal.BAD_FRAME, message)
+    seq, captured_ms, aspect, flags = _HEAD.unpack_from(raw)
+    if seq > MAX_BROWSER_INTEGER:
+        raise GatewayError(Refusal.BAD_SEQ, "the seq is beyond 2**53 - 1")
+    if not 0 <= captured_ms <= MAX_BROWSER_INTEGER or flags > KNOWN_FLAGS:
+        raise GatewayError(Refusal.BAD_FRAME, "unknown flags, or a time that no clock shows")
+    if not MIN_ASPECT <= aspect <= MAX_ASPECT:
+        raise GatewayError(Refusal.BAD_ASPECT, f"the aspect must be {MIN_ASPECT} to {MAX_ASPECT}")
+    return Packed(seq, captured_ms, aspect, flags, raw[META_BYTES:])
+
+
+def pack_points(points: list[list[float]]) -> bytes:
+    """21 pairs or triples (z = 0 where it is missing) as packed landmarks; none gives zeros: no hand."""
+    if not points:
+        return bytes(LANDMARK_BYTES)
+    return np.array([(*point, 0.0)[:3] for point in points], "<f4").tobytes()
+
+
+def pack_text(frame: TextFrame, aspect: float) -> Packed:
+    """A text frame; `aspect` is that of the hello."""
+    flags = HAND * bool(frame.landmarks) | LEFT * (frame.hand == "left") | MIRRORED * frame.mirrored
+    return Packed(frame.seq, frame.t, frame.aspect or aspect, flags, pack_points(frame.landmarks))
+
+
+def clean_name(name: str) -> str:
+    """A nickname as it may be shown: no control or invisible characters, at most `MAX_NAME` long."""
+    shown = "".join(" " if char.isspace() else char for char in name if unicodedata.category(char)[0] != "C")
+    return " ".join(shown.split())[:MAX_NAME] or "player"
+
+
+def say(kind: str, **values: Any) -> bytes:
+    """A message to a browser."""
+    return to_json({"type": kind, **values})

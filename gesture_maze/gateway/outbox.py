@@ -1,0 +1,123 @@
+"""The way out: frames of all clients gathered for a tick, then sent as one entry per partition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import numpy as np
+
+from gesture_maze.gateway.messages import Packed
+from gesture_maze.gateway.metrics import Metrics
+from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.producer import AsyncFrameProducer, Backpressure, MazeError
+from gesture_maze.wire.frames import LANDMARKS, MAX_MAGNITUDE, Float32
+
+
+class Sender(Protocol):
+    """Whose frame it is; told when it cannot be sent."""
+
+    @property
+    def id(self) -> str:
+        """The session id."""
+
+    def refuse(self, error: GatewayError) -> None:
+        """The frame was not sent."""
+
+
+class Outbox:
+    """Gathers frames and sends them every tick. Of one session the newest frame of a tick wins.
+
+    A tick begins when the one before has been sent: where Redis is slow, ticks grow longer and frames are
+    superseded here, instead of queueing.
+
+    Args:
+        producer: where to.
+        metrics: counts.
+        tick_ms: how long to gather.
+        log: told once when Redis goes away, and once when it is back.
+    """
+
+    def __init__(
+        self, producer: AsyncFrameProducer, metrics: Metrics, tick_ms: int, log: Callable[[str], None]
+    ) -> None:
+        self._producer: Final = producer
+        self._metrics: Final = metrics
+        self._tick_s: Final = tick_ms / 1000
+        self._log: Final = log
+        self._waiting: dict[Sender, Packed] = {}
+        self.away = False
+        """Redis could not be reached when last tried."""
+
+    def put(self, sender: Sender, frame: Packed) -> None:
+        """Send this frame with the next tick."""
+        if sender in self._waiting:
+            self._metrics.frames("superseded")
+        self._waiting[sender] = frame
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        clock = asyncio.get_running_loop().time
+        next_s = clock()
+        while True:
+            next_s = max(next_s + self._tick_s, clock())
+            await asyncio.sleep(next_s - clock())
+            if self._waiting:
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Send what waits: take -> check -> send -> tell."""
+        waiting, self._waiting = self._waiting, {}
+        senders, frames, points = self._checked(list(waiting), list(waiting.values()))
+        if not senders:
+            return
+        self._metrics.tick(len(senders))
+        try:
+            await self._producer.send_arrays(
+                [one.id for one in senders],
+                np.array([frame.seq for frame in frames], np.int64),
+                np.array([frame.captured_ms for frame in frames], np.int64),
+                points,
+                aspect=np.array([frame.aspect for frame in frames], np.float32),
+                flags=np.array([frame.flags for frame in frames], np.int64),
+            )
+        except MazeError as error:
+            self._not_sent(senders, error)
+        else:
+            self._metrics.frames("sent", len(senders))
+            self._is_away(False, "Redis is back")
+
+    def _checked(
+        self, senders: list[Sender], frames: list[Packed]
+    ) -> tuple[list[Sender], list[Packed], Float32]:
+        """The frames whose landmarks are numbers; the others are refused, each by itself."""
+        raw = b"".join([frame.landmarks for frame in frames])
+        points: Float32 = np.frombuffer(raw, "<f4").reshape(-1, LANDMARKS, 3)
+        good = np.abs(points).max(axis=(1, 2)) <= MAX_MAGNITUDE
+        if good.all():
+            return senders, frames, points
+        fault = GatewayError(Refusal.NOT_FINITE, "a landmark is NaN, infinite or larger than 1e9")
+        for row in np.flatnonzero(~good).tolist():
+            senders[row].refuse(fault)
+        rows = np.flatnonzero(good).tolist()
+        return [senders[row] for row in rows], [frames[row] for row in rows], points[rows]
+
+    def _not_sent(self, senders: list[Sender], error: MazeError) -> None:
+        rows = getattr(error, "rows", None) or range(len(senders))
+        self._metrics.frames("sent", len(senders) - len(rows))
+        if isinstance(error, Backpressure):
+            self._metrics.frames("refused", len(rows))
+            fault = GatewayError(Refusal.BUSY, "the pool cannot take more frames now")
+        else:
+            self._metrics.frames("unknown", len(rows))
+            self._metrics.redis_away()
+            self._is_away(True, f"frames are not sent: {error}")
+            fault = GatewayError(Refusal.UNAVAILABLE, "the game cannot reach its Redis")
+        for row in rows:
+            senders[row].refuse(fault)
+
+    def _is_away(self, away: bool, sentence: str) -> None:
+        if away != self.away:
+            self.away = away
+            self._log(sentence)

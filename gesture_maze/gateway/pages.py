@@ -1,0 +1,120 @@
+"""The pages: static files, served with headers that let a browser do what they need and nothing else."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gesture_maze.gateway.upgrade import BROWSER_COOKIE
+
+FOLDER: Final = Path(__file__).parents[1] / "page"
+HANDS: Final = FOLDER / "vendor" / "hands"
+"""Where `make web` puts the hand tracker."""
+HANDS_CDN_ORIGIN: Final = "https://cdn.jsdelivr.net"
+HANDS_CDN: Final = f"{HANDS_CDN_ORIGIN}/npm/@mediapipe/hands@0.4.1675469240/"
+
+_COMMON: Final = (
+    "default-src 'none'; style-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; img-src 'self' data: blob:; media-src 'self' blob:"
+)
+PAGE_POLICY: Final = f"{_COMMON}; script-src 'self'; connect-src 'self'"
+
+
+def game_policy(cdn: str) -> str:
+    """The game's: the hand tracker is compiled from WebAssembly, and makes functions from text."""
+    sources = f"'self' {cdn}".strip()
+    return (
+        f"{_COMMON}; script-src {sources} 'wasm-unsafe-eval' 'unsafe-eval'; connect-src {sources}; "
+        "worker-src 'self' blob:"
+    )
+
+
+DOCS_POLICY: Final = (
+    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self'; "
+    "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+"""FastAPI's page loads its viewer from a CDN."""
+API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+
+router = APIRouter(include_in_schema=False)
+
+
+def hands_at() -> str:
+    """Where the page finds the hand tracker: here after `make web`, else on its CDN."""
+    return "/static/vendor/hands/" if (HANDS / "hands.js").exists() else HANDS_CDN
+
+
+@router.get("/game")
+async def game(request: Request) -> HTMLResponse:
+    """The game."""
+    response = _page("game.html")
+    response.headers["Content-Security-Policy"] = game_policy(
+        "" if hands_at().startswith("/") else HANDS_CDN_ORIGIN
+    )
+    if BROWSER_COOKIE not in request.cookies:
+        secure = request.url.scheme == "https"
+        response.set_cookie(
+            BROWSER_COOKIE, secrets.token_hex(16), httponly=True, samesite="strict", secure=secure
+        )
+    return response
+
+
+@router.get("/watch")
+async def watch() -> HTMLResponse:
+    """The running mazes of `maze demo`."""
+    response = _page("watch.html")
+    response.headers["Content-Security-Policy"] = PAGE_POLICY
+    return response
+
+
+@router.get("/favicon.ico")
+async def favicon() -> FileResponse:
+    """The token of the game."""
+    return FileResponse(FOLDER / "icon.svg", media_type="image/svg+xml")
+
+
+def _page(name: str) -> HTMLResponse:
+    return HTMLResponse((FOLDER / name).read_text().replace("{{hands}}", hands_at()))
+
+
+def install(app: FastAPI) -> None:
+    """Serve the pages and their files."""
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=FOLDER), name="static")
+    app.add_middleware(SafeHeaders)
+
+
+class SafeHeaders:
+    """ASGI middleware: headers that every response bears; a policy where the page has not set its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app: Final = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        policy = DOCS_POLICY if scope["path"] in ("/docs", "/redoc") else API_POLICY
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Security-Policy", policy)
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
+                if scope["path"].startswith("/static/"):
+                    # asked for each time, answered by 304: a new version of the page comes at once
+                    headers["Cache-Control"] = "no-cache"
+            await send(message)
+
+        await self._app(scope, receive, with_headers)

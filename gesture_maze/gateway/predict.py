@@ -1,0 +1,146 @@
+"""POST /predict: one hand, one answer, as the original service had it; through the stream and the pool."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from gesture_maze.gateway.fan import Answer, Fan
+from gesture_maze.gateway.messages import Aspect, Packed, Points, pack_points
+from gesture_maze.gateway.outbox import Outbox
+from gesture_maze.gateway.problems import Problem
+from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.gateway.tokens import new_session
+from gesture_maze.wire.frames import HAND
+from gesture_maze.wire.gestures import Action
+
+EXAMPLE: Final[list[JsonValue]] = [[0.5 + 0.01 * (n % 5), 0.5 + 0.01 * (n // 5)] for n in range(21)]
+"""Only an example for the API's page: 21 points."""
+
+
+class Hand(BaseModel):
+    """A hand: 21 landmarks in MediaPipe's order."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra={"examples": [{"landmarks": EXAMPLE}]})
+
+    landmarks: Points = Field(description="21 pairs [x, y] or triples [x, y, z], in any unit; y grows down")
+    aspect: Aspect = Field(1.0, description="image width / height, where x and y are in units of these")
+
+
+class Prediction(BaseModel):
+    """What the hand shows."""
+
+    predicted_class_index: Annotated[int, Field(ge=0, le=18)]
+    action: Action | None = Field(description="up, down, left or right; null for every other gesture")
+    gesture: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    model: str
+
+
+class Lane:
+    """A session of the gateway's own that serves one request at a time.
+
+    One at a time, because frames of one session may supersede each other. Its seqs begin with the time, so
+    that they rise over restarts, too.
+    """
+
+    def __init__(self) -> None:
+        self.id: Final = f"rest-{new_session()}"
+        self._seq = time.time_ns() // 1_000_000
+        self._answer: asyncio.Future[Answer] | None = None
+
+    def ask(self, outbox: Outbox, landmarks: bytes, aspect: float) -> asyncio.Future[Answer]:
+        """Send a hand; its answer."""
+        self._seq += 1
+        now_ms = time.time_ns() // 1_000_000
+        self._answer = asyncio.get_running_loop().create_future()
+        outbox.put(self, Packed(self._seq, now_ms, aspect, HAND, landmarks))
+        return self._answer
+
+    def hear(self, _raw: bytes, answer: Answer) -> None:
+        """A reply; one that comes too late is nobody's."""
+        if self._answer is not None and not self._answer.done() and answer["seq"] == self._seq:
+            self._answer.set_result(answer)
+
+    def refuse(self, error: GatewayError) -> None:
+        """See `gateway.outbox.Sender`."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+
+class Predictor:
+    """Answers single hands.
+
+    Args:
+        outbox, fan: the way out and back.
+        lanes: how many requests may wait at the same time.
+        timeout_ms: how long one waits.
+    """
+
+    def __init__(self, outbox: Outbox, fan: Fan, lanes: int, timeout_ms: int) -> None:
+        self._outbox: Final = outbox
+        self._fan: Final = fan
+        self._timeout_s: Final = timeout_ms / 1000
+        self._unopened = lanes
+        self._free: Final[deque[Lane]] = deque()
+
+    async def predict(self, hand: Hand) -> Prediction:
+        """What this hand shows.
+
+        Raises:
+            GatewayError: `no_answer`, `busy` or `unavailable`.
+        """
+        lane = await self._take()
+        try:
+            answer = lane.ask(self._outbox, pack_points(hand.landmarks), hand.aspect)
+            found = await asyncio.wait_for(answer, self._timeout_s)
+        except TimeoutError:
+            message = f"no worker answered within {self._timeout_s:g} s"
+            raise GatewayError(Refusal.NO_ANSWER, message) from None
+        finally:
+            self._free.append(lane)
+        return Prediction(
+            predicted_class_index=found["label"],
+            action=found["action"],
+            gesture=found["gesture"],
+            confidence=found["confidence"],
+            model=found["model"],
+        )
+
+    async def _take(self) -> Lane:
+        """A free lane. The one free for longest: so that what it still has on its way is soonest past."""
+        if self._free:
+            return self._free.popleft()
+        if not self._unopened:
+            raise GatewayError(Refusal.BUSY, "too many requests wait for an answer")
+        self._unopened -= 1
+        lane = Lane()
+        try:
+            await self._fan.listen(lane.id, lane.hear)
+        except GatewayError:
+            self._unopened += 1
+            raise
+        return lane
+
+
+router = APIRouter()
+
+
+@router.post(
+    "/predict",
+    responses={
+        400: {"model": Problem, "description": "Not JSON"},
+        413: {"model": Problem, "description": "The body is too large"},
+        422: {"model": Problem, "description": "Not a hand"},
+        503: {"model": Problem, "description": "No answer in time: try again after Retry-After seconds"},
+    },
+)
+async def predict(hand: Hand, request: Request) -> Prediction:
+    """What a hand shows: its class, and the action of the maze, null for all but four gestures."""
+    predictor: Predictor = request.app.state.predictor
+    return await predictor.predict(hand)

@@ -1,0 +1,80 @@
+"""Why the gateway refuses something: the closed list that is metric label, message and log key at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from gesture_maze.wire.errors import MazeError
+
+
+class Refusal(StrEnum):
+    """Closed: a new fault gets a new word here, nowhere else."""
+
+    BAD_LANDMARKS = "bad_landmarks"
+    """Not 21 pairs or triples of numbers."""
+    NOT_FINITE = "not_finite"
+    """A landmark is NaN, infinite, or larger than 1e9 in magnitude."""
+    BAD_ASPECT = "bad_aspect"
+    """The aspect, or the image size, is out of range."""
+    BAD_JSON = "bad_json"
+    """Not JSON, or not a JSON object."""
+    BAD_FRAME = "bad_frame"
+    """A frame of another length, with unknown flags or times, or a message in pieces."""
+    BAD_SEQ = "bad_seq"
+    """The seq does not rise, or is beyond what a browser can count."""
+    BAD_MESSAGE = "bad_message"
+    """JSON, but nothing that the game understands."""
+    TOO_LARGE = "too_large"
+    """The body or message is larger than anything the game needs."""
+    TOO_FAST = "too_fast"
+    """More frames per second than a session may send."""
+    FLOOD = "flood"
+    """So many refusals in a row that the socket was cut off."""
+    BAD_ORIGIN = "bad_origin"
+    """The page that opened the socket comes from elsewhere."""
+    TOO_MANY_SESSIONS = "too_many_sessions"
+    """The address, or all of them together, have as many sockets as they may."""
+    NO_HELLO = "no_hello"
+    """The socket did not introduce itself in time, or sent something else first."""
+    BAD_TOKEN = "bad_token"  # noqa: S105 - a word, not a secret
+    """The token was not signed by this gateway."""
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105
+    """The token is too old."""
+    STOLEN_TOKEN = "stolen_token"  # noqa: S105
+    """The token was given to another browser."""
+    OWN_SESSION_ID = "own_session_id"
+    """The client wanted a session id of its own making."""
+    REPLACED = "replaced"
+    """The session was resumed on another socket."""
+    NO_ANSWER = "no_answer"
+    """No worker answered in time."""
+    BUSY = "busy"
+    """The pool, Redis or the gateway cannot take more frames now."""
+    UNAVAILABLE = "unavailable"
+    """Redis cannot be reached."""
+
+
+class GatewayError(MazeError):
+    """What a client did or asked for is refused. `reason` is a `Refusal`."""
+
+    def __init__(self, reason: Refusal, message: str) -> None:
+        super().__init__(reason, message)
+        self.refusal: Final = reason
+
+
+CLOSE_CODES: Final[dict[Refusal, int]] = {
+    Refusal.TOO_LARGE: 4413,
+    Refusal.FLOOD: 4429,
+    Refusal.TOO_MANY_SESSIONS: 4430,
+    Refusal.NO_HELLO: 4408,
+    Refusal.BAD_TOKEN: 4401,
+    Refusal.EXPIRED_TOKEN: 4401,
+    Refusal.STOLEN_TOKEN: 4401,
+    Refusal.REPLACED: 4409,
+    Refusal.UNAVAILABLE: 4503,
+}
+"""WebSocket close code of refusals that end the socket; 4400 for the others."""
+BAD_REQUEST: Final = 4400
+RESTART: Final = 1012
+"""The gateway goes away; the client should come again."""

@@ -1,0 +1,146 @@
+"""Sessions: who plays, whether a socket is there or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from gesture_maze.gateway.fan import Answer
+from gesture_maze.gateway.game import Game
+from gesture_maze.gateway.limits import Allowance
+from gesture_maze.gateway.messages import MAX_BROWSER_INTEGER, Packed
+from gesture_maze.gateway.metrics import Metrics
+from gesture_maze.gateway.outbox import Outbox
+from gesture_maze.gateway.refusals import GatewayError, Refusal
+
+WAITED_FOR: Final = 64
+"""Frames of which the time of arrival is kept until they are answered: two seconds at 30 fps."""
+
+Clock = Callable[[], float]
+
+
+class Listener(Protocol):
+    """The socket of a session."""
+
+    def hear(self, raw: bytes, answer: Answer) -> None:
+        """A reply to one of the session's frames."""
+
+    def refuse(self, error: GatewayError) -> None:
+        """A frame was refused after all."""
+
+    def cut(self, error: GatewayError) -> None:
+        """End the socket."""
+
+
+class Session:
+    """One player.
+
+    The seq of a session must rise for as long as any worker remembers it, also when the player comes back,
+    even to another gateway or to one that was restarted and knows nothing. So the gateway says where to begin
+    at each hello: at the time in milliseconds, which rises faster than any camera counts.
+
+    Attributes:
+        id: 128 random bits.
+        name: as shown on the scoreboard.
+        game: the maze being walked, if one was begun.
+        socket: where it is played; None while the player is away.
+        left_s: when the last socket left.
+    """
+
+    def __init__(self, session: str, name: str, fps: int, clock: Clock) -> None:
+        self.id: Final = session
+        self.name = name
+        self.game: Game | None = None
+        self.socket: Listener | None = None
+        self.left_s = clock()
+        self._clock: Final = clock
+        self._last_seq = -1
+        self._allowance: Final = Allowance(fps, clock())
+        self._arrived_s: Final[dict[int, float]] = {}
+
+    def begin_seq(self) -> int:
+        """Where the client's seqs begin now; what is below is refused from here on."""
+        self._last_seq = max(self._last_seq, time.time_ns() // 1_000_000)
+        return self._last_seq + 1
+
+    def send(self, frame: Packed, outbox: Outbox) -> None:
+        """A frame came from the socket.
+
+        Raises:
+            GatewayError: `bad_seq` or `too_fast`.
+        """
+        if not self._last_seq < frame.seq <= MAX_BROWSER_INTEGER:
+            raise GatewayError(Refusal.BAD_SEQ, "seqs must rise from the one that the welcome names")
+        now_s = self._clock()
+        if not self._allowance.take(now_s):
+            raise GatewayError(Refusal.TOO_FAST, "more frames per second than a session may send")
+        self._last_seq = frame.seq
+        if len(self._arrived_s) >= WAITED_FOR:
+            self._arrived_s.pop(next(iter(self._arrived_s)))
+        self._arrived_s[frame.seq] = now_s
+        outbox.put(self, frame)
+
+    def hear(self, raw: bytes, answer: Answer) -> None:
+        """A reply to one of its frames."""
+        if self.socket is not None:
+            self.socket.hear(raw, answer)
+
+    def waited_s(self, seq: int) -> float | None:
+        """How long this frame's reply has taken; None if nobody knows."""
+        arrived_s = self._arrived_s.pop(seq, None)
+        return None if arrived_s is None else self._clock() - arrived_s
+
+    def refuse(self, error: GatewayError) -> None:
+        """See `gateway.outbox.Sender`."""
+        if self.socket is not None:
+            self.socket.refuse(error)
+
+
+class Sessions:
+    """All sessions, those of absent players for a while.
+
+    Args:
+        fps: frames per second that each may send.
+        keep_s: how long an absent player's is kept.
+        metrics: told how many there are.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, fps: int, keep_s: float, metrics: Metrics, clock: Clock = time.monotonic) -> None:
+        self._fps: Final = fps
+        self._keep_s: Final = keep_s
+        self._metrics: Final = metrics
+        self._clock: Final = clock
+        self._by_id: Final[dict[str, Session]] = {}
+
+    def open(self, session: str, name: str) -> Session:
+        """The session, made anew if it is not known (any more)."""
+        found = self._by_id.get(session)
+        if found is None:
+            found = self._by_id[session] = Session(session, name, self._fps, self._clock)
+            self._metrics.sessions(len(self._by_id))
+        return found
+
+    def leave(self, session: Session, socket: Listener) -> bool:
+        """A socket has gone; whether the session is without one now."""
+        if session.socket is not socket:
+            return False
+        session.socket, session.left_s = None, self._clock()
+        if session.game is None or session.game.began_s is None:
+            # nothing to come back to: its token makes it anew, so that coming and going fills no memory
+            self._by_id.pop(session.id, None)
+            self._metrics.sessions(len(self._by_id))
+        return True
+
+    def sweep(self) -> None:
+        """Forget those who have been away for too long."""
+        oldest_s = self._clock() - self._keep_s
+        gone = [one.id for one in self._by_id.values() if one.socket is None and one.left_s < oldest_s]
+        for session in gone:
+            del self._by_id[session]
+        self._metrics.sessions(len(self._by_id))
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._by_id)

@@ -1,0 +1,73 @@
+"""Tokens: what a browser shows to come back to its session. Signed, so that the gateway need not remember."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Final
+
+from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gesture_maze.gateway.refusals import GatewayError, Refusal
+
+SESSION_BYTES: Final = 16
+"""128 random bits: nobody guesses a session, and no two are the same."""
+SALT: Final = "gesture-maze play"
+MAX_TOKEN_CHARACTERS: Final = 512
+
+
+class Claim(BaseModel):
+    """What a token says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    session: str
+    name: str
+    bearer: str
+
+
+def new_session() -> str:
+    """A session id that nobody else has."""
+    return secrets.token_hex(SESSION_BYTES)
+
+
+def bearer_of(browser: str | None, address: str) -> str:
+    """Who a token is given to: the browser by its cookie or, where it has none, the network address."""
+    return hashlib.sha256(f"{'browser' if browser else 'address'} {browser or address}".encode()).hexdigest()
+
+
+class Tokens:
+    """Issues and checks tokens (HMAC, see itsdangerous).
+
+    Args:
+        secret: the key.
+        ttl_s: for how long a token is good.
+    """
+
+    def __init__(self, secret: str, ttl_s: int) -> None:
+        self._signer: Final = URLSafeTimedSerializer(
+            secret, salt=SALT, signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        )
+        self._ttl_s: Final = ttl_s
+
+    def issue(self, claim: Claim) -> str:
+        """A token that says `claim`."""
+        token = self._signer.dumps(claim.model_dump())
+        return token if isinstance(token, str) else token.decode()
+
+    def check(self, token: str, bearer: str) -> Claim:
+        """What the token says.
+
+        Raises:
+            GatewayError: `bad_token`, `expired_token`, or `stolen_token` if it was given to another bearer.
+        """
+        try:
+            claim = Claim.model_validate(self._signer.loads(token[:MAX_TOKEN_CHARACTERS], self._ttl_s))
+        except SignatureExpired:
+            raise GatewayError(Refusal.EXPIRED_TOKEN, "the token is too old: begin a new game") from None
+        except (BadData, ValidationError):
+            raise GatewayError(Refusal.BAD_TOKEN, "the token was not given out here") from None
+        if not secrets.compare_digest(claim.bearer, bearer):
+            raise GatewayError(Refusal.STOLEN_TOKEN, "the token was given to another browser")
+        return claim

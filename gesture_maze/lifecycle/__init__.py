@@ -1,0 +1,1 @@
+"""The life of a model: training runs, MLflow, promotion, background jobs."""

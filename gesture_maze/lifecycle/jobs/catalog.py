@@ -1,0 +1,249 @@
+"""The closed list of jobs: their names, what they may be told, and what they do.
+
+A payload holds a name of this list and arguments that are checked here, nothing else: no code, no path
+outside the jobs' folder, no address of another server. Those are settings of the worker that does the job.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from gesture_maze.lifecycle.training import NOT_TRACKED
+from gesture_maze.wire.errors import SettingsError
+
+MODEL_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$"
+"""A version, or a bundle in the folder. It cannot begin with a dash, so it is never taken for an option."""
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not path or path.startswith(("/", "-")) or ".." in parts or "\0" in path:
+        raise ValueError("must be a path inside the jobs' folder")
+    return path
+
+
+Inside = Annotated[str, Field(max_length=300), AfterValidator(_inside)]
+"""A path relative to the jobs' folder, which it does not leave (links in that folder are its owner's
+doing)."""
+
+Report = Callable[[str, int, int], None]
+"""Tells how far a job is: what it does, steps done, steps in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a job gets from the worker that does it.
+
+    Attributes:
+        folder: all paths are inside it.
+        redis: where the frames are.
+        tracking_uri: of MLflow; `none` for no tracking.
+    """
+
+    folder: Path
+    redis: str
+    tracking_uri: str
+
+
+class Arguments(BaseModel):
+    """What a job may be told; anything else is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: ClassVar[str]
+
+    def run(self, context: Context, report: Report) -> Any:
+        """Do the job; the result as plain values."""
+        raise NotImplementedError
+
+
+class Train(Arguments):
+    """As `maze train`."""
+
+    name: ClassVar[str] = "train"
+    data: Annotated[list[Inside], Field(min_length=1)]
+    out: Inside
+    search: bool = False
+    kinds: list[str] = ["network", "svc", "mlp", "hgb", "knn"]
+    seed: Annotated[int, Field(ge=0)] = 0
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    epochs: Annotated[int, Field(ge=1)] | None = None
+
+    def run(self, context: Context, report: Report) -> Any:
+        """Train; the figures of the held-out hands."""
+        from gesture_maze.lifecycle.training import TrainOptions, train
+
+        options = TrainOptions(
+            data=[context.folder / path for path in self.data],
+            out=context.folder / self.out,
+            kinds=self.kinds if self.search else (),
+            seed=self.seed,
+            folds=self.folds,
+            epochs=self.epochs,
+            tracking_uri=context.tracking_uri,
+        )
+
+        @contextmanager
+        def progress(title: str, steps: int) -> Iterator[Callable[[], None]]:
+            done = 0
+
+            def tick() -> None:
+                nonlocal done
+                done += 1
+                report(title, done, steps)
+
+            report(title, 0, steps)
+            yield tick
+
+        trained = train(options, progress)
+        tracked = trained.tracked
+        return {**trained.shipped.evaluation, "bundle": self.out, "tracked": tracked and tracked.number}
+
+
+class _Command(Arguments):
+    """A job that is one of our own commands, in a process of its own; its `--json` is the result."""
+
+    needs_redis: ClassVar[bool] = True
+    """It is told where the frames are. (With it, a replay would go to the live pool.)"""
+
+    def words(self) -> list[str]:
+        """The words behind `maze`."""
+        raise NotImplementedError
+
+    def run(self, context: Context, report: Report) -> Any:
+        """Run the command in the jobs' folder.
+
+        Raises:
+            SettingsError: `settings`: it says no; with its own sentence.
+        """
+        report(self.name, 0, 1)
+        done = subprocess.run(  # noqa: S603 - our own module, and words that were checked
+            [sys.executable, "-m", "gesture_maze", *self.words(), "--json"],
+            cwd=context.folder, env=self._environment(context),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+            raise SettingsError("settings", f"maze {self.name}: {said} (exit code {done.returncode})")
+        report(self.name, 1, 1)
+        return json.loads(done.stdout)
+
+    def _environment(self, context: Context) -> dict[str, str]:
+        """Return the worker's environment without its own settings: a job is told by its arguments only."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MAZE_")}
+        if not self.needs_redis:
+            return kept
+        tracking_uri = context.tracking_uri if find_spec("mlflow") else NOT_TRACKED
+        return {**kept, "MAZE_REDIS": context.redis, "MAZE_TRACKING_URI": tracking_uri}
+
+
+class Evaluate(_Command):
+    """As `maze evaluate`."""
+
+    name: ClassVar[str] = "evaluate"
+    needs_redis: ClassVar[bool] = False
+    data: Inside
+    model: Inside | None = None
+    against: Inside | None = None
+    report: Inside | None = None
+
+    def words(self) -> list[str]:
+        """The words behind `maze`."""
+        return ["evaluate", self.data, *_flags(model=self.model, against=self.against, report=self.report)]
+
+
+class Promote(_Command):
+    """As `maze promote`, without its `--force`."""
+
+    name: ClassVar[str] = "promote"
+    model: Annotated[str, Field(pattern=MODEL_NAME), AfterValidator(_inside)]
+    data: Inside | None = None
+    shadow: bool = False
+    share: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    def words(self) -> list[str]:
+        """The words behind `maze`."""
+        return ["promote", self.model, *_flags(data=self.data, shadow=self.shadow, share=self.share)]
+
+
+class Rollback(_Command):
+    """As `maze rollback`."""
+
+    name: ClassVar[str] = "rollback"
+    shadow: bool = False
+
+    def words(self) -> list[str]:
+        """The words behind `maze`."""
+        return ["rollback", *_flags(shadow=self.shadow)]
+
+
+class Replay(_Command):
+    """As `maze replay`, against two models."""
+
+    name: ClassVar[str] = "replay"
+    needs_redis: ClassVar[bool] = False
+    captures: Annotated[list[Inside], Field(min_length=1)]
+    model: Inside | None = None
+    against: Inside
+    report: Inside | None = None
+
+    def words(self) -> list[str]:
+        """The words behind `maze`."""
+        flags = _flags(model=self.model, against=self.against, report=self.report)
+        return ["replay", *self.captures, *flags]
+
+
+class Redrive(_Command):
+    """As `maze dead redrive --all`."""
+
+    name: ClassVar[str] = "redrive"
+    reason: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")] | None = None
+    partition: Annotated[int, Field(ge=0, le=1023)] | None = None
+
+    def words(self) -> list[str]:
+        """The words behind `maze`."""
+        return ["dead", "redrive", "--all", *_flags(reason=self.reason, partition=self.partition)]
+
+
+JOBS: Final[Mapping[str, type[Arguments]]] = {
+    kind.name: kind for kind in (Train, Evaluate, Promote, Rollback, Replay, Redrive)
+}
+"""Everything that can be asked for."""
+
+
+def checked(name: object, arguments: object) -> Arguments:
+    """Return the arguments of a job, checked.
+
+    Raises:
+        SettingsError: `settings`: there is no such job, or it may not be told this.
+    """
+    kind = JOBS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise SettingsError("settings", f"there is no job {name!r}; those are: {', '.join(JOBS)}")
+    try:
+        return kind.model_validate(arguments)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()]
+        raise SettingsError("settings", f"job {name}: {'; '.join(faults)}") from None
+
+
+def _flags(**values: str | float | bool | None) -> list[str]:
+    """Return `--name=value` of those that are set, `--name` of those that are true."""
+    words = []
+    for name, value in values.items():
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not None and value is not False:
+            words.append(f"--{name}={value}")
+    return words

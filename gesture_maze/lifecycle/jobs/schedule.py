@@ -1,0 +1,42 @@
+"""RQ's cron for jobs of the closed list: a nightly training, say."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import redis
+from croniter import croniter
+from rq.cron import CronJob, CronScheduler
+from rq.job import Job
+
+from gesture_maze.lifecycle.jobs.catalog import checked
+from gesture_maze.lifecycle.jobs.closed import QUEUE, queue_on, submit
+from gesture_maze.wire.errors import SettingsError
+
+NIGHTLY: Final = "0 3 * * *"
+"""Every night at three, by the local clock."""
+
+
+class ClosedCronJob(CronJob):
+    """A job of the closed list, submitted at set times. RQ's own would put a pickled function on the
+    queue."""
+
+    def enqueue(self, connection: redis.Redis) -> Job:
+        """Submit it once."""
+        return submit(queue_on(connection), self.func_name, self.kwargs)
+
+
+def scheduler(connection: redis.Redis, at: str, name: str, arguments: dict[str, Any]) -> CronScheduler:
+    """Return what submits the job at the times of the cron expression `at`; its `start` runs until a signal.
+
+    Run one of them: two submit everything twice.
+
+    Raises:
+        SettingsError: `settings`: the expression or the job is wrong.
+    """
+    checked(name, arguments)
+    if not croniter.is_valid(at):
+        raise SettingsError("settings", f"--at {at!r} is no cron expression, such as '{NIGHTLY}'")
+    found = CronScheduler(connection)
+    found.get_jobs().append(ClosedCronJob(QUEUE, func_name=name, kwargs=arguments, cron=at))
+    return found

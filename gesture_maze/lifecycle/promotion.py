@@ -1,0 +1,193 @@
+"""Promoting a model: find its bundle, let it pass the gates, write it to Redis.
+
+Bundles are found by `Source`s, asked in turn: a folder or zip, then Redis. Another place that keeps models (a
+tracking server, say) is one more function in `sources`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gesture_maze.models.bundle import (
+    MANIFEST,
+    MAX_ZIP_BYTES,
+    SIZE_LIMITS_BYTES,
+    ModelReason,
+    bundled_path,
+    load_bundle,
+)
+from gesture_maze.models.bundle import load_zip as verify
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.gates import MAX_DROP, MAX_US_PER_FRAME, check_accuracy, check_speed, judge
+from gesture_maze.wire.errors import ModelError, SettingsError
+from gesture_maze.worker.redis.registry import KEEP, ModelRegistry, check_version, is_version
+from gesture_maze.worker.redis.status import StatusReader
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+Source = Callable[[str], bytes | None]
+"""Gives the bytes of the bundle that goes by a name, unchecked; None if it does not know the name."""
+
+SHARE: Final = 0.1
+"""Part of the frames that a challenger sees, if nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What a model has to pass.
+
+    Attributes:
+        data: labelled hands to compare it with the champion on; None leaves that out.
+        max_drop: share by which accuracy and action precision may fall.
+        max_us_per_frame: limit of its time per frame in batches of 256.
+    """
+
+    data: Path | None = None
+    max_drop: float = MAX_DROP
+    max_us_per_frame: float = MAX_US_PER_FRAME
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A model that may be written to Redis.
+
+    Attributes:
+        bundle: its zip.
+        us_per_frame, accuracy, champion_accuracy: what was measured; None where it was not.
+        fault: what `force` overruled; None if all is well.
+    """
+
+    version: str
+    bundle: bytes
+    us_per_frame: float | None = None
+    accuracy: float | None = None
+    champion_accuracy: float | None = None
+    fault: ModelError | None = None
+
+
+def from_path(name: str) -> bytes | None:
+    """The bundle in a folder or a zip, as one zip; None if there is no such path."""
+    path = Path(name)
+    if path.is_dir():
+        return _zipped(path)
+    if path.is_file():
+        with path.open("rb") as file:
+            return file.read(MAX_ZIP_BYTES + 1)
+    return None
+
+
+def sources(client: Redis) -> list[Source]:
+    """The places where bundles are looked for, in this order."""
+    registry = ModelRegistry(client)
+    return [from_path, lambda name: registry.bundle(name) if is_version(name) else None]
+
+
+def find(name: str, places: Sequence[Source]) -> bytes:
+    """The bytes of the bundle called `name`.
+
+    Raises:
+        ModelError: `not_found`.
+    """
+    for place in places:
+        found = place(name)
+        if found is not None:
+            return found
+    message = (
+        f"There is no model {name}: neither a folder, nor a zip, nor a version in Redis ('maze models')."
+    )
+    raise ModelError(ModelReason.NOT_FOUND, message)
+
+
+def check(data: bytes, client: Redis, gates: Gates) -> Passed:
+    """Let a bundle pass all gates: hashes, labels, golden hands, speed, accuracy.
+
+    Raises:
+        ModelError: it does not pass.
+        SettingsError: the labelled hands cannot be read.
+    """
+    classifier = Classifier.from_bundle(verify(data))
+    took_us = check_speed(classifier, gates.max_us_per_frame)
+    if gates.data is None:
+        return Passed(classifier.version, data, took_us)
+    from gesture_maze.models.dataset import read_dataset
+
+    hands = read_dataset([gates.data])
+    mine, other = judge(classifier, hands), judge(_champion(client), hands)
+    check_accuracy(mine, other, gates.max_drop)
+    return Passed(classifier.version, data, took_us, mine["accuracy"], other["accuracy"])
+
+
+def forced(data: bytes, client: Redis, gates: Gates) -> Passed:
+    """As `check`, but what does not pass is named and let through."""
+    try:
+        return check(data, client, gates)
+    except ModelError as error:
+        return Passed(_claimed_version(data), data, fault=error)
+
+
+def promote(client: Redis, model: Passed, keep: int = KEEP) -> None:
+    """Make it the champion; where there was none, the bundled model is the previous one, if it answers."""
+    registry = ModelRegistry(client)
+    answering = None
+    if registry.roles().champion is None:
+        answering = _keep_bundled(client, registry, model.version)
+    registry.promote(model.version, model.bundle, answering=answering, keep=keep)
+
+
+def challenge(client: Redis, model: Passed, share: float, keep: int = KEEP) -> None:
+    """Make it the challenger.
+
+    Raises:
+        SettingsError: it is the champion.
+    """
+    registry = ModelRegistry(client)
+    if registry.roles().champion == model.version:
+        raise SettingsError("settings", f"{model.version} is the champion: it cannot challenge itself")
+    registry.challenge(model.version, model.bundle, share, keep=keep)
+
+
+def _keep_bundled(client: Redis, registry: ModelRegistry, promoted: str) -> str | None:
+    """Keep the bundled model in Redis, to go back to, if it is what all live workers use; its version."""
+    bundled = load_bundle(bundled_path())
+    live = {worker.model for worker in StatusReader(client).read().workers}
+    if bundled.version == promoted or not live <= {bundled.version}:
+        return None
+    registry.keep(bundled.version, bundled.to_zip())
+    return bundled.version
+
+
+def _champion(client: Redis) -> Classifier:
+    """The model to be compared with: the champion in Redis, else the bundled one."""
+    registry = ModelRegistry(client)
+    version = registry.roles().champion
+    data = None if version is None else registry.bundle(version)
+    return Classifier.from_bundle(load_bundle(bundled_path()) if data is None else verify(data))
+
+
+def _zipped(folder: Path) -> bytes:
+    """The files of a bundle in `folder` as one zip, unchecked; what is not there is left out."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry in sorted(folder.iterdir()):
+            if entry.is_file() and not entry.name.startswith("."):
+                with entry.open("rb") as file:
+                    limit = SIZE_LIMITS_BYTES.get(entry.name, 0)
+                    archive.writestr(entry.name, file.read(limit + 1))
+    return out.getvalue()
+
+
+def _claimed_version(data: bytes) -> str:
+    """The version that a bundle which did not pass gives itself, or one made of its bytes."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return check_version(json.loads(archive.read(MANIFEST))["model_version"])
+    except Exception:  # noqa: BLE001 - it may be broken in any way, and is to be written as it is
+        return f"forced-{hashlib.sha256(data).hexdigest()[:10]}"

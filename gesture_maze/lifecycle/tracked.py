@@ -1,0 +1,39 @@
+"""MLflow's registered model beside the models in Redis: where bundles are found, and who plays which role."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gesture_maze.lifecycle.training import NOT_TRACKED
+
+if TYPE_CHECKING:
+    from gesture_maze.lifecycle.promotion import Source
+    from gesture_maze.lifecycle.tracking import TrackedVersion
+
+
+def source(uri: str | None) -> list[Source]:
+    """The place in MLflow where bundles are found: by number, alias or bundle version; none without a URI."""
+    if uri in (None, NOT_TRACKED):
+        return []
+
+    def bundle(name: str) -> bytes | None:
+        from gesture_maze.lifecycle.tracking import Tracking
+
+        tracking = Tracking(uri)
+        found = tracking.find(name)
+        return None if found is None else tracking.bundle(found).to_zip()
+
+    return [bundle]
+
+
+def appoint(uri: str | None, model: str, alias: str) -> TrackedVersion | None:
+    """Give an alias to the version that keeps the bundle `model`; None if there is no such, or no URI."""
+    if uri in (None, NOT_TRACKED):
+        return None
+    from gesture_maze.lifecycle.tracking import Tracking
+
+    tracking = Tracking(uri)
+    found = tracking.find(model)
+    if found is not None:
+        tracking.appoint(found, alias)
+    return found

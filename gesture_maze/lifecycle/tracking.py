@@ -1,0 +1,303 @@
+"""MLflow: what was trained, from what, how well it does, and which of it plays which role.
+
+One registered model, `gesture-maze`; each of its versions is one training, with the bundle, the pipeline and
+pictures as artifacts. The model that MLflow itself keeps is the bundle's ONNX graph: nothing that is loaded
+from here has to be unpickled. (`pipeline.joblib` is for people, who have to trust whoever wrote it.)
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gesture_maze.models.bundle import Bundle, load_bundle
+from gesture_maze.models.dataset import Dataset
+from gesture_maze.models.evaluation import Evaluation
+from gesture_maze.models.judged import Judged, reliability
+from gesture_maze.models.report.drawing import gallery_svg, matrix_svg, reliability_svg
+from gesture_maze.models.report.page import Subject, report_html
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.gestures import GESTURES
+
+if TYPE_CHECKING:
+    from gesture_maze.models.train.search import Shipped, Trial
+
+NAME: Final = "gesture-maze"
+"""Of the experiment and of the registered model."""
+DEFAULT_URI: Final = "sqlite:///mlflow.db"
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+GALLERY: Final = 12
+"""Drawn mistakes per gesture."""
+BUNDLE: Final = "bundle"
+"""Tag of a version that says which bundle it is, and the folder of its artifacts."""
+_SQLITE: Final = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedVersion:
+    """One version of the registered model."""
+
+    number: str
+    """As MLflow counts them, from 1."""
+    model: str
+    """The version of its bundle."""
+    aliases: tuple[str, ...]
+    figures: Mapping[str, float]
+    """Metric -> value, of the held-out hands."""
+    run: str
+    created_ms: int
+
+
+class Tracking:
+    """A tracking server or database.
+
+    Args:
+        uri: as MLflow takes it, such as `sqlite:///mlflow.db` or `http://host:5000`. The artifacts of an
+        SQLite
+            database are kept in the folder `mlartifacts` beside it.
+    """
+
+    def __init__(self, uri: str) -> None:
+        # asked for before the import: MLflow would report its use to its makers
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        self.uri: Final = uri
+        with _quiet():
+            import mlflow
+
+            for noisy in ("mlflow", "alembic"):  # after the import, which sets levels of its own
+                logging.getLogger(noisy).setLevel(logging.ERROR)
+            try:
+                self._client: Final = mlflow.MlflowClient(uri, uri)
+                self._experiment: Final = self._open_experiment()
+            except mlflow.exceptions.MlflowException as error:
+                raise SettingsError("settings", f"--tracking-uri {uri}: {error}") from None
+
+    def record(
+        self, shipped: Shipped, data: Dataset, settings: Mapping[str, Any], trials: Sequence[Trial] = ()
+    ) -> TrackedVersion:
+        """Keep a training as a new version, which becomes the challenger; the champion stays who it is.
+
+        Args:
+            shipped: what came out.
+            data: what it was trained on.
+            settings: what it was told to do.
+            trials: what was searched.
+
+        Raises:
+            SettingsError: `settings`: MLflow refuses, or is not there.
+        """
+        judged = shipped.judged(data)
+        with _quiet(), tempfile.TemporaryDirectory(prefix="gesture-maze-run-") as folder:
+            import mlflow
+
+            _write_artifacts(Path(folder), shipped, judged, data, trials)
+            mlflow.set_tracking_uri(self.uri)
+            mlflow.set_registry_uri(self.uri)
+            try:
+                name = shipped.bundle.version
+                with mlflow.start_run(experiment_id=self._experiment, run_name=name) as run:
+                    mlflow.set_tags({BUNDLE: name, "data_sha256": data.sha256, "data": ", ".join(data.names)})
+                    mlflow.log_params({**settings, **_parameters(shipped)})
+                    mlflow.log_metrics(_metrics(shipped, judged))
+                    for fold, figures in enumerate(_by_fold(judged)):
+                        mlflow.log_metrics(figures, step=fold)
+                    mlflow.log_artifacts(folder)
+                    number = _log_model(shipped.bundle)
+                self._client.set_model_version_tag(NAME, number, BUNDLE, name)
+                self._client.set_registered_model_alias(NAME, CHALLENGER, number)
+            except mlflow.exceptions.MlflowException as error:
+                raise SettingsError("settings", f"--tracking-uri {self.uri}: {error}") from None
+        return self._version(number, run.info.run_id)
+
+    def versions(self) -> list[TrackedVersion]:
+        """All versions, newest first."""
+        with _quiet():
+            found = self._client.search_model_versions(f"name = '{NAME}'")
+            numbers = sorted(((int(one.version), str(one.run_id)) for one in found), reverse=True)
+            return [self._version(str(number), run) for number, run in numbers]
+
+    def find(self, name: str) -> TrackedVersion | None:
+        """The version that goes by a number, an alias or the version of its bundle (the newest of that)."""
+        for version in self.versions():
+            if name in (version.number, version.model, *version.aliases):
+                return version
+        return None
+
+    def bundle(self, version: TrackedVersion) -> Bundle:
+        """The bundle of a version, verified.
+
+        Raises:
+            ModelError: it is broken.
+        """
+        with _quiet(), tempfile.TemporaryDirectory(prefix="gesture-maze-run-") as folder:
+            return load_bundle(Path(self._client.download_artifacts(version.run, BUNDLE, folder)))
+
+    def appoint(self, version: TrackedVersion, alias: str) -> None:
+        """Give an alias to a version; whoever had it loses it. Who is champion is no longer challenger."""
+        with _quiet():
+            self._client.set_registered_model_alias(NAME, alias, version.number)
+            if alias == CHAMPION and CHALLENGER in version.aliases:
+                self._client.delete_registered_model_alias(NAME, CHALLENGER)
+
+    def _open_experiment(self) -> str:
+        found = self._client.get_experiment_by_name(NAME)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(self._client.create_experiment(NAME, artifact_location=_artifacts_of(self.uri)))
+
+    def _version(self, number: str, run: str) -> TrackedVersion:
+        # not from the search: what it finds does not know the aliases
+        version = self._client.get_model_version(NAME, number)
+        return TrackedVersion(
+            number=str(version.version),
+            model=version.tags.get(BUNDLE, ""),
+            aliases=tuple(version.aliases),
+            figures=dict(self._client.get_run(run).data.metrics),
+            run=run,
+            created_ms=int(version.creation_timestamp),
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of MLflow about its own dependencies to itself: nobody here can do anything."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _artifacts_of(uri: str) -> str | None:
+    """Return where the artifacts of an SQLite database go; a server decides for itself.
+
+    MLflow's own choice would be `mlruns` in whatever folder the command was started from.
+    """
+    if not uri.startswith(_SQLITE):
+        return None
+    return (Path(uri.removeprefix(_SQLITE)).resolve().parent / "mlartifacts").as_uri()
+
+
+def _parameters(shipped: Shipped) -> dict[str, Any]:
+    manifest = shipped.bundle.manifest
+    return {
+        "kind": manifest.model_version.rpartition("-")[0],
+        "feature_version": manifest.feature_version,
+        "temperature": shipped.temperature,
+        "threshold": manifest.thresholds.act,
+        **shipped.parameters,
+    }
+
+
+def _metrics(shipped: Shipped, judged: Judged) -> dict[str, float]:
+    """Return the figures of the held-out hands: over all, by gesture, and as altered."""
+    found = shipped.evaluation
+    metrics = {**_overall(found), "ece": judged.ece(), "export_difference": shipped.export_difference}
+    for gesture, figures in found["per_class"].items():
+        if figures["n"]:
+            metrics |= {
+                f"{key}/{gesture}": value
+                for key, value in (
+                    ("precision", figures["precision"]),
+                    ("recall", figures["recall"]),
+                    ("f1", figures["f1"]),
+                )
+            }
+    for view, seen in shipped.bundle.manifest.evaluation.items():
+        metrics |= {f"{view}/accuracy": seen.accuracy, f"{view}/macro_f1": seen.macro_f1}
+    return metrics
+
+
+def _by_fold(judged: Judged) -> Iterator[dict[str, float]]:
+    """Yield the figures of each fold."""
+    assert judged.folds is not None, "held-out answers know their fold"
+    for fold in range(int(judged.folds.max()) + 1):
+        rows = judged.folds == fold
+        part = Judged(
+            judged.model, judged.threshold, judged.points[rows], judged.labels[rows], judged.users[rows],
+            judged.probabilities[rows],
+        )  # fmt: skip
+        yield {f"fold/{name}": value for name, value in _overall(part.evaluation()).items()}
+
+
+def _overall(found: Evaluation) -> dict[str, float]:
+    figures = {"rows": float(found["rows"]), "accuracy": found["accuracy"], "macro_f1": found["macro_f1"]}
+    action = found["action"]
+    shares = (
+        ("action_precision", action["precision"]),
+        ("action_recall", action["recall"]),
+        ("false_action_rate", action["false_action_rate"]),
+    )
+    return figures | {name: share for name, share in shares if share is not None}
+
+
+def _write_artifacts(
+    folder: Path, shipped: Shipped, judged: Judged, data: Dataset, trials: Sequence[Trial]
+) -> None:
+    import joblib
+
+    shipped.bundle.write(folder / BUNDLE)
+    joblib.dump(shipped.pipeline, folder / "pipeline.joblib")
+    pictures = {
+        "pictures/confusion_matrix.svg": matrix_svg(judged.confusion()),
+        "pictures/reliability.svg": reliability_svg(reliability(judged)),
+        **{f"errors/{GESTURES[label]}.svg": svg for label, svg in _galleries(judged)},
+        "report.html": report_html(data, Subject(judged, shipped.bundle.manifest)),
+        "confusion_matrix.json": json.dumps({"labels": GESTURES, "counts": judged.confusion().tolist()}),
+    }
+    if trials:
+        pictures["trials.json"] = json.dumps([trial.as_dict() for trial in trials], indent=2)
+    for name, text in pictures.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _galleries(judged: Judged) -> Iterator[tuple[int, str]]:
+    """Yield label and drawn mistakes of each gesture that was taken for another."""
+    for label in range(len(GESTURES)):
+        rows = judged.worst(label, GALLERY)
+        if len(rows):
+            said = ((GESTURES[judged.predicted[row]], float(judged.confidence[row])) for row in rows)
+            words = [f"{gesture} {confidence:.2f}" for gesture, confidence in said]
+            yield label, gallery_svg(list(zip(judged.points[rows], words, strict=True)))
+
+
+def _log_model(bundle: Bundle) -> str:
+    """Log the graph with signature and input example, and register it; the number of the version."""
+    import mlflow
+    import mlflow.onnx
+    import numpy as np
+    import onnx
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Schema, TensorSpec
+
+    def tensor(kind: str, shape: tuple[int, ...], name: str) -> Any:
+        return TensorSpec(np.dtype(kind), shape, name)
+
+    signature = ModelSignature(
+        inputs=Schema([tensor("float32", (-1, 21, 3), "landmarks"), tensor("float32", (-1,), "aspect")]),
+        outputs=Schema(
+            [tensor("int64", (-1,), "label"), tensor("float32", (-1, len(GESTURES)), "probabilities")]
+        ),
+    )
+    info = mlflow.onnx.log_model(
+        onnx.load_model_from_string(bundle.model),
+        name="model",
+        signature=signature,
+        # synthetic hands, as they are in the bundle
+        input_example={"landmarks": bundle.golden.landmarks[:3], "aspect": bundle.golden.aspect[:3]},
+        registered_model_name=NAME,
+        # named, because MLflow would find them by loading the model in another process
+        pip_requirements=["onnxruntime", "numpy"],
+        onnx_execution_providers=["CPUExecutionProvider"],
+        save_as_external_data=False,
+    )
+    return str(info.registered_model_version)

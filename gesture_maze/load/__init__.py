@@ -1,0 +1,1 @@
+"""`maze simulate`: simulated players as load, and an account of their frames."""

@@ -1,0 +1,150 @@
+"""A load test: a crowd that shows gestures at random, and what a pool made of its frames."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from gesture_maze.load.latencies import quantile_ms
+from gesture_maze.load.stopping import stop_signals
+from gesture_maze.load.traffic import Traffic
+from gesture_maze.producer import FrameProducer
+from gesture_maze.simulator.crowd import Crowd
+from gesture_maze.simulator.players import Labels
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, NO_GESTURE, Move
+from gesture_maze.worker.redis.attach import attached
+from gesture_maze.worker.redis.status import PoolStatus, StatusReader
+
+GESTURE_MS: Final = 1200
+"""How long a player shows one gesture."""
+SETTLE_S: Final = 5.0
+"""Longest wait, at the end, for a pool that has a backlog."""
+POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What `maze simulate` is told; see its flags."""
+
+    redis: str
+    players: int
+    fps: float
+    seconds: float
+    listen: int
+    ticks: int
+    max_lag: int
+    seed: int
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """What became of the frames.
+
+    Attributes:
+        outcomes: what the pool counted meanwhile, other producers' frames included.
+        latency_ms: p50, p99 and p99.9.
+        lag: entries that still waited at the end.
+    """
+
+    seconds: float
+    accepted: int
+    refused: dict[str, int]
+    unknown: int
+    heard: int
+    listened: int
+    frames_per_s: float
+    outcomes: dict[str, int]
+    latency_ms: tuple[float | None, float | None, float | None]
+    lag: int
+    sum_holds: bool
+    late_turns: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        values = asdict(self)
+        p50, p99, p999 = values.pop("latency_ms")
+        return {**values, "latency_p50_ms": p50, "latency_p99_ms": p99, "latency_p999_ms": p999}
+
+
+class Restless:
+    """Players who show one of the maze's gestures, or none, and another one a while later.
+
+    Args:
+        players: how many.
+        seed: decides who shows what.
+    """
+
+    def __init__(self, players: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._labels: Final = np.array([LABELS[name] for name in (*DEFAULT_ACTIONS, NO_GESTURE)], np.int64)
+        self._phase_ms: Final = rng.integers(0, GESTURE_MS, players)
+        self._first: Final = rng.integers(0, len(self._labels), players)
+
+    def targets(self, now_ms: int) -> Labels:
+        """See `load.traffic.Steer`."""
+        turns = (now_ms + self._phase_ms) // GESTURE_MS
+        shown: Labels = self._labels[(self._first + turns) % len(self._labels)]
+        return shown
+
+    def hear(self, number: int, move: Move, now_ms: int) -> None:
+        """Nobody walks."""
+
+
+def run(options: LoadOptions) -> LoadReport:
+    """Send for `options.seconds`, or until Ctrl-C, and wait for the pool to answer.
+
+    Raises:
+        SettingsError, ConnectionLost: Redis cannot be used.
+    """
+    crowd = Crowd(options.players, options.fps, options.seed, f"load-{os.urandom(3).hex()}", options.ticks)
+    steer = Restless(options.players, options.seed)
+    with (
+        stop_signals() as stop,
+        attached(options.redis) as client,
+        FrameProducer(options.redis, name="maze-simulate", max_lag=options.max_lag) as producer,
+    ):
+        producer.connect()
+        reader = StatusReader(client)
+        first = reader.read()
+        with Traffic(producer, crowd, steer, options.listen) as traffic:
+            begin_s = time.monotonic()
+            stop.wait(options.seconds)
+            traffic.stop_sending()
+            seconds = time.monotonic() - begin_s
+            last = _settled(reader)
+        if traffic.fault is not None:
+            raise traffic.fault
+    return _report(traffic, seconds, first, last)
+
+
+def _settled(reader: StatusReader) -> PoolStatus:
+    end_s = time.monotonic() + SETTLE_S
+    found = reader.read()
+    while found.lag and time.monotonic() < end_s:
+        time.sleep(POLL_S)
+        found = reader.read()
+    time.sleep(POLL_S)  # the last replies are on their way
+    return found
+
+
+def _report(traffic: Traffic, seconds: float, first: PoolStatus, last: PoolStatus) -> LoadReport:
+    account = traffic.account
+    counts = account.latencies.counts
+    return LoadReport(
+        seconds=round(seconds, 2),
+        accepted=account.accepted,
+        refused=dict(account.refused),
+        unknown=account.unknown,
+        heard=account.heard,
+        listened=traffic.hears,
+        frames_per_s=round(account.accepted / seconds, 1),
+        outcomes={name: count - first.outcomes[name] for name, count in last.outcomes.items()},
+        latency_ms=(quantile_ms(counts, 0.5), quantile_ms(counts, 0.99), quantile_ms(counts, 0.999)),
+        lag=last.lag,
+        sum_holds=last.sum_holds,
+        late_turns=account.late_turns,
+    )

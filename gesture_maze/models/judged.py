@@ -1,0 +1,199 @@
+"""A model's answers on labelled hands: what reports and tracking are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, fsum, lgamma, log
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesture_maze.models.bundle import Bundle
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.dataset import Dataset
+from gesture_maze.models.evaluation import CALIBRATION_BINS, Evaluation, calibration_error, evaluate
+from gesture_maze.wire.gestures import GESTURES
+
+BOOTSTRAP_ROUNDS: Final = 2000
+"""Resamples behind an interval: its ends are then good to about a tenth of its width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """n labelled hands and what a model said about them."""
+
+    model: str
+    """Its version."""
+    threshold: float
+    """Confidence from which it acts."""
+    points: NDArray[np.float64]
+    """(n, 21, 2), isotropic."""
+    labels: NDArray[np.int64]
+    """(n,), the truth."""
+    users: NDArray[np.str_]
+    """(n,) user ids; empty where there is none."""
+    probabilities: NDArray[np.floating[Any]]
+    """(n, 19)."""
+    folds: NDArray[np.int64] | None = None
+    """(n,) fold in which each hand was held out; None if the model is one and the same for all."""
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(n,) the likeliest label."""
+        result: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return result
+
+    @property
+    def confidence(self) -> NDArray[np.floating[Any]]:
+        """(n,) the probability of that label."""
+        result: NDArray[np.floating[Any]] = self.probabilities.max(axis=1)
+        return result
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(n,) whether that is the truth."""
+        result: NDArray[np.bool_] = self.predicted == self.labels
+        return result
+
+    def evaluation(self) -> Evaluation:
+        """The figures of all hands."""
+        return evaluate(self.labels, self.probabilities, threshold=self.threshold, model=self.model)
+
+    def ece(self) -> float:
+        """The calibration error, see `models.evaluation`."""
+        return calibration_error(self.labels, self.probabilities)
+
+    def confusion(self) -> NDArray[np.int64]:
+        """(19, 19) hands, by the truth (rows) and what was said (columns)."""
+        cells = np.bincount(self.labels * len(GESTURES) + self.predicted, minlength=len(GESTURES) ** 2)
+        return cells.reshape(len(GESTURES), len(GESTURES))
+
+    def worst(self, label: int, limit: int) -> NDArray[np.int64]:
+        """Rows of this gesture that it took for another, surest first, at most `limit`."""
+        (rows,) = np.nonzero((self.labels == label) & ~self.right)
+        return rows[np.argsort(-self.confidence[rows], kind="stable")][:limit]
+
+    def typical(self, label: int, limit: int) -> NDArray[np.int64]:
+        """Rows of this gesture that it knew, those of middling confidence first, at most `limit`."""
+        (rows,) = np.nonzero((self.labels == label) & self.right)
+        middling = np.abs(self.confidence[rows] - np.median(self.confidence[rows])) if len(rows) else rows
+        return rows[np.argsort(middling, kind="stable")][:limit]
+
+
+def judge(bundle: Bundle, data: Dataset) -> Judged:
+    """Return what the model in `bundle` says about `data`.
+
+    Raises:
+        ModelError: the graph does not run.
+    """
+    classifier = Classifier.from_bundle(bundle)
+    return Judged(
+        model=classifier.version,
+        threshold=classifier.manifest.thresholds.act,
+        points=data.points,
+        labels=data.labels,
+        users=data.users,
+        probabilities=classifier.probabilities(data.landmarks, data.aspect),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Predictions of about one confidence."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    """Their mean confidence; 0 where there are none."""
+    accuracy: float
+    """The share of them that is right; 0 where there are none."""
+
+
+def reliability(judged: Judged) -> list[Bin]:
+    """Return the bins behind the calibration error, from confidence 0 to 1."""
+    place = np.minimum((judged.confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    counts = np.bincount(place, minlength=CALIBRATION_BINS)
+    sums = [
+        np.bincount(place, weights=values, minlength=CALIBRATION_BINS)
+        for values in (judged.confidence, judged.right)
+    ]
+    means = [values / np.maximum(counts, 1) for values in sums]
+    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1).tolist()
+    rows = zip(edges, edges[1:], counts.tolist(), *(mean.tolist() for mean in means), strict=False)
+    return [Bin(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two models on the same hands."""
+
+    only_first: int
+    """Hands that the first got right and the second wrong."""
+    only_second: int
+    both: int
+    neither: int
+    p_value: float
+    """Of McNemar's exact test, two-sided: how likely so uneven a split is if both were equally good."""
+    difference: float
+    """Accuracy of the first less that of the second."""
+    interval: tuple[float, float]
+    """95 % interval of the difference."""
+    by_user: bool
+    """Some hands have user ids, and the interval was made from whole users."""
+
+    def p_text(self) -> str:
+        """The p-value as people read it; as a number it may round to 0, which it never is."""
+        return f"p = {self.p_value:.3g}" if self.p_value >= 1e-6 else "p < 0.000001"
+
+
+def compare(first: Judged, second: Judged, seed: int = 0) -> Paired:
+    """Compare two models hand by hand.
+
+    The test is McNemar's (Psychometrika 12, 1947) in its exact form: of the hands that one model alone gets
+    right, each falls to either side with probability one half. (Recommended for classifiers by Dietterich,
+    Neural Computation 10, 1998; formulas in Fagerland, Lydersen and Laake, BMC Medical Research Methodology
+    13, 2013.) It takes hands for independent; the interval, a percentile bootstrap (Efron and Tibshirani,
+    1993) over users where they are known, does not.
+
+    Args:
+        first, second: of the same hands in the same order.
+        seed: of the bootstrap.
+    """
+    won, lost = first.right & ~second.right, ~first.right & second.right
+    gains = first.right.astype(np.int64) - second.right
+    known = first.users != ""
+    # a hand of nobody in particular counts as a user of its own
+    groups = np.where(known, first.users, np.char.add(" ", np.arange(len(gains)).astype(np.str_)))
+    return Paired(
+        only_first=int(won.sum()),
+        only_second=int(lost.sum()),
+        both=int((first.right & second.right).sum()),
+        neither=int((~first.right & ~second.right).sum()),
+        p_value=mcnemar(int(won.sum()), int(lost.sum())),
+        difference=float(gains.mean()),
+        interval=_interval(gains, groups, seed),
+        by_user=bool(known.any()),
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the p-value of McNemar's exact test, two-sided: twice the smaller tail, 1 at most."""
+    n, fewer = only_first + only_second, min(only_first, only_second)
+    # by logarithms: the coefficients themselves have thousands of digits
+    logs = (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2) for k in range(fewer + 1))
+    return min(1.0, 2 * fsum(exp(one) for one in logs))
+
+
+def _interval(gains: NDArray[np.int64], groups: NDArray[np.generic], seed: int) -> tuple[float, float]:
+    """Return the middle 95 % of the mean gain over resamples of whole groups."""
+    _, place = np.unique(groups, return_inverse=True)
+    sums, sizes = np.bincount(place, weights=gains), np.bincount(place)
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(BOOTSTRAP_ROUNDS):  # one at a time: all at once would need rounds times groups numbers
+        drawn = rng.integers(0, len(sizes), len(sizes))
+        means.append(sums[drawn].sum() / sizes[drawn].sum())
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""The original service's pickled SVC, imported as a bundle."""

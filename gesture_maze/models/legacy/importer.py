@@ -1,0 +1,276 @@
+"""The old service's model, an SVC with its min-max scaler in two pickles, as a bundle.
+
+Unpickling a file runs whatever code its writer put there, as whoever unpickles it. So it happens only after
+the caller has said that the files are trusted, and in a process of its own (`models.legacy.child`), which
+hands back numbers. That keeps the pickle's objects out of this process; it is no cage for a hostile one.
+
+The old model takes raw image coordinates: it depends on where in the image the hand is, how large and which
+of the two hands it is. The bundle does as it did, whatever that is worth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesture_maze.models.bundle import Bundle, ModelReason
+from gesture_maze.models.onnx.export import Facts, check_graph, pack_graph
+from gesture_maze.models.features import POINTS
+from gesture_maze.models.onnx.graph import GraphBuilder, in_dtype
+from gesture_maze.models.legacy.layout import Layout
+from gesture_maze.models.manifest import Thresholds, TrainingData
+from gesture_maze.models.onnx.sklearn import finished, softmax_nodes
+from gesture_maze.models.onnx.svc import Vectors, decision_nodes, platt_nodes
+from gesture_maze.wire.errors import ModelError, SettingsError
+from gesture_maze.wire.gestures import LABELS
+
+KIND: Final = "svc"
+TIMEOUT_S: Final = 120.0
+"""Longest time for the child: it imports scikit-learn and opens two files."""
+SHARPNESS: Final = 4.0
+"""What votes are multiplied by to become logits, where the SVC brings no probabilities: one vote more than
+the next class is then a confidence of 0.98, and a draw is below the default threshold. Not calibrated."""
+
+Hands = NDArray[np.float32]
+"""(n, 21, 3) landmarks as a frame carries them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """An old model, as numbers."""
+
+    svc: Vectors
+    labels: NDArray[np.int64]
+    """(k,) the label, as in `wire.gestures`, of each of its classes."""
+    places: NDArray[np.int64]
+    """(f,) where its columns are among x1, y1, z1, x2, ..."""
+    scale: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    """(f,) the scaler: value * scale + offset,"""
+    clip: tuple[float, float] | None
+    """then cut to this range."""
+    wanted: NDArray[np.float64]
+    """(n, k) probabilities that scikit-learn gives for the probes."""
+    agreement: float
+    """Share of the probes for which the likeliest class is what scikit-learn's `predict` says. It is below 1
+    because `predict` goes by votes and breaks ties by the order of the classes."""
+    warnings: tuple[str, ...]
+    """Of scikit-learn about the age of the pickles."""
+    sha256: str
+    """Of both files' bytes."""
+    names: tuple[str, ...]
+    """Of both files, without folders."""
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """Return class -> gesture from a JSON table; a table gesture -> class is turned round.
+
+    Raises:
+        SettingsError: `data`: it is no such table.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError("data", f"Cannot read the labels {path}: {error}.") from None
+    if isinstance(table, list):
+        table = dict(enumerate(table))
+    if not isinstance(table, dict) or not table:
+        raise SettingsError(
+            "data", f'{path} is no table of labels, such as {{"16": "like", "2": "dislike"}}.'
+        )
+    pairs = {str(key): str(value) for key, value in table.items()}
+    if set(pairs) <= set(LABELS):
+        pairs = {value: key for key, value in pairs.items()}
+    unknown = sorted(set(pairs.values()) - set(LABELS))
+    if unknown or len(set(pairs.values())) != len(table):
+        fault = f"{', '.join(unknown)}: no such gesture" if unknown else "a gesture is there twice"
+        raise SettingsError("data", f"{path}: {fault}; those are: {', '.join(LABELS)}.")
+    return pairs
+
+
+def open_pickles(
+    svc: Path,
+    scaler: Path,
+    table: Mapping[str, str],
+    probes: Hands,
+    *,
+    layout: Layout = Layout.INTERLEAVED,
+    votes: bool = False,
+) -> Legacy:
+    """Run the code in two pickles, in a process of its own, and return the model that is in them.
+
+    Args:
+        svc: pickle or joblib file of a fitted `sklearn.svm.SVC`. Only of a file that is trusted!
+        scaler: the same of its `MinMaxScaler`.
+        table: class -> gesture; classes that are names of gestures need none.
+        probes: hands to compare the export with.
+        layout: order of the columns, where the scaler does not know their names.
+        votes: pass over the probabilities that the SVC was fitted with, if it was. `predict` does so too; and
+            with other kernels than RBF they do not always survive the float32 of ONNX's operator.
+
+    Raises:
+        SettingsError: `data`: a file is not there or is no such model, or a class has no gesture.
+    """
+    data = [_bytes_of(path) for path in (svc, scaler)]
+    with tempfile.TemporaryDirectory(prefix="gesture-maze-legacy-") as name:
+        folder = Path(name)
+        # the bytes that were hashed are those that are opened
+        inputs = [folder / part for part in ("svc", "scaler")]
+        for path, content in zip(inputs, data, strict=True):
+            path.write_bytes(content)
+        np.save(folder / "probes.npy", probes.reshape(len(probes), -1).astype(np.float64))
+        _run_child(folder, [*map(str, inputs), layout, str(int(votes)), "probes.npy", "out.npz"])
+        with np.load(folder / "out.npz", allow_pickle=False) as archive:
+            found = dict(archive)
+    sha256 = hashlib.sha256(b"".join(data)).hexdigest()
+    return _checked(found, table, sha256, (svc.name, scaler.name))
+
+
+def legacy_bundle(legacy: Legacy, probes: Hands, golden: Hands, golden_aspect: NDArray[np.float32]) -> Bundle:
+    """Return the bundle of an old model, compared with scikit-learn's own answers for the probes.
+
+    Args:
+        legacy: the model.
+        probes: what it was opened with.
+        golden: (m, 21, 3) synthetic hands for the self-test.
+        golden_aspect: (m,) their width / height; the old model does not look at it.
+
+    Raises:
+        ModelError: `export_mismatch`.
+    """
+    graph = legacy_graph(legacy)
+    facts = Facts(
+        kind=KIND,
+        thresholds=Thresholds(),
+        evaluation={},
+        training_data=TrainingData(sha256=legacy.sha256, rows=0, files=legacy.names),
+        baseline=None,
+        seed=0,
+    )
+    bundle = pack_graph(graph, _runs(graph), facts, golden, golden_aspect, _card(legacy))
+    wanted = np.zeros((len(probes), len(LABELS)))
+    wanted[:, legacy.labels] = legacy.wanted
+    check_graph(bundle, probes, np.ones(len(probes), np.float32), wanted)
+    return bundle
+
+
+def legacy_graph(legacy: Legacy) -> bytes:
+    """Return the serialised graph: raw landmarks, scaler, SVC, probabilities."""
+    builder = GraphBuilder(np.float64)
+    flat = builder.add("Reshape", in_dtype(builder, "landmarks"), builder.ints(0, 3 * POINTS))
+    rows = builder.add("Gather", flat, builder.ints(*legacy.places.tolist()), axis=1)
+    scaled = builder.add("Mul", rows, builder.floats(legacy.scale[None, :]))
+    scaled = builder.add("Add", scaled, builder.floats(legacy.offset[None, :]))
+    if legacy.clip is not None:
+        scaled = builder.add("Clip", scaled, *(builder.floats(end) for end in legacy.clip))
+    if legacy.svc.calibrated:
+        probabilities = platt_nodes(builder, scaled, legacy.svc)
+    else:
+        votes = decision_nodes(builder, scaled, legacy.svc)
+        logits = builder.add("Mul", votes, builder.floats(SHARPNESS))
+        probabilities = softmax_nodes(builder, logits, len(legacy.labels))
+    return finished(builder, probabilities, legacy.labels)
+
+
+def _runs(graph: bytes) -> Any:
+    """Return what the graph itself gives: a golden file needs expectations, and `check_graph` judges them."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    return lambda landmarks, aspect: session.run(
+        ["probabilities"], {"landmarks": landmarks, "aspect": aspect}
+    )[0]
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError("data", f"Cannot read {path}: {error}.") from None
+
+
+def _run_child(folder: Path, arguments: Sequence[str]) -> None:
+    # A pickle has no business with our secrets, so the child gets only what an interpreter needs to start.
+    needed = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+    environment = {name: os.environ[name] for name in needed if name in os.environ}
+    command = [sys.executable, "-m", "gesture_maze.models.legacy.child", *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, errors="replace", timeout=TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise SettingsError("data", f"The pickles were not open after {TIMEOUT_S:.0f} s.") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise SettingsError("data", f"The pickles cannot be converted: {said} (exit code {done.returncode}).")
+
+
+def _checked(
+    found: dict[str, NDArray[Any]], table: Mapping[str, str], sha256: str, names: tuple[str, ...]
+) -> Legacy:
+    """Return what the child wrote, with its classes as labels."""
+    classes = [str(one) for one in found["classes"]]
+    gestures = [table.get(one, one) for one in classes]
+    unknown = [one for one, gesture in zip(classes, gestures, strict=True) if gesture not in LABELS]
+    if unknown or len(set(gestures)) < len(gestures):
+        fault = f"say nothing about {', '.join(unknown)}" if unknown else "give two classes one gesture"
+        raise SettingsError("data", f"The model's classes are {', '.join(classes)}; the labels {fault}.")
+    values: dict[str, Any] = {field.name: found[field.name] for field in fields(Vectors)}
+    for name in ("kernel", "gamma", "coef0", "degree"):
+        values[name] = values[name].item()
+    try:
+        svc = Vectors(**values)
+    except ValueError as error:
+        raise ModelError(ModelReason.BAD_GRAPH, f"The old model cannot be exported: {error}.") from None
+    wanted = _probabilities(svc, found["answers"])
+    likeliest = found["classes"][wanted.argmax(axis=1)]
+    return Legacy(
+        svc=svc,
+        labels=np.array([LABELS[gesture] for gesture in gestures], np.int64),
+        places=found["places"],
+        scale=found["scale"],
+        offset=found["offset"],
+        clip=(float(found["clip"][0]), float(found["clip"][1])) if len(found["clip"]) else None,
+        wanted=wanted,
+        agreement=float(np.mean(likeliest == found["predicted"])),
+        warnings=tuple(str(one) for one in found["warnings"]),
+        sha256=sha256,
+        names=names,
+    )
+
+
+def _probabilities(svc: Vectors, answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scikit-learn's answers as probabilities, where they are decisions: see `SHARPNESS`."""
+    if svc.calibrated:
+        return answers
+    votes = answers if answers.ndim == 2 else np.stack([np.zeros_like(answers), answers], axis=1)
+    powers = np.exp(SHARPNESS * (votes - votes.max(axis=1, keepdims=True)))
+    result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def _card(legacy: Legacy) -> str:
+    kind = "Platt's, as fitted" if legacy.svc.calibrated else "made from votes, not calibrated"
+    return f"""# Model card: {{version}}
+
+Imported from {" and ".join(legacy.names)} (sha256 of both: `{legacy.sha256[:16]}`).
+
+- **Model**: scikit-learn SVC, kernel {legacy.svc.kernel}, {len(legacy.svc.vectors)} support vectors,
+  {len(legacy.labels)} classes, behind a min-max scaler of {len(legacy.places)} raw values.
+- **Input**: raw image coordinates, so its answers depend on where the hand is, how large it is, and which of
+  the two hands it is. `aspect` is not used.
+- **Probabilities**: {kind}.
+- **Figures**: none were measured at the import; `maze evaluate` measures them, on hands in image coordinates.
+"""

@@ -1,0 +1,1 @@
+"""From fitted models to the ONNX graph of a bundle."""

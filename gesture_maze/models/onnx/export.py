@@ -1,0 +1,144 @@
+"""From a trained network to a bundle, refused if the two do not agree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesture_maze.models.bundle import CARD, GOLDEN, MANIFEST, MODEL, Bundle, ModelReason, verify_files
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.features import FEATURE_VERSION, features
+from gesture_maze.models.golden import Predict, make_golden
+from gesture_maze.models.onnx.graph import build_graph
+from gesture_maze.models.manifest import Baseline, Figures, Manifest, Thresholds, TrainingData, model_digest
+from gesture_maze.models.train.network import Network
+from gesture_maze.wire.errors import ModelError
+from gesture_maze.wire.gestures import GESTURES
+
+MAX_DIFFERENCE: Final = 1e-4
+"""Largest accepted difference between a probability of the graph (float32) and of the trained network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a manifest says about a model, beside the model itself."""
+
+    kind: str
+    """What the model is, in a word: the first half of its version."""
+    thresholds: Thresholds
+    evaluation: Mapping[str, Figures]
+    training_data: TrainingData
+    baseline: Baseline | None
+    seed: int
+
+
+def pack_bundle(
+    network: Network,
+    facts: Facts,
+    golden_landmarks: NDArray[np.float32],
+    golden_aspect: NDArray[np.float32],
+    card: str,
+) -> Bundle:
+    """Return the verified bundle of a trained network.
+
+    Args:
+        network: the network, in full precision.
+        facts: the rest of the manifest.
+        golden_landmarks: (n, 21, 3) synthetic hands; real ones must not be given, a bundle is published.
+        golden_aspect: (n,) their width / height.
+        card: the model card, Markdown; every `{version}` in it becomes the model version.
+    """
+
+    def exact(landmarks: NDArray[np.float32], aspect: NDArray[np.float32]) -> NDArray[np.float32]:
+        return network.probabilities(features(landmarks, aspect)).astype(np.float32)
+
+    return pack_graph(build_graph(network), exact, facts, golden_landmarks, golden_aspect, card)
+
+
+def pack_graph(
+    model: bytes,
+    exact: Predict,
+    facts: Facts,
+    golden_landmarks: NDArray[np.float32],
+    golden_aspect: NDArray[np.float32],
+    card: str,
+) -> Bundle:
+    """Return the verified bundle of a graph; arguments as of `pack_bundle`, and
+
+    Args:
+        model: the graph, serialised.
+        exact: what the graph is to give: landmarks (n, 21, 3) and aspect (n,) -> probabilities (n, 19).
+    """
+    golden = make_golden(golden_landmarks, golden_aspect, exact).to_json()
+    draft = Manifest(
+        model_version=f"{facts.kind}-{'0' * 10}",
+        labels=GESTURES,
+        feature_version=FEATURE_VERSION,
+        thresholds=facts.thresholds,
+        evaluation=dict(facts.evaluation),
+        training_data=facts.training_data,
+        baseline=facts.baseline,
+        seed=facts.seed,
+        files={MODEL: _sha256(model), GOLDEN: _sha256(golden)},
+    )
+    version = f"{facts.kind}-{model_digest(draft)}"
+    card_bytes = card.replace("{version}", version).encode()
+    manifest = draft.model_copy(
+        update={"model_version": version, "files": {**draft.files, CARD: _sha256(card_bytes)}}
+    )
+    return verify_files(
+        {
+            MANIFEST: manifest.model_dump_json(indent=2).encode() + b"\n",
+            MODEL: model,
+            GOLDEN: golden,
+            CARD: card_bytes,
+        }
+    )
+
+
+def check_export(bundle: Bundle, network: Network, points: NDArray[np.float64]) -> float:
+    """Return the largest difference of a probability between the bundle and the network on `points`.
+
+    Args:
+        bundle: the export.
+        network: what was trained.
+        points: (n, 21, 2) hands in isotropic units, as many as there are (the training data, say).
+
+    Raises:
+        ModelError: `export_mismatch` if it is over `MAX_DIFFERENCE`.
+    """
+    landmarks = np.zeros((len(points), 21, 3), np.float32)
+    landmarks[:, :, :2] = points
+    # From the same float32 landmarks: rounding the input is the caller's doing, not the graph's.
+    wanted = network.probabilities(features(landmarks))
+    return check_graph(bundle, landmarks, np.ones(len(points), np.float32), wanted)
+
+
+def check_graph(
+    bundle: Bundle,
+    landmarks: NDArray[np.float32],
+    aspect: NDArray[np.float32],
+    wanted: NDArray[np.floating[Any]],
+) -> float:
+    """Return the largest difference between the bundle's probabilities and those `wanted` (n, 19).
+
+    Raises:
+        ModelError: `export_mismatch` if it is over `MAX_DIFFERENCE`.
+    """
+    found = Classifier.from_bundle(bundle).probabilities(landmarks, aspect)
+    difference = float(np.max(np.abs(found - wanted)))
+    if not difference <= MAX_DIFFERENCE:
+        raise ModelError(
+            ModelReason.EXPORT_MISMATCH,
+            f"The exported model differs from the trained one by {difference:.2g}; nothing was written.",
+        )
+    return difference
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

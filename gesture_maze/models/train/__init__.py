@@ -1,0 +1,1 @@
+"""Training: augmentation, cross-validation, search, and the bundle that comes out."""

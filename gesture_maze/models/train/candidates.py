@@ -1,0 +1,96 @@
+"""The classifiers that `maze train --compare` sets beside the shipped one, as scikit-learn pipelines.
+
+A pipeline takes flat points (n, 42), x and y of each landmark in turn, isotropic, with the features as its
+first step; so it can be saved, loaded and fed as one thing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
+
+from gesture_maze.models.train.augment import Spread, augmented
+from gesture_maze.models.features import features
+from gesture_maze.models.train.training import INPUT_GAIN, Fit, Points, Predict
+from gesture_maze.wire.gestures import GESTURES
+
+COPIES: Final = 1
+"""Altered copies of each training row, beside the row itself. With more, an SVC takes minutes per fold."""
+
+
+def flat_features(flat: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the features (n, FEATURES) of flat points (n, 42)."""
+    return INPUT_GAIN * features(np.asarray(flat).reshape(-1, 21, 2))
+
+
+def candidates(seed: int) -> dict[str, Pipeline]:
+    """Return the unfitted pipelines by name.
+
+    The parameters are those that did best in a small search by user-disjoint folds, see docs/model.md.
+    """
+    estimators = {
+        # The sigmoid is fitted on inner folds: an SVC by itself has no probabilities.
+        "svc": CalibratedClassifierCV(SVC(C=10.0, gamma=0.06), ensemble=False, cv=3),
+        "mlp": MLPClassifier((256, 128), max_iter=60, early_stopping=True, random_state=seed),
+        # Without the penalty, leaves that hold one gesture only grow without bound: 0.91 instead of 0.97.
+        "hgb": HistGradientBoostingClassifier(
+            max_iter=60,
+            learning_rate=0.15,
+            max_leaf_nodes=15,
+            l2_regularization=10.0,
+            early_stopping=False,
+            random_state=seed,
+        ),
+        "knn": KNeighborsClassifier(7, weights="distance"),
+    }
+    return {
+        name: Pipeline([("features", FunctionTransformer(flat_features)), ("classifier", estimator)])
+        for name, estimator in estimators.items()
+    }
+
+
+def fit_candidate(make: Callable[[], Pipeline], spread: Spread, seed: int) -> Fit:
+    """Return a `Fit` that trains the pipeline of `make` on the rows and `COPIES` altered copies of each."""
+
+    def fit(points: Points, labels: NDArray[np.int64]) -> Predict:
+        rng = np.random.default_rng(seed)
+        copies = [points, *(augmented(points, rng, spread) for _ in range(COPIES))]
+        pipeline = make()
+        pipeline.fit(np.concatenate(copies).reshape(-1, 42), np.tile(labels, COPIES + 1))
+        return predictor(pipeline)
+
+    return fit
+
+
+def predictor(pipeline: Pipeline) -> Predict:
+    """Return what predicts all 19 gestures with a fitted pipeline, 0 for those that it never saw."""
+
+    def predict(points: Points) -> NDArray[np.float64]:
+        result = np.zeros((len(points), len(GESTURES)))
+        result[:, pipeline.classes_] = pipeline.predict_proba(points.reshape(-1, 42))
+        return result
+
+    return predict
+
+
+def microseconds_per_frame(call: Callable[[int], object], batch: int, budget_s: float = 0.5) -> float:
+    """Return the median time of `call(batch)` per frame, in µs, over as many calls as fit into `budget_s`."""
+    call(batch)  # the first one warms up
+    times: list[float] = []
+    end = time.perf_counter() + budget_s
+    while len(times) < 3 or time.perf_counter() < end:
+        start = time.perf_counter()
+        call(batch)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) / batch * 1e6

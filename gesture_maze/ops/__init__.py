@@ -1,0 +1,1 @@
+"""For operators: status, top, doctor, advice, watch, access rules."""

@@ -1,0 +1,210 @@
+"""Who may do what in Redis: the table of roles, in one place, and the ACL file made of it.
+
+Rules are those of Redis 7.0 (selectors in parentheses grant a command only together with their own keys) and
+are understood by Valkey. Lua gives nobody more: every command in a script is checked against its caller. But
+EVALSHA itself asks for read and write on each of its keys in one place, so that roles that run the pool's
+scripts have keys there on which they hold no command that writes. HELLO, AUTH, QUIT and RESET need no rule.
+No role has PSUBSCRIBE (it would hear every player), KEYS, SCAN, FLUSHALL, CONFIG SET or another's password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from gesture_maze.wire.errors import SettingsError
+
+_PARTITION: Final = "{*}"
+FRAMES: Final = f"~frames:{_PARTITION}"
+READ_FRAMES: Final = f"%R{FRAMES}"
+WRITE_FRAMES: Final = f"%W{FRAMES}"
+OWNERSHIP: Final = f"~lease:{_PARTITION} ~epoch:{_PARTITION}"
+SUSPECTS: Final = f"~suspect:{_PARTITION}"
+BOOKS: Final = f"~outcomes:{_PARTITION} ~dead:{_PARTITION}"
+ROSTER: Final = "~maze:workers ~maze:workers:info ~maze:topology"
+MODELS: Final = "~maze:model ~maze:models ~maze:model:* ~maze:shadow:*"
+READ_MODELS: Final = "%R~maze:model %R~maze:model:*"
+REPLIES: Final = "&actions:{*"
+"""Channels of replies. Not `actions:*`: a subscription by that very pattern would be allowed with it."""
+WAKE: Final = "&maze:wake"
+
+_ANYBODY: Final = "+ping +client|setname +client|id +select"
+_SEND: Final = (
+    f"(+xadd {WRITE_FRAMES}) (+xinfo|groups +xlen {READ_FRAMES}) (+hsetnx %W~maze:topology) "
+    "(+hmget %R~maze:topology)"
+)
+_LOOK: Final = (
+    "+evalsha +script|load +script|exists +xinfo|stream +xinfo|groups +xlen +xrange "
+    "+get +pttl +exists +hgetall +hmget +zrange +time"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One user of Redis.
+
+    Attributes:
+        name: of the user.
+        who: a sentence for people.
+        rules: ACL rules after the password, in Redis's own words.
+    """
+
+    name: str
+    who: str
+    rules: str
+
+
+ROLES: Final = (
+    Role(
+        "producer",
+        "game servers: add frames, hear the replies to sessions they name",
+        f"{REPLIES} {_ANYBODY} +multi +exec +subscribe +unsubscribe {_SEND}",
+    ),
+    Role(
+        "gateway",
+        "the gateway: a producer that keeps scores and shows the demo",
+        f"{REPLIES} &maze:gateway &maze:demo {_ANYBODY} +multi +exec +subscribe +unsubscribe {_SEND} "
+        "(+zadd +zremrangebyrank +zrank +zrange ~maze:scores:*) (+get %R~maze:demo)",
+    ),
+    Role(
+        "worker",
+        "workers and their supervisor: own partitions, read frames, publish replies, move the cursor; "
+        "cannot add a frame",
+        f"{FRAMES} {OWNERSHIP} {SUSPECTS} {BOOKS} {ROSTER} {REPLIES} {WAKE} {_ANYBODY} +client|unblock "
+        "+multi +exec +evalsha +script|load +script|exists +time +get +mget +exists +hget +hmget +zrange "
+        "+zrangebyscore +xread +xrevrange +xinfo|stream +xinfo|groups +publish +spublish "
+        f"(+xgroup|create +xgroup|setid +xtrim {WRITE_FRAMES}) "
+        f"(+set +pexpire {OWNERSHIP}) (+del ~lease:{_PARTITION} {SUSPECTS}) "
+        f"(+hset +hdel +hincrby +persist {SUSPECTS}) "
+        f"(+hincrby ~outcomes:{_PARTITION}) (+xadd %W~dead:{_PARTITION}) "
+        "(+zadd +zrem +zremrangebyscore ~maze:workers) (+hset +hdel ~maze:workers:info) "
+        f"(+hsetnx ~maze:topology) (+subscribe +unsubscribe {WAKE}) "
+        f"(+hmget +getrange {READ_MODELS}) (+hincrby +expire ~maze:shadow:*)",
+    ),
+    Role(
+        "operator",
+        "people and `maze status, top, doctor, dead, models, promote, rollback, capture`",
+        f"{FRAMES} {OWNERSHIP} {BOOKS} {ROSTER} {MODELS} {REPLIES} {WAKE} {_ANYBODY} {_LOOK} "
+        "+multi +exec +getrange +strlen +hget +zrevrange +xread +xrevrange "
+        "+subscribe +unsubscribe +info +config|get +acl|whoami +acl|dryrun +slowlog|get +latency|latest "
+        f"(+xadd {WRITE_FRAMES}) (+xdel ~dead:{_PARTITION}) "
+        f"(+set +del +hset +hdel +zadd +zrem {MODELS}) (+publish {WAKE})",
+    ),
+    Role(
+        "watch",
+        "`maze watch`: looks at the pool, and plays a synthetic session on each partition",
+        f"{FRAMES} {OWNERSHIP} {BOOKS} {ROSTER} {REPLIES} {_ANYBODY} {_LOOK} +multi +exec "
+        f"+subscribe +unsubscribe {_SEND}",
+    ),
+    Role(
+        "exporter",
+        "redis_exporter and KEDA: figures of the server and of the streams, no frame's content but "
+        "the newest ids",
+        f"{READ_FRAMES} %R~dead:{_PARTITION} {_ANYBODY} +info +xlen +type +xinfo|stream +xinfo|groups "
+        "+xinfo|consumers +slowlog|len +slowlog|get +latency|latest +latency|histogram",
+    ),
+    Role(
+        "jobs",
+        "RQ's workers and who submits jobs; on a database, or better a server, of their own",
+        f"~rq:* &rq:* {_ANYBODY} +client|list +client|info +info +multi +exec +watch +unwatch +discard "
+        "+evalsha +script|load +script|exists +eval +get +set +del +exists +expire +expireat +ttl "
+        "+persist +incr +rename +type +hget +hmget +hgetall +hset +hsetnx +hdel +hexists "
+        "+hincrby +hincrbyfloat +sadd +srem +smembers +sismember +scard +lpush +rpush +lpop +rpop +blpop "
+        "+brpop +llen +lrange +lrem +lpos +lmove +blmove +rpoplpush +brpoplpush +zadd +zrem +zrange "
+        "+zrangebyscore +zrevrangebyscore +zrevrange +zcard +zcount +zscore +zremrangebyscore +zpopmin "
+        "+xadd +xtrim +xrevrange +xrange +publish +subscribe +unsubscribe",
+    ),
+)
+"""In the order in which `maze acl` prints them."""
+
+SHORTEST_PASSWORD: Final = 16
+"""Hashes are not salted: a short password could be guessed from the file."""
+
+
+def acl_file(passwords: Mapping[str, str]) -> str:
+    """The file that `aclfile` in redis.conf names: hashes, never passwords.
+
+    Args:
+        passwords: by role; each role must have one of at least 16 characters.
+
+    Raises:
+        SettingsError: `settings`, with every role whose password is missing or too short.
+    """
+    weak = [role.name for role in ROLES if len(passwords.get(role.name, "")) < SHORTEST_PASSWORD]
+    if weak:
+        message = f"passwords must have {SHORTEST_PASSWORD} characters or more; see {', '.join(weak)}"
+        raise SettingsError("settings", message)
+    # an ACL file knows no comments
+    lines = ["user default off resetpass resetkeys resetchannels -@all"]
+    return "\n".join([*lines, *(acl_line(role, passwords[role.name]) for role in ROLES)]) + "\n"
+
+
+def acl_line(role: Role, password: str) -> str:
+    """One user of the file."""
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    return f"user {role.name} on sanitize-payload #{digest} resetkeys resetchannels -@all {role.rules}"
+
+
+def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
+    """The roles' passwords, from `folder/<role>.password`, without the line's end.
+
+    Args:
+        folder: where they are.
+        create: make those that are missing, of 32 random bytes; the folder is then its owner's only.
+
+    Raises:
+        SettingsError: `settings`, where one is missing and not to be made.
+        OSError: the folder cannot be read or written.
+    """
+    if create:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    found = {}
+    for role in ROLES:
+        path = folder / f"{role.name}.password"
+        if create and not path.exists():
+            _write_secret(path, secrets.token_urlsafe(32))
+        if not path.exists():
+            raise SettingsError("settings", f"{path} is missing: --create makes it")
+        found[role.name] = path.read_text().rstrip("\r\n")
+    return found
+
+
+def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
+    """Write `folder/<role>.url`: the address of Redis with the role's name and password in it.
+
+    `MAZE_REDIS_FILE` may name such a file, in a container a mounted secret. `exporter.json` is the same for
+    redis_exporter's -redis.password-file.
+
+    Raises:
+        SettingsError: `settings`, where `url` is none of Redis's or has a user already.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname or "@" in parts.netloc:
+        raise SettingsError(
+            "settings", f"--url {_shown(url)} must be redis[s]://host:port/database without a user"
+        )
+    for role, password in passwords.items():
+        address = f"{role}:{quote(password, safe='')}@{parts.netloc}"
+        _write_secret(folder / f"{role}.url", urlunsplit(parts._replace(netloc=address)))
+    # older exporters look for the address alone, newer ones for the user's name in it too
+    known = {f"{parts.scheme}://{user}{parts.netloc}": passwords["exporter"] for user in ("", "exporter@")}
+    _write_secret(folder / "exporter.json", json.dumps(known))
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Readable by all, because a container that is given the one file runs as another user; it is the folder
+    that keeps others out."""
+    path.touch(mode=0o644)
+    path.write_text(text + "\n")
+
+
+def _shown(url: str) -> str:
+    return re.sub(r"(?<=://)[^/]*@", "***@", url)

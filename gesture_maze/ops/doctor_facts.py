@@ -1,0 +1,78 @@
+"""What the doctor asks for."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import redis
+
+from gesture_maze.ops.doctor import Facts
+from gesture_maze.ops.reach import metrics_pages
+from gesture_maze.worker.redis.broker import connection_errors
+from gesture_maze.worker.redis.status import StatusReader
+
+DANGEROUS: Final = ("FLUSHALL", "CONFIG SET a b", "KEYS *", "SHUTDOWN", "PSUBSCRIBE actions:*")
+"""What nobody who plays, works or watches should be able to say."""
+ROUNDS: Final = 5
+
+
+def gather(client: redis.Redis) -> Facts:
+    """Ask Redis and the workers. Changes nothing.
+
+    Raises:
+        ConnectionLost, SettingsError: Redis cannot be reached, or does not let us in.
+    """
+    with connection_errors():
+        info: Any = client.info("everything")
+        skew_ms, round_trip_ms = _clock(client)
+        whoami: Any = _allowed(lambda: client.execute_command("ACL WHOAMI"), "unknown")  # type: ignore[no-untyped-call]
+        user = whoami.decode() if isinstance(whoami, bytes) else str(whoami)
+        config = _allowed(lambda: client.config_get("timeout", "proto-max-bulk-len"), {})
+        powers = {word: _may(client, user, word) for word in DANGEROUS}
+    status = StatusReader(client).read()
+    address = client.connection_pool.connection_kwargs
+    return Facts(
+        info=info,
+        config={_text(name): _text(value) for name, value in config.items()},
+        whoami=user,
+        powers=powers,
+        skew_ms=skew_ms,
+        round_trip_ms=round_trip_ms,
+        status=status,
+        reached=frozenset(metrics_pages(status)),
+        tls=issubclass(client.connection_pool.connection_class, redis.SSLConnection),
+        local=address.get("host", "localhost") in ("localhost", "127.0.0.1", "::1"),
+    )
+
+
+def _clock(client: redis.Redis) -> tuple[float, float]:
+    """The server's clock minus ours and the round trip, ms, by the fastest of some."""
+    best = (0.0, float("inf"))
+    for _ in range(ROUNDS):
+        begin_s = time.perf_counter()
+        answer: Any = client.time()
+        seconds, micros = answer
+        ours_s, trip_ms = time.time(), (time.perf_counter() - begin_s) * 1000
+        if trip_ms < best[1]:
+            best = ((seconds + micros / 1e6 - ours_s) * 1000 + trip_ms / 2, trip_ms)
+    return best
+
+
+def _allowed(ask: Any, otherwise: Any) -> Any:
+    try:
+        return ask()
+    except redis.exceptions.NoPermissionError:
+        return otherwise
+
+
+def _may(client: redis.Redis, user: str, words: str) -> bool:
+    try:
+        said: Any = client.execute_command("ACL DRYRUN", user, *words.split(" "))  # type: ignore[no-untyped-call]
+    except redis.ResponseError:
+        return False
+    return said in (b"OK", "OK")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

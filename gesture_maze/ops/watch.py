@@ -1,0 +1,218 @@
+"""The watch: a synthetic player per partition, and the pool's own books, as metrics for Prometheus.
+
+Workers can only report what they do; that nothing is done at all has to be seen from outside. So this is the
+one place that exports facts of the pool as a whole, whether any worker lives or not. `step()` is one
+pass; the clocks are passed in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gesture_maze.producer import Backpressure, ConnectionLost, Frame, FrameProducer, Replies
+from gesture_maze.wire import keys
+from gesture_maze.wire.errors import MazeError
+from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, StatusReader
+
+Clock = Callable[[], float]
+
+EVERY_S: Final = 1.0
+"""A beat per partition and look at the pool so often; 16 frames a second are nothing to a worker."""
+OVERDUE_S: Final = 10.0
+"""`ready` says no after so long without a look at Redis."""
+LOOPBACK: Final = "127.0.0.1"
+LATENCY_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and nobody reads them
+
+_GAUGES: Final[Mapping[str, tuple[str, Any]]] = {
+    "waiting_entries": ("Entries added and not yet committed.", lambda one, _: one.lag),
+    "waiting_seconds": (
+        "Age of the oldest entry that waits; 0 where none does.",
+        lambda one, now_ms: max(now_ms - (one.waits_since_ms or now_ms), 0) / 1000,
+    ),
+    "owned": ("1 where a worker's lease stands, else 0.", lambda one, _: int(one.owner is not None)),
+    "dead_letters": ("Dead letters kept.", lambda one, _: one.dead),
+    "stream_entries": ("Entries in the stream, committed ones included.", lambda one, _: one.length),
+}
+"""Name after `maze_pool_` -> help, and its value of (PartitionStatus, server's ms)."""
+
+
+class Pool(Collector):
+    """What the last look at the pool showed; nothing before the first."""
+
+    def __init__(self) -> None:
+        self.status: PoolStatus | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus scrapes."""
+        status = self.status or PoolStatus(0, (), ())
+        for name, (text, value) in _GAUGES.items():
+            gauge = GaugeMetricFamily(f"maze_pool_{name}", text, labels=["partition"])
+            for one in status.partitions:
+                gauge.add_metric([str(one.partition)], value(one, status.server_ms))
+            yield gauge
+        yield _added(status.partitions)
+        outcomes = CounterMetricFamily("maze_pool_frames", "Frames by outcome, by Redis.", labels=["outcome"])
+        for outcome, count in status.outcomes.items():
+            outcomes.add_metric([outcome], count)
+        yield outcomes
+        workers = GaugeMetricFamily("maze_pool_workers", "Workers with a heartbeat.", labels=["model"])
+        for model in status.models:
+            workers.add_metric([model], sum(worker.model == model for worker in status.workers))
+        yield workers
+        yield GaugeMetricFamily("maze_pool_sum_holds", "1: nothing lost or doubled.", int(status.sum_holds))
+
+
+def _added(partitions: tuple[PartitionStatus, ...]) -> CounterMetricFamily:
+    added = CounterMetricFamily("maze_pool_entries", "Entries ever added.", labels=["partition"])
+    for one in partitions:
+        added.add_metric([str(one.partition)], one.added)
+    return added
+
+
+class Watch:
+    """Beats and looks.
+
+    Args:
+        producer: sends the beats; stays the caller's.
+        reader: of the pool's status.
+        clock, unix: monotonic seconds, and seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        producer: FrameProducer,
+        reader: StatusReader,
+        clock: Clock = time.monotonic,
+        unix: Clock = time.time,
+    ) -> None:
+        self._clock: Final = clock
+        self._unix: Final = unix
+        self.registry: Final = CollectorRegistry()
+        self.pool: Final = Pool()
+        self.registry.register(self.pool)
+        self._producer: Final = producer
+        self._reader: Final = reader
+        self._replies: Replies | None = None
+        self._sessions: list[str] = []
+        self._sent_s: Final[dict[tuple[str, int], float]] = {}
+        self._seq = 0
+        self._looked_s = float("-inf")
+        at = self.registry
+        self._sent: Final = Counter("maze_heartbeats_sent", "Beats sent.", ["partition"], registry=at)
+        self._heard: Final = Counter(
+            "maze_heartbeats_answered", "Beats answered.", ["partition"], registry=at
+        )
+        self._failed: Final = Counter("maze_watch_failures", "Looks or beats that failed.", registry=at)
+        self._latency: Final = Histogram(
+            "maze_heartbeat_seconds",
+            "From sending a beat to its reply.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=at,
+        )
+        self._last: Final = Gauge(
+            "maze_heartbeat_answered_timestamp_seconds",
+            "Unix time of the last answer.",
+            ["partition"],
+            registry=at,
+        )
+
+    def step(self) -> None:
+        """One pass: look at the pool, then send a beat to each of its partitions.
+
+        What fails is counted, and tried again with the next pass.
+        """
+        try:
+            self.pool.status = self._reader.read()
+            self._looked_s = self._clock()
+            self._beat(len(self.pool.status.partitions))
+        except MazeError:
+            self._failed.inc()
+
+    def listen(self, timeout_s: float) -> bool:
+        """Wait for one answer; whether one came."""
+        reply = None if self._replies is None else self._replies.get(timeout_s)
+        if reply is None:
+            return False
+        partition = str(keys.partition_of(reply.session, len(self._sessions)))
+        self._heard.labels(partition).inc()
+        self._last.labels(partition).set(self._unix())
+        sent_s = self._sent_s.pop((reply.session, reply.seq), None)
+        if sent_s is not None:
+            self._latency.observe(self._clock() - sent_s)
+        return True
+
+    def ready(self) -> bool:
+        """Whether the pool has been looked at lately."""
+        return self._clock() - self._looked_s < OVERDUE_S
+
+    def targets(self) -> list[dict[str, Any]]:
+        """The workers' metrics, as Prometheus's http_sd and file_sd want them."""
+        return targets(self.pool.status or PoolStatus(0, (), ()), socket.gethostname())
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._replies is not None:
+            self._replies.close()
+
+    def _beat(self, partitions: int) -> None:
+        if not partitions:
+            return  # no pool has been here yet, and it is not ours to say how many partitions it has
+        if partitions != len(self._sessions):
+            self._sessions = beating_sessions(partitions)
+            self.close()
+            self._replies = self._producer.actions(*self._sessions)
+        self._seq += 1
+        self._forget_unanswered()
+        now_s = self._clock()
+        frames = [Frame(session, self._seq, round(now_s * 1000), None) for session in self._sessions]
+        self._sent_s.update({(session, self._seq): now_s for session in self._sessions})
+        for partition in range(partitions):
+            self._sent.labels(str(partition)).inc()
+        try:
+            self._producer.send_tick(frames)
+        except (Backpressure, ConnectionLost):
+            self._failed.inc()  # as sent and not answered: for whoever plays it is the same
+
+    def _forget_unanswered(self) -> None:
+        oldest = self._seq - round(OVERDUE_S / EVERY_S)
+        for beat in [beat for beat in self._sent_s if beat[1] < oldest]:
+            del self._sent_s[beat]
+
+
+def beating_sessions(partitions: int) -> list[str]:
+    """A session id per partition, by number, that nobody has or had. Costs O(partitions log partitions)."""
+    run = os.urandom(4).hex()
+    found: dict[int, str] = {}
+    for number in itertools.count():
+        session = f"heartbeat-{run}-{number}"
+        found.setdefault(keys.partition_of(session, partitions), session)
+        if len(found) == partitions:
+            return [found[partition] for partition in range(partitions)]
+    raise AssertionError
+
+
+def targets(status: PoolStatus, our_host: str) -> list[dict[str, Any]]:
+    """Where the workers' metrics are, one entry per worker with labels `worker` and `model`.
+
+    Workers of `our_host` are reached by loopback, where they listen unless told otherwise; others by their
+    host's name, and must have been started with `--metrics-host`.
+    """
+    return [
+        {
+            "targets": [f"{LOOPBACK if one.host == our_host else one.host}:{one.port}"],
+            "labels": {"job": "worker", "worker": one.worker, "host": one.host},
+        }
+        for one in status.workers
+        if one.port
+    ]

@@ -1,0 +1,23 @@
+"""For game servers: send hand landmarks, receive maze actions. Needs redis, numpy and pydantic only."""
+
+from gesture_maze.producer.aio import AsyncFrameProducer, AsyncReplies
+from gesture_maze.producer.client import FrameProducer, Replies
+from gesture_maze.producer.options import Options
+from gesture_maze.wire.errors import Backpressure, ConnectionLost, FrameError, MazeError, SettingsError
+from gesture_maze.wire.frames import Frame
+from gesture_maze.wire.replies import Reply
+
+__all__ = [
+    "AsyncFrameProducer",
+    "AsyncReplies",
+    "Backpressure",
+    "ConnectionLost",
+    "Frame",
+    "FrameError",
+    "FrameProducer",
+    "MazeError",
+    "Options",
+    "Replies",
+    "Reply",
+    "SettingsError",
+]

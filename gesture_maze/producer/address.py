@@ -1,0 +1,138 @@
+"""Where Redis is: an address as people give it, and a client for it.
+
+`redis://`, `rediss://` (TLS) and `unix://` are redis-py's own. Behind Sentinels it is
+`redis+sentinel://[user:password@]host:26379,host:26379/service[/db]`, or `rediss+sentinel://`: each new
+connection asks them where the primary of `service` is, so that a failover is followed as soon as they agree.
+What stands behind `?` is redis-py's (`ssl_ca_certs` and its like, for Redis and Sentinels alike), but
+`sentinel_username` and `sentinel_password`, for the Sentinels alone.
+
+Every client made here gives up at once instead of trying again: who asked decides what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.backoff import NoBackoff
+from redis.connection import SSLConnection, parse_url
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from gesture_maze.wire.errors import SettingsError
+
+SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
+SENTINEL_PORT: Final = 26379
+
+
+def open_client(url: str, *, name: str, timeout_s: float, connect_timeout_s: float | None = None) -> Redis:
+    """A client of the Redis at `url`. Nothing is connected yet.
+
+    Args:
+        url: see above.
+        name: of its connections, as `CLIENT LIST` shows it.
+        timeout_s: longest wait for an answer, s.
+        connect_timeout_s: longest wait for a connection, s; None is `timeout_s`.
+
+    Raises:
+        SettingsError: `settings`, if the URL cannot be understood.
+    """
+    words = _words(name, timeout_s, connect_timeout_s) | {"retry": Retry(NoBackoff(), 0)}
+    client: Redis = _opened(url, words, Redis, Sentinel)
+    return client
+
+
+def open_async_client(
+    url: str, *, name: str, timeout_s: float, connect_timeout_s: float | None = None
+) -> AsyncRedis:
+    """As `open_client`, for asyncio."""
+    words = _words(name, timeout_s, connect_timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
+    client: AsyncRedis = _opened(url, words, AsyncRedis, AsyncSentinel)
+    return client
+
+
+def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any) -> Any:
+    """A client of redis-py's, blocking or not, by its classes for Redis and for Sentinels."""
+    try:
+        if not is_sentinel(url):
+            return redis.from_url(url, **words)
+        place = Place.of(url)
+    except ValueError as error:
+        message = f"Redis URL {without_password(url)!r}: {error}"
+        raise SettingsError("settings", message) from None
+    asking = {"sentinel_kwargs": words | place.sentinel}
+    return sentinel(place.sentinels, **asking, **words | place.redis).master_for(place.service)
+
+
+def is_sentinel(url: str) -> bool:
+    """Whether an address names Sentinels, not Redis itself."""
+    return url.partition("://")[0] in SENTINEL_SCHEMES
+
+
+def without_password(url: str) -> str:
+    """A Redis URL as it may be shown and logged: `redis://user:***@host:6379/0`."""
+    url = re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
+    return re.sub(r"(?<=password=)[^&#]*", "***", url)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A Redis behind Sentinels.
+
+    Attributes:
+        sentinels: host and port of each.
+        service: the name that they know the primary by.
+        redis: keywords of a connection to Redis: user, password, db, TLS.
+        sentinel: the same of a connection to a Sentinel.
+    """
+
+    sentinels: list[tuple[str, int]]
+    service: str
+    redis: dict[str, Any]
+    sentinel: dict[str, Any]
+
+    @classmethod
+    def of(cls, url: str) -> Place:
+        """Take a URL apart.
+
+        Raises:
+            ValueError: it names no Sentinel or no service, or a part is none.
+        """
+        parts = urlsplit(url)
+        login, _, hosts = parts.netloc.rpartition("@")
+        service, _, db = parts.path.strip("/").partition("/")
+        if not hosts or not service:
+            raise ValueError("say redis+sentinel://host:26379,host:26379/service")
+        scheme = parts.scheme.partition("+")[0]
+        # as redis-py reads a plain address with the same login, database and options
+        found = parse_url(f"{scheme}://{login}@host/{db or 0}?{parts.query}")  # type: ignore[no-untyped-call]
+        del found["host"]
+        tls = {"ssl": True} if found.pop("connection_class", None) is SSLConnection else {}
+        own = {word: found.pop(f"sentinel_{word}", None) for word in ("username", "password")}
+        options = {word: value for word, value in found.items() if word.startswith("ssl_")} | tls
+        sentinel = options | {word: value for word, value in own.items() if value is not None}
+        return cls([_host(one) for one in hosts.split(",")], service, found | tls, sentinel)
+
+
+def _host(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError(f"{text!r} is no host:port")
+    return parts.hostname, parts.port or SENTINEL_PORT
+
+
+def _words(name: str, timeout_s: float, connect_timeout_s: float | None) -> dict[str, Any]:
+    return {
+        "client_name": name,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s if connect_timeout_s is None else connect_timeout_s,
+        # a managed service's notices would change our time-outs behind our back
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }

@@ -1,0 +1,134 @@
+"""`AsyncFrameProducer`: `producer.client` for asyncio. What is promised there is promised here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Self, Unpack
+
+import numpy.typing as npt
+from redis.asyncio import Redis
+
+from gesture_maze.producer.listening import Listening
+from gesture_maze.producer.options import OptionWords, options_of
+from gesture_maze.producer.sending import Sending
+from gesture_maze.producer.stream import DEFAULT_REDIS, AsyncLine, open_async_line
+from gesture_maze.wire.frames import HAND, Frame
+from gesture_maze.wire.replies import Reply
+
+
+class AsyncFrameProducer:
+    """`producer.FrameProducer` for the tasks of one asyncio loop.
+
+    ```python
+    async with AsyncFrameProducer("redis://127.0.0.1:6379/0") as producer:
+        async with await producer.actions("p1") as replies:
+            await producer.send(Frame("p1", seq=1, captured_ms=now_ms, landmarks=points, aspect=4 / 3))
+            print((await anext(replies)).move)
+    ```
+
+    Tasks may share a producer, as long as one session's frames come from one task: their order is theirs. A
+    send that is cancelled may or may not have been accepted.
+
+    Args:
+        redis: a URL, or a client of `redis.asyncio`, as for `FrameProducer`.
+        options: see `producer.options.Options`.
+
+    Raises:
+        SettingsError: `settings`, for a wrong option or URL. Nothing is connected yet.
+    """
+
+    def __init__(self, redis: str | Redis = DEFAULT_REDIS, **options: Unpack[OptionWords]) -> None:
+        self._options: Final = options_of(options)
+        self._redis: Final = redis
+        self._line: Final = open_async_line(redis, self._options)
+        self._sending: Final = Sending(self._options)
+        self._listeners: Final[set[AsyncReplies]] = set()
+
+    async def connect(self) -> int:
+        """As `FrameProducer.connect`."""
+        return (await self._line.run(self._sending.connect())).partitions
+
+    async def send(self, frame: Frame) -> None:
+        """As `FrameProducer.send`."""
+        await self.send_tick((frame,))
+
+    async def send_tick(self, frames: Sequence[Frame]) -> None:
+        """As `FrameProducer.send_tick`."""
+        await self._line.run(self._sending.send_frames(frames))
+
+    async def send_arrays(
+        self,
+        sessions: Sequence[str],
+        seq: npt.ArrayLike,
+        captured_ms: npt.ArrayLike,
+        landmarks: npt.ArrayLike,
+        *,
+        aspect: npt.ArrayLike = 1.0,
+        flags: npt.ArrayLike = HAND,
+    ) -> None:
+        """As `FrameProducer.send_arrays`."""
+        numbers = (seq, captured_ms, aspect, flags)
+        await self._line.run(self._sending.send_arrays(sessions, numbers, landmarks))
+
+    async def actions(self, *sessions: str) -> AsyncReplies:
+        """As `FrameProducer.actions`: the subscription stands when this has been awaited."""
+        listening = Listening(await self.connect(), self._options)
+        replies = AsyncReplies(open_async_line(self._redis, self._options), listening, self._listeners)
+        try:
+            await replies.subscribe(*sessions)
+        except BaseException:
+            await replies.close()
+            raise
+        return replies
+
+    async def close(self) -> None:
+        """As `FrameProducer.close`."""
+        for replies in list(self._listeners):
+            await replies.close()
+        await self._line.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class AsyncReplies(AsyncIterator[Reply]):
+    """`producer.Replies` for asyncio: several tasks may read, subscribe and close."""
+
+    def __init__(self, line: AsyncLine, listening: Listening, open_ones: set[AsyncReplies]) -> None:
+        self._line: Final = line
+        self._listening: Final = listening
+        self._open_ones: Final = open_ones
+        open_ones.add(self)
+
+    async def get(self, timeout_s: float | None = None) -> Reply | None:
+        """As `Replies.get`. Cancelling it loses no reply."""
+        return await self._line.run(self._listening.next(timeout_s))
+
+    async def subscribe(self, *sessions: str) -> None:
+        """As `Replies.subscribe`. Any task may call it, also while another one waits for a reply."""
+        await self._line.run(self._listening.subscribe(sessions))
+
+    async def unsubscribe(self, *sessions: str) -> None:
+        """As `Replies.unsubscribe`."""
+        await self._line.run(self._listening.unsubscribe(sessions))
+
+    async def close(self) -> None:
+        """As `Replies.close`."""
+        self._listening.closed = True
+        await self._line.close()
+        self._open_ones.discard(self)
+
+    async def __anext__(self) -> Reply:
+        reply = await self.get()
+        if reply is None:
+            raise StopAsyncIteration
+        return reply
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

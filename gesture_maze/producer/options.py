@@ -1,0 +1,67 @@
+"""What a producer can be told. All faults are found at construction, and all at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.keys import MAX_PARTITIONS, check_partitions
+
+
+class OptionWords(TypedDict, total=False):
+    """The keywords of a producer; what they mean stands at `Options`."""
+
+    partitions: int | None
+    max_lag: int
+    guard_interval_s: float
+    maxlen: int | None
+    retries: int
+    timeout_s: float
+    name: str
+
+
+class Options(BaseModel):
+    """Options of a producer.
+
+    Attributes:
+        partitions: partition count, a power of two from 1 to 1,024. None takes what Redis holds (16 where the
+            topology is not yet written). Another count than Redis holds is an error, never a guess.
+        max_lag: entries that a partition may lie behind before frames for it are refused with
+            `Backpressure("lag")`. 10,000 single-frame entries are a tenth of a second of one worker's work.
+        guard_interval_s: how old a reading of the lag may be, in seconds. A new one travels in the same round
+            trip as a send; between readings the guard costs nothing. 0 reads with every send.
+        maxlen: hard cap of a partition's stream in entries (`MAXLEN ~`), or None. It silently eats the oldest
+            frames, read or not; the pool counts what it ate as `trimmed`. Leave it to the guard unless memory
+            must be bounded while nobody reads.
+        retries: how often a send is tried again after a lost connection or an answer that did not come.
+        timeout_s: how long to wait for a connection or an answer, in seconds.
+        name: name of the connections, as `CLIENT LIST` shows it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partitions: Annotated[int, Field(ge=1, le=MAX_PARTITIONS)] | None = None
+    max_lag: Annotated[int, Field(ge=0)] = 10_000
+    guard_interval_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.25
+    maxlen: Annotated[int, Field(ge=1)] | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] = 2
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    name: Annotated[str, Field(pattern=r"\A[!-~]{1,64}\z")] = "gesture-maze-producer"
+
+
+def options_of(words: OptionWords) -> Options:
+    """The options that `words` spell.
+
+    Raises:
+        SettingsError: `settings`, with every fault in one sentence each.
+    """
+    try:
+        options = Options.model_validate(dict(words))
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise SettingsError("settings", "producer options: " + "; ".join(faults)) from None
+    if options.partitions is not None:
+        check_partitions(options.partitions)
+    return options

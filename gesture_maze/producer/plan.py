@@ -1,0 +1,176 @@
+"""Frames -> entries: one entry per partition and tick, checked and packed before anything is sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.wire.errors import FrameError, RejectReason
+from gesture_maze.wire.frames import (
+    KNOWN_FLAGS,
+    LANDMARKS,
+    MAX_ASPECT,
+    MAX_MAGNITUDE,
+    MAX_SEQ,
+    META,
+    MIN_ASPECT,
+    Frame,
+    PackedFields,
+    pack,
+    pack_arrays,
+)
+from gesture_maze.wire.keys import check_session, partition_of
+
+MAX_FRAMES_PER_ENTRY: Final = 1024
+"""A larger tick of one partition is split: an entry may have 1 MiB, a frame up to 341 bytes."""
+
+MAX_KNOWN_SESSIONS: Final = 1 << 16
+"""Sessions whose partition is remembered; about 10 MiB. All are forgotten when there are more."""
+
+Columns = tuple[npt.NDArray[np.void], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stream entry to be.
+
+    Attributes:
+        partition: where it goes.
+        fields: values of `s`, `m` and `l`.
+        rows: which of the frames handed to the send it carries, rising.
+    """
+
+    partition: int
+    fields: PackedFields
+    rows: Sequence[int]
+
+
+class Router(dict[str, int]):
+    """Session id -> partition, remembered. A legal session id, too, is checked only once.
+
+    Raises:
+        FrameError: `bad_session`, for a session id that is not a legal one.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__()
+        self.partitions: Final = partitions
+
+    def __missing__(self, session: str) -> int:
+        if len(self) >= MAX_KNOWN_SESSIONS:
+            self.clear()
+        partition = partition_of(check_session(session), self.partitions)
+        self[session] = partition
+        return partition
+
+
+def plan_frames(frames: Sequence[Frame], router: Router) -> list[Entry]:
+    """One entry per partition, partitions rising, the frames of each in their order.
+
+    Raises:
+        FrameError: for the first frame that breaks the contract.
+    """
+    if len(frames) == 1:
+        return [Entry(router[frames[0].session], pack(frames), (0,))]
+    rows_of: dict[int, list[int]] = {}
+    for row, frame in enumerate(frames):
+        rows_of.setdefault(router[frame.session], []).append(row)
+    chunks = [
+        (partition, rows_of[partition][start : start + MAX_FRAMES_PER_ENTRY])
+        for partition in sorted(rows_of)
+        for start in range(0, len(rows_of[partition]), MAX_FRAMES_PER_ENTRY)
+    ]
+    return [Entry(partition, pack([frames[row] for row in rows]), rows) for partition, rows in chunks]
+
+
+def columns(
+    sessions: Sequence[str],
+    seq: npt.ArrayLike,
+    captured_ms: npt.ArrayLike,
+    aspect: npt.ArrayLike,
+    flags: npt.ArrayLike,
+    landmarks: npt.ArrayLike,
+) -> Columns:
+    """n frames as (n,) `META` and (n, 21, 3) float32, checked. See `FrameProducer.send_arrays`.
+
+    Raises:
+        FrameError: for the first frame that breaks the contract, or `bad_length` for arrays of other shapes.
+    """
+    count = len(sessions)
+    # what is too large for float32 becomes infinite here, and is told below
+    with np.errstate(over="ignore"):
+        points = np.asarray(landmarks, np.float32)
+    if points.shape != (count, LANDMARKS, 3):
+        message = f"landmarks must have the shape ({count}, 21, 3), not {points.shape}"
+        raise FrameError(RejectReason.BAD_LENGTH, message)
+    meta = np.empty(count, META)
+    for name, values in (("seq", seq), ("captured_ms", captured_ms), ("aspect", aspect), ("flags", flags)):
+        column = np.asarray(values)
+        if column.shape not in ((), (count,)):
+            raise FrameError(RejectReason.BAD_LENGTH, f"{name} must be one number or {count} of them")
+        if name != "aspect" and column.dtype.kind not in "iu":
+            raise FrameError(_REASON_OF_COLUMN[name], f"{name} must be integers, not {column.dtype}")
+        _check_column(name, column)
+        meta[name] = column
+    good = np.abs(points).max(axis=(1, 2), initial=0.0) <= MAX_MAGNITUDE
+    if not good.all():
+        message = f"frame {int(np.argmin(good))}: a landmark is NaN, infinite or larger than 1e9"
+        raise FrameError(RejectReason.NOT_FINITE, message)
+    return meta, points
+
+
+_REASON_OF_COLUMN: Final = {
+    "seq": RejectReason.BAD_SEQ,
+    "captured_ms": RejectReason.BAD_TIME,
+    "aspect": RejectReason.BAD_ASPECT,
+    "flags": RejectReason.BAD_FLAGS,
+}
+_RANGE_OF_COLUMN: Final[dict[str, tuple[float, float]]] = {
+    "seq": (0, MAX_SEQ),
+    "captured_ms": (-MAX_SEQ, MAX_SEQ),
+    "aspect": (MIN_ASPECT, MAX_ASPECT),
+    "flags": (0, KNOWN_FLAGS),
+}
+
+
+def _check_column(name: str, column: npt.NDArray[np.generic]) -> None:
+    low, high = _RANGE_OF_COLUMN[name]
+    # as a view of at least one dimension, so that the place of the first fault can be told
+    flat = np.atleast_1d(column)
+    good = (flat >= low) & (flat <= high)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise FrameError(_REASON_OF_COLUMN[name], f"frame {row}: {name} {flat[row]} is outside {low}..{high}")
+
+
+def plan_arrays(sessions: Sequence[str], frames: Columns, router: Router) -> list[Entry]:
+    """As `plan_frames`, from arrays: a handful of numpy calls and one join per partition."""
+    if not len(sessions):
+        return []
+    meta, points = frames
+    partitions = np.fromiter(map(router.__getitem__, sessions), np.int64, len(sessions))
+    order = np.argsort(partitions, kind="stable")
+    ordered = partitions[order]
+    meta, points = meta[order], points[order]
+    rows: list[int] = order.tolist()
+    names = itemgetter(*rows)(sessions) if len(rows) > 1 else (sessions[0],)
+    starts = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(rows)]
+    entries = []
+    for low, high in _slices(starts):
+        fields = pack_arrays(names[low:high], meta[low:high], points[low:high])
+        entries.append(Entry(int(ordered[low]), fields, rows[low:high]))
+    return entries
+
+
+def _slices(starts: Sequence[int]) -> list[tuple[int, int]]:
+    return [
+        (start, min(start + MAX_FRAMES_PER_ENTRY, end))
+        for begin, end in pairwise(starts)
+        for start in range(begin, end, MAX_FRAMES_PER_ENTRY)
+    ]

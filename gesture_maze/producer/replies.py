@@ -1,0 +1,99 @@
+"""The receiving side without its network: which replies are let through. Pure; shared by both clients."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from gesture_maze.wire.keys import actions_channel, check_session, partition_of
+from gesture_maze.wire.replies import Reply
+
+
+class Inbox:
+    """Takes in what arrives on the channels of some sessions and keeps the replies worth having.
+
+    A reply is worth having if its seq is above that of the last one let through: pub/sub does not repeat or
+    reorder on one connection, but a hand-over between workers, or a lost connection, may.
+
+    Args:
+        partitions: partition count.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions: Final = partitions
+        self._wanted: Final[dict[bytes, str]] = {}
+        self._confirmed: Final[set[bytes]] = set()
+        self._last_seq: Final[dict[str, int]] = {}
+        self.ready: Final[deque[Reply]] = deque()
+        """Replies to hand out, in the order of their arrival."""
+
+    def want(self, sessions: Iterable[str]) -> list[bytes]:
+        """Add sessions; gives the channels that are new.
+
+        Raises:
+            FrameError: `bad_session`; nothing is added.
+        """
+        channels = {self._channel(one): one for one in map(check_session, sessions)}
+        new = [one for one in channels if one not in self._wanted]
+        self._wanted.update(channels)
+        return new
+
+    def drop(self, sessions: Iterable[str]) -> list[bytes]:
+        """Forget sessions, and what they have waiting; gives the channels to leave."""
+        gone = {self._channel(one): one for one in sessions}
+        channels = [one for one in gone if self._wanted.pop(one, None) is not None]
+        for channel in channels:
+            self._confirmed.discard(channel)
+            self._last_seq.pop(gone[channel], None)
+        kept = [one for one in self.ready if one.session not in gone.values()]
+        self.ready.clear()
+        self.ready.extend(kept)
+        return channels
+
+    def disconnected(self) -> None:
+        """The connection is gone, and with it every confirmation."""
+        self._confirmed.clear()
+
+    def channels(self) -> list[bytes]:
+        """All channels there are to listen to."""
+        return list(self._wanted)
+
+    def missing(self, channels: Iterable[bytes]) -> list[bytes]:
+        """Those of `channels` that Redis has not confirmed."""
+        return [one for one in channels if one not in self._confirmed]
+
+    def empty(self) -> bool:
+        """Whether there is nothing to listen for."""
+        return not self._wanted
+
+    def take(self, message: dict[str, Any] | None) -> None:
+        """One message of redis-py: {"type": "message", "channel": b"actions:{3}:p1", "data": b"{...}"}."""
+        if message is None:
+            return
+        channel, data = _bytes(message["channel"]), message["data"]
+        if channel not in self._wanted:
+            return
+        if message["type"] == "subscribe":
+            self._confirmed.add(channel)
+        elif message["type"] == "message":
+            self._take_reply(self._wanted[channel], data)
+
+    def _take_reply(self, session: str, data: str | bytes) -> None:
+        try:
+            reply = Reply.model_validate_json(data)
+        except ValidationError:
+            # whoever may publish here may publish rubbish; it is nobody's answer
+            return
+        if reply.session == session and reply.seq > self._last_seq.get(session, -1):
+            self._last_seq[session] = reply.seq
+            self.ready.append(reply)
+
+    def _channel(self, session: str) -> bytes:
+        return actions_channel(partition_of(session, self._partitions), session).encode()
+
+
+def _bytes(word: Any) -> bytes:
+    return word.encode() if isinstance(word, str) else bytes(word or b"")

@@ -1,0 +1,1 @@
+"""Captures through the worker's own loop, compared with golden answers."""

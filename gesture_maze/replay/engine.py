@@ -1,0 +1,165 @@
+"""Replay: recorded frames through the very loop, pipeline and scripts of a live worker, in one process.
+
+Nothing ages in a replay: there is no deadline and no superseding, no session is forgotten, and the policy
+runs on the frames' own clock. So the answers are a function of the frames, their order, the model and the
+settings, and of nothing else: not of the speed, the batch sizes or the number of partitions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import Any, Final, Self
+
+from gesture_maze.capture.reader import Block
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.producer.plan import MAX_FRAMES_PER_ENTRY, Entry, Router, plan_arrays
+from gesture_maze.replay.fake import Published, open_redis
+from gesture_maze.wire import keys
+from gesture_maze.wire.replies import reply_head
+from gesture_maze.worker.assembly import assemble, load_classifier
+from gesture_maze.worker.records import OUTCOMES
+from gesture_maze.worker.redis.streams import Reader
+from gesture_maze.worker.settings import Settings
+
+WORKER: Final = "replay"
+NEVER_MS: Final = 10**12
+"""Leases that do not run out: nobody else wants them, and a breakpoint may last."""
+IDLE_STEPS: Final = 8
+"""Steps without a frame after which something is broken; one now and then collects an empty read."""
+
+
+def replay_settings(**changed: Any) -> Settings:
+    """Settings of a replay: those of a worker, but nothing ages.
+
+    Args:
+        changed: `partitions`, `batch_frames`, `model`, `threshold`, `actions`, `policy`; None is the default.
+
+    Raises:
+        SettingsError: one sentence that names every fault.
+    """
+    ageless = {"deadline_ms": 0, "supersede_ms": 0, "lease_ttl_ms": NEVER_MS, "block_ms": 1}
+    # one partition by default, for each has a script run of its own, which is what costs in fakeredis
+    return Settings.of(**{"partitions": 1, "log_level": "error", **changed, **ageless})
+
+
+class _Reader(Reader):
+    """Does not wait for frames: there are no others than those that are there."""
+
+    def request(self, positions: Any, count: int, block_ms: int | None) -> None:
+        del block_ms
+        super().request(positions, count, None)
+
+
+class Replay:
+    """A worker without a process, a network or a clock. Use it in a `with` block.
+
+    Args:
+        settings: see `replay_settings`.
+        classifier: what classifies; None loads the one that the settings name.
+        entry_frames: most frames per stream entry.
+
+    Raises:
+        ModelError: the bundle is broken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        classifier: Classifier | None = None,
+        *,
+        entry_frames: int = MAX_FRAMES_PER_ENTRY,
+    ) -> None:
+        self.settings: Final = settings or replay_settings()
+        found = classifier or load_classifier(self.settings.model)
+        self._published: Final[Published] = []
+        self.client: Final = open_redis(self._published)
+        self.rejected: Final[Counter[str]] = Counter()
+        """Rejected and buried frames by reason."""
+        self._router: Final = Router(self.settings.partitions)
+        self._entry_frames: Final = entry_frames
+        self._ids: Final = itertools.count(1)
+        self.model_version: Final = found.version
+        keeper, self._loop = assemble(
+            self.settings,
+            self.client,
+            found,
+            WORKER,
+            clock=lambda: 0.0,
+            reader=_Reader(self.client),
+            rejected=lambda _partition, _entry, reason, _session: self.rejected.update([str(reason)]),
+        )
+        # without the server's time nothing is stale, superseded, swept or forgotten
+        keeper.step(0.0)
+        keeper.clock_offset_ms = None
+
+    def run(self, block: Block) -> list[bytes | None]:
+        """What the pool publishes for these frames: per frame its reply, None where it was not answered.
+
+        A frame is not answered if its seq is not above its session's last one, or if it was rejected.
+        """
+        if not len(block):
+            return []
+        rows = {key: row for row, key in reversed(list(enumerate(_keys(block))))}
+        streams = self._add(block)
+        self._work(len(block))
+        for stream in streams:  # all of it is committed
+            self.client.xtrim(stream, maxlen=0, approximate=False)
+        replies: list[bytes | None] = [None] * len(block)
+        for _, message in self._published:
+            replies[rows[message[: message.index(b',"t":')]]] = message
+        self._published.clear()
+        return replies
+
+    def outcomes(self) -> dict[str, int]:
+        """Frames by outcome so far, as the commits have counted them."""
+        total: Counter[str] = Counter()
+        for partition in range(self.settings.partitions):
+            counts: Any = self.client.hgetall(keys.outcomes_key(partition))
+            total.update({name.decode(): int(count) for name, count in counts.items()})
+        return {name: total[name] for name in OUTCOMES}
+
+    def close(self) -> None:
+        """Drain and let go of everything."""
+        self._loop.drain()
+        self._loop.close()
+        self.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _add(self, block: Block) -> set[str]:
+        """Put the frames on their streams, in entries as game servers send them."""
+        streams = set()
+        for begin in range(0, len(block), self._entry_frames):
+            part = block.rows(begin, begin + self._entry_frames)
+            for entry in plan_arrays(part.sessions, (part.meta, part.landmarks), self._router):
+                streams.add(self._add_entry(entry))
+        return streams
+
+    def _add_entry(self, entry: Entry) -> str:
+        stream = keys.frames_key(entry.partition)
+        sessions, meta, landmarks = entry.fields
+        # an id of our own: the server's time has no place in a replay
+        entry_id = f"{next(self._ids)}-0"
+        self.client.xadd(stream, {"s": sessions, "m": meta, "l": landmarks}, id=entry_id)
+        return stream
+
+    def _work(self, frames: int) -> None:
+        idle = 0
+        while frames > 0:
+            done = self._loop.step()
+            frames -= done
+            idle = 0 if done else idle + 1
+            if idle > IDLE_STEPS:
+                raise RuntimeError("the replayed worker does not read its streams")
+
+
+def _keys(block: Block) -> list[bytes]:
+    """What the reply to each frame begins with: its session and seq."""
+    heads = {session: reply_head(session) for session in set(block.sessions)}
+    columns = zip(block.sessions, block.meta["seq"].tolist(), strict=True)
+    return [f"{heads[session]}{seq}".encode() for session, seq in columns]

@@ -1,0 +1,205 @@
+"""One replay from its files to its answers and their summary, on fakeredis in this process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from gesture_maze.capture.reader import BLOCK_FRAMES, Block, CaptureReader
+from gesture_maze.replay.engine import Replay
+from gesture_maze.wire.keys import check_session
+
+TICK_MS: Final = 10.0
+"""At a given speed, frames of so much of the capture's time go out together."""
+
+
+@dataclass(slots=True)
+class ReplaySummary:
+    """What became of the frames.
+
+    Attributes:
+        outcomes: frames by outcome.
+        gestures, actions, moves: answers by what they say; those that say nothing are not listed.
+        rejected: frames by reason.
+        bad_lines: lines that were passed over.
+        sha256: of the answers, in hexadecimal: equal for equal answers.
+    """
+
+    model: str = ""
+    frames: int = 0
+    sessions: int = 0
+    answered: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    gestures: dict[str, int] = field(default_factory=dict)
+    actions: dict[str, int] = field(default_factory=dict)
+    moves: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    bad_lines: int = 0
+    sha256: str = ""
+    seconds: float = 0.0
+    frames_per_s: float = 0.0
+
+
+class Answers:
+    """Counts the answers of a replay as they pass."""
+
+    def __init__(self) -> None:
+        self._gestures: Final[Counter[bytes]] = Counter()
+        self._tails: Final[Counter[bytes]] = Counter()
+        self._hash: Final = sha256()
+        self.count = 0
+
+    def take(self, answer: bytes) -> None:
+        """One answer as a line of JSON without its end; 1 µs."""
+        # cut out of the text, because parsing it would cost as much as all the rest
+        at = answer.index(b',"gesture":') + 11
+        self._gestures[answer[at : answer.index(b",", at)]] += 1
+        self._tails[answer[answer.index(b'"action":', at) :]] += 1
+        self._hash.update(answer + b"\n")
+        self.count += 1
+
+    def into(self, summary: ReplaySummary) -> None:
+        """Add up."""
+        summary.answered = self.count
+        summary.sha256 = self._hash.hexdigest()
+        gestures = {json.loads(name): count for name, count in self._gestures.items()}
+        summary.gestures = {name: gestures[name] for name in sorted(filter(None, gestures))}
+        for tail, count in sorted(self._tails.items()):
+            said = json.loads(b"{" + tail)
+            for name, counts in (("action", summary.actions), ("move", summary.moves)):
+                if said[name] is not None:
+                    counts[said[name]] = counts.get(said[name], 0) + count
+
+
+class Files:
+    """Captures one after the other, as if they were one; each begins where the one before it ended.
+
+    Args:
+        paths: the captures.
+        skip_bad: pass over lines that break the contract, and count them.
+        count: frames per block.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, skip_bad: bool = False, count: int = BLOCK_FRAMES) -> None:
+        self._paths: Final = paths
+        self._skip_bad: Final = skip_bad
+        self._count: Final = count
+        self.sessions: Final[set[str]] = set()
+        self.skipped = 0
+        self.faults: Final[list[str]] = []
+
+    def blocks(self) -> Iterator[Block]:
+        """The frames of all of them. Raises `SettingsError` as `CaptureReader` does."""
+        begin_ms = 0.0
+        for path in self._paths:
+            end_ms = begin_ms
+            with CaptureReader(path, skip_bad=self._skip_bad) as reader:
+                try:
+                    for block in reader.blocks(self._count):
+                        shifted = block if not begin_ms else _later(block, begin_ms)
+                        end_ms = max(end_ms, *shifted.offset_ms)
+                        self.sessions.update(shifted.sessions)
+                        yield shifted
+                finally:
+                    self.skipped += reader.skipped
+                    self.faults.extend(reader.faults)
+            begin_ms = end_ms
+
+
+def _later(block: Block, begin_ms: float) -> Block:
+    offset_ms = [begin_ms + one for one in block.offset_ms]
+    return Block(block.lines, offset_ms, block.sessions, block.meta, block.landmarks)
+
+
+def paced(
+    blocks: Iterable[Block],
+    speed: float | None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Block]:
+    """The frames at `speed` times the pace at which they were captured; None = as fast as they are taken."""
+    begin_s = clock()
+    for block in blocks:
+        if speed is None:
+            yield block
+            continue
+        row = 0
+        while row < len(block):
+            end = row + 1
+            while end < len(block) and abs(block.offset_ms[end] - block.offset_ms[row]) < TICK_MS:
+                end += 1
+            wait_s = begin_s + block.offset_ms[row] / 1000 / speed - clock()
+            if wait_s > 0:
+                sleep(wait_s)
+            yield block.rows(row, end)
+            row = end
+
+
+def copied(blocks: Iterable[Block], copies: int, tag: str = "") -> Iterator[Block]:
+    """Each frame `copies` times, for sessions of other names; as they are where `copies` is 1 and no tag.
+
+    Raises:
+        FrameError: `bad_session`, if a name becomes too long.
+    """
+    for block in blocks:
+        if copies == 1 and not tag:
+            yield block
+            continue
+        for copy in range(copies):
+            yield block.renamed(partial(_name, tag=f"{tag}{copy}"))
+
+
+def _name(session: str, tag: str) -> str:
+    return check_session(f"{session}-{tag}")
+
+
+def timed(block: Block, replies: Sequence[bytes | None]) -> Iterator[tuple[int, bytes]]:
+    """Row and answer of each answered frame: its reply, and before it when the frame was captured."""
+    for row, reply in enumerate(replies):
+        if reply is not None:
+            yield row, b'{"offset_ms":%s,%b' % (repr(block.offset_ms[row]).encode(), reply[1:])
+
+
+def run(
+    replay: Replay, files: Files, blocks: Iterable[Block], takers: Sequence[Callable[[bytes], object]] = ()
+) -> ReplaySummary:
+    """Replay `blocks`, which come from `files`; `takers` are given each answer in the order of the frames.
+
+    Raises:
+        SettingsError: `capture`, at the first line that breaks the contract.
+    """
+    summary, answers = ReplaySummary(model=replay.model_version), Answers()
+    begin_s = time.perf_counter()
+    for block in blocks:
+        for _, answer in timed(block, replay.run(block)):
+            answers.take(answer)
+            for take in takers:
+                take(answer)
+        summary.frames += len(block)
+    answers.into(summary)
+    summary.seconds = round(time.perf_counter() - begin_s, 3)
+    summary.frames_per_s = round(summary.frames / max(summary.seconds, 1e-9), 1)
+    summary.sessions, summary.bad_lines = len(files.sessions), files.skipped
+    summary.outcomes, summary.rejected = replay.outcomes(), dict(sorted(replay.rejected.items()))
+    return summary
+
+
+def landmarks_of(
+    paths: Sequence[Path], wanted: set[tuple[str, int]], *, skip_bad: bool
+) -> dict[tuple[str, int], tuple[Any, float]]:
+    """Landmarks (21, 3) and aspect of the `wanted` frames by session and seq; reads the captures again."""
+    found: dict[tuple[str, int], tuple[Any, float]] = {}
+    for block in Files(paths, skip_bad=skip_bad).blocks():
+        for row, key in enumerate(zip(block.sessions, block.meta["seq"].tolist(), strict=True)):
+            if key in wanted and key not in found:
+                found[key] = block.landmarks[row], float(block.meta["aspect"][row])
+        if len(found) == len(wanted):
+            break
+    return found

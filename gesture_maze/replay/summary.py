@@ -1,0 +1,186 @@
+"""What is in a capture: per session frames, gaps, gestures and moves, and a timeline."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from gesture_maze.replay.engine import Replay, replay_settings
+from gesture_maze.replay.run import Files, timed
+
+COLUMNS: Final = 60
+"""Cells of a timeline."""
+GAP_MS: Final = 250.0
+"""A longer pause between two frames of a session is a gap: so long ends a held gesture."""
+LETTERS: Final = {"up": "U", "down": "D", "left": "L", "right": "R", "stop": "s"}
+"""A move's letter in the timeline; the first one of a cell is shown."""
+
+
+@dataclass(slots=True)
+class SessionView:
+    """One session of a capture.
+
+    Attributes:
+        gaps: pauses of over `GAP_MS`.
+        missing: seqs that were left out.
+        no_hand: frames without a hand.
+        gestures: gesture -> frames.
+        moves: (offset_ms, move).
+        seen_ms: offset_ms of each frame.
+    """
+
+    session: str
+    frames: int = 0
+    gaps: int = 0
+    longest_gap_ms: float = 0.0
+    missing: int = 0
+    no_hand: int = 0
+    gestures: Counter[str] = field(default_factory=Counter)
+    moves: list[tuple[float, str]] = field(default_factory=list)
+    seen_ms: list[float] = field(default_factory=list)
+    last_seq: int | None = None
+
+    def see(self, offset_ms: float, seq: int) -> None:
+        """One frame."""
+        if self.seen_ms:
+            pause_ms = offset_ms - self.seen_ms[-1]
+            self.gaps += pause_ms > GAP_MS
+            self.longest_gap_ms = max(self.longest_gap_ms, pause_ms)
+        if self.last_seq is not None and seq > self.last_seq + 1:
+            self.missing += seq - self.last_seq - 1
+        self.last_seq = seq if self.last_seq is None else max(seq, self.last_seq)
+        self.frames += 1
+        self.seen_ms.append(offset_ms)
+
+    def hear(self, answer: dict[str, Any]) -> None:
+        """The answer to one frame."""
+        if answer["gesture"] is None:
+            self.no_hand += 1
+        else:
+            self.gestures[answer["gesture"]] += 1
+        if answer["move"] is not None:
+            self.moves.append((answer["offset_ms"], answer["move"]))
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, from the first to the last."""
+        span_ms = self.seen_ms[-1] - self.seen_ms[0]
+        return (self.frames - 1) * 1000 / span_ms if span_ms > 0 else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "session": self.session,
+            "frames": self.frames,
+            "begin_ms": self.seen_ms[0],
+            "end_ms": self.seen_ms[-1],
+            "fps": round(self.fps, 2),
+            "gaps": self.gaps,
+            "longest_gap_ms": round(self.longest_gap_ms, 1),
+            "missing_seqs": self.missing,
+            "no_hand": self.no_hand,
+            "gestures": dict(self.gestures.most_common()),
+            "moves": dict(Counter(move for _, move in self.moves).most_common()),
+        }
+
+
+@dataclass(slots=True)
+class CaptureView:
+    """A capture as a whole."""
+
+    sessions: dict[str, SessionView]
+    frames: int
+    end_ms: float
+    bad_lines: int
+    model: str
+
+    def timeline(self, view: SessionView) -> str:
+        """`COLUMNS` cells of equal time: a move's letter, `.` for frames without one, blank for a gap."""
+        cells = [" "] * COLUMNS
+        last_ms = view.seen_ms[0]
+        for offset_ms in view.seen_ms:
+            # frames that are further apart than a cell is wide are no gap
+            begin_ms = last_ms if offset_ms - last_ms <= GAP_MS else offset_ms
+            for cell in range(self._cell(begin_ms), self._cell(offset_ms) + 1):
+                cells[cell] = "."
+            last_ms = offset_ms
+        for offset_ms, move in reversed(view.moves):
+            cells[self._cell(offset_ms)] = LETTERS[move]
+        return "".join(cells)
+
+    def _cell(self, offset_ms: float) -> int:
+        return min(int(offset_ms / max(self.end_ms, 1e-9) * COLUMNS), COLUMNS - 1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "frames": self.frames,
+            "seconds": round(self.end_ms / 1000, 3),
+            "bad_lines": self.bad_lines,
+            "model": self.model,
+            "sessions": [
+                view.as_dict() | {"timeline": self.timeline(view)} for view in self.sessions.values()
+            ],
+        }
+
+
+def view(path: Path, *, model: str | None = None, skip_bad: bool = False) -> CaptureView:
+    """Replay a capture and look at it.
+
+    Raises:
+        SettingsError: `capture`, at the first line that breaks the contract.
+        ModelError: the bundle is broken.
+    """
+    files = Files([path], skip_bad=skip_bad)
+    sessions: dict[str, SessionView] = {}
+    frames, end_ms = 0, 0.0
+    with Replay(replay_settings(model=model)) as replay:
+        for block in files.blocks():
+            columns = zip(block.sessions, block.offset_ms, block.meta["seq"].tolist(), strict=True)
+            for session, offset_ms, seq in columns:
+                if session not in sessions:
+                    sessions[session] = SessionView(session)
+                sessions[session].see(offset_ms, seq)
+            for row, answer in timed(block, replay.run(block)):
+                sessions[block.sessions[row]].hear(json.loads(answer))
+            frames += len(block)
+            end_ms = max(end_ms, *block.offset_ms)
+        return CaptureView(
+            dict(sorted(sessions.items())), frames, end_ms, files.skipped, replay.model_version
+        )
+
+
+def show(found: CaptureView, limit: int) -> None:
+    """Print it for a person: the first `limit` sessions."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Session", title_justify="left", title=_title(found))
+    for column in ("frames", "fps", "gaps", "missing", "no hand"):
+        table.add_column(column, justify="right")
+    table.add_column("gestures")
+    table.add_column("moves")
+    for one in list(found.sessions.values())[:limit]:
+        gestures = ", ".join(f"{name} {count}" for name, count in one.gestures.most_common(3))
+        moves = Counter(move for _, move in one.moves)
+        said = ", ".join(f"{name} {count}" for name, count in moves.most_common())
+        numbers = (str(one.frames), f"{one.fps:.1f}", str(one.gaps), str(one.missing), str(one.no_hand))
+        table.add_row(one.session, *numbers, gestures, said)
+    console = Console()
+    console.print(table)
+    width = max(len(name) for name in found.sessions) if found.sessions else 0
+    for one in list(found.sessions.values())[:limit]:
+        console.print(f"{one.session:>{width}} |{found.timeline(one)}|", highlight=False, markup=False)
+    if len(found.sessions) > limit:
+        console.print(f"... and {len(found.sessions) - limit} more sessions (--limit)")
+
+
+def _title(found: CaptureView) -> str:
+    bad = f", {found.bad_lines:,} bad lines" if found.bad_lines else ""
+    return (
+        f"{found.frames:,} frames of {len(found.sessions):,} sessions in {found.end_ms / 1000:.1f} s{bad}; "
+        f"moves by {found.model}"
+    )

@@ -1,0 +1,1 @@
+"""Synthetic hands and players, for tests, demos and load."""

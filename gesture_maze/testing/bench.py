@@ -1,0 +1,139 @@
+"""What `maze_replay` gives a tester: a replay's answers as objects, and their comparison with golden ones."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.replay.engine import Replay, replay_settings
+from gesture_maze.replay.golden import Expected, read_golden, write_golden
+from gesture_maze.replay.report import SHOWN, described
+from gesture_maze.replay.run import Files, landmarks_of, run
+from gesture_maze.wire.gestures import Action, Move
+from gesture_maze.worker.assembly import load_classifier
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one frame; see `wire.replies.Reply`.
+
+    Attributes:
+        offset_ms: when the frame was captured, ms since the capture began.
+    """
+
+    offset_ms: float
+    session: str
+    seq: int
+    t: int
+    gesture: str | None
+    label: int | None
+    confidence: float
+    action: Action | None
+    move: Move | None
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What became of a capture.
+
+    Attributes:
+        path: the capture.
+        answers: one per answered frame, in the order of the frames.
+        outcomes: frames by outcome.
+        rejected: frames by reason.
+        bad_lines: lines passed over (with `skip_bad=True`).
+        lines: the answers as a golden file holds them.
+    """
+
+    path: Path
+    answers: list[Answer]
+    outcomes: dict[str, int]
+    rejected: dict[str, int]
+    bad_lines: int
+    lines: list[bytes]
+
+    @property
+    def sessions(self) -> list[str]:
+        """Ids of the sessions that were answered, sorted."""
+        return sorted({answer.session for answer in self.answers})
+
+    @property
+    def moves(self) -> list[Answer]:
+        """The answers that move something or stop."""
+        return [answer for answer in self.answers if answer.move is not None]
+
+    @property
+    def actions(self) -> list[Answer]:
+        """The answers whose frame alone shows an action."""
+        return [answer for answer in self.answers if answer.action is not None]
+
+    def moves_of(self, session: str) -> list[Move]:
+        """The moves of one session, in order."""
+        return [answer.move for answer in self.answers if answer.session == session and answer.move]
+
+    def gestures_of(self, session: str) -> Counter[str | None]:
+        """Frames of one session by gesture; None is no hand."""
+        return Counter(answer.gesture for answer in self.answers if answer.session == session)
+
+
+@lru_cache(maxsize=4)
+def _classifier(model: str | None) -> Classifier:
+    # tests of one run share a model: loading one takes longer than a short replay
+    return load_classifier(model)
+
+
+def replay(path: Path, *, skip_bad: bool = False, **settings: Any) -> ReplayResult:
+    """Replay a capture.
+
+    Args:
+        path: the capture.
+        skip_bad: pass over lines that break the contract.
+        settings: as `replay.engine.replay_settings` takes them.
+
+    Raises:
+        SettingsError, ModelError: the capture or a setting is wrong.
+    """
+    chosen = replay_settings(**settings)
+    files, lines = Files([path], skip_bad=skip_bad), list[bytes]()
+    with Replay(chosen, _classifier(chosen.model)) as worker:
+        summary = run(worker, files, files.blocks(), [lines.append])
+    answers = [_answer(line) for line in lines]
+    return ReplayResult(path, answers, summary.outcomes, summary.rejected, summary.bad_lines, lines)
+
+
+def _answer(line: bytes) -> Answer:
+    values: Final[dict[str, Any]] = json.loads(line)
+    del values["v"]
+    return Answer(**values)
+
+
+def check(found: ReplayResult, golden: Path, *, bless: bool) -> None:
+    """Compare with golden answers, or write them.
+
+    Raises:
+        pytest's failure: something differs; its text shows what, with the hands drawn.
+    """
+    __tracebackhide__ = True
+    if bless:
+        write_golden(golden, found.lines)
+        return
+    if not golden.exists():
+        pytest.fail(
+            f"there are no golden answers {golden}: run pytest --maze-bless, look at them, keep them", False
+        )
+    expected = Expected(read_golden(golden))
+    for line in found.lines:
+        expected.compare(json.loads(line))
+    differences = expected.finish()
+    if differences:
+        hands = landmarks_of([found.path], {one.key for one in differences[:SHOWN]}, skip_bad=True)
+        text = "\n".join(described(differences, hands))
+        pytest.fail(f"{found.path.name} is not answered as {golden.name} says\n{text}", pytrace=False)

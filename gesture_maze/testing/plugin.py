@@ -1,0 +1,130 @@
+"""A pytest plugin for testers: captures become regression tests. Installed with the distribution.
+
+```python
+@pytest.mark.maze_capture("thumbs_up.jsonl.gz", golden="thumbs_up.golden.jsonl")
+def test_thumbs_up_walks_up(maze_replay):
+    assert maze_replay().moves_of("player-0")[0] == "up"
+```
+
+* The marker names a capture and the golden answers to compare with, beside the test's file. They are compared
+  whether or not the test asks for anything; `pytest --maze-bless` writes them instead.
+* `maze_replay` replays a capture, the marker's or the one it is given, in this process and without a server.
+* `maze_pool` is a worker in a thread, on a fakeredis of its own, with a producer to send it frames.
+* `maze_server` is the URL of a real server, started for the test.
+
+It is loaded in every run of pytest, so it imports nothing until a test asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from gesture_maze.testing.bench import ReplayResult
+    from gesture_maze.testing.pool import ThreadedPool
+
+MARKER: Final = "maze_capture"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--maze-bless`."""
+    parser.getgroup("gesture-maze").addoption(
+        "--maze-bless", action="store_true", help="Write the golden answers of maze_capture tests."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(path, golden=None, **settings): replay this capture and compare with the golden answers; "
+        "settings are those of a worker, such as threshold, or skip_bad.",
+    )
+
+
+class MazeReplay:
+    """What the fixture `maze_replay` is: call it with a capture, or without for the marker's.
+
+    Args:
+        folder: of the test's file; relative paths begin there.
+        marked: path, golden and settings of the marker; None without one.
+        bless: write golden files instead of comparing.
+    """
+
+    def __init__(self, folder: Path, marked: pytest.Mark | None, *, bless: bool) -> None:
+        self._folder: Final = folder
+        self._marked: Final = marked
+        self._bless: Final = bless
+        self._result: ReplayResult | None = None
+
+    def __call__(
+        self, path: str | Path | None = None, *, golden: str | Path | None = None, **settings: Any
+    ) -> ReplayResult:
+        """Replay a capture; fails the test where it differs from `golden`.
+
+        Args:
+            path: the capture; None is the marker's, which is replayed only once.
+            golden: golden answers to compare with, or with `--maze-bless` to write.
+            settings: as `replay.engine.replay_settings` takes them, and `skip_bad`.
+
+        Raises:
+            SettingsError, ModelError: the capture or a setting is wrong.
+        """
+        from gesture_maze.testing.bench import check, replay
+
+        if path is not None:
+            found = replay(self._folder / path, **settings)
+            if golden is not None:
+                check(found, self._folder / golden, bless=self._bless)
+            return found
+        if self._result is None:
+            self._result = self._replay_marked()
+        return self._result
+
+    def _replay_marked(self) -> ReplayResult:
+        if self._marked is None or len(self._marked.args) != 1:
+            raise pytest.UsageError(f"name the capture: @pytest.mark.{MARKER}('a.jsonl.gz')")
+        return self(self._marked.args[0], **self._marked.kwargs)
+
+
+def _bench(item: pytest.Item) -> MazeReplay:
+    bless = bool(item.config.getoption("--maze-bless"))
+    return MazeReplay(item.path.parent, item.get_closest_marker(MARKER), bless=bless)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Compare a marked test's answers, also where the test itself did not ask for them."""
+    result = yield
+    if pyfuncitem.get_closest_marker(MARKER) is not None:
+        bench = pyfuncitem.funcargs.get("maze_replay")
+        (bench if isinstance(bench, MazeReplay) else _bench(pyfuncitem))()
+    return result
+
+
+@pytest.fixture
+def maze_replay(request: pytest.FixtureRequest) -> Callable[..., ReplayResult]:
+    """Replays captures in this process: `maze_replay("a.jsonl.gz")`; see `testing.plugin.MazeReplay`."""
+    return _bench(request.node)
+
+
+@pytest.fixture
+def maze_pool() -> Iterator[ThreadedPool]:
+    """A worker in a thread on a fakeredis of its own; see `testing.pool.ThreadedPool`."""
+    from gesture_maze.testing.pool import ThreadedPool
+
+    with ThreadedPool() as pool:
+        yield pool
+
+
+@pytest.fixture
+def maze_server() -> Iterator[str]:
+    """The URL of a real server of the test's own, empty, which forgets everything when the test ends."""
+    from gesture_maze.embedded.server import EMBEDDED, redis_at
+
+    with redis_at(EMBEDDED) as url:
+        yield url

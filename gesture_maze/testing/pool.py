@@ -1,0 +1,106 @@
+"""What `maze_pool` gives a tester: a whole pool of one worker, in a thread, on fakeredis."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final, Self
+
+import fakeredis
+
+from gesture_maze.producer import FrameProducer
+from gesture_maze.wire.keys import outcomes_key
+from gesture_maze.worker.assembly import assemble, load_classifier
+from gesture_maze.worker.records import OUTCOMES
+from gesture_maze.worker.settings import Settings
+
+PARTITIONS: Final = 4
+BLOCK_MS: Final = 20
+"""How long the worker waits for frames at a time, and so how long it takes to stop."""
+KEEP_S: Final = 0.5
+"""How often it renews its leases."""
+READY_S: Final = 10.0
+SETTLE_S: Final = 5.0
+
+
+class ThreadedPool:
+    """A worker in a thread, the real loop on the real clock. Use it in a `with` block.
+
+    Args:
+        settings: those of a worker that differ from the defaults.
+
+    Attributes:
+        redis: a client of the fakeredis.
+        producer: sends frames to it: `pool.producer.send(Frame(...))`; `pool.producer.actions("p1")` hears.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        few = {"partitions": PARTITIONS, "block_ms": BLOCK_MS, "log_level": "error"}
+        self._settings: Final = Settings.of(**{**few, **settings})
+        server = fakeredis.FakeServer(version=(7,))
+        self.redis: Final = fakeredis.FakeRedis(server=server, version=(7,))
+        self.producer: Final = FrameProducer(
+            fakeredis.FakeRedis(server=server, version=(7,)), partitions=self._settings.partitions
+        )
+        self._stop: Final = threading.Event()
+        self._ready: Final = threading.Event()
+        self._fault: Exception | None = None
+        self._thread: Final = threading.Thread(target=self._run, name="maze-pool", daemon=True)
+
+    def outcomes(self) -> dict[str, int]:
+        """Frames by outcome, as the commits have counted them."""
+        total = dict.fromkeys(OUTCOMES, 0)
+        for partition in range(self._settings.partitions):
+            counts: Any = self.redis.hgetall(outcomes_key(partition))
+            for name in OUTCOMES:
+                total[name] += int(counts.get(name.encode(), 0))
+        return total
+
+    def wait_for(self, frames: int) -> dict[str, int]:
+        """The outcomes once so many frames have one.
+
+        Raises:
+            TimeoutError: that did not happen within `SETTLE_S`.
+        """
+        end_s = time.monotonic() + SETTLE_S
+        while sum((found := self.outcomes()).values()) < frames:
+            if self._fault is not None:
+                raise self._fault
+            if time.monotonic() > end_s:
+                raise TimeoutError(f"the pool has given outcomes to {found}, not to {frames} frames")
+            time.sleep(0.005)
+        return found
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if not self._ready.wait(READY_S) or self._fault is not None:
+            raise self._fault or TimeoutError("the pool did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(READY_S)
+        self.producer.close()
+        self.redis.close()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 - it belongs to the tester, in the thread of the test
+            self._fault = error
+            self._ready.set()
+
+    def _work(self) -> None:
+        settings = self._settings
+        classifier = load_classifier(settings.model)
+        keeper, loop = assemble(settings, self.redis, classifier, "maze-pool", clock=time.monotonic)
+        next_keep_s = 0.0
+        while not self._stop.is_set():
+            if time.monotonic() >= next_keep_s:
+                next_keep_s = time.monotonic() + KEEP_S
+                keeper.step(time.monotonic())
+            loop.step()
+            if len(loop.partitions) == self._settings.partitions:
+                self._ready.set()
+        loop.drain()
+        loop.close()

@@ -1,0 +1,1 @@
+"""What crosses Redis: frames, replies, gestures, keys, partitions. Pure; imports nothing of ours."""

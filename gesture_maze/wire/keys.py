@@ -1,0 +1,85 @@
+"""Key names, channels, session ids and partitioning: who lives where in Redis."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from zlib import crc32
+
+from gesture_maze.wire.errors import FrameError, RejectReason, SettingsError
+
+WIRE_VERSION: Final = 1
+GROUP: Final = "maze"
+"""The consumer group whose last-delivered id is the committed cursor of a partition."""
+TRACEPARENT: Final = b"traceparent"
+"""Field of an entry beside its frames: the W3C trace context of who sent it. Most workers pass over it."""
+TOPOLOGY: Final = "maze:topology"
+WORKERS: Final = "maze:workers"
+DEFAULT_PARTITIONS: Final = 16
+MAX_PARTITIONS: Final = 1024
+
+_SESSION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SESSION_BYTES: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+
+
+def is_session(session: str | bytes) -> bool:
+    """Whether `session` is a legal session id. Nothing else may reach a key or channel name."""
+    pattern: re.Pattern[str] | re.Pattern[bytes] = _SESSION if isinstance(session, str) else _SESSION_BYTES
+    # fullmatch, because `$` would let a trailing newline pass
+    return pattern.fullmatch(session) is not None  # type: ignore[arg-type]
+
+
+def check_session(session: str) -> str:
+    """The session id itself; raises `FrameError(bad_session)` if it is not a legal one."""
+    if not isinstance(session, str) or not is_session(session):
+        message = f"session {session!r:.80} must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
+        raise FrameError(RejectReason.BAD_SESSION, message)
+    return session
+
+
+def check_partitions(partitions: int) -> int:
+    """The partition count itself; raises `SettingsError` unless it is a power of two from 1 to 1,024."""
+    if not 1 <= partitions <= MAX_PARTITIONS or partitions & (partitions - 1):
+        raise SettingsError("settings", f"partitions must be a power of two from 1 to 1024, not {partitions}")
+    return partitions
+
+
+def partition_of(session: str | bytes, partitions: int) -> int:
+    """The partition of a session: CRC-32 (zlib's) of its UTF-8 bytes modulo `partitions`."""
+    raw = session.encode() if isinstance(session, str) else session
+    return crc32(raw) % partitions
+
+
+def frames_key(partition: int) -> str:
+    """Stream of frame entries."""
+    return f"frames:{{{partition}}}"
+
+
+def lease_key(partition: int) -> str:
+    """String `<worker id>:<epoch>` with a time to live: who owns the partition now."""
+    return f"lease:{{{partition}}}"
+
+
+def epoch_key(partition: int) -> str:
+    """String: the highest epoch ever given out for the partition."""
+    return f"epoch:{{{partition}}}"
+
+
+def suspect_key(partition: int) -> str:
+    """Hash: what the owner was doing, kept until it lets go cleanly; finds the frame that kills workers."""
+    return f"suspect:{{{partition}}}"
+
+
+def outcomes_key(partition: int) -> str:
+    """Hash: frames by outcome, added up in the commit that gives the outcome."""
+    return f"outcomes:{{{partition}}}"
+
+
+def dead_key(partition: int) -> str:
+    """Stream of dead letters."""
+    return f"dead:{{{partition}}}"
+
+
+def actions_channel(partition: int, session: str) -> str:
+    """Pub/sub channel of a session's replies."""
+    return f"actions:{{{partition}}}:{session}"

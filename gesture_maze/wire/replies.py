@@ -1,0 +1,90 @@
+"""Replies: what a worker publishes on a session's channel, one JSON object per answered frame."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from gesture_maze.wire.gestures import Action, Move
+
+MOVES: Final[tuple[Move | None, ...]] = (None, "up", "down", "left", "right", "stop")
+"""Move codes of the hot path: a move's position is its code. Actions use codes 0 to 4."""
+
+CONFIDENCE_STEPS: Final = 1000
+"""Confidence crosses the wire with three decimals."""
+
+
+class Reply(BaseModel):
+    """A worker's answer to one frame.
+
+    Attributes:
+        v: version of the wire.
+        session, seq, t: echoed from the frame.
+        gesture, label: what was seen; None where there is no hand.
+        confidence: probability of the gesture, 0 to 1, three decimals.
+        action: what this frame alone says; None for gestures without one and below the threshold.
+        move: what the game should do now, after the decision policy; `stop` once when a gesture ends.
+        model: version of the model that gave the answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1]
+    session: str
+    seq: int
+    t: int
+    gesture: str | None
+    label: int | None
+    confidence: float
+    action: Action | None
+    move: Move | None
+    model: str
+
+
+def _json(word: str | None) -> str:
+    return "null" if word is None else f'"{word}"'
+
+
+class ReplyWriter:
+    """Writes replies of one model: all that does not change is made once (0.4 µs a reply).
+
+    Args:
+        gestures: names in label order; what comes after the last one means no hand.
+        model: the model's version, `[A-Za-z0-9._-]+`.
+    """
+
+    def __init__(self, gestures: tuple[str, ...], model: str) -> None:
+        self._gesture: Final = [
+            f',"gesture":"{name}","label":{label},"confidence":' for label, name in enumerate(gestures)
+        ]
+        self._gesture.append(',"gesture":null,"label":null,"confidence":')
+        self._confidence: Final = [f"{step / CONFIDENCE_STEPS:.3f}" for step in range(CONFIDENCE_STEPS + 1)]
+        self._tail: Final = [
+            [f',"action":{_json(action)},"move":{_json(move)},"model":"{model}"}}' for move in MOVES]
+            for action in MOVES
+        ]
+
+    def write(
+        self, head: str, seq: int, captured_ms: int, label: int, confidence: int, action: int, move: int
+    ) -> str:
+        """One reply as JSON text.
+
+        Args:
+            head: `reply_head(session)`, kept by the caller per session.
+            seq: echoed.
+            captured_ms: echoed as `t`.
+            label: 0..n-1, or n for no hand.
+            confidence: in thousandths, 0..1000.
+            action: code 0..4.
+            move: code 0..5.
+        """
+        return (
+            f'{head}{seq},"t":{captured_ms}{self._gesture[label]}{self._confidence[confidence]}'
+            f"{self._tail[action][move]}"
+        )
+
+
+def reply_head(session: str) -> str:
+    """The beginning of every reply to `session`."""
+    return f'{{"v":1,"session":"{session}","seq":'

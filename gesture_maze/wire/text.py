@@ -1,0 +1,117 @@
+"""The text encoding of frames: JSON for clients without a packer and for people at redis-cli.
+
+One object, or a list of them:
+`{"session": "p1", "seq": 17, "t": 1700000000000, "aspect": 1.3333, "landmarks": [[x, y, z], ... 21]}`.
+`aspect` may be left out (1.0), points may be pairs (z = 0), `landmarks: []` means that no hand is seen,
+`"hand": "left"` and `"mirrored": true` set the flags. Other keys are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json, to_json
+
+from gesture_maze.wire.errors import FrameError, RejectReason
+from gesture_maze.wire.frames import (
+    MAX_ASPECT,
+    MAX_MAGNITUDE,
+    MAX_SEQ,
+    MIN_ASPECT,
+    Frame,
+    check_frame,
+    landmark_array,
+)
+
+_Number = Annotated[float, Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE, allow_inf_nan=False)]
+_Point = Annotated[list[_Number], Field(min_length=2, max_length=3)]
+
+
+class _Text(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    session: Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]{1,64}\z")]
+    seq: Annotated[int, Field(ge=0, le=MAX_SEQ)]
+    t: Annotated[int, Field(ge=-MAX_SEQ, le=MAX_SEQ)]
+    aspect: Annotated[float, Field(ge=MIN_ASPECT, le=MAX_ASPECT, allow_inf_nan=False)] = 1.0
+    landmarks: list[_Point]
+    hand: Literal["left", "right"] | None = None
+    mirrored: bool = False
+
+
+_REASON_OF_FIELD: Final = {
+    "session": RejectReason.BAD_SESSION,
+    "seq": RejectReason.BAD_SEQ,
+    "t": RejectReason.BAD_TIME,
+    "aspect": RejectReason.BAD_ASPECT,
+    "landmarks": RejectReason.BAD_LANDMARKS,
+    "hand": RejectReason.BAD_FLAGS,
+    "mirrored": RejectReason.BAD_FLAGS,
+}
+_NOT_FINITE: Final = {"finite_number", "less_than_equal", "greater_than_equal"}
+
+
+def parse_objects(raw: bytes) -> list[Any]:
+    """The frame objects of a text entry, not yet checked one by one.
+
+    Raises:
+        FrameError: `bad_json`.
+    """
+    try:
+        parsed = from_json(raw)
+    except ValueError as error:
+        raise FrameError(RejectReason.BAD_JSON, f"not JSON: {error}") from None
+    objects = parsed if isinstance(parsed, list) else [parsed]
+    if not objects:
+        raise FrameError(RejectReason.BAD_JSON, "an empty list carries no frame")
+    return objects
+
+
+def frame_of(parsed: Any) -> Frame:
+    """One parsed JSON value as a frame.
+
+    Raises:
+        FrameError: with the reason of the first fault found.
+    """
+    try:
+        text = _Text.model_validate(parsed)
+    except ValidationError as error:
+        raise FrameError(*_fault(error)) from None
+    landmarks = landmark_array(text.landmarks) if text.landmarks else None
+    left = text.hand == "left"
+    return Frame(text.session, text.seq, text.t, landmarks, text.aspect, left, text.mirrored)
+
+
+def object_of(frame: Frame) -> dict[str, Any]:
+    """A checked frame as the JSON object of the text encoding. Inverse of `frame_of`."""
+    check_frame(frame)
+    hand = frame.flags & 1
+    found: dict[str, Any] = {
+        "session": frame.session,
+        "seq": frame.seq,
+        "t": frame.captured_ms,
+        "aspect": frame.aspect,
+        "landmarks": landmark_array(frame.landmarks).tolist() if hand else [],
+    }
+    if frame.left:
+        found["hand"] = "left"
+    if frame.mirrored:
+        found["mirrored"] = True
+    return found
+
+
+def dump(value: Any) -> bytes:
+    """A JSON value as compact UTF-8 bytes."""
+    return to_json(value)
+
+
+def _fault(error: ValidationError) -> tuple[RejectReason, str]:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    if not first["loc"]:
+        return RejectReason.BAD_JSON, "a frame must be a JSON object"
+    reason = _REASON_OF_FIELD[str(first["loc"][0])]
+    if reason is RejectReason.BAD_LANDMARKS and first["type"] in _NOT_FINITE:
+        reason = RejectReason.NOT_FINITE
+    return reason, f"{where}: {first['msg']}"

@@ -1,0 +1,1 @@
+"""A worker pool: read, decode, admit, classify, decide, commit."""

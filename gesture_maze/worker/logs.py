@@ -1,0 +1,88 @@
+"""Structured logs: one event per line on standard error, for people or as JSON.
+
+The standard library's, because the common library for it costs a worker 4 MB and 40 ms at start.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from gesture_maze.worker.settings import Settings
+
+
+class Log:
+    """Writes events with values: `log.info("partition_taken", partition=3)`.
+
+    Args:
+        log_format: `human` or `json`.
+        log_level: `debug`, `info`, `warning` or `error`.
+        bound: values that stand in every line.
+    """
+
+    def __init__(self, log_format: str, log_level: str, **bound: Any) -> None:
+        self._json: Final = log_format == "json"
+        self._bound: Final = bound
+        self._logger: Final = logging.Logger("maze", log_level.upper())
+        self._logger.addHandler(logging.StreamHandler(sys.stderr))
+
+    def debug(self, event: str, **values: Any) -> None:
+        """For who looks for a fault."""
+        self._write(logging.DEBUG, event, values)
+
+    def info(self, event: str, **values: Any) -> None:
+        """What an operator wants to see."""
+        self._write(logging.INFO, event, values)
+
+    def warning(self, event: str, **values: Any) -> None:
+        """Something went wrong and was dealt with."""
+        self._write(logging.WARNING, event, values)
+
+    def error(self, event: str, **values: Any) -> None:
+        """Somebody should look."""
+        self._write(logging.ERROR, event, values)
+
+    def _write(self, level: int, event: str, values: dict[str, Any]) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        shown = {**self._bound, **values}
+        if self._json:
+            line = json.dumps(
+                {"time": now, "level": logging.getLevelName(level).lower(), "event": event, **shown}
+            )
+        else:
+            pairs = " ".join(f"{name}={_short(value)}" for name, value in shown.items())
+            line = f"{now} {logging.getLevelName(level):7} {event:20} {pairs}"
+        self._logger.log(level, "%s", line)
+
+
+def open_log(settings: Settings, **bound: Any) -> Log:
+    """The log that the settings ask for."""
+    return Log(settings.log_format, settings.log_level, **bound)
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, (dict, list)) else str(value)
+
+
+class Sampler:
+    """Lets one event of each kind through per interval and counts the rest: a flood stays readable."""
+
+    def __init__(self, interval_s: float = 1.0) -> None:
+        self._interval_s = interval_s
+        self._last_s: dict[str, float] = {}
+        self._suppressed: Counter[str] = Counter()
+
+    def admit(self, kind: str, now_s: float) -> int | None:
+        """How many of this kind were suppressed since the last one let through; None to suppress this one."""
+        last_s = self._last_s.get(kind)
+        if last_s is not None and now_s - last_s < self._interval_s:
+            self._suppressed[kind] += 1
+            return None
+        self._last_s[kind] = now_s
+        return self._suppressed.pop(kind, 0)

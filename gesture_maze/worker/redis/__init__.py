@@ -1,0 +1,1 @@
+"""Every Redis command and Lua script of the pool."""

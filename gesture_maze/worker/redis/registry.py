@@ -1,0 +1,225 @@
+"""Models in Redis: which one answers, which answered before, which one challenges, and their bundles.
+
+| key | type | what |
+|---|---|---|
+| `maze:model` | hash | versions `champion`, `previous`, `challenger`; `share`; times in ms |
+| `maze:model:<version>` | string | the bundle as one zip |
+| `maze:models` | sorted set | versions kept, by the server's ms of when each was last given a role |
+| `maze:shadow:<champion>:<challenger>` | hash | what the two said of the same frames, see `worker.serving.shadow` |
+
+Who may do what with them stands with all other access in `maze/acl.py`: a worker reads models and adds to
+comparisons, the operator promotes. Whoever may write `maze:model` decides what every worker answers: bundles
+hold no code, but a wrong model is bad enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import redis
+
+from gesture_maze.models.bundle import MAX_ZIP_BYTES
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.worker.redis.broker import WAKE_CHANNEL, connection_errors, lua
+
+ROLES_KEY: Final = "maze:model"
+INDEX_KEY: Final = "maze:models"
+WAKE_WORD: Final = b"model"
+"""Published on the wake channel when roles have changed; other words there are not about models."""
+KEEP: Final = 5
+"""Bundles kept in Redis; those in a role are kept beyond it."""
+SHADOW_KEPT_S: Final = 30 * 24 * 3600
+"""Comparisons are forgotten when nothing has been added for so long."""
+
+_FIELDS: Final = ("champion", "previous", "challenger", "share", "promoted_ms", "challenged_ms")
+_VERSION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who answers and who challenges; None where nobody has the role.
+
+    Attributes:
+        share: part of the frames that the challenger sees, 0 to 1.
+        promoted_ms, challenged_ms: server's time of the last change of champion and challenger; 0 if unknown.
+    """
+
+    champion: str | None = None
+    previous: str | None = None
+    challenger: str | None = None
+    share: float = 0.0
+    promoted_ms: int = 0
+    challenged_ms: int = 0
+
+
+def bundle_key(version: str) -> str:
+    """Where a version's bundle is kept."""
+    return f"{ROLES_KEY}:{version}"
+
+
+def shadow_key(champion: str, challenger: str) -> str:
+    """Where the comparison of two versions is kept."""
+    return f"maze:shadow:{champion}:{challenger}"
+
+
+class ModelRegistry:
+    """Redis's command words for models.
+
+    Args:
+        client: from `worker.redis.broker.connect`; its pool may be used from several threads.
+
+    Every method raises `ConnectionLost` (or `Refused`) where Redis does not do what is asked.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client: Final = client
+
+    @cached_property
+    def _scripts(self) -> dict[str, Any]:
+        return {name: self._client.register_script(lua(name)) for name in ("appoint", "rollback")}
+
+    def roles(self) -> Roles:
+        """Who has which role now; one cheap read. What is not a version or a number counts as absent."""
+        with connection_errors():
+            # one value or None per field
+            raw: Any = self._client.hmget(ROLES_KEY, list(_FIELDS))
+        champion, previous, challenger, share, promoted_ms, challenged_ms = raw
+        return Roles(
+            _version(champion),
+            _version(previous),
+            _version(challenger),
+            min(max(_number(share), 0.0), 1.0),
+            int(_number(promoted_ms)),
+            int(_number(challenged_ms)),
+        )
+
+    def bundle(self, version: str) -> bytes | None:
+        """The bundle's bytes, cut just above the largest size that is accepted; None if it is not there."""
+        with connection_errors():
+            found: Any = self._client.getrange(bundle_key(version), 0, MAX_ZIP_BYTES)
+        return bytes(found) or None
+
+    def versions(self) -> dict[str, int]:
+        """Versions kept -> server's ms of when they were last given a role; newest first."""
+        with connection_errors():
+            # [(version, ms), ...]
+            rows: Any = self._client.zrevrange(INDEX_KEY, 0, -1, withscores=True)
+        return {name.decode(): int(ms) for name, ms in rows}
+
+    def promote(
+        self, version: str, bundle: bytes | None, *, answering: str | None = None, keep: int = KEEP
+    ) -> None:
+        """Make a version the champion; the champion becomes the previous one. Atomic.
+
+        Args:
+            version: its name.
+            bundle: its bytes; None if Redis has them.
+            answering: the version that answers now where Redis names no champion; its bundle must be kept.
+            keep: bundles to keep.
+
+        Raises:
+            SettingsError: there is no such bundle.
+        """
+        self._appoint(version, bundle, "champion", 0.0, keep, answering)
+
+    def challenge(self, version: str, bundle: bytes | None, share: float, *, keep: int = KEEP) -> None:
+        """Make a version the challenger, shown `share` (0 to 1) of the frames; arguments as above."""
+        self._appoint(version, bundle, "challenger", share, keep, None)
+
+    def _appoint(
+        self, version: str, bundle: bytes | None, role: str, share: float, keep: int, answering: str | None
+    ) -> None:
+        check_version(version)
+        script_keys = [ROLES_KEY, INDEX_KEY, bundle_key(version)]
+        args = [version, bundle or b"", role, share, keep, answering or "", WAKE_CHANNEL]
+        with connection_errors():
+            found = self._scripts["appoint"](keys=script_keys, args=args)
+        if found == b"MISSING":
+            raise SettingsError("settings", f"there is no model {version} in Redis: see 'maze models'")
+
+    def keep(self, version: str, bundle: bytes) -> None:
+        """Keep a bundle without giving it a role."""
+        with connection_errors(), self._client.pipeline(transaction=True) as pipe:
+            pipe.set(bundle_key(check_version(version)), bundle)
+            pipe.zadd(INDEX_KEY, {version: 0})
+            pipe.execute()
+
+    def rollback(self) -> tuple[str, str]:
+        """Let champion and previous change places; the new champion and the new previous. Atomic.
+
+        Raises:
+            SettingsError: there is no previous model, or its bundle is gone.
+        """
+        with connection_errors():
+            answer, *versions = self._scripts["rollback"](keys=[ROLES_KEY, INDEX_KEY], args=[WAKE_CHANNEL])
+        if answer == b"NONE":
+            raise SettingsError("settings", "there is no previous model to go back to")
+        if answer == b"MISSING":
+            message = f"the bundle of the previous model {versions[0].decode()} is gone from Redis"
+            raise SettingsError("settings", message)
+        return versions[0].decode(), versions[1].decode()
+
+    def dismiss(self) -> str | None:
+        """End the challenge; the version that challenged."""
+        challenger = self.roles().challenger
+        with connection_errors(), self._client.pipeline(transaction=True) as pipe:
+            pipe.hdel(ROLES_KEY, "challenger", "share", "challenged_ms")
+            pipe.publish(WAKE_CHANNEL, WAKE_WORD)
+            pipe.execute()
+        return challenger
+
+    def add_shadow(self, champion: str, challenger: str, counts: Mapping[str, int]) -> None:
+        """Add counts to the comparison of two versions."""
+        key = shadow_key(champion, challenger)
+        with connection_errors(), self._client.pipeline(transaction=True) as pipe:
+            for name, count in counts.items():
+                pipe.hincrby(key, name, count)
+            pipe.expire(key, SHADOW_KEPT_S)
+            pipe.execute()
+
+    def shadow(self, champion: str, challenger: str) -> dict[str, int]:
+        """The comparison of two versions; empty where there is none."""
+        with connection_errors():
+            raw: Any = self._client.hgetall(shadow_key(champion, challenger))
+        return {name.decode(): int(count) for name, count in raw.items()}
+
+    def listener(self) -> Any:
+        """A subscription (redis-py's PubSub) to the wake channel, on a connection of its own."""
+        with connection_errors():
+            listener = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+            listener.subscribe(WAKE_CHANNEL)
+            return listener
+
+
+def is_version(name: str) -> bool:
+    """Whether it may be a version's name, safe in a key and in a reply."""
+    return _VERSION.fullmatch(name) is not None
+
+
+def check_version(version: str) -> str:
+    """The version itself.
+
+    Raises:
+        SettingsError: it would not be safe in a key or a reply.
+    """
+    if not is_version(version):
+        message = f"model version {version!r:.80} must be 1 to 64 characters of A-Z, a-z, 0-9, '.', _ and -"
+        raise SettingsError("settings", message)
+    return version
+
+
+def _version(raw: bytes | None) -> str | None:
+    name = "" if raw is None else raw.decode("utf-8", "replace")
+    return name if is_version(name) else None
+
+
+def _number(raw: bytes | None) -> float:
+    try:
+        number = float(raw or 0)
+    except ValueError:
+        return 0.0
+    return number if abs(number) < 1e15 else 0.0  # NaN and infinity too

@@ -1,0 +1,1 @@
+"""The model that answers: swaps, challengers, drift."""

@@ -1,0 +1,182 @@
+"""The model watch: a side thread that notices which models Redis names, loads, tests and offers them.
+
+`step(now_s)` is one pass, with the time passed in. The watch only ever offers: the main loop takes the
+champion between two batches, the observer the challenger. Whatever is wrong with a bundle ends in one way: it
+is refused, counted and logged once, and what is in use stays in use. Where Redis names no champion (none
+was ever promoted, or everything was flushed) nothing changes either.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gesture_maze.models.bundle import ModelReason, load_zip
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.wire.errors import MazeError, ModelError
+from gesture_maze.worker.redis.broker import connection_errors
+from gesture_maze.worker.logs import Log
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.redis.registry import WAKE_WORD, ModelRegistry, Roles
+from gesture_maze.worker.serving.serving import Recipe, Serving
+from gesture_maze.worker.serving.shadow import Challenger
+
+POLL_S: Final = 1.0
+"""Redis is asked so often, and at once when a promotion wakes us."""
+MISSING_RETRY_S: Final = 10.0
+"""A bundle that is named and not there is looked for again after so long: it may be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Of one appointment: who promotes the same version anew may have mended its bundle."""
+
+    appointed_ms: int
+    reason: str
+    retry_s: float
+
+
+class ModelWatch:
+    """Follows the roles in Redis for one worker.
+
+    Args:
+        registry: models in Redis.
+        recipe: makes a `Serving` of a loaded bundle.
+        in_use: what answers now.
+        offer: given each new champion, ready to answer.
+        challenge: given each new challenger, or None when there is none any more.
+        metrics: told of what is refused.
+        log: where events go.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        recipe: Recipe,
+        *,
+        in_use: str,
+        offer: Callable[[Serving], None],
+        challenge: Callable[[Challenger | None], None],
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self._registry: Final = registry
+        self._recipe: Final = recipe
+        self._offer: Final = offer
+        self._challenge: Final = challenge
+        self._metrics: Final = metrics
+        self._log: Final = log
+        self._champion = in_use
+        self._challenger: tuple[str, float, int] | None = None
+        """Version, share and server's ms of the challenge that was given on."""
+        self._refused: dict[str, _Refusal] = {}
+        self._trouble = ""
+
+    def step(self, now_s: float) -> None:
+        """One pass: look, and load what is new. `now_s` is monotonic.
+
+        Raises:
+            ConnectionLost: nothing was changed; try again.
+        """
+        roles = self._registry.roles()
+        self._follow_champion(roles, now_s)
+        self._follow_challenger(roles, now_s)
+        self._trouble = ""
+
+    def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
+        """Step until `stop`: every `POLL_S`, and at once when a promotion wakes us."""
+        listener = None
+        while not stop.is_set():
+            try:
+                if listener is None:
+                    listener = self._registry.listener()
+                self.step(clock())
+                self._wait(listener, clock)
+            except MazeError as error:
+                self.offline(error)
+                if listener is not None:
+                    listener.close()
+                    listener = None
+                stop.wait(POLL_S)
+
+    def offline(self, error: MazeError) -> None:
+        """Redis does not let us look; the same trouble is logged once."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._log.warning("model_watch_offline", error=self._trouble)
+
+    def _wait(self, listener: Any, clock: Callable[[], float]) -> None:
+        end_s = clock() + POLL_S
+        with connection_errors():
+            while (left_s := end_s - clock()) > 0:
+                # {"data": bytes, ...}, or None after the time-out; most wakes are about partitions
+                message = listener.get_message(timeout=left_s)
+                if message is not None and message["data"] == WAKE_WORD:
+                    return
+
+    def _follow_champion(self, roles: Roles, now_s: float) -> None:
+        version = roles.champion
+        if version is None or version == self._champion:
+            return
+        begin_s = time.perf_counter()
+        classifier = self._load(version, roles.promoted_ms, now_s)
+        if classifier is not None:
+            self._champion = version
+            self._offer(self._recipe.serving(classifier, load_ms=(time.perf_counter() - begin_s) * 1000))
+
+    def _follow_challenger(self, roles: Roles, now_s: float) -> None:
+        wanted = None
+        if roles.challenger is not None and roles.share > 0 and roles.challenger != self._champion:
+            wanted = (roles.challenger, roles.share, roles.challenged_ms)
+        if wanted == self._challenger:
+            return
+        classifier = None if wanted is None else self._load(wanted[0], wanted[2], now_s)
+        if wanted is None or classifier is None:
+            self._challenger = None
+            self._challenge(None)
+        else:
+            self._challenger = wanted
+            self._challenge(Challenger.of(classifier, self._recipe.least(classifier), wanted[1]))
+
+    def _load(self, version: str, appointed_ms: int, now_s: float) -> Classifier | None:
+        """The model, proven on its golden hands; None if it is refused, or was and is still the same."""
+        before = self._refused.get(version)
+        if before is not None and before.appointed_ms == appointed_ms and now_s < before.retry_s:
+            return None
+        try:
+            classifier = load(version, self._registry.bundle(version))
+        except ModelError as error:
+            retry_s = now_s + MISSING_RETRY_S if error.reason == ModelReason.NOT_FOUND else float("inf")
+            self._refused[version] = _Refusal(appointed_ms, error.reason, retry_s)
+            if before is None or (before.appointed_ms, before.reason) != (appointed_ms, error.reason):
+                self._metrics.model_refused(error.reason)
+                self._log.error(
+                    "model_refused", model=version, reason=error.reason, error=str(error), kept=self._champion
+                )
+            return None
+        self._refused.pop(version, None)
+        return classifier
+
+
+def load(version: str, data: bytes | None) -> Classifier:
+    """A model from the bytes that Redis keeps of it, proven on its golden hands.
+
+    Raises:
+        ModelError: with a `ModelReason`, whatever is wrong.
+    """
+    if data is None:
+        raise ModelError(ModelReason.NOT_FOUND, f"The bundle of {version} is not in Redis.")
+    try:
+        classifier = Classifier.from_bundle(load_zip(data))
+    except ModelError:
+        raise
+    except Exception as error:  # what anybody may have written must never end the watch
+        message = f"The bundle of {version} cannot be loaded: {error!r}."
+        raise ModelError(ModelReason.NOT_A_BUNDLE, message) from error
+    if classifier.version != version:
+        message = f"Redis names {version}, but the bundle kept under that name is {classifier.version}."
+        raise ModelError(ModelReason.VERSION_MISMATCH, message)
+    return classifier

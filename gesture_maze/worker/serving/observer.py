@@ -1,0 +1,153 @@
+"""The observer: looks at what was answered, beside the hot path: a challenger's trial, and drift.
+
+The main loop only leaves a note per batch (about 1 µs). A thread takes the notes up: it runs the challenger
+on the sampled batches, counts the comparison, writes it to Redis once a second at most, and keeps the drift
+gauges. It may be late or fail; answers never wait for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.wire.decode import Frames
+from gesture_maze.wire.errors import MazeError
+from gesture_maze.wire.gestures import GESTURES, Action
+from gesture_maze.wire.replies import CONFIDENCE_STEPS
+from gesture_maze.worker.serving.drift import Drift
+from gesture_maze.worker.logs import Log
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.redis.registry import ModelRegistry
+from gesture_maze.worker.serving.serving import Serving
+from gesture_maze.worker.serving.shadow import Challenger, Comparison, Sample
+
+TICK_S: Final = 0.1
+"""How often the notes are taken up. Longer lets more of them wait, and shadows skip more under load."""
+FLUSH_S: Final = 1.0
+MAX_NOTES: Final = 1024
+"""Notes that wait at most; older ones are forgotten. At 2,048 frames each that is 32 MB."""
+MAX_WAITING_FRAMES: Final = 32_768
+"""Frames that wait for the challenger at most (8 MB); a batch beyond it is skipped and counted."""
+
+_Note = tuple[Serving, npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Who answered, labels (n,) and confidences (n,) in thousandths."""
+
+
+class Observer:
+    """Takes notes from the main loop and works on them in `step`.
+
+    Args:
+        registry: where comparisons are counted.
+        actions: gesture name -> action.
+        metrics: told of drift and comparisons.
+        log: where events go.
+    """
+
+    def __init__(
+        self, registry: ModelRegistry, actions: Mapping[str, Action], metrics: Metrics, log: Log
+    ) -> None:
+        self._registry: Final = registry
+        self._actions: Final = actions
+        self._metrics: Final = metrics
+        self._log: Final = log
+        self._challenger: Challenger | None = None
+        self._notes: Final[deque[_Note]] = deque(maxlen=MAX_NOTES)
+        self._sampled: Final[deque[tuple[_Note, Challenger, Frames]]] = deque()
+        self._sample: Final = Sample()
+        # two counters, each with one writer, instead of one with two
+        self._frames_in = self._frames_out = 0
+        self._serving: Serving | None = None
+        self._drift = Drift(None)
+        self._comparisons: dict[tuple[str, str], Comparison] = {}
+        self._next_flush_s = 0.0
+
+    def challenge(self, challenger: Challenger | None) -> None:
+        """From now on this one is on trial, or none. May be called from any thread."""
+        self._challenger = challenger
+
+    def note(
+        self, serving: Serving, frames: Frames, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64]
+    ) -> None:
+        """A batch was answered, see `worker.pipeline.Observe`. Frames without a hand will be left out."""
+        note = (serving, labels, steps)
+        self._notes.append(note)
+        challenger = self._challenger
+        if challenger is None or not self._sample.take(len(frames), challenger.share):
+            return
+        if self._frames_in - self._frames_out + len(frames) > MAX_WAITING_FRAMES:
+            self._metrics.shadowed("skipped", len(frames))
+            return
+        self._frames_in += len(frames)
+        self._sampled.append((note, challenger, frames))
+
+    def step(self, now_s: float) -> None:
+        """One pass over the notes; `now_s` is monotonic."""
+        while self._notes:
+            self._count(*self._notes.popleft(), now_s)
+        while self._sampled:
+            note, challenger, frames = self._sampled.popleft()
+            self._compare(note, challenger, frames)
+            self._frames_out += len(frames)
+        if now_s >= self._next_flush_s:
+            self._next_flush_s = now_s + FLUSH_S
+            self._metrics.drift(self._drift.indices(now_s))
+            self._flush()
+
+    def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
+        """Step until `stop`, every `TICK_S`."""
+        while not stop.wait(TICK_S):
+            self.step(clock())
+
+    def _count(
+        self, serving: Serving, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], now_s: float
+    ) -> None:
+        if serving is not self._serving:
+            # another model, another baseline: its window begins anew
+            self._serving, self._drift = serving, Drift(serving.baseline)
+        hands = _hands(labels)
+        self._drift.add(labels[hands], steps[hands], now_s)
+
+    def _compare(self, note: _Note, challenger: Challenger, frames: Frames) -> None:
+        if challenger is not self._challenger:
+            return  # replaced or dropped meanwhile
+        serving, labels, steps = note
+        hands = _hands(labels)
+        count = int(np.count_nonzero(hands))
+        if not count:
+            return
+        try:
+            rows = hands if count < len(labels) else slice(None)  # no copy where all are hands
+            said, confidences = challenger.model.classify(frames.landmarks[rows], frames.aspect[rows])
+            sure = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
+            comparison = self._comparisons.setdefault(
+                (serving.version, challenger.model.version), Comparison(self._actions)
+            )
+            agreed = comparison.add(
+                (labels[hands], said), (steps[hands], sure), (serving.threshold, challenger.threshold)
+            )
+        except Exception as error:  # noqa: BLE001 - a model on trial may raise anything, and only it shall go
+            self._challenger = None
+            self._metrics.shadowed("failed", count)
+            self._log.error("challenger_dropped", model=challenger.model.version, error=repr(error))
+            return
+        self._metrics.shadowed("agreed", agreed)
+        self._metrics.shadowed("disagreed", count - agreed)
+
+    def _flush(self) -> None:
+        """Add what was compared to Redis; where that fails it is dropped, rather than counted twice."""
+        comparisons, self._comparisons = self._comparisons, {}
+        try:
+            for (champion, challenger), comparison in comparisons.items():
+                self._registry.add_shadow(champion, challenger, comparison.fields())
+        except MazeError as error:
+            self._log.warning("shadow_not_written", error=str(error))
+
+
+def _hands(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (labels >= 0) & (labels < len(GESTURES))
+    return found

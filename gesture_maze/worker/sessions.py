@@ -1,0 +1,60 @@
+"""What a worker remembers of the sessions of one partition: the last seq and the decision state."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gesture_maze.wire.errors import FrameError, RejectReason
+from gesture_maze.wire.keys import actions_channel, check_session, partition_of
+from gesture_maze.wire.replies import reply_head
+from gesture_maze.worker.policy import Hold
+
+
+class Session(Hold):
+    """One player's hand, plus what every reply to it begins with.
+
+    Attributes:
+        channel: where its replies go.
+        head: beginning of each reply.
+        seq: the last one seen; -1 before the first.
+        entry_ms: server time of its last entry.
+    """
+
+    __slots__ = ("channel", "entry_ms", "head", "seq")
+
+    def __init__(self, session: str, partition: int) -> None:
+        super().__init__()
+        self.channel: Final = actions_channel(partition, session).encode()
+        self.head: Final = reply_head(session)
+        self.seq = -1
+        self.entry_ms = 0
+
+
+class SessionTable:
+    """The sessions of one partition, by id."""
+
+    def __init__(self, partition: int, partitions: int) -> None:
+        self._partition: Final = partition
+        self._partitions: Final = partitions
+        self.by_id: Final[dict[bytes, Session]] = {}
+
+    def open(self, name: bytes) -> Session:
+        """A session seen for the first time.
+
+        Raises:
+            FrameError: `bad_session` or `wrong_partition`; nothing is remembered then.
+        """
+        session_id = check_session(name.decode("utf-8", "backslashreplace"))
+        at = partition_of(name, self._partitions)
+        if at != self._partition:
+            message = f"session {session_id} belongs to partition {at}, not {self._partition}"
+            raise FrameError(RejectReason.WRONG_PARTITION, message)
+        session = self.by_id[name] = Session(session_id, self._partition)
+        return session
+
+    def forget_older(self, entry_ms: int) -> int:
+        """Forget sessions whose last entry is older than this server time; how many. O(sessions)."""
+        old = [name for name, session in self.by_id.items() if session.entry_ms < entry_ms]
+        for name in old:
+            del self.by_id[name]
+        return len(old)

@@ -1,0 +1,166 @@
+"""OpenTelemetry spans of sampled frames, by the messaging conventions; off and not even imported by default.
+
+It is switched on as in other services: OTEL_TRACES_EXPORTER=otlp (or console), with the extra `tracing`. An
+entry takes part if its producer put a sampled W3C `traceparent` beside the frames (see `producer.tracing`).
+So the decision is the producer's, and a worker that meets no such entry has only looked for the field. What
+is off costs one comparison per batch.
+
+Spans, as in semantic conventions 1.44: `receive frames:{p}` for the batch, with a link to every sampled
+message, and for each of these `process frames:{p}`, a child of the producer's span. They begin when the batch
+was there and end when its commit was sent.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.keys import GROUP, TRACEPARENT, frames_key
+from gesture_maze.worker.records import Read
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext, Tracer
+
+SERVICE: Final = "gesture-maze-worker"
+TEMPLATE: Final = "frames:{p}"
+"""Low in cardinality: neither a partition's nor a session's name is part of a span's name."""
+MOST_PER_BATCH: Final = 32
+"""Spans of messages per batch; a producer that samples everything must not slow the frames down."""
+
+_TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_SAMPLED: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The sampled messages of a batch that is being processed.
+
+    Attributes:
+        begin_ns: Unix time when the batch was there.
+        messages: partition, entry id and the producer's context of each.
+        entries: in the batch, sampled or not.
+    """
+
+    begin_ns: int
+    messages: Sequence[tuple[int, bytes, SpanContext]]
+    entries: int
+
+
+class Tracing:
+    """Makes spans of batches.
+
+    Args:
+        tracer: of OpenTelemetry.
+        worker: our id.
+    """
+
+    def __init__(self, tracer: Tracer, worker: str) -> None:
+        self._tracer: Final = tracer
+        self._common: Final = {
+            "messaging.system": "redis",
+            "messaging.destination.template": TEMPLATE,
+            "messaging.consumer.group.name": GROUP,
+            "messaging.client.id": worker,
+        }
+
+    def begin(self, reads: Sequence[Read]) -> Batch | None:
+        """What is sampled of a batch that has come; None without any, which is how it mostly is."""
+        messages = [
+            (read.partition, entry_id, context)
+            for read in reads
+            for entry_id, fields in zip(read.ids, read.fields, strict=True)
+            if len(fields) > 2 and TRACEPARENT in fields[::2]
+            for context in _contexts(fields)
+        ][:MOST_PER_BATCH]
+        if not messages:
+            return None
+        return Batch(time.time_ns(), messages, sum(len(read.ids) for read in reads))
+
+    def end(self, batch: Batch) -> None:
+        """The batch's commit is on its way."""
+        from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
+
+        end_ns = time.time_ns()
+        received = self._tracer.start_span(
+            f"receive {TEMPLATE}",
+            kind=SpanKind.CLIENT,
+            links=[Link(context) for _, _, context in batch.messages],
+            attributes={
+                **self._common,
+                "messaging.operation.name": "receive",
+                "messaging.operation.type": "receive",
+                "messaging.batch.message_count": batch.entries,
+            },
+            start_time=batch.begin_ns,
+        )
+        for partition, entry_id, context in batch.messages:
+            span = self._tracer.start_span(
+                f"process {TEMPLATE}",
+                set_span_in_context(NonRecordingSpan(context)),
+                kind=SpanKind.CONSUMER,
+                links=[Link(received.get_span_context())],
+                attributes={
+                    **self._common,
+                    "messaging.operation.name": "process",
+                    "messaging.operation.type": "process",
+                    "messaging.destination.name": frames_key(partition),
+                    "messaging.destination.partition.id": str(partition),
+                    "messaging.message.id": entry_id.decode(),
+                },
+                start_time=batch.begin_ns,
+            )
+            span.end(end_ns)
+        received.end(end_ns)
+
+
+def _contexts(fields: Sequence[bytes]) -> Iterator[SpanContext]:
+    """The producer's context, if it is well formed and sampled."""
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    found = _TRACEPARENT.fullmatch(fields[fields[::2].index(TRACEPARENT) * 2 + 1])
+    if found and int(found[3], 16) & _SAMPLED:
+        yield SpanContext(
+            int(found[1], 16), int(found[2], 16), is_remote=True, trace_flags=TraceFlags(_SAMPLED)
+        )
+
+
+def open_tracing(worker: str) -> Tracing | None:
+    """Tracing as the environment asks for it; None where OTEL_TRACES_EXPORTER is unset or `none`.
+
+    Raises:
+        SettingsError: `settings`, for an unknown exporter, or where the extra is not installed.
+    """
+    wanted = os.environ.get("OTEL_TRACES_EXPORTER", "none")
+    if wanted == "none" or os.environ.get("OTEL_SDK_DISABLED") == "true":
+        return None
+    try:
+        return Tracing(_tracer(wanted, worker), worker)
+    except ModuleNotFoundError as error:
+        message = f"OTEL_TRACES_EXPORTER={wanted} needs {error.name}: pip install 'gesture-maze[tracing]'"
+        raise SettingsError("settings", message) from None
+
+
+def _tracer(exporter: str, worker: str) -> Tracer:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+
+    to: Any
+    if exporter == "console":
+        to = ConsoleSpanExporter()
+    elif exporter == "otlp":
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        to = OTLPSpanExporter()
+    else:
+        message = f"OTEL_TRACES_EXPORTER={exporter} is not known here: otlp, console or none"
+        raise SettingsError("settings", message)
+    resource = Resource.create({"service.name": SERVICE, "service.instance.id": worker})
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(to))
+    return provider.get_tracer("gesture-maze")

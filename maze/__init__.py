@@ -1,1 +1,0 @@
-"""The game and its command."""
