@@ -25,7 +25,7 @@ from servers import redis_server
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gesture_maze.worker.redis.registry import ModelRegistry
-from tests.bundles import bundled, disturbed
+from tests.support.bundles import bundled, disturbed
 
 FRAMES_PER_ENTRY = 32
 

@@ -34,7 +34,7 @@ from gesture_maze.wire.frames import HAND, META, pack_arrays
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.worker.redis.registry import ModelRegistry
 from gesture_maze.worker.redis.status import StatusReader
-from tests.bundles import bundled, disturbed
+from tests.support.bundles import bundled, disturbed
 
 PARTITIONS = 16
 TICK_S = 0.02

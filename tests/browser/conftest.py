@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.gateway import Served, serving
-from tests.servers import Proxy, Server, absent, running_valkey
-from tests.system.processes import Workers
+from tests.support.gateway import Served, serving
+from tests.support.processes import Workers
+from tests.support.servers import Proxy, Server, absent, running_valkey
 
 FLAGS = (
     "--no-sandbox",

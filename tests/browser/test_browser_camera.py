@@ -19,8 +19,8 @@ from PIL import Image
 from gesture_maze.gateway.pages import HANDS
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS
 from tests.browser.conftest import CAMERA_FLAGS, CLIP, FLAGS
-from tests.gateway import Served
-from tests.servers import absent
+from tests.support.gateway import Served
+from tests.support.servers import absent
 
 Pixels = npt.NDArray[np.float64]
 FETCH = Path(__file__).parents[2] / "gesture_maze" / "page" / "fetch_hands.sh"

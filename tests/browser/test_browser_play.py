@@ -8,9 +8,9 @@ from typing import Any
 
 from gesture_maze.game.mazes import Maze, generate, solve
 from tests.browser.conftest import Line, Visit, picture
-from tests.gateway import Served
-from tests.servers import Server, wait_until
-from tests.system.processes import Workers
+from tests.support.gateway import Served
+from tests.support.processes import Workers
+from tests.support.servers import Server, wait_until
 
 SMALL = (6, 5)
 ARROWS = {"up": "ArrowUp", "down": "ArrowDown", "left": "ArrowLeft", "right": "ArrowRight"}

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Visit
-from tests.certificates import client_context, make_certificates
-from tests.gateway import serving
-from tests.servers import Server
-from tests.system.processes import Workers
+from tests.support.certificates import client_context, make_certificates
+from tests.support.gateway import serving
+from tests.support.processes import Workers
+from tests.support.servers import Server
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import absent
+from tests.support.servers import absent
 
 TYPESCRIPT = "typescript@5.9.3"
 PAGE = Path(__file__).parents[2] / "gesture_maze" / "page" / "jsconfig.json"

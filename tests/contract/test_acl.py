@@ -12,8 +12,8 @@ import redis
 
 from gesture_maze.ops.acl import ROLES, acl_file
 from gesture_maze.wire.errors import SettingsError
-from tests.roles import give
-from tests.servers import Server
+from tests.support.roles import give
+from tests.support.servers import Server
 
 PASSWORD = "a password of the tests"
 NAMES = [role.name for role in ROLES]

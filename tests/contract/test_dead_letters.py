@@ -9,8 +9,8 @@ import pytest
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import Backpressure
 from gesture_maze.worker.redis.dead_letters import DeadLetters, glance
-from tests.pool import PARTITIONS, HandWorker, add, hand, outcomes, sessions_of
-from tests.servers import Server
+from tests.support.pool import PARTITIONS, HandWorker, add, hand, outcomes, sessions_of
+from tests.support.servers import Server
 
 
 @pytest.fixture(autouse=True)

@@ -27,8 +27,8 @@ from gesture_maze.lifecycle.jobs.closed import QUEUE, ClosedJob, ClosedWorker, c
 from gesture_maze.lifecycle.jobs.schedule import scheduler
 from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.wire.errors import SettingsError
-from tests.hands import hands, write_csv
-from tests.servers import Server, wait_until
+from tests.support.hands import hands, write_csv
+from tests.support.servers import Server, wait_until
 
 MARK = "tests.contract.touched_by_import"
 ROOT = Path(__file__).parents[2]

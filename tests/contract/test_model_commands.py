@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from gesture_maze.cli.main import build
 from gesture_maze.worker.redis.broker import Broker
 from gesture_maze.worker.redis.registry import ModelRegistry
-from tests.bundles import bundled, damaged, disturbed, wrong
-from tests.servers import Server
+from tests.support.bundles import bundled, damaged, disturbed, wrong
+from tests.support.servers import Server
 
 OLD, NEW = bundled(), disturbed(0.9)
 RUNNER = CliRunner(env={"COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1"})

@@ -23,9 +23,9 @@ from gesture_maze.worker.redis.registry import (
     shadow_key,
 )
 from gesture_maze.worker.serving.champion import load
-from tests.bundles import bundled, damaged, disturbed, with_threshold, wrong
-from tests.roles import give
-from tests.servers import Server
+from tests.support.bundles import bundled, damaged, disturbed, with_threshold, wrong
+from tests.support.roles import give
+from tests.support.servers import Server
 
 OLD, NEW = bundled(), disturbed(0.9)
 GATES = Gates(max_us_per_frame=1000.0)

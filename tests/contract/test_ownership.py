@@ -9,7 +9,7 @@ import pytest
 
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import Refused, SettingsError
-from tests.pool import (
+from tests.support.pool import (
     PARTITIONS,
     STREAM,
     A,
@@ -23,7 +23,7 @@ from tests.pool import (
     sessions_of,
     standing,
 )
-from tests.servers import Server
+from tests.support.servers import Server
 
 
 def test_a_second_worker_gets_its_share_and_a_leaver_gives_it_back(client: Any, replies: Subscriber) -> None:

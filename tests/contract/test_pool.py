@@ -8,7 +8,7 @@ from typing import Any
 
 from gesture_maze.wire import keys
 from gesture_maze.wire.frames import Frame, pack
-from tests.pool import (
+from tests.support.pool import (
     STREAM,
     A,
     B,

@@ -9,8 +9,8 @@ import pytest
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.redis.status import StatusReader, partition_count
-from tests.pool import PARTITIONS, HandWorker, add, hand, sessions_of
-from tests.servers import Server
+from tests.support.pool import PARTITIONS, HandWorker, add, hand, sessions_of
+from tests.support.servers import Server
 
 
 @pytest.fixture(autouse=True)

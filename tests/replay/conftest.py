@@ -8,7 +8,7 @@ import pytest
 
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.worker.assembly import load_classifier
-from tests.replay.captures import synthetic
+from tests.support.captures import synthetic
 
 
 @pytest.fixture(scope="session")

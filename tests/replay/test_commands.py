@@ -19,7 +19,7 @@ from gesture_maze.replay.drawing import braille, svg
 from gesture_maze.replay.summary import COLUMNS
 from gesture_maze.wire.frames import Frame, pack
 from gesture_maze.wire.text import dump, object_of
-from tests.replay.captures import synthetic
+from tests.support.captures import synthetic
 
 GESTURES_SHOWN = {"like", "dislike", "four", "three", "no_gesture", "palm", "ok"}
 

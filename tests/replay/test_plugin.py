@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import absent
+from tests.support.servers import absent
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "tester"

@@ -19,7 +19,7 @@ from gesture_maze.models.classifier import Classifier
 from gesture_maze.replay.engine import Replay
 from gesture_maze.replay.run import Files, run
 from gesture_maze.wire.errors import SettingsError
-from tests.replay.captures import REAL, synthetic
+from tests.support.captures import REAL, synthetic
 
 SEED = 3
 

@@ -15,7 +15,7 @@ from gesture_maze.capture.reader import CaptureReader
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.replay.engine import Replay, replay_settings
 from gesture_maze.replay.run import Files, copied, paced, run
-from tests.replay.captures import REAL, synthetic
+from tests.support.captures import REAL, synthetic
 
 SHOWS_A_LIKE = {"ok-00": range(3, 27)}
 """Drawn, frames 3 to 17 of ok-00 are a plain thumbs-up before the ok."""

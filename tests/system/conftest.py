@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Server, running_redis
-from tests.system.observed import Observed, observed_pool
-from tests.system.processes import Workers
+from tests.support.observed import Observed, observed_pool
+from tests.support.processes import Workers
+from tests.support.servers import Server, running_redis
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,9 @@ from gesture_maze.capture.writer import CaptureWriter
 from gesture_maze.producer import FrameProducer
 from gesture_maze.wire import keys
 from gesture_maze.wire.frames import HAND, LEFT, Frame
-from tests.replay.captures import synthetic
-from tests.servers import Server, absent, connected, free_port, wait_until
-from tests.system.processes import PARTITIONS, ROOT, Traffic, Workers
+from tests.support.captures import synthetic
+from tests.support.processes import PARTITIONS, ROOT, Traffic, Workers
+from tests.support.servers import Server, absent, connected, free_port, wait_until
 
 LANDMARKS = np.random.default_rng(0).random((20, 21, 3), np.float32)
 

@@ -21,7 +21,7 @@ from gesture_maze.cli.main import build
 from gesture_maze.simulator.players import synthesize
 from gesture_maze.wire import keys
 from gesture_maze.wire.gestures import LABELS
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 ROOT = Path(__file__).parents[2]
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.servers import absent
-from tests.system.composed import COMPOSE, DOCKERFILE, last, merged, services, sources, stage
+from tests.support.composed import COMPOSE, DOCKERFILE, last, merged, services, sources, stage
+from tests.support.servers import absent
 
 OVERLAYS = [(), ("compose.demo.yaml",), ("compose.tls.yaml",), ("compose.demo.yaml", "compose.tls.yaml")]
 ALL: dict[str, Any] = {

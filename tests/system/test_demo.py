@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-m", "gesture_maze", "demo", "--players", "20", "--side", "4"]

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.servers import wait_until
-from tests.system.observed import ROOT, Observed
-from tests.system.observed_metrics import known_metrics, metrics_in
+from tests.support.observed import ROOT, Observed
+from tests.support.observed_metrics import known_metrics, metrics_in
+from tests.support.servers import wait_until
 
 GRAFANA = ROOT / "compose/grafana"
 DASHBOARDS = {

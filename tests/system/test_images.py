@@ -15,11 +15,11 @@ import redis
 from packaging.utils import canonicalize_name
 
 from gesture_maze.gateway.poses import hands
-from tests.certificates import client_context
-from tests.servers import wait_until
-from tests.system.composed import Here, merged
-from tests.system.containers import Containers
-from tests.system.laid_out import SITE, build_wheel, closure, dependencies, install, link, packages, size_mb
+from tests.support.certificates import client_context
+from tests.support.composed import Here, merged
+from tests.support.containers import Containers
+from tests.support.laid_out import SITE, build_wheel, closure, dependencies, install, link, packages, size_mb
+from tests.support.servers import wait_until
 
 LARGEST_MB = {"worker": 230, "gateway": 260}
 PORTS = {"redis": ("6379",), "worker": ("9100",), "watch": ("9109",), "gateway": ("8000", "9100")}

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from gesture_maze.wire.keys import dead_key, frames_key
-from tests.hands import hands, write_csv
-from tests.servers import wait_until
-from tests.system.composed import Here, merged
-from tests.system.containers import Containers
-from tests.system.laid_out import build_wheel, link, size_mb
+from tests.support.composed import Here, merged
+from tests.support.containers import Containers
+from tests.support.hands import hands, write_csv
+from tests.support.laid_out import build_wheel, link, size_mb
+from tests.support.servers import wait_until
 
 LARGEST_MB = 1100
 PORTS = {"redis": ("6379",), "jobs-redis": ("6379",), "mlflow": ("5000",), "jobs": ()}

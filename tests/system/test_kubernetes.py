@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, GROUP, frames_key
-from tests.servers import absent
+from tests.support.servers import absent
 
 FOLDER = Path(__file__).parents[2] / "compose/k8s"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gesture_maze.worker.settings import Settings
-from tests.servers import Server, absent, running_redis, wait_until
+from tests.support.servers import Server, absent, running_redis, wait_until
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2

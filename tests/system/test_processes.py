@@ -18,8 +18,8 @@ from gesture_maze.producer import FrameProducer
 from gesture_maze.wire import keys
 from gesture_maze.wire.frames import Frame
 from tests.chaos.driver import DURABLE, in_streams
-from tests.servers import RedisProcess, Server, wait_until
-from tests.system.processes import DYING, PARTITIONS, ROOT, Traffic, Workers, pool_outcomes
+from tests.support.processes import DYING, PARTITIONS, ROOT, Traffic, Workers, pool_outcomes
+from tests.support.servers import RedisProcess, Server, wait_until
 
 LEASE_S = 1.0
 AGELESS = {"deadline_ms": 0, "supersede_ms": 0}

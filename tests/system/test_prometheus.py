@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.servers import wait_until
-from tests.system.observed import ROOT, Observed, binary, fetch
-from tests.system.observed_metrics import known_metrics, metrics_in
+from tests.support.observed import ROOT, Observed, binary, fetch
+from tests.support.observed_metrics import known_metrics, metrics_in
+from tests.support.servers import wait_until
 
 ALERTS = yaml.safe_load((ROOT / "compose/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
 RECORDED = yaml.safe_load((ROOT / "compose/prometheus/recording.yml").read_text())["groups"][0]["rules"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gesture_maze.producer.address import open_client
-from tests.servers import RedisProcess, free_port, wait_until
-from tests.system.processes import Traffic, Workers, pool_outcomes
+from tests.support.processes import Traffic, Workers, pool_outcomes
+from tests.support.servers import RedisProcess, free_port, wait_until
 
 DOWN_MS = 500
 """After so much silence the Sentinel holds the primary for dead."""

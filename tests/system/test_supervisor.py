@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from gesture_maze.worker.redis.status import StatusReader
-from tests.servers import Server, wait_until
-from tests.system.processes import PARTITIONS, ROOT, Traffic, pool_outcomes
+from tests.support.processes import PARTITIONS, ROOT, Traffic, pool_outcomes
+from tests.support.servers import Server, wait_until
 
 LEASE_MS = 60_000
 """So long that a takeover within the test can only be the supervisor's doing."""

@@ -12,9 +12,9 @@ import pytest
 
 from gesture_maze.models.bundle import Bundle
 from gesture_maze.worker.redis.registry import ROLES_KEY, ModelRegistry, bundle_key
-from tests.bundles import bundled, damaged, disturbed
-from tests.servers import Server, wait_until
-from tests.system.processes import Traffic, Workers, pool_outcomes
+from tests.support.bundles import bundled, damaged, disturbed
+from tests.support.processes import Traffic, Workers, pool_outcomes
+from tests.support.servers import Server, wait_until
 
 OLD, NEW = bundled(), disturbed(0.9)
 

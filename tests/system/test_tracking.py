@@ -26,8 +26,8 @@ from gesture_maze.models.train.search import Shipped, search, ship
 from gesture_maze.models.train.training import Recipe
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.redis.registry import ModelRegistry
-from tests.hands import hands, write_csv
-from tests.servers import Server, free_port, wait_until
+from tests.support.hands import hands, write_csv
+from tests.support.servers import Server, free_port, wait_until
 
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=1, batch_rows=32), folds=2, seed=1)
 DATA = hands(noise=1.0)

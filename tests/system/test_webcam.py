@@ -11,8 +11,8 @@ import pytest
 
 from gesture_maze.producer import FrameProducer
 from gesture_maze.wire.frames import Frame
-from tests.servers import Server
-from tests.system.processes import PARTITIONS, ROOT, Workers, pool_outcomes
+from tests.support.processes import PARTITIONS, ROOT, Workers, pool_outcomes
+from tests.support.servers import Server
 
 CAPTURE = ROOT.parent / "shared" / "data" / "captures" / "webcam_sequences.jsonl.gz"
 

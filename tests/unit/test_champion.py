@@ -13,7 +13,7 @@ from gesture_maze.worker.redis.registry import Roles
 from gesture_maze.worker.serving.champion import MISSING_RETRY_S, ModelWatch, load
 from gesture_maze.worker.serving.serving import Recipe, Serving
 from gesture_maze.worker.serving.shadow import Challenger
-from tests.bundles import bundled, damaged, disturbed, with_threshold, wrong
+from tests.support.bundles import bundled, damaged, disturbed, with_threshold, wrong
 
 OLD = bundled()
 NEW = disturbed(0.9)

@@ -15,7 +15,7 @@ from gesture_maze.gateway.messages import FRAME_BYTES, MAX_NAME, Key, Start, Tex
 from gesture_maze.gateway.poses import hands
 from gesture_maze.gateway.refusals import CLOSE_CODES, GatewayError, Refusal
 from gesture_maze.wire.frames import HAND, LEFT, META, MIRRORED
-from tests.gateway import packed
+from tests.support.gateway import packed
 
 
 def test_a_packed_frame_is_that_of_the_wire() -> None:

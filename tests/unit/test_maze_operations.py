@@ -28,7 +28,7 @@ from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import is_session, partition_of
 from gesture_maze.worker.records import Standing
 from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, StatusReader, WorkerStatus
-from tests.pool import PARTITIONS, HandWorker
+from tests.support.pool import PARTITIONS, HandWorker
 
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
 

@@ -17,7 +17,7 @@ from gesture_maze.simulator.crowd import Crowd
 from gesture_maze.simulator.players import Labels
 from gesture_maze.wire.errors import Backpressure, ConnectionLost, SettingsError
 from gesture_maze.wire.gestures import Move
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 PLAYERS = 4
 FPS = 50.0

@@ -23,7 +23,7 @@ from gesture_maze.models.judged import Judged, compare, judge, mcnemar, reliabil
 from gesture_maze.models.report.drawing import gallery_svg, hand_svg, matrix_svg, reliability_svg
 from gesture_maze.models.report.page import Subject, report_html
 from gesture_maze.wire.gestures import GESTURES
-from tests.hands import hands, write_csv
+from tests.support.hands import hands, write_csv
 
 
 def judged(right_share: float = 0.8, seed: int = 0, n: int = 400, users: bool = True) -> Judged:

@@ -22,7 +22,7 @@ from gesture_maze.models.train.build import HELD_OUT, Settings
 from gesture_maze.models.train.search import F1_TIE, GRIDS, NETWORK, Trial, ranked, search, ship, ticks
 from gesture_maze.models.train.training import HeldOut, Recipe
 from gesture_maze.wire.errors import ModelError, SettingsError
-from tests.hands import hands, write_csv
+from tests.support.hands import hands, write_csv
 
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=2, batch_rows=32), folds=2, seed=1)
 KINDS = ("knn", "mlp", NETWORK)

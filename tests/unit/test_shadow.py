@@ -16,7 +16,7 @@ from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.serving.observer import MAX_WAITING_FRAMES, Observer
 from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.serving.shadow import Challenger, Comparison, Sample, Trial
-from tests.pool import WristModel, hand
+from tests.support.pool import WristModel, hand
 
 CHAMPION = Serving.of(WristModel(), 0.7)
 

@@ -13,7 +13,7 @@ from gesture_maze.models.onnx.sklearn import pipeline_graph
 from gesture_maze.models.train.candidates import candidates, predictor
 from gesture_maze.models.train.training import cooled
 from gesture_maze.wire.errors import ModelError
-from tests.hands import hands
+from tests.support.hands import hands
 
 KINDS = tuple(candidates(0))
 

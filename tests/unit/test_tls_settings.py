@@ -14,7 +14,7 @@ from gesture_maze.gateway.forwarded import last_entry
 from gesture_maze.gateway.health import LOST_S, Pulse
 from gesture_maze.gateway.settings import Settings
 from gesture_maze.wire.errors import SettingsError
-from tests.certificates import make_certificates
+from tests.support.certificates import make_certificates
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import frames_key, partition_of
 from gesture_maze.worker.records import Read
 from gesture_maze.worker.tracing import MOST_PER_BATCH, Tracing, open_tracing
-from tests.pool import HandWorker, hand, sessions_of
-from tests.servers import absent
+from tests.support.pool import HandWorker, hand, sessions_of
+from tests.support.servers import absent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"

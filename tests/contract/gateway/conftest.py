@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway import Player, Served, serving
-from tests.servers import Server, running_valkey
-from tests.system.processes import Workers
+from tests.support.gateway import Player, Served, serving
+from tests.support.processes import Workers
+from tests.support.servers import Server, running_valkey
 
 
 @pytest.fixture(scope="package")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
-from tests.gateway import Player, Served
+from tests.support.gateway import Player, Served
 
 
 @pytest.fixture(scope="module")

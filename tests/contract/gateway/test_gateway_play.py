@@ -13,8 +13,8 @@ from gesture_maze.game.mazes import generate, solve
 from gesture_maze.gateway.poses import hands
 from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of
 from gesture_maze.wire.keys import frames_key, partition_of
-from tests.gateway import SECRET, Player, Served, packed, serving
-from tests.servers import Server, wait_until
+from tests.support.gateway import SECRET, Player, Served, packed, serving
+from tests.support.servers import Server, wait_until
 
 ACTIONS = {
     "like": (16, "up"),

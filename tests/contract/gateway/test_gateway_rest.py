@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from gesture_maze.gateway.poses import hands
-from tests.gateway import Served
-from tests.servers import Server, wait_until
+from tests.support.gateway import Served
+from tests.support.servers import Server, wait_until
 
 ACTIONS = {
     "like": (16, "up"),

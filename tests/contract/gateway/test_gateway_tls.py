@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 from websockets.sync.client import connect
 
 from gesture_maze.gateway.poses import hands
-from tests.certificates import client_context, make_certificates
-from tests.gateway import Served, serving
-from tests.servers import Server, free_port, wait_until
+from tests.support.certificates import client_context, make_certificates
+from tests.support.gateway import Served, serving
+from tests.support.servers import Server, free_port, wait_until
 
 HAND = {"landmarks": hands()["like"], "aspect": 4 / 3}
 REFUSED = (httpx.TransportError, ConnectionClosed, InvalidMessage, OSError, EOFError)

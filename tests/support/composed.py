@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.system.observed import ROOT, binary
+from tests.support.observed import ROOT, binary
 
 COMPOSE = ROOT / "compose"
 DOCKERFILE = (COMPOSE / "Dockerfile").read_text()

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.servers import absent, free_port, running_redis, wait_until
+from tests.support.servers import absent, free_port, running_redis, wait_until
 
 ROOT = Path(__file__).parents[2]
 STREAMS = ",".join(f"db0=frames:{{{partition}}}" for partition in range(16))

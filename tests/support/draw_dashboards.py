@@ -1,4 +1,4 @@
-"""Draw the data of every panel into docs/pictures: python -m tests.system.draw_dashboards
+"""Draw the data of every panel into docs/pictures: python -m tests.support.draw_dashboards
 
 A pool is observed by a real Prometheus for a while; a worker is killed on the way, so that there is something
 to see. The pictures show the panels' own queries, drawn plainly: they are not Grafana's.
@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from tests.system.observed import ROOT, Observed, fetch, observed_pool
+from tests.support.observed import ROOT, Observed, fetch, observed_pool
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

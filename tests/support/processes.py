@@ -20,11 +20,11 @@ from gesture_maze.wire.errors import Backpressure, ConnectionLost
 from gesture_maze.wire.keys import actions_channel, partition_of
 from gesture_maze.wire.replies import Reply
 from gesture_maze.worker.redis.status import StatusReader
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 PARTITIONS = 8
 ROOT = Path(__file__).parents[2]
-DYING = "tests.system.dying_worker"
+DYING = "tests.support.dying_worker"
 """A module to run in the place of `worker`: its model kills the process on a marked frame."""
 
 

@@ -6,9 +6,9 @@ import ssl
 import subprocess
 from pathlib import Path
 
-from tests.servers import absent
+from tests.support.servers import absent
 
-SCRIPT = Path(__file__).parents[1] / "compose/tls/certificates.sh"
+SCRIPT = Path(__file__).parents[2] / "compose/tls/certificates.sh"
 
 
 def make_certificates(folder: Path, *names: str) -> Path:

@@ -15,10 +15,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.certificates import make_certificates
-from tests.servers import free_port, wait_until
-from tests.system.composed import COMPOSE, Here
-from tests.system.observed import binary
+from tests.support.certificates import make_certificates
+from tests.support.composed import COMPOSE, Here
+from tests.support.observed import binary
+from tests.support.servers import free_port, wait_until
 
 ADMIN = "user admin on >the-tests-own-password ~* &* +@all\n"
 """As docs/operations.md says: an administrator's line is the operator's own."""

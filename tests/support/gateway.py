@@ -21,7 +21,7 @@ from gesture_maze.gateway.app import build
 from gesture_maze.gateway.poses import hands
 from gesture_maze.gateway.server import configuration, health, listen
 from gesture_maze.gateway.settings import Settings
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 TRIES = 5
 TRY_S = 1.5

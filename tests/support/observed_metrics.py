@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from gesture_maze.gateway.metrics import Metrics as GatewayMetrics
 from gesture_maze.ops.watch import Pool
 from gesture_maze.worker.metrics import Metrics
-from tests.system.observed import ROOT
+from tests.support.observed import ROOT
 
 REDIS_EXPORTER = {
     "redis_up", "redis_memory_used_bytes", "redis_memory_max_bytes", "redis_connected_clients",

@@ -19,8 +19,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.system.composed import COMPOSE, DOCKERFILE, stage
-from tests.system.observed import ROOT
+from tests.support.composed import COMPOSE, DOCKERFILE, stage
+from tests.support.observed import ROOT
 
 SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
