@@ -24,8 +24,13 @@ if TYPE_CHECKING:
         FrameProducer,
         MazeError,
         Options,
+        RedisRefused,
+        RefusalReason,
         Replies,
         Reply,
+        SendError,
+        SendLost,
+        SendRefused,
         SettingsError,
     )
 
@@ -39,8 +44,13 @@ __all__ = [
     "FrameProducer",
     "MazeError",
     "Options",
+    "RedisRefused",
+    "RefusalReason",
     "Replies",
     "Reply",
+    "SendError",
+    "SendLost",
+    "SendRefused",
     "SettingsError",
     "__version__",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from gesture_maze.gateway.messages import Packed
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.refusals import GatewayError, Refusal
-from gesture_maze.producer import AsyncFrameProducer, Backpressure, MazeError
+from gesture_maze.producer import AsyncFrameProducer, Backpressure, MazeError, SendError, SendRefused
 from gesture_maze.wire.frames import LANDMARKS, MAX_MAGNITUDE, Float32
 
 
@@ -104,13 +104,13 @@ class Outbox:
         return [senders[row] for row in rows], [frames[row] for row in rows], points[rows]
 
     def _not_sent(self, senders: list[Sender], error: MazeError) -> None:
-        rows = getattr(error, "rows", None) or range(len(senders))
+        rows = error.rows if isinstance(error, SendError) else range(len(senders))
         self._metrics.frames("sent", len(senders) - len(rows))
         if isinstance(error, Backpressure):
             self._metrics.frames("refused", len(rows))
             fault = GatewayError(Refusal.BUSY, "the pool cannot take more frames now")
         else:
-            self._metrics.frames("unknown", len(rows))
+            self._metrics.frames("refused" if isinstance(error, SendRefused) else "unknown", len(rows))
             self._metrics.redis_away()
             self._is_away(True, f"frames are not sent: {error}")
             fault = GatewayError(Refusal.UNAVAILABLE, "the game cannot reach its Redis")

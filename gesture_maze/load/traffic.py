@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from gesture_maze.load.latencies import Latencies
 from gesture_maze.producer import FrameProducer, Replies, Reply
+from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
 from gesture_maze.simulator.crowd import Crowd, Shot
 from gesture_maze.simulator.players import Labels
-from gesture_maze.wire.errors import Backpressure, ConnectionLost, MazeError
+from gesture_maze.wire.errors import MazeError
 from gesture_maze.wire.gestures import Move
 
 RING: Final = 512
@@ -129,7 +130,7 @@ class Traffic:
         while not self._stop_sending.wait(max(next_s - time.perf_counter(), 0)):
             try:
                 self._send_turn()
-            except ConnectionLost:
+            except SendLost:
                 self._stop_sending.wait(AWAY_S)
             except MazeError as fault:
                 self.fault = fault
@@ -150,13 +151,14 @@ class Traffic:
         try:
             self._send(shot)
             self.account.accepted += len(shot.sessions)
-        except Backpressure as error:
+        except (Backpressure, SendRefused) as error:
             self.account.accepted += len(shot.sessions) - len(error.rows)
             self.account.refused[error.reason] += len(error.rows)
-        except ConnectionLost as error:
-            left = error.rows or tuple(range(len(shot.sessions)))
-            self.account.accepted += len(shot.sessions) - len(left)
-            self._book_unknown(shot, left)
+            if isinstance(error, SendRefused) and not error.momentary:
+                raise
+        except SendLost as error:
+            self.account.accepted += len(shot.sessions) - len(error.rows)
+            self._book_unknown(shot, error.rows)
             raise
 
     def _send(self, shot: Shot) -> None:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gesture_maze.producer import Backpressure, ConnectionLost, Frame, FrameProducer, Replies
+from gesture_maze.producer import Frame, FrameProducer, Replies, SendError
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import MazeError
 from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, StatusReader
@@ -181,7 +181,7 @@ class Watch:
             self._sent.labels(str(partition)).inc()
         try:
             self._producer.send_tick(frames)
-        except (Backpressure, ConnectionLost):
+        except SendError:
             self._failed.inc()  # as sent and not answered: for whoever plays it is the same
 
     def _forget_unanswered(self) -> None:

@@ -2,8 +2,16 @@
 
 from gesture_maze.producer.aio import AsyncFrameProducer, AsyncReplies
 from gesture_maze.producer.client import FrameProducer, Replies
+from gesture_maze.producer.errors import Backpressure, SendError, SendLost, SendRefused
 from gesture_maze.producer.options import Options
-from gesture_maze.wire.errors import Backpressure, ConnectionLost, FrameError, MazeError, SettingsError
+from gesture_maze.wire.errors import (
+    ConnectionLost,
+    FrameError,
+    MazeError,
+    RedisRefused,
+    RefusalReason,
+    SettingsError,
+)
 from gesture_maze.wire.frames import Frame
 from gesture_maze.wire.replies import Reply
 
@@ -17,7 +25,12 @@ __all__ = [
     "FrameProducer",
     "MazeError",
     "Options",
+    "RedisRefused",
+    "RefusalReason",
     "Replies",
     "Reply",
+    "SendError",
+    "SendLost",
+    "SendRefused",
     "SettingsError",
 ]

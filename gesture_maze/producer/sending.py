@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy.typing as npt
 
 from gesture_maze.producer import stream
+from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
+from gesture_maze.producer.fates import OUT_OF_MEMORY, Fates, lost_message
 from gesture_maze.producer.guard import Guard
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.plan import Entry, Router, columns, plan_arrays, plan_frames
 from gesture_maze.producer.steps import Command, Lost, Pause, Round, Script
-from gesture_maze.wire.errors import Backpressure, ConnectionLost, SettingsError
+from gesture_maze.wire.errors import ConnectionLost, RedisRefused, RefusalReason, SettingsError
 from gesture_maze.wire.frames import Frame
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, WIRE_VERSION, check_partitions
 
 FIRST_PAUSE_S: Final = 0.05
-"""Before the first retry; doubled before each further one, times 0.5 to 1.5: a fleet must not march."""
+MAX_PAUSE_S: Final = 0.25
+"""Before a retry: doubled from the first to the longest, times 0.5 to 1.5, so that producers do not retry in step."""
 
 Clock = Callable[[], float]
 T = TypeVar("T")
@@ -53,7 +56,6 @@ class Sending:
         """
         if not self._connected or self._router is None:
             (answer,) = yield from self._ask([stream.read_topology()])
-            stream.check_answer(answer)
             found = stream.topology_of(answer) or (yield from self._claim())
             self._router = self._agree(found)
             self._connected = True
@@ -74,41 +76,41 @@ class Sending:
         yield from self._deliver(plan_arrays(sessions, frames, router), ())
 
     def _deliver(self, entries: Sequence[Entry], frames: Sequence[Frame]) -> Script[None]:
-        """Send what the guard lets through until all of it is answered or the retries are used up."""
+        """Send what the guard lets through, until every entry is answered or the tries are used up."""
         count = sum(len(one.rows) for one in entries)
         yield from self._before(self._look_again(entries), count, frames)
-        refused = [one for one in entries if self._guard.full(one.partition)]
-        waiting = [one for one in entries if not self._guard.full(one.partition)]
-        reason, tries = "lag", 0
-        while waiting:
+        fates = Fates(entries, self._guard.full)
+        begin_s, tries = self._clock(), 0
+        while waiting := fates.waiting():
             if tries:
+                if not self._may_retry(tries, begin_s, refused=fates.only_refused(waiting)):
+                    break
                 yield self._pause(tries)
             tries += 1
-            answered = yield from self._round(waiting)
-            if isinstance(answered, Lost):
-                answered = [(one, answered) for one in waiting]
-            memory = [one for one, answer in answered if stream.is_out_of_memory(answer)]
-            again = [(one, answer) for one, answer in answered if stream.is_momentary(answer)]
-            refused, reason = refused + memory, "memory" if memory else reason
-            waiting = [one for one, _ in again]
-            if waiting and tries > self._options.retries:
-                message = _lost_sentence(tries, again[0][1])
-                raise ConnectionLost("connection", message, *_left(refused + waiting, frames))
-        if refused:
-            message = _refused_sentence(reason, refused, self._options.max_lag)
-            raise Backpressure(reason, message, *_left(refused, frames))
+            fates.note(waiting, (yield from self._round([entries[at] for at in waiting])))
+        error = fates.error(frames, tries, self._options.max_lag)
+        if error is not None:
+            raise error
 
-    def _round(self, entries: Sequence[Entry]) -> Script[list[tuple[Entry, Any]] | Lost]:
-        """One round trip: the entries, and whatever the guard wants to know again."""
+    def _round(self, entries: Sequence[Entry]) -> Script[list[Any]]:
+        """Send entries, and ask what the guard wants to know again, in one round trip.
+
+        Returns:
+            One answer per entry: a `Lost`, a `RedisRefused`, or the entry's id.
+        """
         due = self._guard.due((one.partition for one in entries), self._clock())
         adds = [stream.add(one, self._options.maxlen) for one in entries]
         answers = yield Round(adds + _readings(due))
         if isinstance(answers, Lost):
-            return answers
+            return [answers] * len(entries)
         self._note(due, answers[len(entries) :])
-        for answer in answers[: len(entries)]:
-            stream.check_answer(answer)
-        return list(zip(entries, answers, strict=False))
+        return [stream.accepted(add, answer) for add, answer in zip(adds, answers, strict=False)]
+
+    def _may_retry(self, tries: int, begin_s: float, *, refused: bool) -> bool:
+        """Return whether another try is due: lost answers are counted, momentary refusals are timed."""
+        return tries <= self._options.retries or (
+            refused and self._clock() - begin_s < self._options.timeout_s
+        )
 
     def _look_again(self, entries: Sequence[Entry]) -> Script[None]:
         """A full partition's reading that is too old is taken anew before its frames are refused."""
@@ -130,35 +132,55 @@ class Sending:
             self._connected = False
 
     def _ask(self, commands: Sequence[Command], *, atomic: bool = False) -> Script[list[Any]]:
-        """Ask until Redis answers every command, or the retries are used up."""
-        answers: Any = None
-        for tries in range(self._options.retries + 1):
+        """Ask until Redis answers every command, or the tries are used up.
+
+        Raises:
+            ConnectionLost: there was no answer.
+            RedisRefused: Redis refused a command for good, or is still refusing it momentarily.
+        """
+        begin_s, tries = self._clock(), 0
+        while True:
             if tries:
                 yield self._pause(tries)
+            tries += 1
             answers = yield Round(commands, atomic)
-            if not isinstance(answers, Lost) and not any(map(stream.is_momentary, answers)):
+            refusal = None if isinstance(answers, Lost) else stream.refusal(commands, answers)
+            if refusal is None and not isinstance(answers, Lost):
                 return list(answers)
-        raise ConnectionLost("connection", _lost_sentence(self._options.retries + 1, answers))
+            if refusal is not None and not refusal.momentary:
+                raise refusal
+            if not self._may_retry(tries, begin_s, refused=refusal is not None):
+                break
+        if refusal is not None:
+            raise refusal
+        raise ConnectionLost("connection", lost_message(tries, answers.why, sent=False))
 
     def _before(self, script: Script[T], count: int, frames: Sequence[Frame]) -> Script[T]:
-        """What comes before anything is sent: where it fails, none of the `count` frames was accepted."""
+        """Play what comes before anything is sent: where it fails, none of the `count` frames was accepted."""
         try:
             return (yield from script)
-        except (ConnectionLost, Backpressure) as error:
+        except Backpressure as error:
             error.rows, error.frames = tuple(range(count)), tuple(frames)
             raise
+        except RedisRefused as error:
+            raise SendRefused(error.reason, str(error), range(count), frames) from error
+        except ConnectionLost as error:
+            lost = SendLost(error.reason, str(error), range(count), frames)
+            lost.sent = False
+            raise lost from error
 
     def _pause(self, tries: int) -> Pause:
-        return Pause(FIRST_PAUSE_S * 2 ** (tries - 1) * (0.5 + self._jitter()))
+        return Pause(min(MAX_PAUSE_S, FIRST_PAUSE_S * 2 ** min(tries - 1, 10)) * (0.5 + self._jitter()))
 
     def _claim(self) -> Script[tuple[int, int] | None]:
         """Write the topology unless somebody did in between; gives what is there now."""
         wanted = self._router.partitions if self._router else self._options.partitions or DEFAULT_PARTITIONS
-        answers = yield from self._ask(stream.claim_topology(wanted), atomic=True)
-        if any(map(stream.is_out_of_memory, answers)):
-            raise Backpressure("memory", f"{_OUT_OF_MEMORY}: the topology could not be written")
-        for answer in answers:
-            stream.check_answer(answer)
+        try:
+            answers = yield from self._ask(stream.claim_topology(wanted), atomic=True)
+        except RedisRefused as error:
+            if error.reason == RefusalReason.MEMORY:
+                raise Backpressure("memory", f"{OUT_OF_MEMORY}: the topology could not be written") from error
+            raise
         return stream.topology_of(answers[-1])
 
     def _agree(self, found: tuple[int, int] | None) -> Router:
@@ -178,32 +200,8 @@ class Sending:
         return self._router or Router(check_partitions(partitions))
 
 
-_OUT_OF_MEMORY: Final = "Redis is at its memory limit (maxmemory)"
-
-
 def _readings(due: Sequence[int]) -> list[Command]:
     """What the guard wants to know: each partition's lag and, last, whether the topology still stands."""
     if not due:
         return []
     return [command for partition in due for command in stream.read_lag(partition)] + [stream.read_topology()]
-
-
-def _left(entries: Iterable[Entry], frames: Sequence[Frame]) -> tuple[list[int], list[Frame]]:
-    rows = sorted(row for entry in entries for row in entry.rows)
-    return rows, [frames[row] for row in rows] if frames else []
-
-
-def _lost_sentence(tries: int, last: object) -> str:
-    why = last.why if isinstance(last, Lost) else last
-    return f"Redis did not answer {tries} times ({why}): what became of the frames is unknown"
-
-
-def _refused_sentence(reason: str, refused: Sequence[Entry], max_lag: int) -> str:
-    count = sum(len(one.rows) for one in refused)
-    where = ", ".join(map(str, sorted({one.partition for one in refused})))
-    if reason == "memory":
-        return f"{_OUT_OF_MEMORY}: {count} frames for partitions {where} were not accepted"
-    return (
-        f"{count} frames were not accepted: partitions {where} lie more than {max_lag} entries behind. "
-        "Start more workers or send less"
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from redis import Redis, exceptions
@@ -18,8 +19,9 @@ from gesture_maze.producer import tracing
 from gesture_maze.producer.address import open_async_client, open_client
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.plan import Entry
+from gesture_maze.producer.redis_errors import redis_error, refusal_reason
 from gesture_maze.producer.steps import Command, Hang, Lost, Pause, Read, Round, Say, Script, Step
-from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.errors import RedisRefused, RefusalReason, SettingsError
 from gesture_maze.wire.keys import GROUP, TOPOLOGY, WIRE_VERSION, frames_key
 
 DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
@@ -90,31 +92,35 @@ def topology_of(answer: Any) -> tuple[int, int] | None:
     return version, partitions
 
 
-def is_out_of_memory(answer: object) -> bool:
-    """Redis is at its memory limit; nothing was written."""
-    return isinstance(answer, exceptions.OutOfMemoryError)
+def accepted(command: Command, answer: Any) -> Any:
+    """Return the answer to `command`, a `RedisRefused` in the place of an error of redis-py."""
+    return redis_error(answer, _name(command)) if isinstance(answer, exceptions.RedisError) else answer
 
 
-def is_momentary(answer: object) -> bool:
-    """Worth another try: nobody answered, or Redis is loading, failing over or was just made a replica."""
-    return isinstance(answer, (Lost, *_MOMENTARY))
+def refusal(commands: Sequence[Command], answers: Sequence[Any]) -> RedisRefused | None:
+    """Return the first refusal among the answers to `commands`, one that is for good before a momentary one."""
+    found = [accepted(command, answer) for command, answer in zip(commands, answers, strict=True)]
+    refusals = [one for one in found if isinstance(one, RedisRefused)]
+    return min(refusals, key=lambda one: one.momentary, default=None)
 
 
-def check_answer(answer: object) -> None:
-    """Raises `SettingsError` where Redis refuses a command for good (no permission, another type)."""
-    if not isinstance(answer, exceptions.RedisError) or is_out_of_memory(answer) or is_momentary(answer):
-        return
-    raise SettingsError("settings", f"Redis refuses the producer's command: {answer}") from answer
+def _name(command: Command) -> str:
+    """Return a command as an error names it: its word and its key."""
+    return " ".join(str(part) for part in command[:2])
 
 
-_MOMENTARY: Final = (
-    exceptions.BusyLoadingError,
-    exceptions.ReadOnlyError,
-    exceptions.MasterDownError,
-    exceptions.TryAgainError,
-    exceptions.ClusterDownError,
-)
-_LOST: Final = (exceptions.ConnectionError, exceptions.TimeoutError)
+_RECONNECT: Final = {
+    RefusalReason.READ_ONLY,
+    RefusalReason.LOADING,
+    RefusalReason.MASTER_DOWN,
+    RefusalReason.CLUSTER_DOWN,
+    RefusalReason.UNBLOCKED,
+}
+"""After these the same address may lead to another server: an open connection would stay with the old one."""
+
+
+def _wants_reconnect(answers: Sequence[Any]) -> bool:
+    return any(refusal_reason(one) in _RECONNECT for one in answers if isinstance(one, Exception))
 
 
 # --- connections
@@ -187,7 +193,10 @@ class Line:
         with self._client.pipeline(transaction=step.atomic) as pipe:
             for command in step.commands:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-            return pipe.execute(raise_on_error=False)
+            answers = pipe.execute(raise_on_error=False)
+        if _wants_reconnect(answers):
+            self._client.connection_pool.disconnect(inuse_connections=False)
+        return answers
 
     def _read(self, step: Read) -> Any:
         with self._gate:
@@ -268,7 +277,10 @@ class AsyncLine:
         async with self._client.pipeline(transaction=step.atomic) as pipe:
             for command in step.commands:
                 pipe.execute_command(*command)
-            return await pipe.execute(raise_on_error=False)
+            answers: list[Any] = await pipe.execute(raise_on_error=False)
+        if _wants_reconnect(answers):
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+        return answers
 
     async def _read(self, step: Read) -> Any:
         async with self._turn:
@@ -317,10 +329,16 @@ def _subscribed_anew(pubsub: Any) -> bool:
 
 
 def _instead(error: exceptions.RedisError, step: Step) -> list[Any] | Lost:
-    """What the script is told when a whole step failed."""
-    # a wrong password is a ConnectionError to redis-py, but trying again will not help
-    if isinstance(error, _LOST) and not isinstance(error, exceptions.AuthenticationError):
+    """Return what the script is sent when a whole step failed.
+
+    Raises:
+        RedisRefused: Redis refuses for good to let the producer listen.
+    """
+    found = redis_error(error, step.word if isinstance(step, Say) else "SUBSCRIBE")
+    if not isinstance(found, RedisRefused):
         return Lost(str(error))
     if isinstance(step, Round):
         return [error] * len(step.commands)
-    raise SettingsError("settings", f"Redis refuses to let the producer listen: {error}") from error
+    if found.momentary:
+        return Lost(str(found))
+    raise found from error

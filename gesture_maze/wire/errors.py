@@ -6,12 +6,8 @@ letter and the key in the log, so that a person can follow one fault through all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gesture_maze.wire.frames import Frame
+from typing import Final
 
 
 class RejectReason(StrEnum):
@@ -75,39 +71,83 @@ class ModelError(MazeError):
     """A model bundle is broken, foreign or unfit; it is refused. Reasons are listed in `models.bundle`."""
 
 
-class _NotSent(MazeError):
-    """A send that did not, or perhaps did not, reach its streams in whole.
+class ConnectionLost(MazeError):
+    """Redis cannot be reached, or did not answer in time. Reconnect and try again. Reason: `connection`.
 
-    Attributes:
-        rows: positions, in what was handed to the send, of the frames that are not known to be accepted;
-            rising. Every other frame was accepted.
-        frames: those frames themselves; empty where frames were sent as arrays.
+    What became of the commands that were under way is unknown.
     """
 
-    def __init__(
-        self, reason: str, message: str, rows: Sequence[int] = (), frames: Sequence[Frame] = ()
-    ) -> None:
-        super().__init__(reason, message)
-        self.rows = tuple(rows)
-        self.frames = tuple(frames)
+
+class RefusalReason(StrEnum):
+    """Why Redis answered with an error. Closed: a new kind of refusal gets a new member here."""
+
+    NO_PERMISSION = "no_permission"
+    """NOPERM: the user lacks the right to a command, a key or a channel."""
+    CREDENTIALS = "credentials"
+    """NOAUTH, WRONGPASS, DENIED: Redis rejected the user or the password, or wants some."""
+    WRONG_TYPE = "wrong_type"
+    """WRONGTYPE: the key holds another type of value; something else uses it."""
+    UNKNOWN_COMMAND = "unknown_command"
+    """The server is too old, or the command was renamed or disabled."""
+    WRONG_NODE = "wrong_node"
+    """MOVED, ASK, CROSSSLOT: the server is one node of a cluster and the key is on another."""
+    OTHER = "other"
+    """An error that none of the other reasons describes."""
+    READ_ONLY = "read_only"
+    """READONLY: the server is a replica, usually since a failover."""
+    LOADING = "loading"
+    """LOADING: the server is reading its data from disk."""
+    MASTER_DOWN = "master_down"
+    """MASTERDOWN: a replica that has lost its primary."""
+    CLUSTER_DOWN = "cluster_down"
+    """CLUSTERDOWN: the cluster has no primary for the slot."""
+    TRY_AGAIN = "try_again"
+    """TRYAGAIN: the slot is being moved to another node."""
+    NO_REPLICAS = "no_replicas"
+    """NOREPLICAS: fewer replicas are connected than `min-replicas-to-write` asks for."""
+    MISCONFIGURED = "misconfigured"
+    """MISCONF: the server cannot write to its disk and therefore refuses writes."""
+    BUSY = "busy"
+    """BUSY: a script has been running for too long."""
+    UNBLOCKED = "unblocked"
+    """UNBLOCKED: a blocking read was ended because the server's role changed."""
+    MEMORY = "memory"
+    """OOM: the server is at its memory limit (`maxmemory`)."""
+    MAX_CLIENTS = "max_clients"
+    """The server has as many connections as `maxclients` allows."""
+    NO_SCRIPT = "no_script"
+    """NOSCRIPT: the server has lost its scripts (a restart, SCRIPT FLUSH): load them and repeat."""
+
+    @property
+    def momentary(self) -> bool:
+        """Whether the same command may succeed later without anyone changing a setting."""
+        return self not in _TERMINAL
 
 
-class ConnectionLost(_NotSent):
-    """Redis cannot be reached or does not answer: wait, then try again. Reason: `connection`.
+_TERMINAL: Final = frozenset(
+    {
+        RefusalReason.NO_PERMISSION,
+        RefusalReason.CREDENTIALS,
+        RefusalReason.WRONG_TYPE,
+        RefusalReason.UNKNOWN_COMMAND,
+        RefusalReason.WRONG_NODE,
+        RefusalReason.OTHER,
+    }
+)
 
-    After a send, the fate of `frames` is unknown. Sending exactly these again, before any newer frame of
-    their sessions, doubles no effect: the pool drops what it has already seen by seq.
+
+class RedisRefused(MazeError):
+    """Redis answered with an error: the command had no effect. `reason` is a `RefusalReason`.
+
+    A momentary refusal (a failover, a full disk, a long script) is worth another try after a pause. Any other
+    one stays until a person changes a right, a key or a setting: report it, and never retry it silently.
     """
+
+    @property
+    def momentary(self) -> bool:
+        """Whether the same command may succeed later without anyone changing a setting."""
+        return RefusalReason(self.reason).momentary
 
 
 class Refused(ConnectionLost):
-    """Redis answers, but with an error (a read-only replica, a key put to another use): wait as well."""
-
-
-class Backpressure(_NotSent):
-    """The pool or Redis cannot take more frames now; `frames` were **not** accepted, all others were.
-
-    A late gesture is worth nothing: forget these frames and send newer ones after a while.
-
-    Reasons: `lag` (the pool is too far behind) and `memory` (Redis is at its memory limit).
-    """
+    """Transitional: what `worker.redis.broker` raises until it uses `producer.redis_errors.redis_error`."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from gesture_maze.producer import Backpressure
 from gesture_maze.wire import keys
-from gesture_maze.wire.errors import Backpressure
 from gesture_maze.worker.redis.dead_letters import DeadLetters, glance
 from tests.support.pool import PARTITIONS, HandWorker, add, hand, outcomes, sessions_of
 from tests.support.servers import Server

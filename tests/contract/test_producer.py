@@ -17,6 +17,9 @@ from gesture_maze.producer import (
     Frame,
     FrameError,
     FrameProducer,
+    RedisRefused,
+    SendLost,
+    SendRefused,
     SettingsError,
 )
 from gesture_maze.wire.decode import decode
@@ -209,7 +212,7 @@ def test_lost_answers_are_tried_so_often_and_no_more(real_server: Server, proxy:
     with FrameProducer(proxy.url, retries=1) as producer:
         producer.connect()
         proxy.lose_answers_to = 9
-        with pytest.raises(ConnectionLost) as caught:
+        with pytest.raises(SendLost) as caught:
             producer.send_tick([frame("p1"), frame("p2")])
         assert caught.value.frames[0].session == "p1"
         assert proxy.lose_answers_to == 7
@@ -269,9 +272,10 @@ def test_a_url_that_is_none() -> None:
 def test_a_wrong_password_is_not_tried_again(real_server: Server) -> None:
     assert real_server.url is not None
     with FrameProducer(real_server.url.replace("//", "//nobody:wrong@")) as producer:
-        with pytest.raises(SettingsError):
+        with pytest.raises(SendRefused) as caught:
             producer.send(frame())
-        with pytest.raises(SettingsError):
+        assert caught.value.reason == "credentials"
+        with pytest.raises(RedisRefused):
             producer.actions("p1")
 
 

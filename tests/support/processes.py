@@ -16,7 +16,7 @@ import redis
 
 from gesture_maze.producer import FrameProducer
 from gesture_maze.producer.address import open_client
-from gesture_maze.wire.errors import Backpressure, ConnectionLost
+from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
 from gesture_maze.wire.keys import actions_channel, partition_of
 from gesture_maze.wire.replies import Reply
 from gesture_maze.worker.redis.status import StatusReader
@@ -169,11 +169,11 @@ class Traffic:
             now_ms = np.full(len(self._sessions), time.time_ns() // 1_000_000)
             try:
                 self._producer.send_arrays(self._sessions, np.full(len(names), seq), now_ms, landmarks)
-            except Backpressure as error:
+            except (Backpressure, SendRefused) as error:
                 refused = {(self._sessions[row], seq) for row in error.rows}
                 self.refused += len(refused)
                 self.accepted |= names - refused
-            except ConnectionLost as error:
+            except SendLost as error:
                 doubtful = {(self._sessions[row], seq) for row in error.rows}
                 self.doubtful |= doubtful
                 self.accepted |= names - doubtful

@@ -28,7 +28,8 @@ from gesture_maze.gateway.settings import Settings, secret_of
 from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
 from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.wire.errors import Backpressure, ConnectionLost, SettingsError
+from gesture_maze.producer.errors import Backpressure, SendLost
+from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, NO_GESTURE
 
 # --- limits
@@ -269,7 +270,7 @@ def test_a_frame_that_is_no_number_is_refused_alone(value: float) -> None:
     ("error", "refused", "away"),
     [
         (Backpressure("lag", "behind", rows=[1]), [[], [Refusal.BUSY]], False),
-        (ConnectionLost("connection", "gone"), [[Refusal.UNAVAILABLE]] * 2, True),
+        (SendLost("connection", "gone", rows=[0, 1]), [[Refusal.UNAVAILABLE]] * 2, True),
     ],
 )
 def test_what_was_not_accepted_is_told_to_its_sender(error: Any, refused: Any, away: bool) -> None:

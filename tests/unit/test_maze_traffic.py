@@ -13,9 +13,10 @@ import pytest
 
 from gesture_maze.load.traffic import Traffic
 from gesture_maze.producer import Reply
+from gesture_maze.producer.errors import Backpressure, SendLost
 from gesture_maze.simulator.crowd import Crowd
 from gesture_maze.simulator.players import Labels
-from gesture_maze.wire.errors import Backpressure, ConnectionLost, SettingsError
+from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import Move
 from tests.support.servers import wait_until
 
@@ -122,7 +123,7 @@ def test_frames_of_unknown_fate_become_accepted_when_they_are_answered() -> None
     def lose_the_first(send: int, sessions: list[str]) -> None:
         if send == 1:
             lost.append((sessions, np.ones(len(sessions), np.int64)))
-            raise ConnectionLost("connection", "gone", rows=tuple(range(len(sessions))))
+            raise SendLost("connection", "gone", rows=tuple(range(len(sessions))))
 
     producer = FakeProducer(lose_the_first)
     with traffic(producer) as running:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from redis import exceptions
 
+from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.sending import Sending
 from gesture_maze.producer.steps import Command, Lost, Pause, Round, Script
-from gesture_maze.wire.errors import Backpressure, ConnectionLost, FrameError, SettingsError
+from gesture_maze.wire.errors import FrameError, SettingsError
 from gesture_maze.wire.frames import Frame
 from gesture_maze.wire.keys import partition_of
 
@@ -35,6 +36,8 @@ class Server:
     pauses: list[float] = field(default_factory=list)
     silent: int = 0
     """So many of the next rounds get no answer."""
+    refuse: Exception | None = None
+    """Answers every command."""
 
     def play(self, script: Script[Any]) -> Any:
         answer: Any = None
@@ -46,6 +49,7 @@ class Server:
             answer = None
             if isinstance(step, Pause):
                 self.pauses.append(step.seconds)
+                self.now_s += step.seconds
             elif isinstance(step, Round):
                 self.rounds.append(list(step.commands))
                 answer = self._answer(step)
@@ -54,6 +58,8 @@ class Server:
         if self.silent:
             self.silent -= 1
             return Lost("connection closed by server")
+        if self.refuse is not None:
+            return [self.refuse] * len(step.commands)
         return [self._one(*command) for command in step.commands]
 
     def _one(self, word: Any, key: Any, *more: Any) -> Any:
@@ -216,7 +222,7 @@ def test_after_the_last_try_the_fate_of_the_frames_is_unknown() -> None:
     one = sending(server, retries=1)
     server.play(one.connect())
     server.silent = 2
-    with pytest.raises(ConnectionLost) as caught:
+    with pytest.raises(SendLost) as caught:
         server.play(one.send_frames(FRAMES))
     assert caught.value.reason == "connection"
     assert caught.value.frames == tuple(FRAMES)
@@ -231,27 +237,84 @@ def test_only_what_was_not_answered_is_tried_again() -> None:
     assert server.added()[1:] == [partitions(FRAMES), [loading]]
 
 
-def test_a_lost_connection_carries_what_was_refused_before() -> None:
+def test_a_momentary_refusal_names_what_memory_refused_too() -> None:
     server = Server(
         on_add=lambda p: OOM if p == partition_of("p1", 16) else exceptions.ReadOnlyError("READONLY")
     )
-    with pytest.raises(ConnectionLost) as caught:
+    with pytest.raises(SendRefused) as caught:
         server.play(sending(server, retries=0).send_frames(FRAMES))
+    assert caught.value.reason == "read_only"
+    assert caught.value.rows == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("NOREPLICAS Not enough good replicas to write.", "no_replicas"),
+        ("MISCONF Redis is configured to save RDB snapshots", "misconfigured"),
+        ("BUSY Redis is busy running a script.", "busy"),
+    ],
+)
+def test_momentary_refusal_is_waited_out_and_reported_as_what_it_is(answer: str, reason: str) -> None:
+    refusing = partition_of("p2", 16)
+    error = exceptions.ResponseError(answer)
+    server = Server(on_add=lambda partition: error if partition == refusing else b"1-0")
+    with pytest.raises(SendRefused) as caught:
+        server.play(sending(server, retries=0, timeout_s=1.0).send_frames(FRAMES))
+    assert (caught.value.reason, caught.value.momentary) == (reason, True)
+    assert caught.value.frames == (FRAMES[2],)
+    assert server.added()[1] == partitions(FRAMES)
+    assert set(map(tuple, server.added()[2:])) == {(refusing,)}
+    assert 1.0 <= server.now_s < 1.3
+
+
+def test_momentary_refusal_that_ends_in_time_loses_no_frame() -> None:
+    refusals = iter([exceptions.ResponseError("NOREPLICAS Not enough good replicas to write.")] * 5)
+    server = Server(on_add=lambda partition: next(refusals, b"1-0"))
+    server.play(sending(server, retries=0).send_frames(FRAMES[:1]))
+    assert len(server.added()) == 7
+
+
+def test_refusal_after_a_lost_answer_leaves_the_frames_doubtful() -> None:
+    server = Server(on_add=lambda partition: OOM)
+    one = sending(server)
+    server.play(one.connect())
+    server.silent = 1
+    with pytest.raises(SendLost) as caught:
+        server.play(one.send_frames(FRAMES))
+    assert caught.value.sent
     assert caught.value.rows == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize("topology", [[b"1", b"16"], [None, None]])
 def test_no_connection_at_all_loses_every_frame(topology: list[bytes | None]) -> None:
     server = Server(topology=topology, silent=3)
-    with pytest.raises(ConnectionLost) as caught:
+    with pytest.raises(SendLost) as caught:
         server.play(sending(server).send_frames(FRAMES))
     assert caught.value.frames == tuple(FRAMES)
+    assert not caught.value.sent
+    assert "no frame was sent" in str(caught.value)
 
 
-def test_a_refusal_for_good_is_a_fault_of_the_settings() -> None:
-    server = Server(on_add=lambda partition: exceptions.NoPermissionError("NOPERM"))
-    with pytest.raises(SettingsError, match="NOPERM"):
+def test_terminal_refusal_is_not_retried_and_names_command_key_and_frames() -> None:
+    denied = partition_of("p1", 16)
+    error = exceptions.NoPermissionError("No permissions to access a key", status_code="NOPERM")
+    server = Server(on_add=lambda partition: error if partition == denied else b"1-0")
+    with pytest.raises(SendRefused, match=rf"XADD frames:\{{{denied}\}} \(NOPERM") as caught:
         server.play(sending(server).send_frames(FRAMES))
+    assert (caught.value.reason, caught.value.momentary) == ("no_permission", False)
+    assert caught.value.rows == (1,)
+    assert len(server.added()) == 2
+
+
+@pytest.mark.parametrize("topology", [[b"1", b"16"], [None, None]])
+def test_connect_refused_sends_no_frame(topology: list[bytes | None]) -> None:
+    server = Server(topology=topology, refuse=exceptions.AuthenticationError("invalid user"))
+    with pytest.raises(SendRefused) as caught:
+        server.play(sending(server).send_frames(FRAMES))
+    assert caught.value.reason == "credentials"
+    assert caught.value.rows == (0, 1, 2, 3)
+    assert len(server.rounds) == 1
 
 
 def test_a_bad_frame_sends_nothing() -> None:

@@ -11,9 +11,10 @@ from typing import Any, Final
 import numpy as np
 import redis
 
+from gesture_maze.producer.errors import Backpressure
 from gesture_maze.wire import keys
 from gesture_maze.wire.decode import decode
-from gesture_maze.wire.errors import Backpressure, FrameError, SettingsError
+from gesture_maze.wire.errors import FrameError, SettingsError
 from gesture_maze.wire.frames import META, META_BYTES
 from gesture_maze.wire.text import parse_objects
 from gesture_maze.worker.redis.broker import connection_errors, lua

@@ -1,0 +1,62 @@
+"""Errors of a send: each names the frames that are not known to be accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused
+from gesture_maze.wire.frames import Frame
+
+
+class SendError(MazeError):
+    """A send that did not, or perhaps did not, add all of its frames to their streams.
+
+    Args:
+        reason: as the subclass lists.
+        message: what happened and what to do.
+        rows: see below.
+        frames: see below.
+
+    Attributes:
+        rows: positions, in what was passed to the send, of the frames that are not known to be accepted;
+            rising. Every other frame of the send was accepted.
+        frames: those frames; empty where frames were sent as arrays.
+    """
+
+    def __init__(
+        self, reason: str, message: str, rows: Sequence[int] = (), frames: Sequence[Frame] = ()
+    ) -> None:
+        super().__init__(reason, message)
+        self.rows = tuple(rows)
+        self.frames = tuple(frames)
+
+
+class Backpressure(SendError):
+    """The pool or Redis cannot take more frames now: `frames` were **not** accepted.
+
+    A late gesture is worth nothing: drop these frames and send newer ones after a pause.
+
+    Reasons: `lag` (the pool is too far behind) and `memory` (Redis is at its memory limit).
+    """
+
+
+class SendLost(SendError, ConnectionLost):
+    """Redis could not be reached, or did not answer in time. Reason: `connection`.
+
+    Sending exactly `frames` again, before any newer frame of their sessions, has no effect twice: the pool
+    drops what it has already processed, by seq.
+
+    Attributes:
+        sent: False where no frame was sent, because there was no connection to begin with: `frames` were not
+            accepted. True: whether they were accepted is unknown.
+    """
+
+    sent: bool = True
+
+
+class SendRefused(SendError, RedisRefused):
+    """Redis answered with an error: `frames` were **not** accepted. `reason` is a `RefusalReason`.
+
+    `momentary` tells whether newer frames may be accepted after a pause (a failover, a full disk) or a person
+    has to change a right, a key or a setting first.
+    """
