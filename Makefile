@@ -1,5 +1,5 @@
-# Everything sets itself up: a machine with make and Python 3.11 (or newer) is enough.
-# The second run starts at once; packages are installed again only when pyproject.toml or constraints.txt change.
+# Every target installs what it needs into .venv; a machine needs make and Python 3.11 or newer.
+# Packages are installed again only when pyproject.toml or constraints.txt changes.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,26 +8,30 @@ SECONDS ?= 20
 PLAYERS ?= 50
 WORKERS ?= 2
 ARGS ?=
-# Many tests wait for processes of their own; a file's tests share servers, so they stay together.
+# Most tests wait for their own processes, so three workers suit two cores. The tests of a file share servers
+# and stay in one worker.
 PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 
-# Also for what builds the package, which pip's -c does not reach (the second name is that of newer pips).
+# Pins the build requirements too, which pip's option -c does not reach. Newer versions of pip read the second name.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos web clean
+.PHONY: help demo test coverage lint bench chaos web dist clean
 
-help: ## Show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.game ## Players walk mazes by gestures: SECONDS=20 PLAYERS=50 WORKERS=2
+demo: $(VENV)/.game ## Watch simulated players walk mazes by gestures: SECONDS=20 PLAYERS=50 WORKERS=2
 	@$(BIN)/maze demo --seconds $(SECONDS) --players $(PLAYERS) --workers $(WORKERS) $(ARGS)
 
 test: $(VENV)/.test ## Run the tests: ARGS="-k policy"
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-lint: $(VENV)/.lint ## Check style and types
+coverage: $(VENV)/.test ## Run the tests and report which lines ran, in worker processes too: htmlcov/index.html
+	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
+
+lint: $(VENV)/.lint ## Check style, formatting and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
@@ -37,23 +41,28 @@ bench: $(VENV)/.game ## Measure throughput and latency
 	@$(BIN)/python bench/latency.py
 	@$(BIN)/python bench/gateway.py
 
-chaos: $(VENV)/.test ## Kill, stop and cut off workers, then Redis too, and add everything up: SECONDS=60
+chaos: $(VENV)/.test ## Kill, stop and cut off workers, then restart Redis, and account for every frame: SECONDS=60
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS)
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS) --restarts
 
-web: ## Fetch the hand tracker of the page, so that it needs no CDN
+web: ## Download the hand tracker, so that the page works without a CDN
 	@sh gesture_maze/page/fetch_hands.sh
 
-clean: ## Remove what was set up
-	rm -rf $(VENV)
+dist: $(VENV)/.dist ## Build the wheel and the source distribution into dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation --outdir dist .
 
-# What each extra of pyproject.toml brings along, so that nothing is installed twice.
+clean: ## Remove .venv and everything that was built
+	rm -rf $(VENV) dist htmlcov .coverage
+
+# Which marker files an installed extra of pyproject.toml satisfies, so that nothing is installed twice.
+WITH_dist := dist
 WITH_game := game
-WITH_test := game test
-WITH_lint := game test lint
+WITH_test := dist game test
+WITH_lint := dist game test lint
 
 $(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo "installing what 'make $*' needs, once"
+	@echo "installing the packages of the extra '$*' (only when they change)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $(foreach extra,$(WITH_$*),$(VENV)/.$(extra))
 
@@ -62,8 +71,8 @@ $(VENV)/.made:
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found="$$python"; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo "gesture-maze needs Python 3.11 or newer and found none: install it, or say make PYTHON=/path/to/python" >&2; exit 1; \
+	  echo "Python 3.11 or newer was not found: install it, or run make PYTHON=/path/to/python" >&2; exit 1; \
 	fi; \
 	"$$found" -m venv $(VENV) || { \
-	  echo "$$found cannot make a virtual environment: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }
+	  echo "$$found cannot create a virtual environment: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }
 	@touch $@

@@ -83,12 +83,24 @@ def link(folder: Path, target: str, wheel: Path) -> Path:
     """The same by hard links, our own wheel by pip."""
     image = _environment(folder)
     needs, compiled = dependencies(target)
-    for one in closure(needs):
-        for file in one.files or ():
-            if compiled or file.suffix != ".pyc":
-                _link(Path(str(one.locate_file(file))), Path(os.path.normpath(image / SITE / file)), image)
+    link_packages(image, closure(needs), compiled=compiled)
     _pip(image, "--no-compile", "--no-deps", "--no-index", wheel)
     return folder
+
+
+def link_packages(environment: Path, installed: Iterable[Distribution], *, compiled: bool) -> None:
+    """Add packages that are installed here to a virtual environment, as hard links.
+
+    Args:
+        environment: its root.
+        installed: the packages.
+        compiled: whether bytecode is linked too.
+    """
+    for one in installed:
+        for file in one.files or ():
+            if compiled or file.suffix != ".pyc":
+                source = Path(str(one.locate_file(file)))
+                _link(source, Path(os.path.normpath(environment / SITE / file)), environment)
 
 
 def closure(needs: Iterable[str]) -> list[Distribution]:
