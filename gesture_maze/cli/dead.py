@@ -26,9 +26,7 @@ Example: [bold]maze dead --reason bad_json --limit 5[/bold]""",
 Names = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="As 'maze dead' shows them.")]
 Partition = Annotated[int | None, typer.Option(help="Only of this partition.")]
 Reason = Annotated[str | None, typer.Option(help="Only for this reason, such as bad_json.")]
-All = Annotated[
-    bool, typer.Option("--all", envvar="MAZE_ALL", help="All that --partition and --reason leave.")
-]
+All = Annotated[bool, typer.Option("--all", help="All that --partition and --reason leave.")]
 
 SHOWN_BYTES: Final = 2000
 """Of each field of a dead letter, in `show`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gesture_maze.cli.options import AsJson, RedisOrEmbedded
+from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.embedded.server import EMBEDDED
 
@@ -20,7 +20,10 @@ MOST_PLAYERS: Final = 2000
 
 
 def demo(
-    redis: RedisOrEmbedded = EMBEDDED,
+    redis: Annotated[
+        str,
+        Opt(metavar="URL", show_default=False, help="Where the frames go. (default: its own server)"),
+    ] = EMBEDDED,
     players: Annotated[int, Opt(min=1, max=MOST_PLAYERS, help="Simulated players.")] = 50,
     workers: Annotated[int, Opt(min=1, max=64, help="Worker processes.")] = 2,
     seconds: Annotated[float, Opt(min=0, help="How long to play; 0 = until Ctrl-C.")] = 20,
@@ -32,7 +35,7 @@ def demo(
         bool | None,
         Opt("--watch/--no-watch", help="Show the mazes on a page, too. (default: yes, without --json)"),
     ] = None,
-    open_browser: Annotated[bool, Opt("--open", envvar="MAZE_OPEN", help="Open that page.")] = False,
+    open_browser: Annotated[bool, Opt("--open", help="Open that page.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a server, workers and players who walk mazes by gestures; show them live, and sum up.

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
+from gesture_maze.cli.environment import variable
+from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, JobsRedis, RedisUrl, TrackingUri
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.lifecycle.training import DEFAULT_TRACKING
 from gesture_maze.wire.errors import SettingsError
@@ -30,9 +31,6 @@ app = typer.Typer(
 Example: [bold]maze jobs submit train '{"data": ["landmarks.csv.gz"], "out": "nightly"}'[/bold]""",
 )
 
-JobsRedis = Annotated[
-    str, typer.Option("--jobs-redis", metavar="URL", help="Where the jobs are: another database.")
-]
 DEFAULT_JOBS_REDIS: Final = "redis://127.0.0.1:6379/1"
 JobName = Annotated[str, typer.Argument(metavar="NAME", help="One of the closed list.")]
 JobArguments = Annotated[str, typer.Argument(metavar="JSON", help="Its arguments, as a JSON object.")]
@@ -46,8 +44,10 @@ LOST_S: Final = 120
 def worker(
     redis: RedisUrl = DEFAULT_REDIS,
     jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS,
-    folder: Annotated[Path, typer.Option(help="All paths of jobs are inside it.")] = Path(),
-    tracking_uri: Annotated[str, typer.Option(help="MLflow, for trainings.")] = DEFAULT_TRACKING,
+    folder: Annotated[
+        Path, typer.Option(envvar=variable("folder"), help="All paths of jobs are inside it.")
+    ] = Path(),
+    tracking_uri: TrackingUri = DEFAULT_TRACKING,
     burst: Annotated[bool, typer.Option("--burst", help="End when no job is left.")] = False,
 ) -> None:
     """Do jobs, one at a time, until SIGTERM or Ctrl-C; the job at hand is finished first.

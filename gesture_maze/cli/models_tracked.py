@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Final
 
-import typer
-
-from gesture_maze.cli.options import AsJson
+from gesture_maze.cli.options import AsJson, TrackingUri
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.lifecycle.training import DEFAULT_TRACKING
 
@@ -16,7 +14,7 @@ SHOWN: Final = ("accuracy", "macro_f1", "action_precision", "action_recall", "fa
 
 
 def models_tracked(
-    tracking_uri: Annotated[str, typer.Option(help="MLflow server or database.")] = DEFAULT_TRACKING,
+    tracking_uri: TrackingUri = DEFAULT_TRACKING,
     as_json: AsJson = False,
 ) -> None:
     """List the versions of the model in MLflow, newest first: figures of held-out hands, aliases, bundles.

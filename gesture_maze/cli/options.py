@@ -6,8 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
-CONTEXT: Final = {"auto_envvar_prefix": "MAZE", "help_option_names": ["-h", "--help"]}
-"""Given to each command by itself, so that `--redis` reads MAZE_REDIS whatever the command is."""
+from gesture_maze.cli.environment import variable
+
+CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
 
 DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 
@@ -15,18 +16,34 @@ RedisUrl = Annotated[
     str,
     typer.Option(
         "--redis",
+        envvar=variable("redis"),
         metavar="URL",
         help="Where the frames are: redis://, rediss://, unix:// or redis+sentinel://.",
     ),
 ]
-RedisOrEmbedded = Annotated[
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+JobsRedis = Annotated[
     str,
     typer.Option(
-        "--redis",
+        "--jobs-redis",
+        envvar=variable("jobs_redis"),
         metavar="URL",
-        help="Where the frames are, or 'embedded': start the bundled server on a free port.",
+        help="Where the jobs are: another database, or better another server, than the frames.",
     ),
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", envvar="MAZE_JSON", help="Print one JSON object instead of words.")
+TrackingUri = Annotated[
+    str,
+    typer.Option(
+        "--tracking-uri",
+        envvar=variable("tracking_uri"),
+        help="MLflow server or database; 'none' keeps no record.",
+    ),
+]
+OptionalTrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        envvar=variable("tracking_uri"),
+        help="MLflow server or database: versions are looked up there too, and the alias moves with them.",
+    ),
 ]

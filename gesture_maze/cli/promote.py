@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
+from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, OptionalTrackingUri, RedisUrl
 from gesture_maze.cli.printing import print_json, print_line
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def promote(
     shadow: Annotated[bool, Opt("--shadow", help="As challenger: beside the champion, unheard.")] = False,
     share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the frames a challenger sees.")] = 0.1,
     keep: Annotated[int, Opt(min=1, help="Bundles kept in Redis.")] = 5,
-    tracking_uri: Annotated[
-        str | None, Opt(help="MLflow, to find VERSION in too, and to move the alias there.")
-    ] = None,
+    tracking_uri: OptionalTrackingUri = None,
     force: Annotated[bool, Opt("--force", help="Write it whatever is wrong with it.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
+from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, OptionalTrackingUri, RedisUrl
 from gesture_maze.cli.printing import print_json, print_line
 
 
@@ -15,7 +15,7 @@ def rollback(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="End the challenge instead; the champion stays.")
     ] = False,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow, to move the alias there too.")] = None,
+    tracking_uri: OptionalTrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
     """Let the previous model answer again; done twice, it changes nothing. Workers swap within a second.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gesture_maze.cli.options import AsJson
+from gesture_maze.cli.options import AsJson, TrackingUri
 from gesture_maze.cli.printing import print_json
 from gesture_maze.lifecycle.training import DEFAULT_TRACKING
 
@@ -31,9 +31,7 @@ def train(
     seed: Annotated[int, Opt(min=0, help="The same seed gives the same bundle.")] = 0,
     folds: Annotated[int, Opt(min=2, max=20, help="Folds to judge by; no user is in two.")] = 5,
     epochs: Annotated[int | None, Opt(min=1, help="Passes over the data. (default: the recipe's)")] = None,
-    tracking_uri: Annotated[str, Opt(help="MLflow server or database; 'none' keeps no track.")] = (
-        DEFAULT_TRACKING
-    ),
+    tracking_uri: TrackingUri = DEFAULT_TRACKING,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier, judge it on hands of people it has not seen, and write its bundle.

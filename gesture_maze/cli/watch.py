@@ -7,23 +7,29 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from gesture_maze.cli.environment import variable
 from gesture_maze.cli.options import DEFAULT_REDIS, RedisUrl
 
 if TYPE_CHECKING:
     from gesture_maze.ops.watch import Watch
 
 Opt = typer.Option
+DEFAULT_PORT: Final = 9109
 
 
 def watch(
     redis: RedisUrl = DEFAULT_REDIS,
-    host: Annotated[str, Opt(help="Where /metrics, /sd, /livez and /readyz listen.")] = "127.0.0.1",
-    port: Annotated[int, Opt(min=1, max=65_535, help="The port of them.")] = 9109,
-    every_s: Annotated[float, Opt(min=0.05, help="Seconds between beats.")] = 1.0,
+    host: Annotated[str, Opt(envvar=variable("watch_host"), help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, Opt(envvar=variable("watch_port"), min=1, max=65_535, help="Port to listen on.")
+    ] = DEFAULT_PORT,
+    every_s: Annotated[
+        float, Opt(envvar=variable("watch_every_s"), min=0.05, help="Seconds between heartbeats.")
+    ] = 1.0,
 ) -> None:
     """Play a synthetic session on each partition and serve what becomes of it to Prometheus, until stopped.
 

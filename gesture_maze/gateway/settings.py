@@ -23,23 +23,26 @@ class Settings(BaseModel):
     redis: str = "redis://127.0.0.1:6379/0"
     """Where the frames are."""
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
-    """0 picks a free one and says it."""
+    """Port to listen on; 0 picks a free one and logs it."""
     tls_cert: Path | None = None
-    """Serve https and wss with this certificate; see `gateway.tls.TlsFiles`."""
+    """Serve https and wss with this certificate (PEM)."""
     tls_key: Path | None = None
-    """Its private key."""
+    """Private key of the certificate (PEM, without a passphrase)."""
     tls_client_ca: Path | None = None
-    """Let in only who shows a certificate that one of these authorities has signed."""
+    """Accept only clients with a certificate signed by one of these authorities (PEM)."""
     metrics_host: str = "127.0.0.1"
+    """Address on which --metrics-port listens."""
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
-    """Serve /metrics, /livez and /readyz there, without TLS, and /metrics only there. 0 picks one."""
+    """Separate port for /metrics, /livez and /readyz, without TLS; 0 picks a free one. Without it they are on
+    the players' port."""
     tick_ms: _Positive = 10
-    """Frames of all sockets go out once a tick. Longer is later; shorter costs more entries."""
+    """Interval at which the frames of all sockets are sent. Longer adds latency, shorter adds entries."""
     fps: _Positive = 30
     """Most frames per second of a session."""
     predict_timeout_ms: _Positive = 1000
-    """POST /predict gives up after so long. Longer than the workers' `deadline_ms` is of no use."""
+    """Time limit of POST /predict. More than the workers' --deadline-ms is of no use."""
     lanes: Annotated[int, Field(gt=0, le=4096)] = 128
     """Requests to /predict that may wait for an answer at the same time."""
     sessions_per_address: _Positive = 64
@@ -47,21 +50,23 @@ class Settings(BaseModel):
     max_sessions: _Positive = 2000
     """Sockets in all."""
     hello_s: Annotated[float, Field(gt=0)] = 5.0
-    """A socket must introduce itself within so many seconds."""
+    """Time limit for the first message of a socket, in seconds."""
     keep_s: _Positive = 600
-    """A session without a socket, and the maze in it, is kept for so long."""
+    """How long the session of an absent player, and its maze, is kept, in seconds."""
     token_ttl_s: _Positive = 3600
-    """A token resumes its session for so long; each hello gives a new one."""
+    """How long a token can resume its session, in seconds."""
     secret: Annotated[str, Field(min_length=LEAST_SECRET_CHARACTERS, repr=False)] = Field(
         default_factory=lambda: secrets.token_hex(32)
     )
-    """Signs the tokens. A random one forgets all sessions at a restart."""
+    """Key that signs the tokens. (default: a random one, so that a restart ends all sessions)"""
     origins: tuple[str, ...] = ()
-    """Further origins whose pages may open a socket, `https://example.org`; the gateway's own always may."""
+    """Further origins whose pages may open a socket, such as https://example.org."""
     behind_proxy: bool = False
-    """Take the client's address from the last entry of X-Forwarded-For, https from X-Forwarded-Proto."""
+    """Trust X-Forwarded-For (its last entry) and X-Forwarded-Proto."""
     log_format: Literal["human", "json"] = "human"
+    """Log lines for people, or one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is logged."""
 
     @property
     def tls(self) -> TlsFiles:

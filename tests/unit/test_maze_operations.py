@@ -16,7 +16,6 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gesture_maze.cli.main import build
-from gesture_maze.cli.secret_files import read_secret_files
 from gesture_maze.ops.acl import ROLES
 from gesture_maze.ops.advice import Load, advise, load_between
 from gesture_maze.ops.doctor import Facts, examine
@@ -24,7 +23,6 @@ from gesture_maze.ops.reach import total
 from gesture_maze.ops.top import Look, Window, as_dict, render
 from gesture_maze.ops.watch import Watch, beating_sessions, targets
 from gesture_maze.producer import FrameProducer
-from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import is_session, partition_of
 from gesture_maze.worker.records import Standing
 from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, StatusReader, WorkerStatus
@@ -282,18 +280,6 @@ def test_maze_acl_as_json_says_who_is_who() -> None:
 def test_an_address_that_cannot_take_a_role_is_refused(url: str, tmp_path: Path) -> None:
     words = ["acl", "--passwords", str(tmp_path), "--create", "--url", url]
     assert RUNNER.invoke(build(), words).exit_code == 2
-
-
-def test_secrets_come_from_files(tmp_path: Path) -> None:
-    (tmp_path / "url").write_text("redis://worker:pw@redis/0\n")
-    environment = {"MAZE_REDIS_FILE": str(tmp_path / "url")}
-    read_secret_files(environment)
-    assert environment["MAZE_REDIS"] == "redis://worker:pw@redis/0"
-    said = {"MAZE_REDIS": "redis://said", "MAZE_REDIS_FILE": "/nowhere"}
-    read_secret_files(said)
-    assert said["MAZE_REDIS"] == "redis://said"
-    with pytest.raises(SettingsError, match="MAZE_REDIS_FILE"):
-        read_secret_files({"MAZE_REDIS_FILE": "/nowhere"})
 
 
 def test_a_partition_that_was_given_away_after_the_survey_has_no_lag_here() -> None:

@@ -1,0 +1,221 @@
+"""Options of a command, built from the fields of its settings model.
+
+A model declares each setting once; flag, environment variable, default and help text follow from it:
+
+    deadline_ms: int = 1000
+    '''Shed frames older than this.'''
+
+gives `--deadline-ms` and `MAZE_DEADLINE_MS` (or `MAZE_DEADLINE_MS_FILE`), default 1000. A field that is a
+dataclass gives one option per field of its own, in a panel of the help. A field with `repr=False` is a
+secret: it has no flag that takes its value, only `--NAME-file`. Values are parsed by the model and not by the
+command line, so that all faults are reported at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from gesture_maze.cli.environment import content, variable
+
+KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
+METAVARS: Final[Mapping[Any, str]] = {int: "INTEGER", float: "NUMBER", Path: "PATH", dict: "NAME=VALUE,..."}
+
+
+class SettingsModel(Protocol):
+    """A pydantic model whose `of` reports all faults in one `SettingsError`."""
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return settings from keyword values; None stands for the default."""
+
+
+S = TypeVar("S", bound=SettingsModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, as a command shows it.
+
+    Attributes:
+        path: names of the fields that lead to it, outermost first.
+        kind: its type, without None.
+        default: value when it is not given.
+        help: text for people.
+        panel: title of the group in the help; None for the common one.
+        secret: whether the value must not appear on a command line.
+    """
+
+    path: tuple[str, ...]
+    kind: Any
+    default: Any
+    help: str
+    panel: str | None = None
+    secret: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the parameter."""
+        return self.path[-1]
+
+
+def options_from(model: type[S]) -> Callable[[Callable[[S], None]], Callable[..., None]]:
+    """Return a decorator: the command gets the options of `model`, its body the checked settings."""
+    settings = list(settings_in(model))  # type: ignore[arg-type]
+
+    def decorate(run: Callable[[S], None]) -> Callable[..., None]:
+        def command(**given: Any) -> None:
+            run(model.of(**_values(settings, given)))
+
+        parameters = [one for setting in settings for one in _parameters(setting)]
+        command.__name__, command.__doc__, command.__module__ = run.__name__, run.__doc__, run.__module__
+        command.__annotations__ = {one.name: one.annotation for one in parameters}
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def settings_in(model: type[BaseModel]) -> Iterator[Setting]:
+    """Yield the settings that a model declares, in order."""
+    texts = field_texts(model)
+    for name, field in model.model_fields.items():
+        kind = _without_none(field.annotation)
+        if is_dataclass(kind):
+            assert isinstance(kind, type)
+            yield from _nested(name, kind, field.default, _text(texts, name))
+        else:
+            default = None if field.default is PydanticUndefined else field.default
+            if field.default_factory is not None and field.repr:
+                default = field.get_default(call_default_factory=True)
+            yield Setting((name,), kind, default, _text(texts, name), secret=not field.repr)
+
+
+def _nested(name: str, kind: type, default: Any, panel: str) -> Iterator[Setting]:
+    texts = field_texts(kind)
+    hints = inspect.get_annotations(kind, eval_str=True)
+    for field in fields(kind):
+        value = getattr(default, field.name, None if field.default is MISSING else field.default)
+        kind_of_field = _without_none(hints[field.name])
+        yield Setting((name, field.name), kind_of_field, value, _text(texts, field.name), panel)
+
+
+def _text(texts: Mapping[str, str], name: str) -> str:
+    return texts.get(name) or name.replace("_", " ").capitalize() + "."
+
+
+def field_texts(owner: type) -> dict[str, str]:
+    """Return what is written about each field: the docstring below it, or its line under `Attributes:`."""
+    found: dict[str, str] = {}
+    for base in reversed(owner.__mro__[:-1]):
+        if base.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            continue
+        section = (base.__doc__ or "").partition("Attributes:")[2]
+        for name, text in re.findall(r"^\s+(\w+): (.+(?:\n {12,}.+)*)", section, re.MULTILINE):
+            found[name] = " ".join(text.split())
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, below in zip(body.body, body.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                match below:
+                    case ast.Expr(value=ast.Constant(value=str(text))):
+                        found[field.target.id] = " ".join(text.split())
+    return found
+
+
+def _parameters(setting: Setting) -> Iterator[inspect.Parameter]:
+    flag = f"--{setting.name.replace('_', '-')}"
+    if not setting.secret:
+        yield _parameter(setting.name, setting, flag)
+        return
+    yield _parameter(setting.name, setting, flag, hidden=True)
+    text = f"File that holds {setting.name}, as with {variable(setting.name)}_FILE. {setting.help}"
+    file = typer.Option(f"{flag}-file", help=_escaped(text), metavar="PATH")
+    yield inspect.Parameter(
+        f"{setting.name}_file", KEYWORD, default=None, annotation=Annotated[Path | None, file]
+    )
+
+
+def _parameter(name: str, setting: Setting, flag: str, *, hidden: bool = False) -> inspect.Parameter:
+    option = typer.Option(
+        flag,
+        envvar=variable(name),
+        help=_escaped(setting.help),
+        metavar=None if setting.kind is bool else _metavar(setting),
+        rich_help_panel=setting.panel,
+        hidden=hidden,
+    )
+    if setting.kind is bool:
+        return inspect.Parameter(name, KEYWORD, default=setting.default, annotation=Annotated[bool, option])
+    default = None if setting.secret else _as_text(setting.default)
+    return inspect.Parameter(name, KEYWORD, default=default, annotation=Annotated[str | None, option])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _metavar(setting: Setting) -> str:
+    if get_origin(setting.kind) is Literal:
+        return "|".join(map(str, get_args(setting.kind)))
+    if setting.name == "redis":
+        return "URL"
+    if get_origin(setting.kind) is tuple:
+        return "TEXT,..."
+    return METAVARS.get(get_origin(setting.kind) or setting.kind, "TEXT")
+
+
+def _as_text(default: Any) -> str | None:
+    """Return a default as it would be given on the command line; None if there is none."""
+    if default is None or default == ():
+        return None
+    if isinstance(default, dict):
+        return ",".join(f"{name}={value}" for name, value in default.items())
+    return str(default)
+
+
+def _without_none(annotation: Any) -> Any:
+    """Return the type that remains of `X | None` and of `Annotated[X, ...]`."""
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        elif get_origin(annotation) in (Union, UnionType):
+            [annotation] = [one for one in get_args(annotation) if one is not NoneType]
+        else:
+            return annotation
+
+
+def _values(settings: list[Setting], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given as keywords of the model: nested, and with lists and mappings taken apart."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        value = given[setting.name]
+        if setting.secret and given[f"{setting.name}_file"] is not None:
+            value = content(given[f"{setting.name}_file"], f"--{setting.name}-file")
+        if value is None:
+            continue
+        inside = values
+        for name in setting.path[:-1]:
+            inside = inside.setdefault(name, {})
+        inside[setting.name] = _taken_apart(setting.kind, value)
+    return values
+
+
+def _taken_apart(kind: Any, value: Any) -> Any:
+    if get_origin(kind) is dict:
+        pairs = [one.partition("=") for one in value.split(",") if one.strip()]
+        return {name.strip(): text.strip() for name, _, text in pairs}
+    if get_origin(kind) is tuple:
+        return tuple(one.strip() for one in value.split(",") if one.strip())
+    return Path(value) if kind is Path else value
