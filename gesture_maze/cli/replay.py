@@ -1,13 +1,14 @@
-"""`maze replay`: captured frames through the worker loop again, and what changed."""
+"""`maze replay`: run captured frames through the worker loop again, and compare the answers."""
 
 from __future__ import annotations
 
 import gc
 import json
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -18,127 +19,207 @@ from gesture_maze.wire.errors import SettingsError
 if TYPE_CHECKING:
     from gesture_maze.replay.compare import Comparison
     from gesture_maze.replay.golden import Difference
+    from gesture_maze.replay.renaming import Renaming
     from gesture_maze.replay.run import Files, ReplaySummary
 
-Opt = typer.Option
+Opt: Final = partial(typer.Option, allow_from_autoenv=False)
+"""Flags of one run: none is read from the environment, so that MAZE_REDIS never makes a replay live."""
+
+PARTITIONS: Final = 1
+BATCH_FRAMES: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The flags of one `maze replay`; see the command."""
+
+    files: list[Path]
+    redis: str | None
+    speed: str
+    out: Path | None
+    expect: Path | None
+    tolerance_ms: float
+    bless: bool
+    allow_unanswered: bool
+    report: Path | None
+    model: Path | None
+    against: Path | None
+    copies: int
+    fresh: bool | None
+    threshold: float | None
+    partitions: int | None
+    batch_frames: int | None
+    skip_bad: bool
+    as_json: bool
+
+    @property
+    def pace(self) -> float | None:
+        """Return the factor of `--speed`; None is as fast as possible."""
+        if self.speed == "max":
+            return None
+        try:
+            found = float(self.speed)
+        except ValueError:
+            found = 0.0
+        if not 0 < found <= 1000:
+            message = f"--speed must be 'max' or a number above 0 and up to 1000, got {self.speed}"
+            raise SettingsError("settings", message)
+        return found
+
+    def check(self) -> None:
+        """Refuse flags that contradict each other.
+
+        Raises:
+            SettingsError: `settings`, naming all contradictions.
+        """
+        here = (self.model, self.threshold, self.partitions, self.batch_frames)
+        rules = (
+            (self.bless and self.expect is None, "--bless needs --expect FILE, the golden file to write"),
+            (
+                self.report is not None and self.expect is None and self.against is None,
+                "--report needs --expect or --against, something to compare with",
+            ),
+            (
+                self.tolerance_ms > 0 and (self.expect is None or self.bless),
+                "--tolerance-ms is for a comparison: give --expect without --bless",
+            ),
+            (
+                self.against is not None and any((self.redis, self.expect, self.out)),
+                "--against cannot be combined with --redis, --expect or --out",
+            ),
+            (
+                self.redis is not None and any(one is not None for one in here),
+                "--model, --threshold, --partitions and --batch-frames are for a replay without --redis: "
+                "a live pool has its own",
+            ),
+            (
+                self.fresh is False and self.redis is None,
+                "--keep-sessions is for a replay with --redis",
+            ),
+        )
+        faults = [sentence for wrong, sentence in rules if wrong]
+        if faults:
+            raise SettingsError("settings", "; ".join(faults))
 
 
 def replay(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Captures, one after the other.")],
     redis: Annotated[
-        str | None, Opt(metavar="URL", help="Onto a live pool. (default: in this process, no server)")
+        str | None,
+        Opt(metavar="URL", help="Send the frames to a live pool. Only read from the command line."),
     ] = None,
-    speed: Annotated[str, Opt(help="max, or times the original pace: 1, 10, 0.5.")] = "max",
-    out: Annotated[Path | None, Opt(help="Write the answers here, JSON lines in the frames' order.")] = None,
+    speed: Annotated[str, Opt(help="'max', or times the original pace: 1, 10, 0.5.")] = "max",
+    out: Annotated[Path | None, Opt(help="Write the answers as JSON lines, in the frames' order.")] = None,
     expect: Annotated[Path | None, Opt(help="Golden answers to compare with.")] = None,
+    tolerance_ms: Annotated[
+        float, Opt(min=0, max=60_000, help="With --expect: how much earlier or later a move may come.")
+    ] = 0.0,
     bless: Annotated[bool, Opt("--bless", help="Write the golden file instead of comparing.")] = False,
+    allow_unanswered: Annotated[
+        bool, Opt("--allow-unanswered", help="Bless although not every frame was answered.")
+    ] = False,
     report: Annotated[Path | None, Opt(help="Write the differences as HTML, with the hands drawn.")] = None,
-    model: Annotated[Path | None, Opt(help="Folder or zip of a bundle. (default: the bundled one)")] = None,
-    against: Annotated[Path | None, Opt(help="Another bundle: what changes from --model to it.")] = None,
-    copies: Annotated[int, Opt(min=1, help="Replay each session so often, under new session ids.")] = 1,
-    fresh: Annotated[bool, Opt("--fresh", help="New session ids, for a pool that knows these.")] = False,
+    model: Annotated[
+        Path | None, Opt(help="Folder or zip of a bundle, or 'bundled'. (default: bundled)")
+    ] = None,
+    against: Annotated[
+        Path | None, Opt(help="Another bundle, or 'bundled': show what changes from --model to it.")
+    ] = None,
+    copies: Annotated[int, Opt(min=1, help="Replay each session this often, under new session ids.")] = 1,
+    fresh: Annotated[
+        bool | None,
+        Opt("--fresh/--keep-sessions", help="New session ids, or the capture's. (with --redis: new)"),
+    ] = None,
     threshold: Annotated[float | None, Opt(help="Least confidence of an action.")] = None,
-    partitions: Annotated[int, Opt(help="Partition streams, without --redis.")] = 1,
-    batch_frames: Annotated[int, Opt(min=1, help="Frames per batch to aim at, without --redis.")] = 2048,
-    skip_bad: Annotated[bool, Opt("--skip-bad", help="Pass over lines that break the contract.")] = False,
+    partitions: Annotated[
+        int | None, Opt(help=f"Partition streams, without --redis. (default: {PARTITIONS})")
+    ] = None,
+    batch_frames: Annotated[
+        int | None, Opt(min=1, help=f"Frames per batch, without --redis. (default: {BATCH_FRAMES})")
+    ] = None,
+    skip_bad: Annotated[bool, Opt("--skip-bad", help="Skip lines that break the contract.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Replay captures through the worker's own loop and scripts; compare the answers with golden ones.
 
-    Without --redis it runs in this process, with no server. The answers do not depend on the speed, on batch
-    sizes or the number of partitions. Exit codes: 0, 1 the answers differ from the golden ones, 2 a capture
-    or setting is wrong.
+    Without --redis on the command line it runs in this process and touches no server, whatever the
+    environment says. The answers do not depend on the speed, on batch sizes or the number of partitions.
+    With --redis the frames go to a live pool, under new session ids. Exit codes: 0 done, 1 the answers
+    differ from the golden ones, 2 a capture or setting is wrong.
 
     Example: [bold]maze replay session.jsonl.gz --expect session.golden.jsonl[/bold]
     """
-    run(locals())
+    wishes = Wishes(
+        files, redis, speed, out, expect, tolerance_ms, bless, allow_unanswered, report, model, against,
+        copies, fresh, threshold, partitions, batch_frames, skip_bad, as_json,
+    )  # fmt: skip
+    wishes.check()
+    run(wishes)
 
 
-def run(flags: dict[str, Any]) -> None:
-    """Do what the flags of `maze replay` say.
+def run(wishes: Wishes) -> None:
+    """Do what the flags of `maze replay` ask for.
 
     Raises:
         SettingsError, ModelError: a capture, a setting or a bundle is wrong.
         typer.Exit: 1, where the answers differ from the golden ones.
     """
-    from gesture_maze.replay.run import Files, copied, paced
+    from gesture_maze.replay.renaming import Renaming
+    from gesture_maze.replay.run import Files, paced
 
-    _check(flags)
-    pace, redis, copies = _pace(flags["speed"]), flags["redis"], flags["copies"]
-    source = Files(flags["files"], skip_bad=flags["skip_bad"])
-    tag = _tag() if flags["fresh"] or (redis and copies > 1) else ""
-    blocks = paced(copied(source.blocks(), copies, tag), pace)
-    if flags["against"] is not None:
-        _two_models(source, blocks, flags)
+    pace = wishes.pace
+    source = Files(wishes.files, skip_bad=wishes.skip_bad)
+    renew = wishes.redis is not None if wishes.fresh is None else wishes.fresh
+    renaming = Renaming.fresh(wishes.copies) if renew else Renaming(wishes.copies)
+    blocks = paced(source.blocks(), pace)
+    if wishes.against is not None:
+        _two_models(source, renaming.blocks(blocks), wishes)
         return
-    summary, differences = _answers(source, blocks, pace, flags)
-    if differences is not None and (differences or flags["report"] is not None):
-        _explain(differences, flags)
-    _print(summary, source, differences, as_json=flags["as_json"])
+    summary, differences = _answers(source, blocks, renaming, wishes)
+    if differences is not None and (differences or wishes.report is not None):
+        _explain(differences, wishes)
+    _print(summary, source, differences, as_json=wishes.as_json)
     if differences:
         raise typer.Exit(1)
 
 
-def _check(flags: dict[str, Any]) -> None:
-    faults = []
-    if flags["bless"] and flags["expect"] is None:
-        faults.append("--bless needs --expect FILE, the golden file to write")
-    if flags["report"] is not None and flags["expect"] is None and flags["against"] is None:
-        faults.append("--report needs --expect or --against, something to compare with")
-    if flags["against"] is not None and (flags["redis"] or flags["expect"] or flags["out"]):
-        faults.append("--against stands alone: without --redis, --expect and --out")
-    if flags["redis"] is not None and flags["model"] is not None:
-        faults.append("--model is for a replay without --redis: a live pool has its own")
-    if faults:
-        raise SettingsError("settings", "; ".join(faults))
-
-
-def _pace(speed: str) -> float | None:
-    if speed == "max":
-        return None
-    try:
-        found = float(speed)
-    except ValueError:
-        found = 0.0
-    if not 0 < found <= 1000:
-        raise SettingsError("settings", f"--speed {speed}: 'max', or a number above 0 and up to 1000")
-    return found
-
-
-def _tag() -> str:
-    from os import urandom
-
-    return f"{urandom(3).hex()}-"
-
-
-def _settings(flags: dict[str, Any], model: Path | None) -> Any:
+def _settings(wishes: Wishes, model: Path | None) -> Any:
     from gesture_maze.replay.engine import replay_settings
 
-    chosen = {name: flags[name] for name in ("threshold", "partitions", "batch_frames")}
-    return replay_settings(**chosen, model=None if model is None else str(model))
+    return replay_settings(
+        threshold=wishes.threshold,
+        partitions=wishes.partitions or PARTITIONS,
+        batch_frames=wishes.batch_frames or BATCH_FRAMES,
+        model=None if model is None else str(model),
+    )
 
 
 def _answers(
-    source: Files, blocks: Any, pace: float | None, flags: dict[str, Any]
+    source: Files, blocks: Any, renaming: Renaming, wishes: Wishes
 ) -> tuple[ReplaySummary, list[Difference] | None]:
-    """Replay; the summary, and what differs where something is compared."""
+    """Replay; return the summary and the differences, None where nothing is compared."""
     from gesture_maze.capture.files import create
-    from gesture_maze.replay.golden import Expected, read_golden
+    from gesture_maze.replay.golden import Expected, golden_file, read_golden, require_answered
 
-    expect, bless = flags["expect"], flags["bless"]
-    expected = Expected(read_golden(expect)) if expect is not None and not bless else None
+    expect, bless = wishes.expect, wishes.bless
+    expected = None
+    if expect is not None and not bless:
+        expected = Expected(read_golden(expect), wishes.tolerance_ms)
     takers: list[Any] = []
     with ExitStack() as stack:
         if expected is not None:
             takers.append(lambda answer: expected.compare(json.loads(answer)))
-        for path in (flags["out"], expect if bless else None):
+        opened = ((create, wishes.out), (golden_file, expect if bless else None))
+        for open_file, path in opened:
             if path is not None:
-                file = stack.enter_context(create(path))
+                file: Any = stack.enter_context(open_file(path))
                 takers.append(lambda answer, file=file: file.write(answer + b"\n"))
-        if flags["redis"] is None:
-            summary = _in_process(source, blocks, _settings(flags, flags["model"]), takers)
+        if wishes.redis is None:
+            summary = _in_process(source, renaming.blocks(blocks), _settings(wishes, wishes.model), takers)
         else:
-            summary = _live(flags["redis"], source, blocks, takers, patient=pace is None)
+            summary = _live(wishes.redis, source, blocks, renaming, takers, patient=wishes.pace is None)
+        if bless and expect is not None and not wishes.allow_unanswered:
+            require_answered(expect, summary.frames, {**summary.outcomes, "answered": summary.answered})
     return summary, None if expected is None else expected.finish()
 
 
@@ -154,30 +235,38 @@ def _in_process(source: Files, blocks: Any, settings: Any, takers: list[Any]) ->
             gc.unfreeze()
 
 
-def _live(redis: str, source: Files, blocks: Any, takers: list[Any], *, patient: bool) -> ReplaySummary:
+def _live(
+    redis: str, source: Files, blocks: Any, renaming: Renaming, takers: list[Any], *, patient: bool
+) -> ReplaySummary:
     from gesture_maze.replay.live import run_live
 
-    summary, answers, refused = run_live(redis, blocks, source, patient=patient, keep=True)
-    for answer in answers:
+    found = run_live(redis, blocks, source, renaming, patient=patient)
+    for answer in found.answers:
         for take in takers:
             take(answer)
-    if refused:
-        print_line(f"{refused:,} frames were dropped: the pool was too far behind")
-    return summary
+    if found.refused:
+        _warn(f"{found.refused:,} frames were dropped: the pool was too far behind")
+    if found.foreign:
+        _warn(f"{found.foreign:,} replies were for frames of other producers: these sessions are in use")
+    return found.summary
 
 
-def _explain(differences: list[Difference], flags: dict[str, Any]) -> None:
+def _warn(sentence: str) -> None:
+    typer.echo(f"warning: {sentence}", err=True)
+
+
+def _explain(differences: list[Difference], wishes: Wishes) -> None:
     from gesture_maze.replay.report import IN_REPORT, SHOWN, described, write_html
     from gesture_maze.replay.run import landmarks_of
 
-    files, report = flags["files"], flags["report"]
+    report = wishes.report
     wanted = {one.key for one in differences[: IN_REPORT if report is not None else SHOWN]}
-    hands = landmarks_of(files, wanted, skip_bad=flags["skip_bad"])
-    if differences and not flags["as_json"]:
+    hands = landmarks_of(wishes.files, wanted, skip_bad=wishes.skip_bad)
+    if differences and not wishes.as_json:
         for line in described(differences, hands):
             print_line(line)
     if report is not None:
-        write_html(report, ", ".join(path.name for path in files), differences, hands)
+        write_html(report, ", ".join(path.name for path in wishes.files), differences, hands)
 
 
 def _print(
@@ -190,7 +279,7 @@ def _print(
         print_json(facts)
         return
     for fault in source.faults:
-        print_line(f"passed over: {fault}")
+        print_line(f"skipped: {fault}")
     print_line(
         f"{summary.frames:,} frames of {summary.sessions:,} sessions in {summary.seconds:.2f} s "
         f"({summary.frames_per_s:,.0f}/s), model {summary.model}"
@@ -199,26 +288,26 @@ def _print(
         counts = ", ".join(f"{key} {count:,}" for key, count in getattr(summary, name).items() if count)
         print_line(f"{name:9} {counts or 'none'}")
     if summary.bad_lines:
-        print_line(f"bad lines {summary.bad_lines:,} passed over")
+        print_line(f"bad lines {summary.bad_lines:,} skipped")
     if differences is not None and not differences:
         print_line("as expected")
 
 
-def _two_models(source: Files, blocks: Any, flags: dict[str, Any]) -> None:
+def _two_models(source: Files, blocks: Any, wishes: Wishes) -> None:
     from gesture_maze.replay.compare import compare
     from gesture_maze.replay.engine import Replay
     from gesture_maze.replay.report import IN_REPORT, write_html
     from gesture_maze.replay.run import landmarks_of
 
-    before, after = _settings(flags, flags["model"]), _settings(flags, flags["against"])
+    before, after = _settings(wishes, wishes.model), _settings(wishes, wishes.against)
     with Replay(before) as one, Replay(after) as other:
         found = compare(one, other, blocks)
-    if flags["report"] is not None:
+    if wishes.report is not None:
         wanted = {one.key for one in found.differences[:IN_REPORT]}
-        hands = landmarks_of(flags["files"], wanted, skip_bad=flags["skip_bad"])
+        hands = landmarks_of(wishes.files, wanted, skip_bad=wishes.skip_bad)
         names = found.before, found.after
-        write_html(flags["report"], " against ".join(names), found.differences, hands, *names)
-    if flags["as_json"]:
+        write_html(wishes.report, " against ".join(names), found.differences, hands, *names)
+    if wishes.as_json:
         print_json({**found.as_dict(), "sessions": len(source.sessions), "bad_lines": source.skipped})
     else:
         _show_comparison(found)

@@ -123,17 +123,23 @@ class Bundle:
             (folder / name).write_bytes(data)
 
 
+BUNDLED: Final = "bundled"
+"""The name of the default bundle, wherever a path is expected; give a folder of that name by its full path."""
+
+
 def bundled_path() -> Path:
     """Return the folder of the default bundle, which is part of the installation."""
     return Path(__file__).parent / "bundled"
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Read and verify the bundle at `path`, a folder or a zip.
+    """Read and verify the bundle at `path`, a folder or a zip; `bundled` is the default one.
 
     Raises:
         ModelError: with a `ModelReason`; nothing of a refused bundle is used.
     """
+    if str(path) == BUNDLED:
+        path = bundled_path()
     if path.is_dir():
         return verify_files(_read_folder(path))
     try:

@@ -1,4 +1,4 @@
-"""Golden files: what a replay answered when somebody last looked at it and found it right.
+"""Golden files: the answers of a replay that was reviewed and found right.
 
 A golden file is the replay's own output, one JSON object per answered frame. Compared is what the game sees:
 which frames are answered, with which gesture, action and move. The model's version is not compared, and the
@@ -9,24 +9,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from os import urandom
 from pathlib import Path
 from typing import Any, Final
 
-from gesture_maze.capture.files import create, open_lines
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from gesture_maze.capture.files import CaptureFile, capture_error, create, open_lines
+from gesture_maze.readers.unpack import DAMAGE
+from gesture_maze.replay.shifted import CONFIDENCE, Shifts
 from gesture_maze.wire.errors import SettingsError
 
-TOLERANCE: Final = 0.25
-"""Confidences nearer than this are alike: models trained twice on the same hands differ by less."""
 COMPARED: Final = ("gesture", "action", "move")
 
 Key = tuple[str, int]
 """Session and seq."""
 
 
+class _Answer(BaseModel):
+    """The keys of a golden answer that are compared; others are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    session: str
+    seq: int
+    offset_ms: FiniteFloat = 0.0
+    gesture: str | None = None
+    action: str | None = None
+    move: str | None = None
+    confidence: FiniteFloat | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One frame that was answered otherwise than expected.
+    """One frame whose answer is not the expected one.
 
     Attributes:
         expected, got: the answers as `(gesture, action, move, confidence)` objects; None where not answered.
@@ -40,7 +58,7 @@ class Difference:
 
     @property
     def changed(self) -> list[str]:
-        """Names of what differs; `answered` where one of the two is missing."""
+        """Return the names of what differs; `answered` where one of the two is missing."""
         if self.expected is None or self.got is None:
             return ["answered"]
         found = [name for name in COMPARED if self.expected.get(name) != self.got.get(name)]
@@ -48,72 +66,143 @@ class Difference:
 
     @property
     def key(self) -> Key:
-        """Session and seq."""
+        """Return session and seq."""
         return self.session, self.seq
 
 
 class Expected:
-    """The answers of a golden file, compared with those of a replay as they come, in any order."""
+    """The answers of a golden file, compared with those of a replay as they come, in any order.
 
-    def __init__(self, answers: dict[Key, dict[str, Any]]) -> None:
+    Args:
+        answers: by session and seq.
+        tolerance_ms: how much earlier or later the same gesture, action or move may come.
+    """
+
+    def __init__(self, answers: dict[Key, dict[str, Any]], tolerance_ms: float = 0.0) -> None:
         self._answers: Final = answers
-        self.differences: Final[list[Difference]] = []
+        self._shifts: Final = Shifts(tolerance_ms) if tolerance_ms > 0 else None
+        self._differences: Final[list[Difference]] = []
 
     def compare(self, got: dict[str, Any]) -> None:
-        """Take one answer of the replay."""
+        """Compare one answer of the replay with the expected one."""
         key = got["session"], got["seq"]
         expected = self._answers.pop(key, None)
+        if self._shifts is not None:
+            self._shifts.add(got["session"], got["offset_ms"], expected, got)
         if expected is None or not _alike(expected, got):
-            self.differences.append(Difference(*key, got["offset_ms"], expected, got))
+            self._differences.append(Difference(*key, got["offset_ms"], expected, got))
 
     def finish(self) -> list[Difference]:
-        """Everything that differs, by time; what was expected and did not come included."""
+        """Return all differences by time; expected answers that did not come are among them."""
         for (session, seq), expected in self._answers.items():
             offset_ms = float(expected.get("offset_ms", 0.0))
-            self.differences.append(Difference(session, seq, offset_ms, expected, None))
+            if self._shifts is not None:
+                self._shifts.add(session, offset_ms, expected, None)
+            self._differences.append(Difference(session, seq, offset_ms, expected, None))
         self._answers.clear()
-        self.differences.sort(key=lambda one: (one.offset_ms, one.session, one.seq))
-        return self.differences
+        found = self._differences
+        if self._shifts is not None:
+            shifts = self._shifts
+            shifts.match_moves()
+            found = [one for one in found if not _is_shift(one, shifts)]
+        return sorted(found, key=lambda one: (one.offset_ms, one.session, one.seq))
 
 
 def _alike(expected: dict[str, Any], got: dict[str, Any]) -> bool:
     if any(expected.get(name) != got.get(name) for name in COMPARED):
         return False
-    return bool(abs(float(expected.get("confidence") or 0.0) - got["confidence"]) <= TOLERANCE)
+    return bool(abs(float(expected.get("confidence") or 0.0) - got["confidence"]) <= CONFIDENCE)
+
+
+def _is_shift(one: Difference, shifts: Shifts) -> bool:
+    """Tell whether everything that differs in this frame is there a little earlier or later."""
+    if one.expected is None or one.got is None:
+        return False
+    return all(shifts.allows(name, one.session, one.offset_ms, one.expected, one.got) for name in one.changed)
 
 
 def read_golden(path: Path) -> dict[Key, dict[str, Any]]:
-    """The answers of a golden file by session and seq.
+    """Return the answers of a golden file by session and seq.
 
     Raises:
-        SettingsError: `capture`, if it cannot be read; the sentence names the line.
+        SettingsError: `capture`: the file cannot be read, is empty, cut off or damaged, or a line, which the
+            error names, is not an answer.
     """
     answers: dict[Key, dict[str, Any]] = {}
     with open_lines(path) as lines:
         for number, line in enumerate(_lines(path, lines), start=1):
+            if not line.strip():
+                continue
             try:
                 answer = json.loads(line)
-                answers[str(answer["session"]), int(answer["seq"])] = answer
-            except (ValueError, LookupError, TypeError, RecursionError):
-                message = f"{path}: line {number} is no answer of a replay (write the file with --bless)"
-                raise SettingsError("capture", message) from None
+                checked = _Answer.model_validate(answer)
+            except (ValueError, ValidationError, RecursionError):
+                cut = "" if line.endswith(b"\n") else "; the file is cut off"
+                raise capture_error(
+                    f"{path}: line {number} is not an answer of a replay{cut} (write the file with --bless)"
+                ) from None
+            if (checked.session, checked.seq) in answers:
+                raise capture_error(f"{path}: line {number} answers {checked.session} {checked.seq} again")
+            answers[checked.session, checked.seq] = answer
+    if not answers:
+        raise capture_error(f"{path}: the golden file is empty (write it with --bless)")
     return answers
 
 
 def _lines(path: Path, lines: Any) -> Iterator[bytes]:
     try:
         yield from lines
-    except (OSError, EOFError) as error:
-        raise SettingsError("capture", f"{path}: the file is damaged: {error}") from None
+    except DAMAGE as error:
+        raise capture_error(f"{path}: the golden file is cut off or damaged: {error}") from None
 
 
-def write_golden(path: Path, answers: Sequence[bytes]) -> None:
-    """Write a golden file, `.gz` and `.zst` packed, ; an old one is replaced.
+@contextmanager
+def golden_file(path: Path) -> Iterator[CaptureFile]:
+    """Write a golden file, packed by its suffix; it replaces the old one only if the `with` block succeeds.
 
     Raises:
         SettingsError: `capture`, if it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with create(path) as file:
+    # the same suffix, because that says how it is packed
+    unfinished = path.with_name(f".{urandom(4).hex()}-{path.name}")
+    try:
+        with create(unfinished) as file:
+            yield file
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def require_answered(path: Path, frames: int, outcomes: dict[str, int]) -> None:
+    """Refuse to bless answers of which some are missing.
+
+    Args:
+        path: the golden file, for the error.
+        frames: how many were replayed.
+        outcomes: frames by outcome.
+
+    Raises:
+        SettingsError: `capture`.
+    """
+    answered = outcomes.get("answered", 0)
+    if frames and answered >= frames:
+        return
+    others = ", ".join(f"{name} {n:,}" for name, n in outcomes.items() if n and name != "answered")
+    raise SettingsError(
+        "capture",
+        f"{path} is not written: {answered:,} of {frames:,} frames were answered"
+        f"{f' ({others})' if others else ''}. Golden answers must cover every frame; if the missing ones are "
+        "intended, say so with --allow-unanswered (in pytest: allow_unanswered=True)",
+    )
+
+
+def write_golden(path: Path, answers: Sequence[bytes]) -> None:
+    """Write a golden file, packed by its suffix; an old one is replaced.
+
+    Raises:
+        SettingsError: `capture`, if it cannot be written.
+    """
+    with golden_file(path) as file:
         for answer in answers:
             file.write(answer + b"\n")

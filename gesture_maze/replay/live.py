@@ -1,7 +1,8 @@
-"""Replay onto a live Redis: a producer sends the frames to whatever pool is there, and hears its replies."""
+"""Replay onto a live pool: a producer sends the frames to a running Redis and receives the replies."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterable
@@ -10,83 +11,111 @@ from typing import Any, Final
 
 from gesture_maze.capture.reader import Block
 from gesture_maze.producer import Backpressure, FrameProducer, Replies, Reply
+from gesture_maze.replay.renaming import Renaming
 from gesture_maze.replay.run import Answers, Files, ReplaySummary
-from gesture_maze.wire.gestures import GESTURES
-from gesture_maze.wire.replies import CONFIDENCE_STEPS, MOVES, ReplyWriter, reply_head
+from gesture_maze.wire.replies import reply_head
 from gesture_maze.worker.redis.attach import attached
 from gesture_maze.worker.redis.status import StatusReader
 
 SILENCE_S: Final = 2.0
-"""After the last frame: so long without any reply, and no more is waited for."""
+"""How long after the last reply the replay ends, although frames are unanswered."""
 AGAIN_S: Final = 0.02
-"""Pause before frames that the pool could not take are sent again, when speed does not matter."""
+"""Pause before refused frames are sent again, when speed does not matter."""
+
+Key = tuple[str, int]
+"""Session as sent, and seq."""
 
 
 @dataclass(slots=True)
-class Heard:
-    """What was sent and what came back. `answers` is filled only where somebody wants them, in no order."""
+class Exchange:
+    """What was sent and what came back.
 
-    keep: bool
+    Attributes:
+        sent: frames that were accepted.
+        refused: frames that the pool could not take.
+        order: each frame's position in the capture and `offset_ms`; only these are listened for.
+        replies: the first reply to each frame.
+        foreign: replies to other frames: the sessions are in use by live players.
+        models: versions of the models that answered.
+        last_s: when the last reply came, in monotonic seconds.
+    """
+
     sent: int = 0
     refused: int = 0
-    order: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
-    replies: list[Reply] = field(default_factory=list)
-    count: int = 0
+    order: dict[Key, tuple[int, float]] = field(default_factory=dict)
+    replies: dict[Key, Reply] = field(default_factory=dict)
+    foreign: int = 0
     models: set[str] = field(default_factory=set)
     last_s: float = 0.0
 
-    def hear(self, reply: Reply) -> None:
-        """One reply."""
-        self.count += 1
+    def take(self, reply: Reply) -> None:
+        """Take one reply; replies to frames that were not sent here are only counted."""
+        key = reply.session, reply.seq
+        if key not in self.order:
+            self.foreign += 1
+            return
         self.last_s = time.monotonic()
-        self.models.add(reply.model)
-        if self.keep:
-            self.replies.append(reply)
+        if key not in self.replies:
+            self.replies[key] = reply
+            self.models.add(reply.model)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResult:
+    """The result of a live replay.
+
+    Attributes:
+        summary: its outcomes are what the pool counted meanwhile, other producers' frames included.
+        answers: in the order of the frames, under the capture's session ids where there is one copy.
+        refused: frames that the pool could not take.
+        foreign: replies to frames of other producers in the same sessions.
+    """
+
+    summary: ReplaySummary
+    answers: list[bytes]
+    refused: int
+    foreign: int
 
 
 def run_live(
-    url: str, blocks: Iterable[Block], files: Files, *, patient: bool, keep: bool
-) -> tuple[ReplaySummary, list[bytes], int]:
-    """Send the frames, hear the replies.
+    url: str, blocks: Iterable[Block], files: Files, renaming: Renaming, *, patient: bool
+) -> LiveResult:
+    """Send the frames to a live pool and collect the replies.
 
     Args:
         url: Redis.
-        blocks: what is sent, at the pace at which it comes.
+        blocks: what is sent, at the pace at which it comes, under the capture's session ids.
         files: where it comes from.
-        patient: frames that the pool cannot take are sent again instead of being dropped.
-        keep: return the answers.
-
-    Returns:
-        The summary (its outcomes are what the pool counted meanwhile, other producers' frames included), the
-        answers in the order of the frames, and how many frames the pool could not take.
+        renaming: the session ids to send under.
+        patient: send refused frames again instead of dropping them.
 
     Raises:
         SettingsError, ConnectionLost: Redis cannot be used.
     """
-    heard, begin_s, done = Heard(keep), time.perf_counter(), threading.Event()
+    exchange, begin_s, done = Exchange(), time.perf_counter(), threading.Event()
     with attached(url) as client, FrameProducer(url, name="maze-replay") as producer:
         reader = StatusReader(client)
         producer.connect()
         before = reader.read().outcomes
         with producer.actions() as replies:
-            listener = threading.Thread(target=_listen, args=(replies, heard, done), name="replies")
+            listener = threading.Thread(target=_listen, args=(replies, exchange, done), name="replies")
             listener.start()
             try:
-                _send(producer, replies, blocks, heard, patient=patient)
-                _wait(heard)
+                _send(producer, replies, renaming.blocks(blocks), exchange, patient=patient)
+                _wait(exchange)
             finally:
                 done.set()
                 listener.join()
         after = reader.read().outcomes
-    answers = _lines(heard)
-    summary = _summary(heard, answers, time.perf_counter() - begin_s)
+    answers = _lines(exchange, renaming)
+    summary = _summary(exchange, answers, time.perf_counter() - begin_s)
     summary.sessions, summary.bad_lines = len(files.sessions), files.skipped
     summary.outcomes = {name: count - before[name] for name, count in after.items()}
-    return summary, answers, heard.refused
+    return LiveResult(summary, answers, exchange.refused, exchange.foreign)
 
 
 def _send(
-    producer: FrameProducer, replies: Replies, blocks: Iterable[Block], heard: Heard, *, patient: bool
+    producer: FrameProducer, replies: Replies, blocks: Iterable[Block], exchange: Exchange, *, patient: bool
 ) -> None:
     known: set[str] = set()
     for block in blocks:
@@ -95,17 +124,16 @@ def _send(
             # before the frames, or the first replies would be missed
             replies.subscribe(*sorted(new))
             known |= new
-        if heard.keep:
-            columns = zip(block.sessions, block.meta["seq"].tolist(), block.offset_ms, strict=True)
-            for session, seq, offset_ms in columns:
-                heard.order.setdefault((session, seq), (len(heard.order), offset_ms))
+        columns = zip(block.sessions, block.meta["seq"].tolist(), block.offset_ms, strict=True)
+        for session, seq, offset_ms in columns:
+            exchange.order.setdefault((session, seq), (len(exchange.order), offset_ms))
         refused = _send_block(producer, block, patient=patient)
-        heard.refused += refused
-        heard.sent += len(block) - refused
+        exchange.refused += refused
+        exchange.sent += len(block) - refused
 
 
 def _send_block(producer: FrameProducer, block: Block, *, patient: bool) -> int:
-    """Send; how many frames were not accepted in the end."""
+    """Send a block and return the number of frames that were not accepted in the end."""
     rows: list[int] = list(range(len(block)))
     while rows:
         meta: Any = block.meta[rows]
@@ -128,45 +156,45 @@ def _send_block(producer: FrameProducer, block: Block, *, patient: bool) -> int:
     return 0
 
 
-def _listen(replies: Replies, heard: Heard, done: threading.Event) -> None:
+def _listen(replies: Replies, exchange: Exchange, done: threading.Event) -> None:
     while not done.is_set():
         reply = replies.get(timeout_s=0.05)
         if reply is not None:
-            heard.hear(reply)
+            exchange.take(reply)
 
 
-def _wait(heard: Heard) -> None:
-    """Until every frame is answered, or no reply comes any more."""
-    heard.last_s = time.monotonic()
-    while heard.count < heard.sent and time.monotonic() < heard.last_s + SILENCE_S:
+def _wait(exchange: Exchange) -> None:
+    """Return once every frame is answered, or no reply has come for `SILENCE_S`."""
+    exchange.last_s = time.monotonic()
+    while len(exchange.replies) < exchange.sent and time.monotonic() < exchange.last_s + SILENCE_S:
         time.sleep(0.01)
 
 
-def _lines(heard: Heard) -> list[bytes]:
-    """The answers as a replay without a server writes them, in the order of their frames."""
-    writers = {model: ReplyWriter(GESTURES, model) for model in heard.models}
-    found = sorted((*heard.order[reply.session, reply.seq], _text(writers, reply)) for reply in heard.replies)
-    return [f'{{"offset_ms":{offset_ms!r},{text[1:]}'.encode() for _, offset_ms, text in found]
+def _lines(exchange: Exchange, renaming: Renaming) -> list[bytes]:
+    """Return the answers as a replay without a server writes them, in the order of their frames."""
+    found = sorted((*exchange.order[key], key) for key in exchange.replies)
+    return [
+        f'{{"offset_ms":{offset_ms!r},{_text(exchange.replies[key], renaming)[1:]}'.encode()
+        for _, offset_ms, key in found
+    ]
 
 
-def _text(writers: dict[str, ReplyWriter], reply: Reply) -> str:
-    return writers[reply.model].write(
-        reply_head(reply.session),
-        reply.seq,
-        reply.t,
-        len(GESTURES) if reply.label is None else reply.label,
-        round(reply.confidence * CONFIDENCE_STEPS),
-        MOVES.index(reply.action),
-        MOVES.index(reply.move),
-    )
+def _text(reply: Reply, renaming: Renaming) -> str:
+    """Return a reply as a worker writes it: compact, in the order of the model, three decimals."""
+    values = reply.model_dump(exclude={"v", "session", "seq"})
+    parts = [
+        f'"{name}":{format(value, ".3f") if name == "confidence" else json.dumps(value)}'
+        for name, value in values.items()
+    ]
+    return f"{reply_head(renaming.original(reply.session))}{reply.seq},{','.join(parts)}}}"
 
 
-def _summary(heard: Heard, lines: list[bytes], seconds: float) -> ReplaySummary:
-    summary, answers = ReplaySummary(model=", ".join(sorted(heard.models))), Answers()
+def _summary(exchange: Exchange, lines: list[bytes], seconds: float) -> ReplaySummary:
+    summary, answers = ReplaySummary(model=", ".join(sorted(exchange.models))), Answers()
     for line in lines:
         answers.take(line)
     answers.into(summary)
-    summary.frames, summary.answered = heard.sent, heard.count
+    summary.frames = exchange.sent
     summary.seconds = round(seconds, 3)
-    summary.frames_per_s = round(heard.sent / seconds, 1)
+    summary.frames_per_s = round(exchange.sent / seconds, 1)
     return summary

@@ -7,17 +7,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from gesture_maze.capture.reader import BLOCK_FRAMES, Block, CaptureReader
 from gesture_maze.replay.engine import Replay
-from gesture_maze.wire.keys import check_session
 
 TICK_MS: Final = 10.0
-"""At a given speed, frames of so much of the capture's time go out together."""
+"""At a given speed, frames this close together in the capture are sent together."""
 
 
 @dataclass(slots=True)
@@ -26,9 +24,9 @@ class ReplaySummary:
 
     Attributes:
         outcomes: frames by outcome.
-        gestures, actions, moves: answers by what they say; those that say nothing are not listed.
+        gestures, actions, moves: answers by gesture, action and move; answers without one are not listed.
         rejected: frames by reason.
-        bad_lines: lines that were passed over.
+        bad_lines: lines that were skipped.
         sha256: of the answers, in hexadecimal: equal for equal answers.
     """
 
@@ -48,7 +46,7 @@ class ReplaySummary:
 
 
 class Answers:
-    """Counts the answers of a replay as they pass."""
+    """Counters over the answers of a replay."""
 
     def __init__(self) -> None:
         self._gestures: Final[Counter[bytes]] = Counter()
@@ -57,7 +55,7 @@ class Answers:
         self.count = 0
 
     def take(self, answer: bytes) -> None:
-        """One answer as a line of JSON without its end; 1 µs."""
+        """Count one answer, a line of JSON without its end; takes 1 µs."""
         # cut out of the text, because parsing it would cost as much as all the rest
         at = answer.index(b',"gesture":') + 11
         self._gestures[answer[at : answer.index(b",", at)]] += 1
@@ -66,24 +64,24 @@ class Answers:
         self.count += 1
 
     def into(self, summary: ReplaySummary) -> None:
-        """Add up."""
+        """Write the counts into a summary."""
         summary.answered = self.count
         summary.sha256 = self._hash.hexdigest()
         gestures = {json.loads(name): count for name, count in self._gestures.items()}
         summary.gestures = {name: gestures[name] for name in sorted(filter(None, gestures))}
         for tail, count in sorted(self._tails.items()):
-            said = json.loads(b"{" + tail)
+            shown = json.loads(b"{" + tail)
             for name, counts in (("action", summary.actions), ("move", summary.moves)):
-                if said[name] is not None:
-                    counts[said[name]] = counts.get(said[name], 0) + count
+                if shown[name] is not None:
+                    counts[shown[name]] = counts.get(shown[name], 0) + count
 
 
 class Files:
-    """Captures one after the other, as if they were one; each begins where the one before it ended.
+    """Captures one after the other, read as one; each begins where the one before it ended.
 
     Args:
         paths: the captures.
-        skip_bad: pass over lines that break the contract, and count them.
+        skip_bad: skip and count lines that break the contract.
         count: frames per block.
     """
 
@@ -96,7 +94,7 @@ class Files:
         self.faults: Final[list[str]] = []
 
     def blocks(self) -> Iterator[Block]:
-        """The frames of all of them. Raises `SettingsError` as `CaptureReader` does."""
+        """Yield the frames of all captures; raises `SettingsError` as `CaptureReader` does."""
         begin_ms = 0.0
         for path in self._paths:
             end_ms = begin_ms
@@ -124,7 +122,7 @@ def paced(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Block]:
-    """The frames at `speed` times the pace at which they were captured; None = as fast as they are taken."""
+    """Yield the frames at `speed` times the captured pace; None is as fast as they are consumed."""
     begin_s = clock()
     for block in blocks:
         if speed is None:
@@ -142,26 +140,8 @@ def paced(
             row = end
 
 
-def copied(blocks: Iterable[Block], copies: int, tag: str = "") -> Iterator[Block]:
-    """Each frame `copies` times, for sessions of other names; as they are where `copies` is 1 and no tag.
-
-    Raises:
-        FrameError: `bad_session`, if a name becomes too long.
-    """
-    for block in blocks:
-        if copies == 1 and not tag:
-            yield block
-            continue
-        for copy in range(copies):
-            yield block.renamed(partial(_name, tag=f"{tag}{copy}"))
-
-
-def _name(session: str, tag: str) -> str:
-    return check_session(f"{session}-{tag}")
-
-
 def timed(block: Block, replies: Sequence[bytes | None]) -> Iterator[tuple[int, bytes]]:
-    """Row and answer of each answered frame: its reply, and before it when the frame was captured."""
+    """Yield row and answer of each answered frame: the reply with the frame's `offset_ms` before it."""
     for row, reply in enumerate(replies):
         if reply is not None:
             yield row, b'{"offset_ms":%s,%b' % (repr(block.offset_ms[row]).encode(), reply[1:])
@@ -170,7 +150,13 @@ def timed(block: Block, replies: Sequence[bytes | None]) -> Iterator[tuple[int, 
 def run(
     replay: Replay, files: Files, blocks: Iterable[Block], takers: Sequence[Callable[[bytes], object]] = ()
 ) -> ReplaySummary:
-    """Replay `blocks`, which come from `files`; `takers` are given each answer in the order of the frames.
+    """Replay `blocks`, which come from `files`, and return the summary.
+
+    Args:
+        replay: the worker.
+        files: where the blocks come from.
+        blocks: the frames.
+        takers: called with each answer, in the order of the frames.
 
     Raises:
         SettingsError: `capture`, at the first line that breaks the contract.
@@ -194,7 +180,7 @@ def run(
 def landmarks_of(
     paths: Sequence[Path], wanted: set[tuple[str, int]], *, skip_bad: bool
 ) -> dict[tuple[str, int], tuple[Any, float]]:
-    """Landmarks (21, 3) and aspect of the `wanted` frames by session and seq; reads the captures again."""
+    """Read the captures again; return landmarks (21, 3) and aspect of `wanted` frames by session and seq."""
     found: dict[tuple[str, int], tuple[Any, float]] = {}
     for block in Files(paths, skip_bad=skip_bad).blocks():
         for row, key in enumerate(zip(block.sessions, block.meta["seq"].tolist(), strict=True)):

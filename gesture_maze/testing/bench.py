@@ -1,4 +1,4 @@
-"""What `maze_replay` gives a tester: a replay's answers as objects, and their comparison with golden ones."""
+"""The results of `maze_replay`: a replay's answers as objects, and their comparison with golden ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.replay.engine import Replay, replay_settings
-from gesture_maze.replay.golden import Expected, read_golden, write_golden
+from gesture_maze.replay.golden import Expected, read_golden, require_answered, write_golden
 from gesture_maze.replay.report import SHOWN, described
 from gesture_maze.replay.run import Files, landmarks_of, run
 from gesture_maze.wire.gestures import Action, Move
@@ -42,18 +42,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What became of a capture.
+    """The answers to a capture.
 
     Attributes:
         path: the capture.
+        frames: how many were replayed.
         answers: one per answered frame, in the order of the frames.
         outcomes: frames by outcome.
         rejected: frames by reason.
-        bad_lines: lines passed over (with `skip_bad=True`).
+        bad_lines: lines skipped (with `skip_bad=True`).
         lines: the answers as a golden file holds them.
     """
 
     path: Path
+    frames: int
     answers: list[Answer]
     outcomes: dict[str, int]
     rejected: dict[str, int]
@@ -62,25 +64,25 @@ class ReplayResult:
 
     @property
     def sessions(self) -> list[str]:
-        """Ids of the sessions that were answered, sorted."""
+        """Return the ids of the answered sessions, sorted."""
         return sorted({answer.session for answer in self.answers})
 
     @property
     def moves(self) -> list[Answer]:
-        """The answers that move something or stop."""
+        """Return the answers with a move or a stop."""
         return [answer for answer in self.answers if answer.move is not None]
 
     @property
     def actions(self) -> list[Answer]:
-        """The answers whose frame alone shows an action."""
+        """Return the answers whose frame alone shows an action."""
         return [answer for answer in self.answers if answer.action is not None]
 
     def moves_of(self, session: str) -> list[Move]:
-        """The moves of one session, in order."""
+        """Return the moves of one session, in order."""
         return [answer.move for answer in self.answers if answer.session == session and answer.move]
 
     def gestures_of(self, session: str) -> Counter[str | None]:
-        """Frames of one session by gesture; None is no hand."""
+        """Count the frames of one session by gesture; None is no hand."""
         return Counter(answer.gesture for answer in self.answers if answer.session == session)
 
 
@@ -91,11 +93,11 @@ def _classifier(model: str | None) -> Classifier:
 
 
 def replay(path: Path, *, skip_bad: bool = False, **settings: Any) -> ReplayResult:
-    """Replay a capture.
+    """Replay a capture and return its answers.
 
     Args:
         path: the capture.
-        skip_bad: pass over lines that break the contract.
+        skip_bad: skip lines that break the contract.
         settings: as `replay.engine.replay_settings` takes them.
 
     Raises:
@@ -106,7 +108,9 @@ def replay(path: Path, *, skip_bad: bool = False, **settings: Any) -> ReplayResu
     with Replay(chosen, _classifier(chosen.model)) as worker:
         summary = run(worker, files, files.blocks(), [lines.append])
     answers = [_answer(line) for line in lines]
-    return ReplayResult(path, answers, summary.outcomes, summary.rejected, summary.bad_lines, lines)
+    return ReplayResult(
+        path, summary.frames, answers, summary.outcomes, summary.rejected, summary.bad_lines, lines
+    )
 
 
 def _answer(line: bytes) -> Answer:
@@ -115,25 +119,43 @@ def _answer(line: bytes) -> Answer:
     return Answer(**values)
 
 
-def check(found: ReplayResult, golden: Path, *, bless: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """How answers are compared with golden ones.
+
+    Attributes:
+        bless: write the golden file instead.
+        tolerance_ms: how much earlier or later a gesture, action or move may come.
+        allow_unanswered: bless although not every frame was answered.
+    """
+
+    bless: bool = False
+    tolerance_ms: float = 0.0
+    allow_unanswered: bool = False
+
+
+def check(found: ReplayResult, golden: Path, how: Comparing) -> None:
     """Compare with golden answers, or write them.
 
     Raises:
+        SettingsError: the golden file cannot be used, or must not be written.
         pytest's failure: something differs; its text shows what, with the hands drawn.
     """
     __tracebackhide__ = True
-    if bless:
+    if how.bless:
+        if not how.allow_unanswered:
+            require_answered(golden, found.frames, {**found.outcomes, "answered": len(found.answers)})
         write_golden(golden, found.lines)
         return
     if not golden.exists():
         pytest.fail(
-            f"there are no golden answers {golden}: run pytest --maze-bless, look at them, keep them", False
+            f"there are no golden answers {golden}: run pytest --maze-bless, review and keep them", False
         )
-    expected = Expected(read_golden(golden))
+    expected = Expected(read_golden(golden), how.tolerance_ms)
     for line in found.lines:
         expected.compare(json.loads(line))
     differences = expected.finish()
     if differences:
         hands = landmarks_of([found.path], {one.key for one in differences[:SHOWN]}, skip_bad=True)
         text = "\n".join(described(differences, hands))
-        pytest.fail(f"{found.path.name} is not answered as {golden.name} says\n{text}", pytrace=False)
+        pytest.fail(f"{found.path.name} is not answered as in {golden.name}\n{text}", pytrace=False)

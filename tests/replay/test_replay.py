@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from gesture_maze.capture.reader import CaptureReader
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.replay.engine import Replay, replay_settings
-from gesture_maze.replay.run import Files, copied, paced, run
+from gesture_maze.replay.live import Exchange, _lines
+from gesture_maze.replay.renaming import Renaming
+from gesture_maze.replay.run import Files, paced, run
+from gesture_maze.wire.keys import is_session
+from gesture_maze.wire.replies import Reply
 from tests.support.captures import REAL, synthetic
 
 SHOWS_A_LIKE = {"ok-00": range(3, 27)}
@@ -102,7 +106,8 @@ def test_every_frame_has_an_outcome_and_duplicates_are_not_answered(
 def test_copies_are_sessions_of_their_own_that_move_alike(capture: Path, classifier: Classifier) -> None:
     files, found = Files([capture]), []
     with Replay(classifier=classifier) as replay:
-        run(replay, files, copied(files.blocks(), 2, "x"), [lambda answer: found.append(json.loads(answer))])
+        blocks = Renaming(2, "x").blocks(files.blocks())
+        run(replay, files, blocks, [lambda answer: found.append(json.loads(answer))])
     moves = defaultdict(list)
     for answer in found:
         session, _, copy = answer["session"].rpartition("-")
@@ -132,3 +137,35 @@ def test_the_real_capture_is_answered_alike_on_any_number_of_partitions(classifi
     expected = answers(REAL, classifier)
     assert answers(REAL, classifier, block=33, partitions=16, batch_frames=50) == expected
     assert len(expected) == 3200
+
+
+def test_renaming_long_ids_that_differ_at_the_end_stay_distinct_and_legal() -> None:
+    renaming = Renaming.fresh()
+    sessions = [f"{'p' * 60}-{number}" for number in range(10, 30)] + ["a"]
+    renamed = [renaming.new(session) for session in sessions]
+    assert len(set(renamed)) == len(sessions)
+    assert not set(renamed) & set(sessions)
+    assert all(is_session(name) for name in renamed)
+    assert [renaming.original(name) for name in renamed] == sessions
+    assert [renaming.new(session) for session in sessions] == renamed
+
+
+def test_renaming_without_copies_and_tag_keeps_the_ids() -> None:
+    assert Renaming().new("a") == "a"
+    assert Renaming().original("a") == "a"
+
+
+def live_reply(session: str, seq: int) -> Reply:
+    return Reply.model_validate(
+        {"v": 1, "session": session, "seq": seq, "t": 5, "gesture": None, "label": None, "confidence": 0.0,
+         "action": None, "move": None, "model": "m"}
+    )  # fmt: skip
+
+
+def test_live_replies_to_frames_of_other_producers_are_ignored() -> None:
+    exchange = Exchange(order={("a", 1): (0, 12.5)})
+    for reply in (live_reply("a", 1), live_reply("a", 1), live_reply("a", 2), live_reply("b", 1)):
+        exchange.take(reply)
+    assert (list(exchange.replies), exchange.foreign) == ([("a", 1)], 2)
+    (line,) = _lines(exchange, Renaming())
+    assert json.loads(line) == {"offset_ms": 12.5, **live_reply("a", 1).model_dump()}

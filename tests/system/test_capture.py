@@ -24,6 +24,7 @@ from gesture_maze.capture.stream import CaptureStream
 from gesture_maze.capture.writer import CaptureWriter
 from gesture_maze.producer import FrameProducer
 from gesture_maze.wire import keys
+from gesture_maze.wire.decode import decode
 from gesture_maze.wire.frames import HAND, LEFT, Frame
 from tests.support.captures import synthetic
 from tests.support.processes import PARTITIONS, ROOT, Traffic, Workers
@@ -65,6 +66,15 @@ def send(producer: FrameProducer, seqs: range, sessions: int = 20) -> None:
         producer.send_arrays(
             names, np.full(sessions, seq), 1000 + seq, LANDMARKS[:sessions], aspect=4 / 3, flags=flags
         )
+
+
+def entries(server: Server, partition: int) -> list[tuple[str, str, int]]:
+    """Partition, session and seq of every frame on a stream."""
+    found = server.client.xrange(keys.frames_key(partition))
+    frames, _ = decode([[part for pair in fields.items() for part in pair] for _, fields in found])
+    return [
+        (str(partition), raw.decode(), int(seq)) for raw, seq in zip(frames.sessions, frames.seq, strict=True)
+    ]
 
 
 def lines(path: Path) -> list[Line]:
@@ -197,6 +207,54 @@ def test_replayed_onto_a_live_pool_the_answers_are_those_of_a_replay_without_a_s
         found[name] = (json.loads(done.stdout)["answered"], out.read_bytes())
     assert found["here"] == found["live"]
     assert found["live"][0] > 600
+
+
+def replayed(*words: Any) -> dict[str, Any]:
+    command = [sys.executable, "-m", "gesture_maze", "replay", *words, "--json"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT, timeout=40)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_live_replay_by_default_uses_session_ids_that_no_pool_has_seen(
+    server: Server, workers: Workers, tmp_path: Path
+) -> None:
+    workers.start("a")
+    capture = synthetic(tmp_path / "a.jsonl", players=2, seconds=1)
+    for _ in range(2):
+        found = replayed(capture, "--redis", server.url)
+        assert found["outcomes"]["duplicate"] == 0
+        assert found["answered"] == found["frames"] == len(lines(capture))
+    sent = {session for p in range(PARTITIONS) for _, session, _ in entries(server, p)}
+    assert not sent & {"player-0", "player-1"}
+
+
+def test_live_replay_with_the_ids_of_sessions_that_still_play_ends_with_a_warning(
+    server: Server, workers: Workers, producer: FrameProducer, tmp_path: Path
+) -> None:
+    workers.start("a")
+    capture = synthetic(tmp_path / "a.jsonl", players=2, seconds=2)
+    stop = threading.Event()
+
+    def play() -> None:
+        for seq in range(10**6, 10**7):
+            if stop.wait(0.01):
+                return
+            producer.send(Frame("player-0", seq, seq, LANDMARKS[0]))
+
+    player = threading.Thread(target=play)
+    player.start()
+    try:
+        words = ["--redis", server.url, "--keep-sessions", "--speed", "2", "--out", tmp_path / "out"]
+        command = [sys.executable, "-m", "gesture_maze", "replay", capture, *words]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT, timeout=40)
+    finally:
+        stop.set()
+        player.join()
+    assert done.returncode == 0, done.stderr
+    assert "these sessions are in use" in done.stderr
+    assert all(json.loads(line)["seq"] < 10**6 for line in (tmp_path / "out").read_text().splitlines())
 
 
 def test_copies_load_a_live_pool(server: Server, workers: Workers, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gesture_maze.capture.files import create
 from gesture_maze.capture.reader import BLOCK_FRAMES, CaptureReader
 from gesture_maze.capture.writer import CaptureWriter, lines_of
 from gesture_maze.wire.errors import SettingsError
@@ -191,13 +193,15 @@ def test_a_foreign_header_is_refused_whatever_may_be_skipped(
         CaptureReader(written(tmp_path / "a", header), skip_bad=True)
 
 
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
 @pytest.mark.parametrize("keep", [-1, -9, 4000])
-def test_a_cut_gzip_is_read_up_to_where_it_ends(tmp_path: Path, keep: int) -> None:
+def test_a_cut_packed_capture_is_read_up_to_where_it_ends(tmp_path: Path, suffix: str, keep: int) -> None:
     rng = np.random.default_rng(0)
-    path = tmp_path / "a.jsonl.gz"
+    path = tmp_path / f"a.jsonl.{suffix}"
     with CaptureWriter(path) as writer:
         for seq in range(50):
             writer.write(line(seq, landmarks=rng.random((21, 3)).tolist()))
+            writer.flush()
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(SettingsError, match=r"line \d+: "):
         read(path)
@@ -226,9 +230,9 @@ def test_what_was_flushed_can_be_read_without_an_end(tmp_path: Path) -> None:
 
 
 def test_no_file_and_no_folder() -> None:
-    with pytest.raises(SettingsError, match="Cannot read"):
+    with pytest.raises(SettingsError, match="cannot read"):
         CaptureReader(Path("/nowhere/a.jsonl"))
-    with pytest.raises(SettingsError, match="Cannot write"):
+    with pytest.raises(SettingsError, match="cannot write"):
         CaptureWriter(Path("/nowhere/a.jsonl"))
 
 
@@ -236,3 +240,35 @@ def test_blocks_are_of_the_size_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path / "a", HEADER, *(line(seq) for seq in range(BLOCK_FRAMES + 1)))
     with CaptureReader(path) as reader:
         assert [len(block) for block in reader.blocks()] == [BLOCK_FRAMES, 1]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_a_capture_that_unpacks_to_gigabytes_is_refused_in_bounded_memory(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"bomb.jsonl.{suffix}"
+    with create(path) as file:
+        file.write(json.dumps(HEADER).encode() + b"\n")
+        for _ in range(256):
+            file.write(b"0" * (1 << 20))
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        try:
+            with CaptureReader(path, skip_bad=True) as reader:
+                assert not list(reader.frames())
+                fault = reader.faults[-1]
+        except SettingsError as error:  # zstandard finds it before the header is read
+            fault = str(error)
+        assert "unpacks to more than 250 times its size" in fault
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_capture_of_a_hand_that_never_moves_is_no_bomb(tmp_path: Path) -> None:
+    with CaptureWriter(tmp_path / "a.jsonl.zst") as writer:
+        for seq in range(20_000):
+            writer.write(line(seq))
+    with CaptureReader(tmp_path / "a.jsonl.zst") as reader:
+        assert sum(map(len, reader.blocks())) == 20_000

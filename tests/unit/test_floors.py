@@ -16,6 +16,7 @@ PACKAGE = "gesture_maze"
 FLOORS = (
     {"version"},
     {"wire"},
+    {"readers"},
     {"producer", "models", "game", "embedded"},
     {"simulator", "capture", "worker"},
     {"replay", "testing", "lifecycle", "load", "gateway"},
