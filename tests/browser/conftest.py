@@ -26,12 +26,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-CLIP = Path(__file__).parents[3] / "shared" / "data" / "camera" / "gesture_clip_640x480_30fps.mjpeg"
-CAMERA_FLAGS = (
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    f"--use-file-for-fake-video-capture={CLIP}",
-)
+CAMERA_FLAGS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 PICTURES = os.environ.get("MAZE_PICTURES")
 """A folder: the tests leave their screenshots there, of which some stand in the documentation."""
 

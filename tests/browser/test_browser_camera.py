@@ -18,7 +18,8 @@ from PIL import Image
 
 from gesture_maze.gateway.pages import HANDS
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS
-from tests.browser.conftest import CAMERA_FLAGS, CLIP, FLAGS
+from tests.browser.conftest import CAMERA_FLAGS, FLAGS
+from tests.support.data import camera_clip
 from tests.support.gateway import Served
 from tests.support.servers import absent
 
@@ -43,10 +44,6 @@ HTMLVideoElement.prototype.requestVideoFrameCallback = function (callback) {
 };
 """
 
-needs_clip = pytest.mark.skipif(
-    not CLIP.exists(), reason=f"the clip shows people and may not be committed; it is looked for at {CLIP}"
-)
-
 
 @pytest.fixture(scope="module")
 def tracker() -> None:
@@ -63,7 +60,7 @@ def tracker() -> None:
 @pytest.fixture
 def camera(playwright: Any) -> Iterator[Any]:
     """A browser whose camera shows the clip."""
-    flags = [*FLAGS, *CAMERA_FLAGS]
+    flags = [*FLAGS, *CAMERA_FLAGS, f"--use-file-for-fake-video-capture={camera_clip()}"]
     browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
     yield browser
     browser.close()
@@ -71,13 +68,13 @@ def camera(playwright: Any) -> Iterator[Any]:
 
 def labels() -> list[str]:
     """What the clip shows, by frame."""
-    with CLIP.with_suffix(".csv").open() as lines:
+    with camera_clip().with_suffix(".csv").open() as lines:
         return [row["label"] for row in csv.DictReader(lines)]
 
 
 def thumbnails() -> Pixels:
     """(frames of the clip, 16 * 12 * 3), 0 to 255."""
-    pictures = CLIP.read_bytes().split(b"\xff\xd8")[1:]
+    pictures = camera_clip().read_bytes().split(b"\xff\xd8")[1:]
     small = [Image.open(BytesIO(b"\xff\xd8" + one)).convert("RGB").resize(THUMBNAIL) for one in pictures]
     return np.array([np.asarray(one, np.float64).ravel() for one in small])
 
@@ -115,7 +112,7 @@ def test_one_is_told_that_it_is_too_dark_or_that_no_hand_is_seen(
 ) -> None:
     clip = tmp_path / "grey.y4m"
     grey_clip(clip, 3, 150, seconds=4)
-    flags = [*FLAGS, *CAMERA_FLAGS[:2], f"--use-file-for-fake-video-capture={clip}"]
+    flags = [*FLAGS, *CAMERA_FLAGS, f"--use-file-for-fake-video-capture={clip}"]
     browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
     page = browser.new_page()
     page.goto(f"http://{gateway.address}/game?input=camera&cpu&model=0")
@@ -124,7 +121,6 @@ def test_one_is_told_that_it_is_too_dark_or_that_no_hand_is_seen(
     browser.close()
 
 
-@needs_clip
 def test_gestures_before_a_camera_become_moves(tracker: None, camera: Any, gateway: Served) -> None:
     page = camera.new_page()
     replies: list[dict[str, Any]] = []

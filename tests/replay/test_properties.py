@@ -19,13 +19,10 @@ from gesture_maze.models.classifier import Classifier
 from gesture_maze.replay.engine import Replay
 from gesture_maze.replay.run import Files, run
 from gesture_maze.wire.errors import SettingsError
-from tests.support.captures import REAL, synthetic
+from tests.support.captures import synthetic
+from tests.support.data import webcam_sequences
 
 SEED = 3
-
-needs_real = pytest.mark.skipif(
-    not REAL.exists(), reason=f"the webcam sequences may not be committed; they are looked for at {REAL}"
-)
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +31,9 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthetic(tmp_path_factory.mktemp("long") / "long.jsonl", players=20, seconds=20)
 
 
-@pytest.fixture(params=["simulated", pytest.param("real", marks=needs_real)])
+@pytest.fixture(params=["simulated", "real"])
 def original(request: pytest.FixtureRequest) -> Path:
-    return REAL if request.param == "real" else Path(request.getfixturevalue("long"))
+    return webcam_sequences() if request.param == "real" else Path(request.getfixturevalue("long"))
 
 
 def mutated(path: Path, out: Path, seed: int = SEED, **wish: Any) -> Path:
@@ -115,15 +112,15 @@ def test_dropping_a_fifth_of_the_frames_changes_no_more_than_2_percent_of_the_mo
     assert changed_moves(steered(before), steered(after)) <= 0.02
 
 
-@needs_real
 @pytest.mark.parametrize("seed", range(3))
 def test_dropping_a_fifth_of_a_real_clip_changes_no_direction(
     classifier: Classifier, tmp_path: Path, seed: int
 ) -> None:
     """Only what settles: the clips last 1.3 s and most end with the very frame that a repeat comes with, so
     one in five loses it; and in three of the 80 the hand itself wavers for about as long as it may."""
-    before = known(REAL, classifier)
-    after = answers(mutated(REAL, tmp_path / "a", seed, drop=0.2), classifier)
+    real = webcam_sequences()
+    before = known(real, classifier)
+    after = answers(mutated(real, tmp_path / "a", seed, drop=0.2), classifier)
     assert sum(map(len, steered(before).values())) >= 38
     assert changed_moves(steered(before), steered(after)) <= 0.02
 

@@ -19,14 +19,11 @@ from gesture_maze.replay.renaming import Renaming
 from gesture_maze.replay.run import Files, paced, run
 from gesture_maze.wire.keys import is_session
 from gesture_maze.wire.replies import Reply
-from tests.support.captures import REAL, synthetic
+from tests.support.captures import synthetic
+from tests.support.data import webcam_sequences
 
 SHOWS_A_LIKE = {"ok-00": range(3, 27)}
 """Drawn, frames 3 to 17 of ok-00 are a plain thumbs-up before the ok."""
-
-needs_real = pytest.mark.skipif(
-    not REAL.exists(), reason=f"the webcam sequences may not be committed; they are looked for at {REAL}"
-)
 
 
 def answers(
@@ -116,12 +113,12 @@ def test_copies_are_sessions_of_their_own_that_move_alike(capture: Path, classif
     assert all(moves["x0", session] == moves["x1", session] for _, session in moves)
 
 
-@needs_real
 def test_real_like_and_dislike_make_their_move_and_ok_and_peace_make_none(classifier: Classifier) -> None:
-    with CaptureReader(REAL) as reader:
+    real = webcam_sequences()
+    with CaptureReader(real) as reader:
         asked = {line.frame.session: line.values["label"] for line in reader.frames()}
     made: dict[str, set[str]] = defaultdict(set)
-    for answer in map(json.loads, answers(REAL, classifier)):
+    for answer in map(json.loads, answers(real, classifier)):
         if answer["move"] and answer["seq"] not in SHOWS_A_LIKE.get(answer["session"], ()):
             made[answer["session"]].add(answer["move"])
     expected: dict[str, set[str]] = {"like": {"up"}, "dislike": {"down"}, "ok": set(), "peace": set()}
@@ -132,10 +129,10 @@ def test_real_like_and_dislike_make_their_move_and_ok_and_peace_make_none(classi
         assert len(right) >= (18 if moves else 20), (gesture, right)
 
 
-@needs_real
 def test_the_real_capture_is_answered_alike_on_any_number_of_partitions(classifier: Classifier) -> None:
-    expected = answers(REAL, classifier)
-    assert answers(REAL, classifier, block=33, partitions=16, batch_frames=50) == expected
+    real = webcam_sequences()
+    expected = answers(real, classifier)
+    assert answers(real, classifier, block=33, partitions=16, batch_frames=50) == expected
     assert len(expected) == 3200
 
 

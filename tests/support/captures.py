@@ -11,8 +11,6 @@ from gesture_maze.simulator.players import PlayerHands
 from gesture_maze.wire.frames import META
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "captures" / "webcam_sequences.jsonl.gz"
-"""Real webcam sequences, which may not be committed."""
 SHOWN_MS = (700, 2500)
 """How long a player shows one gesture, at least and at most."""
 SHOWN = (*DEFAULT_ACTIONS, "no_gesture", "palm", "ok")

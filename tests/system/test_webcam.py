@@ -7,29 +7,21 @@ import json
 from collections import defaultdict
 from typing import Any
 
-import pytest
-
 from gesture_maze.producer import FrameProducer
 from gesture_maze.wire.frames import Frame
-from tests.support.processes import PARTITIONS, ROOT, Workers, pool_outcomes
+from tests.support.data import webcam_sequences
+from tests.support.processes import PARTITIONS, Workers, pool_outcomes
 from tests.support.servers import Server
-
-CAPTURE = ROOT.parent / "shared" / "data" / "captures" / "webcam_sequences.jsonl.gz"
 
 SHOWS_A_LIKE = {"ok-00": range(3, 27)}
 """The label says what a person was asked to show. Drawn, frames 3 to 17 of ok-00 are a plain thumbs-up, held
 for 400 ms before the ok: its `up`, repetition and `stop` are right, and everything after them counts."""
 
-needs_capture = pytest.mark.skipif(
-    not CAPTURE.exists(),
-    reason=f"the webcam sequences may not be committed; they are looked for at {CAPTURE}",
-)
-
 
 def sequences() -> dict[str, list[dict[str, Any]]]:
     """Session -> its frames in order."""
     found = defaultdict(list)
-    with gzip.open(CAPTURE, "rt") as lines:
+    with gzip.open(webcam_sequences(), "rt") as lines:
         next(lines)
         for line in lines:
             frame = json.loads(line)
@@ -37,12 +29,11 @@ def sequences() -> dict[str, list[dict[str, Any]]]:
     return dict(found)
 
 
-@needs_capture
 def test_like_and_dislike_make_their_move_and_ok_and_peace_make_none(
     server: Server, workers: Workers
 ) -> None:
-    workers.start("a")
     shown = sequences()
+    workers.start("a")
     asked = {session: frames[0]["label"] for session, frames in shown.items()}
     made = defaultdict(set)
     answers = 0

@@ -23,10 +23,6 @@ ACTIONS = [LABELS[name] for name in DEFAULT_ACTIONS]
 PALM_SHOWN = ("fist", "four", "ok", "one", "palm", "peace", "rock", "stop", "three", "three2", "two_up")
 BACK_SHOWN = ("peace_inverted", "stop_inverted", "two_up_inverted")
 
-needs_bundle = pytest.mark.skipif(
-    not (bundled_path() / "manifest.json").exists(), reason="this checkout has no bundled model"
-)
-
 
 def isotropic(hands: Hands) -> Float32:
     """Image x and y (n, 21, 2) in one unit, the image's height."""
@@ -251,7 +247,6 @@ def classifier() -> Classifier:
     return Classifier.from_bundle(load_bundle(bundled_path()))
 
 
-@needs_bundle
 @pytest.mark.parametrize("name", GESTURES)
 def test_real_hands_model_recognises_the_hands(classifier: Classifier, name: str) -> None:
     hands = synthesize(np.full(1000, LABELS[name]), np.random.default_rng(11), mirrored_share=0.5)
@@ -261,7 +256,6 @@ def test_real_hands_model_recognises_the_hands(classifier: Classifier, name: str
         assert np.isin(found, ACTIONS).mean() <= 0.01
 
 
-@needs_bundle
 def test_real_hands_model_recognises_players(classifier: Classifier) -> None:
     targets = EACH_GESTURE.repeat(150)
     frames = run(PlayerHands(len(targets), 12, missing_share=0), [targets] * 6)

@@ -39,8 +39,8 @@ from gesture_maze.models.train.training import (
 )
 from gesture_maze.wire.errors import ModelError, SettingsError
 from gesture_maze.wire.gestures import GESTURES, LABELS
+from tests.support.data import landmarks_train
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 QUICK = Recipe(hidden=16, members=2, epochs=6, batch_rows=32, learning_rate=1e-2)
 CLASSES = (LABELS["like"], LABELS["palm"], LABELS["three"])
 
@@ -360,12 +360,9 @@ def test_evaluate_prints_the_agreed_json(tmp_path):
 
 # ---- the real data, where it is
 
-needs_data = pytest.mark.skipif(not SHARED.exists(), reason=f"the landmarks are not at {SHARED}")
 
-
-@needs_data
 def test_the_bundled_model_knows_its_training_data():
-    data = read_dataset([SHARED / "landmarks_train.csv.gz"])
+    data = read_dataset([landmarks_train()])
     classifier = Classifier.from_bundle(load_bundle(bundled_path()))
     found = judge(
         data.labels,
