@@ -22,7 +22,7 @@ from tests.support.laid_out import SITE, build_wheel, closure, dependencies, ins
 from tests.support.servers import wait_until
 
 LARGEST_MB = {"worker": 230, "gateway": 260}
-PORTS = {"redis": ("6379",), "worker": ("9100",), "watch": ("9109",), "gateway": ("8000", "9100")}
+PORTS = {"redis": ("6379",), "worker": ("9464",), "watch": ("9109",), "gateway": ("8000", "9464")}
 
 
 @dataclass
@@ -115,8 +115,8 @@ def test_the_gateway_answers_through_the_pool(composed: Containers) -> None:
     ("name", "port", "said"),
     [
         ("watch", "9109", ("maze_pool_sum_holds 1.0", "maze_heartbeats_answered_total")),
-        ("worker", "9100", ("model_predictions_total", "maze_partitions_owned 16.0")),
-        ("gateway", "9100", ("maze_gateway_sockets 0.0", 'http_requests_total{handler="/predict"')),
+        ("worker", "9464", ("model_predictions_total", "maze_partitions_owned 16.0")),
+        ("gateway", "9464", ("maze_gateway_sockets 0.0", 'http_requests_total{handler="/predict"')),
     ],
 )
 def test_a_service_is_scraped_where_prometheus_looks(

@@ -91,4 +91,4 @@ def test_workers_are_listed_for_http_sd(observed: Observed) -> None:
 def test_scaled_workers_are_found_by_all_their_addresses() -> None:
     jobs = yaml.safe_load((ROOT / "prometheus.yml").read_text())["scrape_configs"]
     worker = next(job for job in jobs if job["job_name"] == "worker")
-    assert worker["dns_sd_configs"][0].items() >= {"names": ["worker"], "type": "A", "port": 9100}.items()
+    assert worker["dns_sd_configs"][0].items() >= {"names": ["worker"], "type": "A", "port": 9464}.items()

@@ -38,7 +38,7 @@ def partition(number: int, **changed: Any) -> PartitionStatus:
 
 def pool(*partitions: PartitionStatus, server_ms: int = 1000, workers: int = 1) -> PoolStatus:
     names = [
-        WorkerStatus(f"w{n}", "here", 7, 9100 + n, "m1", "0.1.0", 100, (0,)) for n in range(1, workers + 1)
+        WorkerStatus(f"w{n}", "here", 7, 9464 + n, "m1", "0.1.0", 100, (0,)) for n in range(1, workers + 1)
     ]
     return PoolStatus(server_ms, partitions or (partition(0),), tuple(names))
 
@@ -246,9 +246,9 @@ def test_there_is_a_session_for_each_partition() -> None:
 
 def test_workers_of_this_host_are_reached_by_loopback() -> None:
     found = targets(pool(workers=2), "here")
-    assert found[0]["targets"] == ["127.0.0.1:9101"]
+    assert found[0]["targets"] == ["127.0.0.1:9465"]
     assert found[0]["labels"] == {"job": "worker", "worker": "w1", "host": "here"}
-    assert targets(pool(), "elsewhere")[0]["targets"] == ["here:9101"]
+    assert targets(pool(), "elsewhere")[0]["targets"] == ["here:9465"]
 
 
 # --- roles and secrets

@@ -17,7 +17,7 @@ GOOD = PartitionStatus(
     partition=3, owner="a", epoch=7, lease_ms=2000, added=13, length=9, entries_read=10, dead=2, counts=COUNTS
 )
 FRESH = PartitionStatus(0, None, 0, 0, 0, 0, None, 0, {})
-WORKER = WorkerStatus("a", "host", 17, 9100, "mlp-1", "0.1.0", 120, (3,))
+WORKER = WorkerStatus("a", "host", 17, 9464, "mlp-1", "0.1.0", 120, (3,))
 
 
 def test_the_sum_holds_where_all_is_accounted_for() -> None:

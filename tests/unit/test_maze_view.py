@@ -24,7 +24,7 @@ def pool() -> PoolStatus:
         PartitionStatus(number, "ab"[number % 2], 1, 3000, 0, 0, 0, 0, {}) for number in range(16)
     )
     workers = tuple(
-        WorkerStatus(name, "host", pid, 9100, "m", "v", 250, tuple(range(first, 16, 2)))
+        WorkerStatus(name, "host", pid, 9464, "m", "v", 250, tuple(range(first, 16, 2)))
         for name, pid, first in (("a", 4711, 0), ("b", 4712, 1))
     )
     return PoolStatus(0, partitions, workers)
