@@ -14,13 +14,15 @@ from pydantic import BaseModel, Field
 from starlette.middleware.cors import CORSMiddleware
 
 from gesture_maze.gateway import pages, poses, predict, problems, scoreboard, watch
-from gesture_maze.gateway.fan import Fan, open_redis
+from gesture_maze.gateway.fan import SILENCE_S, Fan, open_redis
 from gesture_maze.gateway.forwarded import ForwardedScheme
 from gesture_maze.gateway.health import Pulse
 from gesture_maze.gateway.limits import Doorkeeper
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
-from gesture_maze.gateway.play import Room
+from gesture_maze.gateway.races import Races
+from gesture_maze.gateway.room import Room
+from gesture_maze.gateway.saved import SavedGames
 from gesture_maze.gateway.sessions import Sessions
 from gesture_maze.gateway.settings import Settings
 from gesture_maze.gateway.tokens import Tokens
@@ -44,7 +46,8 @@ class Welcome(BaseModel):
         "GET /game": "play in the browser",
         "GET /watch": "watch the mazes of `maze demo`",
         "WS /play": "the game's own protocol",
-        "GET /scores/{size}": "the fastest walks: small, medium or large",
+        "GET /scores/{size}": "the fastest walks: small, medium or large, by input and seed",
+        "GET /daily": "the maze of the day",
         "GET /metrics": "for Prometheus",
         "GET /livez, /readyz": "health",
         "GET /docs": "this interface, described",
@@ -109,6 +112,8 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics) -> AsyncI
         stack.push_async_callback(fan.close)
         client = open_redis(settings.redis)
         stack.push_async_callback(client.aclose)
+        subscriber = open_redis(settings.redis, silence_s=SILENCE_S)
+        stack.push_async_callback(subscriber.aclose)
         outbox = Outbox(producer, metrics, settings.tick_ms, log.warning)
         sessions = Sessions(settings.fps, settings.keep_s, metrics)
         room = Room(
@@ -120,13 +125,23 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics) -> AsyncI
             outbox=outbox,
             fan=fan,
             scoreboard=scoreboard.Scoreboard(client),
+            saved=SavedGames(client, settings.keep_s, log.warning),
+            races=Races(client, subscriber, log.warning),
             tasks=set(),
         )
         app.state.room = room
         app.state.predictor = predict.Predictor(outbox, fan, settings.lanes, settings.predict_timeout_ms)
         app.state.scoreboard = room.scoreboard
         app.state.watch = watch.Watch(settings.redis, log.warning)
-        works = (outbox.run(), fan.run(), app.state.watch.run(), _sweep(sessions), app.state.pulse.run())
+        works = (
+            outbox.run(),
+            fan.run(),
+            app.state.watch.run(),
+            _sweep(sessions),
+            app.state.pulse.run(),
+            room.saved.run(),
+            room.races.run(),
+        )
         for work in works:
             stack.push_async_callback(_end, asyncio.create_task(work))
         yield room

@@ -1,6 +1,6 @@
 """The game of one session: a maze, a token, and the rules. Pure; time is passed in.
 
-The gateway keeps it, not the browser: what stands on the scoreboard was walked here.
+The gateway keeps it, not the browser, so every result on the scoreboard was walked here.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from gesture_maze.game.mazes import STEPS, Maze, generate
+from pydantic import BaseModel, ConfigDict, Field
+
+from gesture_maze.game.mazes import STEPS, Maze, generate, solve
 from gesture_maze.wire.gestures import Action, Move
 
 Size = Literal["small", "medium", "large"]
@@ -22,43 +24,117 @@ _BIT: Final[dict[Action, int]] = {way: 1 << at for at, way in enumerate(STEPS)}
 
 
 def ways_of(maze: Maze) -> str:
-    """The maze as one hexadecimal digit per cell, row by row."""
+    """Return the maze as one hexadecimal digit per cell, row by row."""
     return "".join(f"{sum(_BIT[way] for way in ways):x}" for ways in maze.open_ways)
+
+
+class SavedGame(BaseModel):
+    """A game as it is kept in Redis: all that its seed does not tell. Times are ms of the wall clock."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    size: Size
+    seed: int = Field(ge=0)
+    cell: int = Field(ge=0)
+    moves: int = Field(ge=0)
+    bumps: int = Field(ge=0)
+    began_ms: int | None
+    ended_ms: int | None
+    inputs: list[Input]
+    race: str | None = None
+    opens_ms: int | None = None
 
 
 @dataclass(slots=True)
 class Game:
-    """One maze being walked.
+    """One maze being walked. Times are monotonic seconds.
 
     Attributes:
+        shortest: number of moves of the shortest way out.
         began_s: when the token first moved; None before.
         ended_s: when it reached the exit; None before.
         inputs: how it was moved.
+        race: id of the race that it belongs to, if any.
+        opens_s: when a race starts: no move counts before, and its clock starts then.
     """
 
     size: Size
     seed: int
     maze: Maze
+    shortest: int
     cell: int = 0
     moves: int = 0
     bumps: int = 0
     began_s: float | None = None
     ended_s: float | None = None
     inputs: set[Input] = field(default_factory=set)
+    race: str | None = None
+    opens_s: float | None = None
 
     @classmethod
     def begin(cls, size: Size, seed: int) -> Game:
-        """A new maze; the same size and seed give the same one."""
-        return cls(size, seed, generate(*SIZES[size], seed))
+        """Return a new game; the same size and seed give the same maze."""
+        maze = generate(*SIZES[size], seed)
+        return cls(size, seed, maze, len(solve(maze)))
+
+    @classmethod
+    def begin_race(cls, size: Size, seed: int, race: str, opens_s: float) -> Game:
+        """Return a new game of the race `race`, which starts at `opens_s`."""
+        game = cls.begin(size, seed)
+        game.race, game.opens_s, game.began_s = race, opens_s, opens_s
+        return game
+
+    @classmethod
+    def restore(cls, saved: SavedGame, now_s: float, now_ms: int) -> Game | None:
+        """Return the game that was saved, or None if the record does not fit its maze.
+
+        Args:
+            saved: the record.
+            now_s, now_ms: the monotonic and the wall clock at the same instant.
+        """
+        game = cls.begin(saved.size, saved.seed)
+        if saved.cell > game.maze.exit:
+            return None
+
+        def monotonic(at_ms: int | None) -> float | None:
+            return None if at_ms is None else now_s + (at_ms - now_ms) / 1000
+
+        game.cell, game.moves, game.bumps = saved.cell, saved.moves, saved.bumps
+        game.began_s, game.ended_s = monotonic(saved.began_ms), monotonic(saved.ended_ms)
+        game.inputs, game.race, game.opens_s = set(saved.inputs), saved.race, monotonic(saved.opens_ms)
+        return game
+
+    def save(self, now_s: float, now_ms: int) -> SavedGame:
+        """Return the record from which `restore` makes this game again."""
+
+        def wall(at_s: float | None) -> int | None:
+            return None if at_s is None else now_ms + round((at_s - now_s) * 1000)
+
+        return SavedGame(
+            size=self.size,
+            seed=self.seed,
+            cell=self.cell,
+            moves=self.moves,
+            bumps=self.bumps,
+            began_ms=wall(self.began_s),
+            ended_ms=wall(self.ended_s),
+            inputs=sorted(self.inputs),
+            race=self.race,
+            opens_ms=wall(self.opens_s),
+        )
 
     @property
     def finished(self) -> bool:
-        """The token has reached the exit."""
+        """Whether the token has reached the exit."""
         return self.ended_s is not None
 
     def step(self, move: Move, by: Input, now_s: float) -> bool:
-        """Walk one cell, wall permitting; whether anything changed. A finished game stays as it is."""
-        if move == "stop" or self.finished:
+        """Walk one cell if no wall is in the way, and return whether anything changed.
+
+        A finished game, and a race that has not started, stay as they are.
+        """
+        closed = self.opens_s is not None and now_s < self.opens_s
+        if move == "stop" or self.finished or closed:
             return False
         beyond = self.maze.move(self.cell, move)
         if beyond is None:
@@ -73,20 +149,20 @@ class Game:
         return True
 
     def time_ms(self, now_s: float) -> int:
-        """Since the first step, until now or the exit."""
+        """Return the time since the first step, or since the race's start, until now or the exit."""
         if self.began_s is None:
             return 0
         end_s = now_s if self.ended_s is None else self.ended_s
-        return round((end_s - self.began_s) * 1000)
+        return max(round((end_s - self.began_s) * 1000), 0)
 
     @property
     def input(self) -> Input:
-        """What the scoreboard says about how it was played: the easiest of what was used."""
+        """How it was played, for the scoreboard: the easiest input that was used."""
         order: tuple[Input, ...] = ("keyboard", "simulated", "camera")
         return next((one for one in order if one in self.inputs), "camera")
 
     def where(self, now_s: float) -> dict[str, Any]:
-        """The part of the state that changes."""
+        """Return the part of the state that changes."""
         return {
             "cell": self.cell,
             "moves": self.moves,
@@ -97,7 +173,17 @@ class Game:
         }
 
     def picture(self, now_s: float) -> dict[str, Any]:
-        """All that a browser needs to draw it."""
+        """Return all that a browser needs to draw it."""
         maze = self.maze
-        fixed = {"size": self.size, "seed": self.seed, "width": maze.width, "height": maze.height}
-        return {**fixed, "ways": ways_of(maze), **self.where(now_s)}
+        opens_in_ms = None if self.opens_s is None else max(round((self.opens_s - now_s) * 1000), 0)
+        return {
+            "size": self.size,
+            "seed": self.seed,
+            "width": maze.width,
+            "height": maze.height,
+            "ways": ways_of(maze),
+            "shortest": self.shortest,
+            "race": self.race,
+            "opens_in_ms": opens_in_ms,
+            **self.where(now_s),
+        }

@@ -90,6 +90,27 @@ class Shown(_Message):
     input: Literal["camera", "simulated"]
 
 
+class Pause(_Message):
+    """Whether the player's moves stay without effect, while a menu is open."""
+
+    type: Literal["pause"]
+    on: bool
+
+
+class RaceEntry(_Message):
+    """Join a race by its id, or begin one of this size without an id."""
+
+    type: Literal["race"]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{4,32}$")] | None = None
+    size: Literal["small", "medium", "large"] = "small"
+
+
+class Go(_Message):
+    """Start the race that the player is in."""
+
+    type: Literal["go"]
+
+
 class TextFrame(_Message):
     """A frame for clients without a packer."""
 
@@ -102,8 +123,8 @@ class TextFrame(_Message):
     mirrored: bool = False
 
 
-Message = Annotated[Start | Key | Shown | TextFrame, Field(discriminator="type")]
-_MESSAGE: Final[TypeAdapter[Start | Key | Shown | TextFrame]] = TypeAdapter(Message)
+AnyMessage = Start | Key | Shown | Pause | RaceEntry | Go | TextFrame
+_MESSAGE: Final[TypeAdapter[AnyMessage]] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
 
 _REASON_OF_FIELD: Final = {
     "landmarks": Refusal.BAD_LANDMARKS,
@@ -162,7 +183,7 @@ def read_hello(text: bytes) -> Hello:
         raise refusal_of(_first(error)) from None
 
 
-def read_message(text: bytes) -> Start | Key | Shown | TextFrame:
+def read_message(text: bytes) -> AnyMessage:
     """Any later message; one without a type is a frame.
 
     Raises:

@@ -27,10 +27,10 @@ class Sender(Protocol):
 
 
 class Outbox:
-    """Gathers frames and sends them every tick. Of one session the newest frame of a tick wins.
+    """Gathers frames and sends them at most once a tick. Of one session the newest frame of a tick wins.
 
-    A tick begins when the one before has been sent: where Redis is slow, ticks grow longer and frames are
-    superseded here, instead of queueing.
+    The next tick begins when the one before has been sent: where Redis is slow, ticks grow longer and frames
+    are superseded here, instead of queueing.
 
     Args:
         producer: where to.
@@ -47,22 +47,27 @@ class Outbox:
         self._tick_s: Final = tick_ms / 1000
         self._log: Final = log
         self._waiting: dict[Sender, Packed] = {}
+        self._filled: Final = asyncio.Event()
         self.away = False
         """Redis could not be reached when last tried."""
 
     def put(self, sender: Sender, frame: Packed) -> None:
-        """Send this frame with the next tick."""
+        """Send this frame at once, or with the next tick."""
         if sender in self._waiting:
             self._metrics.frames("superseded")
         self._waiting[sender] = frame
+        self._filled.set()
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until cancelled: a frame that comes after a quiet tick at once, others at the next tick."""
         clock = asyncio.get_running_loop().time
-        next_s = clock()
+        sent_s = -self._tick_s
         while True:
-            next_s = max(next_s + self._tick_s, clock())
-            await asyncio.sleep(next_s - clock())
+            await self._filled.wait()
+            self._filled.clear()
+            # also without a wait: what has arrived together is sent together
+            await asyncio.sleep(max(sent_s + self._tick_s - clock(), 0))
+            sent_s = clock()
             if self._waiting:
                 await self.flush()
 

@@ -4,53 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from gesture_maze.gateway import messages
-from gesture_maze.gateway.fan import Answer, Fan
-from gesture_maze.gateway.game import Game, Input
-from gesture_maze.gateway.limits import Doorkeeper, Patience
-from gesture_maze.gateway.messages import Hello, Key, Shown, Start, say
-from gesture_maze.gateway.metrics import Metrics
-from gesture_maze.gateway.outbox import Outbox
+from gesture_maze.gateway.fan import Answer
+from gesture_maze.gateway.game import Input
+from gesture_maze.gateway.limits import Patience
+from gesture_maze.gateway.messages import Go, Hello, Key, Pause, RaceEntry, Shown, Start, say
 from gesture_maze.gateway.refusals import BAD_REQUEST, CLOSE_CODES, GatewayError, Refusal
-from gesture_maze.gateway.scoreboard import Scoreboard
-from gesture_maze.gateway.sessions import Session, Sessions
-from gesture_maze.gateway.settings import Settings
-from gesture_maze.gateway.tokens import Claim, Tokens, new_session
+from gesture_maze.gateway.room import Room
+from gesture_maze.gateway.sessions import Session
+from gesture_maze.gateway.tokens import Claim, new_session
+from gesture_maze.gateway.walk import Walk
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS
 
 GARBAGE_WEIGHT: Final = 6.0
 """Ten pieces of garbage end a socket; a frame that came too fast weighs 1."""
 TELL_S: Final = 0.5
-"""A client is told about its faults at most so often: answers must not amplify a flood."""
+"""Least time between two answers about faults: answers must not amplify a flood."""
 LINGER_S: Final = 0.5
-"""Between saying goodbye and cutting the line."""
-
-
-@dataclass(frozen=True)
-class Room:
-    """What all sockets share."""
-
-    settings: Settings
-    metrics: Metrics
-    tokens: Tokens
-    doorkeeper: Doorkeeper
-    sessions: Sessions
-    outbox: Outbox
-    fan: Fan
-    scoreboard: Scoreboard
-    tasks: set[asyncio.Task[None]]
-
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do this beside everything else."""
-        task = asyncio.get_running_loop().create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+"""Between the last message and closing the connection."""
+TIMING_S: Final = 1.0
+"""How often a browser learns how long its frames took from this gateway to the pool and back."""
 
 
 class PlaySocket(WSListener):
@@ -68,6 +45,9 @@ class PlaySocket(WSListener):
         self._bearer: Final = bearer
         self._transport: WSTransport | None = None
         self._session: Session | None = None
+        self._walk: Walk | None = None
+        self._waits_s: Final[list[float]] = []
+        self._timed_s = 0.0
         self._greeting = False
         self._inside = False
         self._ended = False
@@ -123,6 +103,8 @@ class PlaySocket(WSListener):
             self._room.doorkeeper.leave(self._address)
             self._room.metrics.sockets(len(self._room.doorkeeper))
         session = self._session
+        if self._walk is not None:
+            self._walk.leave()
         if session is not None and self._room.sessions.leave(session, self):
             self._room.begin(self._room.fan.leave(session.id))
 
@@ -142,14 +124,17 @@ class PlaySocket(WSListener):
 
     def hear(self, raw: bytes, answer: Answer) -> None:
         """See `gateway.sessions.Listener`: the reply goes on as it came."""
-        session = self._session
+        session, walk = self._session, self._walk
         if session is None:
             return
-        self._room.metrics.replied(session.waited_s(answer["seq"]))
+        waited_s = session.waited_s(answer["seq"])
+        self._room.metrics.replied(waited_s)
         self._send("reply", raw)
         move = answer.get("move")
-        if move is not None:
-            self._step(session, move, self._input)
+        if move is not None and walk is not None:
+            walk.step(move, self._input)
+        if waited_s is not None:
+            self._time(waited_s)
 
     def refuse(self, error: GatewayError) -> None:
         """Count it, say so, and cut off whoever does it all the time."""
@@ -184,8 +169,8 @@ class PlaySocket(WSListener):
         raw = frame.get_payload_as_bytes()
         if self._session is not None and kind is WSMsgType.BINARY:
             self._session.send(messages.unpack_frame(raw), self._room.outbox)
-        elif self._session is not None:
-            self._answer(self._session, raw)
+        elif self._session is not None and self._walk is not None:
+            self._answer(self._session, self._walk, raw)
         elif self._greeting:
             raise GatewayError(Refusal.NO_HELLO, "wait for the welcome before you send more")
         elif kind is WSMsgType.BINARY:
@@ -202,6 +187,8 @@ class PlaySocket(WSListener):
             claim = self._claim(hello)
             session = room.sessions.open(claim.session, claim.name)
             await room.fan.listen(session.id, session.hear)
+            if hello.token and session.game is None:
+                session.game = await room.saved.load(session.id)
         except GatewayError as error:
             self.cut(error)
             return
@@ -216,6 +203,7 @@ class PlaySocket(WSListener):
         if self._deadline is not None:
             self._deadline.cancel()
         session.socket, self._session = self, session
+        self._walk = Walk(room, session, self._send, self.refuse)
         self._aspect = hello.width / hello.height
         self._send("welcome", self._welcome(session, room.tokens.issue(claim)))
 
@@ -237,35 +225,34 @@ class PlaySocket(WSListener):
             game=game.picture(time.monotonic()) if game else None,
         )
 
-    def _answer(self, session: Session, raw: bytes) -> None:
-        """A text message of a player who has been welcomed."""
+    def _answer(self, session: Session, walk: Walk, raw: bytes) -> None:
+        """Act on a text message of a player who has been welcomed."""
         match messages.read_message(raw):
             case Start(size=size, seed=seed):
-                session.game = Game.begin(size, seed)
-                self._send("maze", say("maze", **session.game.picture(time.monotonic())))
+                walk.start(size, seed)
             case Key(move=move):
-                self._step(session, move, "keyboard")
+                walk.step(move, "keyboard")
             case Shown(input=shown):
                 self._input = shown
+            case Pause(on=on):
+                walk.paused = on
+            case RaceEntry() as entry:
+                self._room.begin(walk.enter(entry))
+            case Go():
+                self._room.begin(walk.go())
             case frame:
                 session.send(messages.pack_text(frame, self._aspect), self._room.outbox)
 
-    def _step(self, session: Session, move: Any, by: Input) -> None:
-        game = session.game
+    def _time(self, waited_s: float) -> None:
+        """Note how long a frame took here, and tell the browser the middle one now and then."""
+        self._waits_s.append(waited_s)
         now_s = time.monotonic()
-        if game is None or not game.step(move, by, now_s):
+        if now_s - self._timed_s < TIMING_S:
             return
-        self._send("at", say("at", **game.where(now_s), move=move, by=by))
-        if game.finished:
-            self._room.metrics.finished(game.size, game.input)
-            self._room.begin(self._finish(session, game, game.time_ms(now_s)))
-
-    async def _finish(self, session: Session, game: Game, time_ms: int) -> None:
-        """Onto the scoreboard; where Redis is away, the maze was walked all the same."""
-        rank = await self._room.scoreboard.add(game, session.name, session.id, time_ms)
-        self._send(
-            "finished", say("finished", rank=rank, moves=game.moves, time_ms=time_ms, input=game.input)
-        )
+        self._timed_s = now_s
+        middle_s = sorted(self._waits_s)[len(self._waits_s) // 2]
+        self._waits_s.clear()
+        self._send("timing", say("timing", gateway_ms=round(middle_s * 1000, 1)))
 
     def _send(self, kind: str, raw: bytes) -> None:
         if not self._behind:

@@ -14,7 +14,8 @@ from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, NO_GESTURE
 
 REST: Final = "rest"
 """An idle hand: no gesture."""
-FIST: Final = "fist"
+OTHERS: Final = ("fist", "palm")
+"""Poses without a move; a held palm opens the menu of the page."""
 ASPECT: Final = 4 / 3
 FOCAL: Final = 1.7
 DISTANCE: Final = 3.6
@@ -29,7 +30,7 @@ Landmarks = list[list[float]]
 @cache
 def hands() -> dict[str, Landmarks]:
     """Pose -> 21 landmarks of a right hand, as MediaPipe would report them in a picture of 4 by 3."""
-    poses = {name: _average(name) for name in (*DEFAULT_ACTIONS, FIST)}
+    poses = {name: _average(name) for name in (*DEFAULT_ACTIONS, *OTHERS)}
     poses[REST] = ARCHETYPES[LABELS[NO_GESTURE]][0]
     return {name: _seen(pose) for name, pose in poses.items()}
 

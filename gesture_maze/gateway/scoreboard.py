@@ -1,10 +1,12 @@
-"""The scoreboard, kept in Redis: the fastest walks of each size."""
+"""The scoreboards, kept in Redis: the fastest walks by size, input and seed; the maze of the day."""
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from pydantic_core import from_json, to_json
 from redis.asyncio import Redis
@@ -13,10 +15,15 @@ from redis.exceptions import RedisError
 from gesture_maze.gateway.game import Game, Input, Size
 from gesture_maze.gateway.problems import Problem
 from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.wire.keys import scores_key
 
 KEPT: Final = 100
-"""Places kept of each size."""
+"""Places kept of each board."""
 SHOWN: Final = 10
+SEED_BOARDS: Final = 1000
+"""Boards of single mazes that are kept; those not played for longest go first."""
+SEED_BOARD_S: Final = 7 * 24 * 3600
+"""A board of a single maze is forgotten after a week without a walk."""
 
 
 class Place(BaseModel):
@@ -26,10 +33,24 @@ class Place(BaseModel):
     time_ms: Annotated[int, Field(ge=0)]
     moves: Annotated[int, Field(ge=1)]
     input: Input
+    seed: int
+    shortest: Annotated[int | None, Field(description="moves of the shortest way out")]
+
+
+class Daily(BaseModel):
+    """The maze of the day: the same for every player."""
+
+    date: date
+    seed: int
+
+
+def daily(now: datetime) -> Daily:
+    """Return the maze of the day, which changes at midnight UTC."""
+    return Daily(date=now.date(), seed=int(f"{now:%Y%m%d}"))
 
 
 class Scoreboard:
-    """The fastest walks. Sorted sets `maze:scores:<size>`, milliseconds as scores.
+    """The fastest walks: sorted sets of results, with milliseconds as scores.
 
     Args:
         client: Redis.
@@ -39,40 +60,64 @@ class Scoreboard:
         self._client: Final = client
 
     async def add(self, game: Game, name: str, session: str, time_ms: int) -> int | None:
-        """Enter a finished game; its rank from 1, or None beyond the places kept or where Redis is away."""
+        """Enter a finished game on its boards.
+
+        Returns:
+            Its rank among all walks of its size, from 1; None beyond the places kept, or if Redis cannot be
+            reached.
+        """
         # the session and the seed keep equal walks of different players, or mazes, apart
-        member = to_json([name, game.moves, game.input, session[:8], game.seed])
-        key = _key(game.size)
+        member = to_json([name, game.moves, game.input, session[:8], game.seed, game.shortest])
+        seed_board = _seed_board(game.size, game.seed)
         try:
-            async with self._client.pipeline() as pipe:
-                pipe.zadd(key, {member: time_ms})
-                pipe.zremrangebyrank(key, KEPT, -1)
-                pipe.zrank(key, member)
+            async with self._client.pipeline(transaction=False) as pipe:
+                for board in (f"{game.size}:{game.input}", seed_board, game.size):
+                    # of equal walks the fastest stays
+                    pipe.zadd(scores_key(board), {member: time_ms}, lt=True)
+                    pipe.zremrangebyrank(scores_key(board), KEPT, -1)
+                pipe.expire(scores_key(seed_board), SEED_BOARD_S)
+                pipe.zrank(scores_key(game.size), member)
                 rank = (await pipe.execute())[-1]
+            await self._bound_seed_boards(seed_board)
         except (RedisError, OSError):
             return None
         return None if rank is None else int(rank) + 1
 
-    async def best(self, size: Size) -> list[Place]:
-        """The first places.
+    async def _bound_seed_boards(self, board: str) -> None:
+        """Note that `board` was played on, and delete boards beyond `SEED_BOARDS`."""
+        index = scores_key("seeds")
+        await self._client.zadd(index, {board: time.time_ns() // 1_000_000})
+        excess: Any = await self._client.zrange(index, 0, -SEED_BOARDS - 1)
+        for old in excess:
+            await self._client.unlink(scores_key(old.decode()))
+            await self._client.zrem(index, old)
+
+    async def best(self, size: Size, shown: Input | None = None, seed: int | None = None) -> list[Place]:
+        """Return the first places, by input and by seed where these are given.
 
         Raises:
             GatewayError: `unavailable`.
         """
+        board = size if shown is None else f"{size}:{shown}"
+        if seed is not None:
+            board = _seed_board(size, seed)
         try:
             # [(member, score), ...]
-            found: Any = await self._client.zrange(_key(size), 0, SHOWN - 1, withscores=True)
+            found: Any = await self._client.zrange(scores_key(board), 0, KEPT - 1, withscores=True)
         except (RedisError, OSError):
             raise GatewayError(Refusal.UNAVAILABLE, "the scoreboard cannot be read now") from None
-        places = []
-        for member, time_ms in found:
-            name, moves, shown, *_ = from_json(member)
-            places.append(Place(name=name, time_ms=int(time_ms), moves=moves, input=shown))
-        return places
+        places = [_place(member, int(time_ms)) for member, time_ms in found]
+        return [place for place in places if shown is None or place.input == shown][:SHOWN]
 
 
-def _key(size: Size) -> str:
-    return f"maze:scores:{size}"
+def _place(member: bytes, time_ms: int) -> Place:
+    name, moves, shown, _session, seed, *rest = from_json(member)
+    shortest = rest[0] if rest else None  # results of earlier versions have none
+    return Place(name=name, time_ms=time_ms, moves=moves, input=shown, seed=seed, shortest=shortest)
+
+
+def _seed_board(size: Size, seed: int) -> str:
+    return f"{size}:seed:{seed}"
 
 
 router = APIRouter()
@@ -81,7 +126,18 @@ router = APIRouter()
 @router.get(
     "/scores/{size}", responses={422: {"model": Problem}, 503: {"model": Problem, "description": "No Redis"}}
 )
-async def scores(size: Size, request: Request) -> list[Place]:
-    """The fastest walks through mazes of one size."""
+async def scores(
+    size: Size,
+    request: Request,
+    shown: Annotated[Input | None, Query(alias="input", description="only walks made by this input")] = None,
+    seed: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="only walks through this maze")] = None,
+) -> list[Place]:
+    """Return the fastest walks through mazes of one size."""
     scoreboard: Scoreboard = request.app.state.scoreboard
-    return await scoreboard.best(size)
+    return await scoreboard.best(size, shown, seed)
+
+
+@router.get("/daily")
+async def daily_maze() -> Daily:
+    """Return the maze of the day: its seed, to be used with any size."""
+    return daily(datetime.now(UTC))

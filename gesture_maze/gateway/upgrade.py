@@ -26,8 +26,9 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 
 from gesture_maze.gateway.forwarded import PROTO, last_entry
 from gesture_maze.gateway.messages import say
-from gesture_maze.gateway.play import PlaySocket, Room
+from gesture_maze.gateway.play import PlaySocket
 from gesture_maze.gateway.refusals import Refusal
+from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.tokens import bearer_of
 
 PATH: Final = "/play"

@@ -69,9 +69,11 @@ ROLES: Final = (
     ),
     Role(
         "gateway",
-        "the gateway: a producer that keeps scores and shows the demo",
-        f"{REPLIES} &maze:gateway &maze:demo {_ANYBODY} +multi +exec +subscribe +unsubscribe {_SEND} "
-        "(+zadd +zremrangebyrank +zrank +zrange ~maze:scores:*) (+get %R~maze:demo)",
+        "the gateway: a producer that keeps scores, games and races, and shows the demo",
+        f"{REPLIES} &maze:gateway &maze:demo &maze:races {_ANYBODY} +multi +exec +subscribe +unsubscribe "
+        f"{_SEND} (+publish &maze:races) (+get %R~maze:demo) "
+        "(+zadd +zremrangebyrank +zrank +zrange +zrem +expire +unlink ~maze:scores:*) "
+        "(+get +set ~maze:game:*) (+hset +hincrby +hgetall +expire ~maze:race:*)",
     ),
     Role(
         "worker",

@@ -83,3 +83,22 @@ def dead_key(partition: int) -> str:
 def actions_channel(partition: int, session: str) -> str:
     """Pub/sub channel of a session's replies."""
     return f"actions:{{{partition}}}:{session}"
+
+
+RACES: Final = "maze:races"
+"""Pub/sub channel on which gateways publish what happens in races."""
+
+
+def game_key(session: str) -> str:
+    """Return the key of a player's saved game: a string that expires."""
+    return f"maze:game:{session}"
+
+
+def race_key(race: str) -> str:
+    """Return the key of a race: a hash that expires."""
+    return f"maze:race:{race}"
+
+
+def scores_key(board: str) -> str:
+    """Return the key of a scoreboard: a sorted set of results, scored by time in ms."""
+    return f"maze:scores:{board}"

@@ -24,7 +24,7 @@ KEYS = {
     "outcomes": "outcomes:{3}", "dead": "dead:{3}", "workers": "maze:workers", "info": "maze:workers:info",
     "topology": "maze:topology", "model": "maze:model", "models": "maze:models", "bundle": "maze:model:v1",
     "shadow": "maze:shadow:a:b", "scores": "maze:scores:small", "demo": "maze:demo", "rq": "rq:queue:default",
-    "else": "frames:3",
+    "game": "maze:game:a1", "race": "maze:race:b2", "else": "frames:3",
 }  # fmt: skip
 """Kind -> a key of it; the last one is nobody's."""
 
@@ -66,7 +66,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "producer": SENDS,
     "gateway": {
         **SENDS, "ZADD": {"scores"}, "ZREMRANGEBYRANK": {"scores"}, "ZRANK": {"scores"}, "ZRANGE": {"scores"},
-        "GET": {"demo"},
+        "ZREM": {"scores"}, "UNLINK": {"scores"}, "EXPIRE": {"scores", "race"}, "GET": {"demo", "game"},
+        "SET": {"game"}, "HSET": {"race"}, "HINCRBY": {"race"}, "HGETALL": {"race"},
     },
     "worker": {
         **dict.fromkeys(
@@ -111,11 +112,11 @@ DANGEROUS = (
 SPOKEN = ("SUBSCRIBE", "PUBLISH", "SPUBLISH", "SSUBSCRIBE")
 CHANNELS = {
     "replies": "actions:{3}:p1", "pattern": "actions:*", "wake": "maze:wake", "demo": "maze:demo",
-    "gateway": "maze:gateway", "rq": "rq:pubsub:command", "events": "__keyspace@0__:x",
+    "gateway": "maze:gateway", "races": "maze:races", "rq": "rq:pubsub:command", "events": "__keyspace@0__:x",
 }  # fmt: skip
 HEARD: dict[str, dict[str, set[str]]] = {
     "producer": {"SUBSCRIBE": {"replies"}},
-    "gateway": {"SUBSCRIBE": {"replies", "demo", "gateway"}},
+    "gateway": {"SUBSCRIBE": {"replies", "demo", "gateway", "races"}, "PUBLISH": {"races"}},
     "worker": {"SUBSCRIBE": {"wake"}, "PUBLISH": {"replies", "wake"}, "SPUBLISH": {"replies", "wake"}},
     "operator": {"SUBSCRIBE": {"replies", "wake"}, "PUBLISH": {"wake"}},
     "watch": {"SUBSCRIBE": {"replies"}},

@@ -1,0 +1,42 @@
+"""What all sockets of a gateway share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gesture_maze.gateway.fan import Fan
+from gesture_maze.gateway.limits import Doorkeeper
+from gesture_maze.gateway.metrics import Metrics
+from gesture_maze.gateway.outbox import Outbox
+from gesture_maze.gateway.races import Races
+from gesture_maze.gateway.saved import SavedGames
+from gesture_maze.gateway.scoreboard import Scoreboard
+from gesture_maze.gateway.sessions import Sessions
+from gesture_maze.gateway.settings import Settings
+from gesture_maze.gateway.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Room:
+    """What all sockets share."""
+
+    settings: Settings
+    metrics: Metrics
+    tokens: Tokens
+    doorkeeper: Doorkeeper
+    sessions: Sessions
+    outbox: Outbox
+    fan: Fan
+    scoreboard: Scoreboard
+    saved: SavedGames
+    races: Races
+    tasks: set[asyncio.Task[None]]
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run this coroutine as a task and keep it until it ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)

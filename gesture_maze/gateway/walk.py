@@ -1,0 +1,162 @@
+"""What a player's moves do: the token of one socket's game, alone or in a race."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Final
+
+from gesture_maze.gateway.game import Game, Input, Size
+from gesture_maze.gateway.messages import RaceEntry, say
+from gesture_maze.gateway.races import Race, Racer
+from gesture_maze.gateway.refusals import GatewayError
+from gesture_maze.gateway.room import Room
+from gesture_maze.gateway.sessions import Session
+from gesture_maze.wire.gestures import Move
+
+WHO_CHARACTERS: Final = 8
+
+
+def who_is(session: str) -> str:
+    """Return what other racers may know of a session id: enough to tell players apart, no more."""
+    return hashlib.sha256(session.encode()).hexdigest()[:WHO_CHARACTERS]
+
+
+class Walk:
+    """Moves the token of one socket's session and says so to its browser.
+
+    Args:
+        room: what all sockets share.
+        session: the player.
+        send: sends a message of a kind to the browser.
+        refuse: tells the browser why something was refused.
+    """
+
+    def __init__(
+        self,
+        room: Room,
+        session: Session,
+        send: Callable[[str, bytes], None],
+        refuse: Callable[[GatewayError], None],
+    ) -> None:
+        self.paused = False
+        """Moves have no effect, because a menu is open."""
+        self._room: Final = room
+        self._session: Final = session
+        self._send: Final = send
+        self._refuse: Final = refuse
+        self._race: str | None = None
+        self._reporting = False
+        self._unreported = False
+
+    def start(self, size: Size, seed: int) -> None:
+        """Begin a new maze, alone."""
+        self.leave()
+        before = self._session.game
+        self._show(Game.begin(size, seed))
+        if before is not None and before.began_s is not None:
+            # the game that was saved must not come back
+            self._save()
+
+    def step(self, move: Move, by: Input) -> None:
+        """Walk, if the game lets it."""
+        game = self._session.game
+        now_s = time.monotonic()
+        if game is None or self.paused or not game.step(move, by, now_s):
+            return
+        self._send("at", say("at", **game.where(now_s), move=move, by=by))
+        self._save()
+        if game.race is not None and game.race == self._race:
+            self._unreported = True
+            if not self._reporting:
+                self._reporting = True
+                self._room.begin(self._report())
+        if game.finished:
+            self._room.metrics.finished(game.size, game.input)
+            self._room.begin(self._finish(game, game.time_ms(now_s)))
+
+    # --- races
+
+    async def enter(self, entry: RaceEntry) -> None:
+        """Join a race, or begin one."""
+        self.leave()
+        races = self._room.races
+        me = Racer(who=who_is(self._session.id), name=self._session.name)
+        try:
+            if entry.id is None:
+                race = await races.begin(entry.size, self, me)
+            else:
+                race = await races.join(entry.id, self, me)
+        except GatewayError as error:
+            self._refuse(error)
+            return
+        self._race = race.id
+        self.race_news(race)
+
+    async def go(self) -> None:
+        """Start the race that the player is in."""
+        if self._race is None:
+            return
+        try:
+            await self._room.races.start(self._race)
+        except GatewayError as error:
+            self._refuse(error)
+
+    def leave(self) -> None:
+        """Take no part in the race any more."""
+        if self._race is not None:
+            self._room.races.leave(self._race, self)
+        self._race = None
+
+    def race_news(self, race: Race) -> None:
+        """See `gateway.races.Member`."""
+        starts_in_ms = race.starts_ms - time.time_ns() // 1_000_000
+        self._send("race", say("race", **race.model_dump(), you=who_is(self._session.id), over=race.over))
+        game = self._session.game
+        begun = game is not None and game.race == race.id and game.seed == race.seed
+        if race.starts_ms and not begun:
+            opens_s = time.monotonic() + starts_in_ms / 1000
+            self._show(Game.begin_race(race.size, race.seed, race.id, opens_s))
+            self._save()
+
+    def racer_news(self, racer: Racer) -> None:
+        """See `gateway.races.Member`."""
+        self._send(f"racer {racer.who}", say("racer", **racer.model_dump()))
+
+    async def _report(self) -> None:
+        """Publish where the token is, until it is where it was last published."""
+        try:
+            while self._unreported and self._race is not None:
+                self._unreported = False
+                game = self._session.game
+                if game is None or game.race != self._race:
+                    return
+                racer = Racer(
+                    who=who_is(self._session.id),
+                    name=self._session.name,
+                    cell=game.cell,
+                    moves=game.moves,
+                    time_ms=game.time_ms(time.monotonic()) if game.finished else None,
+                )
+                await self._room.races.report(self._race, racer)
+        finally:
+            self._reporting = False
+
+    # --- inside
+
+    def _show(self, game: Game) -> None:
+        self._session.game = game
+        self._send("maze", say("maze", **game.picture(time.monotonic())))
+
+    def _save(self) -> None:
+        if self._session.game is not None:
+            self._room.saved.note(self._session.id, self._session.game)
+
+    async def _finish(self, game: Game, time_ms: int) -> None:
+        """Enter the walk on the scoreboards; without Redis it has no rank."""
+        session = self._session
+        rank = await self._room.scoreboard.add(game, session.name, session.id, time_ms)
+        facts = {"rank": rank, "moves": game.moves, "time_ms": time_ms, "input": game.input}
+        maze = {"size": game.size, "seed": game.seed, "shortest": game.shortest, "race": game.race}
+        self._send("finished", say("finished", **facts, **maze))

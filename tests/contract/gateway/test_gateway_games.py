@@ -1,0 +1,219 @@
+"""Games that outlive their gateway, races, and the scoreboards by input and seed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from gesture_maze.game.mazes import generate, solve
+from gesture_maze.gateway.game import Game
+from gesture_maze.gateway.races import COUNTDOWN_MS, MOST_RACERS
+from gesture_maze.gateway.saved import SavedGames
+from gesture_maze.gateway.scoreboard import SEED_BOARDS, Scoreboard
+from gesture_maze.wire.keys import game_key, race_key, scores_key
+from tests.support.gateway import Player, Served, serving
+from tests.support.servers import Server, wait_until
+
+
+def press(player: Player, *ways: str) -> dict[str, Any]:
+    """Walk by keyboard; the last answer."""
+    for way in ways:
+        player.say({"type": "key", "move": way})
+        found = player.hear_type("at")
+    return found
+
+
+def finish(player: Player, size: tuple[int, int], seed: int) -> dict[str, Any]:
+    """Walk the shortest way from the entrance; the final message."""
+    for way in solve(generate(*size, seed)):
+        player.say({"type": "key", "move": way})
+    return player.hear_type("finished")
+
+
+def test_game_after_gateway_restart_continues(pool: Server) -> None:
+    assert pool.url is not None
+    way = solve(generate(6, 5, 3))
+    with serving(pool.url) as gateway, gateway.play() as ann:
+        ann.say({"type": "start", "size": "small", "seed": 3})
+        before = press(ann, *way[:3])
+        token, session = ann.welcome["token"], ann.welcome["session"]
+    assert 0 < pool.client.ttl(game_key(session)) <= 600
+    with serving(pool.url) as another, another.play(token=token) as again:
+        game = again.welcome["game"]
+        assert (game["seed"], game["cell"], game["moves"]) == (3, before["cell"], 3)
+        assert game["running"]
+        assert game["time_ms"] >= before["time_ms"], "the clock went on while the gateway was away"
+        again.say({"type": "start", "size": "small", "seed": 4})
+        again.hear_type("maze")
+    with serving(pool.url) as third, third.play(token=again.welcome["token"]) as ann:
+        assert ann.welcome["game"]["seed"] == 4, "a maze that was left does not come back"
+
+
+def test_saved_game_malformed_is_ignored(pool: Server, gateway: Served) -> None:
+    with gateway.play() as ann:
+        token, session = ann.welcome["token"], ann.welcome["session"]
+    for hostile in (b"\xff", b"[]", b'{"size":"small","seed":-1}', _record(cell=999)):
+        pool.client.set(game_key(session), hostile)
+        with gateway.play(token=token) as ann:
+            assert ann.welcome["game"] is None
+            assert ann.still_plays()
+
+
+def _record(**changed: Any) -> str:
+    saved = Game.begin("small", 3).save(0.0, 0)
+    return saved.model_copy(update=changed).model_dump_json()
+
+
+def test_saved_games_without_redis_are_bounded(pool: Server) -> None:
+    async def run() -> None:
+        words: list[str] = []
+        dead = Redis(port=1, socket_connect_timeout=0.2)
+        games = SavedGames(dead, 60, words.append)
+        game = Game.begin("small", 3)
+        for number in range(10_100):
+            games.note(f"s{number}", game)
+        for _ in range(2):
+            await games.flush()
+        assert len(games._changed) == 10_000
+        assert len(words) == 1
+        await dead.aclose()
+
+    asyncio.run(run())
+
+
+def test_move_while_paused_has_no_effect(gateway: Served) -> None:
+    way = solve(generate(6, 5, 3))[0]
+    with gateway.play() as ann:
+        ann.say({"type": "start", "size": "small", "seed": 3})
+        ann.hear_type("maze")
+        ann.say({"type": "pause", "on": True})
+        ann.say({"type": "key", "move": way})
+        ann.say({"type": "pause", "on": False})
+        assert press(ann, way)["moves"] == 1
+
+
+def test_timing_after_reply_is_sent(gateway: Served) -> None:
+    with gateway.play() as ann:
+        ann.reply_to(ann.show())
+        assert 0 < ann.hear_type("timing")["gateway_ms"] < 5000
+
+
+# --- races
+
+
+def test_race_across_two_gateways_shows_both_players(pool: Server, gateway: Served) -> None:
+    assert pool.url is not None
+    with serving(pool.url) as other, gateway.play(name="Ann") as ann, other.play(name="Ben") as ben:
+        ann.say({"type": "race", "size": "small"})
+        race = ann.hear_type("race")
+        assert (race["starts_ms"], [one["name"] for one in race["racers"]]) == (0, ["Ann"])
+        assert 0 < pool.client.ttl(race_key(race["id"])) <= 3600
+        ben.say({"type": "race", "id": race["id"]})
+        mine = ben.hear_type("race")
+        both = ann.hear(lambda one: one.get("type") == "race" and len(one["racers"]) == 2)
+        assert mine["you"] != both["you"]
+        ben.say({"type": "go"})
+        mazes = [one.hear_type("maze") for one in (ann, ben)]
+        assert mazes[0]["ways"] == mazes[1]["ways"]
+        assert all(0 < one["opens_in_ms"] <= COUNTDOWN_MS for one in mazes)
+        way = solve(generate(6, 5, mazes[0]["seed"]))
+        ann.say({"type": "key", "move": way[0]})  # too early: the race has not started
+        time.sleep(mazes[0]["opens_in_ms"] / 1000 + 0.1)
+        assert press(ann, way[0])["moves"] == 1
+        seen = ben.hear(lambda one: one.get("type") == "racer" and one["moves"] == 1)
+        assert (seen["name"], seen["who"]) == ("Ann", both["you"])
+        for step in way[1:]:
+            ann.say({"type": "key", "move": step})
+        assert ann.hear_type("finished")["race"] == race["id"]
+        first = ben.hear(lambda one: one.get("type") == "racer" and one["place"] is not None)
+        assert (first["name"], first["place"]) == ("Ann", 1)
+        finish(ben, (6, 5), mazes[0]["seed"])
+        last = ann.hear(lambda one: one.get("type") == "racer" and one["name"] == "Ben" and one["place"])
+        assert last["place"] == 2
+        ann.say({"type": "go"})
+        assert ben.hear_type("maze")["seed"] != mazes[0]["seed"], "once more, in another maze"
+
+
+def test_race_full_or_unknown_is_refused(pool: Server, gateway: Served) -> None:
+    players = [gateway.play(name=f"p{number}") for number in range(MOST_RACERS + 1)]
+    players[0].say({"type": "race", "size": "small"})
+    race = players[0].hear_type("race")["id"]
+    for one in players[1:MOST_RACERS]:
+        one.say({"type": "race", "id": race})
+        one.hear_type("race")
+    players[-1].say({"type": "race", "id": race})
+    assert players[-1].hear_type("refused")["reason"] == "race_full"
+    players[1].say({"type": "race", "id": race})
+    assert players[1].hear(lambda one: one.get("type") == "race" and len(one["racers"]) == MOST_RACERS)
+    entered = [field for field in pool.client.hkeys(race_key(race)) if field.startswith(b"p:")]
+    assert len(entered) == MOST_RACERS, "a player who returns takes no second place"
+    players[-1].say({"type": "race", "id": "unknown"})
+    wait_until(lambda: gateway.refused("no_race") > 0)
+    for one in players:
+        one.close()
+
+
+# --- scoreboards
+
+
+def test_scores_by_input_and_seed_are_filtered(pool: Server, gateway: Served) -> None:
+    for key in pool.client.keys("maze:scores:*"):
+        pool.client.delete(key)
+    for seed, name in ((11, "Ann"), (12, "Ben")):
+        with gateway.play(name=name) as one:
+            one.say({"type": "start", "size": "small", "seed": seed})
+            end = finish(one, (6, 5), seed)
+            assert (end["moves"], end["seed"]) == (end["shortest"], seed)
+
+    def names(query: str) -> list[str]:
+        return [place["name"] for place in gateway.http.get(f"/scores/small{query}").json()]
+
+    assert sorted(names("")) == sorted(names("?input=keyboard")) == ["Ann", "Ben"]
+    assert names("?input=camera") == []
+    assert names("?seed=11") == names("?seed=11&input=keyboard") == ["Ann"]
+    assert names("?seed=11&input=camera") == []
+    place = gateway.http.get("/scores/small?seed=12").json()[0]
+    assert place["moves"] == place["shortest"] == len(solve(generate(6, 5, 12)))
+    assert gateway.http.get("/scores/small?input=feet").status_code == 422
+
+
+def test_seed_boards_beyond_limit_are_deleted(pool: Server) -> None:
+    async def run() -> None:
+        client: Any = Redis.from_url(str(pool.url))
+        await client.delete(scores_key("seeds"))
+        board = Scoreboard(client)
+        old = {f"small:seed:{number}": number for number in range(SEED_BOARDS)}
+        await client.zadd(scores_key("seeds"), old)
+        await client.zadd(scores_key("small:seed:0"), {"x": 1})
+        game = Game.begin("small", 999_999)
+        game.moves = 20
+        await board.add(game, "Ann", "session", 1000)
+        assert await client.zcard(scores_key("seeds")) == SEED_BOARDS
+        assert not await client.exists(scores_key("small:seed:0"))
+        await board.add(game, "Ann", "session", 2000)
+        assert await client.zscore(scores_key("small:seed:999999"), _only(await _all(client))) == 1000
+        await client.delete(scores_key("seeds"))
+        await client.aclose()
+
+    async def _all(client: Any) -> Any:
+        return await client.zrange(scores_key("small:seed:999999"), 0, -1)
+
+    def _only(found: Any) -> Any:
+        (one,) = found
+        return one
+
+    asyncio.run(run())
+
+
+def test_daily_maze_is_the_date(gateway: Served) -> None:
+    found = gateway.http.get("/daily").json()
+    assert found["seed"] == int(found["date"].replace("-", ""))
+
+
+@pytest.fixture(autouse=True)
+def _room_for_races(gateway: Served) -> None:
+    gateway.app.state.room.races._begun_s.clear()
