@@ -43,13 +43,16 @@ const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (data) {
   if (data instanceof ArrayBuffer) {
     const view = new DataView(data);
-    probe.sent.push([Number(view.getBigUint64(0, true)), Number(view.getBigInt64(8, true)), Date.now(), performance.now()]);
+    const [seq, captured] = [Number(view.getBigUint64(0, true)), Number(view.getBigInt64(8, true))];
+    probe.sent.push([seq, captured, Date.now(), performance.now()]);
   }
   if (!this.probed) {
     this.probed = true;
     this.addEventListener("message", (event) => {
       const message = JSON.parse(event.data);
-      if (message.v) probe.replies.push([message.seq, message.t, Date.now(), performance.now(), message.move]);
+      if (message.v) {
+        probe.replies.push([message.seq, message.t, Date.now(), performance.now(), message.move]);
+      }
       if (message.type === "at") {
         probe.at.push(performance.now());
         requestAnimationFrame(() => {
@@ -103,9 +106,7 @@ def press_keys(page: Any, count: int, seed: int) -> list[float]:
         page.keyboard.down(KEYS[way])
         page.wait_for_function("n => probe.painted.length > n", arg=before[1])
         page.keyboard.up(KEYS[way])
-        pressed, painted = page.evaluate(
-            "([k, n]) => [probe.keys[k], probe.painted[n]]", before
-        )
+        pressed, painted = page.evaluate("([k, n]) => [probe.keys[k], probe.painted[n]]", before)
         waits.append(painted - pressed)
         page.wait_for_timeout(700 + 37 * (len(waits) % 5))
     return waits

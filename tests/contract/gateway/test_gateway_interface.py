@@ -33,7 +33,7 @@ def interface(gateway: Served) -> Any:
     return schemathesis.openapi.from_url(f"http://{gateway.address}/openapi.json", config=config)
 
 
-OPERATIONS = ("POST /predict", "GET /scores/{size}", "GET /", "GET /livez", "GET /readyz")
+OPERATIONS = ("POST /predict", "GET /scores/{size}", "GET /daily", "GET /", "GET /livez", "GET /readyz")
 
 
 @pytest.mark.parametrize("mode", schemathesis.GenerationMode)
@@ -65,7 +65,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=22) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
     max_leaves=40,
 )
-KINDS = st.sampled_from(["hello", "start", "key", "input", "frame", "welcome", ""])
+KINDS = st.sampled_from(["hello", "start", "key", "input", "pause", "race", "go", "frame", "welcome", ""])
 FIELDS = st.sampled_from(
     ["type", "seq", "t", "landmarks", "aspect", "size", "seed", "move", "token", "name", "width"]
 )
