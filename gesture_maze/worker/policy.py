@@ -1,21 +1,25 @@
 """The decision policy: from what single frames show to what the game should do.
 
-A pure function of a session's frames (time, action, confidence), never of a clock, so that a replay decides
-as the live run did:
+A pure function of a session's frames (time, action, confidence), never of a clock, in integers, so that a
+replay on any machine decides as the live run did:
 
-* a gesture **settles** when it leads for `settle_ms` at confidence >= `enter`;
-* it is **held** while frames show it at confidence >= `leave` (hysteresis), and repeats after
-  `first_repeat_ms` and then every `repeat_ms`;
-* up to `bridge_frames` bad or empty frames in a row are bridged, before it settles and while it is held;
-* `release_ms` without it end it with one `stop`; another gesture that leads by then takes over without, if
-  it settles.
+* A gesture **settles** on evidence. One action leads, with a score. A frame that shows it adds the logarithm
+  of its odds, for as long as the frame stands; any other frame subtracts. At `settle_evidence` it settles,
+  with its second frame at the earliest. At 0 or less, the action of the current frame leads.
+* It is **held** while frames show it at confidence >= `leave` (hysteresis), and repeats after
+  `first_repeat_ms` and then every `repeat_ms`.
+* It **ends** with one `stop` after `release_ms` without it, and never earlier than two of the session's own
+  frame gaps. Another gesture that leads by then takes over without a `stop` if it settles.
+* **One hand is followed.** A hand that jumps farther than a hand can move collects evidence of its own, and
+  takes over only when the gesture that is held has ended.
 
-Repeats are due by when the gesture began, not by the frame that happened to settle it, so that a lost frame
-moves no more than itself.
+Repeats are due by when the gesture began, not by the frame that settled it, so that a lost frame delays no
+move but its own.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,154 +29,245 @@ from gesture_maze.wire.replies import CONFIDENCE_STEPS, MOVES
 NOTHING: Final = MOVES.index(None)
 STOP: Final = MOVES.index("stop")
 
+FRAME_MS: Final = 33
+"""A frame at 30 frames/s; evidence is counted in units of it."""
+LONGEST_FRAME_MS: Final = 66
+"""Longest time that one frame counts for."""
+MOST_ODDS: Final = 400
+"""Most evidence that one frame of 33 ms adds, or takes if it shows the leader at low confidence."""
+EMPTY_COST: Final = 150
+"""Evidence that a frame without a hand takes from the leader."""
+OTHER_COST: Final = (50, 300)
+"""Evidence that a frame of another gesture takes, at least and at most."""
+LONGEST_GAP_MS: Final = 500
+"""Longer frame gaps do not make a release longer: they are silence, not a frame rate."""
+REACH_MS: Final = 66
+"""A hand moves at most by its own size between two frames, and by as much again per this time."""
+LONGEST_REACH_MS: Final = 250
+"""Time after which the reach of a hand grows no more."""
+
+
+def _odds(thousandths: int) -> int:
+    """Return 100 times the natural logarithm of the odds of a confidence, rounded, from -400 to 400."""
+    if thousandths <= 0:
+        return -MOST_ODDS
+    if thousandths >= CONFIDENCE_STEPS:
+        return MOST_ODDS
+    odds = round(100 * math.log(thousandths / (CONFIDENCE_STEPS - thousandths)))
+    return min(max(odds, -MOST_ODDS), MOST_ODDS)
+
+
+ODDS: Final = tuple(_odds(step) for step in range(CONFIDENCE_STEPS + 1))
+"""Evidence for the leader in a frame of 33 ms that shows it, by confidence in thousandths."""
+COSTS: Final = (EMPTY_COST, *(min(max(odds, OTHER_COST[0]), OTHER_COST[1]) for odds in ODDS[1:]))
+"""Evidence against the leader in any other frame, by confidence in thousandths; without a hand it is 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The policy's numbers. Times in ms of the frames' own clock, confidences 0 to 1."""
+    """The policy's settings. Times are in ms of the frames' own clock."""
 
-    settle_ms: int = 120
-    enter: float = 0.70
+    settle_evidence: int = 1000
+    """Evidence at which a gesture settles: 700 is eager, 1400 is calm."""
     leave: float = 0.50
+    """Least confidence, 0 to 1, at which a settled gesture is still held."""
     first_repeat_ms: int = 400
+    """Time from the first move of a gesture to its second."""
     repeat_ms: int = 250
+    """Time between the moves after that."""
     release_ms: int = 250
-    bridge_frames: int = 2
+    """Time without a held gesture after which it ends; at few frames per second it is longer."""
 
     def __post_init__(self) -> None:
-        faults = [name for name in ("settle_ms", "bridge_frames") if getattr(self, name) < 0]
-        faults += [
-            name for name in ("first_repeat_ms", "repeat_ms", "release_ms") if getattr(self, name) <= 0
+        names = ("settle_evidence", "first_repeat_ms", "repeat_ms", "release_ms")
+        faults = [
+            f"{name} must be above 0, got {value}" for name in names if (value := getattr(self, name)) <= 0
         ]
+        if not 0 <= self.leave <= 1:
+            faults.append(f"leave must be from 0 to 1, got {self.leave}")
         if faults:
-            raise SettingsError("settings", f"policy: {', '.join(faults)} must be positive")
-        if not 0 <= self.leave <= self.enter <= 1:
-            raise SettingsError(
-                "settings", f"policy: 0 <= leave {self.leave} <= enter {self.enter} <= 1 must hold"
-            )
-
-    @property
-    def enter_steps(self) -> int:
-        """`enter` in thousandths, the unit of `Hold.decide`."""
-        return round(self.enter * CONFIDENCE_STEPS)
-
-    @property
-    def leave_steps(self) -> int:
-        """`leave` in thousandths."""
-        return round(self.leave * CONFIDENCE_STEPS)
+            raise SettingsError("settings", f"policy: {'; '.join(faults)}")
 
 
 class Policy:
-    """`Rules` with the thresholds turned into thousandths once."""
+    """`Rules` in the units of `Hold.decide`.
 
-    __slots__ = ("bridge_frames", "enter", "first_repeat_ms", "leave", "release_ms", "repeat_ms", "settle_ms")
+    Attributes:
+        leave: in thousandths.
+        begin_to_repeat_ms: time from when a gesture began to when its first repeat is due.
+        settle_to_repeat_ms: least time from when it settled to then.
+    """
+
+    __slots__ = (
+        "begin_to_repeat_ms", "leave", "release_ms", "repeat_ms", "settle_evidence", "settle_to_repeat_ms",
+    )  # fmt: skip
 
     def __init__(self, rules: Rules) -> None:
-        self.settle_ms: Final = rules.settle_ms
-        self.enter: Final = rules.enter_steps
-        self.leave: Final = rules.leave_steps
-        self.first_repeat_ms: Final = rules.first_repeat_ms
+        self.settle_evidence: Final = rules.settle_evidence
+        self.leave: Final = round(rules.leave * CONFIDENCE_STEPS)
         self.repeat_ms: Final = rules.repeat_ms
         self.release_ms: Final = rules.release_ms
-        self.bridge_frames: Final = rules.bridge_frames
+        # a certain gesture settles after this time: its first frame counts at once
+        certain_ms = max(rules.settle_evidence - MOST_ODDS, 0) * FRAME_MS // MOST_ODDS
+        self.begin_to_repeat_ms: Final = certain_ms + rules.first_repeat_ms
+        self.settle_to_repeat_ms: Final = min(rules.first_repeat_ms, rules.repeat_ms)
 
 
 class Hold:
-    """What one session holds, and what may follow it. About 0.3 µs a frame.
+    """What one session holds, and what may follow it.
 
     Attributes:
         held: code of the settled action, 0 for none.
-        leading: code of the action that would settle next, 0 for none; `rival` is the one that bridged frames
-            may turn out to be.
+        leading: code of the action that collects evidence, 0 for none.
+        score: its evidence.
+        away: the frames show another hand than the one whose gesture is held.
+        place: of the session's last hand in the image, x + iy; infinite before the first.
     """
 
-    __slots__ = ("held", "last_ms", "leading", "leading_since_ms", "missed", "next_repeat_ms", "rival",
-                 "rival_since_ms", "seen_ms")  # fmt: skip
+    __slots__ = ("away", "earlier_gap_ms", "gap_ms", "held", "last_ms", "leading", "leading_since_ms",
+                 "next_repeat_ms", "place", "placed_ms", "score", "seen_ms")  # fmt: skip
 
     def __init__(self) -> None:
         self.held = 0
         self.seen_ms = 0
         self.next_repeat_ms = 0
+        self.away = False
         self.leading = 0
         self.leading_since_ms = 0
-        self.missed = 0
-        self.rival = 0
-        self.rival_since_ms = 0
+        self.score = 0
         self.last_ms = 0
+        self.gap_ms = 0
+        self.earlier_gap_ms = 0
+        self.place = complex(math.inf)
+        self.placed_ms = 0
 
-    def decide(self, policy: Policy, now_ms: int, action: int, confidence: int) -> int:
-        """The move of one frame.
+    def moved_to(self, now_ms: int, place: complex, size: float) -> bool:
+        """Note where the hand of a frame is, and return whether it jumped there.
 
         Args:
-            policy: the numbers.
+            now_ms: when the frame was captured, ms.
+            place, size: of the hand, as `worker.places.places_of` finds them; a size of 0 is no hand.
+        """
+        distance = abs(place - self.place)
+        if distance > size:
+            return bool(size) and self._jumped_to(now_ms, place, size, distance)
+        self.place = place
+        self.placed_ms = now_ms
+        return False
+
+    def _jumped_to(self, now_ms: int, place: complex, size: float, distance: float) -> bool:
+        elapsed_ms = now_ms - self.placed_ms
+        self.place = place
+        self.placed_ms = now_ms
+        if not 0 <= elapsed_ms <= LONGEST_REACH_MS:
+            elapsed_ms = LONGEST_REACH_MS
+        return math.isfinite(distance) and distance * REACH_MS > size * (REACH_MS + elapsed_ms)
+
+    def decide(self, policy: Policy, now_ms: int, action: int, confidence: int, jumped: bool = False) -> int:
+        """Return the move of one frame.
+
+        Args:
+            policy: the settings.
             now_ms: when the frame was captured, ms.
             action: code of the action that the gesture is mapped to, whatever its confidence; 0 for none.
-            confidence: in thousandths.
+            confidence: in thousandths; 0 without a hand.
+            jumped: the hand is farther from where the session's last hand was than a hand can move in
+                between; see `worker.places`.
 
         Returns:
             A code of `wire.replies.MOVES`.
         """
-        if not (action or self.held or self.leading):
-            self.last_ms = now_ms
-            return NOTHING
-        if now_ms < self.last_ms:
-            self._clock_stepped_back(now_ms)
+        gap_ms = now_ms - self.last_ms
         self.last_ms = now_ms
-        expired = now_ms - self.seen_ms >= policy.release_ms
-        if self.held and action == self.held and confidence >= policy.leave and not expired:
-            return self._hold(policy, now_ms)
-        settled = self._lead(policy, now_ms, action, confidence)
-        # what has run out ends with its stop before it may settle anew
-        if settled and not (expired and self.leading == self.held):
+        held = self.held
+        if not (held or self.leading):
+            if action:
+                self.gap_ms = self.earlier_gap_ms = 0
+                self._lead(now_ms, action, confidence)
+            return NOTHING
+        if gap_ms < 0:
+            self._shift_times(gap_ms)
+            gap_ms = 0
+        release_ms = policy.release_ms
+        expired = False
+        if held:
+            unseen_ms = now_ms - self.seen_ms
+            if unseen_ms >= release_ms:
+                release_ms = max(release_ms, self._patience_ms())
+                expired = unseen_ms >= release_ms
+        self.earlier_gap_ms = self.gap_ms
+        self.gap_ms = gap_ms
+        if action == held and action and not expired:
+            if confidence >= policy.leave:
+                return self._hold(policy, now_ms)
+            action = 0  # too unsure to be held, and no evidence for another
+        if jumped:
+            self.leading = 0
+            self.away = held != 0 and not self.away
+        score = self._collect(now_ms, gap_ms, action, confidence)
+        if score >= policy.settle_evidence and (expired or not self.away):
             return self._settle(policy, now_ms)
-        if self.held and expired and not self._is_being_replaced(policy):
+        if expired and not self._is_being_replaced(now_ms, release_ms):
             self.held = 0
+            self.away = False
             return STOP
         return NOTHING
+
+    def _collect(self, now_ms: int, gap_ms: int, action: int, confidence: int) -> int:
+        """Add a frame to the evidence and return the leader's score, 0 if it leads with this frame only."""
+        if not self.leading:
+            self._lead(now_ms, action, confidence)
+            return 0
+        if action == self.leading:
+            shown_ms = gap_ms if gap_ms < LONGEST_FRAME_MS else LONGEST_FRAME_MS
+            self.score += ODDS[confidence] * shown_ms // FRAME_MS
+        else:
+            self.score -= COSTS[confidence]
+        if self.score > 0:
+            return self.score
+        self._lead(now_ms, action, confidence)
+        return 0
+
+    def _lead(self, now_ms: int, action: int, confidence: int) -> None:
+        self.leading = action
+        self.leading_since_ms = now_ms
+        self.score = max(ODDS[confidence], 0)
 
     def _settle(self, policy: Policy, now_ms: int) -> int:
         self.held, self.leading = self.leading, 0
         self.seen_ms = now_ms
-        due_ms = self.leading_since_ms + policy.settle_ms + policy.first_repeat_ms
-        self.next_repeat_ms = max(due_ms, now_ms + policy.repeat_ms // 2)
+        self.away = False
+        self.next_repeat_ms = max(
+            self.leading_since_ms + policy.begin_to_repeat_ms, now_ms + policy.settle_to_repeat_ms
+        )
         return self.held
 
     def _hold(self, policy: Policy, now_ms: int) -> int:
         self.seen_ms = now_ms
         self.leading = 0
+        self.away = False
         if now_ms < self.next_repeat_ms:
             return NOTHING
         # a metronome, so that the frame rate does not slow the repeats; a late one does not hurry the next
         self.next_repeat_ms = max(self.next_repeat_ms + policy.repeat_ms, now_ms + policy.repeat_ms // 2)
         return self.held
 
-    def _is_being_replaced(self, policy: Policy) -> bool:
-        """Another gesture began to lead before what is held ran out, and may settle yet."""
+    def _patience_ms(self) -> int:
+        """Return two and a half of the session's frame gaps: one missing frame and some jitter end nothing.
+
+        Only the two gaps before the current one count, so that a new owner of the session soon knows the
+        same, and a silence cannot prolong itself.
+        """
+        return min(max(self.gap_ms, self.earlier_gap_ms), LONGEST_GAP_MS) * 5 // 2
+
+    def _is_being_replaced(self, now_ms: int, release_ms: int) -> bool:
+        """Return whether another gesture began to lead before the held one ran out, and may settle yet."""
         if not self.leading or self.leading == self.held:
             return False
-        return self.leading_since_ms - self.seen_ms < policy.release_ms
+        return self.leading_since_ms - self.seen_ms < release_ms and now_ms - self.seen_ms < 2 * release_ms
 
-    def _lead(self, policy: Policy, now_ms: int, action: int, confidence: int) -> bool:
-        """Follow the leading gesture; True when it has led for long enough to settle."""
-        sure = action if confidence >= policy.enter else 0
-        if self.leading and sure == self.leading:
-            self.missed = self.rival = 0
-            return now_ms - self.leading_since_ms >= policy.settle_ms
-        if not self.leading:
-            self.leading, self.leading_since_ms, self.missed, self.rival = sure, now_ms, 0, 0
-            return bool(sure) and policy.settle_ms == 0
-        # not the leader: bridged, but remembered, so that a real change loses no time by the bridging
-        self.missed += 1
-        if sure != self.rival:
-            self.rival, self.rival_since_ms = sure, now_ms
-        if self.missed <= policy.bridge_frames:
-            return False
-        self.leading, self.leading_since_ms, self.missed, self.rival = self.rival, self.rival_since_ms, 0, 0
-        return bool(self.leading) and now_ms - self.leading_since_ms >= policy.settle_ms
-
-    def _clock_stepped_back(self, now_ms: int) -> None:
-        """A client's clock was set back: what is held stays, measured from now on."""
-        back_ms = self.last_ms - now_ms
-        self.seen_ms -= back_ms
-        self.next_repeat_ms -= back_ms
-        self.leading_since_ms -= back_ms
-        self.rival_since_ms -= back_ms
+    def _shift_times(self, by_ms: int) -> None:
+        """Follow a client's clock that was set back: what is held stays, measured from now on."""
+        self.seen_ms += by_ms
+        self.next_repeat_ms += by_ms
+        self.leading_since_ms += by_ms

@@ -16,7 +16,7 @@ from gesture_maze.capture.mutate import Mutation, mutate
 from gesture_maze.capture.reader import CaptureReader
 from gesture_maze.capture.writer import CaptureWriter
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.replay.engine import Replay
+from gesture_maze.replay.engine import Replay, replay_settings
 from gesture_maze.replay.run import Files, run
 from gesture_maze.wire.errors import SettingsError
 from tests.support.captures import synthetic
@@ -43,10 +43,12 @@ def mutated(path: Path, out: Path, seed: int = SEED, **wish: Any) -> Path:
     return out
 
 
-def answers(path: Path, classifier: Classifier, *, skip_bad: bool = False) -> list[dict[str, Any]]:
+def answers(
+    path: Path, classifier: Classifier, *, skip_bad: bool = False, **policy: Any
+) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     files = Files([path], skip_bad=skip_bad)
-    with Replay(classifier=classifier) as replay:
+    with Replay(replay_settings(policy=policy), classifier=classifier) as replay:
         run(replay, files, files.blocks(), [lambda line: found.append(json.loads(line))])
     return found
 
@@ -57,7 +59,7 @@ def known(path: Path, classifier: Classifier) -> list[dict[str, Any]]:
     return answers(path, classifier)
 
 
-def said(found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+def shown(found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return [(one["session"], one["seq"], one["action"], one["move"]) for one in found]
 
 
@@ -91,7 +93,7 @@ def changed_moves(before: dict[str, list[str]], after: dict[str, list[str]]) -> 
 def test_mirroring_changes_no_action(original: Path, classifier: Classifier, tmp_path: Path) -> None:
     before = known(original, classifier)
     after = answers(mutated(original, tmp_path / "a", mirror=True), classifier)
-    assert said(after) == said(before)
+    assert shown(after) == shown(before)
     assert sum(one["action"] is not None for one in before) > 1000
 
 
@@ -112,17 +114,30 @@ def test_dropping_a_fifth_of_the_frames_changes_no_more_than_2_percent_of_the_mo
     assert changed_moves(steered(before), steered(after)) <= 0.02
 
 
+@cache
+def clear_clips(classifier: Classifier) -> dict[str, list[str]]:
+    """Where the real clips steer, without those that an eager policy steers otherwise than a calm one.
+
+    In these a hand wavers for about as long as a gesture takes to settle.
+    """
+    eager, calm = (
+        steered(answers(webcam_sequences(), classifier, settle_evidence=evidence)) for evidence in (700, 1400)
+    )
+    clips = eager.keys() | calm.keys()
+    clear = {clip: eager[clip] for clip in clips if eager.get(clip) == calm.get(clip)}
+    assert len(clips) - len(clear) <= 3
+    return clear
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_dropping_a_fifth_of_a_real_clip_changes_no_direction(
     classifier: Classifier, tmp_path: Path, seed: int
 ) -> None:
-    """Only what settles: the clips last 1.3 s and most end with the very frame that a repeat comes with, so
-    one in five loses it; and in three of the 80 the hand itself wavers for about as long as it may."""
-    real = webcam_sequences()
-    before = known(real, classifier)
-    after = answers(mutated(real, tmp_path / "a", seed, drop=0.2), classifier)
-    assert sum(map(len, steered(before).values())) >= 38
-    assert changed_moves(steered(before), steered(after)) <= 0.02
+    """Repeats do not count: the clips last 1.3 s, and many end with the frame that repeats."""
+    clear = clear_clips(classifier)
+    after = steered(answers(mutated(webcam_sequences(), tmp_path / "a", seed, drop=0.2), classifier))
+    assert sum(map(len, clear.values())) >= 38
+    assert {clip: after.get(clip) for clip in clear} == clear
 
 
 def test_a_larger_or_smaller_hand_shows_the_same(
@@ -131,7 +146,7 @@ def test_a_larger_or_smaller_hand_shows_the_same(
     before = known(original, classifier)
     for factor in (0.5, 3.0):
         after = answers(mutated(original, tmp_path / "a", rescale=factor), classifier)
-        differ = sum(one != other for one, other in zip(said(before), said(after), strict=True))
+        differ = sum(one != other for one, other in zip(shown(before), shown(after), strict=True))
         assert differ <= 0.001 * len(before)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
@@ -10,106 +11,179 @@ from hypothesis import strategies as st
 
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.replies import MOVES
-from gesture_maze.worker.policy import Hold, Policy, Rules
+from gesture_maze.worker.policy import COSTS, ODDS, Hold, Policy, Rules
 
 POLICY = Policy(Rules())
-UP, DOWN, LEFT = (MOVES.index(name) for name in ("up", "down", "left"))
+UP, DOWN, LEFT, RIGHT = (MOVES.index(name) for name in ("up", "down", "left", "right"))
+NO_ACTION = 0
+
+Shown = tuple[int, int, int]
+"""Time in ms, action code, confidence in thousandths."""
 
 
-def moves(frames: list[tuple[int, int, int]], policy: Policy = POLICY) -> list[tuple[int, str]]:
-    """(ms, action code, confidence in thousandths) -> the moves that were made and when."""
-    hold = Hold()
+def moves(frames: list[Shown], policy: Policy = POLICY, hold: Hold | None = None) -> list[tuple[int, str]]:
+    """The moves that were made and when."""
+    hold = hold or Hold()
     found = [(ms, MOVES[hold.decide(policy, ms, action, confidence)]) for ms, action, confidence in frames]
     return [(ms, move) for ms, move in found if move]
 
 
-def shown(action: int, begin_ms: int, end_ms: int, confidence: int = 950, every_ms: int = 40):
+def shown(action: int, begin_ms: int, end_ms: int, confidence: int = 980, fps: float = 30) -> list[Shown]:
     """Frames that show one action from `begin_ms` up to and without `end_ms`."""
-    return [(ms, action, confidence) for ms in range(begin_ms, end_ms, every_ms)]
+    count = math.ceil((end_ms - begin_ms) * fps / 1000)
+    return [(begin_ms + int(frame * 1000 / fps), action, confidence) for frame in range(count)]
+
+
+def empty(begin_ms: int, end_ms: int, fps: float = 30) -> list[Shown]:
+    """Frames without a hand."""
+    return shown(NO_ACTION, begin_ms, end_ms, 0, fps)
+
+
+def without(frames: list[Shown], *times_ms: int) -> list[Shown]:
+    return [frame for frame in frames if frame[0] not in times_ms]
 
 
 CASES = {
-    "nothing shown": (shown(0, 0, 2000), []),
-    "too short to settle": (shown(UP, 0, 100) + shown(0, 100, 1000), []),
-    "settles after 120 ms": (shown(UP, 0, 200), [(120, "up")]),
-    "repeats after 400 ms, then every 250 ms": (
+    "no hand": (empty(0, 2000), []),
+    "another gesture": (shown(NO_ACTION, 0, 2000), []),
+    "two sure frames": (shown(UP, 0, 66) + empty(66, 1000), []),
+    "confidence 0.98 settles with the third frame": (shown(UP, 0, 100), [(66, "up")]),
+    "confidence 0.9 settles with the fifth": (shown(UP, 0, 300, 900), [(133, "up")]),
+    "confidence 0.7 settles with the twelfth": (shown(UP, 0, 500, 700), [(366, "up")]),
+    "confidence 0.5 never settles": (shown(UP, 0, 5000, 500), []),
+    "repeats come after 400 ms, then every 250 ms": (
         shown(UP, 0, 1200),
-        [(120, "up"), (520, "up"), (800, "up"), (1040, "up")],
+        [(66, "up"), (466, "up"), (700, "up"), (966, "up")],
     ),
-    "one stop, 250 ms after it was last seen": (
-        shown(UP, 0, 200) + shown(0, 200, 1000),
-        [(120, "up"), (440, "stop")],
+    "one stop comes 250 ms after it was last seen": (
+        shown(UP, 0, 200) + empty(200, 1000),
+        [(66, "up"), (433, "stop")],
     ),
-    "unsure frames do not settle": (shown(UP, 0, 1000, confidence=690), []),
     "once held, less confidence is enough": (
-        shown(UP, 0, 160) + shown(UP, 160, 500, confidence=510),
-        [(120, "up")],
+        shown(UP, 0, 100) + shown(UP, 100, 400, 510),
+        [(66, "up")],
     ),
     "below the lower threshold it ends": (
-        shown(UP, 0, 160) + shown(UP, 160, 500, confidence=490),
-        [(120, "up"), (400, "stop")],
+        shown(UP, 0, 100) + shown(UP, 100, 500, 490),
+        [(66, "up"), (333, "stop")],
     ),
-    "two empty frames while settling are bridged": (
-        [(0, UP, 950), (40, 0, 0), (80, 0, 0), (120, UP, 950)],
-        [(120, "up")],
+    "an empty frame costs 150": (
+        [(0, UP, 980), (33, 0, 0), (66, UP, 980), (99, UP, 980)],  # 389 - 150 + 389 + 389 = 1017
+        [(99, "up")],
     ),
-    "three are not": ([(0, UP, 950), (40, 0, 0), (80, 0, 0), (110, 0, 0), (140, UP, 950)], []),
+    "a sure frame of another gesture costs 300": (
+        [(0, UP, 980), (33, 0, 990), *shown(UP, 66, 200)],  # 89, 478, 867, 1256
+        [(132, "up")],
+    ),
+    "an unsure one costs 50": (
+        [(0, UP, 980), (33, 0, 400), *shown(UP, 66, 200)],  # 339, 728, 1117
+        [(99, "up")],
+    ),
     "one wrong frame while held changes nothing": (
-        [*shown(UP, 0, 200), (200, DOWN, 990), *shown(UP, 240, 400)],
-        [(120, "up")],
+        [*shown(UP, 0, 200), (200, DOWN, 990), *shown(UP, 233, 400)],
+        [(66, "up")],
     ),
     "a change of gesture takes over without a stop": (
         shown(UP, 0, 200) + shown(LEFT, 200, 400),
-        [(120, "up"), (320, "left")],
+        [(66, "up"), (266, "left")],
     ),
-    "bridging costs a real change nothing": (
-        [(0, UP, 950), *shown(DOWN, 40, 240)],
-        [(160, "down")],
+    "the frame that uses a leader's evidence up leads": (
+        [(0, UP, 700), *shown(DOWN, 33, 200)],
+        [(99, "down")],
     ),
-    "up again after a stop": (
-        shown(UP, 0, 200) + shown(0, 200, 500) + shown(UP, 520, 700),
-        [(120, "up"), (440, "stop"), (640, "up")],
+    "it comes again after a stop": (
+        shown(UP, 0, 200) + empty(200, 500) + shown(UP, 500, 600),
+        [(66, "up"), (433, "stop"), (566, "up")],
     ),
     "silence longer than 250 ms ends it": (
-        [*shown(UP, 0, 200), *shown(UP, 700, 860)],
-        [(120, "up"), (700, "stop"), (820, "up")],
+        [*shown(UP, 0, 200), *shown(UP, 700, 800)],
+        [(66, "up"), (700, "stop"), (766, "up")],
     ),
-    "a client's clock set back does not end it": (
+    "a client's clock that is set back does not end it": (
         [*shown(UP, 10_000, 10_200), *shown(UP, 40, 240)],
-        [(10_120, "up")],
+        [(10_066, "up")],
     ),
-    "15 frames per second": (
-        shown(UP, 0, 900, every_ms=66),
-        [(132, "up"), (528, "up"), (792, "up")],
+    "at 15 frames/s the second frame settles": (
+        shown(UP, 0, 800, fps=15),
+        [(66, "up"), (466, "up"), (733, "up")],
     ),
     "a lost frame that would have settled it delays no repeat": (
-        [frame for frame in shown(UP, 0, 900) if frame[0] != 120],
-        [(160, "up"), (520, "up"), (800, "up")],
+        without(shown(UP, 0, 900), 66),
+        [(100, "up"), (466, "up"), (700, "up")],
     ),
-    "a gesture that leads when the time of another is up takes over without a stop": (
-        shown(UP, 0, 200) + shown(0, 200, 360) + shown(LEFT, 360, 600),
-        [(120, "up"), (480, "left")],
+    "one that settles late repeats no sooner than 250 ms later": (
+        shown(UP, 0, 700, 700),
+        [(366, "up"), (633, "up")],
+    ),
+    "a gesture that leads when another runs out takes over without a stop": (
+        shown(UP, 0, 200) + empty(200, 400) + shown(LEFT, 400, 600),
+        [(66, "up"), (466, "left")],
     ),
     "unless it does not settle": (
-        shown(UP, 0, 200) + shown(0, 200, 360) + shown(LEFT, 360, 440) + shown(0, 440, 700),
-        [(120, "up"), (520, "stop")],
+        shown(UP, 0, 200) + empty(200, 366) + shown(LEFT, 366, 430) + empty(430, 800),
+        [(66, "up"), (596, "stop")],
     ),
     "one that comes too late follows a stop": (
-        shown(UP, 0, 200) + shown(0, 200, 440) + shown(LEFT, 440, 700),
-        [(120, "up"), (440, "stop"), (560, "left")],
+        shown(UP, 0, 200) + empty(200, 440) + shown(LEFT, 440, 600),
+        [(66, "up"), (433, "stop"), (506, "left")],
+    ),
+    "an unsure gesture does not put a stop off for long": (
+        shown(UP, 0, 200) + shown(LEFT, 200, 3000, 520),
+        [(66, "up"), (666, "stop")],
     ),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_sequence_yields_its_moves(name: str) -> None:
+def test_policy_sequence_yields_its_moves(name: str) -> None:
     frames, expected = CASES[name]
     assert moves(frames) == expected
 
 
-def test_silence_ends_a_gesture_that_settles_at_once_too() -> None:
-    frames = [(0, UP, 950), (400, UP, 950), (440, UP, 950)]
-    assert moves(frames, Policy(Rules(settle_ms=0))) == [(0, "up"), (400, "stop"), (440, "up")]
+def test_settle_evidence_eager_default_calm_settle_with_frame_2_3_4() -> None:
+    at_ms = {bound: moves(shown(UP, 0, 300), Policy(Rules(bound)))[0] for bound in (700, 1000, 1400)}
+    assert at_ms == {700: (33, "up"), 1000: (66, "up"), 1400: (100, "up")}
+
+
+def test_settle_evidence_smallest_needs_two_frames() -> None:
+    assert moves(shown(UP, 0, 200), Policy(Rules(settle_evidence=1)))[0] == (33, "up")
+
+
+def test_silence_ends_gesture_that_settles_at_once_too() -> None:
+    frames = [(0, UP, 950), (33, UP, 950), (440, UP, 950), (473, UP, 950)]
+    assert moves(frames, Policy(Rules(settle_evidence=1))) == [(33, "up"), (440, "stop"), (473, "up")]
+
+
+def test_odds_are_100_logarithms_and_far_from_where_rounding_could_differ() -> None:
+    assert [ODDS[q] for q in (0, 300, 500, 700, 900, 980, 1000)] == [-400, -85, 0, 85, 220, 389, 400]
+    exact = [100 * math.log(q / (1000 - q)) for q in range(1, 1000)]
+    assert min(abs(odds % 1 - 0.5) for odds in exact) > 1e-6
+    assert [COSTS[q] for q in (0, 1, 500, 700, 900, 1000)] == [150, 50, 50, 85, 220, 300]
+
+
+@pytest.mark.parametrize("fps", [3, 4, 5, 6, 7, 8, 10])
+def test_held_gesture_at_few_frames_per_second_does_not_flap(fps: float) -> None:
+    made = moves(shown(UP, 0, 6000, fps=fps) + empty(6000, 9000, fps))
+    assert [move for move, _ in groupby(move for _, move in made)] == ["up", "stop"]
+    stop_ms = made[-1][0]
+    assert stop_ms <= 6000 + 3 * 1000 / fps
+
+
+@pytest.mark.parametrize("fps", [3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("lost", ["dropped", "empty"])
+def test_held_gesture_at_few_frames_per_second_survives_lost_frame(fps: float, lost: str) -> None:
+    frames = shown(UP, 0, 6000, fps=fps)
+    for row in (9, 13, 16):
+        frames[row] = (frames[row][0], 0, 0)
+    if lost == "dropped":
+        frames = [frame for frame in frames if frame[1]]
+    assert {move for _, move in moves(frames)} == {"up"}
+
+
+@given(st.lists(st.integers(140, 340), min_size=10, max_size=60))
+def test_held_gesture_with_uneven_gaps_does_not_flap(gaps_ms: list[int]) -> None:
+    times_ms = [sum(gaps_ms[:row]) for row in range(len(gaps_ms))]
+    assert {move for _, move in moves([(ms, UP, 980) for ms in times_ms])} == {"up"}
 
 
 FRAMES = st.lists(
@@ -117,7 +191,7 @@ FRAMES = st.lists(
 )
 
 
-def timed(steps: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+def timed(steps: list[tuple[int, int, int]]) -> list[Shown]:
     now_ms, frames = 0, []
     for step_ms, action, confidence in steps:
         now_ms += step_ms
@@ -126,7 +200,7 @@ def timed(steps: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
 
 
 @given(FRAMES)
-def test_a_stop_follows_a_direction_and_never_another_stop(steps: list[tuple[int, int, int]]) -> None:
+def test_stop_follows_direction_and_never_another_stop(steps: list[tuple[int, int, int]]) -> None:
     held = False
     for _, move in moves(timed(steps)):
         assert held or move != "stop"
@@ -134,11 +208,11 @@ def test_a_stop_follows_a_direction_and_never_another_stop(steps: list[tuple[int
 
 
 @given(FRAMES)
-def test_directions_are_never_closer_than_a_gesture_takes_to_settle(
+def test_directions_are_never_closer_than_gesture_takes_to_settle(
     steps: list[tuple[int, int, int]],
 ) -> None:
     made = [ms for ms, move in moves(timed(steps)) if move != "stop"]
-    assert all(later - before >= Rules().settle_ms for before, later in pairwise(made))
+    assert all(later - before >= 49 for before, later in pairwise(made))
 
 
 @given(FRAMES, st.integers(-(10**6), 10**6))
@@ -149,7 +223,7 @@ def test_only_time_differences_count(steps: list[tuple[int, int, int]], shift_ms
 
 
 @given(FRAMES)
-def test_no_direction_without_two_sure_frames_of_it(steps: list[tuple[int, int, int]]) -> None:
+def test_direction_needs_two_frames_of_it(steps: list[tuple[int, int, int]]) -> None:
     frames = timed(steps)
     for ms, move in moves(frames):
         if move != "stop":
@@ -157,9 +231,66 @@ def test_no_direction_without_two_sure_frames_of_it(steps: list[tuple[int, int, 
             assert sum(a == action and c >= 500 and t <= ms for t, a, c in frames) >= 2
 
 
+def state(hold: Hold) -> dict[str, object]:
+    return {name: getattr(hold, name) for name in Hold.__slots__}
+
+
+@given(FRAMES)
+def test_rebuilt_session_decides_as_if_it_had_seen_all(steps: list[tuple[int, int, int]]) -> None:
+    """What came before a second without a hand does not matter to what comes after."""
+    before, frames = timed(steps), timed([(33, UP, 980)] * 20)
+    pause = empty(before[-1][0] + 33, before[-1][0] + 3000)
+    later = [(ms + pause[-1][0], action, confidence) for ms, action, confidence in frames]
+    seen_all, rebuilt = Hold(), Hold()
+    moves(before + pause, hold=seen_all)
+    moves(pause, hold=rebuilt)
+    assert moves(later, hold=seen_all) == moves(later, hold=rebuilt)
+    assert state(seen_all) == state(rebuilt)
+
+
+def followed(hands: list[tuple[int, int, int, bool]]) -> list[tuple[int, str]]:
+    hold = Hold()
+    found = [(hand[0], MOVES[hold.decide(POLICY, *hand)]) for hand in hands]
+    return [(ms, move) for ms, move in found if move]
+
+
+def two_people(one: int, other: int, turn: int, frames: int = 180) -> list[tuple[int, int, int, bool]]:
+    """Two hands that alternate every `turn` frames at two places."""
+    return [
+        (ms, other if row // turn % 2 else one, 980, row > 0 and row % turn == 0)
+        for row, (ms, _, _) in enumerate(shown(one, 0, frames * 1000 // 30))
+    ]
+
+
+@pytest.mark.parametrize("turn", [3, 4, 5, 6])
+def test_two_people_who_alternate_one_is_followed(turn: int) -> None:
+    hands = two_people(UP, RIGHT, turn)
+    assert {move for _, move in followed(hands)} == {"up"}
+    unaware = [(*hand[:3], False) for hand in hands]
+    assert {move for _, move in followed(unaware)} == {"up", "right"}
+
+
+def test_two_people_one_leaves_other_is_followed() -> None:
+    hands = [*two_people(UP, RIGHT, 6, 12), *((ms, UP, 980, ms == 400) for ms, _, _ in shown(UP, 400, 600))]
+    hands += [(ms, RIGHT, 980, ms == 600) for ms, _, _ in shown(RIGHT, 600, 1200)]
+    directions = [move for move, _ in groupby(move for _, move in followed(hands))]
+    assert directions == ["up", "right"]
+
+
+def test_hand_that_jumps_before_it_settles_starts_its_own_evidence() -> None:
+    hands = [(ms, UP, 980, ms == 66) for ms, _, _ in shown(UP, 0, 200)]
+    assert followed(hands)[0] == (133, "up")
+
+
+def test_hand_that_jumps_with_held_gesture_holds_it() -> None:
+    hands = [(ms, UP, 980, ms == 200) for ms, _, _ in shown(UP, 0, 1000)]
+    assert followed(hands) == moves(shown(UP, 0, 1000))
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"settle_ms": -1}, {"repeat_ms": 0}, {"enter": 0.4, "leave": 0.6}, {"enter": 1.5}]
+    "wrong",
+    [{"settle_evidence": 0}, {"repeat_ms": 0}, {"release_ms": -1}, {"leave": 1.5}, {"leave": -0.1}],
 )
-def test_contradictory_rules_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(SettingsError):
+def test_rules_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
         Rules(**wrong)  # type: ignore[arg-type]

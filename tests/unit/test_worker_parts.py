@@ -25,7 +25,7 @@ def test_all_faults_of_settings_are_named_in_one_sentence() -> None:
 
 
 def test_settings_survive_the_way_to_a_process() -> None:
-    settings = Settings.of(partitions=4, actions={"fist": "up"}, policy={"settle_ms": 90})
+    settings = Settings.of(partitions=4, actions={"fist": "up"}, policy={"settle_evidence": 900})
     assert Settings.of(**json.loads(settings.model_dump_json())) == settings
 
 
