@@ -12,7 +12,8 @@ from typing import Any, Final
 from redis import exceptions
 
 from gesture_maze.producer.address import open_client
-from gesture_maze.producer.stream import read_topology, topology_of
+from gesture_maze.producer.stream import read_topology
+from gesture_maze.producer.topology import topology_of
 from gesture_maze.wire.errors import ConnectionLost, SettingsError
 from gesture_maze.wire.keys import WIRE_VERSION, actions_channel, frames_key, partition_of
 

@@ -38,7 +38,7 @@ WAKE: Final = "&maze:wake"
 _ANYBODY: Final = "+ping +client|setname +client|id +select"
 _SEND: Final = (
     f"(+xadd {WRITE_FRAMES}) (+xinfo|groups +xlen {READ_FRAMES}) (+hsetnx %W~maze:topology) "
-    "(+hmget %R~maze:topology)"
+    f"(+hmget %R~maze:topology %R~outcomes:{_PARTITION})"
 )
 _LOOK: Final = (
     "+evalsha +script|load +script|exists +xinfo|stream +xinfo|groups +xlen +xrange "

@@ -41,7 +41,7 @@ class AsyncFrameProducer:
         self._options: Final = options_of(options)
         self._redis: Final = redis
         self._line: Final = open_async_line(redis, self._options)
-        self._sending: Final = Sending(self._options)
+        self._sending: Final = Sending(self._options, last_seq=self._last_seq)
         self._listeners: Final[set[AsyncReplies]] = set()
 
     async def connect(self) -> int:
@@ -59,8 +59,8 @@ class AsyncFrameProducer:
     async def send_arrays(
         self,
         sessions: Sequence[str],
-        seq: npt.ArrayLike,
-        captured_ms: npt.ArrayLike,
+        seq: npt.ArrayLike | None,
+        captured_ms: npt.ArrayLike | None,
         landmarks: npt.ArrayLike,
         *,
         aspect: npt.ArrayLike = 1.0,
@@ -80,6 +80,11 @@ class AsyncFrameProducer:
             await replies.close()
             raise
         return replies
+
+    def _last_seq(self, session: str) -> int | None:
+        """Return the seq of the last reply to a session; -1 before the first, None where nothing listens for it."""
+        found = (one.last_seq(session) for one in list(self._listeners))
+        return max((seq for seq in found if seq is not None), default=None)
 
     async def close(self) -> None:
         """As `FrameProducer.close`."""
@@ -114,6 +119,10 @@ class AsyncReplies(AsyncIterator[Reply]):
     async def unsubscribe(self, *sessions: str) -> None:
         """As `Replies.unsubscribe`."""
         await self._line.run(self._listening.unsubscribe(sessions))
+
+    def last_seq(self, session: str) -> int | None:
+        """As `Replies.last_seq`."""
+        return self._listening.inbox.last_seq(session)
 
     async def close(self) -> None:
         """As `Replies.close`."""

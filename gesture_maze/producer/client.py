@@ -44,7 +44,7 @@ class FrameProducer:
         self._options: Final = options_of(options)
         self._redis: Final = redis
         self._line: Final = open_line(redis, self._options)
-        self._sending: Final = Sending(self._options)
+        self._sending: Final = Sending(self._options, last_seq=self._last_seq)
         self._listeners: Final[set[Replies]] = set()
 
     def connect(self) -> int:
@@ -82,8 +82,8 @@ class FrameProducer:
     def send_arrays(
         self,
         sessions: Sequence[str],
-        seq: npt.ArrayLike,
-        captured_ms: npt.ArrayLike,
+        seq: npt.ArrayLike | None,
+        captured_ms: npt.ArrayLike | None,
         landmarks: npt.ArrayLike,
         *,
         aspect: npt.ArrayLike = 1.0,
@@ -93,8 +93,8 @@ class FrameProducer:
 
         Args:
             sessions: n session ids.
-            seq: (n,) integers.
-            captured_ms: one integer, or (n,).
+            seq: (n,) integers, or None: see `Frame.seq`.
+            captured_ms: one integer, or (n,), in ms; or None: the time of the send.
             landmarks: (n, 21, 3) numbers; zeros where there is no hand.
             aspect: one number, or (n,).
             flags: one integer, or (n,): `wire.frames.HAND`, `LEFT` and `MIRRORED`.
@@ -123,6 +123,11 @@ class FrameProducer:
             replies.close()
             raise
         return replies
+
+    def _last_seq(self, session: str) -> int | None:
+        """Return the seq of the last reply to a session; -1 before the first, None where nothing listens for it."""
+        found = (one.last_seq(session) for one in list(self._listeners))
+        return max((seq for seq in found if seq is not None), default=None)
 
     def close(self) -> None:
         """Close every connection that this producer opened, its listeners' too; not a client it was given."""
@@ -166,6 +171,10 @@ class Replies(Iterator[Reply]):
     def unsubscribe(self, *sessions: str) -> None:
         """Listen no longer for `sessions`; what has arrived for them is dropped."""
         self._line.run(self._listening.unsubscribe(sessions))
+
+    def last_seq(self, session: str) -> int | None:
+        """Return the seq of the last reply received; -1 before the first, None for a session not listened for."""
+        return self._listening.inbox.last_seq(session)
 
     def close(self) -> None:
         """End the iteration, also one that waits in another thread (within 0.1 s), and the connection."""

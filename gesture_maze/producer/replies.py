@@ -65,6 +65,12 @@ class Inbox:
         """Those of `channels` that Redis has not confirmed."""
         return [one for one in channels if one not in self._confirmed]
 
+    def last_seq(self, session: str) -> int | None:
+        """Return the seq of the last reply let through; -1 before the first, None for a session not listened for."""
+        if self._channel(session) not in self._wanted:
+            return None
+        return self._last_seq.get(session, -1)
+
     def empty(self) -> bool:
         """Whether there is nothing to listen for."""
         return not self._wanted

@@ -22,7 +22,7 @@ from gesture_maze.producer.plan import Entry
 from gesture_maze.producer.redis_errors import redis_error, refusal_reason
 from gesture_maze.producer.steps import Command, Hang, Lost, Pause, Read, Round, Say, Script, Step
 from gesture_maze.wire.errors import RedisRefused, RefusalReason, SettingsError
-from gesture_maze.wire.keys import GROUP, TOPOLOGY, WIRE_VERSION, frames_key
+from gesture_maze.wire.keys import GROUP, TOPOLOGY, WIRE_VERSION, frames_key, outcomes_key
 
 DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 
@@ -75,21 +75,9 @@ def claim_topology(partitions: int) -> list[Command]:
     ]
 
 
-def topology_of(answer: Any) -> tuple[int, int] | None:
-    """(version, partitions), or None where it is not written in whole.
-
-    Raises:
-        SettingsError: `topology`, where the hash holds something else than numbers.
-    """
-    # [b"1", b"16"], or None in the place of a missing field
-    if not isinstance(answer, list) or None in answer:
-        return None
-    try:
-        version, partitions = map(int, answer)
-    except ValueError:
-        message = f"{TOPOLOGY} in Redis holds {answer!r}, not a version and a partition count"
-        raise SettingsError("topology", message) from None
-    return version, partitions
+def read_outcomes(partition: int, names: Sequence[str]) -> Command:
+    """Return the command that reads counters of frames by outcome. Answer: one value or None per name."""
+    return ("HMGET", outcomes_key(partition), *names)
 
 
 def accepted(command: Command, answer: Any) -> Any:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from gesture_maze.wire import mediapipe
 from gesture_maze.wire.errors import FrameError, RejectReason
 from gesture_maze.wire.keys import check_session
 
@@ -54,23 +55,66 @@ class Frame:
 
     Attributes:
         session: session id, `[A-Za-z0-9_-]{1,64}`.
-        seq: 0 to 2**63-1, strictly rising for the life of the session id.
+        seq: 0 to 2**63-1, strictly rising for the life of the session id, also over restarts of the game
+            server. None (the default) lets the producer take it from the clock.
         captured_ms: the client's clock in milliseconds; echoed in the reply, and the policy's only clock.
-        landmarks: (21, 2) or (21, 3) numbers, or None where no hand is seen. MediaPipe's normalised image
-            coordinates (x, y in units of image width and height, y down; z in units of the width), or any
-            isotropic unit with `aspect` 1.
+            None (the default) takes the time of the send.
+        landmarks: (21, 2) or (21, 3) numbers, 21 points of MediaPipe (with `x`, `y` and `z`), or None where
+            no hand is seen. Normalised image coordinates (x, y in units of image width and height, y down; z
+            in units of the width), or any isotropic unit with `aspect` 1.
         aspect: image width / height.
         left: it is a left hand.
         mirrored: the image is mirrored.
     """
 
     session: str
-    seq: int
-    captured_ms: int
-    landmarks: npt.ArrayLike | None
+    seq: int | None = None
+    captured_ms: int | None = None
+    landmarks: npt.ArrayLike | Sequence[Any] | None = None
     aspect: float = 1.0
     left: bool = False
     mirrored: bool = False
+
+    @classmethod
+    def from_mediapipe(
+        cls,
+        result: Any,
+        session: str,
+        *,
+        image_size: tuple[int, int],
+        hand: int = 0,
+        seq: int | None = None,
+        captured_ms: int | None = None,
+        mirrored: bool = False,
+        label_of_mirrored: bool | None = None,
+    ) -> Frame:
+        """Return the frame of one hand of a MediaPipe result; without a hand where none was detected.
+
+        Args:
+            result: of HandLandmarker, GestureRecognizer or the legacy Hands, as Python objects, dicts or JSON
+                of the JavaScript library; or the landmarks of one hand.
+            session: session id.
+            image_size: width and height, in pixels, of the picture that MediaPipe was given.
+            hand: which of the detected hands.
+            seq: as `Frame.seq`.
+            captured_ms: as `Frame.captured_ms`.
+            mirrored: the picture was mirrored, as a selfie camera shows it, before MediaPipe was given it.
+            label_of_mirrored: MediaPipe's `Left` and `Right` are right for mirrored pictures and have to be
+                swapped for others. None decides: True for the legacy Hands, False for Tasks. Tasks before
+                0.10.15 need True.
+
+        Raises:
+            FrameError: `bad_landmarks` or `bad_aspect`.
+        """
+        width, height = image_size
+        if not (width > 0 and height > 0):
+            message = f"image_size must be a width and a height in pixels, got {image_size!r}"
+            raise FrameError(RejectReason.BAD_ASPECT, message)
+        found = mediapipe.detected_hand(result, hand)
+        if found is None:
+            return cls(session, seq, captured_ms, None, width / height, mirrored=mirrored)
+        left = found.is_left(mirrored=mirrored, label_of_mirrored=label_of_mirrored)
+        return cls(session, seq, captured_ms, found.landmarks, width / height, left, mirrored)
 
     @property
     def flags(self) -> int:
@@ -80,8 +124,8 @@ class Frame:
         )
 
 
-def landmark_array(landmarks: npt.ArrayLike | None) -> Float32:
-    """Landmarks as (21, 3) float32; pairs get z = 0, no hand gives zeros.
+def landmark_array(landmarks: npt.ArrayLike | Sequence[Any] | None) -> Float32:
+    """Return landmarks as (21, 3) float32: pairs get z = 0, no hand gives zeros.
 
     Raises:
         FrameError: `bad_landmarks` or `not_finite`.
@@ -103,27 +147,35 @@ def landmark_array(landmarks: npt.ArrayLike | None) -> Float32:
 
 
 def check_frame(frame: Frame) -> Frame:
-    """The frame itself; raises `FrameError` if its session, seq, time or aspect breaks the contract."""
+    """Return the frame itself.
+
+    Raises:
+        FrameError: `bad_session`, `bad_seq`, `bad_time` or `bad_aspect`.
+    """
     check_session(frame.session)
-    if not _is_integer(frame.seq) or not 0 <= frame.seq <= MAX_SEQ:
-        raise FrameError(RejectReason.BAD_SEQ, f"seq {frame.seq!r:.80} is no integer of 0..2**63-1")
-    if not _is_integer(frame.captured_ms) or not -MAX_SEQ <= frame.captured_ms <= MAX_SEQ:
-        message = f"captured_ms {frame.captured_ms!r:.80} is no integer of 64 bits"
+    if not _is_integer(frame.seq) or not 0 <= frame.seq <= MAX_SEQ:  # type: ignore[operator]
+        message = f"seq must be an integer from 0 to 2**63-1, got {frame.seq!r:.80}"
+        raise FrameError(RejectReason.BAD_SEQ, message)
+    if not _is_integer(frame.captured_ms) or not -MAX_SEQ <= frame.captured_ms <= MAX_SEQ:  # type: ignore[operator]
+        message = f"captured_ms must be an integer of 64 bits, got {frame.captured_ms!r:.80}"
         raise FrameError(RejectReason.BAD_TIME, message)
     if not _is_number(frame.aspect) or not MIN_ASPECT <= frame.aspect <= MAX_ASPECT:
-        raise FrameError(RejectReason.BAD_ASPECT, f"aspect {frame.aspect!r:.80} is no number of 0.01..100")
+        message = f"aspect must be a number from 0.01 to 100, got {frame.aspect!r:.80}"
+        raise FrameError(RejectReason.BAD_ASPECT, message)
     return frame
 
 
-def _as_float32(landmarks: npt.ArrayLike | None) -> Float32:
+def _as_float32(landmarks: Any) -> Float32:
     if isinstance(landmarks, np.ndarray) and landmarks.dtype == np.float32:
         return landmarks
+    if not isinstance(landmarks, np.ndarray) and mediapipe.is_point(landmarks[0]):
+        landmarks = mediapipe.points(landmarks)
     # what is too large for float32 becomes infinite, which is for the caller to notice
     with np.errstate(over="ignore"):
         return np.asarray(landmarks, dtype=np.float32)
 
 
-def _is_empty(landmarks: npt.ArrayLike | None) -> bool:
+def _is_empty(landmarks: npt.ArrayLike | Sequence[Any] | None) -> bool:
     try:
         return landmarks is None or len(landmarks) == 0  # type: ignore[arg-type]
     except TypeError:

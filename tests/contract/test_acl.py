@@ -53,7 +53,7 @@ POOL = {"frames", "lease", "epoch", "outcomes", "dead", "workers", "info", "topo
 MODEL = {"model", "models", "bundle", "shadow"}
 SENDS = {
     "XADD": {"frames"}, "XINFO GROUPS": {"frames"}, "XLEN": {"frames"}, "HSETNX": {"topology"},
-    "HMGET": {"topology"},
+    "HMGET": {"topology", "outcomes"},
 }  # fmt: skip
 LOOKS = dict.fromkeys(
     ("XINFO STREAM", "XINFO GROUPS", "XLEN", "XRANGE", "GET", "PTTL", "EXISTS", "HGETALL", "HMGET", "ZRANGE"),

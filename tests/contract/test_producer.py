@@ -41,7 +41,7 @@ TICK = [frame(f"p{number}") for number in range(40)]
 
 @pytest.fixture
 def producer(server: Server) -> Iterator[FrameProducer]:
-    with FrameProducer(server.redis) as found:
+    with FrameProducer(server.redis, partitions=16) as found:
         yield found
 
 
@@ -103,7 +103,7 @@ def test_a_bad_frame_sends_none_of_its_tick(server: Server, producer: FrameProdu
 
 
 async def test_asyncio_sends_the_same(server: Server) -> None:
-    async with AsyncFrameProducer(server.async_redis) as producer:
+    async with AsyncFrameProducer(server.async_redis, partitions=16) as producer:
         await producer.send(frame(seq=0))
         await producer.send_tick(TICK)
         await producer.send_arrays(["p1"], [2], 5, HAND[None], aspect=4 / 3)
@@ -124,7 +124,10 @@ def test_a_cap_holds(server: Server) -> None:
 
 
 def test_the_first_writes_the_topology_and_all_check_it(server: Server) -> None:
-    with FrameProducer(server.redis, partitions=4) as first, FrameProducer(server.redis) as second:
+    with (
+        FrameProducer(server.redis, partitions=4) as first,
+        FrameProducer(server.redis) as second,
+    ):
         assert first.connect() == second.connect() == 4
     assert server.client.hgetall(TOPOLOGY) == {b"version": b"1", b"partitions": b"4"}
     with FrameProducer(server.redis, partitions=8) as third, pytest.raises(SettingsError) as caught:
@@ -148,7 +151,7 @@ def test_an_emptied_server_gets_its_topology_again(server: Server) -> None:
 
 def test_the_lag_guard_refuses_and_lets_through_again(server: Server) -> None:
     key = frames_key(partition_of("p1", 16))
-    with FrameProducer(server.redis, max_lag=3, guard_interval_s=0) as producer:
+    with FrameProducer(server.redis, max_lag=3, guard_interval_s=0, partitions=16) as producer:
         producer.send(frame(seq=0))
         server.client.xgroup_create(key, GROUP, id="0")
         for seq in (1, 2, 3):
@@ -167,7 +170,7 @@ def test_the_lag_guard_refuses_and_lets_through_again(server: Server) -> None:
 
 
 def test_without_a_group_the_length_is_the_lag(server: Server) -> None:
-    with FrameProducer(server.redis, max_lag=3, guard_interval_s=0) as producer:
+    with FrameProducer(server.redis, max_lag=3, guard_interval_s=0, partitions=16) as producer:
         for seq in range(4):
             producer.send(frame(seq=seq))
         with pytest.raises(Backpressure):
@@ -175,7 +178,7 @@ def test_without_a_group_the_length_is_the_lag(server: Server) -> None:
 
 
 def test_out_of_memory_is_said_at_once(real_server: Server) -> None:
-    with FrameProducer(real_server.redis) as producer:
+    with FrameProducer(real_server.redis, partitions=16) as producer:
         producer.send(frame(seq=1))
         real_server.client.config_set("maxmemory-policy", "noeviction")
         real_server.client.config_set("maxmemory", "1mb")
@@ -190,7 +193,7 @@ def test_out_of_memory_is_said_at_once(real_server: Server) -> None:
 
 def test_no_memory_for_the_topology_is_backpressure_too(real_server: Server) -> None:
     real_server.client.config_set("maxmemory", "1mb")
-    with FrameProducer(real_server.redis) as producer, pytest.raises(Backpressure) as caught:
+    with FrameProducer(real_server.redis, partitions=16) as producer, pytest.raises(Backpressure) as caught:
         producer.send(frame())
     assert caught.value.reason == "memory"
     assert caught.value.rows == (0,)
@@ -200,7 +203,7 @@ def test_no_memory_for_the_topology_is_backpressure_too(real_server: Server) -> 
 
 
 def test_a_lost_answer_doubles_an_entry_at_most(real_server: Server, proxy: Proxy) -> None:
-    with FrameProducer(proxy.url) as producer:
+    with FrameProducer(proxy.url, partitions=16) as producer:
         producer.connect()
         proxy.lose_answers_to = 1
         producer.send(frame())
@@ -209,7 +212,7 @@ def test_a_lost_answer_doubles_an_entry_at_most(real_server: Server, proxy: Prox
 
 
 def test_lost_answers_are_tried_so_often_and_no_more(real_server: Server, proxy: Proxy) -> None:
-    with FrameProducer(proxy.url, retries=1) as producer:
+    with FrameProducer(proxy.url, retries=1, partitions=16) as producer:
         producer.connect()
         proxy.lose_answers_to = 9
         with pytest.raises(SendLost) as caught:
@@ -222,7 +225,7 @@ def test_lost_answers_are_tried_so_often_and_no_more(real_server: Server, proxy:
 
 
 def test_no_answer_at_all_ends_with_the_time(real_server: Server, proxy: Proxy) -> None:
-    with FrameProducer(proxy.url, retries=1, timeout_s=0.1) as producer:
+    with FrameProducer(proxy.url, retries=1, timeout_s=0.1, partitions=16) as producer:
         producer.connect()
         proxy.swallow = True
         with pytest.raises(ConnectionLost):
@@ -233,7 +236,7 @@ def test_no_answer_at_all_ends_with_the_time(real_server: Server, proxy: Proxy) 
 
 
 async def test_asyncio_tries_a_lost_answer_again(real_server: Server, proxy: Proxy) -> None:
-    async with AsyncFrameProducer(proxy.url, timeout_s=0.5) as producer:
+    async with AsyncFrameProducer(proxy.url, timeout_s=0.5, partitions=16) as producer:
         await producer.connect()
         proxy.lose_answers_to = 1
         await producer.send(frame())
@@ -241,7 +244,7 @@ async def test_asyncio_tries_a_lost_answer_again(real_server: Server, proxy: Pro
 
 
 def test_connections_that_were_cut_while_idle_cost_nothing(real_server: Server) -> None:
-    with FrameProducer(real_server.redis, retries=1) as producer:
+    with FrameProducer(real_server.redis, retries=1, partitions=16) as producer:
         for seq in (1, 2, 3):
             producer.send(frame(seq=seq))
             real_server.client.client_kill_filter(_type="normal", skipme=True)
@@ -249,7 +252,7 @@ def test_connections_that_were_cut_while_idle_cost_nothing(real_server: Server) 
 
 
 async def test_asyncio_connections_that_were_cut_while_idle_cost_nothing(real_server: Server) -> None:
-    async with AsyncFrameProducer(real_server.redis, retries=1) as producer:
+    async with AsyncFrameProducer(real_server.redis, retries=1, partitions=16) as producer:
         for seq in (1, 2, 3):
             await producer.send(frame(seq=seq))
             real_server.client.client_kill_filter(_type="normal", skipme=True)
@@ -266,7 +269,7 @@ def test_nobody_there() -> None:
 
 def test_a_url_that_is_none() -> None:
     with pytest.raises(SettingsError):
-        FrameProducer("http://127.0.0.1")
+        FrameProducer("http://127.0.0.1", partitions=16)
 
 
 def test_a_wrong_password_is_not_tried_again(real_server: Server) -> None:
@@ -280,7 +283,7 @@ def test_a_wrong_password_is_not_tried_again(real_server: Server) -> None:
 
 
 def test_connections_bear_our_name(real_server: Server) -> None:
-    with FrameProducer(real_server.redis, name="my-game") as producer, producer.actions("p1"):
+    with FrameProducer(real_server.redis, name="my-game", partitions=16) as producer, producer.actions("p1"):
         producer.connect()
         names = [one["name"] for one in real_server.client.client_list()]
         assert names.count("my-game") == 2
@@ -347,7 +350,7 @@ def test_a_cut_line_is_subscribed_anew(real_server: Server) -> None:
 
     channel = actions_channel(partition_of("p1", 16), "p1")
     found: list[Any] = []
-    with FrameProducer(real_server.redis) as producer, producer.actions("p1") as replies:
+    with FrameProducer(real_server.redis, partitions=16) as producer, producer.actions("p1") as replies:
         reader = threading.Thread(target=lambda: found.append(replies.get(5)))
         reader.start()
         (old,) = listeners()
@@ -361,7 +364,7 @@ def test_a_cut_line_is_subscribed_anew(real_server: Server) -> None:
 
 
 async def test_asyncio_reads_subscribes_and_closes(server: Server) -> None:
-    async with AsyncFrameProducer(server.async_redis) as producer:
+    async with AsyncFrameProducer(server.async_redis, partitions=16) as producer:
         replies = await producer.actions("p1")
         found: list[Any] = []
 
@@ -388,7 +391,7 @@ async def test_asyncio_reads_subscribes_and_closes(server: Server) -> None:
 # not on fakeredis, where the cancelled read itself may return the reply (asyncio.wait_for before Python 3.12)
 async def test_asyncio_cancelled_reads_lose_no_reply(real_server: Server) -> None:
     async with (
-        AsyncFrameProducer(real_server.async_redis) as producer,
+        AsyncFrameProducer(real_server.async_redis, partitions=16) as producer,
         await producer.actions("p1") as replies,
     ):
         for seq in range(20):

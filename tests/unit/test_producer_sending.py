@@ -11,14 +11,16 @@ import pytest
 from redis import exceptions
 
 from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
+from gesture_maze.producer.numbering import Numbering
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.sending import Sending
 from gesture_maze.producer.steps import Command, Lost, Pause, Round, Script
 from gesture_maze.wire.errors import FrameError, SettingsError
-from gesture_maze.wire.frames import Frame
+from gesture_maze.wire.frames import META, Frame
 from gesture_maze.wire.keys import partition_of
 
 OOM = exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+NOPERM = exceptions.NoPermissionError("No permissions to access a key", status_code="NOPERM")
 FRAMES = [Frame(f"p{number}", 1, 2, None) for number in range(4)]
 """In partitions of 16: all different."""
 
@@ -36,8 +38,12 @@ class Server:
     pauses: list[float] = field(default_factory=list)
     silent: int = 0
     """So many of the next rounds get no answer."""
+    outcomes: dict[str, int] | None = field(default_factory=dict)
+    """Counters of every partition; None where the producer may not read them."""
     refuse: Exception | None = None
     """Answers every command."""
+    topology_after: tuple[float, list[bytes | None]] | None = None
+    """When another topology is written, and which."""
 
     def play(self, script: Script[Any]) -> Any:
         answer: Any = None
@@ -50,6 +56,8 @@ class Server:
             if isinstance(step, Pause):
                 self.pauses.append(step.seconds)
                 self.now_s += step.seconds
+                if self.topology_after is not None and self.now_s >= self.topology_after[0]:
+                    self.topology = self.topology_after[1]
             elif isinstance(step, Round):
                 self.rounds.append(list(step.commands))
                 answer = self._answer(step)
@@ -63,6 +71,8 @@ class Server:
         return [self._one(*command) for command in step.commands]
 
     def _one(self, word: Any, key: Any, *more: Any) -> Any:
+        if word == "HMGET" and str(key).startswith("outcomes:"):
+            return [self.outcomes.get(name, 0) for name in more] if self.outcomes is not None else NOPERM
         if word == "HMGET":
             return list(self.topology)
         if word == "HSETNX":
@@ -125,9 +135,9 @@ def test_another_topology_is_an_error(topology: list[bytes | None]) -> None:
     assert server.added() == [[]]
 
 
-def test_an_emptied_redis_gets_its_topology_again_at_the_next_reading() -> None:
+def test_emptied_redis_gets_the_given_topology_again_at_the_next_reading() -> None:
     server = Server()
-    one = sending(server, guard_interval_s=1.0)
+    one = sending(server, guard_interval_s=1.0, partitions=16)
     server.play(one.send_frames(FRAMES))
     server.topology = [None, None]
     server.now_s = 0.5
@@ -137,6 +147,42 @@ def test_an_emptied_redis_gets_its_topology_again_at_the_next_reading() -> None:
     server.play(one.send_frames(FRAMES))
     server.play(one.send_frames(FRAMES))
     assert server.topology == [b"1", b"16"]
+
+
+def test_emptied_redis_gets_no_topology_from_a_producer_without_a_number() -> None:
+    server = Server(topology=[b"1", b"16"])
+    one = sending(server, guard_interval_s=0)
+    server.play(one.send_frames(FRAMES))
+    server.topology = [None, None]
+    for _ in range(3):
+        server.play(one.send_frames(FRAMES))
+    assert server.topology == [None, None]
+    assert server.added()[-1] == partitions(FRAMES)
+
+
+def test_producer_without_a_number_waits_for_a_pool_and_writes_nothing() -> None:
+    server = Server(topology=[None, None])
+    with pytest.raises(SendLost, match="start `maze worker`") as caught:
+        server.play(sending(server).send_frames(FRAMES))
+    assert (caught.value.reason, caught.value.sent) == ("no_pool", False)
+    assert caught.value.frames == tuple(FRAMES)
+    assert server.topology == [None, None]
+    assert 1.0 <= server.now_s < 1.5
+
+
+def test_producer_without_a_number_takes_the_one_of_a_pool_that_starts_meanwhile() -> None:
+    server = Server(topology=[None, None], topology_after=(0.3, [b"1", b"64"]))
+    assert server.play(sending(server).connect()).partitions == 64
+
+
+def test_topology_that_turns_hostile_between_sends_stops_the_next_one_only() -> None:
+    server = Server()
+    one = sending(server, guard_interval_s=0)
+    server.play(one.connect())
+    server.topology = [b"1", b"\xff"]
+    server.play(one.send_frames(FRAMES))
+    with pytest.raises(SettingsError, match="not a version and a partition count"):
+        server.play(one.send_frames(FRAMES))
 
 
 def test_a_topology_changed_under_way_stops_the_next_send() -> None:
@@ -322,6 +368,55 @@ def test_a_bad_frame_sends_nothing() -> None:
     with pytest.raises(FrameError):
         server.play(sending(server).send_frames([*FRAMES, Frame("p 1", 1, 2, None)]))
     assert server.added() == [[]]
+
+
+def test_frames_without_seq_and_time_are_numbered_and_named_in_errors() -> None:
+    server = Server(on_add=lambda partition: OOM)
+    numbering = Numbering(clock=lambda: 1000, wall_ms=lambda: 1003)
+    one = Sending(options_of({}), clock=lambda: server.now_s, numbering=numbering)
+    frames = [Frame("p1"), Frame("p2", captured_ms=7), Frame("p1"), Frame("p1", 5, 6)]
+    with pytest.raises(Backpressure) as caught:
+        server.play(one.send_frames(frames))
+    found = [(frame.session, frame.seq, frame.captured_ms) for frame in caught.value.frames]
+    assert found == [("p1", 1000, 1003), ("p2", 1000, 7), ("p1", 1001, 1003), ("p1", 5, 6)]
+
+
+def test_arrays_without_seq_and_time_are_numbered() -> None:
+    server = Server()
+    numbering = Numbering(clock=lambda: 1000, wall_ms=lambda: 1003)
+    one = Sending(options_of({}), clock=lambda: server.now_s, numbering=numbering)
+    server.play(one.send_arrays(["p1", "p1"], (None, None, 1.0, 1), np.random.rand(2, 21, 3)))
+    (entry,) = [command for command in server.rounds[-1] if command[0] == "XADD"]
+    meta = np.frombuffer(entry[entry.index("m") + 1], META)  # type: ignore[call-overload]
+    assert meta["seq"].tolist() == [1000, 1001]
+    assert meta["captured_ms"].tolist() == [1003, 1003]
+
+
+def test_session_whose_frames_all_end_as_duplicates_is_warned_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Server()
+    one = sending(server)
+    for tick in range(5 * 30):
+        server.now_s = tick / 30
+        server.play(one.send_frames([Frame("p1", tick, tick, None)]))
+        assert server.outcomes is not None
+        server.outcomes["duplicate"] = tick
+    (record,) = caplog.records
+    assert "session 'p1'" in record.message
+    assert "leave seq out" in record.message
+    readings = sum("outcomes:" in str(command[1]) for round_ in server.rounds for command in round_)
+    assert readings == 5
+
+
+def test_counters_that_may_not_be_read_stop_the_watch_and_no_send() -> None:
+    server = Server(outcomes=None)
+    one = sending(server)
+    for second in range(4):
+        server.now_s = second
+        server.play(one.send_frames(FRAMES))
+    readings = [command for round_ in server.rounds for command in round_ if "outcomes:" in str(command[1])]
+    assert len(readings) == len(FRAMES)
 
 
 def test_an_empty_tick_sends_nothing() -> None:

@@ -1,0 +1,88 @@
+"""Notice frames that keep the contract but can hardly be meant, and say so once. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from gesture_maze.producer.plan import Entry
+from gesture_maze.wire.frames import HAND, LANDMARKS, META
+
+FIRST_CHECKS: Final = 100
+"""So many sends are looked at from the first one on; then one per `INTERVAL_S`."""
+INTERVAL_S: Final = 1.0
+
+LARGEST_IMAGE_COORDINATE: Final = 4.0
+"""Image coordinates are 0 to 1, some more where a hand is partly outside the picture."""
+YEAR_S: Final = 366 * 86_400.0
+
+EQUAL_POINTS: Final = (
+    "session {session!r}: all 21 landmarks are the same point, which is no hand. "
+    "Send landmarks=None where no hand is detected"
+)
+SECONDS: Final = (
+    "session {session!r}: captured_ms {captured_ms} looks like seconds. Gestures settle after so many "
+    "milliseconds: pass time in ms, time.time_ns() // 1_000_000 say, or leave it out"
+)
+SCALED: Final = (
+    "session {session!r}: landmarks reach {largest:.4g} with aspect {aspect:.4g}, so they are stretched as image "
+    "coordinates (0 to 1) are. For pixels, millimetres or metres, equal in x and y, pass aspect=1.0"
+)
+ISOTROPIC: Final = (
+    "session {session!r}: landmarks reach {largest:.4g}, and are taken for one unit in x and y (aspect 1.0). "
+    "That is right for pixels and millimetres; for image coordinates divide x by the width and y by the height "
+    "of the image and pass aspect=width / height"
+)
+
+
+class InputCheck:
+    """Looks at the first frame of some sends.
+
+    Args:
+        warn: takes a sentence; each kind is passed once.
+        wall_s: Unix time in seconds.
+    """
+
+    def __init__(self, warn: Callable[[str], None], wall_s: Callable[[], float] = time.time) -> None:
+        self._warn: Final = warn
+        self._wall_s: Final = wall_s
+        self._warned: Final[set[str]] = set()
+        self._left = FIRST_CHECKS
+        self._next_s = 0.0
+
+    def look(self, entry: Entry, now_s: float) -> None:
+        """Look at the first frame of an entry, if a look is due.
+
+        Args:
+            entry: to be sent.
+            now_s: monotonic.
+        """
+        if self._left > 0:
+            self._left -= 1
+        elif now_s < self._next_s:
+            return
+        self._next_s = now_s + INTERVAL_S
+        sessions, meta, landmarks = entry.fields
+        frame = np.frombuffer(meta, META, count=1)[0]
+        hand = np.frombuffer(landmarks, "<f4", count=LANDMARKS * 3).reshape(LANDMARKS, 3)
+        session = sessions.split(b" ", 1)[0].decode()
+        captured_ms = int(frame["captured_ms"])
+        if abs(captured_ms - self._wall_s()) < YEAR_S:
+            self._once(SECONDS, session=session, captured_ms=captured_ms)
+        if not frame["flags"] & HAND:
+            return
+        if (hand == hand[0]).all():
+            self._once(EQUAL_POINTS, session=session)
+        largest = float(np.abs(hand[:, :2]).max())
+        if largest > LARGEST_IMAGE_COORDINATE:
+            aspect = float(frame["aspect"])
+            text = ISOTROPIC if aspect == 1.0 else SCALED
+            self._once(text, session=session, largest=largest, aspect=aspect)
+
+    def _once(self, text: str, **values: object) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text.format(**values))
