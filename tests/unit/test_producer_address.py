@@ -67,3 +67,18 @@ def test_no_password_is_shown() -> None:
     )
     assert is_sentinel(URL)
     assert not is_sentinel("redis://one/0")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("redis://:secret@host:6379/0", "redis://:***@host:6379/0"),
+        ("rediss://user:sec:r@et@host/1", "rediss://user:***@host/1"),
+        ("redis://user@host/1", "redis://user@host/1"),
+        ("unix:///run/redis.sock?db=0&password=secret", "unix:///run/redis.sock?db=0&password=***"),
+        ("redis://host:1/0?password=a&x=b", "redis://host:1/0?password=***&x=b"),
+    ],
+)
+def test_url_with_a_password_is_shown_without_it(url: str, shown: str) -> None:
+    assert without_password(url) == shown

@@ -1,0 +1,52 @@
+"""Advice on the number of workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gesture_maze.ops.advice import Load, advise, load_between
+from gesture_maze.ops.reach import total
+from tests.support.pool_status import metrics_page, partition_status, pool_status
+
+LOAD = Load(frames_per_s=29_000, lag=0, lag_per_s=0, frame_s=20e-6, workers=2, partitions=16)
+
+
+def test_advice_plans_headroom_and_a_spare_worker() -> None:
+    found = advise(LOAD)  # one serves 0.6 / 20 µs = 30,000 frames/s
+    assert found.workers_needed == 2
+    assert found.worker_frames_per_s == pytest.approx(30_000)
+    assert found.utilisation == pytest.approx(0.29)
+    assert found.sentences == ("2 workers are right.",)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"workers": 0}, "No worker lives: start 2"),
+        ({"frames_per_s": 85_000}, "Start 2 more workers: 2 live, 4 are needed."),
+        ({"workers": 5}, "3 workers may be stopped"),
+        ({"lag": 5000, "lag_per_s": 900}, "grows by 900 a second"),
+        ({"frames_per_s": 200_000}, "a second one"),
+        ({"frames_per_s": 200_000, "partitions": 8}, "8 partitions are few for 8 workers: 16 would"),
+        ({"frame_s": None}, "No worker's metrics could be read"),
+    ],
+)
+def test_advice_for_each_load_names_the_remedy(changed: dict[str, Any], sentence: str) -> None:
+    assert any(sentence in one for one in advise(replace(LOAD, **changed)).sentences)
+
+
+def test_load_is_the_difference_of_two_statuses() -> None:
+    first = pool_status(partition_status(0))
+    last = pool_status(partition_status(0, added=30, entries_read=25), server_ms=3000)
+    found = load_between(first, last, [(metrics_page(20, 1.0), metrics_page(60, 1.5))])
+    assert found.frames_per_s == pytest.approx(20)  # 10 entries/s of 2 frames
+    assert found.lag_per_s == pytest.approx(2.5)
+    assert found.frame_s == pytest.approx(0.5 / 40)
+
+
+def test_total_adds_all_series_of_exactly_that_name() -> None:
+    text = 'a_total{x="1"} 2.0\na_total{x="2"} 3\na_total_more 9\n# HELP a_total 5\n'
+    assert total([text, text], "a_total") == 10

@@ -1,0 +1,62 @@
+"""What `maze doctor` concludes from the facts it gathers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gesture_maze.ops.doctor import Facts, examine
+from gesture_maze.worker.redis.status import PoolStatus
+from tests.support.pool_status import partition_status, pool_status
+
+GOOD = Facts(
+    info={
+        "redis_version": "7.0.15", "maxmemory_policy": "noeviction", "maxmemory": 100, "used_memory": 10,
+        "aof_enabled": 1, "aof_last_write_status": "ok", "evicted_keys": 0,
+    },
+    config={"timeout": "0", "proto-max-bulk-len": str(512 << 20)},
+    whoami="operator", powers={"FLUSHALL": False}, skew_ms=3.0, round_trip_ms=0.2, status=pool_status(),
+    reached=frozenset({"w1"}),
+)  # fmt: skip
+
+
+def test_doctor_of_a_healthy_pool_finds_no_fault() -> None:
+    assert {one.level for one in examine(GOOD)} == {"good"}
+    assert len(examine(GOOD)) == 10
+
+
+@pytest.mark.parametrize(
+    ("changed", "level", "words"),
+    [
+        ({"info": {"redis_version": "6.2.14"}}, "bad", "too old"),
+        ({"info": {"maxmemory_policy": "allkeys-lru"}}, "bad", "CONFIG SET maxmemory-policy noeviction"),
+        ({"info": {"maxmemory": 0}}, "warning", "no maxmemory"),
+        ({"info": {"used_memory": 90}}, "bad", "90% of maxmemory"),
+        ({"info": {"evicted_keys": 3}}, "bad", "3 keys were evicted"),
+        ({"info": {"aof_enabled": 0}}, "warning", "appendonly is off"),
+        ({"info": {"aof_last_write_status": "err"}}, "bad", "full disk"),
+        ({"whoami": "default"}, "warning", "maze acl"),
+        ({"powers": {"FLUSHALL": True}}, "warning", "may FLUSHALL"),
+        ({"local": False}, "warning", "rediss://"),
+        ({"skew_ms": -900.0}, "warning", "NTP"),
+        ({"round_trip_ms": 12.0}, "warning", "every reply waits"),
+        ({"config": {"timeout": "5"}}, "bad", "CONFIG SET timeout 0"),
+        ({"config": {"proto-max-bulk-len": str(1 << 20)}}, "warning", "model bundle"),
+        ({"status": PoolStatus(0, (), ())}, "warning", "No pool has been here"),
+        ({"status": pool_status(workers=0)}, "bad", "No worker lives"),
+        (
+            {"status": pool_status(partition_status(0), partition_status(1, owner=None))},
+            "bad",
+            "Partitions 1 have no owner",
+        ),
+        ({"status": pool_status(partition_status(0, counts={"frames": 9}))}, "bad", "sum does not hold"),
+        ({"reached": frozenset()}, "warning", "--metrics-host"),
+    ],
+)
+def test_doctor_for_each_fault_names_the_remedy(changed: dict[str, Any], level: str, words: str) -> None:
+    if "info" in changed:
+        changed = {"info": {**GOOD.info, **changed["info"]}}
+    found = [one for one in examine(replace(GOOD, **changed)) if one.level != "good"]
+    assert [(one.level, words in one.says) for one in found if words in one.says] == [(level, True)]
