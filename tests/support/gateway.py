@@ -21,6 +21,7 @@ from gesture_maze.gateway.app import build
 from gesture_maze.gateway.poses import hands
 from gesture_maze.gateway.server import configuration, health, listen
 from gesture_maze.gateway.settings import Settings
+from gesture_maze.producer import FrameProducer, MazeError
 from tests.support.servers import wait_until
 
 TRIES = 5
@@ -70,6 +71,9 @@ class Served:
 @contextmanager
 def serving(redis: str, trust: ssl.SSLContext | None = None, **changed: Any) -> Iterator[Served]:
     """A gateway on a free port, by https where its clients are told whom to trust."""
+    # a gateway waits for a pool; some tests do without one
+    with suppress(MazeError), FrameProducer(redis, partitions=16, retries=0) as producer:
+        producer.connect()
     settings = Settings.of(**{"redis": redis, "port": 0, "secret": SECRET} | changed)
     app = build(settings)
     server = uvicorn.Server(configuration(settings, app))
