@@ -1,4 +1,4 @@
-"""`maze classify`: landmarks in, gesture, confidence and action out."""
+"""`maze classify`: landmarks in; gesture, confidence and action out."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def classify(
         Path | None, typer.Argument(metavar="FILE", help="JSON or JSON lines. (default: standard input)")
     ] = None,
     aspect: Annotated[
-        float, Opt(min=0.01, max=100.0, help="Image width / height, where a frame does not say; 1 = pixels.")
+        float, Opt(min=0.01, max=100.0, help="Image width / height, where a frame has none; 1 = pixels.")
     ] = 1.0,
     model: Annotated[
         Path | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""Say which gesture a hand shows, how sure that is, and which action it gives.
+    r"""Print the gesture that a hand shows, its confidence, and the action that it gives.
 
     A hand is a list of 21 points, \[x, y] or \[x, y, z]; a frame is an object with "landmarks" and perhaps
     "aspect". The input is one of these, a list of them, or one per line. Frames without a hand give null.
@@ -74,7 +74,7 @@ def _items(text: str) -> list[Any]:
 
 
 def _lines(text: str) -> list[Any]:
-    """Return one item per line; the header line of a capture is passed over."""
+    """Return one item per line; the header line of a capture is skipped."""
     items: list[Any] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -120,20 +120,32 @@ def _is_number(value: Any) -> bool:
 
 def _answers(classifier: Any, frames: list[tuple[list[list[float]], float]]) -> list[dict[str, Any]]:
     """Return one answer per frame, in order."""
-    from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES
+    from gesture_maze.wire.gestures import DEFAULT_ACTIONS
 
+    _require_depth(classifier, frames)
     shown = [number for number, (points, _) in enumerate(frames) if points]
     labels, confidences = classifier.classify(*_arrays([frames[number] for number in shown]))
     answers: list[dict[str, Any]] = [dict(_NO_HAND) for _ in frames]
     for number, label, confidence in zip(shown, labels.tolist(), confidences.tolist(), strict=True):
         sure = confidence >= classifier.manifest.thresholds.act
         answers[number] = {
-            "gesture": GESTURES[label],
-            "label": label,
+            "gesture": classifier.labels[label],
+            "label": classifier.numbers[label],
             "confidence": round(confidence, 4),
-            "action": DEFAULT_ACTIONS.get(GESTURES[label]) if sure else None,
+            "action": DEFAULT_ACTIONS.get(classifier.labels[label]) if sure else None,
         }
     return [{**answer, "model": classifier.version} for answer in answers]
+
+
+def _require_depth(classifier: Any, frames: list[tuple[list[list[float]], float]]) -> None:
+    """Refuse points without z for a model that uses it: its answers would not be those it was trained to."""
+    if not classifier.needs_depth:
+        return
+    for number, (points, _) in enumerate(frames, start=1):
+        if any(len(point) < 3 for point in points):
+            raise SettingsError(
+                "data", f"frame {number}: model {classifier.version} uses z, and the points are [x, y]"
+            )
 
 
 def _arrays(
@@ -144,7 +156,8 @@ def _arrays(
 
     landmarks = np.zeros((len(frames), POINTS, 3), np.float32)
     for row, (points, _) in enumerate(frames):
-        landmarks[row, :, :2] = [point[:2] for point in points]
+        # pairs have z = 0, as on the wire
+        landmarks[row] = [[*point, 0.0][:3] for point in points]
     return landmarks, np.array([aspect for _, aspect in frames], np.float32)
 
 

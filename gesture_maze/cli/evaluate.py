@@ -1,7 +1,8 @@
-"""`maze evaluate`: what a model is worth on labelled landmarks."""
+"""`maze evaluate`: the figures of a model on labelled landmarks."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json
+from gesture_maze.cli.progress import progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,33 +33,56 @@ def evaluate(
     against: Annotated[
         Path | None, Opt(help="Compare with this bundle, hand by hand, with a significance test.")
     ] = None,
+    verdicts: Annotated[
+        Path | None, Opt(help="CSV of verdicts (row,label,verdict) on rows of DATA; both figures are shown.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how well a model does on labelled hands: per gesture, and as maze actions.
+    """Judge a model on labelled hands: per gesture, and as maze actions.
 
-    The coordinates are in isotropic units (pixels, say) of any origin and scale. Hands that the model was
-    trained on say nothing about other people's; the model card has the figures for held-out ones.
+    The coordinates are in isotropic units (pixels, say) of any origin and scale; a model that uses z needs
+    the columns z1 to z21. Gestures are matched by name. Hands that the model was trained on say nothing about
+    other people's; the model card has the figures for held-out ones.
 
-    With --against, the JSON has one more key, "against", and the tables one more line.
+    With --against, the JSON has one more key, "against", and the tables one more line; with --verdicts the
+    key "adjudicated": the figures on the rows and labels that the verdicts leave.
 
     Example: [bold]maze evaluate landmarks.csv.gz --report report.html --json[/bold]
     """
     from gesture_maze.models.bundle import bundled_path, load_bundle
     from gesture_maze.models.dataset import read_dataset
-    from gesture_maze.models.judged import judge
+    from gesture_maze.models.judged import judge, unknown_gestures
     from gesture_maze.models.report.page import Subject, report_html
+    from gesture_maze.models.verdicts import read_verdicts
 
-    hands = read_dataset([data])
-    bundles = [load_bundle(path) for path in (model or bundled_path(), against) if path is not None]
-    subjects = [Subject(judge(bundle, hands), bundle.manifest) for bundle in bundles]
-    if report is not None:
-        report.write_text(report_html(hands, *subjects), encoding="utf-8")
+    with progress("Evaluating"):
+        hands = read_dataset([data])
+        judgements = None if verdicts is None else read_verdicts(verdicts, hands)
+        bundles = [load_bundle(path) for path in (model or bundled_path(), against) if path is not None]
+        names = {name for bundle in bundles for name in bundle.manifest.labels}
+        subjects = [Subject(judge(bundle, hands, names), bundle.manifest) for bundle in bundles]
+        if report is not None:
+            report.write_text(report_html(hands, *subjects), encoding="utf-8")
+        compared = _compared(*subjects) if against is not None else None
+    for subject in subjects:
+        _warn_unknown(subject, unknown_gestures(subject.manifest.labels, hands))
     judged = subjects[0].judged.evaluation()
-    compared = _compared(*subjects) if against is not None else None
-    if as_json:
-        print_json({**judged, "against": compared} if compared is not None else judged)
+    cleaned = None if judgements is None else subjects[0].judged.adjudicated(judgements).evaluation()
+    if not as_json:
+        _show(judged, cleaned, compared)
         return
-    _show(judged, compared)
+    more: dict[str, Any] = {} if compared is None else {"against": compared}
+    if cleaned is not None and judgements is not None:
+        more["adjudicated"] = {**cleaned, **judgements.summary()}
+    print_json({**judged, **more})
+
+
+def _warn_unknown(subject: Subject, unknown: dict[str, int]) -> None:
+    if unknown:
+        rows = ", ".join(f"{name} ({n} rows)" for name, n in unknown.items())
+        sys.stderr.write(
+            f"maze: warning: model {subject.judged.model} does not know {rows}; these rows count as missed\n"
+        )
 
 
 def _compared(first: Subject, second: Subject) -> dict[str, Any]:
@@ -68,12 +93,16 @@ def _compared(first: Subject, second: Subject) -> dict[str, Any]:
     return {**second.judged.evaluation(), "paired": asdict(paired)}
 
 
-def _show(judged: Evaluation, compared: dict[str, Any] | None) -> None:
+def _show(judged: Evaluation, adjudicated: Evaluation | None, compared: dict[str, Any] | None) -> None:
     from rich.console import Console
 
+    from gesture_maze.models.verdicts import BIAS
+
     console = Console()
-    for table in evaluation_tables(judged):
+    for table in evaluation_tables(judged, adjudicated):
         console.print(table)
+    if adjudicated is not None:
+        console.print(BIAS)
     if compared is None:
         return
     paired = compared["paired"]
@@ -84,23 +113,26 @@ def _show(judged: Evaluation, compared: dict[str, Any] | None) -> None:
     )
 
 
-def evaluation_tables(judged: Evaluation) -> list[Table]:
-    """Return the tables for people: one for all rows, one by gesture."""
+def evaluation_tables(judged: Evaluation, adjudicated: Evaluation | None = None) -> list[Table]:
+    """Return the tables for people: one for all rows, on given and adjudicated labels, and one by gesture."""
     from rich.table import Table
 
-    action = judged["action"]
     total = Table(
-        "Rows", "Accuracy", "Macro F1", "Action precision", "Action recall", "False actions",
+        "Labels", "Rows", "Accuracy", "Macro F1", "Action precision", "Action recall", "False actions",
         title=f"Model {judged['model']}",
     )  # fmt: skip
-    shares = (
-        judged["accuracy"],
-        judged["macro_f1"],
-        action["precision"],
-        action["recall"],
-        action["false_action_rate"],
-    )
-    total.add_row(str(judged["rows"]), *(percent(share) for share in shares))
+    for labels, found in (("as given", judged), ("adjudicated", adjudicated)):
+        if found is None:
+            continue
+        action = found["action"]
+        shares = (
+            found["accuracy"],
+            found["macro_f1"],
+            action["precision"],
+            action["recall"],
+            action["false_action_rate"],
+        )
+        total.add_row(labels, str(found["rows"]), *(percent(share) for share in shares))
     gestures = Table("Gesture", "Hands", "Precision", "Recall", "F1", title="By gesture")
     for name, one in judged["per_class"].items():
         if one["n"]:
@@ -111,5 +143,5 @@ def evaluation_tables(judged: Evaluation) -> list[Table]:
 
 
 def percent(share: float | None) -> str:
-    """Return a share, 0 to 1, as people read it; a dash where there was nothing to divide by."""
+    """Return a share, 0 to 1, in per cent; a dash where there was nothing to divide by."""
     return "-" if share is None else f"{100 * share:.2f} %"

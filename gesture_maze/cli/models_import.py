@@ -15,7 +15,8 @@ from gesture_maze.wire.errors import SettingsError
 
 if TYPE_CHECKING:
     from gesture_maze.models.bundle import Bundle
-    from gesture_maze.models.train.distill import Distilled, Hands
+    from gesture_maze.models.hands import Hands
+    from gesture_maze.models.train.distillation import Distilled
 
 Opt = typer.Option
 
@@ -102,15 +103,15 @@ def _import(svc: Path, scaler: Path, labels: Path, layout: Any, votes: bool, see
     found = open_pickles(
         svc, scaler, read_labels(labels), probes.landmarks, layout=layout, votes=votes
     )  # fmt: skip
-    bundle = legacy_bundle(found, probes.landmarks, golden.landmarks, golden.aspect)
+    bundle = legacy_bundle(found, probes.landmarks, golden)
     return _Imported(bundle, golden, len(found.svc.vectors), found.agreement, found.warnings)
 
 
 def _distil(imported: _Imported, seed: int) -> Distilled:
-    from gesture_maze.cli.train import progress
+    from gesture_maze.cli.progress import progress
     from gesture_maze.models.classifier import Classifier
-    from gesture_maze.models.train.distill import distil
-    from gesture_maze.models.train.training import Recipe
+    from gesture_maze.models.train.distillation import distil
+    from gesture_maze.models.train.trainer import Recipe
 
     recipe = Recipe()
     lessons, judged = _hands(LESSONS_PER_GESTURE, seed + 2), _hands(PROBES_PER_GESTURE, seed + 3)
@@ -124,7 +125,7 @@ def _hands(per_gesture: int, seed: int) -> Hands:
     """Return simulated hands: of each gesture `per_gesture` in a wide image and as many in a tall one."""
     import numpy as np
 
-    from gesture_maze.models.train.distill import Hands
+    from gesture_maze.models.hands import Hands
     from gesture_maze.simulator.players import synthesize
     from gesture_maze.wire.gestures import GESTURES
 
@@ -139,7 +140,7 @@ def _speed(bundle: Bundle, hands: Hands) -> dict[str, float]:
     import numpy as np
 
     from gesture_maze.models.classifier import Classifier
-    from gesture_maze.models.train.candidates import microseconds_per_frame
+    from gesture_maze.models.timing import microseconds_per_frame
 
     classifier = Classifier.from_bundle(bundle)
     landmarks, aspect = np.resize(hands.landmarks, (256, 21, 3)), np.resize(hands.aspect, 256)

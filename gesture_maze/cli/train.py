@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +10,13 @@ import typer
 
 from gesture_maze.cli.options import AsJson, TrackingUri
 from gesture_maze.cli.printing import print_json
+from gesture_maze.cli.progress import progress
 from gesture_maze.lifecycle.training import DEFAULT_TRACKING
 
 if TYPE_CHECKING:
     from gesture_maze.lifecycle.training import Trained
     from gesture_maze.models.train.comparison import Row
     from gesture_maze.models.train.search import Trial
-    from gesture_maze.models.train.training import Tick
 
 Opt = typer.Option
 
@@ -31,16 +30,23 @@ def train(
     seed: Annotated[int, Opt(min=0, help="The same seed gives the same bundle.")] = 0,
     folds: Annotated[int, Opt(min=2, max=20, help="Folds to judge by; no user is in two.")] = 5,
     epochs: Annotated[int | None, Opt(min=1, help="Passes over the data. (default: the recipe's)")] = None,
+    verdicts: Annotated[
+        Path | None, Opt(help="CSV of verdicts (row,label,verdict) on rows of the data, for the threshold.")
+    ] = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier, judge it on hands of people it has not seen, and write its bundle.
 
-    Rows without a user id are trained on and, where others have one, never judged by. The default network is
-    trained, or with --search whatever wins: the best macro F1 (within 0.002 is equal), of these the fewest
-    false actions (within 0.001), of these the fastest. With --compare, other kinds are judged by the same
-    folds and timed; the bundle is the default one all the same. The scikit-learn pipeline is written beside
-    the bundle, as OUT.joblib, for people: nothing of ours ever loads it.
+    The bundle knows the gestures of the data, by the names in its column label. Rows without a user id are
+    trained on and, where others have one, never judged by. The default network is trained, or with --search
+    the kind that wins: the best macro F1 (within 0.002 is equal), of these the fewest false actions (within
+    0.001), of these the fastest. With --compare, other kinds are judged by the same folds and timed; the
+    bundle is still the default one. The scikit-learn pipeline is written beside the bundle, as OUT.joblib,
+    for use in Python; no part of this program loads it.
+
+    The threshold is the lowest from 0.80 on whose action precision is certain to be 0.985 (lower bound of 95
+    %). With --verdicts it is chosen on adjudicated labels, and the model card has both figures.
 
     Example: [bold]maze train landmarks.csv.gz --out bundle --search[/bold]
     """
@@ -48,32 +54,23 @@ def train(
     from gesture_maze.lifecycle.training import train as run
 
     wanted = tuple(kind.strip() for kind in kinds.split(",")) if search else ()
-    options = TrainOptions(data, out, wanted, seed, folds, epochs, tracking_uri)
-    trained = run(options, progress)
+    options = TrainOptions(data, out, wanted, seed, folds, epochs, tracking_uri, verdicts)
+    trained = run(options, progress, _warn)
     rows: list[Row] = []
     if compare:
         from gesture_maze.models.train.candidates import candidates
         from gesture_maze.models.train.comparison import compare_all
 
         with progress("Comparing", folds * len(candidates(seed))) as tick:
-            rows = compare_all(trained.data, trained.shipped, options.settings(), tick)
+            rows = compare_all(trained.data, trained.shipped, trained.settings, tick)
     if as_json:
         _write_json(trained, out, rows)
     else:
         _write_tables(trained, out, rows)
 
 
-@contextmanager
-def progress(title: str, steps: int) -> Iterator[Tick]:
-    """Show a bar on standard error while the body runs, if a person watches; yield what moves it on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=steps)
-        yield lambda: progress.advance(task)
+def _warn(message: str) -> None:
+    sys.stderr.write(f"maze: warning: {message}\n")
 
 
 def _write_json(trained: Trained, out: Path, rows: list[Row]) -> None:
@@ -83,10 +80,14 @@ def _write_json(trained: Trained, out: Path, rows: list[Row]) -> None:
     manifest = shipped.bundle.manifest
     report = {
         **shipped.evaluation,
+        "adjudicated": shipped.adjudicated,
+        "gestures": list(manifest.labels),
+        "warnings": trained.warnings,
         "bundle": str(out),
         "pipeline": str(pipeline_path(out)),
         "threshold": manifest.thresholds.act,
-        "temperature": shipped.temperature,
+        "threshold_rule": shipped.calibrated.threshold.sentence(),
+        "temperature": shipped.calibrated.temperature,
         "export_difference": shipped.export_difference,
         "evaluation": {name: figures.model_dump() for name, figures in manifest.evaluation.items()},
         "trials": [trial.as_dict() for trial in trained.trials],
@@ -103,7 +104,7 @@ def _write_tables(trained: Trained, out: Path, rows: list[Row]) -> None:
     from gesture_maze.cli.evaluate import evaluation_tables, percent
 
     console, shipped = Console(), trained.shipped
-    for table in evaluation_tables(shipped.evaluation):
+    for table in evaluation_tables(shipped.evaluation, shipped.adjudicated):
         console.print(table)
     views = Table("Held-out hands", "Accuracy", "Macro F1", "ECE", title="As shown, and altered")
     for name, figures in shipped.bundle.manifest.evaluation.items():
@@ -114,8 +115,8 @@ def _write_tables(trained: Trained, out: Path, rows: list[Row]) -> None:
     if rows:
         console.print(_comparison_table(rows))
     console.print(
-        f"Threshold {shipped.bundle.manifest.thresholds.act:.2f}, temperature {shipped.temperature:.2f}; "
-        f"the export differs by {shipped.export_difference:.1e} at most."
+        f"{shipped.calibrated.threshold.sentence()} Temperature {shipped.calibrated.temperature:.2f}; the "
+        f"export differs by {shipped.export_difference:.1e} at most."
     )
     if trained.tracked is not None:
         console.print(f"Tracked as version {trained.tracked.number}, the challenger.")
@@ -140,7 +141,7 @@ def _trials_table(trials: list[Trial]) -> object:
             action["precision"],
             action["recall"],
             action["false_action_rate"],
-            trial.ece,
+            trial.calibrated.ece,
         )
         table.add_row(trial.name, *(percent(share) for share in shares), f"{trial.us_per_frame:.1f}")
     return table

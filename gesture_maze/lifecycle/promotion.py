@@ -25,7 +25,8 @@ from gesture_maze.models.bundle import (
 )
 from gesture_maze.models.bundle import load_zip as verify
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.models.gates import MAX_DROP, MAX_US_PER_FRAME, check_accuracy, check_speed, judge
+from gesture_maze.models.gates import MAX_DROP, MAX_US_PER_FRAME, check_accuracy, check_speed
+from gesture_maze.models.judged import judge_with
 from gesture_maze.wire.errors import ModelError, SettingsError
 from gesture_maze.worker.redis.registry import KEEP, ModelRegistry, check_version, is_version
 from gesture_maze.worker.redis.status import StatusReader
@@ -120,7 +121,7 @@ def check(data: bytes, client: Redis, gates: Gates) -> Passed:
     from gesture_maze.models.dataset import read_dataset
 
     hands = read_dataset([gates.data])
-    mine, other = judge(classifier, hands), judge(_champion(client), hands)
+    mine, other = (judge_with(model, hands).evaluation() for model in (classifier, _champion(client)))
     check_accuracy(mine, other, gates.max_drop)
     return Passed(classifier.version, data, took_us, mine["accuracy"], other["accuracy"])
 

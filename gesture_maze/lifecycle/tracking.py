@@ -25,10 +25,10 @@ from gesture_maze.models.judged import Judged, reliability
 from gesture_maze.models.report.drawing import gallery_svg, matrix_svg, reliability_svg
 from gesture_maze.models.report.page import Subject, report_html
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.gestures import GESTURES
 
 if TYPE_CHECKING:
-    from gesture_maze.models.train.search import Shipped, Trial
+    from gesture_maze.models.train.packaging import Shipped
+    from gesture_maze.models.train.search import Trial
 
 NAME: Final = "gesture-maze"
 """Of the experiment and of the registered model."""
@@ -190,9 +190,9 @@ def _parameters(shipped: Shipped) -> dict[str, Any]:
     return {
         "kind": manifest.model_version.rpartition("-")[0],
         "feature_version": manifest.feature_version,
-        "temperature": shipped.temperature,
+        "temperature": shipped.calibrated.temperature,
         "threshold": manifest.thresholds.act,
-        **shipped.parameters,
+        **shipped.fitted.parameters,
     }
 
 
@@ -222,7 +222,7 @@ def _by_fold(judged: Judged) -> Iterator[dict[str, float]]:
         rows = judged.folds == fold
         part = Judged(
             judged.model, judged.threshold, judged.points[rows], judged.labels[rows], judged.users[rows],
-            judged.probabilities[rows],
+            judged.probabilities[rows], judged.gestures,
         )  # fmt: skip
         yield {f"fold/{name}": value for name, value in _overall(part.evaluation()).items()}
 
@@ -244,13 +244,15 @@ def _write_artifacts(
     import joblib
 
     shipped.bundle.write(folder / BUNDLE)
-    joblib.dump(shipped.pipeline, folder / "pipeline.joblib")
+    joblib.dump(shipped.fitted.pipeline, folder / "pipeline.joblib")
     pictures = {
-        "pictures/confusion_matrix.svg": matrix_svg(judged.confusion()),
+        "pictures/confusion_matrix.svg": matrix_svg(judged.confusion(), judged.gestures),
         "pictures/reliability.svg": reliability_svg(reliability(judged)),
-        **{f"errors/{GESTURES[label]}.svg": svg for label, svg in _galleries(judged)},
+        **{f"errors/{gesture}.svg": svg for gesture, svg in _galleries(judged)},
         "report.html": report_html(data, Subject(judged, shipped.bundle.manifest)),
-        "confusion_matrix.json": json.dumps({"labels": GESTURES, "counts": judged.confusion().tolist()}),
+        "confusion_matrix.json": json.dumps(
+            {"labels": judged.gestures, "counts": judged.confusion().tolist()}
+        ),
     }
     if trials:
         pictures["trials.json"] = json.dumps([trial.as_dict() for trial in trials], indent=2)
@@ -260,14 +262,16 @@ def _write_artifacts(
         path.write_text(text, encoding="utf-8")
 
 
-def _galleries(judged: Judged) -> Iterator[tuple[int, str]]:
-    """Yield label and drawn mistakes of each gesture that was taken for another."""
-    for label in range(len(GESTURES)):
+def _galleries(judged: Judged) -> Iterator[tuple[str, str]]:
+    """Yield name and drawn mistakes of each gesture that was taken for another."""
+    for label, name in enumerate(judged.gestures):
         rows = judged.worst(label, GALLERY)
         if len(rows):
-            said = ((GESTURES[judged.predicted[row]], float(judged.confidence[row])) for row in rows)
-            words = [f"{gesture} {confidence:.2f}" for gesture, confidence in said]
-            yield label, gallery_svg(list(zip(judged.points[rows], words, strict=True)))
+            words = [
+                f"{judged.gestures[judged.predicted[row]]} {float(judged.confidence[row]):.2f}"
+                for row in rows
+            ]
+            yield name, gallery_svg(list(zip(judged.points[rows], words, strict=True)))
 
 
 def _log_model(bundle: Bundle) -> str:
@@ -282,10 +286,14 @@ def _log_model(bundle: Bundle) -> str:
     def tensor(kind: str, shape: tuple[int, ...], name: str) -> Any:
         return TensorSpec(np.dtype(kind), shape, name)
 
+    classes = len(bundle.manifest.labels)
     signature = ModelSignature(
         inputs=Schema([tensor("float32", (-1, 21, 3), "landmarks"), tensor("float32", (-1,), "aspect")]),
         outputs=Schema(
-            [tensor("int64", (-1,), "label"), tensor("float32", (-1, len(GESTURES)), "probabilities")]
+            [
+                tensor("int64", (-1,), "label"),
+                tensor("float32", (-1, classes), "probabilities"),
+            ]
         ),
     )
     info = mlflow.onnx.log_model(

@@ -6,18 +6,22 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.gestures import GESTURES, NO_GESTURE
 
 if TYPE_CHECKING:
     from gesture_maze.lifecycle.tracking import TrackedVersion
     from gesture_maze.models.dataset import Dataset
-    from gesture_maze.models.train.build import Settings
-    from gesture_maze.models.train.search import Golden, Shipped, Trial
-    from gesture_maze.models.train.training import Tick
+    from gesture_maze.models.hands import Hands
+    from gesture_maze.models.train.fitting import Settings
+    from gesture_maze.models.train.packaging import Shipped
+    from gesture_maze.models.train.search import Trial
+    from gesture_maze.models.train.trainer import Tick
 
 Progress = Callable[[str, int], AbstractContextManager["Tick"]]
 """Title and number of steps -> a context that gives what is called at each step."""
@@ -41,6 +45,7 @@ class TrainOptions:
         folds: to judge by.
         epochs: None takes the recipe's.
         tracking_uri: of MLflow; `none` for no tracking.
+        verdicts: CSV of verdicts on rows of the data, for the threshold and the card.
     """
 
     data: Sequence[Path]
@@ -50,29 +55,40 @@ class TrainOptions:
     folds: int = 5
     epochs: int | None = None
     tracking_uri: str = DEFAULT_TRACKING
+    verdicts: Path | None = None
 
-    def settings(self) -> Settings:
-        """Return them as `models.train.build` takes them."""
-        from gesture_maze.models.train.build import Settings
-        from gesture_maze.models.train.training import Recipe
+    def settings(self, data: Dataset) -> Settings:
+        """Return them as `models.train.search` takes them, with the verdicts on `data` read."""
+        from gesture_maze.models.train.fitting import Settings
+        from gesture_maze.models.train.trainer import Recipe
+        from gesture_maze.models.verdicts import read_verdicts
 
         recipe = Recipe() if self.epochs is None else Recipe(epochs=self.epochs)
-        return Settings(recipe=recipe, folds=self.folds, seed=self.seed)
+        verdicts = None if self.verdicts is None else read_verdicts(self.verdicts, data)
+        return Settings(recipe=recipe, folds=self.folds, seed=self.seed, verdicts=verdicts)
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came out."""
+    """The result of a training."""
 
     data: Dataset
+    settings: Settings
     shipped: Shipped
     trials: list[Trial]
     """The winner first; empty if nothing was searched."""
     tracked: TrackedVersion | None
+    warnings: list[str]
+    """Faults of the data that did not prevent the training."""
 
 
-def train(options: TrainOptions, progress: Progress) -> Trained:
+def train(options: TrainOptions, progress: Progress, warn: Callable[[str], None] = lambda _: None) -> Trained:
     """Train, judge on hands of people that were not trained on, write the bundle, and track it.
+
+    Args:
+        options: what to train.
+        progress: shows how far it is.
+        warn: called with each fault of the data that does not prevent the training, before it starts.
 
     Raises:
         SettingsError: `data`, or an unknown kind, or a tracking server that cannot be used.
@@ -88,9 +104,13 @@ def train(options: TrainOptions, progress: Progress) -> Trained:
     if unknown:
         raise SettingsError("settings", f"no such kind: {', '.join(unknown)}; those are: {', '.join(GRIDS)}")
     tracking = _tracking(options.tracking_uri)
-    data, settings, golden = read_dataset(options.data), options.settings(), golden_hands(options.seed)
+    data, golden = read_dataset(options.data), golden_hands(options.seed)
+    settings = options.settings(data)
+    warnings = data_warnings(data)
+    for warning in warnings:
+        warn(warning)
     trials: list[Trial] = []
-    # more threads only wait for each other, these matrices are small; on a busy machine ten times as long
+    # these matrices are small: more threads only wait for each other, ten times as long on a busy machine
     if options.kinds:
         with threadpool_limits(1, "blas"), progress("Searching", ticks(options.kinds, options.folds)) as tick:
             trials = search(data, settings, options.kinds, tick)
@@ -100,40 +120,58 @@ def train(options: TrainOptions, progress: Progress) -> Trained:
         else:
             shipped = ship_network(data, settings, golden, tick)
     shipped.bundle.write(options.out)
-    joblib.dump(shipped.pipeline, pipeline_path(options.out))
+    joblib.dump(shipped.fitted.pipeline, pipeline_path(options.out))
     tracked = None
     if tracking is not None:
         tracked = tracking.record(shipped, data, {"seed": options.seed, "folds": options.folds}, trials)
-    return Trained(data, shipped, trials, tracked)
+    return Trained(data, settings, shipped, trials, tracked, warnings)
+
+
+def data_warnings(data: Dataset) -> list[str]:
+    """Return what a person should know about the data before trusting a model that was trained on it."""
+    found = []
+    if not (data.users != "").any():
+        found.append(
+            "the data has no user ids (column user_id): held-out rows show the same people as the rows "
+            "trained on, so the figures are too good and say nothing about other people"
+        )
+    own = [name for name in data.gestures if name not in GESTURES]
+    for name in own:
+        near = get_close_matches(name, GESTURES, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        found.append(f"{name} is not a published gesture{hint}; it becomes a gesture of your own")
+    if NO_GESTURE not in data.gestures:
+        found.append(
+            f"no row is labelled {NO_GESTURE}: every hand will be given a gesture, and false actions cannot "
+            "be measured"
+        )
+    return found
 
 
 def pipeline_path(out: Path) -> Path:
-    """Where the pipeline of the bundle in `out` is kept: beside it, for no bundle holds a pickle."""
+    """Return where the pipeline of the bundle in `out` is written: beside it, because it is a pickle."""
     return out.with_name(f"{out.name}.joblib")
 
 
-def golden_hands(seed: int) -> Golden:
+def golden_hands(seed: int) -> Hands:
     """Return simulated hands, `GOLDEN_PER_GESTURE` of each gesture."""
     import numpy as np
 
-    from gesture_maze.models.train.search import Golden
+    from gesture_maze.models.hands import Hands
     from gesture_maze.simulator.players import synthesize
-    from gesture_maze.wire.gestures import GESTURES
 
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(GESTURES)), GOLDEN_PER_GESTURE // 2)
     wide, tall = (synthesize(labels, rng, aspect=aspect) for aspect in (4 / 3, 9 / 16))
-    return Golden(
-        np.concatenate([wide.landmarks, tall.landmarks]), np.concatenate([wide.aspect, tall.aspect])
-    )
+    return Hands(np.concatenate([wide.landmarks, tall.landmarks]), np.concatenate([wide.aspect, tall.aspect]))
 
 
 def _tracking(uri: str) -> Any:
-    """Return the tracking, opened before hours are spent on training; None if there is none."""
+    """Return the tracking, opened before time is spent on training; None if there is none."""
     if uri == NOT_TRACKED:
         return None
     if uri == DEFAULT_TRACKING and find_spec("mlflow") is None:
-        # nobody asked for it by name, so its absence is no reason not to train
+        # it was not asked for by name, so its absence is no reason not to train
         sys.stderr.write("maze: not tracked: pip install 'gesture-maze[tracking]'\n")
         return None
     from gesture_maze.lifecycle.tracking import Tracking

@@ -4,7 +4,7 @@ A bundle is a folder, or the same files at the top of one zip:
 
 | file | what |
 |---|---|
-| `manifest.json` | `Manifest`: versions, labels, thresholds, figures, fingerprint, sha256 of the others |
+| `manifest.json` | `Manifest`: versions, labels, inputs, thresholds, figures, sha256 of the other files |
 | `model.onnx` | the graph, features included: raw landmarks in, label and probabilities out |
 | `golden.json` | `models.golden.Golden`: synthetic hands with the outputs to expect |
 | `MODEL_CARD.md` | for people |
@@ -29,9 +29,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from gesture_maze.models.golden import Golden
-from gesture_maze.models.manifest import FORMAT_VERSION, Manifest, model_digest
+from gesture_maze.models.labels import default_numbers, label_faults
+from gesture_maze.models.manifest import FORMAT_VERSION, READABLE_VERSIONS, Manifest, model_digest
 from gesture_maze.wire.errors import ModelError
-from gesture_maze.wire.gestures import GESTURES
 
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.onnx"
@@ -72,7 +72,7 @@ class ModelReason(StrEnum):
     FORMAT_VERSION = "format_version"
     """The bundle was written for another version of this program."""
     LABELS = "labels"
-    """The labels are not those of `wire.gestures`, in that order."""
+    """The labels or their numbers are not a label set, see `models.labels`."""
     HASH_MISMATCH = "hash_mismatch"
     """A file's bytes do not have the sha256 that the manifest names."""
     VERSION_MISMATCH = "version_mismatch"
@@ -195,6 +195,12 @@ def verify_files(files: dict[str, bytes]) -> Bundle:
         golden = Golden.from_json(files[GOLDEN])
     except ValueError as error:
         raise ModelError(ModelReason.BAD_GOLDEN, f"golden.json cannot be used: {error}.") from None
+    if golden.probabilities.shape[1] != len(manifest.labels):
+        raise ModelError(
+            ModelReason.BAD_GOLDEN,
+            f"golden.json has {golden.probabilities.shape[1]} probabilities per hand, not one for each of "
+            f"{len(manifest.labels)} labels.",
+        )
     card = files[CARD].decode("utf-8", errors="replace")
     return Bundle(manifest, files[MODEL], golden, card, dict(files))
 
@@ -222,20 +228,31 @@ def _parse_manifest(data: bytes) -> Manifest:
         raise ModelError(ModelReason.BAD_MANIFEST, f"manifest.json is not JSON: {error}.") from None
     # The format version is looked at before the schema: a newer format may well have another schema.
     version = raw.get("format_version") if isinstance(raw, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise ModelError(
             ModelReason.FORMAT_VERSION,
-            f"The bundle has format {version!r}; this program reads {FORMAT_VERSION}. Export it again.",
+            f"The bundle has format {version!r}; this program reads 1 to {FORMAT_VERSION}. Export it again.",
         )
+    _check_labels(raw)
     try:
-        manifest = Manifest.model_validate(raw)
+        return Manifest.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ModelError(ModelReason.BAD_MANIFEST, f"manifest.json: {where}: {first['msg']}.") from None
-    if manifest.labels != GESTURES:
-        raise ModelError(ModelReason.LABELS, "The bundle's labels are not the gestures of this program.")
-    return manifest
+
+
+def _check_labels(raw: dict[str, object]) -> None:
+    """Refuse a wrong label set under a reason of its own; the schema refuses other types later."""
+    labels = raw.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        return
+    numbers = raw.get("numbers") or default_numbers(labels)
+    if not isinstance(numbers, list | tuple) or not all(type(number) is int for number in numbers):
+        return
+    fault = label_faults(labels, numbers)
+    if fault:
+        raise ModelError(ModelReason.LABELS, f"manifest.json: {fault}.")
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:

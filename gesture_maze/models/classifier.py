@@ -1,6 +1,6 @@
-"""The run-time of a model: landmarks in, label and confidence out.
+"""The runtime of a model: landmarks in, label and confidence out.
 
-This is what a worker imports, so it stays lean: numpy, ONNX Runtime and the bundle, nothing of training.
+Workers import this module, so it needs numpy, ONNX Runtime and the bundle, and nothing of training.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from gesture_maze.models.bundle import Bundle, ModelReason
 from gesture_maze.models.golden import TOLERANCE
 from gesture_maze.wire.errors import ModelError
-from gesture_maze.wire.gestures import GESTURES
 
 SLICE_ROWS: Final = 256
 """Most rows of one run of the graph. Larger batches are cut: the activations of 256 rows stay in the core's
@@ -33,6 +32,7 @@ class Classifier:
         self._golden = bundle.golden
         self._session = _open_session(bundle.model)
         self.self_test()
+        self._needs_depth = self._check_depth()
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Classifier:
@@ -48,14 +48,29 @@ class Classifier:
         """The model version, which every reply names."""
         return self.manifest.model_version
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The gestures that the model knows; labels and columns of probabilities are places in it."""
+        return self.manifest.labels
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The number of each of `labels` in replies."""
+        return self.manifest.numbers
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether the model uses z; measured where the bundle does not declare it."""
+        return self._needs_depth
+
     def probabilities(
         self, landmarks: NDArray[np.float32], aspect: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Return the probability of each gesture, (n, 19) float32, columns in the order of `GESTURES`.
+        """Return the probability of each gesture, (n, k) float32, columns in the order of `labels`.
 
         Args:
-            landmarks: (n, 21, 3) float32, finite; x and y in units of the image's width and height.
-                z is read and not used, but must be finite.
+            landmarks: (n, 21, 3) float32, finite; x and y in units of the image's width and height, z in
+                units of its width. z must be finite also for models that do not use it.
             aspect: (n,) float32, width / height of the image, above 0.
         """
         return self._run(landmarks, aspect)[1]
@@ -63,7 +78,11 @@ class Classifier:
     def classify(
         self, landmarks: NDArray[np.float32], aspect: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the likeliest label (n,) int64 and its probability (n,) float32; arguments as above."""
+        """Return the likeliest label, a place in `labels`, and its probability; arguments as above.
+
+        Returns:
+            (n,) int64 and (n,) float32.
+        """
         labels, probabilities = self._run(landmarks, aspect)
         return labels, probabilities[np.arange(len(labels)), labels]
 
@@ -86,6 +105,27 @@ class Classifier:
                 f"Model {self.version} differs from its golden outputs by {difference:.2g}; it is not used.",
             )
 
+    def _check_depth(self) -> bool:
+        """Return whether the model uses z, judged by changing it in the golden hands.
+
+        Raises:
+            ModelError: `bad_graph`: it does, although the bundle declares that it does not.
+        """
+        moved = self._golden.landmarks.copy()
+        moved[:, :, 2] += np.linspace(-0.5, 0.5, moved.shape[1], dtype=np.float32)
+        try:
+            found = self.probabilities(moved, self._golden.aspect)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
+            raise ModelError(ModelReason.BAD_GRAPH, f"The model cannot run: {error}.") from None
+        used = self._golden.worst_difference(found) > TOLERANCE
+        declared = self.manifest.inputs
+        if declared is not None and used and not declared.needs_depth:
+            raise ModelError(
+                ModelReason.BAD_GRAPH,
+                f"Model {self.version} declares that it does not use z, but its answers depend on it.",
+            )
+        return used if declared is None else declared.needs_depth
+
     def _run(
         self, landmarks: NDArray[np.float32], aspect: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -94,7 +134,7 @@ class Classifier:
             labels, probabilities = self._session.run(None, {"landmarks": landmarks, "aspect": aspect})
             return labels, probabilities
         all_labels = np.empty(rows, np.int64)
-        all_probabilities = np.empty((rows, len(GESTURES)), np.float32)
+        all_probabilities = np.empty((rows, len(self.labels)), np.float32)
         for start in range(0, rows, SLICE_ROWS):
             part = slice(start, start + SLICE_ROWS)
             feed = {"landmarks": landmarks[part], "aspect": aspect[part]}

@@ -1,24 +1,18 @@
-"""What a model is worth on labelled hands: per class, as maze actions, and how honest its confidence is."""
+"""Figures of a model on labelled hands: per gesture, as maze actions, and its calibration error."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesture_maze.models.manifest import Figures
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS, NO_GESTURE, Action
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, NO_GESTURE, Action
 
 CALIBRATION_BINS: Final = 15
 """Bins of equal width of the calibration error; the usual number, so that figures can be compared."""
-
-MIN_THRESHOLD: Final = 0.5
-"""Lowest threshold that `choose_threshold` gives: below it, another gesture may be as likely."""
-
-THRESHOLD_STEPS: Final = 1000
-"""Thresholds that `choose_threshold` tries between 0 and 1: the worker tells no finer ones apart."""
 
 
 class ClassFigures(TypedDict):
@@ -60,33 +54,39 @@ def evaluate(
     threshold: float,
     model: str,
     actions: Mapping[str, Action] = DEFAULT_ACTIONS,
+    gestures: Sequence[str] = GESTURES,
 ) -> Evaluation:
     """Compare predictions with the truth.
 
     Args:
-        labels: (n,) true labels, n at least 1.
-        probabilities: (n, 19), columns in the order of `GESTURES`.
+        labels: (n,) true labels, places in `gestures`, n at least 1.
+        probabilities: (n, k), columns in the order of `gestures`.
         threshold: confidence from which a prediction acts.
         model: model version, for the record.
         actions: gesture name -> action.
+        gestures: names of the k columns.
     """
     predicted = probabilities.argmax(axis=1)
-    per_class = {name: _class_figures(labels == k, predicted == k) for k, name in enumerate(GESTURES)}
+    per_class = {name: _class_figures(labels == k, predicted == k) for k, name in enumerate(gestures)}
     return Evaluation(
         rows=len(labels),
         accuracy=float(np.mean(predicted == labels)),
         macro_f1=float(np.mean([figures["f1"] for figures in per_class.values() if figures["n"]])),
         per_class=per_class,
-        action=_action_figures(labels, predicted, probabilities.max(axis=1) >= threshold, actions),
+        action=_action_figures(labels, predicted, probabilities.max(axis=1) >= threshold, actions, gestures),
         model=model,
     )
 
 
 def summarise(
-    labels: NDArray[np.int64], probabilities: NDArray[np.floating[Any]], *, threshold: float
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.floating[Any]],
+    *,
+    threshold: float,
+    gestures: Sequence[str] = GESTURES,
 ) -> Figures:
     """Return the figures that a manifest keeps of one split; arguments as of `evaluate`."""
-    full = evaluate(labels, probabilities, threshold=threshold, model="")
+    full = evaluate(labels, probabilities, threshold=threshold, model="", gestures=gestures)
     return Figures(
         rows=full["rows"],
         accuracy=round(full["accuracy"], 4),
@@ -110,47 +110,11 @@ def calibration_error(labels: NDArray[np.int64], probabilities: NDArray[np.float
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def choose_threshold(
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.floating[Any]],
-    *,
-    precision: float,
-    recall: float,
-    actions: Mapping[str, Action] = DEFAULT_ACTIONS,
-) -> float:
-    """Return the lowest threshold, in thousandths, whose action precision on held-out rows is enough.
-
-    If none of those that keep the recall is precise enough, the most precise of them is given, and of equals
-    the lowest. (Where labels are wrong, precision can be bought with recall only: the rows in question are
-    those the model is surest of.)
-
-    Args:
-        labels: (n,) true labels.
-        probabilities: (n, 19), of a model that has not seen these rows.
-        precision: wanted action precision.
-        recall: least action recall; if not even `MIN_THRESHOLD` has it, that is given.
-        actions: gesture name -> action.
-    """
-    predicted = probabilities.argmax(axis=1)
-    confidence = probabilities.max(axis=1)
-    best, best_precision = MIN_THRESHOLD, -1.0
-    for step in range(round(THRESHOLD_STEPS * MIN_THRESHOLD), THRESHOLD_STEPS):
-        threshold = step / THRESHOLD_STEPS
-        found = _action_figures(labels, predicted, confidence >= threshold, actions)
-        if found["precision"] is None or (found["recall"] or 0.0) < recall:
-            break
-        if found["precision"] >= precision:
-            return threshold
-        if found["precision"] > best_precision:
-            best, best_precision = threshold, found["precision"]
-    return best
-
-
-def _class_figures(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> ClassFigures:
-    hits = int(np.sum(truth & said))
-    precision = hits / max(int(said.sum()), 1)
+def _class_figures(truth: NDArray[np.bool_], given: NDArray[np.bool_]) -> ClassFigures:
+    hits = int(np.sum(truth & given))
+    precision = hits / max(int(given.sum()), 1)
     recall = hits / max(int(truth.sum()), 1)
-    f1 = 2 * hits / max(int(truth.sum() + said.sum()), 1)
+    f1 = 2 * hits / max(int(truth.sum() + given.sum()), 1)
     return ClassFigures(precision=precision, recall=recall, f1=f1, n=int(truth.sum()))
 
 
@@ -159,14 +123,15 @@ def _action_figures(
     predicted: NDArray[np.int64],
     sure: NDArray[np.bool_],
     actions: Mapping[str, Action],
+    gestures: Sequence[str],
 ) -> ActionFigures:
     """Return the action figures; two gestures with one action count as each other."""
-    words = np.array([actions.get(name, "") for name in GESTURES])
+    words = np.array([actions.get(name, "") for name in gestures])
     wanted = words[labels]
     given = np.where(sure, words[predicted], "")
     acts = given != ""
     right = int(np.sum(acts & (given == wanted)))
-    empty = labels == LABELS[NO_GESTURE]
+    empty = np.array([name == NO_GESTURE for name in gestures])[labels]
     return ActionFigures(
         precision=_share(right, int(acts.sum())),
         recall=_share(right, int(np.sum(wanted != ""))),

@@ -52,12 +52,16 @@ COORDINATES: Final = 2 * POINTS
 FEATURES: Final = COORDINATES + len(PAIRS)
 """Features per hand: x of landmarks 0 to 20, y of the same, then the distances of `PAIRS`."""
 
+INPUT_GAIN: Final = 10**0.5
+"""Factor on the features in training, afterwards part of the weights: it brings them to about 0.5 each, a
+size at which the first steps of the optimiser are neither too small nor too large."""
+
 
 def features(landmarks: NDArray[Any], aspect: NDArray[Any] | float = 1.0) -> NDArray[np.float64]:
     """Return the features (n, FEATURES) float64 of n hands; the coordinates of a row have unit length.
 
     Args:
-        landmarks: (n, 21, 2 or more), x and y first; z, if there, is not looked at.
+        landmarks: (n, 21, 2 or more), x and y first; z is ignored.
         aspect: (n,) or one number for all: width / height of the image; 1.0 if x and y have one unit.
 
     A hand whose points all coincide gives zeros.

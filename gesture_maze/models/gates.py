@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
 
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.models.dataset import Dataset
-from gesture_maze.models.evaluation import Evaluation, evaluate
+from gesture_maze.models.evaluation import Evaluation
+from gesture_maze.models.timing import BATCH, microseconds_per_frame
 from gesture_maze.wire.errors import ModelError
 
-BATCH: Final = 256
-"""Frames of a busy worker's batch, about."""
 MAX_US_PER_FRAME: Final = 5.0
 """The default model takes 1 to 2 µs; at 5 one worker still answers 100,000 frames a second."""
 MAX_DROP: Final = 0.002
 """Share by which accuracy and action precision may fall: what another split of the same data changes."""
-_CALLS: Final = 100
 
 
 class GateReason(StrEnum):
-    """Why a sound model is not let through. Closed."""
+    """Why a sound model is refused. Closed."""
 
     TOO_SLOW = "too_slow"
     """Its time per frame is above the limit."""
@@ -31,26 +27,19 @@ class GateReason(StrEnum):
     """On the given data it is worse than the champion."""
 
 
-def microseconds_per_frame(classifier: Classifier) -> float:
-    """The time of one frame in batches of 256, µs: the best of 100, so that nobody else's load counts."""
-    rng = np.random.default_rng(0)
-    landmarks = rng.random((BATCH, 21, 3), np.float32)
-    aspect = np.ones(BATCH, np.float32)
-    best_s = float("inf")
-    for _ in range(_CALLS):
-        begin = time.perf_counter()
-        classifier.classify(landmarks, aspect)
-        best_s = min(best_s, time.perf_counter() - begin)
-    return best_s / BATCH * 1e6
-
-
 def check_speed(classifier: Classifier, limit_us: float) -> float:
-    """The µs per frame, if they are within the limit.
+    """Return the time of one frame in batches of 256, in µs, if it is within the limit.
 
     Raises:
         ModelError: `too_slow`.
     """
-    took_us = microseconds_per_frame(classifier)
+    rng = np.random.default_rng(0)
+    landmarks, aspect = rng.random((BATCH, 21, 3), np.float32), np.ones(BATCH, np.float32)
+
+    def run(batch: int) -> object:
+        return classifier.classify(landmarks[:batch], aspect[:batch])
+
+    took_us = microseconds_per_frame(run, BATCH)
     if took_us > limit_us:
         message = (
             f"Model {classifier.version} takes {took_us:.2f} µs per frame in batches of {BATCH}; "
@@ -58,16 +47,6 @@ def check_speed(classifier: Classifier, limit_us: float) -> float:
         )
         raise ModelError(GateReason.TOO_SLOW, message)
     return took_us
-
-
-def judge(classifier: Classifier, data: Dataset) -> Evaluation:
-    """What the model is worth on `data`, at its own threshold."""
-    return evaluate(
-        data.labels,
-        classifier.probabilities(data.landmarks, data.aspect),
-        threshold=classifier.manifest.thresholds.act,
-        model=classifier.version,
-    )
 
 
 def check_accuracy(candidate: Evaluation, champion: Evaluation, max_drop: float) -> None:

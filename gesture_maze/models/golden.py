@@ -1,7 +1,7 @@
 """Golden hands: synthetic landmarks with the outputs a model gave for them when it was exported.
 
 They are checked wherever the model is loaded, so a runtime that computes something else is noticed before
-the first frame. They are synthetic on purpose: a bundle carries nobody's hand.
+the first frame. They are synthetic on purpose: a bundle contains no person's hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.models.hands import Hands
+from gesture_maze.models.labels import MAX_LABELS
 
 TOLERANCE: Final = 1e-3
 """Largest accepted difference of a probability. CPUs sum in different orders and keep about 1e-6; a wrong
@@ -24,7 +25,7 @@ MAX_HANDS: Final = 1024
 """Most golden hands of one bundle; the self-test runs them all at each start."""
 
 Predict = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
-"""landmarks (n, 21, 3), aspect (n,) -> probabilities (n, 19), all float32."""
+"""landmarks (n, 21, 3), aspect (n,) -> probabilities (n, k), all float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Golden:
     aspect: NDArray[np.float32]
     """(n,), width / height."""
     probabilities: NDArray[np.float32]
-    """(n, 19)."""
+    """(n, k)."""
 
     @classmethod
     def from_json(cls, data: bytes) -> Golden:
@@ -54,7 +55,8 @@ class Golden:
         n = len(aspect) if aspect.ndim == 1 else 0
         if not 1 <= n <= MAX_HANDS:
             raise ValueError(f"it must hold 1 to {MAX_HANDS} hands")
-        if landmarks.shape != (n, 21, 3) or probabilities.shape != (n, len(GESTURES)):
+        classes = probabilities.shape[-1] if probabilities.ndim == 2 else 0
+        if landmarks.shape != (n, 21, 3) or len(probabilities) != n or not 2 <= classes <= MAX_LABELS:
             raise ValueError("its arrays do not fit together")
         return cls(landmarks, aspect, probabilities)
 
@@ -73,13 +75,13 @@ class Golden:
         return difference if np.isfinite(difference) else float("inf")
 
 
-def make_golden(landmarks: NDArray[np.float32], aspect: NDArray[np.float32], predict: Predict) -> Golden:
-    """Return golden hands from synthetic `landmarks` (n, 21, 3) and `aspect` (n,), with what `predict` gives.
+def make_golden(hands: Hands, predict: Predict) -> Golden:
+    """Return golden hands from synthetic `hands`, with what `predict` gives for them.
 
     The inputs are rounded to 5 decimals first: a hundredth of a pixel, and a short file.
     """
-    landmarks = np.round(landmarks, 5).astype(np.float32)
-    aspect = np.round(aspect, 5).astype(np.float32)
+    landmarks = np.round(hands.landmarks, 5).astype(np.float32)
+    aspect = np.round(hands.aspect, 5).astype(np.float32)
     return Golden(landmarks, aspect, predict(landmarks, aspect))
 
 

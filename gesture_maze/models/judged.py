@@ -1,8 +1,9 @@
-"""A model's answers on labelled hands: what reports and tracking are made from."""
+"""A model's answers on labelled hands, from which reports and tracking are made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from math import exp, fsum, lgamma, log
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from gesture_maze.models.bundle import Bundle
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.dataset import Dataset
 from gesture_maze.models.evaluation import CALIBRATION_BINS, Evaluation, calibration_error, evaluate
+from gesture_maze.models.labels import columns, label_set
+from gesture_maze.models.verdicts import Verdicts
+from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import GESTURES
 
 BOOTSTRAP_ROUNDS: Final = 2000
@@ -21,7 +25,7 @@ BOOTSTRAP_ROUNDS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """n labelled hands and what a model said about them."""
+    """n labelled hands and a model's answers for them."""
 
     model: str
     """Its version."""
@@ -30,11 +34,13 @@ class Judged:
     points: NDArray[np.float64]
     """(n, 21, 2), isotropic."""
     labels: NDArray[np.int64]
-    """(n,), the truth."""
+    """(n,), the truth, as places in `gestures`."""
     users: NDArray[np.str_]
     """(n,) user ids; empty where there is none."""
     probabilities: NDArray[np.floating[Any]]
-    """(n, 19)."""
+    """(n, k)."""
+    gestures: tuple[str, ...] = GESTURES
+    """Names of the k columns: what the model knows or the data shows."""
     folds: NDArray[np.int64] | None = None
     """(n,) fold in which each hand was held out; None if the model is one and the same for all."""
 
@@ -57,45 +63,89 @@ class Judged:
         return result
 
     def evaluation(self) -> Evaluation:
-        """The figures of all hands."""
-        return evaluate(self.labels, self.probabilities, threshold=self.threshold, model=self.model)
+        """Return the figures of all hands."""
+        return evaluate(
+            self.labels, self.probabilities,
+            threshold=self.threshold, model=self.model, gestures=self.gestures,
+        )  # fmt: skip
+
+    def adjudicated(self, verdicts: Verdicts) -> Judged:
+        """Return the same answers on the rows and labels that verdicts on the data set leave."""
+        counted, labels = verdicts.apply(np.arange(len(self.labels)), self.labels)
+        return replace(
+            self, points=self.points[counted], labels=labels[counted], users=self.users[counted],
+            probabilities=self.probabilities[counted],
+            folds=None if self.folds is None else self.folds[counted],
+        )  # fmt: skip
 
     def ece(self) -> float:
-        """The calibration error, see `models.evaluation`."""
+        """Return the calibration error, see `models.evaluation`."""
         return calibration_error(self.labels, self.probabilities)
 
     def confusion(self) -> NDArray[np.int64]:
-        """(19, 19) hands, by the truth (rows) and what was said (columns)."""
-        cells = np.bincount(self.labels * len(GESTURES) + self.predicted, minlength=len(GESTURES) ** 2)
-        return cells.reshape(len(GESTURES), len(GESTURES))
+        """Return the number of hands (k, k) by truth (rows) and answer (columns)."""
+        k = len(self.gestures)
+        return np.bincount(self.labels * k + self.predicted, minlength=k**2).reshape(k, k)
 
     def worst(self, label: int, limit: int) -> NDArray[np.int64]:
-        """Rows of this gesture that it took for another, surest first, at most `limit`."""
+        """Return rows of this gesture that it took for another, most confident first, at most `limit`."""
         (rows,) = np.nonzero((self.labels == label) & ~self.right)
         return rows[np.argsort(-self.confidence[rows], kind="stable")][:limit]
 
     def typical(self, label: int, limit: int) -> NDArray[np.int64]:
-        """Rows of this gesture that it knew, those of middling confidence first, at most `limit`."""
+        """Return rows of this gesture that it got right, median confidence first, at most `limit`."""
         (rows,) = np.nonzero((self.labels == label) & self.right)
         middling = np.abs(self.confidence[rows] - np.median(self.confidence[rows])) if len(rows) else rows
         return rows[np.argsort(middling, kind="stable")][:limit]
 
 
-def judge(bundle: Bundle, data: Dataset) -> Judged:
-    """Return what the model in `bundle` says about `data`.
+def judge(bundle: Bundle, data: Dataset, also: Iterable[str] = ()) -> Judged:
+    """Return the answers of the model in `bundle` for `data`; see `judge_with`."""
+    return judge_with(Classifier.from_bundle(bundle), data, also)
+
+
+def judge_with(classifier: Classifier, data: Dataset, also: Iterable[str] = ()) -> Judged:
+    """Return a model's answers for `data`, mapped by the names of the gestures.
+
+    A gesture of the data that the model does not know counts as missed, and an action on it as a wrong one.
+
+    Args:
+        classifier: the model.
+        data: labelled hands.
+        also: more gestures to have columns for, such as those of a model to compare with.
 
     Raises:
+        SettingsError: `data`: the model uses z and the data has none.
         ModelError: the graph does not run.
     """
-    classifier = Classifier.from_bundle(bundle)
+    if classifier.needs_depth and data.depth is None:
+        raise SettingsError(
+            "data",
+            f"model {classifier.version} uses z, and {', '.join(data.names)} has no columns z1 to z21: "
+            "without them its figures would be wrong",
+        )
+    gestures = label_set({*classifier.labels, *data.gestures, *also})
+    place = np.array([gestures.index(name) for name in data.gestures])
+    probabilities = classifier.probabilities(data.landmarks, data.aspect)
     return Judged(
         model=classifier.version,
         threshold=classifier.manifest.thresholds.act,
         points=data.points,
-        labels=data.labels,
+        labels=place[data.labels],
         users=data.users,
-        probabilities=classifier.probabilities(data.landmarks, data.aspect),
+        probabilities=columns(probabilities, classifier.labels, gestures),
+        gestures=gestures,
     )
+
+
+def unknown_gestures(classifier_labels: tuple[str, ...], data: Dataset) -> dict[str, int]:
+    """Return the gestures of `data` that a model does not know, with the number of their rows."""
+    counts = np.bincount(data.labels, minlength=len(data.gestures))
+    return {
+        name: int(n)
+        for name, n in zip(data.gestures, counts, strict=True)
+        if n and name not in classifier_labels
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +214,7 @@ def compare(first: Judged, second: Judged, seed: int = 0) -> Paired:
     won, lost = first.right & ~second.right, ~first.right & second.right
     gains = first.right.astype(np.int64) - second.right
     known = first.users != ""
-    # a hand of nobody in particular counts as a user of its own
+    # a hand without a user id counts as a user of its own
     groups = np.where(known, first.users, np.char.add(" ", np.arange(len(gains)).astype(np.str_)))
     return Paired(
         only_first=int(won.sum()),

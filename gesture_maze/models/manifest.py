@@ -1,15 +1,21 @@
-"""`manifest.json` of a model bundle: what the model is, what it was measured to do, what it was made from."""
+"""`manifest.json` of a model bundle: what the model is, what it takes, what it was measured to do."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FORMAT_VERSION: Final = 1
-"""Of the bundle's layout. Raised when an older program could misread a newer bundle."""
+from gesture_maze.models.labels import default_numbers, label_faults
+
+FORMAT_VERSION: Final = 2
+"""Of the bundle's layout. Raised when an older program could misread a newer bundle. Version 2 declares the
+inputs and the numbers of the labels."""
+
+READABLE_VERSIONS: Final = (1, 2)
+"""Format versions that this program reads."""
 
 DIGEST_CHARS: Final = 10
 """Hex digits of the content digest in a model version: 40 bits tell any two models of one pool apart."""
@@ -33,6 +39,24 @@ class Thresholds(_Record):
     """A frame acts when its gesture has an action and its confidence is at least this."""
 
 
+class Inputs(_Record):
+    """Which of the numbers of a frame the model uses; the graph takes them all.
+
+    A model that is judged or served without a number that it uses answers something else than it was trained
+    to, so that missing numbers are an error.
+    """
+
+    coordinates: tuple[Literal["x", "y", "z"], ...] = ("x", "y")
+    """Of each landmark."""
+    aspect: bool = True
+    """Whether x is multiplied by width / height inside the graph."""
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether the model uses z."""
+        return "z" in self.coordinates
+
+
 class Figures(_Record):
     """One evaluation, on one split of the data."""
 
@@ -54,10 +78,12 @@ class TrainingData(_Record):
     rows: Annotated[int, Field(ge=0)]
     files: tuple[str, ...] = ()
     """Names only, without folders."""
+    file_sha256: tuple[Sha256, ...] = ()
+    """Fingerprint of each file."""
 
 
 class Baseline(_Record):
-    """What the model said about held-out rows: what live traffic is compared with to notice drift."""
+    """The model's answers on held-out rows, with which live traffic is compared to notice drift."""
 
     gesture_mix: dict[str, Share]
     """Gesture name -> share of the predictions."""
@@ -72,7 +98,11 @@ class Manifest(_Record):
     model_version: Annotated[str, Field(pattern=rf"^[a-z0-9]{{1,16}}-[0-9a-f]{{{DIGEST_CHARS}}}$")]
     """`<kind>-<digest of the content>`, see `model_digest`."""
     labels: tuple[str, ...]
-    """Gesture names; a name's position is its label and its column of the probabilities."""
+    """Gesture names; a name's position is its column of the probabilities and the graph's `label`."""
+    numbers: tuple[int, ...] = ()
+    """The number of each label in replies; published gestures have their published ones."""
+    inputs: Inputs | None = None
+    """What the model uses; None in format 1, where nothing was declared."""
     feature_version: Annotated[int, Field(ge=1)]
     """`models.features.FEATURE_VERSION` at the export. For people: the features are part of the graph."""
     thresholds: Thresholds
@@ -84,17 +114,38 @@ class Manifest(_Record):
     files: dict[str, Sha256]
     """File name -> sha256 of its bytes."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _number_labels(cls, raw: object) -> object:
+        """Give labels without numbers (format 1) the default ones."""
+        if isinstance(raw, dict) and not raw.get("numbers") and isinstance(raw.get("labels"), list | tuple):
+            labels = raw["labels"]
+            if all(isinstance(name, str) for name in labels):
+                return {**raw, "numbers": default_numbers(labels)}
+        return raw
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        fault = label_faults(self.labels, self.numbers)
+        if fault:
+            raise ValueError(fault)
+        if self.format_version > 1 and self.inputs is None:
+            raise ValueError("inputs are not declared")
+        return self
+
 
 def model_digest(manifest: Manifest) -> str:
     """Return the digest that a model version ends with.
 
-    It follows from all that decides what the model answers (graph, golden hands, labels, thresholds) and from
-    nothing else: no clock, no figures, no card. So the same training gives the same version anywhere.
+    It follows from all that decides what the model answers (graph, golden hands, labels, inputs, thresholds)
+    and from nothing else: no clock, no figures, no card. The same training gives the same version anywhere.
     """
-    content = {
+    content: dict[str, object] = {
         "files": {name: sha for name, sha in manifest.files.items() if name in ("model.onnx", "golden.json")},
         "labels": manifest.labels,
         "thresholds": manifest.thresholds.model_dump(),
         "feature_version": manifest.feature_version,
     }
+    if manifest.format_version > 1:
+        content |= {"numbers": manifest.numbers, "inputs": manifest.inputs and manifest.inputs.model_dump()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:DIGEST_CHARS]

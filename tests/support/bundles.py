@@ -21,6 +21,7 @@ from gesture_maze.models.bundle import (
 )
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.golden import make_golden
+from gesture_maze.models.hands import Hands
 from gesture_maze.models.manifest import Manifest, model_digest
 
 
@@ -55,8 +56,9 @@ def disturbed(scale: float) -> Bundle:
     files = good.files | {MODEL: graph.SerializeToString()}
     # Its golden outputs are its own: a bundle is sound if it does what it did when it was exported.
     unchecked = Classifier.__new__(Classifier)
+    unchecked.manifest = good.manifest
     unchecked._session = _session(files[MODEL])
-    golden = make_golden(good.golden.landmarks, good.golden.aspect, unchecked.probabilities)
+    golden = make_golden(Hands(good.golden.landmarks, good.golden.aspect), unchecked.probabilities)
     return sealed(files | {GOLDEN: golden.to_json()})
 
 

@@ -21,9 +21,10 @@ from typer.testing import CliRunner
 from gesture_maze.cli.main import build
 from gesture_maze.lifecycle.tracking import CHALLENGER, CHAMPION, NAME, Tracking
 from gesture_maze.lifecycle.training import Trained, TrainOptions, golden_hands, train
-from gesture_maze.models.train.build import Settings
-from gesture_maze.models.train.search import Shipped, search, ship
-from gesture_maze.models.train.training import Recipe
+from gesture_maze.models.train.fitting import Settings
+from gesture_maze.models.train.packaging import Shipped
+from gesture_maze.models.train.search import search, ship
+from gesture_maze.models.train.trainer import Recipe
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.redis.registry import ModelRegistry
 from tests.support.hands import hands, write_csv

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gesture_maze.models.evaluation import calibration_error, choose_threshold, evaluate, summarise
+from gesture_maze.models.evaluation import calibration_error, evaluate, summarise
 from gesture_maze.wire.gestures import GESTURES, LABELS
 
 
@@ -68,20 +68,3 @@ def test_calibration_error_of_sure_and_half_right_answers():
     assert calibration_error(labels, probabilities) == pytest.approx(0.4)
     labels, probabilities = rows(*[("like", "like", 1.0)] * 5)
     assert calibration_error(labels, probabilities) == pytest.approx(0.0)
-
-
-def test_the_threshold_is_the_lowest_that_is_precise_enough():
-    labels, probabilities = rows(*[("like", "like", 0.9)] * 9, ("palm", "like", 0.7555))
-    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.756
-    assert choose_threshold(labels, probabilities, precision=0.9, recall=0.9) == 0.5
-
-
-def test_a_precision_out_of_reach_gives_the_nearest():
-    labels, probabilities = rows(*[("like", "like", 0.9)] * 9, ("palm", "like", 0.95), ("palm", "like", 0.6))
-    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.601
-
-
-def test_the_recall_is_kept():
-    labels, probabilities = rows(("like", "like", 0.9), ("like", "like", 0.65), ("palm", "like", 0.7))
-    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.9) == 0.5
-    assert choose_threshold(labels, probabilities, precision=0.99, recall=0.5) == 0.701

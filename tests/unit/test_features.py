@@ -18,7 +18,7 @@ from gesture_maze.models.features import (
     difference_matrix,
     features,
 )
-from gesture_maze.models.train.augment import Spread, augmented, rotated
+from gesture_maze.models.train.augmentation import Spread, augmented, rotated
 
 GRID = st.integers(-500, 500).map(lambda number: number / 500)
 

@@ -106,7 +106,7 @@ def test_pictures_are_svg() -> None:
     pictures = (
         hand_svg(one.points[0]),
         hand_svg(np.zeros((21, 2))),
-        matrix_svg(one.confusion()),
+        matrix_svg(one.confusion(), one.gestures),
         reliability_svg(reliability(one)),
         gallery_svg([(one.points[0], "a < b")] * 7),
         gallery_svg([]),
@@ -168,8 +168,8 @@ def test_rows_that_were_trained_on_are_named_as_such() -> None:
         data.points, data.labels, data.users, data.sources, data.names, bundle.manifest.training_data.sha256
     )
     subject = Subject(judge(bundle, data), bundle.manifest)
-    assert "the very rows" in report_html(own, subject)
-    assert "the very rows" not in report_html(data, subject)
+    assert "these very rows" in report_html(own, subject)
+    assert "these very rows" not in report_html(data, subject)
 
 
 def test_the_command_writes_it(tmp_path: Path) -> None:

@@ -18,15 +18,16 @@ from gesture_maze.cli.train import train
 from gesture_maze.lifecycle.training import golden_hands
 from gesture_maze.models.bundle import load_bundle
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.models.train.build import HELD_OUT, Settings
-from gesture_maze.models.train.search import F1_TIE, GRIDS, NETWORK, Trial, ranked, search, ship, ticks
-from gesture_maze.models.train.training import HeldOut, Recipe
+from gesture_maze.models.train.fitting import NETWORK, Settings
+from gesture_maze.models.train.packaging import HELD_OUT
+from gesture_maze.models.train.search import F1_TIE, GRIDS, Trial, ranked, search, ship, ticks
+from gesture_maze.models.train.trainer import Recipe
 from gesture_maze.wire.errors import ModelError, SettingsError
 from tests.support.hands import hands, write_csv
 
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=2, batch_rows=32), folds=2, seed=1)
 KINDS = ("knn", "mlp", NETWORK)
-NOTHING = HeldOut(*(np.zeros(0, np.int64) for _ in range(3)), {}, np.zeros(0, np.int64))  # type: ignore[arg-type]
+UNUSED: Any = None
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def trials() -> list[Trial]:
 
 def made(name: str, macro_f1: float, false_actions: float | None, us: float) -> Trial:
     evaluation: Any = {"macro_f1": macro_f1, "action": {"false_action_rate": false_actions}}
-    return Trial(name, {}, NOTHING, 1.0, 0.7, evaluation, 0.0, us)
+    return Trial(name, {}, UNUSED, evaluation, us)
 
 
 def order(*trials: Trial) -> list[str]:
@@ -57,7 +58,7 @@ def test_the_rule_is_f1_then_false_actions_then_speed() -> None:
 def test_every_trial_is_judged_on_all_hands(trials: list[Trial]) -> None:
     assert len(trials) == sum(len(GRIDS[kind]) for kind in KINDS)
     for trial in trials:
-        assert sorted(trial.held.rows) == list(range(120))
+        assert sorted(trial.calibrated.held.rows) == list(range(120))
         assert trial.evaluation["rows"] == 120
         assert trial.us_per_frame > 0
         assert json.dumps(trial.as_dict())
@@ -72,21 +73,27 @@ def test_what_is_shipped_is_what_was_fitted(trials: list[Trial], kind: str) -> N
     assert shipped.export_difference <= 1e-4
     classifier = Classifier.from_bundle(shipped.bundle)
     label, _ = classifier.classify(data.landmarks, data.aspect)
-    assert np.mean(label == shipped.pipeline.predict(data.points.reshape(-1, 42))) > 0.99
+    assert np.mean(label == shipped.fitted.pipeline.predict(data.points.reshape(-1, 42))) > 0.99
     assert shipped.bundle.manifest.evaluation[HELD_OUT].rows == 120
     judged = shipped.judged(data)
     assert judged.right.mean() == pytest.approx(shipped.evaluation["accuracy"])
-    assert (judged.labels == data.labels[shipped.held.rows]).all()
+    assert (judged.labels == data.labels[shipped.calibrated.held.rows]).all()
 
 
 def test_an_export_that_differs_is_refused(trials: list[Trial], monkeypatch: pytest.MonkeyPatch) -> None:
-    import gesture_maze.models.train.search as module
+    import gesture_maze.models.train.fitting as module
 
     trial = next(one for one in trials if one.kind == "knn")
     exact = module.pipeline_graph
-    monkeypatch.setattr(module, "pipeline_graph", lambda pipeline, _: exact(pipeline, 0.5))
+    monkeypatch.setattr(module, "pipeline_graph", lambda pipeline, _, classes: exact(pipeline, 0.5, classes))
     with pytest.raises(ModelError) as refused:
-        ship(replace(trial, temperature=2.0), hands(noise=1.0), QUICK, golden_hands(1), lambda: None)
+        ship(
+            replace(trial, calibrated=replace(trial.calibrated, temperature=2.0)),
+            hands(noise=1.0),
+            QUICK,
+            golden_hands(1),
+            lambda: None,
+        )
     assert refused.value.reason in ("export_mismatch", "self_test")
 
 
@@ -107,7 +114,7 @@ def test_the_command_searches_and_keeps_the_pipeline_beside_the_bundle(tmp_path:
     assert report["model"].startswith("knn-")
     assert report["tracked"] is None
     pipeline = joblib.load(tmp_path / "b.joblib")
-    assert set(pipeline.predict(hands().points.reshape(-1, 42))) == set(hands().labels)
+    assert set(pipeline.predict(hands().points.reshape(-1, 42))) == {0, 1, 2}
     assert "the first one won" in run(*words).stdout
 
 

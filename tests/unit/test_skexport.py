@@ -10,8 +10,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from gesture_maze.models.bundle import refuse_external_data
 from gesture_maze.models.onnx.sklearn import pipeline_graph
+from gesture_maze.models.train.calibration import cooled
 from gesture_maze.models.train.candidates import candidates, predictor
-from gesture_maze.models.train.training import cooled
 from gesture_maze.wire.errors import ModelError
 from tests.support.hands import hands
 
@@ -24,7 +24,7 @@ def test_the_graph_gives_the_probabilities_of_the_pipeline(kind: str, classes: i
     data = hands()
     kept = np.isin(data.labels, np.unique(data.labels)[:classes])
     pipeline = candidates(0)[kind].fit(data.points[kept].reshape(-1, 42), data.labels[kept])
-    graph = pipeline_graph(pipeline, 1.3)
+    graph = pipeline_graph(pipeline, 1.3, 19)
     refuse_external_data(graph)
     session = ort.InferenceSession(graph)
     # the very rows that were trained on (neighbours at a distance of zero), and others
@@ -32,7 +32,7 @@ def test_the_graph_gives_the_probabilities_of_the_pipeline(kind: str, classes: i
     landmarks = np.zeros((len(points), 21, 3), np.float32)
     landmarks[:, :, :2] = points
     label, found = session.run(None, {"landmarks": landmarks, "aspect": np.ones(len(points), np.float32)})
-    wanted = cooled(predictor(pipeline)(landmarks[:, :, :2].astype(np.float64)), 1.3)
+    wanted = cooled(predictor(pipeline, 19)(landmarks[:, :, :2].astype(np.float64)), 1.3)
     assert np.abs(found - wanted).max() < 1e-4
     assert (label == found.argmax(axis=1)).all()
     assert found.dtype == np.float32
@@ -41,7 +41,7 @@ def test_the_graph_gives_the_probabilities_of_the_pipeline(kind: str, classes: i
 def test_the_aspect_is_undone() -> None:
     data = hands()
     pipeline = candidates(0)["knn"].fit(data.points.reshape(-1, 42), data.labels)
-    session = ort.InferenceSession(pipeline_graph(pipeline, 1.0))
+    session = ort.InferenceSession(pipeline_graph(pipeline, 1.0, 19))
     narrow = data.landmarks.copy()
     narrow[:, :, 0] /= 2.0
     one, two = (
@@ -56,4 +56,4 @@ def test_another_kind_is_refused() -> None:
     pipeline = Pipeline([("classifier", DecisionTreeClassifier())])
     pipeline.fit(data.points.reshape(-1, 42), data.labels)
     with pytest.raises(ModelError, match="DecisionTreeClassifier cannot be exported"):
-        pipeline_graph(pipeline, 1.0)
+        pipeline_graph(pipeline, 1.0, 19)

@@ -1,9 +1,9 @@
 """The only place where a pickle is opened: a process of its own, which turns two of them into plain arrays.
 
-Run as `python -m gesture_maze.models.legacy.child SVC SCALER LAYOUT VOTES PROBES OUT` by `models.legacy.importer`, never imported
-by it. VOTES is 1 to pass over the SVC's own probabilities; PROBES is an .npy of hands (n, 63), as
-`models.legacy.layout` orders them; OUT becomes an .npz of numbers and short strings with, among them, what
-scikit-learn itself answers for the probes. Refusals are one line on standard error and exit code 3.
+Run by `models.legacy.importer` as `python -m gesture_maze.models.legacy.child SVC SCALER LAYOUT VOTES PROBES
+OUT`, and never imported by it. VOTES is 1 to ignore the SVC's own probabilities; PROBES is an .npy of hands
+(n, 63), as `models.legacy.layout` orders them; OUT becomes an .npz of numbers and short strings with, among
+them, scikit-learn's own answers for the probes. Refusals are one line on standard error and exit code 3.
 """
 
 from __future__ import annotations

@@ -19,17 +19,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesture_maze.models.bundle import Bundle, ModelReason
-from gesture_maze.models.onnx.export import Facts, check_graph, pack_graph
 from gesture_maze.models.features import POINTS
-from gesture_maze.models.onnx.graph import GraphBuilder, in_dtype
+from gesture_maze.models.hands import Hands
+from gesture_maze.models.labels import NAME_PATTERN, columns, is_gesture_name, label_set
 from gesture_maze.models.legacy.layout import Layout
-from gesture_maze.models.manifest import Thresholds, TrainingData
+from gesture_maze.models.manifest import Inputs, Thresholds, TrainingData
+from gesture_maze.models.onnx.export import Facts, check_graph, pack_graph
+from gesture_maze.models.onnx.graph import GraphBuilder, in_dtype
 from gesture_maze.models.onnx.sklearn import finished, softmax_nodes
 from gesture_maze.models.onnx.svc import Vectors, decision_nodes, platt_nodes
 from gesture_maze.wire.errors import ModelError, SettingsError
@@ -42,8 +44,9 @@ SHARPNESS: Final = 4.0
 """What votes are multiplied by to become logits, where the SVC brings no probabilities: one vote more than
 the next class is then a confidence of 0.98, and a draw is below the default threshold. Not calibrated."""
 
-Hands = NDArray[np.float32]
-"""(n, 21, 3) landmarks as a frame carries them."""
+AXES: Final[tuple[Literal["x", "y", "z"], ...]] = ("x", "y", "z")
+Landmarks = NDArray[np.float32]
+"""(n, 21, 3), as frames carry them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,8 @@ class Legacy:
     """An old model, as numbers."""
 
     svc: Vectors
-    labels: NDArray[np.int64]
-    """(k,) the label, as in `wire.gestures`, of each of its classes."""
+    classes: tuple[str, ...]
+    """The gesture of each of its k classes."""
     places: NDArray[np.int64]
     """(f,) where its columns are among x1, y1, z1, x2, ..."""
     scale: NDArray[np.float64]
@@ -71,6 +74,17 @@ class Legacy:
     """Of both files' bytes."""
     names: tuple[str, ...]
     """Of both files, without folders."""
+
+    @property
+    def gestures(self) -> tuple[str, ...]:
+        """Its classes in the order of a bundle."""
+        return label_set(self.classes)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What it uses of a frame."""
+        axes = sorted({int(place) % 3 for place in self.places})
+        return Inputs(coordinates=tuple(AXES[axis] for axis in axes), aspect=False)
 
 
 def read_labels(path: Path) -> dict[str, str]:
@@ -92,10 +106,14 @@ def read_labels(path: Path) -> dict[str, str]:
     pairs = {str(key): str(value) for key, value in table.items()}
     if set(pairs) <= set(LABELS):
         pairs = {value: key for key, value in pairs.items()}
-    unknown = sorted(set(pairs.values()) - set(LABELS))
+    unknown = sorted(name for name in set(pairs.values()) if not is_gesture_name(name))
     if unknown or len(set(pairs.values())) != len(table):
-        fault = f"{', '.join(unknown)}: no such gesture" if unknown else "a gesture is there twice"
-        raise SettingsError("data", f"{path}: {fault}; those are: {', '.join(LABELS)}.")
+        fault = (
+            f"a gesture matches {NAME_PATTERN}, found {unknown[0]!r}"
+            if unknown
+            else "a gesture is there twice"
+        )
+        raise SettingsError("data", f"{path}: {fault}.")
     return pairs
 
 
@@ -103,7 +121,7 @@ def open_pickles(
     svc: Path,
     scaler: Path,
     table: Mapping[str, str],
-    probes: Hands,
+    probes: Landmarks,
     *,
     layout: Layout = Layout.INTERLEAVED,
     votes: bool = False,
@@ -137,14 +155,13 @@ def open_pickles(
     return _checked(found, table, sha256, (svc.name, scaler.name))
 
 
-def legacy_bundle(legacy: Legacy, probes: Hands, golden: Hands, golden_aspect: NDArray[np.float32]) -> Bundle:
+def legacy_bundle(legacy: Legacy, probes: Landmarks, golden: Hands) -> Bundle:
     """Return the bundle of an old model, compared with scikit-learn's own answers for the probes.
 
     Args:
         legacy: the model.
         probes: what it was opened with.
-        golden: (m, 21, 3) synthetic hands for the self-test.
-        golden_aspect: (m,) their width / height; the old model does not look at it.
+        golden: synthetic hands for the self-test; the old model does not use their aspect.
 
     Raises:
         ModelError: `export_mismatch`.
@@ -152,15 +169,16 @@ def legacy_bundle(legacy: Legacy, probes: Hands, golden: Hands, golden_aspect: N
     graph = legacy_graph(legacy)
     facts = Facts(
         kind=KIND,
+        labels=legacy.gestures,
+        inputs=legacy.inputs,
         thresholds=Thresholds(),
         evaluation={},
         training_data=TrainingData(sha256=legacy.sha256, rows=0, files=legacy.names),
         baseline=None,
         seed=0,
     )
-    bundle = pack_graph(graph, _runs(graph), facts, golden, golden_aspect, _card(legacy))
-    wanted = np.zeros((len(probes), len(LABELS)))
-    wanted[:, legacy.labels] = legacy.wanted
+    bundle = pack_graph(graph, _runs(graph), facts, golden, _card(legacy))
+    wanted = columns(legacy.wanted, legacy.classes, legacy.gestures)
     check_graph(bundle, probes, np.ones(len(probes), np.float32), wanted)
     return bundle
 
@@ -179,8 +197,9 @@ def legacy_graph(legacy: Legacy) -> bytes:
     else:
         votes = decision_nodes(builder, scaled, legacy.svc)
         logits = builder.add("Mul", votes, builder.floats(SHARPNESS))
-        probabilities = softmax_nodes(builder, logits, len(legacy.labels))
-    return finished(builder, probabilities, legacy.labels)
+        probabilities = softmax_nodes(builder, logits, len(legacy.classes))
+    place = np.array([legacy.gestures.index(name) for name in legacy.classes], np.int64)
+    return finished(builder, probabilities, place, len(legacy.gestures))
 
 
 def _runs(graph: bytes) -> Any:
@@ -223,7 +242,7 @@ def _checked(
     """Return what the child wrote, with its classes as labels."""
     classes = [str(one) for one in found["classes"]]
     gestures = [table.get(one, one) for one in classes]
-    unknown = [one for one, gesture in zip(classes, gestures, strict=True) if gesture not in LABELS]
+    unknown = [one for one, gesture in zip(classes, gestures, strict=True) if not is_gesture_name(gesture)]
     if unknown or len(set(gestures)) < len(gestures):
         fault = f"say nothing about {', '.join(unknown)}" if unknown else "give two classes one gesture"
         raise SettingsError("data", f"The model's classes are {', '.join(classes)}; the labels {fault}.")
@@ -238,7 +257,7 @@ def _checked(
     likeliest = found["classes"][wanted.argmax(axis=1)]
     return Legacy(
         svc=svc,
-        labels=np.array([LABELS[gesture] for gesture in gestures], np.int64),
+        classes=tuple(gestures),
         places=found["places"],
         scale=found["scale"],
         offset=found["offset"],
@@ -268,9 +287,10 @@ def _card(legacy: Legacy) -> str:
 Imported from {" and ".join(legacy.names)} (sha256 of both: `{legacy.sha256[:16]}`).
 
 - **Model**: scikit-learn SVC, kernel {legacy.svc.kernel}, {len(legacy.svc.vectors)} support vectors,
-  {len(legacy.labels)} classes, behind a min-max scaler of {len(legacy.places)} raw values.
-- **Input**: raw image coordinates, so its answers depend on where the hand is, how large it is, and which of
-  the two hands it is. `aspect` is not used.
+  {len(legacy.classes)} classes, behind a min-max scaler of {len(legacy.places)} raw values.
+- **Gestures**: {", ".join(legacy.gestures)}.
+- **Input**: raw image coordinates {", ".join(legacy.inputs.coordinates)}, so its answers depend on where the
+  hand is, how large it is, and which of the two hands it is. `aspect` is not used.
 - **Probabilities**: {kind}.
 - **Figures**: none were measured at the import; `maze evaluate` measures them, on hands in image coordinates.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -14,11 +14,20 @@ from gesture_maze.models.bundle import CARD, GOLDEN, MANIFEST, MODEL, Bundle, Mo
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.features import FEATURE_VERSION, features
 from gesture_maze.models.golden import Predict, make_golden
+from gesture_maze.models.hands import Hands
+from gesture_maze.models.labels import default_numbers
+from gesture_maze.models.manifest import (
+    Baseline,
+    Figures,
+    Inputs,
+    Manifest,
+    Thresholds,
+    TrainingData,
+    model_digest,
+)
+from gesture_maze.models.network import Network
 from gesture_maze.models.onnx.graph import build_graph
-from gesture_maze.models.manifest import Baseline, Figures, Manifest, Thresholds, TrainingData, model_digest
-from gesture_maze.models.train.network import Network
 from gesture_maze.wire.errors import ModelError
-from gesture_maze.wire.gestures import GESTURES
 
 MAX_DIFFERENCE: Final = 1e-4
 """Largest accepted difference between a probability of the graph (float32) and of the trained network."""
@@ -30,61 +39,53 @@ class Facts:
 
     kind: str
     """What the model is, in a word: the first half of its version."""
+    labels: tuple[str, ...]
+    """The gestures, in the order of the graph's outputs."""
     thresholds: Thresholds
     evaluation: Mapping[str, Figures]
     training_data: TrainingData
     baseline: Baseline | None
     seed: int
+    inputs: Inputs = field(default_factory=Inputs)
 
 
-def pack_bundle(
-    network: Network,
-    facts: Facts,
-    golden_landmarks: NDArray[np.float32],
-    golden_aspect: NDArray[np.float32],
-    card: str,
-) -> Bundle:
+def pack_network(network: Network, facts: Facts, golden: Hands, card: str) -> Bundle:
     """Return the verified bundle of a trained network.
 
     Args:
         network: the network, in full precision.
         facts: the rest of the manifest.
-        golden_landmarks: (n, 21, 3) synthetic hands; real ones must not be given, a bundle is published.
-        golden_aspect: (n,) their width / height.
+        golden: synthetic hands; real ones must not be given, because a bundle is published.
         card: the model card, Markdown; every `{version}` in it becomes the model version.
     """
 
     def exact(landmarks: NDArray[np.float32], aspect: NDArray[np.float32]) -> NDArray[np.float32]:
         return network.probabilities(features(landmarks, aspect)).astype(np.float32)
 
-    return pack_graph(build_graph(network), exact, facts, golden_landmarks, golden_aspect, card)
+    return pack_graph(build_graph(network), exact, facts, golden, card)
 
 
-def pack_graph(
-    model: bytes,
-    exact: Predict,
-    facts: Facts,
-    golden_landmarks: NDArray[np.float32],
-    golden_aspect: NDArray[np.float32],
-    card: str,
-) -> Bundle:
-    """Return the verified bundle of a graph; arguments as of `pack_bundle`, and
+def pack_graph(model: bytes, exact: Predict, facts: Facts, golden: Hands, card: str) -> Bundle:
+    """Return the verified bundle of a graph.
 
     Args:
         model: the graph, serialised.
-        exact: what the graph is to give: landmarks (n, 21, 3) and aspect (n,) -> probabilities (n, 19).
+        exact: what the graph is to give: landmarks (n, 21, 3) and aspect (n,) -> probabilities (n, k).
+        facts, golden, card: as of `pack_network`.
     """
-    golden = make_golden(golden_landmarks, golden_aspect, exact).to_json()
+    expected = make_golden(golden, exact).to_json()
     draft = Manifest(
         model_version=f"{facts.kind}-{'0' * 10}",
-        labels=GESTURES,
+        labels=facts.labels,
+        numbers=default_numbers(facts.labels),
+        inputs=facts.inputs,
         feature_version=FEATURE_VERSION,
         thresholds=facts.thresholds,
         evaluation=dict(facts.evaluation),
         training_data=facts.training_data,
         baseline=facts.baseline,
         seed=facts.seed,
-        files={MODEL: _sha256(model), GOLDEN: _sha256(golden)},
+        files={MODEL: _sha256(model), GOLDEN: _sha256(expected)},
     )
     version = f"{facts.kind}-{model_digest(draft)}"
     card_bytes = card.replace("{version}", version).encode()
@@ -95,28 +96,10 @@ def pack_graph(
         {
             MANIFEST: manifest.model_dump_json(indent=2).encode() + b"\n",
             MODEL: model,
-            GOLDEN: golden,
+            GOLDEN: expected,
             CARD: card_bytes,
         }
     )
-
-
-def check_export(bundle: Bundle, network: Network, points: NDArray[np.float64]) -> float:
-    """Return the largest difference of a probability between the bundle and the network on `points`.
-
-    Args:
-        bundle: the export.
-        network: what was trained.
-        points: (n, 21, 2) hands in isotropic units, as many as there are (the training data, say).
-
-    Raises:
-        ModelError: `export_mismatch` if it is over `MAX_DIFFERENCE`.
-    """
-    landmarks = np.zeros((len(points), 21, 3), np.float32)
-    landmarks[:, :, :2] = points
-    # From the same float32 landmarks: rounding the input is the caller's doing, not the graph's.
-    wanted = network.probabilities(features(landmarks))
-    return check_graph(bundle, landmarks, np.ones(len(points), np.float32), wanted)
 
 
 def check_graph(
@@ -125,7 +108,14 @@ def check_graph(
     aspect: NDArray[np.float32],
     wanted: NDArray[np.floating[Any]],
 ) -> float:
-    """Return the largest difference between the bundle's probabilities and those `wanted` (n, 19).
+    """Return the largest difference between the bundle's probabilities and those of the trained model.
+
+    Args:
+        bundle: the export.
+        landmarks: (n, 21, 3), as many hands as there are (the training data, say).
+        aspect: (n,), width / height.
+        wanted: (n, k), of the trained model for the same float32 landmarks: rounding the input is the
+            caller's doing and not the graph's.
 
     Raises:
         ModelError: `export_mismatch` if it is over `MAX_DIFFERENCE`.

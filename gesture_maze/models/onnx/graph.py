@@ -1,7 +1,7 @@
 """From trained weights to the ONNX graph of a bundle: raw landmarks in, label and probabilities out.
 
 The features of `models.features` are part of the graph, so that training and serving cannot differ. They are
-written for speed: centring is one constant matrix, so that the few operations left each run once per batch.
+written for speed: centring is one constant matrix, and the few remaining operations each run once per batch.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from gesture_maze.models.features import COORDINATES, PAIRS, POINTS, centring_matrix, difference_matrix
-from gesture_maze.models.train.network import Network
-from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.models.network import Network
 
 OPSET: Final = 17
 TREES: Final = "ai.onnx.ml"
@@ -25,7 +24,7 @@ IR_VERSION: Final = 8
 
 
 class GraphBuilder:
-    """Collects nodes and constants; each method returns the name of the value it adds.
+    """Collects nodes and constants. Each method returns the name of the value that it adds.
 
     Args:
         dtype: of the arithmetic. float32 is twice as fast; float64 is for what compares numbers with fixed
@@ -38,11 +37,11 @@ class GraphBuilder:
         self.constants: list[onnx.TensorProto] = []
 
     def floats(self, values: NDArray[Any] | float | list[float] | list[list[float]]) -> str:
-        """A constant of floating-point numbers."""
+        """Add a constant of floating-point numbers and return its name."""
         return self._constant(np.asarray(values, self.dtype))
 
     def ints(self, *values: int) -> str:
-        """A constant of int64."""
+        """Add a constant of int64 and return its name."""
         return self._constant(np.array(values, np.int64))
 
     @property
@@ -53,13 +52,13 @@ class GraphBuilder:
     def add(
         self, op: str, *inputs: str, out: str | None = None, more: tuple[str, ...] = (), **attributes: Any
     ) -> str:
-        """A node; its first output is called `out` or given a name, others are called as `more` says."""
+        """Add a node and return the name of its first output, `out` or a new one; `more` names the others."""
         name = out or f"v{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(inputs), [name, *more], **attributes))
         return name
 
     def split(self, value: str, *widths: int) -> list[str]:
-        """A value (n, sum of widths) cut into columns."""
+        """Cut a value (n, sum of widths) into columns and return their names."""
         names = [f"v{len(self.nodes)}_{part}" for part in range(len(widths))]
         self.nodes.append(helper.make_node("Split", [value, self.ints(*widths)], names, axis=1))
         return names
@@ -74,7 +73,7 @@ def build_graph(network: Network) -> bytes:
     """Return the serialised ONNX model of `network` with the features in front.
 
     Inputs `landmarks` (n, 21, 3) float32 and `aspect` (n,) float32; outputs `label` (n,) int64 and
-    `probabilities` (n, 19) float32.
+    `probabilities` (n, k) float32, k the outputs of the last layer.
     """
     builder = GraphBuilder()
     values = feature_nodes(builder)
@@ -84,11 +83,11 @@ def build_graph(network: Network) -> bytes:
         values = builder.add("Gemm", values, builder.floats(weight), builder.floats(bias))
     builder.add("ArgMax", values, out="label", axis=1, keepdims=0)
     builder.add("Softmax", values, out="probabilities", axis=1)
-    return serialised(builder)
+    return serialised(builder, len(network.biases[-1]))
 
 
-def serialised(builder: GraphBuilder) -> bytes:
-    """Return the ONNX model of a graph whose nodes give `label` and `probabilities`."""
+def serialised(builder: GraphBuilder, classes: int) -> bytes:
+    """Return the ONNX model of a graph whose nodes give `label` and `probabilities` (n, classes)."""
     graph = helper.make_graph(
         builder.nodes,
         "gesture_maze",
@@ -98,7 +97,7 @@ def serialised(builder: GraphBuilder) -> bytes:
         ],
         [
             helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(GESTURES)]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes]),
         ],
         builder.constants,
     )
@@ -112,7 +111,7 @@ def serialised(builder: GraphBuilder) -> bytes:
 
 
 def feature_nodes(builder: GraphBuilder) -> str:
-    """Add the features of `models.features.features`, step by step the same; the name of the result."""
+    """Add the features of `models.features.features`, step by step the same, and return their name."""
     landmarks, aspect = (in_dtype(builder, name) for name in ("landmarks", "aspect"))
     flat = builder.add("Reshape", landmarks, builder.ints(0, 3 * POINTS))
     centred = builder.add("MatMul", flat, builder.floats(centring_matrix()))
@@ -134,7 +133,7 @@ def feature_nodes(builder: GraphBuilder) -> str:
 
 
 def in_dtype(builder: GraphBuilder, name: str) -> str:
-    """Add the float32 input `name` in the builder's type."""
+    """Return the name of the float32 input `name` in the builder's type."""
     if builder.dtype is np.float32:
         return name
     return builder.add("Cast", name, to=builder.element_type)

@@ -1,8 +1,7 @@
 """From a fitted scikit-learn pipeline to the ONNX graph of a bundle, with the features in front.
 
-The four kinds of `models.train.candidates` are written out by hand, from their fitted numbers. skl2onnx 1.20 was
-tried with the versions of constraints.txt: it does the SVC and the network, raises on the trees, and weighs
-neighbours wrongly where a distance is zero.
+The four kinds of `models.train.candidates` are written out by hand, from their fitted numbers. skl2onnx was
+measured against it, see docs/model-trials.md.
 
 Arithmetic is float64, as scikit-learn's: trees and votes compare numbers with fixed ones, and a rounding on
 the way there would now and then end on the other side.
@@ -23,25 +22,25 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 
 from gesture_maze.models.bundle import ModelReason
+from gesture_maze.models.features import INPUT_GAIN
 from gesture_maze.models.onnx.graph import TREES, GraphBuilder, feature_nodes, serialised
 from gesture_maze.models.onnx.svc import decision_nodes, squared_distances, vectors_of
-from gesture_maze.models.train.training import INPUT_GAIN
 from gesture_maze.wire.errors import ModelError
-from gesture_maze.wire.gestures import GESTURES
 
 LEAST_PROBABILITY: Final = 1e-300
-"""Stands for 0 under a logarithm, as in `models.train.training.cooled`."""
+"""Stands for 0 under a logarithm, as in `models.train.calibration.cooled`."""
 LEAST_DISTANCE: Final = 1e-12
 """Stands for 0 in the weight of a neighbour, which is one over its distance: below all that float64 tells
 apart here, so that a hand that was trained on outweighs all others."""
 
 
-def pipeline_graph(pipeline: Pipeline, temperature: float) -> bytes:
+def pipeline_graph(pipeline: Pipeline, temperature: float, classes: int) -> bytes:
     """Return the serialised graph of a fitted pipeline of `models.train.candidates`.
 
     Args:
-        pipeline: fitted; its classes are labels of `wire.gestures`.
+        pipeline: fitted; its classes are places in the label set of the bundle.
         temperature: by which the logits are divided.
+        classes: size of that label set.
 
     Raises:
         ModelError: `bad_graph`: the pipeline ends in a classifier that is none of the four.
@@ -54,29 +53,34 @@ def pipeline_graph(pipeline: Pipeline, temperature: float) -> bytes:
     builder = GraphBuilder(np.float64)
     features = builder.add("Mul", feature_nodes(builder), builder.floats(INPUT_GAIN))
     probabilities = nodes(builder, features, classifier)
-    return finished(builder, probabilities, np.asarray(classifier.classes_, np.int64), temperature)
+    return finished(builder, probabilities, np.asarray(classifier.classes_, np.int64), classes, temperature)
 
 
 def finished(
-    builder: GraphBuilder, probabilities: str, labels: NDArray[np.int64], temperature: float = 1.0
+    builder: GraphBuilder,
+    probabilities: str,
+    labels: NDArray[np.int64],
+    classes: int,
+    temperature: float = 1.0,
 ) -> bytes:
     """Add a bundle's outputs to a graph and return it serialised.
 
     Args:
-        builder: all up to
-        probabilities: (n, k), name of the value.
+        builder: holds the nodes up to `probabilities`.
+        probabilities: name of the value, (n, k).
         labels: (k,) the label of each column; gestures without one get the probability 0.
+        classes: number of labels of the bundle.
         temperature: by which the logits are divided.
     """
     if temperature != 1.0:
         floor = builder.add("Max", probabilities, builder.floats(LEAST_PROBABILITY))
         logits = builder.add("Div", builder.add("Log", floor), builder.floats(temperature))
         probabilities = builder.add("Softmax", logits, axis=1)
-    places = np.eye(len(GESTURES))[labels]
+    places = np.eye(classes)[labels]
     everything = builder.add("MatMul", probabilities, builder.floats(places))
     builder.add("Cast", everything, out="probabilities", to=1)  # 1 is float32
     builder.add("ArgMax", "probabilities", out="label", axis=1, keepdims=0)
-    return serialised(builder)
+    return serialised(builder, classes)
 
 
 def softmax_nodes(builder: GraphBuilder, scores: str, classes: int) -> str:

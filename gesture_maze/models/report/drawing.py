@@ -1,5 +1,4 @@
-"""Pictures as SVG text: hands, confusion matrix, reliability curve. Each stands on its own, without a
-font."""
+"""Pictures as SVG text: hands, confusion matrix, reliability curve. Each is self-contained."""
 
 from __future__ import annotations
 
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesture_maze.models.judged import Bin
-from gesture_maze.wire.gestures import GESTURES
 
 INK: Final = "#1f2430"
 PALE: Final = "#8a93a6"
@@ -53,15 +51,15 @@ def hand_svg(points: NDArray[Any], size: int = 96) -> str:
     return _svg(100, 100, "".join(bones) + dots, "a hand", width=size, height=size)
 
 
-def matrix_svg(counts: NDArray[np.int64]) -> str:
-    """Return a confusion matrix (19, 19), truth in rows; gestures that occur nowhere are left out."""
-    used = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+def matrix_svg(counts: NDArray[np.int64], gestures: Sequence[str]) -> str:
+    """Return a drawn confusion matrix (k, k) of `gestures`, truth in rows, without those that never occur."""
+    used = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1)).tolist()
     shown = counts[np.ix_(used, used)]
     left, top, n = 130, 118, len(used)
     shares = shown / np.maximum(shown.sum(axis=1, keepdims=True), 1)
     parts = []
     for k, label in enumerate(used):
-        name, middle = escape(GESTURES[label]), (k + 0.5) * _CELL
+        name, middle = escape(gestures[label]), (k + 0.5) * _CELL
         parts.append(_text(left - 8, top + middle + 4, name, anchor="end"))
         parts.append(
             f"<g transform='translate({left + middle + 4:.0f} {top - 8}) rotate(-60)'>{_text(0, 0, name)}</g>"
@@ -91,7 +89,7 @@ def reliability_svg(bins: Sequence[Bin]) -> str:
     curve = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     parts.append(f"<polyline points='{curve}' fill='none' stroke='{BLUE}' stroke-width='2.5'/>")
     parts += [
-        f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4' fill='{BLUE}'><title>{_said(one)}</title></circle>"
+        f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4' fill='{BLUE}'><title>{_tip(one)}</title></circle>"
         for one, (x, y) in zip(known, places, strict=True)
     ]
     base, height = top + side + 88, 52
@@ -102,7 +100,7 @@ def reliability_svg(bins: Sequence[Bin]) -> str:
         parts.append(
             f"<rect x='{left + side * one.low + 1:.1f}' y='{base - tall:.1f}' "
             f"width='{side * (one.high - one.low) - 2:.1f}' height='{tall:.1f}' fill='{BLUE}' opacity='0.35'>"
-            f"<title>{_said(one)}</title></rect>"
+            f"<title>{_tip(one)}</title></rect>"
         )
     parts.append(_line(left, base, left + side, base, PALE))
     parts.append(
@@ -125,7 +123,7 @@ def gallery_svg(hands: Sequence[tuple[NDArray[Any], str]], columns: int = 6) -> 
     return _svg(wide * min(columns, max(len(hands), 1)), max(tall * rows, 1), "".join(parts), "hands")
 
 
-def _said(one: Bin) -> str:
+def _tip(one: Bin) -> str:
     return f"{one.n} hands at confidence {one.confidence:.3f}: {one.accuracy:.1%} right"
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesture_maze.models.dataset import Dataset
-from gesture_maze.models.report.drawing import hand_svg, matrix_svg, reliability_svg
 from gesture_maze.models.judged import Judged, Paired, compare, reliability
 from gesture_maze.models.manifest import Manifest
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES
+from gesture_maze.models.report.drawing import hand_svg, matrix_svg, reliability_svg
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS
 
 WORST_SHOWN: Final = 6
 TYPICAL_SHOWN: Final = 2
@@ -77,7 +77,7 @@ def _page(title: str, body: str) -> str:
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        # nothing may be fetched, whatever somebody managed to put into a label or a file name
+        # nothing may be fetched, whatever a label or a file name contains
         f"<meta http-equiv='Content-Security-Policy' content=\"{_POLICY}\">"
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
         f"<body><main>{body}</main></body></html>\n"
@@ -88,10 +88,12 @@ def _head(data: Dataset, subject: Subject) -> str:
     users = len(set(data.users[data.users != ""].tolist()))
     known = f", {users:,} users" if users else ", no user ids"
     trained_on = subject.manifest.training_data
-    seen = trained_on is not None and trained_on.sha256 == data.sha256
+    seen = trained_on is not None and (
+        trained_on.sha256 == data.sha256 or bool(set(trained_on.file_sha256) & set(data.file_sha256))
+    )
     note = (
-        "<p class='note'>These are the very rows that the model was trained on: they say how well it "
-        "remembers them, not how it does with other people's hands. The model card has figures for "
+        "<p class='note'>The model was trained on these very rows: the figures show how well it "
+        "remembers them, and nothing about other people's hands. The model card has figures for "
         "held-out rows.</p>"
     )
     return (
@@ -149,7 +151,7 @@ def _verdict(paired: Paired) -> str:
     unit = "users, hands without one singly" if paired.by_user else "hands, as if all of different people"
     if paired.p_value < SIGNIFICANT:
         better = "better" if paired.only_first > paired.only_second else "worse"
-        words = f"It is {better}, and that is hardly chance"
+        words = f"It is {better}, and chance is an unlikely reason"
     else:
         words = "The two cannot be told apart on these hands"
     return (
@@ -169,8 +171,8 @@ def _different(first: Judged, second: Judged) -> str:
     cards = "".join(
         _card(
             first.points[row],
-            f"{GESTURES[first.labels[row]]}",
-            f"{GESTURES[first.predicted[row]]} | {GESTURES[second.predicted[row]]}",
+            f"{first.gestures[first.labels[row]]}",
+            f"{first.gestures[first.predicted[row]]} | {second.gestures[second.predicted[row]]}",
             wrong=not first.right[row],
         )
         for row in surest[:DIFFERENT_SHOWN]
@@ -201,7 +203,7 @@ def _gestures(judged: Judged) -> str:
 
 
 def _confusion(judged: Judged) -> str:
-    matrix = matrix_svg(judged.confusion())
+    matrix = matrix_svg(judged.confusion(), judged.gestures)
     return f"<section><h2>Confusion matrix</h2><div class='wide'>{matrix}</div></section>"
 
 
@@ -214,7 +216,7 @@ def _reliability(judged: Judged) -> str:
     )
     table = _table(("confidence", "hands", "mean", "right"), lines)
     return (
-        f"<section><h2>Reliability</h2><p>On the dashed line, confidence is what it says: of the hands "
+        f"<section><h2>Reliability</h2><p>On the dashed line, confidence equals accuracy: of the hands "
         f"at 0.9, nine in ten are right. Expected calibration error {_percent(judged.ece())}, "
         f"{len(bins)} bins.</p>"
         f"<div class='pair'>{reliability_svg(bins)}<div class='wide'>{table}</div></div></section>"
@@ -223,7 +225,7 @@ def _reliability(judged: Judged) -> str:
 
 def _gallery(judged: Judged) -> str:
     parts = []
-    for label, name in enumerate(GESTURES):
+    for label, name in enumerate(judged.gestures):
         count = int(np.sum(judged.labels == label))
         if not count:
             continue
@@ -235,15 +237,15 @@ def _gallery(judged: Judged) -> str:
             f"for another</span></h3><div class='row'>{cards}</div></div>"
         )
     return (
-        f"<section><h2>Hands</h2><p class='dim'>Of each gesture up to {TYPICAL_SHOWN} that were known and "
-        f"the {WORST_SHOWN} worst mistakes, with what the model said and how sure it was.</p>"
+        f"<section><h2>Hands</h2><p class='dim'>Of each gesture up to {TYPICAL_SHOWN} right answers and "
+        f"the {WORST_SHOWN} worst mistakes, with the model's answer and its confidence.</p>"
         f"{''.join(parts)}</section>"
     )
 
 
 def _example(judged: Judged, row: np.int64) -> str:
-    said, confidence = GESTURES[judged.predicted[row]], float(judged.confidence[row])
-    return _card(judged.points[row], said, f"{confidence:.3f}", wrong=not judged.right[row])
+    answer, confidence = judged.gestures[judged.predicted[row]], float(judged.confidence[row])
+    return _card(judged.points[row], answer, f"{confidence:.3f}", wrong=not judged.right[row])
 
 
 def _card(points: NDArray[np.float64], strong: str, dim: str, *, wrong: bool) -> str:

@@ -6,7 +6,6 @@ first step; so it can be saved, loaded and fed as one thing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,10 +19,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
-from gesture_maze.models.train.augment import Spread, augmented
-from gesture_maze.models.features import features
-from gesture_maze.models.train.training import INPUT_GAIN, Fit, Points, Predict
-from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.models.features import INPUT_GAIN, features
+from gesture_maze.models.train.augmentation import Spread, augmented
+from gesture_maze.models.train.folds import Fit, Points, Predict
 
 COPIES: Final = 1
 """Altered copies of each training row, beside the row itself. With more, an SVC takes minutes per fold."""
@@ -60,7 +58,7 @@ def candidates(seed: int) -> dict[str, Pipeline]:
     }
 
 
-def fit_candidate(make: Callable[[], Pipeline], spread: Spread, seed: int) -> Fit:
+def fit_candidate(make: Callable[[], Pipeline], spread: Spread, seed: int, classes: int) -> Fit:
     """Return a `Fit` that trains the pipeline of `make` on the rows and `COPIES` altered copies of each."""
 
     def fit(points: Points, labels: NDArray[np.int64]) -> Predict:
@@ -68,29 +66,17 @@ def fit_candidate(make: Callable[[], Pipeline], spread: Spread, seed: int) -> Fi
         copies = [points, *(augmented(points, rng, spread) for _ in range(COPIES))]
         pipeline = make()
         pipeline.fit(np.concatenate(copies).reshape(-1, 42), np.tile(labels, COPIES + 1))
-        return predictor(pipeline)
+        return predictor(pipeline, classes)
 
     return fit
 
 
-def predictor(pipeline: Pipeline) -> Predict:
-    """Return what predicts all 19 gestures with a fitted pipeline, 0 for those that it never saw."""
+def predictor(pipeline: Pipeline, classes: int) -> Predict:
+    """Return what predicts all `classes` gestures with a fitted pipeline, 0 for those that it never saw."""
 
     def predict(points: Points) -> NDArray[np.float64]:
-        result = np.zeros((len(points), len(GESTURES)))
+        result = np.zeros((len(points), classes))
         result[:, pipeline.classes_] = pipeline.predict_proba(points.reshape(-1, 42))
         return result
 
     return predict
-
-
-def microseconds_per_frame(call: Callable[[int], object], batch: int, budget_s: float = 0.5) -> float:
-    """Return the median time of `call(batch)` per frame, in µs, over as many calls as fit into `budget_s`."""
-    call(batch)  # the first one warms up
-    times: list[float] = []
-    end = time.perf_counter() + budget_s
-    while len(times) < 3 or time.perf_counter() < end:
-        start = time.perf_counter()
-        call(batch)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)) / batch * 1e6

@@ -1,76 +1,157 @@
-"""The model card of a bundle, written from its figures."""
+"""The model card of a bundle, written from its figures.
+
+A card says what was measured on the data at hand, and nothing about data that is not its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+import numpy as np
+
+from gesture_maze.models.dataset import Dataset
 from gesture_maze.models.evaluation import Evaluation
-from gesture_maze.models.onnx.export import Facts
 from gesture_maze.models.manifest import Figures
+from gesture_maze.models.onnx.export import Facts
+from gesture_maze.models.verdicts import BIAS
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, NO_GESTURE
+
+NO_USERS: Final = (
+    "**The data names no users.** The held-out rows show the same people as the rows that were trained on: "
+    "these figures say nothing about other people's hands, and are too good."
+)
+"""What the card and the command say about data without user ids."""
+
+KINDS: Final = {
+    "mlp": "one hidden layer of ReLU units (several networks whose logits are averaged)",
+    "svc": "a support vector classifier (RBF kernel, sigmoid calibration)",
+    "hgb": "gradient-boosted trees",
+    "knn": "nearest neighbours",
+}
+"""Words for the kinds of `models.train.fitting`; the scikit-learn network is an mlp, too."""
+
+LICENCES: Final = {
+    "hagrid": (
+        "Rows of hagrid are landmarks derived from HaGRID (HAnd Gesture Recognition Image Dataset,\n"
+        "https://github.com/hukenovs/hagrid, by Kapitanov, Kvanchiani, Nagaev, Kraynov and Makhliarchuk), "
+        "which is\nunder a variant of CC BY-SA 4.0."
+    ),
+}
+"""Start of a source's name -> its attribution."""
+
+_SMALL: Final = 30
+"""Rows of a gesture below which its figures are marked as uncertain."""
 
 _HEAD: Final = """# Model card: {version}
 
-Classifies one hand, given as 21 landmarks in MediaPipe's order, as one of 18 gestures or `no_gesture`.
+Classifies one hand, given as 21 landmarks in MediaPipe's order, as one of {classes} gestures.
 
+- **Gestures**: {gestures}.
+- **Actions**: {actions}.
 - **Input**: `landmarks` (n, 21, 3) float32, x and y in units of the image's width and height, y down;
-  `aspect` (n,) float32, width / height. z is read and not used: its unit differs between detectors.
-- **Output**: `label` (n,) int64 and `probabilities` (n, 19) float32, calibrated by one temperature.
-- **Model**: one hidden layer of ReLU units (several networks whose logits are averaged), on features that are
-  free of translation, scale and mirroring. The features are part of the graph.
+  `aspect` (n,) float32, width / height. z is not used.
+- **Output**: `label` (n,) int64, a place in the gestures, and `probabilities` (n, {classes}) float32,
+  calibrated by one temperature.
+- **Model**: {model}, on features that do not depend on translation, scale and mirroring. The features are
+  part of the graph.
 - **Made by**: `maze train`, seed {seed}, from {rows} rows ({files}; sha256 `{sha256}`).
 - **Meant for**: steering a game. Not for sign language, and not for anything where a wrong answer does harm.
 
 ## Figures
 
-Predictions for rows that the predicting model was not trained on. Where the data has user ids, no user is on
-both sides, and rows without one are trained on but not counted here.
-An action is given from a confidence of {threshold:.3f}.
+{people}
+
+{rule}
 
 | held-out rows | n | accuracy | macro F1 | action precision | action recall | false actions | ECE |
 |---|---|---|---|---|---|---|---|
 """
 
-_TAIL: Final = """
-The other lines of the first table are the same hands, altered. "False actions" are those on hands that show
-no gesture. The temperature and the threshold were fitted to these rows, which flatters calibration and action
-figures a little; the accuracy does not depend on them.
+_NOTES: Final = """
+"False actions" are those on hands labelled `no_gesture`. The temperature and the threshold were fitted to
+these rows, which flatters calibration and action figures a little; the accuracy does not depend on them.
+"""
 
+_LIMITS: Final = """
 ## Known limits
 
-- Some labels of the data are wrong: hands labelled `three` that show four fingers, `no_gesture` hands with a
-  thumb up. Such rows count as errors here, and as confident ones, which is what bounds the action precision.
-- What is mixed up most: `three` with `four` (both steer the maze), seldom with `three2`; `palm` with `stop`,
-  and `stop` with `stop_inverted`; `mute` with `one` and `peace_inverted`.
-- Left and right hands, and mirrored images, are treated alike by construction. So a right hand's palm and a
-  left hand's back differ only by perspective: the `inverted` gestures rest on that.
-- A hand seen edge-on (`mute` most often) has no clear side; its features can jump between two forms.
-- A wrong `aspect` costs accuracy: the line `stretched_8_percent` shows how much.
-- Its people are those of the training data. Other ages, gloves, missing fingers were not measured.
-
-## Data and licence
-
-The bundled model is trained on landmarks derived from HaGRID (HAnd Gesture Recognition Image Dataset,
-https://github.com/hukenovs/hagrid, by Kapitanov, Kvanchiani, Nagaev, Kraynov and Makhliarchuk), which is
-under a variant of CC BY-SA 4.0. The bundle holds no row of it; its golden hands are synthetic.
+- Left and right hands, and mirrored images, are treated alike by construction. A right hand's palm and a left
+  hand's back differ only by perspective.
+- A hand seen edge-on has no clear side; its features can jump between two forms.
+- A wrong `aspect` costs accuracy.
+- Its people are those of the training data. Anything that they do not show was not measured.
 """
 
 
-def model_card(facts: Facts, evaluation: Evaluation) -> str:
-    """Return the card, in Markdown; `{version}` is left in it, for the version follows from the content.
+Confusion = tuple[str, str, int]
+"""True gesture, predicted gesture, number of hands."""
+
+
+def model_card(
+    facts: Facts, evaluation: Evaluation, rule: str, data: Dataset, confusions: Sequence[Confusion]
+) -> str:
+    """Return the card, in Markdown; `{version}` stays in it, because the version follows from the content.
 
     Args:
         facts: what the manifest will say.
         evaluation: of the held-out rows, for the figures by gesture.
+        rule: how the threshold was chosen, in a sentence.
+        data: the training data, for its people and sources.
+        confusions: of the held-out rows, most frequent first.
     """
-    head = (
-        _HEAD.replace("{seed}", str(facts.seed))
-        .replace("{rows}", str(facts.training_data.rows))
-        .replace("{files}", ", ".join(facts.training_data.files))
-        .replace("{sha256}", facts.training_data.sha256[:16])
-        .replace("{threshold:.3f}", f"{facts.thresholds.act:.3f}")
+    actions = [f"{name} -> {action}" for name, action in DEFAULT_ACTIONS.items() if name in facts.labels]
+    head = _HEAD.format(
+        version="{version}",
+        classes=len(facts.labels),
+        gestures=", ".join(facts.labels),
+        actions=", ".join(actions) or "none of its gestures has one by default",
+        model=KINDS.get(facts.kind, facts.kind),
+        seed=facts.seed,
+        rows=facts.training_data.rows,
+        files=", ".join(facts.training_data.files),
+        sha256=facts.training_data.sha256[:16],
+        people=_people(data),
+        rule=rule,
     )
     splits = "".join(_split_line(name, figures) for name, figures in facts.evaluation.items())
-    return head + splits + "\n" + _by_gesture(evaluation) + _TAIL
+    notes = [_NOTES]
+    if "adjudicated" in facts.evaluation:
+        notes.append(f"`adjudicated` are the held-out rows with labels that a person judged. {BIAS}\n")
+    if set(facts.evaluation) - {"held_out", "adjudicated"}:
+        notes.append("The other lines are the same hands, altered.\n")
+    return head + splits + "\n".join(notes) + "\n" + _by_gesture(evaluation) + _mixed_up(confusions) + _LIMITS + _sources(data)
+
+
+def _people(data: Dataset) -> str:
+    known = int(np.count_nonzero(data.users != ""))
+    if not known:
+        return NO_USERS
+    users = len(set(data.users[data.users != ""].tolist()))
+    words = (
+        f"Predictions for {known} rows of {users} users, by models that were trained on none of the user's "
+        "rows."
+    )
+    if known < len(data):
+        words += f" The {len(data) - known} rows without a user id were trained on and are not counted."
+    return words
+
+
+def _mixed_up(confusions: Sequence[Confusion]) -> str:
+    if not confusions:
+        return ""
+    words = ", ".join(f"{truth} taken for {answer} ({n})" for truth, answer, n in confusions)
+    return f"\nMost frequent mistakes on these rows: {words}.\n"
+
+
+def _sources(data: Dataset) -> str:
+    names, counts = np.unique(data.sources[data.sources != ""], return_counts=True)
+    if not len(names):
+        return ""
+    lines = "".join(f"- {name}: {count} rows\n" for name, count in zip(names, counts, strict=True))
+    licences = [text for prefix, text in LICENCES.items() if any(name.startswith(prefix) for name in names)]
+    notes = "\n".join(["The bundle holds none of these rows; its golden hands are synthetic.", *licences])
+    return f"\n## Sources of the training rows\n\n{lines}\n{notes}\n"
 
 
 def _split_line(name: str, figures: Figures) -> str:
@@ -93,4 +174,15 @@ def _by_gesture(evaluation: Evaluation) -> str:
         for name, one in evaluation["per_class"].items()
         if one["n"]
     ]
-    return "".join(lines)
+    return "".join([*lines, *_remarks(evaluation)])
+
+
+def _remarks(evaluation: Evaluation) -> Iterator[str]:
+    few = [name for name, one in evaluation["per_class"].items() if 0 < one["n"] < _SMALL]
+    if few:
+        yield f"\nFewer than {_SMALL} held-out rows, so little is known: {', '.join(few)}.\n"
+    if not evaluation["per_class"].get(NO_GESTURE, {"n": 0})["n"]:
+        yield (
+            "\nNo held-out row is labelled `no_gesture`: false actions were not measured, and a hand at rest "
+            "is given one of the gestures.\n"
+        )

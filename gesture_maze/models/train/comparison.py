@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
-from gesture_maze.models.train.build import Settings
-from gesture_maze.models.bundle import Bundle
-from gesture_maze.models.train.candidates import candidates, fit_candidate, microseconds_per_frame, predictor
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.dataset import Dataset
-from gesture_maze.models.evaluation import ActionFigures, Evaluation, choose_threshold, evaluate
-from gesture_maze.models.train.training import Tick, cross_validate, folds
+from gesture_maze.models.evaluation import ActionFigures
+from gesture_maze.models.timing import BATCH, microseconds_per_frame
+from gesture_maze.models.train.candidates import candidates, fit_candidate, predictor
+from gesture_maze.models.train.fitting import Settings
+from gesture_maze.models.train.folds import cross_validate, folds
+from gesture_maze.models.train.packaging import Calibrated, Shipped
+from gesture_maze.models.train.trainer import Tick
 
 SHIPPED: Final = "shipped"
 """Name of the bundle's own row."""
-
-BATCH: Final = 256
-"""Frames of a busy worker's batch, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +42,21 @@ class Row:
         return asdict(self)
 
 
-class Judged(Protocol):
-    """A finished bundle with its figures."""
+def compare_all(
+    data: Dataset, shipped: Shipped, settings: Settings, tick: Tick, kinds: Sequence[str] | None = None
+) -> list[Row]:
+    """Return one row per candidate and, last, one for the shipped bundle.
 
-    @property
-    def bundle(self) -> Bundle:
-        """The bundle."""
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """Of the held-out hands."""
-
-
-def compare_all(data: Dataset, built: Judged, settings: Settings, tick: Tick) -> list[Row]:
-    """Return one row per candidate and, last, one for the shipped bundle; `tick` is called per fold."""
-    rows = [_candidate_row(name, data, settings, tick) for name in candidates(settings.seed)]
-    return [*rows, _shipped_row(built, data)]
+    Args:
+        data: labelled hands.
+        shipped: the bundle.
+        settings: folds, seed, recipe and verdicts.
+        tick: called once per fold and candidate.
+        kinds: of `models.train.candidates`; None for all.
+    """
+    names = candidates(settings.seed) if kinds is None else kinds
+    rows = [_candidate_row(name, data, settings, tick) for name in names]
+    return [*rows, _shipped_row(shipped, data)]
 
 
 def _candidate_row(name: str, data: Dataset, settings: Settings, tick: Tick) -> Row:
@@ -68,34 +67,38 @@ def _candidate_row(name: str, data: Dataset, settings: Settings, tick: Tick) -> 
         tick()
         return last[0]
 
-    fit = fit_candidate(make, settings.recipe.spread, settings.seed)
+    fit = fit_candidate(make, settings.recipe.spread, settings.seed, len(data.gestures))
     held = cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)))
-    threshold = choose_threshold(
-        held.labels, held.probabilities, precision=settings.precision, recall=settings.recall
-    )
-    judged = evaluate(held.labels, held.probabilities, threshold=threshold, model=name)
-    predict = predictor(last[0])
+    calibrated = Calibrated.of(held, data, settings.verdicts)
+    judged = calibrated.evaluation(name)
+    predict = predictor(last[0], len(data.gestures))
     points = np.resize(data.points, (BATCH, 21, 2))
     timed = partial(microseconds_per_frame, lambda batch: predict(points[:batch]))
     return Row(
-        name, judged["accuracy"], judged["macro_f1"], threshold, judged["action"], timed(BATCH), timed(1)
+        name=name,
+        accuracy=judged["accuracy"],
+        macro_f1=judged["macro_f1"],
+        threshold=calibrated.threshold.act,
+        action=judged["action"],
+        us_at_256=timed(BATCH),
+        us_at_1=timed(1),
     )
 
 
-def _shipped_row(built: Judged, data: Dataset) -> Row:
-    classifier = Classifier.from_bundle(built.bundle)
+def _shipped_row(shipped: Shipped, data: Dataset) -> Row:
+    classifier = Classifier.from_bundle(shipped.bundle)
     landmarks = np.resize(data.landmarks, (BATCH, 21, 3))
     aspect = np.ones(BATCH, np.float32)
     timed = partial(
         microseconds_per_frame, lambda batch: classifier.classify(landmarks[:batch], aspect[:batch])
     )
-    judged = built.evaluation
+    judged = shipped.evaluation
     return Row(
-        SHIPPED,
-        judged["accuracy"],
-        judged["macro_f1"],
-        built.bundle.manifest.thresholds.act,
-        judged["action"],
-        timed(BATCH),
-        timed(1),
+        name=SHIPPED,
+        accuracy=judged["accuracy"],
+        macro_f1=judged["macro_f1"],
+        threshold=shipped.bundle.manifest.thresholds.act,
+        action=judged["action"],
+        us_at_256=timed(BATCH),
+        us_at_1=timed(1),
     )

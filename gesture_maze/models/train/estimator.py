@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from gesture_maze.models.features import features
-from gesture_maze.models.train.network import Network
-from gesture_maze.models.train.training import Recipe, train_classifier
+from gesture_maze.models.network import Network
+from gesture_maze.models.train.trainer import Recipe, train_classifier
+from gesture_maze.wire.gestures import GESTURES
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -21,9 +22,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
 
     def fit(self, flat: NDArray[Any], labels: NDArray[np.int64]) -> Self:
-        """Train on flat points (n, 42) and labels (n,) of `wire.gestures`."""
+        """Train on flat points (n, 42) and labels (n,), places in a label set."""
         points = np.asarray(flat, np.float64).reshape(-1, 21, 2)
-        network = train_classifier(points, labels, self.recipe or Recipe(), self.seed)
+        # labels have no names here; with those of the published gestures, no_gesture counts as in training
+        gestures = (*GESTURES, *map(str, range(len(GESTURES), int(labels.max()) + 1)))
+        network = train_classifier(points, labels, self.recipe or Recipe(), self.seed, gestures=gestures)
         return self.holding(network, np.unique(labels))
 
     def holding(self, network: Network, labels: NDArray[np.int64]) -> Self:

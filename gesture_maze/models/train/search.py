@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -18,24 +18,15 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import Pipeline
 
-from gesture_maze.models.train.build import HELD_OUT, Settings, baseline, build_bundle
-from gesture_maze.models.bundle import Bundle
-from gesture_maze.models.train.candidates import candidates, fit_candidate, microseconds_per_frame, predictor
-from gesture_maze.models.train.card import model_card
 from gesture_maze.models.dataset import Dataset, require_trainable
-from gesture_maze.models.train.estimator import NetworkClassifier
-from gesture_maze.models.evaluation import Evaluation, calibration_error, choose_threshold, evaluate, summarise
-from gesture_maze.models.onnx.export import Facts, check_graph, pack_graph
-from gesture_maze.models.onnx.graph import build_graph
-from gesture_maze.models.judged import Judged
-from gesture_maze.models.manifest import Thresholds, TrainingData
-from gesture_maze.models.onnx.sklearn import pipeline_graph
-from gesture_maze.models.train.training import Fit, HeldOut, Tick, choose_temperature, cooled, cross_validate, folds
-
-NETWORK: Final = "network"
-"""The default kind, see `models.train.training`; all others are those of `models.train.candidates`."""
+from gesture_maze.models.evaluation import Evaluation
+from gesture_maze.models.hands import Hands
+from gesture_maze.models.timing import BATCH, microseconds_per_frame
+from gesture_maze.models.train.fitting import NETWORK, Fitted, Settings, fit_kind
+from gesture_maze.models.train.folds import VIEWS, Points, Predict, Split, cross_validate, folds
+from gesture_maze.models.train.packaging import Calibrated, Shipped, package
+from gesture_maze.models.train.trainer import Tick
 
 GRIDS: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     NETWORK: ({},),
@@ -53,7 +44,6 @@ RULE: Final = (
     f"the best macro F1 (within {F1_TIE} is equal), of these the fewest false actions (within "
     f"{FALSE_ACTION_TIE} is equal), of these the fastest"
 )
-BATCH: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +53,9 @@ class Trial:
     kind: str
     parameters: Mapping[str, Any]
     """What was changed."""
-    held: HeldOut
-    temperature: float
-    threshold: float
-    """Chosen on the held-out hands."""
+    calibrated: Calibrated
     evaluation: Evaluation
-    ece: float
+    """Of the held-out hands, on given labels."""
     us_per_frame: float
     """Of the graph, in batches of 256 on one thread."""
 
@@ -86,48 +73,11 @@ class Trial:
             "accuracy": self.evaluation["accuracy"],
             "macro_f1": self.evaluation["macro_f1"],
             "action": dict(self.evaluation["action"]),
-            "threshold": self.threshold,
-            "temperature": self.temperature,
-            "ece": self.ece,
+            "threshold": self.calibrated.threshold.act,
+            "temperature": self.calibrated.temperature,
+            "ece": self.calibrated.ece,
             "us_per_frame": self.us_per_frame,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Shipped:
-    """A bundle with all that is known of how it came about."""
-
-    bundle: Bundle
-    evaluation: Evaluation
-    """Of the held-out hands, at the shipped threshold."""
-    temperature: float
-    export_difference: float
-    """Largest difference of a probability between the graph and the trained model, over all rows."""
-    held: HeldOut
-    pipeline: Pipeline
-    """The model for people: flat points (n, 42) in, not cooled by the temperature unless it is the
-    network."""
-    parameters: Mapping[str, Any]
-
-    def judged(self, data: Dataset) -> Judged:
-        """Return the held-out answers, cooled, for reports and tracking."""
-        return Judged(
-            model=self.bundle.version,
-            threshold=self.bundle.manifest.thresholds.act,
-            points=data.points[self.held.rows],
-            labels=self.held.labels,
-            users=data.users[self.held.rows],
-            probabilities=cooled(self.held.probabilities, self.temperature),
-            folds=self.held.folds,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """Synthetic hands for the self-test of a bundle."""
-
-    landmarks: NDArray[np.float32]
-    aspect: NDArray[np.float32]
 
 
 def ticks(kinds: Sequence[str], count: int) -> int:
@@ -169,65 +119,50 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return order
 
 
-def ship(trial: Trial, data: Dataset, settings: Settings, golden: Golden, tick: Tick) -> Shipped:
-    """Train what a trial was about on all rows and return its bundle.
+def ship(trial: Trial, data: Dataset, settings: Settings, golden: Hands, tick: Tick) -> Shipped:
+    """Train the kind of a trial on all rows and return its bundle.
 
     Raises:
-        ModelError: `export_mismatch`: the graph and scikit-learn differ by more than 1e-4 on some row.
+        ModelError: `export_mismatch`: the graph and the fitted model differ by more than 1e-4 on some row.
     """
     if trial.kind == NETWORK:
         return ship_network(data, settings, golden, tick)
-    pipeline = _new(trial.kind, trial.parameters, settings)
-    predict = fit_candidate(lambda: pipeline, settings.recipe.spread, settings.seed)(data.points, data.labels)
-    probabilities = cooled(trial.held.probabilities, trial.temperature)
-    facts = Facts(
-        kind=trial.kind,
-        thresholds=Thresholds(act=trial.threshold),
-        evaluation={HELD_OUT: summarise(trial.held.labels, probabilities, threshold=trial.threshold)},
-        training_data=TrainingData(sha256=data.sha256, rows=len(data), files=data.names),
-        baseline=baseline(probabilities),
-        seed=settings.seed,
-    )
-
-    def exact(landmarks: NDArray[np.float32], aspect: NDArray[np.float32]) -> NDArray[np.float32]:
-        points = landmarks[:, :, :2].astype(np.float64)
-        points[:, :, 0] *= aspect[:, None]
-        return cooled(predict(points), trial.temperature).astype(np.float32)
-
-    card = model_card(facts, trial.evaluation)
-    graph = pipeline_graph(pipeline, trial.temperature)
-    bundle = pack_graph(graph, exact, facts, golden.landmarks, golden.aspect, card)
-    difference = check_graph(bundle, data.landmarks, data.aspect, exact(data.landmarks, data.aspect))
-    evaluation = Evaluation(**{**trial.evaluation, "model": bundle.version})
-    return Shipped(
-        bundle, evaluation, trial.temperature, difference, trial.held, pipeline, dict(trial.parameters)
-    )
+    with _unconverged():
+        fitted = fit_kind(trial.kind, trial.parameters, data.points, data.labels, settings, data.gestures)
+    return package(fitted, trial.calibrated, data, golden, settings.seed)
 
 
-def ship_network(data: Dataset, settings: Settings, golden: Golden, tick: Tick) -> Shipped:
-    """Train the default kind and return its bundle; `tick` is called `settings.steps()` times.
+def ship_network(data: Dataset, settings: Settings, golden: Hands, tick: Tick = lambda: None) -> Shipped:
+    """Train the default kind and return its bundle.
+
+    The same seed gives the same bundle on the same machine and libraries; another CPU sums in another order.
+    Temperature and threshold are fitted to the held-out predictions: two numbers over all rows, so the
+    figures given for those rows are hardly the better for it.
+
+    Args:
+        data: labelled hands, with user ids where they are known.
+        settings: recipe, folds, seed, verdicts.
+        golden: synthetic hands for the self-test.
+        tick: called `settings.steps()` times.
 
     Raises:
-        SettingsError, ModelError: as `models.train.build.build_bundle`.
+        SettingsError: `data`: too few rows or classes.
+        ModelError: `export_mismatch`.
     """
-    built = build_bundle(data, settings, golden.landmarks, golden.aspect, tick)
-    classifier = NetworkClassifier(settings.recipe, settings.seed)
-    classifier.holding(built.network, np.unique(data.labels))
-    parameters = {key: value for key, value in asdict(settings.recipe).items() if key != "spread"}
-    return Shipped(
-        bundle=built.bundle,
-        evaluation=built.evaluation,
-        temperature=built.temperature,
-        export_difference=built.export_difference,
-        held=built.held,
-        pipeline=Pipeline([("classifier", classifier)]),
-        parameters=parameters,
-    )
+    require_trainable(data)
+
+    def fit(points: Points, labels: NDArray[np.int64]) -> Predict:
+        return fit_kind(NETWORK, {}, points, labels, settings, data.gestures, tick).predict
+
+    held = cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)), VIEWS)
+    calibrated = Calibrated.of(held, data, settings.verdicts)
+    fitted = fit_kind(NETWORK, {}, data.points, data.labels, settings, data.gestures, tick)
+    return package(fitted, calibrated, data, golden, settings.seed)
 
 
 @contextmanager
 def _unconverged() -> Iterator[None]:
-    """A network that stops after a set number of epochs is what is judged; no need to warn of it."""
+    """Silence the warning that a network stopped after its set number of epochs, as it is meant to."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
@@ -241,54 +176,27 @@ def _trial(
     kind: str,
     parameters: Mapping[str, Any],
     data: Dataset,
-    splits: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    splits: Sequence[Split],
     settings: Settings,
     tick: Tick,
 ) -> Trial:
-    last: list[Pipeline] = []
+    last: list[Fitted] = []
 
-    def make() -> Pipeline:
-        last[:] = [_new(kind, parameters, settings)]
+    def fit(points: Points, labels: NDArray[np.int64]) -> Predict:
+        last[:] = [fit_kind(kind, parameters, points, labels, settings, data.gestures)]
         tick()
-        return last[0]
+        return last[0].predict
 
     with _unconverged():
-        held = cross_validate(data, _fit(kind, make, settings), splits)
-    temperature = choose_temperature(held.labels, held.probabilities)
-    probabilities = cooled(held.probabilities, temperature)
-    threshold = choose_threshold(
-        held.labels, probabilities, precision=settings.precision, recall=settings.recall
-    )
+        held = cross_validate(data, fit, splits)
+    calibrated = Calibrated.of(held, data, settings.verdicts)
     return Trial(
         kind=kind,
         parameters=parameters,
-        held=held,
-        temperature=temperature,
-        threshold=threshold,
-        evaluation=evaluate(held.labels, probabilities, threshold=threshold, model=kind),
-        ece=calibration_error(held.labels, probabilities),
-        us_per_frame=_us_per_frame(_graph(last[0], temperature), data),
+        calibrated=calibrated,
+        evaluation=calibrated.evaluation(kind),
+        us_per_frame=_us_per_frame(last[0].graph(calibrated.temperature), data),
     )
-
-
-def _new(kind: str, parameters: Mapping[str, Any], settings: Settings) -> Pipeline:
-    if kind == NETWORK:
-        return Pipeline([("classifier", NetworkClassifier(settings.recipe, settings.seed))])
-    return candidates(settings.seed)[kind].set_params(**parameters)
-
-
-def _fit(kind: str, make: Any, settings: Settings) -> Fit:
-    """Return how a kind is fitted: the network makes its own altered copies, the others are given some."""
-    if kind != NETWORK:
-        return fit_candidate(make, settings.recipe.spread, settings.seed)
-    return lambda points, labels: predictor(make().fit(points.reshape(-1, 42), labels))
-
-
-def _graph(pipeline: Pipeline, temperature: float) -> bytes:
-    classifier = pipeline[-1]
-    if isinstance(classifier, NetworkClassifier):
-        return build_graph(classifier.network_.cooled(temperature))
-    return pipeline_graph(pipeline, temperature)
 
 
 def _us_per_frame(graph: bytes, data: Dataset) -> float:

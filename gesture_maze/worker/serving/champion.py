@@ -21,7 +21,7 @@ from gesture_maze.worker.redis.broker import connection_errors
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.redis.registry import WAKE_WORD, ModelRegistry, Roles
-from gesture_maze.worker.serving.serving import Recipe, Serving
+from gesture_maze.worker.serving.serving import Recipe, Serving, numbered
 from gesture_maze.worker.serving.shadow import Challenger
 
 POLL_S: Final = 1.0
@@ -139,7 +139,7 @@ class ModelWatch:
             self._challenge(None)
         else:
             self._challenger = wanted
-            self._challenge(Challenger.of(classifier, self._recipe.least(classifier), wanted[1]))
+            self._challenge(Challenger.of(numbered(classifier), self._recipe.least(classifier), wanted[1]))
 
     def _load(self, version: str, appointed_ms: int, now_s: float) -> Classifier | None:
         """The model, proven on its golden hands; None if it is refused, or was and is still the same."""
@@ -176,6 +176,7 @@ def load(version: str, data: bytes | None) -> Classifier:
     except Exception as error:  # what anybody may have written must never end the watch
         message = f"The bundle of {version} cannot be loaded: {error!r}."
         raise ModelError(ModelReason.NOT_A_BUNDLE, message) from error
+    numbered(classifier)  # refuses label sets that this worker cannot answer
     if classifier.version != version:
         message = f"Redis names {version}, but the bundle kept under that name is {classifier.version}."
         raise ModelError(ModelReason.VERSION_MISMATCH, message)

@@ -10,8 +10,10 @@ from typing import Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from gesture_maze.models.bundle import ModelReason
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.manifest import Baseline
+from gesture_maze.wire.errors import ModelError
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.replies import CONFIDENCE_STEPS, ReplyWriter
 
@@ -31,7 +33,7 @@ class Model(Protocol):
 
 
 class TimedModel:
-    """A model that tells somebody how long each of its calls took, in seconds."""
+    """A model that reports how long each of its calls took, in seconds."""
 
     def __init__(self, model: Model, told: Callable[[float], None]) -> None:
         self._model: Final = model
@@ -44,6 +46,28 @@ class TimedModel:
         found = self._model.classify(landmarks, aspect)
         self._told(time.perf_counter() - begin)
         return found
+
+
+class NumberedModel:
+    """A model whose labels are the numbers of `wire.gestures`, whatever its own label set is.
+
+    Raises:
+        ModelError: `labels`: it knows gestures that are not in `wire.gestures`.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        own = sorted(set(classifier.labels) - set(GESTURES))
+        if own:
+            message = f"model {classifier.version} knows {', '.join(own)}, which this worker cannot answer yet"
+            raise ModelError(ModelReason.LABELS, message)
+        self._classifier: Final = classifier
+        self._numbers: Final = np.array(classifier.numbers, np.int64)
+        self.version: Final = classifier.version
+
+    def classify(self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]) -> Classified:
+        """See `Model`."""
+        labels, confidences = self._classifier.classify(landmarks, aspect)
+        return self._numbers[labels], confidences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +102,15 @@ class Serving:
         return cls(model, steps, ReplyWriter(GESTURES, model.version), baseline, load_ms)
 
 
+def numbered(classifier: Classifier) -> Model:
+    """Return a model whose labels are numbers of `wire.gestures`: itself if its label set is the default.
+
+    Raises:
+        ModelError: `labels`, see `NumberedModel`.
+    """
+    return classifier if classifier.labels == GESTURES else NumberedModel(classifier)
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How this worker makes a `Serving` of a loaded bundle.
@@ -92,7 +125,7 @@ class Recipe:
 
     def serving(self, classifier: Classifier, load_ms: float = 0.0) -> Serving:
         """The classifier, timed, with its threshold and baseline."""
-        timed = TimedModel(classifier, self.told)
+        timed = TimedModel(numbered(classifier), self.told)
         return Serving.of(timed, self.least(classifier), classifier.manifest.baseline, load_ms)
 
     def least(self, classifier: Classifier) -> float:

@@ -1,4 +1,4 @@
-"""A fitted network, as plain arrays: what training gives and what the graph of a bundle is made from."""
+"""A fitted network as plain arrays: the result of training, and the source of a bundle's graph."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Network:
     """Per layer (outputs,)."""
 
     def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities (n, 19) of features (n, FEATURES)."""
+        """Return the probabilities (n, k) of features (n, FEATURES)."""
         values = features
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             values = (np.maximum(values, 0.0) if layer else values) @ weight + bias

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How far copies stray, each as the standard deviation of a normal distribution.
+    """How far copies vary, each the standard deviation of a normal distribution.
 
     Mirrored copies are not among them: the features of a hand and of its mirror image are the same numbers.
     """
@@ -29,8 +29,8 @@ def augmented(points: NDArray[Any], rng: np.random.Generator, spread: Spread) ->
 
     Args:
         points: (n, 21, 2), isotropic.
-        rng: source of the chances.
-        spread: how far.
+        rng: source of random numbers.
+        spread: how far they vary.
 
     Returns:
         (n, 21, 2) float64, about the wrist.
@@ -51,3 +51,9 @@ def rotated(points: NDArray[Any], angle_deg: NDArray[np.float64] | float) -> NDA
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     x, y = points[:, :, 0], points[:, :, 1]
     return np.stack([cos * x - sin * y, sin * x + cos * y], axis=2)
+
+
+def random_walks(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return `n` random walks of 21 points, (n, 21, 2): what looks like a chain of bones and is no hand."""
+    steps: NDArray[np.float64] = rng.normal(size=(n, 21, 2))
+    return steps.cumsum(axis=1)

@@ -1,0 +1,190 @@
+"""From held-out predictions and a fitted model to a finished bundle.
+
+One sequence for every kind of model: temperature, threshold, facts, card, pack, check. Nothing is written if
+the exported graph and the fitted model differ.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesture_maze.models.bundle import Bundle
+from gesture_maze.models.dataset import Dataset
+from gesture_maze.models.evaluation import Evaluation, calibration_error, evaluate, summarise
+from gesture_maze.models.hands import Hands
+from gesture_maze.models.judged import Judged
+from gesture_maze.models.manifest import Baseline, Figures, Thresholds, TrainingData
+from gesture_maze.models.onnx.export import Facts, check_graph, pack_graph
+from gesture_maze.models.train.calibration import Threshold, choose_temperature, choose_threshold, cooled
+from gesture_maze.models.train.card import model_card
+from gesture_maze.models.train.fitting import Fitted
+from gesture_maze.models.train.folds import HeldOut
+from gesture_maze.models.verdicts import Verdicts
+
+CONFIDENCE_BINS: Final = 20
+"""Bins of the baseline's confidence histogram."""
+
+HELD_OUT: Final = "held_out"
+"""The split that a bundle is judged by: out-of-fold predictions, no user on both sides."""
+
+ADJUDICATED: Final = "adjudicated"
+"""The same rows with the labels that verdicts give them, see `models.verdicts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """Held-out predictions with the temperature and the threshold that follow from them."""
+
+    held: HeldOut
+    gestures: tuple[str, ...]
+    """Names of the columns of the probabilities."""
+    temperature: float
+    threshold: Threshold
+    counted: NDArray[np.bool_]
+    """(n,) the held-out rows that the adjudicated figures count; all where there are no verdicts."""
+    labels: NDArray[np.int64]
+    """(n,) the adjudicated labels; the given ones where there are no verdicts."""
+    adjudicated: bool
+    """Whether there are verdicts."""
+
+    @classmethod
+    def of(cls, held: HeldOut, data: Dataset, verdicts: Verdicts | None) -> Calibrated:
+        """Choose temperature and threshold for the held-out predictions of `data`."""
+        temperature = choose_temperature(held.labels, held.probabilities)
+        counted, labels = np.ones(len(held.labels), np.bool_), held.labels
+        if verdicts is not None:
+            counted, labels = verdicts.apply(held.rows, held.labels)
+        probabilities = cooled(held.probabilities, temperature)
+        threshold = choose_threshold(labels[counted], probabilities[counted], gestures=data.gestures)
+        return cls(held, data.gestures, temperature, threshold, counted, labels, verdicts is not None)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(n, k) the held-out predictions, cooled."""
+        return cooled(self.held.probabilities, self.temperature)
+
+    @property
+    def ece(self) -> float:
+        """The calibration error on given labels."""
+        return calibration_error(self.held.labels, self.probabilities)
+
+    def evaluation(self, model: str) -> Evaluation:
+        """Return the figures on given labels at the chosen threshold."""
+        return evaluate(
+            self.held.labels, self.probabilities,
+            threshold=self.threshold.act, model=model, gestures=self.gestures,
+        )  # fmt: skip
+
+    def adjudicated_evaluation(self, model: str) -> Evaluation | None:
+        """Return the figures on adjudicated labels; None without verdicts."""
+        if not self.adjudicated:
+            return None
+        return evaluate(
+            self.labels[self.counted], self.probabilities[self.counted],
+            threshold=self.threshold.act, model=model, gestures=self.gestures,
+        )  # fmt: skip
+
+    def confusions(self, limit: int = 6) -> list[tuple[str, str, int]]:
+        """Return the most frequent mistakes on given labels: true gesture, predicted gesture, hands."""
+        predicted = self.probabilities.argmax(axis=1)
+        wrong = predicted != self.held.labels
+        pairs = Counter(zip(self.held.labels[wrong].tolist(), predicted[wrong].tolist(), strict=True))
+        ordered = sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+        return [(self.gestures[truth], self.gestures[answer], n) for (truth, answer), n in ordered]
+
+    def figures(self) -> dict[str, Figures]:
+        """Return the figures of each split, as the manifest keeps them."""
+        splits = {HELD_OUT: (self.held.labels, self.probabilities)}
+        if self.adjudicated:
+            splits[ADJUDICATED] = self.labels[self.counted], self.probabilities[self.counted]
+        for name, probabilities in self.held.views.items():
+            splits[name] = self.held.labels, cooled(probabilities, self.temperature)
+        return {
+            name: summarise(labels, found, threshold=self.threshold.act, gestures=self.gestures)
+            for name, (labels, found) in splits.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A bundle and how it was judged."""
+
+    bundle: Bundle
+    calibrated: Calibrated
+    export_difference: float
+    """Largest difference of a probability between the graph and the trained model, over all rows."""
+    fitted: Fitted
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The figures of the held-out hands, at the shipped threshold."""
+        return self.calibrated.evaluation(self.bundle.version)
+
+    @property
+    def adjudicated(self) -> Evaluation | None:
+        """The same on adjudicated labels; None without verdicts."""
+        return self.calibrated.adjudicated_evaluation(self.bundle.version)
+
+    def judged(self, data: Dataset) -> Judged:
+        """Return the held-out answers, cooled, for reports and tracking."""
+        held = self.calibrated.held
+        return Judged(
+            model=self.bundle.version,
+            threshold=self.bundle.manifest.thresholds.act,
+            points=data.points[held.rows],
+            labels=held.labels,
+            users=data.users[held.rows],
+            probabilities=self.calibrated.probabilities,
+            gestures=data.gestures,
+            folds=held.folds,
+        )
+
+
+def package(fitted: Fitted, calibrated: Calibrated, data: Dataset, golden: Hands, seed: int) -> Shipped:
+    """Return the bundle of a model.
+
+    Args:
+        fitted: the model, trained on all rows of `data`.
+        calibrated: held-out predictions of models of the same kind.
+        data: what it was trained on.
+        golden: synthetic hands for the self-test.
+        seed: that it was trained with.
+
+    Raises:
+        ModelError: `export_mismatch`: graph and model differ by more than 1e-4 on some row.
+    """
+    facts = Facts(
+        kind=fitted.kind,
+        labels=data.gestures,
+        thresholds=Thresholds(act=calibrated.threshold.act),
+        evaluation=calibrated.figures(),
+        training_data=TrainingData(
+            sha256=data.sha256, rows=len(data), files=data.names, file_sha256=data.file_sha256
+        ),
+        baseline=baseline(calibrated.probabilities, data.gestures),
+        seed=seed,
+    )
+    card = model_card(
+        facts, calibrated.evaluation(""), calibrated.threshold.sentence(), data, calibrated.confusions()
+    )
+    exact = fitted.exact(calibrated.temperature)
+    bundle = pack_graph(fitted.graph(calibrated.temperature), exact, facts, golden, card)
+    flat = replace(data, depth=None)
+    wanted = exact(flat.landmarks, flat.aspect)
+    difference = check_graph(bundle, flat.landmarks, flat.aspect, wanted)
+    return Shipped(bundle, calibrated, difference, fitted)
+
+
+def baseline(probabilities: NDArray[np.float64], gestures: tuple[str, ...]) -> Baseline:
+    """Return what a manifest keeps of held-out predictions (n, k), to notice drift by."""
+    mix = np.bincount(probabilities.argmax(axis=1), minlength=len(gestures)) / len(probabilities)
+    counts, _ = np.histogram(probabilities.max(axis=1), bins=CONFIDENCE_BINS, range=(0.0, 1.0))
+    return Baseline(
+        gesture_mix={name: round(float(share), 5) for name, share in zip(gestures, mix, strict=True)},
+        confidence_histogram=tuple(round(float(count) / len(probabilities), 5) for count in counts),
+    )

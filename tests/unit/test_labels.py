@@ -1,0 +1,156 @@
+"""The label set belongs to the bundle: names decide, and own gestures are trained like any other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gesture_maze.cli.classify import classify
+from gesture_maze.cli.evaluate import evaluate
+from gesture_maze.cli.train import train
+from gesture_maze.lifecycle.training import data_warnings
+from gesture_maze.models.bundle import ModelReason, bundled_path, load_bundle
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.dataset import Dataset, read_dataset
+from gesture_maze.models.labels import columns, default_numbers, label_faults, label_set
+from gesture_maze.wire.errors import ModelError
+from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.worker.serving.serving import numbered
+from tests.support.hands import hands, write_csv
+
+app = typer.Typer()
+for command in (train, evaluate, classify):
+    app.command()(command)
+
+
+def run(*words: object, **options: Any) -> Any:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, list(map(str, words)), **options)
+
+
+def own_csv(folder: Path, **names: str) -> Path:
+    """Labelled hands with some gestures renamed."""
+    path = write_csv(folder / "own.csv", hands())
+    text = path.read_text()
+    for old, new in names.items():
+        text = text.replace(f",{old},", f",{new},")
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that knows like, no_gesture and the own gesture swipe."""
+    folder = tmp_path_factory.mktemp("own")
+    source = own_csv(folder, palm="swipe")
+    words = (source, "--out", folder / "b", "--folds", 2, "--epochs", 20, "--tracking-uri", "none", "--json")
+    found = run("train", *words)
+    assert found.exit_code == 0, found.output
+    return folder / "b"
+
+
+def test_label_set_is_published_by_number_then_own_by_name() -> None:
+    assert label_set(["wave", "like", "call", "clap", "like"]) == ("call", "like", "clap", "wave")
+    assert label_set(GESTURES) == GESTURES
+    assert default_numbers(("call", "like", "clap", "wave")) == (0, 16, 19, 20)
+
+
+def test_columns_are_mapped_by_name() -> None:
+    found = columns(np.array([[0.9, 0.1]]), ("like", "wave"), ("call", "like", "wave"))
+    assert found.tolist() == [[0.0, 0.9, 0.1]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "numbers", "fault"),
+    [
+        (("like",), (16,), "2 to 64 labels, found 1"),
+        (tuple(f"g{k}" for k in range(65)), tuple(range(65)), "found 65"),
+        (("like", "a b"), (16, 19), "found 'a b'"),
+        (("like", "like"), (16, 17), "twice"),
+        (("like", "wave"), (16, 16), "number of its own"),
+        (("like", "wave"), (16,), "number of its own"),
+        (("like", "wave"), (15, 19), "published number 16"),
+        (("like", "wave"), (16, 3), "numbered from 19 to 82"),
+        (("like", "wave"), (16, 20), ""),
+    ],
+)
+def test_label_faults_name_what_is_wrong(
+    labels: tuple[str, ...], numbers: tuple[int, ...], fault: str
+) -> None:
+    found = label_faults(labels, numbers)
+    assert fault in found if fault else not found
+
+
+def test_train_with_own_gesture_ships_it_by_name_and_number(own: Path) -> None:
+    classifier = Classifier.from_bundle(load_bundle(own))
+    assert classifier.labels == ("like", "no_gesture", "swipe")
+    assert classifier.numbers == (16, 18, 19)
+    assert not classifier.needs_depth
+    data = hands()
+    names = [classifier.labels[column] for column in classifier.classify(data.landmarks, data.aspect)[0]]
+    truth = [GESTURES[label].replace("palm", "swipe") for label in data.labels]
+    assert np.mean([one == other for one, other in zip(names, truth, strict=True)]) > 0.95
+    assert set(classifier.manifest.baseline.gesture_mix) == set(classifier.labels)  # type: ignore[union-attr]
+
+
+def test_card_of_three_gestures_shows_three(own: Path) -> None:
+    card = load_bundle(own).card
+    assert "one of 3 gestures" in card
+    assert "like, no_gesture, swipe" in card
+    assert "like -> up" in card
+    assert "four" not in card
+
+
+def test_train_warns_of_own_gestures_missing_users_and_missing_negatives(tmp_path: Path) -> None:
+    source = own_csv(tmp_path, palm="plam", no_gesture="fist")
+    text = "\n".join(line.rpartition(",")[0] for line in source.read_text().splitlines())
+    source.write_text(text)
+    found = data_warnings(read_dataset([source]))
+    assert [
+        any(words in one for one in found) for words in ("no user ids", "did you mean palm?", "no_gesture")
+    ]
+    out = run("train", source, "--out", tmp_path / "b", "--folds", 2, "--epochs", 1, "--tracking-uri", "none")
+    assert "maze: warning: the data has no user ids" in out.stderr
+    card = load_bundle(tmp_path / "b").card
+    assert "The data names no users" in card
+    assert "false actions were not measured" in card
+
+
+def test_evaluate_counts_gestures_that_the_model_does_not_know_as_missed(own: Path, tmp_path: Path) -> None:
+    found = run("evaluate", own_csv(tmp_path), "--model", own, "--json")
+    report = json.loads(found.stdout)
+    assert report["per_class"]["palm"]["recall"] == 0.0
+    assert report["per_class"]["palm"]["n"] == 40
+    assert "does not know palm (40 rows)" in found.stderr
+    against = run("evaluate", own_csv(tmp_path), "--model", own, "--against", bundled_path(), "--json")
+    assert set(json.loads(against.stdout)["per_class"]) == {*GESTURES, "swipe"}
+
+
+def test_classify_answers_with_name_and_number(own: Path) -> None:
+    data = hands()
+    points = data.points[[GESTURES[label] for label in data.labels].index("palm")].tolist()
+    found = json.loads(run("classify", "--model", own, "--json", input=json.dumps(points)).stdout)
+    assert (found["gesture"], found["label"]) == ("swipe", 19)
+
+
+def test_worker_model_of_fewer_gestures_answers_with_published_numbers(own: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="swipe") as caught:
+        numbered(Classifier.from_bundle(load_bundle(own)))
+    assert caught.value.reason == ModelReason.LABELS
+    run("train", own_csv(tmp_path), "--out", tmp_path / "b", "--folds", 2, "--epochs", 20,
+        "--tracking-uri", "none")  # fmt: skip
+    data = hands()
+    model = numbered(Classifier.from_bundle(load_bundle(tmp_path / "b")))
+    labels, _ = model.classify(data.landmarks, data.aspect)
+    assert np.mean(labels == data.labels) > 0.95
+
+
+def test_dataset_by_default_uses_the_published_gestures() -> None:
+    data = hands()
+    assert isinstance(data, Dataset)
+    assert data.gestures == GESTURES
