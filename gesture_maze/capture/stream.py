@@ -5,6 +5,7 @@ Only reading: XREAD without a group, HMGET, XREVRANGE and SUBSCRIBE. No lease, n
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -18,6 +19,8 @@ from gesture_maze.wire.errors import ConnectionLost, SettingsError
 from gesture_maze.wire.keys import WIRE_VERSION, actions_channel, frames_key, partition_of
 
 TIMEOUT_S: Final = 5.0
+SILENCE_S: Final = 3.0
+"""After this time without a reply a PING is sent; unanswered for the same time, the connection is lost."""
 START: Final = b"0-0"
 
 Entry = tuple[bytes, list[bytes]]
@@ -49,6 +52,8 @@ class CaptureStream:
         # as it comes: a dict of an entry's fields would lose names that occur twice
         self._client.set_response_callback("XREAD", lambda reply, **_: reply)
         self._pubsub: Any = None
+        self._heard_s = 0.0
+        self._asked = False
 
     def partitions(self) -> int | None:
         """How many partitions there are; None where nobody has written a topology yet.
@@ -94,6 +99,7 @@ class CaptureStream:
         with _errors():
             if self._pubsub is None:
                 self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+                self._heard_s, self._asked = time.monotonic(), False
             self._pubsub.subscribe(*channels)
 
     def replies(self) -> list[bytes]:
@@ -104,9 +110,19 @@ class CaptureStream:
         with _errors():
             # None also for a message that is ignored, so `can_read` says when there are no more
             while (message := self._pubsub.get_message(timeout=0)) is not None or self._more():
-                if message is not None:
+                self._heard_s, self._asked = time.monotonic(), False
+                if message is not None and message["type"] == "message":
                     found.append(message["data"])
+            self._check_silence()
         return found
+
+    def _check_silence(self) -> None:
+        if time.monotonic() - self._heard_s < SILENCE_S:
+            return
+        if self._asked:
+            raise exceptions.TimeoutError(f"no answer to PING within {SILENCE_S:g} s")
+        self._pubsub.ping()
+        self._heard_s, self._asked = time.monotonic(), True
 
     def _more(self) -> bool:
         return bool(self._pubsub.connection.can_read(timeout=0))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any, Final
 
@@ -13,14 +12,17 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from pydantic import BaseModel, Field
 from starlette.middleware.cors import CORSMiddleware
 
-from gesture_maze.gateway import pages, poses, predict, problems, scoreboard, watch
-from gesture_maze.gateway.fan import SILENCE_S, Fan, open_redis
+from gesture_maze.gateway import pages, poses, predict, problems, scoreboard, tasks, watch
+from gesture_maze.gateway.fan import Fan, open_redis
 from gesture_maze.gateway.forwarded import ForwardedScheme
 from gesture_maze.gateway.health import Pulse
 from gesture_maze.gateway.limits import Doorkeeper
+from gesture_maze.gateway.logs import Sampled
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
+from gesture_maze.gateway.probe import Probe
 from gesture_maze.gateway.races import Races
+from gesture_maze.gateway.releases import Releases
 from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.saved import SavedGames
 from gesture_maze.gateway.sessions import Sessions
@@ -29,9 +31,9 @@ from gesture_maze.gateway.tokens import Tokens
 from gesture_maze.producer import AsyncFrameProducer
 from gesture_maze.version import __version__
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, Action
+from gesture_maze.worker.logs import Log
 
 SWEEP_S: Final = 30.0
-log = logging.getLogger("maze.gateway")
 
 
 class Welcome(BaseModel):
@@ -61,17 +63,22 @@ class Health(BaseModel):
     detail: str
 
 
-def build(settings: Settings) -> FastAPI:
-    """The application. It connects to Redis when it is started.
+def build(settings: Settings, log: Log | None = None) -> FastAPI:
+    """Return the application. It connects to Redis when it is started.
+
+    Args:
+        settings: checked settings.
+        log: for events; by default one as the settings ask for.
 
     Raises:
         SettingsError: the Redis URL cannot be understood.
     """
     metrics = Metrics()
+    log = log or Log(settings.log_format, settings.log_level)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        async with _started(app, settings, metrics) as room:
+        async with _started(app, settings, metrics, log) as room:
             yield {"room": room}
 
     app = FastAPI(
@@ -104,46 +111,52 @@ def build(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _started(app: FastAPI, settings: Settings, metrics: Metrics) -> AsyncIterator[Room]:
-    """Connections and tasks for as long as the application runs."""
+async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log) -> AsyncIterator[Room]:
+    """Hold the connections and tasks while the application runs. Redis need not be reachable yet."""
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(AsyncFrameProducer(settings.redis, name="maze-gateway"))
-        fan = Fan(settings.redis, await producer.connect(), log.warning)
-        stack.push_async_callback(fan.close)
+        fan = Fan(settings.redis, producer.connect, log)
+        shown = watch.Watch(settings.redis, log)
         client = open_redis(settings.redis)
-        stack.push_async_callback(client.aclose)
-        subscriber = open_redis(settings.redis, silence_s=SILENCE_S)
-        stack.push_async_callback(subscriber.aclose)
-        outbox = Outbox(producer, metrics, settings.tick_ms, log.warning)
-        sessions = Sessions(settings.fps, settings.keep_s, metrics)
+        races = Races(client, open_redis(settings.redis), log)
+
+        def replace(why: str) -> None:
+            for one in (fan, shown, races):
+                one.reconnect(why)
+
+        probe = Probe(client, replace, log)
+        for close in (fan.close, shown.close, races.close, client.aclose):
+            stack.push_async_callback(close)
+        outbox = Outbox(producer, metrics, settings.tick_ms, Sampled(log), probe.hurry)
         room = Room(
             settings=settings,
             metrics=metrics,
             tokens=Tokens(settings.secret, settings.token_ttl_s),
             doorkeeper=Doorkeeper(settings.sessions_per_address, settings.max_sessions),
-            sessions=sessions,
+            sessions=Sessions(settings.fps, settings.keep_s, metrics),
             outbox=outbox,
             fan=fan,
+            releases=Releases(settings.release_ms),
             scoreboard=scoreboard.Scoreboard(client),
-            saved=SavedGames(client, settings.keep_s, log.warning),
-            races=Races(client, subscriber, log.warning),
+            saved=SavedGames(client, settings.keep_s, log),
+            races=races,
             tasks=set(),
         )
-        app.state.room = room
+        app.state.room, app.state.probe = room, probe
         app.state.predictor = predict.Predictor(outbox, fan, settings.lanes, settings.predict_timeout_ms)
-        app.state.scoreboard = room.scoreboard
-        app.state.watch = watch.Watch(settings.redis, log.warning)
-        works = (
-            outbox.run(),
-            fan.run(),
-            app.state.watch.run(),
-            _sweep(sessions),
-            app.state.pulse.run(),
-            room.saved.run(),
-            room.races.run(),
-        )
-        for work in works:
-            stack.push_async_callback(_end, asyncio.create_task(work))
+        app.state.scoreboard, app.state.watch = room.scoreboard, shown
+        works: dict[str, Callable[[], Awaitable[None]]] = {
+            "outbox": outbox.run,
+            "fan": fan.run,
+            "probe": probe.run,
+            "releases": room.releases.run,
+            "watch": shown.run,
+            "sweep": lambda: _sweep(room.sessions),
+            "saved": room.saved.run,
+            "races": races.run,
+            "pulse": app.state.pulse.run,
+        }
+        tasks.start(stack, works, log, metrics)
         yield room
 
 
@@ -151,11 +164,6 @@ async def _sweep(sessions: Sessions) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         sessions.sweep()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _add_information(app: FastAPI, settings: Settings) -> None:
@@ -171,7 +179,7 @@ def _add_information(app: FastAPI, settings: Settings) -> None:
     @app.get("/livez")
     async def livez() -> Health:
         """Whether the process answers at all."""
-        return Health(ready=_ready(app.state.room), detail="alive")
+        return Health(ready=readiness(app)[0], detail="alive")
 
     @app.get("/readyz", responses={503: {"model": Health}})
     async def readyz(_request: Request, response: Response) -> Health:
@@ -186,9 +194,8 @@ def readiness(app: FastAPI) -> tuple[bool, dict[str, Any]]:
     room: Room | None = getattr(app.state, "room", None)
     if room is None:
         return False, {"detail": "starting"}
-    ready = _ready(room)
-    return ready, {"detail": "ready" if ready else "Redis cannot be reached"}
-
-
-def _ready(room: Room) -> bool:
-    return room.fan.listening and not room.outbox.away
+    if not app.state.probe.reachable:
+        return False, {"detail": "Redis does not take frames"}
+    if not room.fan.listening:
+        return False, {"detail": "the subscription to replies is not in place"}
+    return True, {"detail": "ready"}

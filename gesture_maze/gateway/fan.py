@@ -1,4 +1,4 @@
-"""The way back: one subscription for all sessions, each reply handed to whoever listens for it.
+"""The return path: one subscription for all sessions, each reply passed to the session's listener.
 
 `producer.AsyncReplies` promises the same and more, and costs four times as much per reply: at 15,000 replies
 a second that is the difference between a quarter of a core and most of one.
@@ -7,139 +7,135 @@ a second that is the difference between a quarter of a core and most of one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import traceback
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pydantic_core import from_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gesture_maze.gateway.logs import Sampled
 from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.gateway.subscription import PAUSE_S, Message, Subscription
 from gesture_maze.producer.address import open_async_client
+from gesture_maze.wire.errors import MazeError
 from gesture_maze.wire.keys import actions_channel, partition_of
+from gesture_maze.worker.logs import Log
 
 Answer = dict[str, Any]
 """A reply as `wire.replies.Reply` describes it."""
 Hearer = Callable[[bytes, Answer], None]
-"""Gets each reply as it came, and parsed."""
+"""Takes a reply: its JSON text, and the same parsed."""
 
-SILENCE_S: Final = 8.0
-"""A connection without a word for so long is dead; it is asked for one often enough."""
-PING_S: Final = 3.0
-PAUSE_S: Final = 0.25
-"""Before a lost connection is opened again."""
 CONFIRM_S: Final = 2.0
 """Longest wait for Redis to confirm a subscription."""
 CONNECT_S: Final = 2.0
 """Longest wait for a connection."""
+TIMEOUT_S: Final = 2.0
+"""Longest wait for the answer to a command."""
+NO_REDIS: Final = "the game cannot reach its Redis"
+OWN_CHANNEL: Final = b"maze:gateway"
+"""A channel without messages: its confirmation shows that the connection is subscribed."""
 
 
-def open_redis(url: str, *, silence_s: float = 2.0) -> Redis:
-    """A client without retries of its own, like those of the pool."""
-    return open_async_client(url, name="maze-gateway", timeout_s=silence_s, connect_timeout_s=CONNECT_S)
+def open_redis(url: str) -> Redis:
+    """Return a client without retries of its own, like those of the pool."""
+    return open_async_client(url, name="maze-gateway", timeout_s=TIMEOUT_S, connect_timeout_s=CONNECT_S)
 
 
 class Fan:
     """Listens for the replies to sessions.
 
-    A lost connection is replaced and subscribed anew, for as long as it takes; what is published meanwhile is
-    lost (pub/sub keeps nothing).
+    A lost connection is replaced and subscribed again until it works; what is published meanwhile is lost
+    (pub/sub keeps nothing).
 
     Args:
         url: Redis.
-        partitions: partition count.
-        log: told when the connection is lost and when it is back.
+        connect: returns the partition count, see `AsyncFrameProducer.connect`.
+        log: for events of the connection.
     """
 
-    def __init__(self, url: str, partitions: int, log: Callable[[str], None]) -> None:
-        self._client: Final = open_redis(url, silence_s=SILENCE_S)
-        self._partitions: Final = partitions
+    def __init__(self, url: str, connect: Callable[[], Awaitable[int]], log: Log) -> None:
+        self._client: Final = open_redis(url)
+        self._connect: Final = connect
+        self._partitions = 0
         self._log: Final = log
+        self._sampled: Final = Sampled(log)
         self._hearers: Final[dict[bytes, Hearer]] = {}
         self._unconfirmed: Final[dict[bytes, asyncio.Future[None]]] = {}
-        self._pubsub: Any = None
+        self._subscription: Subscription | None = None
+        self._failed = False
         self.listening = False
-        """The subscriptions stand."""
+        """Whether the subscriptions are in place."""
 
     async def listen(self, session: str, hearer: Hearer) -> None:
-        """Hand the replies to `session` to `hearer`, from when this returns.
+        """Pass the replies to `session` to `hearer` from when this returns.
 
         Raises:
             GatewayError: `unavailable`, if Redis does not confirm it.
         """
+        if not self._partitions:
+            raise GatewayError(Refusal.UNAVAILABLE, NO_REDIS)
         channel = self._channel(session)
-        new = channel not in self._hearers
+        known = channel in self._hearers
         self._hearers[channel] = hearer
-        if not new:
+        confirmed = self._unconfirmed.get(channel)
+        if known and confirmed is None:
             return
-        confirmed = asyncio.get_running_loop().create_future()
-        self._unconfirmed[channel] = confirmed
+        if confirmed is None:
+            confirmed = self._unconfirmed[channel] = asyncio.get_running_loop().create_future()
         try:
-            if self._pubsub is not None:
-                await self._pubsub.subscribe(channel)
-            await asyncio.wait_for(confirmed, CONFIRM_S)
+            if not known and self._subscription is not None:
+                await self._subscription.subscribe(channel)
+            await asyncio.wait_for(asyncio.shield(confirmed), CONFIRM_S)
         except (RedisError, OSError, TimeoutError):
             self._hearers.pop(channel, None)
-            raise GatewayError(Refusal.UNAVAILABLE, "the game cannot reach its Redis") from None
+            raise GatewayError(Refusal.UNAVAILABLE, NO_REDIS) from None
         finally:
             self._unconfirmed.pop(channel, None)
 
     async def leave(self, session: str) -> None:
-        """Listen no longer for `session`."""
-        channel = self._channel(session)
-        if self._hearers.pop(channel, None) is not None and self._pubsub is not None:
+        """Stop listening for `session`."""
+        channel = self._channel(session) if self._partitions else b""
+        if self._hearers.pop(channel, None) is not None and self._subscription is not None:
             try:
-                await self._pubsub.unsubscribe(channel)
+                await self._subscription.unsubscribe(channel)
             except (RedisError, OSError):
-                return  # the connection is gone, and the subscription with it
+                return  # the connection is lost, and the subscription with it
 
     async def run(self) -> None:
         """Listen until cancelled, on one connection after the other."""
         while True:
             try:
-                await self._subscribe_all()
-                await self._read()
-            except (RedisError, OSError) as error:
-                if self.listening:
-                    self._log(f"replies are not heard: {error}")
-                self.listening = False
+                self._partitions = await self._connect()
+                self._subscription = await Subscription.open(self._client, OWN_CHANNEL)
+                if self._hearers:
+                    await self._subscription.subscribe(*self._hearers)
+                await self._subscription.read(self._take)
+            except (RedisError, OSError, MazeError) as error:
+                if self.listening or not self._failed:
+                    self._log.warning("subscription_lost", error=str(error))
+                self.listening, self._failed = False, True
                 await self._drop()
                 await asyncio.sleep(PAUSE_S)
+
+    def reconnect(self, why: str) -> None:
+        """Replace the connection, for example because its server was demoted."""
+        if self._subscription is not None:
+            self._subscription.abandon(why)
 
     async def close(self) -> None:
         """Close the connection."""
         await self._drop()
         await self._client.aclose()
 
-    async def _subscribe_all(self) -> None:
-        self._pubsub = self._client.pubsub()
-        # a channel that nobody publishes on, so that there is always something to listen to
-        await self._pubsub.subscribe(b"maze:gateway", *self._hearers)
-
-    async def _read(self) -> None:
-        pings = asyncio.create_task(self._ask())
-        try:
-            while True:
-                # [b"message", channel, data] or [b"subscribe", channel, count] or [b"pong", b""]
-                response = await self._pubsub.parse_response(block=True)
-                if response[0] == b"message":
-                    self._hear(response[1], response[2])
-                    continue
-                # redis-py keeps its own list of subscriptions, for when it connects again
-                await self._pubsub.handle_message(response)
-                if response[0] == b"subscribe":
-                    self._confirm(response[1])
-        finally:
-            pings.cancel()
-
-    async def _ask(self) -> None:
-        """So that silence means that the connection is dead, not that nobody plays."""
-        while True:
-            await asyncio.sleep(PING_S)
-            try:
-                await self._pubsub.ping()
-            except (RedisError, OSError):
-                return  # the reader finds out
+    def _take(self, message: Message) -> None:
+        kind = message[0]
+        if kind == b"message":
+            self._hear(message[1], message[2])
+        elif kind == b"subscribe":
+            self._confirm(message[1])
 
     def _hear(self, channel: bytes, data: bytes) -> None:
         hearer = self._hearers.get(channel)
@@ -148,22 +144,26 @@ class Fan:
         try:
             answer = from_json(data)
         except ValueError:
-            return  # whoever may publish here may publish rubbish; it is nobody's answer
-        if isinstance(answer, dict) and isinstance(answer.get("seq"), int):
+            return  # not a reply of the pool
+        if not isinstance(answer, dict) or not isinstance(answer.get("seq"), int):
+            return
+        try:
             hearer(data, answer)
+        except Exception:  # noqa: BLE001 - a fault of one session must not end the replies of all
+            self._sampled.warning("reply_failed", traceback=traceback.format_exc())
 
     def _confirm(self, channel: bytes) -> None:
         if not self.listening:
             self.listening = True
-            self._log("listening for replies")
+            self._log.info("subscription_opened", sessions=len(self._hearers))
         waiting = self._unconfirmed.get(channel)
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
     async def _drop(self) -> None:
-        pubsub, self._pubsub = self._pubsub, None
-        if pubsub is not None:
-            await pubsub.aclose()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.close()
 
     def _channel(self, session: str) -> bytes:
         return actions_channel(partition_of(session, self._partitions), session).encode()

@@ -1,37 +1,75 @@
-"""The gateway's log on standard error, for people or as JSON lines with the keys of a worker's."""
+"""The gateway's log: events in the format of a worker's log, and what libraries log, sampled."""
 
 from __future__ import annotations
 
-import json
 import logging
-from datetime import UTC, datetime
+import time
 from typing import Final
 
-HUMAN: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+from gesture_maze.worker.logs import Log, Sampler
+
+SAMPLE_S: Final = 10.0
+"""One message of each kind that a library logs is written in this time; the others are counted."""
+MAX_MESSAGE: Final = 500
+"""Characters kept of a library's message: it may repeat what a client sent."""
 
 
-class JsonLines(logging.Formatter):
-    """One object per event: `time`, `level`, `event`, `logger` and, of a fault, where it was."""
+class Sampled:
+    """Writes at most one event of each name in `SAMPLE_S`, with the number of those left out.
 
-    def format(self, record: logging.LogRecord) -> str:
-        """See `logging.Formatter`."""
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {
-            "time": time.removesuffix("+00:00") + "Z",
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            "logger": record.name,
-        }
+    Args:
+        log: where to.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log: Final = log
+        self._sampler: Final = Sampler(SAMPLE_S)
+
+    def warning(self, event: str, **values: object) -> None:
+        """Log a warning that clients can cause."""
+        left_out = self._sampler.admit(event, time.monotonic())
+        if left_out is not None:
+            self._log.warning(event, **values, suppressed=left_out)
+
+
+class LibraryHandler(logging.Handler):
+    """Passes records of the standard `logging` module (uvicorn, picows, asyncio) on as events.
+
+    Args:
+        log: where to.
+    """
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log: Final = log
+        self._sampler: Final = Sampler(SAMPLE_S)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        kind = f"{record.name} {record.levelno} {record.module} {record.lineno}"
+        left_out = self._sampler.admit(kind, time.monotonic())
+        if left_out is None:
+            return
+        values: dict[str, object] = {"logger": record.name, "message": _message(record)}
+        if left_out:
+            values["suppressed"] = left_out
         if record.exc_info:
-            line["fault"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+            values["traceback"] = logging.Formatter().formatException(record.exc_info)
+        write = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        write("library_logged", **values)
 
 
-def open_log(log_format: str, log_level: str) -> None:
-    """Everything that is logged in this process goes there."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if log_format == "json" else logging.Formatter(HUMAN))
-    logging.basicConfig(level=log_level.upper(), handlers=[handler])
-    # each socket that comes and goes would be several lines
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()[:MAX_MESSAGE]
+    except (TypeError, ValueError):
+        return str(record.msg)[:MAX_MESSAGE]
+
+
+def open_log(log_format: str, log_level: str) -> Log:
+    """Open the log and route the standard `logging` module of this process to it."""
+    log = Log(log_format, log_level)
+    logging.basicConfig(level=logging.WARNING, handlers=[LibraryHandler(log)], force=True)
+    # several lines for each socket that comes and goes
     logging.getLogger("maze.gateway.sockets").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    return log

@@ -37,6 +37,9 @@ class Metrics:
             "mazes_finished", "Mazes walked to the exit.", ["size", "input"], **about
         )
         self._away: Final = Counter("redis_errors", "Redis could not be reached.", **about)
+        self._failures: Final = Counter(
+            "failures", "Faults of the gateway itself: see its log.", ["where"], **about
+        )
         for reason in Refusal:
             self._refused.labels(reason)
         for outcome in ("sent", "superseded", "refused", "unknown"):
@@ -79,6 +82,10 @@ class Metrics:
     def finished(self, size: str, by: str) -> None:
         """A maze was walked to its exit."""
         self._finished.labels(size, by).inc()
+
+    def failed(self, where: str) -> None:
+        """Count a fault of the gateway itself; `where` is from a closed list."""
+        self._failures.labels(where).inc()
 
     def redis_away(self) -> None:
         """Redis could not be reached."""

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from gesture_maze.gateway.logs import Sampled
 from gesture_maze.gateway.messages import Packed
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.refusals import GatewayError, Refusal
@@ -36,20 +37,25 @@ class Outbox:
         producer: where to.
         metrics: counts.
         tick_ms: how long to gather.
-        log: told once when Redis goes away, and once when it is back.
+        log: for events that clients can cause.
+        failed: called where no frame of a tick could be sent.
     """
 
     def __init__(
-        self, producer: AsyncFrameProducer, metrics: Metrics, tick_ms: int, log: Callable[[str], None]
+        self,
+        producer: AsyncFrameProducer,
+        metrics: Metrics,
+        tick_ms: int,
+        log: Sampled,
+        failed: Callable[[], None],
     ) -> None:
         self._producer: Final = producer
         self._metrics: Final = metrics
         self._tick_s: Final = tick_ms / 1000
         self._log: Final = log
+        self._failed: Final = failed
         self._waiting: dict[Sender, Packed] = {}
         self._filled: Final = asyncio.Event()
-        self.away = False
-        """Redis could not be reached when last tried."""
 
     def put(self, sender: Sender, frame: Packed) -> None:
         """Send this frame at once, or with the next tick."""
@@ -91,7 +97,6 @@ class Outbox:
             self._not_sent(senders, error)
         else:
             self._metrics.frames("sent", len(senders))
-            self._is_away(False, "Redis is back")
 
     def _checked(
         self, senders: list[Sender], frames: list[Packed]
@@ -117,12 +122,12 @@ class Outbox:
         else:
             self._metrics.frames("refused" if isinstance(error, SendRefused) else "unknown", len(rows))
             self._metrics.redis_away()
-            self._is_away(True, f"frames are not sent: {error}")
-            fault = GatewayError(Refusal.UNAVAILABLE, "the game cannot reach its Redis")
+            self._log.warning("frames_not_sent", frames=len(rows), error=str(error))
+            if isinstance(error, SendRefused) and error.momentary:
+                fault = GatewayError(Refusal.BUSY, "Redis takes no frames at the moment")
+            else:
+                fault = GatewayError(Refusal.UNAVAILABLE, "the game cannot reach its Redis")
+            if len(rows) == len(senders):
+                self._failed()
         for row in rows:
             senders[row].refuse(fault)
-
-    def _is_away(self, away: bool, sentence: str) -> None:
-        if away != self.away:
-            self.away = away
-            self._log(sentence)

@@ -186,7 +186,7 @@ class PlaySocket(WSListener):
         try:
             claim = self._claim(hello)
             session = room.sessions.open(claim.session, claim.name)
-            await room.fan.listen(session.id, session.hear)
+            await room.fan.listen(session.id, room.releases.following(session.hear))
             if hello.token and session.game is None:
                 session.game = await room.saved.load(session.id)
         except GatewayError as error:

@@ -11,7 +11,8 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,7 +22,9 @@ from redis.exceptions import RedisError
 
 from gesture_maze.gateway.game import Size
 from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.gateway.subscription import Follower
 from gesture_maze.wire.keys import RACES, race_key
+from gesture_maze.worker.logs import Log
 
 MOST_RACERS: Final = 8
 KEEP_S: Final = 3600
@@ -31,9 +34,8 @@ COUNTDOWN_MS: Final = 4000
 MOST_PER_MINUTE: Final = 120
 """Races that one gateway begins, all players together: each is a key in Redis."""
 RACE_BYTES: Final = 6
-PING_S: Final = 3.0
-PAUSE_S: Final = 0.5
-"""Before a lost subscription is opened again."""
+MOST_NEWS: Final = 10_000
+"""News that wait to be passed on; further ones are dropped."""
 
 
 class Racer(BaseModel):
@@ -87,13 +89,13 @@ class Races:
     Args:
         client: Redis, for commands and for publishing.
         subscriber: a client of its own for listening.
-        log: called when the subscription is lost and when it is back.
+        log: for events.
     """
 
-    def __init__(self, client: Redis, subscriber: Redis, log: Callable[[str], None]) -> None:
+    def __init__(self, client: Redis, subscriber: Redis, log: Log) -> None:
         self._client: Final = client
-        self._subscriber: Final = subscriber
-        self._log: Final = log
+        self._follower: Final = Follower(subscriber, RACES.encode(), self._take, log)
+        self._news: Final[asyncio.Queue[bytes]] = asyncio.Queue(MOST_NEWS)
         self._members: Final[dict[str, set[Member]]] = {}
         self._begun_s: Final[deque[float]] = deque(maxlen=MOST_PER_MINUTE)
 
@@ -187,26 +189,25 @@ class Races:
 
     async def run(self) -> None:
         """Pass news on until cancelled."""
-        lost = False
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follower.run())
+            tasks.create_task(self._pass_all_on())
+
+    def reconnect(self, why: str) -> None:
+        """Replace the subscription, for example because its server was demoted."""
+        self._follower.reconnect(why)
+
+    async def close(self) -> None:
+        """Close the subscription."""
+        await self._follower.close()
+
+    def _take(self, data: bytes) -> None:
+        with suppress(asyncio.QueueFull):
+            self._news.put_nowait(data)
+
+    async def _pass_all_on(self) -> None:
         while True:
-            try:
-                async with self._subscriber.pubsub() as pubsub:
-                    await pubsub.subscribe(RACES)
-                    if lost:
-                        self._log("news of races arrive again")
-                    lost = False
-                    while True:
-                        # returns None after the timeout; the ping finds a connection that died silently
-                        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=PING_S)
-                        if message is None:
-                            await pubsub.ping()
-                        elif message["type"] == "message":
-                            await self._pass_on(message["data"])
-            except (RedisError, OSError) as error:
-                if not lost:
-                    self._log(f"news of races do not arrive: {error}")
-                lost = True
-                await asyncio.sleep(PAUSE_S)
+            await self._pass_on(await self._news.get())
 
     async def _pass_on(self, data: bytes) -> None:
         try:

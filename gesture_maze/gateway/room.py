@@ -12,6 +12,7 @@ from gesture_maze.gateway.limits import Doorkeeper
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.races import Races
+from gesture_maze.gateway.releases import Releases
 from gesture_maze.gateway.saved import SavedGames
 from gesture_maze.gateway.scoreboard import Scoreboard
 from gesture_maze.gateway.sessions import Sessions
@@ -30,6 +31,7 @@ class Room:
     sessions: Sessions
     outbox: Outbox
     fan: Fan
+    releases: Releases
     scoreboard: Scoreboard
     saved: SavedGames
     races: Races

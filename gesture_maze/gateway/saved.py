@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Final
 
 from pydantic import ValidationError
@@ -17,6 +16,7 @@ from redis.exceptions import RedisError
 
 from gesture_maze.gateway.game import Game, SavedGame
 from gesture_maze.wire.keys import game_key
+from gesture_maze.worker.logs import Log
 
 FLUSH_S: Final = 0.5
 MOST_PER_FLUSH: Final = 500
@@ -32,10 +32,10 @@ class SavedGames:
     Args:
         client: Redis.
         keep_s: how long a game that is not played is kept.
-        log: called once when games cannot be written, and once when they can be again.
+        log: for events.
     """
 
-    def __init__(self, client: Redis, keep_s: int, log: Callable[[str], None]) -> None:
+    def __init__(self, client: Redis, keep_s: int, log: Log) -> None:
         self._client: Final = client
         self._keep_s: Final = keep_s
         self._log: Final = log
@@ -72,11 +72,11 @@ class SavedGames:
         except (RedisError, OSError) as error:
             self._changed = chosen | self._changed
             if not self._failing:
-                self._log(f"games are not saved: {error}")
+                self._log.warning("games_not_saved", error=str(error))
             self._failing = True
             return
         if self._failing:
-            self._log("games are saved again")
+            self._log.info("games_saved_again")
         self._failing = False
 
     async def load(self, session: str) -> Game | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 import ssl
@@ -17,43 +16,70 @@ from gesture_maze.gateway.app import build, readiness
 from gesture_maze.gateway.logs import open_log
 from gesture_maze.gateway.settings import Settings
 from gesture_maze.gateway.upgrade import protocol
-from gesture_maze.producer import AsyncFrameProducer
+from gesture_maze.producer import AsyncFrameProducer, Backpressure, ConnectionLost
+from gesture_maze.producer.address import without_password
+from gesture_maze.version import __version__
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.health import HealthServer
+from gesture_maze.worker.logs import Log
 
 GRACE_S = 2
 """Longest wait for requests that are being answered."""
 
 
 def run(settings: Settings) -> None:
-    """Serve until told to stop.
+    """Serve until SIGTERM or Ctrl-C. Redis may come later: until then the gateway is not ready.
 
     Raises:
-        SettingsError: a port is taken, or a file of TLS cannot be used.
-        ConnectionLost: Redis cannot be reached.
+        SettingsError: a port is taken, a file of TLS cannot be used, or Redis refuses the gateway.
     """
-    app = build(settings)
+    log = open_log(settings.log_format, settings.log_level)
+    app = build(settings, log)
     config = configuration(settings, app)
-    asyncio.run(_reach(settings.redis))
-    open_log(settings.log_format, settings.log_level)
+    asyncio.run(_try(settings.redis, log))
     with listen(settings) as listener, health(settings, app) as health_port:
-        host, port = listener.getsockname()[:2]
-        shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - only compared
-        scheme = "https" if settings.tls.wanted else "http"
-        log = logging.getLogger("maze.gateway")
-        log.warning("game at %s://%s:%d/game", scheme, shown, port)
-        if health_port is not None:
-            log.warning("metrics at http://%s:%d/metrics", settings.metrics_host, health_port)
+        log.info(
+            "started",
+            version=__version__,
+            game=f"{_url(settings, listener)}/game",
+            metrics=_metrics_url(settings, listener, health_port),
+            redis=without_password(settings.redis),
+        )
         # uvicorn raises the signal that stopped it once more when it is done; ours ends in exit code 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _nothing_more)
         uvicorn.Server(config).run(sockets=[listener])
+    log.info("stopped")
 
 
-async def _reach(redis: str) -> None:
-    """Try Redis before the server does, which would show its fault as a traceback."""
+async def _try(redis: str, log: Log) -> None:
+    """Show what is wrong with the settings before anything is started.
+
+    Raises:
+        SettingsError: Redis refuses the gateway, or holds another version of the wire.
+    """
     async with AsyncFrameProducer(redis, name="maze-gateway") as producer:
-        await producer.connect()
+        try:
+            await producer.connect()
+        except (ConnectionLost, Backpressure) as error:
+            log.warning("redis_offline", error=str(error), failures=1)
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if settings.tls.wanted else 'http'}://{_shown(host)}:{port}"
+
+
+def _metrics_url(settings: Settings, listener: socket.socket, health_port: int | None) -> str:
+    if health_port is None:
+        return f"{_url(settings, listener)}/metrics"
+    return f"http://{_shown(settings.metrics_host)}:{health_port}/metrics"
+
+
+def _shown(host: str) -> str:
+    """Return a host as part of a URL that can be opened on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
+    return f"[{host}]" if ":" in host else host
 
 
 def configuration(settings: Settings, app: FastAPI) -> uvicorn.Config:
@@ -71,7 +97,7 @@ def configuration(settings: Settings, app: FastAPI) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        # it would believe anybody on this machine; see gesture_maze.gateway.forwarded
+        # uvicorn would trust every process of this machine; see gesture_maze.gateway.forwarded
         proxy_headers=False,
         ssl_context_factory=factory,
         timeout_graceful_shutdown=GRACE_S,
@@ -108,13 +134,18 @@ def _nothing_more(_number: int, _frame: object) -> None:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The port, taken.
+    """Return the listening socket, of IPv4 or IPv6; `::` listens on both.
 
     Raises:
-        SettingsError: somebody else has it.
+        SettingsError: the port is taken, or the host is not one of this machine.
     """
     try:
-        return socket.create_server((settings.host, settings.port), backlog=1024)
+        found = socket.getaddrinfo(
+            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, *_, address = found[0]
+        dual = address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, backlog=1024, dualstack_ipv6=dual)
     except OSError as error:
         message = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; try --port 0"
         raise SettingsError("settings", message) from None

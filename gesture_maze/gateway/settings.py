@@ -43,6 +43,8 @@ class Settings(BaseModel):
     """Most frames per second of a session."""
     predict_timeout_ms: _Positive = 1000
     """Time limit of POST /predict. More than the workers' --deadline-ms is of no use."""
+    release_ms: _Positive = 250
+    """The workers' --release-ms: a held move ends with a stop when replies cease for 100 ms more."""
     lanes: Annotated[int, Field(gt=0, le=4096)] = 128
     """Requests to /predict that may wait for an answer at the same time."""
     sessions_per_address: _Positive = 64

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from redis.exceptions import RedisError
 
-from gesture_maze.gateway.fan import PAUSE_S, open_redis
+from gesture_maze.gateway.fan import open_redis
+from gesture_maze.gateway.subscription import Follower
+from gesture_maze.worker.logs import Log
 
 CHANNEL: Final = "maze:demo"
 """Where the demo publishes itself, a few times a second; the key of the same name keeps the last picture."""
@@ -20,33 +23,34 @@ MOST_WATCHERS: Final = 200
 
 
 class Watch:
-    """Hands the demo's pictures to whoever watches. Newest wins where a watcher does not keep up.
+    """Passes the demo's pictures on to its watchers. The newest replaces what a slow watcher has not taken.
 
     Args:
         url: Redis.
+        log: for events of the connection.
     """
 
-    def __init__(self, url: str, log: Callable[[str], None]) -> None:
-        self._url: Final = url
-        self._log: Final = log
+    def __init__(self, url: str, log: Log) -> None:
+        self._client: Final = open_redis(url)
+        self._follower: Final = Follower(open_redis(url), CHANNEL.encode(), self._show, log)
         self._watchers: Final[set[asyncio.Queue[bytes]]] = set()
         self._latest: bytes | None = None
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        while True:
-            client: Any = open_redis(self._url, silence_s=60.0)
-            try:
-                async with client.pubsub() as pubsub:
-                    await pubsub.subscribe(CHANNEL)
-                    self._show(await client.get(CHANNEL))
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
-                            self._show(message["data"])
-            except (RedisError, OSError):
-                await asyncio.sleep(PAUSE_S)
-            finally:
-                await client.aclose()
+        with suppress(RedisError, OSError):
+            picture: Any = await self._client.get(CHANNEL)
+            self._show(picture)
+        await self._follower.run()
+
+    def reconnect(self, why: str) -> None:
+        """Replace the connection, for example because its server was demoted."""
+        self._follower.reconnect(why)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._follower.close()
+        await self._client.aclose()
 
     def _show(self, picture: bytes | None) -> None:
         self._latest = picture

@@ -43,6 +43,7 @@ class AsyncFrameProducer:
         self._line: Final = open_async_line(redis, self._options)
         self._sending: Final = Sending(self._options, last_seq=self._last_seq)
         self._listeners: Final[set[AsyncReplies]] = set()
+        self._line.promoted = self._replace_listeners
 
     async def connect(self) -> int:
         """As `FrameProducer.connect`."""
@@ -86,6 +87,10 @@ class AsyncFrameProducer:
         found = (one.last_seq(session) for one in list(self._listeners))
         return max((seq for seq in found if seq is not None), default=None)
 
+    def _replace_listeners(self) -> None:
+        for replies in list(self._listeners):
+            replies.reconnect()
+
     async def close(self) -> None:
         """As `FrameProducer.close`."""
         for replies in list(self._listeners):
@@ -123,6 +128,10 @@ class AsyncReplies(AsyncIterator[Reply]):
     def last_seq(self, session: str) -> int | None:
         """As `Replies.last_seq`."""
         return self._listening.inbox.last_seq(session)
+
+    def reconnect(self) -> None:
+        """Replace the connection at the next read: its server may no longer be the primary."""
+        self._line.replace()
 
     async def close(self) -> None:
         """As `Replies.close`."""

@@ -46,6 +46,7 @@ class FrameProducer:
         self._line: Final = open_line(redis, self._options)
         self._sending: Final = Sending(self._options, last_seq=self._last_seq)
         self._listeners: Final[set[Replies]] = set()
+        self._line.promoted = self._replace_listeners
 
     def connect(self) -> int:
         """Check the topology, or write it if nobody has; gives the partition count. Sends do it themselves.
@@ -129,6 +130,10 @@ class FrameProducer:
         found = (one.last_seq(session) for one in list(self._listeners))
         return max((seq for seq in found if seq is not None), default=None)
 
+    def _replace_listeners(self) -> None:
+        for replies in list(self._listeners):
+            replies.reconnect()
+
     def close(self) -> None:
         """Close every connection that this producer opened, its listeners' too; not a client it was given."""
         for replies in list(self._listeners):
@@ -175,6 +180,10 @@ class Replies(Iterator[Reply]):
     def last_seq(self, session: str) -> int | None:
         """Return the seq of the last reply received; -1 before the first, None for a session not listened for."""
         return self._listening.inbox.last_seq(session)
+
+    def reconnect(self) -> None:
+        """Replace the connection at the next read: its server may no longer be the primary."""
+        self._line.replace()
 
     def close(self) -> None:
         """End the iteration, also one that waits in another thread (within 0.1 s), and the connection."""

@@ -16,10 +16,9 @@ from gesture_maze.wire.replies import Reply
 SLICE_S: Final = 0.05
 """Longest single read: so soon another thread or task gets to subscribe or close. Shorter wakes up more."""
 
-SILENCE_S: Final = 5.0
-"""After so long without a word the server is asked for one; after as long again the connection is dead.
-
-A shorter time finds a dead peer sooner and costs every idle listener a PING."""
+SILENCE_S: Final = 3.0
+"""After this time without a message a PING is sent; after the same time without an answer the connection is
+lost. A shorter time finds a dead peer sooner and costs every idle listener more PINGs."""
 
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 1.0
@@ -41,7 +40,7 @@ class Listening:
     def __init__(
         self, partitions: int, options: Options, clock: Clock = time.monotonic, jitter: Clock = random.random
     ) -> None:
-        self.inbox: Final = Inbox(partitions)
+        self.inbox: Final = Inbox(partitions, options.release_ms / 1000)
         self.closed = False
         self._options: Final = options
         self._clock: Final = clock
@@ -94,9 +93,12 @@ class Listening:
             left_s = max(0.0, min(SLICE_S, end_s - self._clock()))
             if self.inbox.empty() or self._clock() < self._rest_s:
                 yield Pause(left_s)
-                continue
-            answer = yield Read(left_s, lambda: done() or self.closed, self.inbox.channels)
-            yield from self._heard(answer)
+            else:
+                answer = yield Read(left_s, lambda: done() or self.closed, self.inbox.channels)
+                yield from self._heard(answer)
+                if answer is not None and not isinstance(answer, Lost):
+                    continue  # there may be more, which ends or prolongs a held move
+            self.inbox.release(self._clock())
 
     def _heard(self, answer: Any) -> Script[None]:
         if isinstance(answer, Lost):
@@ -108,7 +110,7 @@ class Listening:
         elif answer is not None:
             self._failures = 0
             self._start_silence()
-            self.inbox.take(answer)
+            self.inbox.take(answer, self._clock())
         elif self._clock() - self._heard_s > SILENCE_S:
             yield Hang() if self._asked else Say("PING", [])
             self._asked = not self._asked

@@ -19,6 +19,7 @@ class OptionWords(TypedDict, total=False):
     maxlen: int | None
     retries: int
     timeout_s: float
+    release_ms: int
     name: str
 
 
@@ -37,6 +38,9 @@ class Options(BaseModel):
             must be bounded while nobody reads.
         retries: how often a send is tried again after a lost connection or an answer that did not come.
         timeout_s: how long to wait for a connection or an answer, in seconds.
+        release_ms: `release_ms` of the pool's decision policy. Where the replies to a session cease for this
+            time and 100 ms while a move is held, its listener gets a `stop` marked as `synthetic`: a hidden
+            tab or a dead client sends no frame that could end the move.
         name: name of the connections, as `CLIENT LIST` shows it.
     """
 
@@ -48,6 +52,7 @@ class Options(BaseModel):
     maxlen: Annotated[int, Field(ge=1)] | None = None
     retries: Annotated[int, Field(ge=0, le=100)] = 2
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    release_ms: Annotated[int, Field(gt=0)] = 250
     name: Annotated[str, Field(pattern=r"\A[!-~]{1,64}\z")] = "gesture-maze-producer"
 
 

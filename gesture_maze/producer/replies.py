@@ -11,6 +11,9 @@ from pydantic import ValidationError
 from gesture_maze.wire.keys import actions_channel, check_session, partition_of
 from gesture_maze.wire.replies import Reply
 
+GRACE_S: Final = 0.1
+"""Added to the policy's release time, so that a reply that is a little late still ends the move itself."""
+
 
 class Inbox:
     """Takes in what arrives on the channels of some sessions and keeps the replies worth having.
@@ -20,10 +23,14 @@ class Inbox:
 
     Args:
         partitions: partition count.
+        release_s: `release_ms` of the decision policy, in seconds.
     """
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, release_s: float = 0.25) -> None:
         self._partitions: Final = partitions
+        self._release_s: Final = release_s + GRACE_S
+        # the last reply of each session that holds a move, and when its stop is due; earliest first
+        self._held: Final[dict[str, tuple[float, Reply]]] = {}
         self._wanted: Final[dict[bytes, str]] = {}
         self._confirmed: Final[set[bytes]] = set()
         self._last_seq: Final[dict[str, int]] = {}
@@ -48,6 +55,7 @@ class Inbox:
         for channel in channels:
             self._confirmed.discard(channel)
             self._last_seq.pop(gone[channel], None)
+            self._held.pop(gone[channel], None)
         kept = [one for one in self.ready if one.session not in gone.values()]
         self.ready.clear()
         self.ready.extend(kept)
@@ -75,8 +83,8 @@ class Inbox:
         """Whether there is nothing to listen for."""
         return not self._wanted
 
-    def take(self, message: dict[str, Any] | None) -> None:
-        """One message of redis-py: {"type": "message", "channel": b"actions:{3}:p1", "data": b"{...}"}."""
+    def take(self, message: dict[str, Any] | None, now_s: float = 0.0) -> None:
+        """Take one message of redis-py: {"type": "message", "channel": b"actions:{3}:p1", "data": b"{...}"}."""
         if message is None:
             return
         channel, data = _bytes(message["channel"]), message["data"]
@@ -85,9 +93,18 @@ class Inbox:
         if message["type"] == "subscribe":
             self._confirmed.add(channel)
         elif message["type"] == "message":
-            self._take_reply(self._wanted[channel], data)
+            self._take_reply(self._wanted[channel], data, now_s)
 
-    def _take_reply(self, session: str, data: str | bytes) -> None:
+    def release(self, now_s: float) -> None:
+        """Add the `stop` of each held move whose replies have ceased."""
+        while self._held:
+            session, (due_s, last) = next(iter(self._held.items()))
+            if now_s < due_s:
+                return
+            del self._held[session]
+            self.ready.append(last.released())
+
+    def _take_reply(self, session: str, data: str | bytes, now_s: float) -> None:
         try:
             reply = Reply.model_validate_json(data)
         except ValidationError:
@@ -96,6 +113,9 @@ class Inbox:
         if reply.session == session and reply.seq > self._last_seq.get(session, -1):
             self._last_seq[session] = reply.seq
             self.ready.append(reply)
+            held = self._held.pop(session, None)
+            if reply.move != "stop" and (held or reply.move):
+                self._held[session] = (now_s + self._release_s, reply)
 
     def _channel(self, session: str) -> bytes:
         return actions_channel(partition_of(session, self._partitions), session).encode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from redis import Redis, exceptions
@@ -139,6 +139,9 @@ class Line:
     """
 
     def __init__(self, client: Redis, *, owned: bool) -> None:
+        self.promoted: Callable[[], None] = _nothing
+        """Called when a primary answers after a server that was none: subscriptions may be on the old one."""
+        self._was_demoted = False
         self._client: Final = client
         self._owned: Final = owned
         self._pubsub: Any = None
@@ -181,10 +184,18 @@ class Line:
         with self._client.pipeline(transaction=step.atomic) as pipe:
             for command in step.commands:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-            answers = pipe.execute(raise_on_error=False)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
         if _wants_reconnect(answers):
             self._client.connection_pool.disconnect(inuse_connections=False)
+            self._was_demoted = True
+        elif self._was_demoted:
+            self._was_demoted = False
+            self.promoted()
         return answers
+
+    def replace(self) -> None:
+        """Let the next reader open a new subscribed connection. Any thread may call it."""
+        self._doomed = True
 
     def _read(self, step: Read) -> Any:
         with self._gate:
@@ -225,6 +236,8 @@ class AsyncLine:
     """As `Line`, for the tasks of one asyncio loop."""
 
     def __init__(self, client: AsyncRedis, *, owned: bool) -> None:
+        self.promoted: Callable[[], None] = _nothing
+        self._was_demoted = False
         self._client: Final = client
         self._owned: Final = owned
         self._pubsub: Any = None
@@ -268,7 +281,15 @@ class AsyncLine:
             answers: list[Any] = await pipe.execute(raise_on_error=False)
         if _wants_reconnect(answers):
             await self._client.connection_pool.disconnect(inuse_connections=False)
+            self._was_demoted = True
+        elif self._was_demoted:
+            self._was_demoted = False
+            self.promoted()
         return answers
+
+    def replace(self) -> None:
+        """As `Line.replace`."""
+        self._doomed = True
 
     async def _read(self, step: Read) -> Any:
         async with self._turn:
@@ -297,6 +318,10 @@ class AsyncLine:
             await self._hang()
         if self._owned:
             await self._client.aclose()
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _say(pubsub: Any, step: Say) -> Any:

@@ -26,6 +26,8 @@ class Reply(BaseModel):
         action: what this frame alone says; None for gestures without one and below the threshold.
         move: what the game should do now, after the decision policy; `stop` once when a gesture ends.
         model: version of the model that gave the answer.
+        synthetic: True for a `stop` that no worker sent: the receiving side adds it where replies cease while
+            a move is held. `seq` and `t` are those of the last reply. Never true on the wire.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,6 +42,12 @@ class Reply(BaseModel):
     action: Action | None
     move: Move | None
     model: str
+    synthetic: bool = False
+
+    def released(self) -> Reply:
+        """Return the `stop` that ends the move held when this reply was the last."""
+        nothing = {"gesture": None, "label": None, "confidence": 0.0, "action": None}
+        return self.model_copy(update={**nothing, "move": "stop", "synthetic": True})
 
 
 def _json(word: str | None) -> str:

@@ -60,7 +60,7 @@ def found_everywhere(server: Server) -> list[tuple[str, int]]:
 
 
 def answer(server: Server, session: str, seq: int) -> None:
-    text = WRITER.write(reply_head(session), seq, 5, 16, 987, 1, 1)
+    text = WRITER.write(reply_head(session), seq, 5, 16, 987, 1, 0)
     server.client.publish(actions_channel(partition_of(session, 16), session), text)
 
 

@@ -69,8 +69,10 @@ class Served:
 
 
 @contextmanager
-def serving(redis: str, trust: ssl.SSLContext | None = None, **changed: Any) -> Iterator[Served]:
-    """A gateway on a free port, by https where its clients are told whom to trust."""
+def serving(
+    redis: str, trust: ssl.SSLContext | None = None, *, wait_ready: bool = True, **changed: Any
+) -> Iterator[Served]:
+    """Run a gateway on a free port, by https where its clients are told whom to trust."""
     # a gateway waits for a pool; some tests do without one
     with suppress(MazeError), FrameProducer(redis, partitions=16, retries=0) as producer:
         producer.connect()
@@ -86,7 +88,8 @@ def serving(redis: str, trust: ssl.SSLContext | None = None, **changed: Any) -> 
             url = f"{'https' if trust else 'http'}://{address}"
             with httpx.Client(base_url=url, timeout=10, verify=trust or True) as client:
                 wait_until(lambda: server.started or not thread.is_alive(), 10)
-                wait_until(lambda: client.get("/readyz").status_code == 200, 10)
+                if wait_ready:
+                    wait_until(lambda: client.get("/readyz").status_code == 200, 10)
                 yield Served(address, app, client, metrics, trust)
         finally:
             server.should_exit = True

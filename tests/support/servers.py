@@ -83,8 +83,8 @@ class RedisProcess:
         arguments: beyond those; by default it keeps nothing.
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._log = folder / "redis.log"
         self._command = [_binary(), "--port", str(self.port), "--save", "", "--dir", str(folder)]
@@ -153,6 +153,7 @@ class Proxy:
             before the answer.
         swallow: nothing is passed on in either direction, and no connection breaks.
         passing: while it is not set everything waits, in both directions, and arrives late.
+        upstream: port that new connections lead to; those that are open stay where they are.
     """
 
     def __init__(self, port: int, word: bytes = b"XADD") -> None:
@@ -161,7 +162,8 @@ class Proxy:
         self.passing = threading.Event()
         self.passing.set()
         self._word = word
-        self._upstream = port
+        self._silent: set[socket.socket] = set()
+        self.upstream = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -180,7 +182,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                far = socket.create_connection(("127.0.0.1", self._upstream))
+                far = socket.create_connection(("127.0.0.1", self.upstream))
             except ConnectionError:  # the server is away: so are we
                 near.close()
                 continue
@@ -207,12 +209,16 @@ class Proxy:
     def _pass(self, chunk: bytes, sink: socket.socket) -> bool:
         """Hand on, now or later; False where nobody is there any more."""
         self.passing.wait()
-        if not self.swallow:
+        if not self.swallow and sink not in self._silent:
             try:
                 sink.sendall(chunk)
             except OSError:
                 return False
         return True
+
+    def silence(self) -> None:
+        """Nothing passes any more on the connections that are open now, and none of them breaks."""
+        self._silent = set(self._sockets)
 
     def close(self) -> None:
         self.passing.set()

@@ -16,13 +16,14 @@ from picows import WSMsgType
 from gesture_maze.game.mazes import STEPS, generate, solve
 from gesture_maze.gateway.game import SIZES, Game, ways_of
 from gesture_maze.gateway.limits import MOST_FAULTS, Allowance, Doorkeeper, Patience
-from gesture_maze.gateway.logs import JsonLines
+from gesture_maze.gateway.logs import LibraryHandler, Sampled
 from gesture_maze.gateway.messages import Packed
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.play import PlaySocket
 from gesture_maze.gateway.poses import ASPECT, hands
 from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.gateway.releases import Releases
 from gesture_maze.gateway.sessions import Session, Sessions
 from gesture_maze.gateway.settings import Settings, secret_of
 from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
@@ -31,6 +32,7 @@ from gesture_maze.models.classifier import Classifier
 from gesture_maze.producer.errors import Backpressure, SendLost
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, NO_GESTURE
+from gesture_maze.worker.logs import Log
 
 # --- limits
 
@@ -84,18 +86,28 @@ def test_sessions_are_128_random_bits() -> None:
     assert len(bytes.fromhex(new_session())) == 16
 
 
-def test_a_log_line_is_one_object_with_a_workers_keys() -> None:
+def library_lines(count: int, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Let a library log the same message `count` times, and return what the gateway's log says."""
+    handler = LibraryHandler(Log("json", "info"))
     try:
         int("no")
     except ValueError:
         fault = sys.exc_info()
-    record = logging.LogRecord("maze.gateway", logging.WARNING, "", 0, "game at %s\n", ("x",), fault)
-    line = JsonLines().format(record)
-    assert "\n" not in line
-    found = json.loads(line)
-    assert (found["level"], found["event"], found["logger"]) == ("warning", "game at x\n", "maze.gateway")
+    for _ in range(count):
+        handler.handle(logging.LogRecord("uvicorn", logging.WARNING, "", 7, "bad %s\n", ("x" * 9999,), fault))
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_library_log_is_one_event_in_the_workers_format(capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = library_lines(1, capsys)
+    assert (found["level"], found["event"], found["logger"]) == ("warning", "library_logged", "uvicorn")
     assert found["time"].endswith("Z")
-    assert "ValueError: invalid" in found["fault"]
+    assert len(found["message"]) <= 500
+    assert "ValueError: invalid" in found["traceback"]
+
+
+def test_library_log_in_a_flood_is_sampled(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(library_lines(1000, capsys)) == 1
 
 
 def test_settings_tell_every_fault_and_show_no_secret(tmp_path: Path) -> None:
@@ -218,6 +230,10 @@ class Straw:
         self.sent: list[tuple[list[str], list[int]]] = []
         self.refused: list[Refusal] = []
         self.put_frames: list[Packed] = []
+        self.failures = 0
+
+    def fail(self) -> None:
+        self.failures += 1
 
     async def send_arrays(self, sessions: list[str], seq: Any, *_: Any, **__: Any) -> None:
         self.sent.append((sessions, seq.tolist()))
@@ -238,7 +254,7 @@ def frame(seq: int, value: float = 0.5) -> Packed:
 def outbox_of(producer: Straw) -> tuple[Outbox, Metrics]:
     metrics = Metrics()
     straw: Any = producer
-    return Outbox(straw, metrics, 10, lambda _sentence: None), metrics
+    return Outbox(straw, metrics, 10, Sampled(Log("human", "error")), producer.fail), metrics
 
 
 def outcome(metrics: Metrics, name: str) -> float | None:
@@ -267,20 +283,54 @@ def test_a_frame_that_is_no_number_is_refused_alone(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "refused", "away"),
+    ("error", "refused", "failures"),
     [
-        (Backpressure("lag", "behind", rows=[1]), [[], [Refusal.BUSY]], False),
-        (SendLost("connection", "gone", rows=[0, 1]), [[Refusal.UNAVAILABLE]] * 2, True),
+        (Backpressure("lag", "behind", rows=[1]), [[], [Refusal.BUSY]], 0),
+        (SendLost("connection", "one partition", rows=[1]), [[], [Refusal.UNAVAILABLE]], 0),
+        (SendLost("connection", "gone", rows=[0, 1]), [[Refusal.UNAVAILABLE]] * 2, 1),
     ],
 )
-def test_what_was_not_accepted_is_told_to_its_sender(error: Any, refused: Any, away: bool) -> None:
+def test_frames_that_were_not_accepted_are_refused(error: Any, refused: Any, failures: int) -> None:
     senders = [Straw("a"), Straw("b")]
-    outbox, _ = outbox_of(Straw(error=error))
+    producer = Straw(error=error)
+    outbox, _ = outbox_of(producer)
     for sender in senders:
         outbox.put(sender, frame(1))
     asyncio.run(outbox.flush())
     assert [sender.refused for sender in senders] == refused
-    assert outbox.away is away
+    assert producer.failures == failures
+
+
+# --- moves that are held
+
+
+def followed(*replies: tuple[float, int, str | None], until_s: float) -> list[tuple[float, Any]]:
+    """Pass on replies of (second, seq, move); return when a `stop` was passed on, and its seq."""
+    clock, found = Clock(), []
+    releases = Releases(250, clock)
+    hearer = releases.following(
+        lambda raw, answer: found.append((clock.now_s, answer["seq"])) if b"synthetic" in raw else None
+    )
+    left = list(replies)
+    for tick in range(round(until_s * 100) + 1):
+        clock.now_s = tick / 100
+        while left and left[0][0] <= clock.now_s:
+            _, seq, move = left.pop(0)
+            hearer(b"{}", {"v": 1, "seq": seq, "t": seq, "move": move, "gesture": "like"})
+        releases.step()
+    return found
+
+
+def test_held_move_without_replies_ends_with_one_stop() -> None:
+    assert followed((0.0, 1, "up"), (0.1, 2, None), until_s=3.0) == [(0.45, 2)]
+
+
+def test_held_move_that_the_pool_ends_gets_no_second_stop() -> None:
+    assert followed((0.0, 1, "up"), (0.1, 2, "stop"), until_s=3.0) == []
+
+
+def test_replies_without_a_move_are_followed_by_no_stop() -> None:
+    assert followed((0.0, 1, None), (0.1, 2, None), until_s=3.0) == []
 
 
 # --- a browser that does not keep up

@@ -13,7 +13,7 @@ from gesture_maze.producer.steps import Hang, Lost, Pause, Read, Say, Script
 from gesture_maze.wire.errors import ConnectionLost, FrameError
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.keys import actions_channel, partition_of
-from gesture_maze.wire.replies import ReplyWriter, reply_head
+from gesture_maze.wire.replies import MOVES, ReplyWriter, reply_head
 
 WRITER = ReplyWriter(GESTURES, "test")
 
@@ -22,8 +22,8 @@ def channel(session: str) -> bytes:
     return actions_channel(partition_of(session, 16), session).encode()
 
 
-def reply(session: str, seq: int, on: str | None = None) -> dict[str, Any]:
-    text = WRITER.write(reply_head(session), seq, 5, 16, 900, 1, 1)
+def reply(session: str, seq: int, on: str | None = None, move: str | None = None) -> dict[str, Any]:
+    text = WRITER.write(reply_head(session), seq, 5, 16, 900, 1, MOVES.index(move))
     return {"type": "message", "channel": channel(on or session), "data": text.encode()}
 
 
@@ -194,3 +194,29 @@ def test_without_sessions_nothing_is_read() -> None:
     player = Player()
     assert player.play(player.listening.next(0.5)) is None
     assert set(player.kinds()) == {Pause}
+
+
+def moves_of(player: Player, timeout_s: float) -> list[tuple[int, str | None, bool]]:
+    player.play(player.listening.subscribe(["p1"]))
+    found = []
+    while (one := player.play(player.listening.next(timeout_s))) is not None:
+        found.append((one.seq, one.move, one.synthetic))
+    return found
+
+
+def test_held_move_without_replies_ends_with_one_marked_stop() -> None:
+    player = Player(confirmation("p1"), reply("p1", 1, move="up"), reply("p1", 2))
+    assert moves_of(player, 2.0) == [(1, "up", False), (2, None, False), (2, "stop", True)]
+    assert 0.35 <= player.now_s - 2.0 <= 0.45
+
+
+def test_held_move_that_the_pool_ends_gets_no_second_stop() -> None:
+    player = Player(confirmation("p1"), reply("p1", 1, move="up"), reply("p1", 2, move="stop"))
+    assert moves_of(player, 2.0) == [(1, "up", False), (2, "stop", False)]
+
+
+def test_reply_after_an_own_stop_is_passed_on() -> None:
+    player = Player(confirmation("p1"), reply("p1", 1, move="up"))
+    assert len(moves_of(player, 1.0)) == 2
+    player.messages = [reply("p1", 2, move="up")]
+    assert player.play(player.listening.next(0)).seq == 2

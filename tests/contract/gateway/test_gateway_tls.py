@@ -165,13 +165,28 @@ def test_the_command_reads_its_environment_and_leaves_in_good_order(pool: Server
     finally:
         process.kill()
     assert process.returncode == 0, said
-    assert f"game at https://127.0.0.1:{port}/game" in said
+    assert f"game=https://127.0.0.1:{port}/game" in said
+    assert " INFO    started " in said
     assert "Traceback" not in said
 
 
-def test_without_redis_the_command_says_one_sentence() -> None:
-    process = command(f"redis://127.0.0.1:{free_port()}/0", MAZE_PORT="0")
-    _, said = process.communicate(timeout=20)
-    assert process.returncode == 2
-    assert said.startswith("maze: ")
-    assert len(said.splitlines()) == 1
+def test_command_without_redis_waits_for_it_and_is_alive() -> None:
+    port = free_port()
+    process = command(f"redis://127.0.0.1:{free_port()}/0", MAZE_PORT=str(port))
+    try:
+
+        def alive() -> bool:
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(alive, 20)
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 503
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "redis_offline" in said
+    assert "Traceback" not in said

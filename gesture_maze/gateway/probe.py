@@ -1,0 +1,96 @@
+"""Whether Redis takes frames: asked once a second, so that an idle gateway notices a failover, too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from gesture_maze.wire.keys import PROBE_STREAM
+from gesture_maze.worker.logs import Log
+
+EVERY_S: Final = 1.0
+AGAIN_S: Final = 0.25
+"""While Redis cannot be reached."""
+COMMAND: Final = ("XADD", PROBE_STREAM, "NOMKSTREAM", "MAXLEN", "1", "*", "s", "")
+"""A write like a frame's, to a stream that does not exist: it has no effect, and fails as a frame's would."""
+
+DEMOTED: Final = (ReadOnlyError, BusyLoadingError, MasterDownError, ClusterDownError)
+"""The server behind the connection is not, or not yet, a primary. Another may be behind the same address."""
+UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
+class Probe:
+    """Asks Redis whether it takes frames.
+
+    An error that concerns one key or passes by itself (NOREPLICAS, MISCONF, BUSY, OOM, a stream of another
+    type) does not make Redis unreachable: each frame is refused, or not, for its own reason.
+
+    Args:
+        client: a client of its own.
+        replace: called with the reason when Redis takes frames again: the subscriptions may be on a server
+            that was demoted, or on one that is gone without having closed them.
+        log: for events.
+    """
+
+    def __init__(self, client: Redis, replace: Callable[[str], None], log: Log) -> None:
+        self._client: Final = client
+        self._replace: Final = replace
+        self._log: Final = log
+        self._hurry: Final = asyncio.Event()
+        self._failed = False
+        self.reachable = False
+        """Whether Redis took the last write."""
+
+    def hurry(self) -> None:
+        """Ask again now: a frame could not be sent."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            await self.step()
+            self._hurry.clear()
+            try:
+                await asyncio.wait_for(self._hurry.wait(), EVERY_S if self.reachable else AGAIN_S)
+                await asyncio.sleep(AGAIN_S / 5)  # a gateway that sends 100 ticks a second hurries often
+            except TimeoutError:
+                continue
+
+    async def step(self) -> None:
+        """Ask once."""
+        try:
+            await self._client.execute_command(*COMMAND)  # type: ignore[no-untyped-call]
+        except DEMOTED as error:
+            # the same address may lead to a primary by now
+            await self._client.connection_pool.disconnect()
+            self._unreachable(str(error))
+        except UNREACHABLE as error:
+            self._unreachable(str(error))
+        except RedisError:
+            self._reachable()
+        else:
+            self._reachable()
+
+    def _unreachable(self, fault: str) -> None:
+        if self.reachable or not self._failed:
+            self._log.warning("redis_unavailable", error=fault)
+        self.reachable, self._failed = False, True
+
+    def _reachable(self) -> None:
+        if not self.reachable:
+            self._log.info("redis_available")
+        if self._failed:
+            self._replace("Redis was unavailable")
+        self.reachable, self._failed = True, False

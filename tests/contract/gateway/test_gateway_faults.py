@@ -1,0 +1,142 @@
+"""What the gateway does when Redis is silent, demoted, loading, late or refuses one thing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from gesture_maze.wire.keys import frames_key, partition_of
+from tests.support.gateway import Player, Served, serving
+from tests.support.servers import Proxy, RedisProcess, Server, free_port, wait_until
+
+
+def ready(gateway: Served) -> bool:
+    return gateway.http.get("/readyz").status_code == 200
+
+
+def answered(player: Player, timeout_s: float = 0.3) -> bool:
+    """Send a frame and return whether its reply came."""
+    seq = player.show("dislike")
+    try:
+        return bool(player.hear(lambda one: one.get("seq") == seq and "v" in one, timeout_s))
+    except TimeoutError:
+        return False
+
+
+def seconds_until_answered(player: Player, limit_s: float) -> float:
+    began_s = time.monotonic()
+    wait_until(lambda: answered(player), limit_s)
+    return time.monotonic() - began_s
+
+
+@pytest.fixture
+def proxy(pool: Server) -> Iterator[Proxy]:
+    assert pool.url is not None
+    found = Proxy(int(pool.url.rpartition(":")[2].partition("/")[0]))
+    yield found
+    found.close()
+
+
+def test_subscription_on_a_silent_connection_is_replaced(proxy: Proxy) -> None:
+    with serving(proxy.url) as gateway, gateway.play() as ann:
+        assert ann.still_plays()
+        proxy.silence()
+        assert seconds_until_answered(ann, 12) < 10
+        wait_until(lambda: ready(gateway))
+
+
+def test_readyz_on_a_silent_redis_is_503(proxy: Proxy) -> None:
+    with serving(proxy.url) as gateway:
+        proxy.swallow = True
+        wait_until(lambda: not ready(gateway), 10)
+        assert gateway.http.get("/livez").status_code == 200
+        proxy.swallow = False
+        proxy.silence()
+        wait_until(lambda: ready(gateway), 10)
+
+
+def test_gateway_behind_a_moved_address_leaves_the_demoted_primary(pool: Server, tmp_path: Path) -> None:
+    """The old primary is read only and cut off from the new one; the address already leads to the new one."""
+    assert pool.url is not None
+    old = RedisProcess(tmp_path)
+    proxy = Proxy(old.port)
+    try:
+        old.client.hset(
+            "maze:topology",
+            mapping={"version": 1, "partitions": pool.client.hget("maze:topology", "partitions")},
+        )
+        with serving(proxy.url) as gateway, gateway.play() as ann:
+            old.client.replicaof("127.0.0.1", free_port())
+            wait_until(lambda: not ready(gateway), 3)
+            proxy.upstream = int(pool.url.rpartition(":")[2].partition("/")[0])
+            assert seconds_until_answered(ann, 6) < 3
+            wait_until(lambda: ready(gateway), 3)
+    finally:
+        proxy.close()
+        old.client.close()
+        old.end()
+
+
+def test_gateway_starts_before_redis_and_becomes_ready(tmp_path: Path) -> None:
+    port = free_port()
+    with serving(f"redis://127.0.0.1:{port}/0", wait_ready=False) as gateway:
+        assert gateway.http.get("/readyz").status_code == 503
+        assert gateway.http.get("/livez").status_code == 200
+        with gateway.socket() as early:
+            assert early.hello()["reason"] == "unavailable"
+        redis = RedisProcess(tmp_path, port=port)
+        try:
+            wait_until(lambda: ready(gateway), 5)
+        finally:
+            redis.client.close()
+            redis.end()
+
+
+def test_readyz_with_one_broken_partition_is_200(lonely: tuple[Served, Server]) -> None:
+    gateway, server = lonely
+    with gateway.play() as ann:
+        server.client.set(frames_key(partition_of(ann.welcome["session"], 16)), "not a stream")
+        ann.show()
+        assert ann.hear_type("refused")["reason"] == "unavailable"
+        assert ready(gateway)
+
+
+@pytest.mark.parametrize("option", [("min-replicas-to-write", 1, 0), ("maxmemory", 1, 0)])
+def test_readyz_while_redis_refuses_writes_for_a_moment_is_200(
+    lonely: tuple[Served, Server], option: tuple[str, int, int]
+) -> None:
+    gateway, server = lonely
+    name, bad, good = option
+    server.client.config_set(name, bad)
+    try:
+        with gateway.play() as ann:
+            ann.show()
+            ann.hear_type("refused")
+            assert ready(gateway)
+    finally:
+        server.client.config_set(name, good)
+
+
+def test_the_probe_writes_nothing(lonely: tuple[Served, Server]) -> None:
+    gateway, server = lonely
+    wait_until(lambda: ready(gateway))
+    assert [key for key in server.client.keys("*") if b"probe" in key] == []
+
+
+def test_stop_of_a_held_move_is_sent_when_frames_cease(gateway: Served) -> None:
+    with gateway.play() as ann:
+        for frame in range(8):
+            seq = ann.show("like", t=frame * 50)
+            time.sleep(0.04)
+        assert ann.hear(lambda one: one.get("move") == "up")
+        with suppress(TimeoutError):
+            ann.hear(lambda one: one.get("seq") == seq, 1)
+        began_s = time.monotonic()
+        stop = ann.hear(lambda one: one.get("move") == "stop")
+        assert stop["synthetic"]
+        assert stop["seq"] <= seq
+        assert 0.2 < time.monotonic() - began_s < 1.0
