@@ -1,4 +1,4 @@
-"""`maze dead`: frames that were rejected or buried; look at them, give them back, throw them away."""
+"""`maze dead`: list, show, redrive and purge frames that were rejected or buried."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
-from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.cli.printing import cell, print_json, print_line, print_table, text_table
 
 if TYPE_CHECKING:
     from gesture_maze.worker.redis.dead_letters import DeadLetter, DeadLetters
@@ -20,13 +20,17 @@ app = typer.Typer(
     context_settings=CONTEXT,
     help="""List frames that were rejected or buried, newest first; show, redrive or purge them.
 
+'maze dead show ID' has the worker, the entry and the fields of one.
+
 Example: [bold]maze dead --reason bad_json --limit 5[/bold]""",
 )
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="As 'maze dead' shows them.")]
 Partition = Annotated[int | None, typer.Option(help="Only of this partition.")]
 Reason = Annotated[str | None, typer.Option(help="Only for this reason, such as bad_json.")]
-All = Annotated[bool, typer.Option("--all", help="All that --partition and --reason leave.")]
+All = Annotated[
+    bool, typer.Option("--all", help="All dead letters, or all that --partition and --reason select.")
+]
 
 SHOWN_BYTES: Final = 2000
 """Of each field of a dead letter, in `show`."""
@@ -38,10 +42,10 @@ def dead(
     redis: RedisUrl = DEFAULT_REDIS,
     partition: Partition = None,
     reason: Reason = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of dead letters to list.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters; the group's help says more."""
+    """List dead letters."""
     if ctx.invoked_subcommand is not None:
         return
     with _letters(redis) as letters:
@@ -70,7 +74,7 @@ def show(
         return
     for key, value in facts.items():
         if key != "fields":
-            print_line(f"{key:10} {'?' if value is None else value}")
+            print_line(f"{key:10} {'-' if value is None else value}")
     for field, text in _fields(letter).items():
         print_line(f"field {field!r}: {text}")
 
@@ -84,9 +88,9 @@ def redrive(
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give dead letters back to the pool as new entries, oldest first. Twice has the same effect as once.
+    """Add dead letters to their streams again, oldest first. Doing it twice has the same effect as once.
 
-    A frame whose seq its session has passed, or that the pool saw within the last minute, is then counted as
+    A frame whose seq its session has passed, or that the pool has seen within the last minute, is counted as
     a duplicate.
 
     Example: [bold]maze dead redrive --all --reason killed_worker[/bold]
@@ -98,7 +102,7 @@ def redrive(
     if as_json:
         print_json({"redriven": len(entries), "entries": entries})
     else:
-        print_line(f"{len(entries)} dead letters given back to the pool.")
+        print_line(f"{len(entries)} dead letters redriven.")
 
 
 @app.command(context_settings=CONTEXT)
@@ -110,7 +114,7 @@ def purge(
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Throw dead letters away for good.
+    """Delete dead letters for good.
 
     Example: [bold]maze dead purge --all --partition 3[/bold]
     """
@@ -119,7 +123,7 @@ def purge(
     if as_json:
         print_json({"purged": gone})
     else:
-        print_line(f"{gone} dead letters thrown away.")
+        print_line(f"{gone} dead letters purged.")
 
 
 @contextmanager
@@ -138,7 +142,7 @@ def _named(letters: DeadLetters, name: str) -> DeadLetter:
 
     letter = letters.get(*parse_name(name))
     if letter is None:
-        message = f"there is no dead letter {name}: it was redriven, purged or has never been"
+        message = f"there is no dead letter {name}: it was redriven or purged, or never existed"
         raise SettingsError("settings", message)
     return letter
 
@@ -146,12 +150,14 @@ def _named(letters: DeadLetters, name: str) -> DeadLetter:
 def _chosen(
     letters: DeadLetters, names: list[str] | None, every: bool, partition: int | None, reason: str | None
 ) -> list[DeadLetter]:
-    """The letters that a command is about, newest first; those that are named and gone are left out."""
+    """Return the dead letters that a command is about, newest first, without those that no longer exist."""
     from gesture_maze.wire.errors import SettingsError
     from gesture_maze.worker.redis.dead_letters import parse_name
 
     if bool(names) == every:
-        raise SettingsError("settings", "name dead letters, or say --all (with --partition or --reason)")
+        raise SettingsError(
+            "settings", "give the ids of dead letters, or --all (with --partition or --reason)"
+        )
     if every:
         return letters.newest(partition, reason)
     found = [letters.get(*parse_name(name)) for name in dict.fromkeys(reversed(names or []))]
@@ -159,7 +165,7 @@ def _chosen(
 
 
 def as_dict(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter as `--json` prints it, without its fields."""
+    """Return a dead letter as `--json` prints it, without its fields."""
     from gesture_maze.worker.redis.dead_letters import glance
 
     seen = glance(letter)
@@ -177,24 +183,20 @@ def as_dict(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _show_table(found: list[DeadLetter]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     if not found:
         print_line("No dead letters.")
         return
-    columns = ("id", "written", "reason", "session", "seq", "t", "entry", "worker")
-    table = Table(*columns)
+    columns = ("id", "written", "reason", "session", "seq")
+    table = text_table(columns, whole=("id", "written", "reason"), right=("seq",))
     for letter in found:
-        facts = as_dict(letter)
-        # as Text, because what a stranger sent may look like markup
-        table.add_row(*(Text("?" if facts[name] is None else str(facts[name])) for name in columns))
-    Console().print(table)
+        written = datetime.fromtimestamp(letter.written_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        facts = as_dict(letter) | {"written": written}
+        table.add_row(*(cell(facts[name]) for name in columns))
+    print_table(table)
 
 
 def _fields(letter: DeadLetter) -> dict[str, str]:
-    """Fields for people: text as it is, the packed ones as their length and first bytes."""
+    """Return the fields for people: text as it is, packed ones as their length and first bytes."""
     return {
         _text(name): _text(value)
         for name, value in zip(letter.fields[::2], letter.fields[1::2], strict=False)

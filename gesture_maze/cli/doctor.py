@@ -1,24 +1,26 @@
-"""`maze doctor`: what may be wrong, and what to do."""
+"""`maze doctor`: checks of Redis and the pool, and what to do about each fault."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import typer
 
 from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
-from gesture_maze.cli.printing import print_json
+from gesture_maze.cli.printing import cell, print_json, print_table, text_table
+
+STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
 def doctor(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False) -> None:
-    """Check Redis and the pool: versions, memory policy, persistence, access, clocks, time-outs, metrics.
+    """Check Redis and the pool: version, memory policy, persistence, access, clock, timeouts, metrics.
 
-    Reads only. Exit codes: 0 nothing bad (warnings may be), 1 something is bad, 2 no Redis.
+    Reads only. Each line is ok, warning or error, and says what to do.
+    Exit codes: 0 no error (there may be warnings), 1 an error, 2 no Redis.
 
     Example: [bold]maze doctor --redis redis://127.0.0.1:6379/0[/bold]
     """
     from dataclasses import asdict
-
-    from rich.console import Console
-    from rich.table import Table
 
     from gesture_maze.ops.doctor import examine
     from gesture_maze.ops.doctor_facts import gather
@@ -29,9 +31,9 @@ def doctor(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False) -> None:
     if as_json:
         print_json([asdict(one) for one in findings])
     else:
-        table = Table.grid(padding=(0, 2))
-        signs = {"good": "[green]good[/green]", "warning": "[yellow]look[/yellow]", "bad": "[red]bad[/red]"}
+        table = text_table(("status", "check", "message"), whole=("status", "check"))
+        table.show_header = False
         for one in findings:
-            table.add_row(signs[one.level], one.what, one.says)
-        Console().print(table)
-    raise typer.Exit(int(any(one.level == "bad" for one in findings)))
+            table.add_row(cell(one.status, STYLES[one.status]), cell(one.check), cell(one.message))
+        print_table(table)
+    raise typer.Exit(int(any(one.status == "error" for one in findings)))

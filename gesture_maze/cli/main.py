@@ -20,6 +20,7 @@ try:
 
     from gesture_maze.cli.environment import apply_environment
     from gesture_maze.cli.options import CONTEXT
+    from gesture_maze.cli.printing import print_error
 except ModuleNotFoundError:
     sys.exit("maze: the command line needs more than a producer does: pip install 'gesture-maze[game]'")
 
@@ -97,22 +98,22 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except MazeError as error:
-            _print_error(str(error))
+            print_error(str(error))
             raise typer.Exit(WRONG) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise  # the reader of our output has closed the pipe; typer knows what to do
         except OSError as error:
-            _print_error(str(error))
+            print_error(str(error))
             raise typer.Exit(WRONG) from None
         except ModuleNotFoundError as error:
-            _print_error(_what_to_install(error))
+            print_error(_what_to_install(error))
             raise typer.Exit(WRONG) from None
         except (AttributeError, LookupError, ArithmeticError, TypeError, ValueError, AssertionError) as error:
             if os.environ.get("MAZE_TRACEBACK"):
                 raise
-            _print_error(f"this is a bug: {type(error).__name__}: {error} (MAZE_TRACEBACK=1 shows where)")
+            print_error(f"this is a bug: {type(error).__name__}: {error} (MAZE_TRACEBACK=1 shows where)")
             raise typer.Exit(BUG) from None
 
 
@@ -126,10 +127,6 @@ def load(name: str) -> Any:
     command = typer.main.get_command(app)
     command.name = name
     return command
-
-
-def _print_error(message: str) -> None:
-    sys.stderr.write(f"maze: {message}\n")
 
 
 def _what_to_install(error: ModuleNotFoundError) -> str:

@@ -10,7 +10,7 @@ import typer
 from gesture_maze.cli.models_import import models_import
 from gesture_maze.cli.models_tracked import models_tracked
 from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
-from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.cli.printing import cell, print_json, print_line, print_table, text_table
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -22,7 +22,7 @@ app = typer.Typer(
     context_settings=CONTEXT,
     help="""List the models in Redis: champion, previous, challenger, figures, and the workers that use each.
 
-With --shadow: what the challenger says of the champion's frames.
+With --shadow: how the challenger answers frames of the champion.
 
 Example: [bold]maze models --shadow[/bold]""",
 )
@@ -43,7 +43,7 @@ def models(
     shadow: Annotated[bool, typer.Option("--shadow", help="Compare challenger and champion.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List models; the group's help says more."""
+    """List models."""
     if ctx.invoked_subcommand is not None:
         return
     from gesture_maze.worker.redis.attach import attached
@@ -59,7 +59,7 @@ def models(
 
 
 def listing(client: Redis) -> dict[str, Any]:
-    """The models in Redis, newest first, then those that workers use and Redis does not keep."""
+    """Return the models in Redis, newest first, then those that workers use and Redis does not keep."""
     from gesture_maze.worker.redis.registry import ModelRegistry
     from gesture_maze.worker.redis.status import StatusReader
 
@@ -91,7 +91,7 @@ def listing(client: Redis) -> dict[str, Any]:
 
 
 def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
-    """What the manifest says of a version; `fault` is the reason why its bundle cannot be used, or None."""
+    """Return what the manifest says; `fault` is the reason why the bundle cannot be used, or None."""
     from gesture_maze.models.bundle import load_zip
     from gesture_maze.wire.errors import ModelError
 
@@ -113,10 +113,10 @@ def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
 
 
 def trial_of(client: Redis) -> dict[str, Any]:
-    """Champion and challenger side by side; shares are 0 to 1, None before the first frame.
+    """Return champion and challenger side by side; shares are 0 to 1, None before the first frame.
 
     Raises:
-        SettingsError: nobody challenges, or there is nobody to be challenged.
+        SettingsError: there is no challenger, or no champion.
     """
     from gesture_maze.wire.errors import SettingsError
     from gesture_maze.worker.redis.registry import ModelRegistry
@@ -153,48 +153,44 @@ def _time(ms: int | None) -> str | None:
 
 
 def _show(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     if not found["models"]:
-        print_line("No models in Redis, and no workers: workers begin with the bundled one.")
+        print_line("No models in Redis, and no workers. Workers begin with the bundled model.")
         return
-    table = Table()
-    for column in ("version", "role", "accuracy", "macro F1", "threshold", "workers", "fault"):
-        table.add_column(column, no_wrap=column == "version")
+    columns = ("version", "role", "accuracy", "macro F1", "threshold", "workers", "fault")
+    table = text_table(columns, whole=("version",))
     for one in found["models"]:
         figures = one["figures"] or {}
         # a worker's own bundle need not be in Redis; only what has a role must be
         fault = one["fault"] if one["roles"] or one["since"] else None
         cells = (
-            one["version"], ", ".join(one["roles"]), figures.get("accuracy"), figures.get("macro_f1"),
+            one["version"], ", ".join(one["roles"]) or None, figures.get("accuracy"), figures.get("macro_f1"),
             one["threshold"], len(one["workers"]), fault,
         )  # fmt: skip
-        table.add_row(*("-" if cell in (None, "") else str(cell) for cell in cells))
-    console = Console()
-    console.print(table)
+        table.add_row(*map(cell, cells))
+    print_table(table)
     if found["mixed"]:
-        console.print("[bold yellow]Workers use different models[/bold yellow]: in a promotion for a second;")
-        console.print("longer, some have refused the champion: see their logs and maze_models_refused_total.")
+        print_line(
+            "Workers use different models. During a promotion this lasts a second; if it lasts longer, some"
+        )
+        print_line("have refused the champion: see their logs and maze_models_refused_total.")
 
 
 def _show_trial(trial: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    console.print(
-        f"challenger [bold]{trial['challenger']}[/bold] beside champion [bold]{trial['champion']}[/bold], "
+    print_line(
+        f"challenger {trial['challenger']} beside champion {trial['champion']}, "
         f"{100 * trial['share']:g} % of the frames: {trial['frames']:,} hands"
     )
     if not trial["frames"]:
         return
-    console.print(f"they agree in {100 * trial['agreement']:.2f} %, another action in {trial['flips']:,}")
+    print_line(
+        f"they agree on {100 * trial['agreement']:.2f} %, and differ in the action on {trial['flips']:,}"
+    )
     differing = [row for row in trial["pairs"] if row["champion"] != row["challenger"]]
     for title, rows in (("Gestures that differ", differing), ("Actions that differ", trial["actions"])):
-        table = Table("champion", "challenger", "frames", "share", title=title, title_justify="left")
+        table = text_table(("champion", "challenger", "frames", "share"), right=("frames", "share"))
+        table.title, table.title_justify = title, "left"
         for row in rows[:SHOWN_PAIRS]:
             share = f"{100 * row['frames'] / trial['frames']:.2f} %"
-            table.add_row(row["champion"], row["challenger"], f"{row['frames']:,}", share)
+            table.add_row(*map(cell, (row["champion"], row["challenger"], f"{row['frames']:,}", share)))
         if rows:
-            console.print(table)
+            print_table(table)

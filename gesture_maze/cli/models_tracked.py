@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gesture_maze.cli.options import AsJson, TrackingUri
-from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.cli.printing import cell, print_json, print_line, print_table, text_table
 from gesture_maze.lifecycle.training import DEFAULT_TRACKING
 
 SHOWN: Final = ("accuracy", "macro_f1", "action_precision", "action_recall", "false_action_rate", "ece")
@@ -32,12 +32,10 @@ def models_tracked(
     if not versions:
         print_line("No versions: 'maze train' makes them.")
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("Version", "Bundle", "Aliases", "Since", *SHOWN)
+    table = text_table(("version", "bundle", "aliases", "since", *SHOWN), whole=("version", "bundle"))
     for one in versions:
         since = datetime.fromtimestamp(one.created_ms / 1000, UTC).isoformat(sep=" ", timespec="minutes")
         figures = (f"{one.figures[name]:.4f}" if name in one.figures else "-" for name in SHOWN)
-        table.add_row(one.number, one.model, ", ".join(one.aliases) or "-", since, *figures)
-    Console().print(table)
+        cells = (one.number, one.model, ", ".join(one.aliases) or "-", since, *figures)
+        table.add_row(*map(cell, cells))
+    print_table(table)

@@ -30,7 +30,8 @@ def simulate(
     """Send simulated players' frames; report what was accepted, refused and answered, and how fast.
 
     Frames go out in ticks, as a game server's do: one entry per partition. Latency is from just before a
-    frame is sent until its reply is here. Exit codes: 0, or 1 if no reply was heard.
+    frame is sent until its reply is here. On a Redis with roles it needs the user 'watch', see maze acl.
+    Exit codes: 0, or 1 if no reply was received.
 
     Example: [bold]maze simulate --players 100 --rate 3000 --seconds 10[/bold]
     """

@@ -1,4 +1,4 @@
-"""`maze status`: who owns what, what waits, and whether every frame is accounted for."""
+"""`maze status`: owners, lag, workers, and whether all frames are accounted for."""
 
 from __future__ import annotations
 
@@ -8,23 +8,32 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
-from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.cli.printing import cell, print_json, print_line, print_table, text_table
 
 if TYPE_CHECKING:
     from redis import Redis
+    from rich.table import Table
 
     from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, StatusReader, WorkerStatus
 
 Opt = typer.Option
 
 ADVISE_S: Final = 2.0
-"""Between the two looks from which advice is given."""
+"""Seconds between the two readings from which advice is given."""
 
-LOOKS: Final = 4
-LOOK_AGAIN_S: Final = 0.4
-"""In a hand-over frames wait without an owner for a few 100 ms: look again before crying wolf."""
+READINGS: Final = 4
+READ_AGAIN_S: Final = 0.4
+"""During a hand-over frames wait without an owner for a few 100 ms: read again before reporting a fault."""
+COLUMNS: Final = {
+    "answered": ("answered",),
+    "shed": ("stale", "superseded"),
+    "duplicate": ("duplicate",),
+    "bad": ("rejected", "buried"),
+}
+"""Column of the table -> the outcomes that it counts. Each outcome of a frame is in exactly one of them."""
+FRAME_OUTCOMES: Final = tuple(name for names in COLUMNS.values() for name in names)
 QUIET_MS: Final = 3000
-"""A worker that has been silent for this long (the default time to live of a lease) is presumed dead."""
+"""A worker without a heartbeat for this long (the default time to live of a lease) is shown in red."""
 
 
 def status(
@@ -37,9 +46,11 @@ def status(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show partitions, owners, epochs, lag, dead letters, workers, outcomes, and whether their sum comes out.
+    """Show partitions, owners, lag, dead letters and workers, and whether all frames are accounted for.
 
-    Exit codes: 0 healthy, 1 the sum does not hold or frames wait in a partition without an owner, 2 no Redis.
+    Per partition, entries = read + trimmed + lag, and frames = answered + shed + duplicate + bad; shed are
+    stale and superseded frames, bad are rejected and buried ones. --json has each outcome, and the epochs.
+    Exit codes: 0 healthy, 1 a sum is wrong or frames wait in a partition without an owner, 2 no Redis.
 
     Example: [bold]maze status --redis redis://127.0.0.1:6379/0[/bold]
     """
@@ -55,10 +66,10 @@ def status(
             _list_targets(reader)
             return
         found = reader.read()
-        for _ in range(LOOKS - 1):
+        for _ in range(READINGS - 1):
             if found.healthy:
                 break
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(READ_AGAIN_S)
             found = reader.read()
     if as_json:
         print_json(as_dict(found))
@@ -80,9 +91,8 @@ def _advise(client: Redis, *, as_json: bool) -> None:
         )
         return
     print_line(
-        f"{load.frames_per_s:,.0f} frames/s arrive; {load.workers} workers are "
-        f"{advice.utilisation:.0%} busy; "
-        f"one should be given {advice.worker_frames_per_s:,.0f} frames/s at most."
+        f"{load.frames_per_s:,.0f} frames/s arrive; {load.workers} workers are {advice.utilisation:.0%} "
+        f"busy; plan with at most {advice.worker_frames_per_s:,.0f} frames/s per worker."
     )
     for sentence in advice.sentences:
         print_line(sentence)
@@ -97,7 +107,7 @@ def _list_targets(reader: StatusReader) -> None:
 
 
 def as_dict(found: PoolStatus) -> dict[str, Any]:
-    """The status as `--json` prints it; times in ms."""
+    """Return the status as `--json` prints it; times in ms."""
     return {
         "healthy": found.healthy,
         "sum_holds": found.sum_holds,
@@ -144,74 +154,50 @@ def _partition_dict(one: PartitionStatus) -> dict[str, Any]:
 
 def show(found: PoolStatus) -> None:
     """Print the status for a person."""
-    from rich.console import Console
-
-    console = Console()
     if not found.partitions:
-        console.print("No pool has been here yet: start one with 'maze worker'.")
+        print_line("No pool has used this Redis yet: start one with 'maze worker'.")
         return
-    console.print(_partition_table(found))
-    console.print(_worker_table(found))
-    words = "   ".join(f"{name} [bold]{count:,}[/bold]" for name, count in found.outcomes.items())
-    console.print(f"[bold]{found.frames:,}[/bold] frames:   {words}")
-    console.print(_verdict(found))
+    print_table(_partition_table(found))
+    print_table(_worker_table(found))
+    frames = " + ".join(f"{found.outcomes[name]:,} {name}" for name in FRAME_OUTCOMES)
+    print_line(f"{found.frames:,} frames = {frames}")
+    if found.outcomes["trimmed"]:
+        print_line(f"{found.outcomes['trimmed']:,} entries were trimmed by another program, unread")
+    print_line(_verdict(found))
 
 
-def _partition_table(found: PoolStatus) -> Any:
-    from rich import box
-    from rich.table import Table
-
+def _partition_table(found: PoolStatus) -> Table:
+    """Return one row per partition; frames = answered + shed + duplicate + bad."""
     numbers_of = {worker.worker: f"#{number}" for number, worker in enumerate(found.workers, 1)}
-    table = Table("partition", "owner", "epoch", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("lag", "entries", "frames", "answered", "shed", "dead"):
-        table.add_column(column, justify="right")
-    table.add_column("sum")
+    trimming = ("trimmed",) if found.outcomes["trimmed"] else ()
+    numeric = ("lag", "entries", *trimming, "frames", *COLUMNS, "dead")
+    table = text_table(("p", "owner", *numeric, "sum"), whole=("p",), right=("p", *numeric))
     for one in found.partitions:
-        shed = sum(one.counts.get(name, 0) for name in ("stale", "superseded", "trimmed"))
-        nobody = "[red]nobody[/red]" if one.lag else "[dim]nobody[/dim]"
-        owner = numbers_of.get(one.owner, one.owner) if one.owner else nobody
-        numbers = (
-            one.lag,
-            one.added,
-            one.counts.get("frames", 0),
-            one.counts.get("answered", 0),
-            shed,
-            one.dead,
-        )
-        table.add_row(
-            str(one.partition),
-            owner,
-            str(one.epoch or "-"),
-            *(f"{number:,}" for number in numbers),
-            "holds" if one.sum_holds else "[red]DOES NOT HOLD[/red]",
-        )
+        if one.owner is None:
+            owner = cell("none", "red" if one.lag else "dim")
+        else:
+            owner = cell(numbers_of.get(one.owner, one.owner))
+        trimmed = [one.counts.get(name, 0) for name in trimming]
+        counts = [sum(one.counts.get(name, 0) for name in names) for names in COLUMNS.values()]
+        numbers = (one.lag, one.added, *trimmed, one.counts.get("frames", 0), *counts, one.dead)
+        verdict = cell("ok") if one.sum_holds else cell("wrong", "red")
+        table.add_row(cell(one.partition), owner, *(cell(f"{number:,}") for number in numbers), verdict)
     return table
 
 
-def _worker_table(found: PoolStatus) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("worker", "host", "pid", "metrics", "model", "version", "partitions", "heartbeat"):
-        table.add_column(column, justify="right" if column in ("pid", "heartbeat") else "left")
+def _worker_table(found: PoolStatus) -> Table:
+    columns = ("#", "worker", "pid", "metrics", "model", "version", "owns", "beat")
+    table = text_table(columns, whole=("#", "worker", "pid", "model"), right=("pid", "beat"))
     for number, one in enumerate(found.workers, 1):
-        age = f"{one.silent_ms / 1000:.1f} s ago"
-        table.add_row(
-            f"#{number}",
-            one.host,
-            str(one.pid),
-            f":{one.port}",
-            one.model,
-            one.version,
-            f"{len(one.partitions)}: {ranges(one.partitions)}" if one.partitions else "0",
-            f"[red]{age}[/red]" if one.silent_ms > QUIET_MS else age,
-        )
+        owned = f"{len(one.partitions)}: {ranges(one.partitions)}" if one.partitions else "0"
+        cells = (f"#{number}", one.worker, one.pid, f"{one.host}:{one.port}", one.model, one.version, owned)
+        age = cell(f"{one.silent_ms / 1000:.1f} s", "red" if one.silent_ms > QUIET_MS else "")
+        table.add_row(*map(cell, cells), age)
     return table
 
 
 def ranges(numbers: tuple[int, ...]) -> str:
-    """Rising numbers in few words: 0-3, 5, 8-9."""
+    """Return rising numbers in short: 0-3, 5, 8-9."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
@@ -224,9 +210,7 @@ def ranges(numbers: tuple[int, ...]) -> str:
 def _verdict(found: PoolStatus) -> str:
     if not found.sum_holds:
         wrong = ranges(tuple(one.partition for one in found.partitions if not one.sum_holds))
-        return (
-            f"[red bold]The sum does not hold[/red bold] in partitions {wrong}: frames lost or counted twice."
-        )
+        return f"error: frames were lost or counted twice in partitions {wrong}"
     if found.orphans:
-        return f"[red bold]Frames wait without an owner[/red bold] in partitions {ranges(found.orphans)}."
-    return f"[green bold]The sum holds[/green bold]: one outcome per frame read; {found.lag:,} entries wait."
+        return f"error: frames wait in partitions {ranges(found.orphans)}, which have no owner"
+    return f"ok: all frames are accounted for; {found.lag:,} entries wait"

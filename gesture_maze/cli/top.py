@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,45 +17,49 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 Opt = typer.Option
+PIPE_WIDTH: Final = 160
+"""Characters of a line in a pipe, wide enough for whole worker names."""
 
 
 def top(
     redis: RedisUrl = DEFAULT_REDIS,
-    every_s: Annotated[float, Opt(min=0.2, help="Seconds between looks.")] = 1.0,
-    once: Annotated[bool, Opt("--once", help="Print one picture after two looks, and end.")] = False,
+    every_s: Annotated[float, Opt(min=0.2, help="Seconds between readings.")] = 1.0,
+    once: Annotated[bool, Opt("--once", help="Print one picture after two readings, and exit.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Watch workers, partitions, rates, latency, gestures and sheds, until Ctrl-C.
+    """Show workers, partitions, rates, latency, gestures and shed frames, live, until Ctrl-C.
 
-    Reads only; three round trips and one page per worker at each look. Redis and workers may come and go
-    meanwhile. Where the output is no terminal it prints one picture, as with --once.
+    Reads only: three round trips and one page per worker at each reading. Redis and workers may come and go
+    meanwhile. In a pipe it prints one picture, as with --once.
 
     Example: [bold]maze top --redis redis://127.0.0.1:6379/0[/bold]
     """
     from rich.console import Console
 
     from gesture_maze.ops.reach import metrics_pages
-    from gesture_maze.ops.top import Look, Window, as_dict, render
+    from gesture_maze.ops.top import Reading, Window, as_dict, render
     from gesture_maze.producer.address import without_password
     from gesture_maze.worker.redis.attach import attached
     from gesture_maze.worker.redis.status import StatusReader
 
     console, window, where = Console(), Window(), without_password(redis)
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
     with attached(redis) as client:
         reader = StatusReader(client)
 
-        def look() -> None:
+        def take() -> None:
             status = reader.read()
-            window.add(Look(time.monotonic(), status, metrics_pages(status)))
+            window.add(Reading(time.monotonic(), status, metrics_pages(status)))
 
-        look()
+        take()
         if sys.stdout.isatty() and not (once or as_json):
             _follow(
-                console, look, lambda trouble: render(window, console.size.height, where + trouble), every_s
+                console, take, lambda trouble: render(window, console.size.height, where + trouble), every_s
             )
             return
         time.sleep(every_s)
-        look()
+        take()
         if as_json:
             print_json(as_dict(window))
         else:
@@ -63,19 +67,21 @@ def top(
 
 
 def _follow(
-    console: Console, look: Callable[[], None], picture: Callable[[str], RenderableType], every_s: float
+    console: Console, take: Callable[[], None], picture: Callable[[str], RenderableType], every_s: float
 ) -> None:
-    """Look and show, until Ctrl-C, on a screen of its own, given back however this ends but by SIGKILL."""
+    """Read and show until Ctrl-C, on a screen of its own that is restored at the end."""
     from rich.live import Live
+    from rich.markup import escape
 
     from gesture_maze.load.stopping import stop_signals
-    from gesture_maze.wire.errors import ConnectionLost
+    from gesture_maze.wire.errors import MazeError
+    from gesture_maze.wire.printable import printable
 
     with stop_signals() as stop, Live(console=console, screen=True, auto_refresh=False) as live:
         while not stop.wait(every_s):
             trouble = ""
             try:
-                look()
-            except ConnectionLost as error:
-                trouble = f"  [red]{error}[/red]"
+                take()
+            except MazeError as error:
+                trouble = f"  [red]{escape(printable(str(error)))}[/red]"
             live.update(picture(trouble), refresh=True)

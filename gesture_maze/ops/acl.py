@@ -101,7 +101,7 @@ ROLES: Final = (
     ),
     Role(
         "watch",
-        "`maze watch`: looks at the pool, and plays a synthetic session on each partition",
+        "`maze watch` and `maze simulate`: read the pool's status, and send synthetic sessions",
         f"{FRAMES} {OWNERSHIP} {BOOKS} {ROSTER} {REPLIES} {_ANYBODY} {_LOOK} +multi +exec "
         f"+subscribe +unsubscribe {_SEND}",
     ),

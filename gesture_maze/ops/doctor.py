@@ -1,6 +1,6 @@
-"""What may be wrong with a pool's Redis and its workers, each with a sentence that says what to do. Pure.
+"""Checks of a pool's Redis and its workers, each with what to do about a fault. Pure.
 
-A check takes `Facts` and gives findings; `gather` asks for the facts.
+A check takes `Facts` and yields findings; `ops.doctor_facts.gather` collects the facts.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Final, Literal
 from gesture_maze.version import __version__
 from gesture_maze.worker.redis.status import PoolStatus
 
-Level = Literal["good", "warning", "bad"]
+Status = Literal["ok", "warning", "error"]
 
 LEAST_REDIS: Final = (7, 0)
 TESTED_REDIS: Final = "Redis 7.0 to 8 and Valkey 8 to 9"
 SKEW_MS: Final = 250
-"""A clock off by more makes a person read logs and metrics wrongly; the pool itself uses the server's."""
+"""More makes logs and metrics misleading; the pool itself uses only the server's clock."""
 SLOW_MS: Final = 5.0
-"""A round trip on one network takes less than 1 ms."""
+"""A round trip within one network takes less than 1 ms."""
 FULL: Final = 0.8
 LEAST_TTL_MS: Final = 1000
 
@@ -29,30 +29,31 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        what: was looked at.
-        says: what was found and, unless good, what to do.
+        check: what was checked.
+        status: `ok`, `warning` or `error`.
+        message: what was found and, unless `ok`, what to do.
     """
 
-    what: str
-    level: Level
-    says: str
+    check: str
+    status: Status
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was found.
+    """What the checks are made on.
 
     Attributes:
-        info: of INFO, all sections.
-        config: of CONFIG GET; empty where it is not allowed.
-        whoami: the user that we are.
-        powers: dangerous words -> whether this user may say them; empty where it cannot be asked.
-        skew_ms: the server's clock minus ours, half the round trip allowed for.
+        info: all sections of INFO.
+        config: of CONFIG GET; empty if the user may not run it.
+        whoami: name of the user.
+        powers: dangerous commands -> whether the user may run them; empty if that cannot be asked.
+        skew_ms: the server's clock minus ours, corrected by half the round trip.
         round_trip_ms: the fastest of several.
         status: of the pool.
         reached: ids of the workers whose metrics could be read from here.
-        tls: the connection is encrypted.
-        local: Redis is on this machine.
+        tls: whether the connection is encrypted.
+        local: whether Redis is on this machine.
     """
 
     info: Mapping[str, object]
@@ -67,12 +68,12 @@ class Facts:
     local: bool = True
 
     def number(self, name: str) -> int:
-        """A number of INFO; 0 where it is missing."""
+        """Return a number of INFO; 0 if it is missing."""
         return int(str(self.info.get(name, 0)))
 
 
 def examine(facts: Facts) -> list[Finding]:
-    """All findings, in the order of `CHECKS`."""
+    """Return all findings, in the order of `CHECKS`."""
     return [finding for check in CHECKS for finding in check(facts)]
 
 
@@ -83,11 +84,11 @@ def _version(facts: Facts) -> Iterator[Finding]:
     if tuple(map(int, shown.split(".")[:2])) < LEAST_REDIS:
         yield Finding(
             "server",
-            "bad",
-            f"{name} {shown} is too old for XGROUP SETID .. ENTRIESREAD: take {TESTED_REDIS}.",
+            "error",
+            f"{name} {shown} is too old (it lacks XGROUP SETID ... ENTRIESREAD): use {TESTED_REDIS}.",
         )
     else:
-        yield Finding("server", "good", f"{name} {shown}")
+        yield Finding("server", "ok", f"{name} {shown}")
 
 
 def _eviction(facts: Facts) -> Iterator[Finding]:
@@ -95,11 +96,11 @@ def _eviction(facts: Facts) -> Iterator[Finding]:
     if policy != "noeviction":
         yield Finding(
             "eviction",
-            "bad",
-            f"maxmemory-policy {policy} throws whole streams away: CONFIG SET maxmemory-policy noeviction.",
+            "error",
+            f"maxmemory-policy {policy} deletes whole streams: CONFIG SET maxmemory-policy noeviction.",
         )
     else:
-        yield Finding("eviction", "good", "noeviction")
+        yield Finding("eviction", "ok", "noeviction")
 
 
 def _memory(facts: Facts) -> Iterator[Finding]:
@@ -108,22 +109,22 @@ def _memory(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "memory",
             "warning",
-            "There is no maxmemory: the machine's own limit would kill Redis. Set it to "
-            "three quarters of what it may have.",
+            "maxmemory is not set, so the machine's own limit would kill Redis: set it to three quarters of "
+            "the memory that Redis may use.",
         )
     elif used > limit * FULL:
         yield Finding(
             "memory",
-            "bad",
+            "error",
             f"{used / limit:.0%} of maxmemory is used: lower --retention-ms, or raise "
             "maxmemory; at 100 % frames are refused.",
         )
     else:
-        yield Finding("memory", "good", f"{used / limit:.0%} of {limit / 1e6:,.0f} MB used")
+        yield Finding("memory", "ok", f"{used / limit:.0%} of {limit / 1e6:,.0f} MB used")
     if facts.number("evicted_keys"):
         yield Finding(
             "memory",
-            "bad",
+            "error",
             f"{facts.number('evicted_keys')} keys were evicted: frames and leases among them are lost.",
         )
 
@@ -131,30 +132,32 @@ def _memory(facts: Facts) -> Iterator[Finding]:
 def _persistence(facts: Facts) -> Iterator[Finding]:
     aof, failed = facts.number("aof_enabled"), str(facts.info.get("aof_last_write_status", "ok")) != "ok"
     if failed:
-        yield Finding("persistence", "bad", "The append-only file cannot be written: look for a full disk.")
+        yield Finding("persistence", "error", "The append-only file cannot be written: is the disk full?")
     elif not aof:
         yield Finding(
             "persistence",
             "warning",
-            "appendonly is off: a restart of Redis forgets cursors, models and frames. "
-            "CONFIG SET appendonly yes, unless that is meant.",
+            "appendonly is off, so a restart of Redis loses cursors, models and frames: "
+            "CONFIG SET appendonly yes, unless that is intended.",
         )
     else:
-        yield Finding("persistence", "good", "append-only file")
+        yield Finding("persistence", "ok", "append-only file")
 
 
 def _access(facts: Facts) -> Iterator[Finding]:
     may = sorted(word for word, allowed in facts.powers.items() if allowed)
     if facts.whoami == "default":
         yield Finding(
-            "access", "warning", "This is the default user: give every role its own, see 'maze acl'."
+            "access", "warning", "This is the default user: give every role its own user, see 'maze acl'."
         )
     elif may:
         yield Finding(
-            "access", "warning", f"User {facts.whoami} may {', '.join(may)}: see 'maze acl' for less."
+            "access",
+            "warning",
+            f"User {facts.whoami} may run {', '.join(may)}: see 'maze acl'.",
         )
     else:
-        yield Finding("access", "good", f"user {facts.whoami}")
+        yield Finding("access", "ok", f"user {facts.whoami}")
     if not (facts.tls or facts.local):
         yield Finding(
             "access",
@@ -168,10 +171,10 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "clock",
             "warning",
-            f"The server's clock is {facts.skew_ms / 1000:+.1f} s from ours: run an NTP client on both.",
+            f"The server's clock is {facts.skew_ms / 1000:+.1f} s off ours: run an NTP client on both.",
         )
     else:
-        yield Finding("clock", "good", f"{facts.skew_ms:+.0f} ms from ours")
+        yield Finding("clock", "ok", f"{facts.skew_ms:+.0f} ms off ours")
 
 
 def _round_trip(facts: Facts) -> Iterator[Finding]:
@@ -179,60 +182,60 @@ def _round_trip(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "round trip",
             "warning",
-            f"{facts.round_trip_ms:.1f} ms to Redis: every reply waits for two of them. "
-            "Bring workers and Redis together.",
+            f"{facts.round_trip_ms:.1f} ms to Redis, and every reply takes two round trips: "
+            "run workers and Redis in the same network.",
         )
     else:
-        yield Finding("round trip", "good", f"{facts.round_trip_ms:.2f} ms")
+        yield Finding("round trip", "ok", f"{facts.round_trip_ms:.2f} ms")
 
 
-def _time_outs(facts: Facts) -> Iterator[Finding]:
+def _timeouts(facts: Facts) -> Iterator[Finding]:
     idle_s = int(facts.config.get("timeout", "0"))
     if 0 < idle_s < 10:
         yield Finding(
-            "time-outs",
-            "bad",
-            f"timeout {idle_s} cuts off players who wait for replies: CONFIG SET timeout 0.",
+            "timeouts",
+            "error",
+            f"timeout {idle_s} disconnects clients that wait for replies: CONFIG SET timeout 0.",
         )
     elif facts.config:
-        yield Finding("time-outs", "good", "idle clients are kept")
+        yield Finding("timeouts", "ok", "idle clients are kept")
     limit = facts.config.get("proto-max-bulk-len")
     if limit and int(limit) < 48 << 20:
         yield Finding(
-            "time-outs",
+            "timeouts",
             "warning",
-            "proto-max-bulk-len is under 48 MB: a large model bundle cannot be promoted.",
+            "proto-max-bulk-len is below 48 MB, so a large model bundle cannot be promoted: raise it.",
         )
 
 
 def _pool(facts: Facts) -> Iterator[Finding]:
     status = facts.status
     if not status.partitions:
-        yield Finding("pool", "warning", "No pool has been here yet: start one with 'maze worker'.")
+        yield Finding("pool", "warning", "No pool has used this Redis yet: start one with 'maze worker'.")
         return
     if not status.workers:
-        yield Finding("pool", "bad", "No worker lives: start one with 'maze worker'.")
+        yield Finding("pool", "error", "No worker is alive: start one with 'maze worker'.")
     unowned = [str(one.partition) for one in status.partitions if one.owner is None]
     if unowned:
-        yield Finding("pool", "bad", f"Partitions {', '.join(unowned)} have no owner: see the workers' logs.")
+        yield Finding("pool", "error", f"Partitions {', '.join(unowned)} have no owner: see workers' logs.")
     if not status.sum_holds:
-        yield Finding("pool", "bad", "The sum does not hold: see 'maze status', and tell the developers.")
+        yield Finding("pool", "error", "Frames were lost or counted twice (see 'maze status'): report it.")
     if len(status.models) > 1:
         yield Finding(
-            "pool", "warning", f"Several models answer: {', '.join(status.models)}. See 'maze models'."
+            "pool", "warning", f"Workers use different models, {', '.join(status.models)}: see 'maze models'."
         )
     versions = {worker.version for worker in status.workers}
     if versions - {__version__}:
         yield Finding(
             "pool",
             "warning",
-            f"Workers run {', '.join(sorted(versions))}, this is {__version__}: finish the upgrade.",
+            f"Workers run version {', '.join(sorted(versions))}, this is {__version__}: finish the upgrade.",
         )
     if status.workers and not unowned and status.sum_holds:
         yield Finding(
             "pool",
-            "good",
-            f"{len(status.workers)} workers own {len(status.partitions)} partitions; the sum holds",
+            "ok",
+            f"{len(status.workers)} workers own {len(status.partitions)} partitions, no frame is missing",
         )
 
 
@@ -243,13 +246,13 @@ def _metrics(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "metrics",
             "warning",
-            f"Metrics of {len(unreached)} workers cannot be read from here, "
-            f"{first.host}:{first.port} for one: start them with --metrics-host, or look at the firewall.",
+            f"Metrics of {len(unreached)} workers cannot be read, such as {first.host}:{first.port}: "
+            "start them with --metrics-host, or check the firewall.",
         )
     elif facts.status.workers:
-        yield Finding("metrics", "good", f"{len(facts.reached)} workers answer")
+        yield Finding("metrics", "ok", f"{len(facts.reached)} workers answer")
 
 
 CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
-    _version, _eviction, _memory, _persistence, _access, _clock, _round_trip, _time_outs, _pool, _metrics,
+    _version, _eviction, _memory, _persistence, _access, _clock, _round_trip, _timeouts, _pool, _metrics,
 )  # fmt: skip

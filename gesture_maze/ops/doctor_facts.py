@@ -1,4 +1,4 @@
-"""What the doctor asks for."""
+"""Collects what the doctor's checks are made on."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gesture_maze.worker.redis.broker import connection_errors
 from gesture_maze.worker.redis.status import StatusReader
 
 DANGEROUS: Final = ("FLUSHALL", "CONFIG SET a b", "KEYS *", "SHUTDOWN", "PSUBSCRIBE actions:*")
-"""What nobody who plays, works or watches should be able to say."""
+"""Commands that no role of the pool should be allowed to run."""
 ROUNDS: Final = 5
 
 
 def gather(client: redis.Redis) -> Facts:
-    """Ask Redis and the workers. Changes nothing.
+    """Ask Redis and the workers, and return what they say. Changes nothing.
 
     Raises:
-        ConnectionLost, SettingsError: Redis cannot be reached, or does not let us in.
+        ConnectionLost, SettingsError: Redis cannot be reached, or rejects the credentials.
     """
     with connection_errors():
         info: Any = client.info("everything")
@@ -29,7 +29,7 @@ def gather(client: redis.Redis) -> Facts:
         whoami: Any = _allowed(lambda: client.execute_command("ACL WHOAMI"), "unknown")  # type: ignore[no-untyped-call]
         user = whoami.decode() if isinstance(whoami, bytes) else str(whoami)
         config = _allowed(lambda: client.config_get("timeout", "proto-max-bulk-len"), {})
-        powers = {word: _may(client, user, word) for word in DANGEROUS}
+        powers = {command: _may(client, user, command) for command in DANGEROUS}
     status = StatusReader(client).read()
     address = client.connection_pool.connection_kwargs
     return Facts(
@@ -47,7 +47,7 @@ def gather(client: redis.Redis) -> Facts:
 
 
 def _clock(client: redis.Redis) -> tuple[float, float]:
-    """The server's clock minus ours and the round trip, ms, by the fastest of some."""
+    """Return the server's clock minus ours and the round trip, in ms, by the fastest of several."""
     best = (0.0, float("inf"))
     for _ in range(ROUNDS):
         begin_s = time.perf_counter()
@@ -66,13 +66,13 @@ def _allowed(ask: Any, otherwise: Any) -> Any:
         return otherwise
 
 
-def _may(client: redis.Redis, user: str, words: str) -> bool:
+def _may(client: redis.Redis, user: str, command: str) -> bool:
     try:
-        said: Any = client.execute_command("ACL DRYRUN", user, *words.split(" "))  # type: ignore[no-untyped-call]
+        answer: Any = client.execute_command("ACL DRYRUN", user, *command.split(" "))  # type: ignore[no-untyped-call]
     except redis.ResponseError:
         return False
-    return said in (b"OK", "OK")
+    return answer in (b"OK", "OK")
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

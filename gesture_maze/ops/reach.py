@@ -1,4 +1,4 @@
-"""Workers' metrics, asked for directly: for commands that run where a person is, not for Prometheus."""
+"""Workers' metrics, read directly: for commands that a person runs, not for Prometheus."""
 
 from __future__ import annotations
 
@@ -6,37 +6,68 @@ import socket
 import urllib.request
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Final, Self
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from gesture_maze.ops.watch import targets
 
 if TYPE_CHECKING:
+    from prometheus_client.samples import Sample
+
     from gesture_maze.worker.redis.status import PoolStatus
 
 TIMEOUT_S: Final = 1.0
-"""For a page; workers answer in milliseconds, and a person waits."""
-MOST_AT_ONCE: Final = 16
+"""For one page; workers answer in milliseconds, and a person waits."""
+MAX_PAGE_BYTES: Final = 4_000_000
+"""Far above what a worker serves: another program may listen on that port."""
+PARALLEL_READS: Final = 16
 
 
-def metrics_pages(status: PoolStatus) -> dict[str, str]:
-    """/metrics by worker id, of those that can be reached from here within a second."""
+class MetricsPage:
+    """The samples of one worker's /metrics.
+
+    Args:
+        samples: as the page lists them.
+    """
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._samples: Final[dict[str, list[Sample]]] = {}
+        for sample in samples:
+            self._samples.setdefault(sample.name, []).append(sample)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a page in Prometheus's text format.
+
+        Raises:
+            ValueError: it is not in that format.
+        """
+        return cls(sample for family in text_string_to_metric_families(text) for sample in family.samples)
+
+    def total(self, name: str) -> float:
+        """Return the sum over all series of a metric; 0 if there are none."""
+        return sum(sample.value for sample in self._samples.get(name, ()))
+
+    def by_label(self, name: str, label: str) -> dict[str, float]:
+        """Return the value of each series of a metric by one of its labels."""
+        return {sample.labels.get(label, ""): sample.value for sample in self._samples.get(name, ())}
+
+
+def metrics_pages(status: PoolStatus) -> dict[str, MetricsPage]:
+    """Return the metrics by worker id, of the workers that can be reached from here within a second."""
     listed = targets(status, socket.gethostname())
     addresses = {one["labels"]["worker"]: str(one["targets"][0]) for one in listed}
-    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         found = zip(addresses, pool.map(_page, addresses.values()), strict=True)
         return {worker: page for worker, page in found if page is not None}
 
 
-def _page(address: str) -> str | None:
-    with suppress(OSError), urllib.request.urlopen(f"http://{address}/metrics", timeout=TIMEOUT_S) as answer:
-        return str(answer.read().decode())
-    return None
-
-
-def total(pages: Iterable[str], name: str) -> float:
-    """A metric's sum over all series of all pages."""
-    lines = (line for page in pages for line in page.splitlines())
-    return sum(
-        float(line.rpartition(" ")[2]) for line in lines if line.partition("{")[0].split(" ")[0] == name
-    )
+def _page(address: str) -> MetricsPage | None:
+    # ValueError: what answers is not a worker, or its host is no name for a URL
+    try:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=TIMEOUT_S) as answer:
+            return MetricsPage.parse(answer.read(MAX_PAGE_BYTES).decode())
+    except (OSError, ValueError, HTTPException):
+        return None

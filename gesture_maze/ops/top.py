@@ -1,94 +1,99 @@
-"""The live picture of a pool: what its Redis says, and what its workers' metrics say. Drawn from two looks.
+"""The live picture of a pool, from what its Redis and its workers' metrics say.
 
-A `Look` is one reading; a picture shows the newest one, and rates over the window from the oldest one kept.
+A `Reading` is both at one moment; a picture shows the newest one, and rates since the oldest one kept.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from gesture_maze.ops.reach import total
+from gesture_maze.ops.reach import MetricsPage
+from gesture_maze.wire.printable import printable
 from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus
 
 WINDOW: Final = 5
-"""Looks kept: rates are of the last so many seconds but one, at a look a second."""
+"""Readings kept: at one a second, rates are those of the last four seconds."""
 SHEDS: Final = ("stale", "superseded", "trimmed")
 QUIET_MS: Final = 3000
 MOST_GESTURES: Final = 8
 BAR_WIDTH: Final = 24
 FIXED_LINES: Final = 13
-"""Of the picture, without workers and partitions."""
+"""Lines of the picture without workers and partitions."""
 
-_BUCKET: Final = re.compile(r'^maze_reply_latency_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
-_GESTURE: Final = re.compile(r'^predicted_gesture_count_total\{gesture="([^"]+)"\} (\S+)$', re.MULTILINE)
+_BUCKETS: Final = ("maze_reply_latency_seconds_bucket", "le")
+_GESTURES: Final = ("predicted_gesture_count_total", "gesture")
+"""Metric and label by which its series are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One reading.
+class Reading:
+    """The pool at one moment.
 
     Attributes:
         at_s: monotonic seconds.
-        status: of the pool, by Redis.
-        pages: /metrics by worker, of those that could be reached.
+        status: of the pool, from Redis.
+        pages: metrics by worker id, of the workers that could be reached.
     """
 
     at_s: float
     status: PoolStatus
-    pages: Mapping[str, str]
+    pages: Mapping[str, MetricsPage]
 
 
 class Window:
-    """The last looks, and rates over them."""
+    """The last readings, and rates over them."""
 
     def __init__(self) -> None:
-        self._looks: Final = deque[Look](maxlen=WINDOW)
+        self._readings: Final = deque[Reading](maxlen=WINDOW)
 
-    def add(self, look: Look) -> None:
-        """The newest look."""
-        self._looks.append(look)
+    def add(self, reading: Reading) -> None:
+        """Add the newest reading."""
+        self._readings.append(reading)
 
     @property
-    def last(self) -> Look:
-        """The newest look."""
-        return self._looks[-1]
+    def last(self) -> Reading:
+        """The newest reading."""
+        return self._readings[-1]
 
     @property
     def passed_s(self) -> float:
-        """From the oldest look to the newest."""
-        return max(self.last.at_s - self._looks[0].at_s, 1e-9)
+        """Seconds from the oldest reading to the newest."""
+        return max(self.last.at_s - self._readings[0].at_s, 1e-9)
 
     def outcomes_per_s(self) -> dict[str, float]:
-        """Frames a second, by outcome."""
-        before = self._looks[0].status.outcomes
+        """Return frames per second by outcome."""
+        before = self._readings[0].status.outcomes
         after = self.last.status.outcomes
         return {name: (count - before[name]) / self.passed_s for name, count in after.items()}
 
     def entries_per_s(self, partition: int) -> float:
-        """Entries that arrive at a partition."""
-        first = self._looks[0].status.partitions
+        """Return the entries per second that arrive at a partition."""
+        first = self._readings[0].status.partitions
         before = first[partition].added if partition < len(first) else 0
         return (self.last.status.partitions[partition].added - before) / self.passed_s
 
     def worker_per_s(self, worker: str, metric: str) -> float | None:
-        """A counter's rate on one worker; None where it could not be reached at both ends."""
-        first, last = self._looks[0].pages.get(worker), self.last.pages.get(worker)
+        """Return the rate of a counter of one worker; None if either reading lacks its metrics."""
+        first, last = self._readings[0].pages.get(worker), self.last.pages.get(worker)
         if first is None or last is None:
             return None
-        return (total([last], metric) - total([first], metric)) / self.passed_s
+        return (last.total(metric) - first.total(metric)) / self.passed_s
 
     def latency_s(self, q: float) -> float | None:
-        """The q-quantile (0 to 1) of the window's replies: the upper bound of its bucket; None without."""
-        counts = self._delta(_BUCKET)
+        """Return an upper bound of the q-quantile (0 to 1) of the latency of the window's replies.
+
+        The bound is that of the histogram's bucket: infinite in the last one. None without replies.
+        """
+        counts = self._delta(*_BUCKETS)
         bounds = sorted(counts, key=float)
         most = counts[bounds[-1]] if bounds else 0
         if most <= 0:
@@ -96,23 +101,23 @@ class Window:
         return float(next(bound for bound in bounds if counts[bound] >= q * most))
 
     def gestures(self) -> list[tuple[str, float]]:
-        """Gestures shown in the window and their shares, largest first."""
-        counts = self._delta(_GESTURE)
+        """Return the gestures shown in the window and their shares, largest first."""
+        counts = self._delta(*_GESTURES)
         most = sum(counts.values()) or 1.0
         return sorted(((name, n / most) for name, n in counts.items() if n > 0), key=lambda one: -one[1])
 
-    def _delta(self, pattern: re.Pattern[str]) -> dict[str, float]:
-        first, last = self._looks[0].pages, self.last.pages
+    def _delta(self, metric: str, label: str) -> dict[str, float]:
+        first, last = self._readings[0].pages, self.last.pages
         counts: dict[str, float] = {}
         for worker in first.keys() & last.keys():
             for sign, page in ((1, last[worker]), (-1, first[worker])):
-                for name, value in pattern.findall(page):
-                    counts[name] = counts.get(name, 0.0) + sign * float(value)
+                for name, value in page.by_label(metric, label).items():
+                    counts[name] = counts.get(name, 0.0) + sign * value
         return counts
 
 
 def as_dict(window: Window) -> dict[str, Any]:
-    """The window as `--json` prints it; latencies are upper bounds of their buckets, None without replies."""
+    """Return the window as `--json` prints it; latencies are upper bounds, None without replies."""
     status = window.last.status
     return {
         "seconds": round(window.passed_s, 3),
@@ -136,10 +141,10 @@ def as_dict(window: Window) -> dict[str, Any]:
 
 
 def render(window: Window, height: int, where: str) -> RenderableType:
-    """The whole picture, for a terminal of so many lines. `where` is the address shown, without password."""
+    """Return the picture for a terminal of `height` lines; `where` is the address shown, without password."""
     status = window.last.status
     if not status.partitions:
-        return Panel(f"No pool has been at {where} yet: start one with 'maze worker'.", title="maze top")
+        return Panel(f"No pool has used {where} yet: start one with 'maze worker'.", title="maze top")
     left = max(height - FIXED_LINES, 4)
     workers = min(len(status.workers), max(left // 3, 2))
     top = Table.grid(padding=(0, 4))
@@ -164,9 +169,9 @@ def _numbers(window: Window) -> Table:
     table.add_row("latency", f"p50 {_ms(window.latency_s(0.5))}  p99 {_ms(window.latency_s(0.99))}")
     table.add_row("lag", f"{status.lag:,} entries, oldest {max(waits, default=0) / 1000:.1f} s")
     bad = rates["rejected"] + rates["buried"]
-    table.add_row("shed", f"{_red(shed)} /s   bad {_red(bad)} /s   letters {status.dead:,}")
-    table.add_row("model", ", ".join(status.models) or "-")
-    verdict = "[green]holds[/green]" if status.sum_holds else "[red]DOES NOT HOLD[/red]"
+    table.add_row("shed", f"{_red(shed)} /s   bad {_red(bad)} /s   dead letters {status.dead:,}")
+    table.add_row("model", _text(", ".join(status.models) or "-"))
+    verdict = "[green]ok[/green]" if status.sum_holds else "[red]error: frames lost or counted twice[/red]"
     table.add_row("sum", f"{verdict}   {status.frames:,} frames")
     return table
 
@@ -174,22 +179,24 @@ def _numbers(window: Window) -> Table:
 def _gestures(window: Window) -> Table:
     table = Table.grid(padding=(0, 1))
     for name, share in window.gestures()[:MOST_GESTURES]:
-        table.add_row(name, f"[cyan]{'█' * max(round(share * BAR_WIDTH), 1)}[/cyan]", f"{share:.0%}")
+        table.add_row(_text(name), f"[cyan]{'█' * max(round(share * BAR_WIDTH), 1)}[/cyan]", f"{share:.0%}")
     return table
 
 
 def _workers(window: Window, most: int) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("worker", "host", "pid", "partitions", "frames/s", "core", "heartbeat"):
-        table.add_column(column, justify="left" if column in ("worker", "host") else "right")
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for column in ("#", "worker", "pid", "owns", "frames/s", "core", "beat"):
+        whole = column in ("#", "pid")
+        side: JustifyMethod = "left" if column in ("#", "worker") else "right"
+        table.add_column(column, justify=side, no_wrap=whole, overflow="fold")
     status = window.last.status
-    for one in status.workers[:most]:
+    for number, one in enumerate(status.workers[:most], 1):
         frames = window.worker_per_s(one.worker, "maze_frames_total")
         busy = window.worker_per_s(one.worker, "process_cpu_seconds_total")
         age = f"{one.silent_ms / 1000:.1f} s"
         table.add_row(
-            one.worker,
-            one.host,
+            f"#{number}",
+            _text(one.worker),
             str(one.pid),
             str(len(one.partitions)),
             "?" if frames is None else f"{frames:,.0f}",
@@ -197,12 +204,17 @@ def _workers(window: Window, most: int) -> Table:
             f"[red]{age}[/red]" if one.silent_ms > QUIET_MS else age,
         )
     if len(status.workers) > most:
-        table.add_row(f"[dim]and {len(status.workers) - most} more[/dim]")
+        table.add_row("", f"[dim]and {len(status.workers) - most} more[/dim]")
     return table
 
 
+def _text(value: str) -> Text:
+    """Return text that is shown literally: names come from other programs."""
+    return Text(printable(value))
+
+
 def _partitions(window: Window, lines: int) -> Table:
-    """As many partitions as fit, in columns; the busiest first where not all do."""
+    """Return as many partitions as fit, in columns; those with the largest lag if not all fit."""
     status = window.last.status
     shown = list(status.partitions)
     columns = min(-(-len(shown) // lines), 3)
@@ -219,8 +231,9 @@ def _column(window: Window, shown: Sequence[PartitionStatus]) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for name in ("p", "owner", "in/s", "lag"):
         table.add_column(name, justify="left" if name == "owner" else "right")
+    numbers = {worker.worker: f"#{number}" for number, worker in enumerate(window.last.status.workers, 1)}
     for one in shown:
-        owner = one.owner[-8:] if one.owner else "[red]nobody[/red]"
+        owner = _text(numbers.get(one.owner, one.owner)) if one.owner else "[red]none[/red]"
         table.add_row(
             str(one.partition), owner, f"{window.entries_per_s(one.partition):,.0f}", f"{one.lag:,}"
         )
@@ -228,7 +241,9 @@ def _column(window: Window, shown: Sequence[PartitionStatus]) -> Table:
 
 
 def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"≤{seconds * 1000:g} ms"
+    if seconds is None:
+        return "-"
+    return f"≤{seconds * 1000:g} ms" if math.isfinite(seconds) else "above all buckets"
 
 
 def _red(rate: float) -> str:

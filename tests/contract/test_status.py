@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from typer.testing import CliRunner
 
+from gesture_maze.cli.main import build
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.redis.status import StatusReader, partition_count
 from tests.support.pool import PARTITIONS, HandWorker, add, hand, sessions_of
 from tests.support.servers import Server
+
+READING = ("status", "status --sd", "status --advise", "doctor", "top --once", "models", "dead")
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +102,15 @@ def test_frames_without_an_owner_are_seen(server: Server) -> None:
     assert found.orphans == (3,)
     assert found.partitions[3].owner is None
     assert not found.healthy
+
+
+@pytest.mark.parametrize("words", READING)
+def test_command_that_reads_works_while_redis_is_out_of_memory(real_server: Server, words: str) -> None:
+    assert real_server.url is not None
+    worker = HandWorker(real_server.client)
+    worker.join()
+    real_server.client.script_flush()
+    real_server.client.config_set("maxmemory", 1)
+    result = CliRunner().invoke(build(), [*words.split(), "--redis", real_server.url])
+    expected = 1 if words == "doctor" else 0  # the full memory itself is an error
+    assert result.exit_code == expected, result.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from gesture_maze.ops.reach import MetricsPage
 from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, WorkerStatus
 
 
@@ -22,13 +23,13 @@ def pool_status(*partitions: PartitionStatus, server_ms: int = 1000, workers: in
     return PoolStatus(server_ms, partitions or (partition_status(0),), tuple(names))
 
 
-def metrics_page(frames: int, cpu_s: float, like: int = 0) -> str:
-    """Return a worker's metrics in the text format of Prometheus."""
+def metrics_page(frames: int, cpu_s: float, like: int = 0) -> MetricsPage:
+    """Return a worker's metrics."""
     buckets = "".join(
         f'maze_reply_latency_seconds_bucket{{le="{le}"}} {count}\n'
         for le, count in (("0.005", frames // 2), ("0.01", frames), ("+Inf", frames))
     )
-    return (
+    return MetricsPage.parse(
         f'maze_frames_total{{outcome="answered"}} {frames}.0\nprocess_cpu_seconds_total {cpu_s}\n{buckets}'
         f'predicted_gesture_count_total{{gesture="like"}} {like}.0\n'
     )

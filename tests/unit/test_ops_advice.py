@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gesture_maze.ops.advice import Load, advise, load_between
-from gesture_maze.ops.reach import total
+from gesture_maze.ops.reach import MetricsPage
 from tests.support.pool_status import metrics_page, partition_status, pool_status
 
 LOAD = Load(frames_per_s=29_000, lag=0, lag_per_s=0, frame_s=20e-6, workers=2, partitions=16)
@@ -19,19 +19,20 @@ def test_advice_plans_headroom_and_a_spare_worker() -> None:
     assert found.workers_needed == 2
     assert found.worker_frames_per_s == pytest.approx(30_000)
     assert found.utilisation == pytest.approx(0.29)
-    assert found.sentences == ("2 workers are right.",)
+    assert found.sentences == ("The number of workers, 2, is right.",)
 
 
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"workers": 0}, "No worker lives: start 2"),
-        ({"frames_per_s": 85_000}, "Start 2 more workers: 2 live, 4 are needed."),
-        ({"workers": 5}, "3 workers may be stopped"),
-        ({"lag": 5000, "lag_per_s": 900}, "grows by 900 a second"),
+        ({"workers": 0}, "No worker is alive: start 2"),
+        ({"frames_per_s": 85_000}, "Start 2 more workers: 2 run, 4 are needed."),
+        ({"workers": 5}, "3 workers can be stopped"),
+        ({"lag": 5000, "lag_per_s": 900}, "grows by 900/s"),
         ({"frames_per_s": 200_000}, "a second one"),
         ({"frames_per_s": 200_000, "partitions": 8}, "8 partitions are few for 8 workers: 16 would"),
         ({"frame_s": None}, "No worker's metrics could be read"),
+        ({"frame_s": None, "reached": 2}, "No frames were answered"),
     ],
 )
 def test_advice_for_each_load_names_the_remedy(changed: dict[str, Any], sentence: str) -> None:
@@ -48,5 +49,7 @@ def test_load_is_the_difference_of_two_statuses() -> None:
 
 
 def test_total_adds_all_series_of_exactly_that_name() -> None:
-    text = 'a_total{x="1"} 2.0\na_total{x="2"} 3\na_total_more 9\n# HELP a_total 5\n'
-    assert total([text, text], "a_total") == 10
+    found = MetricsPage.parse('a_total{x="1"} 2.0\na_total{x="2"} 3\na_total_more 9\n# HELP a_total 5\n')
+    assert found.total("a_total") == 5
+    assert found.total("b_total") == 0
+    assert found.by_label("a_total", "x") == {"1": 2.0, "2": 3.0}

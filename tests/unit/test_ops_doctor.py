@@ -23,40 +23,44 @@ GOOD = Facts(
 
 
 def test_doctor_of_a_healthy_pool_finds_no_fault() -> None:
-    assert {one.level for one in examine(GOOD)} == {"good"}
+    assert {one.status for one in examine(GOOD)} == {"ok"}
     assert len(examine(GOOD)) == 10
 
 
 @pytest.mark.parametrize(
-    ("changed", "level", "words"),
+    ("changed", "status", "words"),
     [
-        ({"info": {"redis_version": "6.2.14"}}, "bad", "too old"),
-        ({"info": {"maxmemory_policy": "allkeys-lru"}}, "bad", "CONFIG SET maxmemory-policy noeviction"),
-        ({"info": {"maxmemory": 0}}, "warning", "no maxmemory"),
-        ({"info": {"used_memory": 90}}, "bad", "90% of maxmemory"),
-        ({"info": {"evicted_keys": 3}}, "bad", "3 keys were evicted"),
+        ({"info": {"redis_version": "6.2.14"}}, "error", "too old"),
+        ({"info": {"maxmemory_policy": "allkeys-lru"}}, "error", "CONFIG SET maxmemory-policy noeviction"),
+        ({"info": {"maxmemory": 0}}, "warning", "maxmemory is not set"),
+        ({"info": {"used_memory": 90}}, "error", "90% of maxmemory"),
+        ({"info": {"evicted_keys": 3}}, "error", "3 keys were evicted"),
         ({"info": {"aof_enabled": 0}}, "warning", "appendonly is off"),
-        ({"info": {"aof_last_write_status": "err"}}, "bad", "full disk"),
+        ({"info": {"aof_last_write_status": "err"}}, "error", "full disk"),
         ({"whoami": "default"}, "warning", "maze acl"),
-        ({"powers": {"FLUSHALL": True}}, "warning", "may FLUSHALL"),
+        ({"powers": {"FLUSHALL": True}}, "warning", "may run FLUSHALL"),
         ({"local": False}, "warning", "rediss://"),
         ({"skew_ms": -900.0}, "warning", "NTP"),
-        ({"round_trip_ms": 12.0}, "warning", "every reply waits"),
-        ({"config": {"timeout": "5"}}, "bad", "CONFIG SET timeout 0"),
+        ({"round_trip_ms": 12.0}, "warning", "two round trips"),
+        ({"config": {"timeout": "5"}}, "error", "CONFIG SET timeout 0"),
         ({"config": {"proto-max-bulk-len": str(1 << 20)}}, "warning", "model bundle"),
-        ({"status": PoolStatus(0, (), ())}, "warning", "No pool has been here"),
-        ({"status": pool_status(workers=0)}, "bad", "No worker lives"),
+        ({"status": PoolStatus(0, (), ())}, "warning", "No pool has used this Redis"),
+        ({"status": pool_status(workers=0)}, "error", "No worker is alive"),
         (
             {"status": pool_status(partition_status(0), partition_status(1, owner=None))},
-            "bad",
+            "error",
             "Partitions 1 have no owner",
         ),
-        ({"status": pool_status(partition_status(0, counts={"frames": 9}))}, "bad", "sum does not hold"),
+        (
+            {"status": pool_status(partition_status(0, counts={"frames": 9}))},
+            "error",
+            "lost or counted twice",
+        ),
         ({"reached": frozenset()}, "warning", "--metrics-host"),
     ],
 )
-def test_doctor_for_each_fault_names_the_remedy(changed: dict[str, Any], level: str, words: str) -> None:
+def test_doctor_for_each_fault_names_the_remedy(changed: dict[str, Any], status: str, words: str) -> None:
     if "info" in changed:
         changed = {"info": {**GOOD.info, **changed["info"]}}
-    found = [one for one in examine(replace(GOOD, **changed)) if one.level != "good"]
-    assert [(one.level, words in one.says) for one in found if words in one.says] == [(level, True)]
+    found = [one for one in examine(replace(GOOD, **changed)) if one.status != "ok"]
+    assert [(one.status, words in one.message) for one in found if words in one.message] == [(status, True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from gesture_maze.ops.top import Look, Window, as_dict, render
+from gesture_maze.ops.top import Reading, Window, as_dict, render
 from gesture_maze.worker.redis.status import PoolStatus
 from tests.support.pool_status import metrics_page, partition_status, pool_status
 
@@ -19,17 +19,17 @@ def screen(window: Window, height: int = 40) -> str:
 
 def test_screen_shows_rates_since_the_oldest_status() -> None:
     window = Window()
-    window.add(Look(0.0, pool_status(), {"w1": metrics_page(100, 1.0, like=10)}))
+    window.add(Reading(0.0, pool_status(), {"w1": metrics_page(100, 1.0, like=10)}))
     after = partition_status(
         0, added=50, entries_read=50, counts={"entries": 50, "frames": 120, "answered": 120}
     )
-    window.add(Look(2.0, pool_status(after, server_ms=3000), {"w1": metrics_page(200, 1.5, like=60)}))
+    window.add(Reading(2.0, pool_status(after, server_ms=3000), {"w1": metrics_page(200, 1.5, like=60)}))
     shown = screen(window)
     assert "50 /s" in shown
     assert "p50 ≤5 ms  p99 ≤10 ms" in shown
     assert "like" in shown
     assert "25%" in shown  # half a second of a core in two
-    assert "holds" in shown
+    assert "sum       ok" in shown
     found = as_dict(window)
     assert found["frames_per_s"]["answered"] == 50
     assert found["latency_p99_s"] == 0.01
@@ -38,13 +38,15 @@ def test_screen_shows_rates_since_the_oldest_status() -> None:
 
 def test_screen_without_a_pool_or_without_workers_says_so() -> None:
     window = Window()
-    window.add(Look(0.0, PoolStatus(0, (), ()), {}))
-    assert "No pool has been" in screen(window)
+    window.add(Reading(0.0, PoolStatus(0, (), ()), {}))
+    assert "No pool has used" in screen(window)
     window.add(
-        Look(1.0, pool_status(partition_status(0, owner=None, added=12, waits_since_ms=400), workers=0), {})
+        Reading(
+            1.0, pool_status(partition_status(0, owner=None, added=12, waits_since_ms=400), workers=0), {}
+        )
     )
     shown = screen(window)
-    assert "nobody" in shown
+    assert "none" in shown
     assert "oldest 0.6 s" in shown
 
 
@@ -52,5 +54,5 @@ def test_screen_without_a_pool_or_without_workers_says_so() -> None:
 def test_screen_of_a_thousand_partitions_fits_the_terminal(height: int) -> None:
     window = Window()
     many = pool_status(*[partition_status(number) for number in range(1024)], workers=200)
-    window.add(Look(0.0, many, {}))
+    window.add(Reading(0.0, many, {}))
     assert len(screen(window, height).splitlines()) <= max(height, 20)

@@ -1,13 +1,14 @@
-"""The sum over all frames, and what healthy means."""
+"""The sum over all frames, what healthy means, and how `maze status` shows it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from gesture_maze.cli.status import as_dict, ranges
-from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, WorkerStatus
+from gesture_maze.cli.status import COLUMNS, as_dict, ranges, show
+from gesture_maze.worker.redis.status import FRAME_OUTCOMES, PartitionStatus, PoolStatus, WorkerStatus
 
 COUNTS = {
     "entries": 8, "frames": 20, "answered": 14, "stale": 2, "superseded": 1, "duplicate": 1, "rejected": 1,
@@ -76,3 +77,38 @@ def test_totals() -> None:
 )
 def test_ranges(numbers: tuple[int, ...], words: str) -> None:
     assert ranges(numbers) == words
+
+
+def test_every_outcome_of_a_frame_is_in_exactly_one_column() -> None:
+    counted = [outcome for outcomes in COLUMNS.values() for outcome in outcomes]
+    assert sorted(counted) == sorted(FRAME_OUTCOMES)
+
+
+def test_columns_of_a_partition_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    show(PoolStatus(0, (GOOD,), (WORKER,)))
+    lines = capsys.readouterr().out.splitlines()
+    header = next(line for line in lines if "answered" in line).split()
+    row = dict(zip(header, next(line for line in lines if line.split()[:1] == ["3"]).split(), strict=True))
+    number = {name: int(text) for name, text in row.items() if text.isdecimal()}
+    assert number["frames"] == sum(number[name] for name in COLUMNS) == 20
+    assert number["entries"] == COUNTS["entries"] + number["trimmed"] + number["lag"]
+    assert "20 frames = 14 answered + 2 stale + 1 superseded + 1 duplicate + 1 rejected + 1 buried" in lines
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_names_are_whole_in_a_pipe(columns: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    name, model = "gesture-maze-worker-6d5f7c9b8-abcde-17-3-0a1b2c3d", "network-0123456789-of-an-evening"
+    show(PoolStatus(0, (replace(GOOD, owner=name),), (replace(WORKER, worker=name, model=model),)))
+    output = capsys.readouterr().out
+    assert name in output
+    assert model in output
+    assert "…" not in output
+
+
+def test_names_that_are_commands_to_a_terminal_are_shown_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b]0;title\x07\x1b[2J[red]\u202e"
+    show(PoolStatus(0, (replace(GOOD, owner=evil),), (replace(WORKER, host=evil, model=evil),)))
+    output = capsys.readouterr().out
+    assert output.replace("\n", "").isprintable()
+    assert "\\x1b]0;title\\x07\\x1b[2J[red]\\u202e" in output

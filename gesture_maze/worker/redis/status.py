@@ -177,7 +177,7 @@ class StatusReader:
     def _workers(
         self, partitions: tuple[PartitionStatus, ...]
     ) -> tuple[int, tuple[PartitionStatus, ...], tuple[WorkerStatus, ...]]:
-        with self._client.pipeline(transaction=True) as pipe:
+        with self._client.pipeline(transaction=False) as pipe:  # MULTI is refused without memory
             pipe.time()
             pipe.zrange(keys.WORKERS, 0, -1, withscores=True)
             pipe.hgetall(WORKERS_INFO)

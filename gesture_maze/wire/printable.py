@@ -1,0 +1,32 @@
+"""Values made safe to show: on a terminal, in a log line, as JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything escaped that a terminal would act on instead of showing it.
+
+    Control characters (ESC begins a command to the terminal), line ends and invisible characters, such as
+    those that reverse the direction of writing, become escapes as in Python. Costs O(n).
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def finite(value: Any) -> Any:
+    """Return `value` with every NaN and infinity in it replaced by None: JSON has no word for them.
+
+    Looks into lists, tuples and dicts; keys of dicts become strings. Costs O(size).
+    """
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {str(key): finite(inside) for key, inside in value.items()}
+        case list() | tuple():
+            return [finite(inside) for inside in value]
+    return value
