@@ -11,7 +11,7 @@ replay on any machine decides as the live run did:
 * It **ends** with one `stop` after `release_ms` without it, and never earlier than two of the session's own
   frame gaps. Another gesture that leads by then takes over without a `stop` if it settles.
 * **One hand is followed.** A hand that jumps farther than a hand can move collects evidence of its own, and
-  takes over only when the gesture that is held has ended.
+  takes over only when the gesture that is held has ended, for which it then takes twice as long.
 
 Repeats are due by when the gesture began, not by the frame that settled it, so that a lost frame delays no
 move but its own.
@@ -41,7 +41,7 @@ OTHER_COST: Final = (50, 300)
 """Evidence that a frame of another gesture takes, at least and at most."""
 LONGEST_GAP_MS: Final = 500
 """Longer frame gaps do not make a release longer: they are silence, not a frame rate."""
-REACH_MS: Final = 66
+REACH_MS: Final = 132
 """A hand moves at most by its own size between two frames, and by as much again per this time."""
 LONGEST_REACH_MS: Final = 250
 """Time after which the reach of a hand grows no more."""
@@ -193,7 +193,7 @@ class Hold:
         if held:
             unseen_ms = now_ms - self.seen_ms
             if unseen_ms >= release_ms:
-                release_ms = max(release_ms, self._patience_ms())
+                release_ms = max(release_ms, self._patience_ms()) << self.away
                 expired = unseen_ms >= release_ms
         self.earlier_gap_ms = self.gap_ms
         self.gap_ms = gap_ms

@@ -63,8 +63,8 @@ def test_a_hand_over_does_not_reset_a_players_gesture(client: Any, replies: Subs
     b.work()
     assert replies.seqs() == list(range(12)), "the last seq is known too: 3 was a repetition"
     moves = [(reply["seq"], reply["move"]) for reply in replies.replies if reply["move"]]
-    # held since seq 3 (120 ms); without its state b would have let it settle again at seq 7
-    assert moves == [(3, "up")]
+    # held since seq 2; without the rebuilt state it would settle again at seq 6
+    assert moves == [(2, "up")]
 
 
 def test_who_lost_the_lease_changes_nothing(client: Any, replies: Subscriber) -> None:
