@@ -17,7 +17,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from tests.support.observed import ROOT, Observed, fetch, observed_pool
+from tests.support.bare_machine import observed_pool
+from tests.support.observed import ROOT, Observed, fetch
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.observed import Observed, observed_pool
+from tests.support.bare_machine import observed_pool
+from tests.support.observed import Observed
 from tests.support.processes import Workers
 from tests.support.servers import Server, running_redis
 

@@ -110,7 +110,9 @@ def test_players_start_with_the_demo_and_with_tls_alone_not() -> None:
     assert services("compose.tls.yaml")["players"]["profiles"] == ["demo"]
 
 
-@pytest.mark.parametrize("name", ["redis", "jobs-redis", "redis-exporter", "prometheus", "grafana"])
+@pytest.mark.parametrize(
+    "name", ["redis", "jobs-redis", "redis-exporter", "prometheus", "alertmanager", "grafana"]
+)
 def test_the_others_run_as_somebody_by_their_image_or_by_ours(name: str) -> None:
     # these images have a user of their own, but for the server's, which would begin as root
     assert ALL[name].get("user", "set by the image") == ("valkey" if "redis" in name and "ex" not in name else
