@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from gesture_maze.producer.plan import Entry
-from gesture_maze.wire.frames import HAND, LANDMARKS, META
+from gesture_maze.wire.frames import HAND, META
 
 FIRST_CHECKS: Final = 100
 """So many sends are looked at from the first one on; then one per `INTERVAL_S`."""
@@ -65,10 +65,9 @@ class InputCheck:
         elif now_s < self._next_s:
             return
         self._next_s = now_s + INTERVAL_S
-        sessions, meta, landmarks = entry.fields
-        frame = np.frombuffer(meta, META, count=1)[0]
-        hand = np.frombuffer(landmarks, "<f4", count=LANDMARKS * 3).reshape(LANDMARKS, 3)
-        session = sessions.split(b" ", 1)[0].decode()
+        frame = np.frombuffer(entry.fields[1], META, count=1)[0]
+        hand = entry.landmarks[0]
+        session = entry.fields[0].split(b" ", 1)[0].decode()
         captured_ms = int(frame["captured_ms"])
         if abs(captured_ms - self._wall_s()) < YEAR_S:
             self._once(SECONDS, session=session, captured_ms=captured_ms)

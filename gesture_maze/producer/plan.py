@@ -11,8 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gesture_maze.wire.compact import from_compact
 from gesture_maze.wire.errors import FrameError, RejectReason
 from gesture_maze.wire.frames import (
+    HAND,
     KNOWN_FLAGS,
     LANDMARKS,
     MAX_ASPECT,
@@ -20,10 +22,12 @@ from gesture_maze.wire.frames import (
     MAX_SEQ,
     META,
     MIN_ASPECT,
+    Float32,
     Frame,
     PackedFields,
-    pack,
+    frame_arrays,
     pack_arrays,
+    pack_compact,
 )
 from gesture_maze.wire.keys import check_session, partition_of
 
@@ -42,17 +46,31 @@ class Entry:
 
     Attributes:
         partition: where it goes.
-        fields: values of `s`, `m` and `l`.
+        fields: values of `s`, `m` and `l`, or of `c` in the place of `l`.
         rows: which of the frames handed to the send it carries, rising.
+        compact: the landmarks are compact.
     """
 
     partition: int
     fields: PackedFields
     rows: Sequence[int]
+    compact: bool = False
+
+    @property
+    def landmarks(self) -> Float32:
+        """The landmarks as the pool will see them: (n, 21, 3) float32."""
+        meta = np.frombuffer(self.fields[1], META)
+        if self.compact:
+            return from_compact(self.fields[2], (meta["flags"] & HAND) != 0)
+        return np.frombuffer(self.fields[2], "<f4").reshape(-1, LANDMARKS, 3)
 
 
 class Router(dict[str, int]):
-    """Session id -> partition, remembered. A legal session id, too, is checked only once.
+    """Session id -> partition, remembered, so that a session id is checked only once.
+
+    Attributes:
+        partitions: partition count.
+        compact: the pool takes compact landmarks; changes with the topology.
 
     Raises:
         FrameError: `bad_session`, for a session id that is not a legal one.
@@ -61,6 +79,7 @@ class Router(dict[str, int]):
     def __init__(self, partitions: int) -> None:
         super().__init__()
         self.partitions: Final = partitions
+        self.compact = False
 
     def __missing__(self, session: str) -> int:
         if len(self) >= MAX_KNOWN_SESSIONS:
@@ -77,7 +96,7 @@ def plan_frames(frames: Sequence[Frame], router: Router) -> list[Entry]:
         FrameError: for the first frame that breaks the contract.
     """
     if len(frames) == 1:
-        return [Entry(router[frames[0].session], pack(frames), (0,))]
+        return [_entry(router, router[frames[0].session], frames, (0,))]
     rows_of: dict[int, list[int]] = {}
     for row, frame in enumerate(frames):
         rows_of.setdefault(router[frame.session], []).append(row)
@@ -86,7 +105,27 @@ def plan_frames(frames: Sequence[Frame], router: Router) -> list[Entry]:
         for partition in sorted(rows_of)
         for start in range(0, len(rows_of[partition]), MAX_FRAMES_PER_ENTRY)
     ]
-    return [Entry(partition, pack([frames[row] for row in rows]), rows) for partition, rows in chunks]
+    return [_entry(router, partition, [frames[row] for row in rows], rows) for partition, rows in chunks]
+
+
+def _entry(router: Router, partition: int, frames: Sequence[Frame], rows: Sequence[int]) -> Entry:
+    return _packed(router, partition, [one.session for one in frames], *frame_arrays(frames), rows)
+
+
+def _packed(
+    router: Router,
+    partition: int,
+    sessions: Sequence[str],
+    meta: npt.NDArray[np.void],
+    points: Float32,
+    rows: Sequence[int],
+) -> Entry:
+    """Return an entry in the smallest encoding that the pool takes and that can carry the landmarks."""
+    if router.compact:
+        fields = pack_compact(sessions, meta, points)
+        if fields is not None:
+            return Entry(partition, fields, rows, compact=True)
+    return Entry(partition, pack_arrays(sessions, meta, points), rows)
 
 
 def columns(
@@ -163,8 +202,8 @@ def plan_arrays(sessions: Sequence[str], frames: Columns, router: Router) -> lis
     starts = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(rows)]
     entries = []
     for low, high in _slices(starts):
-        fields = pack_arrays(names[low:high], meta[low:high], points[low:high])
-        entries.append(Entry(int(ordered[low]), fields, rows[low:high]))
+        part = names[low:high], meta[low:high], points[low:high], rows[low:high]
+        entries.append(_packed(router, int(ordered[low]), *part))
     return entries
 
 

@@ -38,8 +38,9 @@ T = TypeVar("T")
 def add(entry: Entry, maxlen: int | None) -> Command:
     """XADD of one entry. Answer: the entry id."""
     sessions, meta, landmarks = entry.fields
+    name = "c" if entry.compact else "l"
     cap: Command = () if maxlen is None else ("MAXLEN", "~", maxlen)
-    packed = ("s", sessions, "m", meta, "l", landmarks, *tracing.fields())
+    packed = ("s", sessions, "m", meta, name, landmarks, *tracing.fields())
     return ("XADD", frames_key(entry.partition), *cap, "*", *packed)
 
 
@@ -63,7 +64,7 @@ def lag_of(groups: Any, length: Any) -> int:
 
 def read_topology() -> Command:
     """Answer: what `topology_of` understands."""
-    return ("HMGET", TOPOLOGY, "version", "partitions")
+    return ("HMGET", TOPOLOGY, "version", "partitions", "compact")
 
 
 def claim_topology(partitions: int) -> list[Command]:

@@ -25,10 +25,12 @@ class Topology(NamedTuple):
     Attributes:
         version: of the wire.
         partitions: partition count.
+        compact: the pool takes compact landmarks, because its model does not use z.
     """
 
     version: int
     partitions: int
+    compact: bool = False
 
 
 def topology_of(answer: Any) -> Topology | None:
@@ -37,14 +39,15 @@ def topology_of(answer: Any) -> Topology | None:
     Raises:
         SettingsError: `topology`, where the hash holds anything but numbers.
     """
-    # [b"1", b"16"], or None in the place of a missing field
+    # [b"1", b"16", b"1"], None in the place of a missing field; `compact` is missing in older pools
     if not isinstance(answer, list) or None in answer[:2]:
         return None
     try:
-        return Topology(*map(int, answer[:2]))
+        version, partitions = map(int, answer[:2])
     except ValueError:
         message = f"{TOPOLOGY} in Redis holds {answer!r:.80}, not a version and a partition count"
         raise SettingsError("topology", message) from None
+    return Topology(version, partitions, compact=answer[2:] in ([b"1"], ["1"]))
 
 
 class Connecting:
@@ -93,6 +96,8 @@ class Connecting:
             found = None
         if found is None or self._router is None or found[:2] != (WIRE_VERSION, self._router.partitions):
             self._confirmed = False
+        else:
+            self._router.compact = found.compact
 
     def _read(self) -> Script[Topology | None]:
         (answer,) = yield from self._asking.ask([stream.read_topology()])
@@ -135,4 +140,6 @@ class Connecting:
                 "empty Redis before you change it, and restart every producer"
             )
             raise SettingsError("topology", message)
-        return self._router or Router(check_partitions(found.partitions))
+        router = self._router or Router(check_partitions(found.partitions))
+        router.compact = found.compact
+        return router

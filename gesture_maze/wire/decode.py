@@ -1,8 +1,8 @@
 """Stream entries -> frames, vectorised: a handful of numpy calls for a batch of any length.
 
-The data's way: text entries are packed first, then all entries are joined and viewed as arrays at once, so
-that there is one path to the frames. What breaks the contract is set aside with its reason; its neighbours,
-in the same entry too, go on.
+Text entries are packed first, then all entries are joined and viewed as arrays at once, so that there is one
+path to the frames. A frame that breaks the contract is set aside with its reason; the frames beside it, also
+those of the same entry, are not affected.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gesture_maze.wire.compact import COMPACT_BYTES, from_compact, to_compact
 from gesture_maze.wire.errors import FrameError, RejectReason
 from gesture_maze.wire.frames import (
+    HAND,
     KNOWN_FLAGS,
     LANDMARK_BYTES,
     LANDMARKS,
@@ -37,6 +39,7 @@ RawFields = Sequence[bytes]
 """The fields of one entry as Redis gives them: name, value, name, value, ..."""
 
 _PACKED_NAMES: Final = [b"s", b"m", b"l"]
+_COMPACT_NAMES: Final = [b"s", b"m", b"c"]
 _values: Final[Callable[[RawFields], PackedFields]] = itemgetter(1, 3, 5)
 
 
@@ -52,6 +55,8 @@ class Frames:
         aspect: (n,) float32.
         flags: (n,) uint32.
         landmarks: (n, 21, 3) float32, read-only.
+        without_z: (n,) bool, which frames came with compact landmarks, whose z = 0 says nothing; None where
+            none did.
     """
 
     entry: npt.NDArray[np.int64]
@@ -61,23 +66,30 @@ class Frames:
     aspect: Float32
     flags: npt.NDArray[np.uint32]
     landmarks: Float32
+    without_z: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
-        """How many frames."""
+        """Return the number of frames."""
         return len(self.sessions)
 
     def fields(self, row: int) -> list[bytes]:
-        """One frame as the fields of an entry of its own, as a dead letter keeps it."""
-        meta = np.array(
-            [(self.seq[row], self.captured_ms[row], self.aspect[row], self.flags[row])], dtype=META
-        )
-        return [b"s", self.sessions[row], b"m", meta.tobytes(), b"l", self.landmarks[row].tobytes()]
+        """Return one frame as the fields of an entry of its own, for a dead letter; in its own encoding."""
+        numbers = (self.seq[row], self.captured_ms[row], self.aspect[row], self.flags[row])
+        meta = np.array([numbers], dtype=META)
+        fields = [b"s", self.sessions[row], b"m", meta.tobytes()]
+        landmarks = self.landmarks[row : row + 1]
+        if self.without_z is not None and self.without_z[row]:
+            compact = to_compact(landmarks, (meta["flags"] & HAND) != 0)
+            if compact is not None:
+                return [*fields, b"c", compact]
+        return [*fields, b"l", landmarks.tobytes()]
 
     def take(self, rows: npt.NDArray[np.intp]) -> Frames:
-        """The frames at `rows`, in that order."""
+        """Return the frames at `rows`, in that order."""
         sessions = [self.sessions[row] for row in rows.tolist()]
         columns = (self.seq[rows], self.captured_ms[rows], self.aspect[rows], self.flags[rows])
-        return Frames(self.entry[rows], sessions, *columns, self.landmarks[rows])
+        without_z = None if self.without_z is None else self.without_z[rows]
+        return Frames(self.entry[rows], sessions, *columns, self.landmarks[rows], without_z)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +104,11 @@ class Reject:
 def decode(entries: Sequence[RawFields]) -> tuple[Frames, list[Reject]]:
     """Take entries apart into frames and rejects. O(bytes); never raises for what an entry holds."""
     rejects: list[Reject] = []
-    kept, packed = _packed(entries, rejects)
-    counts = [len(fields[1]) // META_BYTES for fields in packed]
+    kept, packed, compact = _packed(entries, rejects)
+    counts = np.array([len(fields[1]) // META_BYTES for fields in packed], np.int64)
     frames = _join(packed, np.repeat(np.array(kept, np.int64), counts))
+    if compact:
+        _add_compact(frames, packed, counts, compact)
     valid = _valid(frames)
     if valid is not None:
         rejects.extend(_reject(frames, row) for row in np.flatnonzero(~valid).tolist())
@@ -102,43 +116,59 @@ def decode(entries: Sequence[RawFields]) -> tuple[Frames, list[Reject]]:
     return frames, rejects
 
 
-def _packed(entries: Sequence[RawFields], rejects: list[Reject]) -> tuple[list[int], list[PackedFields]]:
+def _packed(
+    entries: Sequence[RawFields], rejects: list[Reject]
+) -> tuple[list[int], list[PackedFields], list[int]]:
+    """Return which entries were kept, their packed fields, and which of these are compact."""
     kept: list[int] = []
     packed: list[PackedFields] = []
+    compact: list[int] = []
     for index, fields in enumerate(entries):
+        landmark_bytes = LANDMARK_BYTES
         try:
-            one = _values(fields) if fields[::2] == _PACKED_NAMES else _other_encoding(fields, index, rejects)
+            names = fields[::2]
+            if names == _PACKED_NAMES:
+                one: PackedFields | None = _values(fields)
+            elif names == _COMPACT_NAMES:
+                one, landmark_bytes = _values(fields), COMPACT_BYTES
+            else:
+                one, landmark_bytes = _other_encoding(fields, index, rejects)
             if one is None:
                 continue
-            _check_lengths(one)
+            _check_lengths(one, landmark_bytes)
         except FrameError as error:
             rejects.append(Reject(index, RejectReason(error.reason), fields))
             continue
+        if landmark_bytes == COMPACT_BYTES:
+            compact.append(len(kept))
         kept.append(index)
         packed.append(one)
-    return kept, packed
+    return kept, packed, compact
 
 
-def _check_lengths(packed: PackedFields) -> None:
+def _check_lengths(packed: PackedFields, landmark_bytes: int) -> None:
     sessions, meta, landmarks = packed
     count, rest = divmod(len(meta), META_BYTES)
-    if rest or len(landmarks) != count * LANDMARK_BYTES or sessions.count(b" ") + 1 != count:
-        raise FrameError(RejectReason.BAD_LENGTH, "s, m and l must describe the same number of frames")
+    if rest or len(landmarks) != count * landmark_bytes or sessions.count(b" ") + 1 != count:
+        message = "s, m and l (or c) must describe the same number of frames"
+        raise FrameError(RejectReason.BAD_LENGTH, message)
     if len(sessions) + len(meta) + len(landmarks) > MAX_ENTRY_BYTES:
         raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
 
 
-def _other_encoding(fields: RawFields, index: int, rejects: list[Reject]) -> PackedFields | None:
-    """A text entry packed, or a packed one whose fields stand in another order."""
+def _other_encoding(fields: RawFields, index: int, rejects: list[Reject]) -> tuple[PackedFields | None, int]:
+    """Return a text entry packed, or a packed one in another order, and the bytes of a frame's landmarks."""
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     if sum(map(len, fields)) > MAX_ENTRY_BYTES:
         raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
     if b"json" in named:
-        return _pack_text(named[b"json"], index, rejects)
-    try:
-        return named[b"s"], named[b"m"], named[b"l"]
-    except KeyError:
-        raise FrameError(RejectReason.UNKNOWN_ENCODING, "neither s, m, l nor json") from None
+        return _pack_text(named[b"json"], index, rejects), LANDMARK_BYTES
+    if b"s" in named and b"m" in named and (b"l" in named) != (b"c" in named):
+        if b"l" in named:
+            return (named[b"s"], named[b"m"], named[b"l"]), LANDMARK_BYTES
+        return (named[b"s"], named[b"m"], named[b"c"]), COMPACT_BYTES
+    message = "neither s, m and one of l and c, nor json"
+    raise FrameError(RejectReason.UNKNOWN_ENCODING, message)
 
 
 def _pack_text(raw: bytes, index: int, rejects: list[Reject]) -> PackedFields | None:
@@ -152,6 +182,7 @@ def _pack_text(raw: bytes, index: int, rejects: list[Reject]) -> PackedFields | 
 
 
 def _join(packed: Sequence[PackedFields], entry: npt.NDArray[np.int64]) -> Frames:
+    """Return the frames of packed entries; landmarks as if all entries were in the full encoding."""
     if not packed:
         sessions, meta, landmarks = list[bytes](), b"", b""
     else:
@@ -159,9 +190,31 @@ def _join(packed: Sequence[PackedFields], entry: npt.NDArray[np.int64]) -> Frame
         sessions = b" ".join(columns[0]).split(b" ")
         meta, landmarks = b"".join(columns[1]), b"".join(columns[2])
     records = np.frombuffer(meta, META)
-    points = np.frombuffer(landmarks, "<f4").reshape(-1, LANDMARKS, 3)
     numbers = (records["seq"], records["captured_ms"], records["aspect"], records["flags"])
+    if len(landmarks) != len(records) * LANDMARK_BYTES:
+        # some entries are compact: `_add_compact` puts their landmarks in
+        points = np.zeros((len(records), LANDMARKS, 3), np.float32)
+    else:
+        points = np.frombuffer(landmarks, "<f4").reshape(-1, LANDMARKS, 3)
     return Frames(entry, sessions, *numbers, points)
+
+
+def _add_compact(
+    frames: Frames, packed: Sequence[PackedFields], counts: npt.NDArray[np.int64], compact: Sequence[int]
+) -> None:
+    """Put in the landmarks of entries of both packed encodings, of which those at `compact` are compact."""
+    is_compact = np.zeros(len(packed), np.bool_)
+    is_compact[compact] = True
+    rows = np.repeat(is_compact, counts)
+    hand = (frames.flags[rows] & HAND) != 0
+    if rows.all():
+        frames.landmarks = from_compact(b"".join(one[2] for one in packed), hand)
+    else:
+        frames.landmarks[rows] = from_compact(b"".join(packed[at][2] for at in compact), hand)
+        full = b"".join(one[2] for one, skip in zip(packed, is_compact.tolist(), strict=True) if not skip)
+        frames.landmarks[~rows] = np.frombuffer(full, "<f4").reshape(-1, LANDMARKS, 3)
+    frames.landmarks.flags.writeable = False
+    frames.without_z = rows
 
 
 def _valid(frames: Frames) -> npt.NDArray[np.bool_] | None:

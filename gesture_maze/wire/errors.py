@@ -37,6 +37,8 @@ class RejectReason(StrEnum):
     """Not 21 pairs or triples of numbers (nor an empty list: no hand)."""
     NOT_FINITE = "not_finite"
     """A landmark is NaN, infinite, or larger than 1e9 in magnitude."""
+    NEEDS_Z = "needs_z"
+    """The frame came without z (compact landmarks), and the model in use declares z as an input."""
     PROCESSING_FAILED = "processing_failed"
     """Buried: classifying the frame raised an error three times."""
     KILLED_WORKER = "killed_worker"

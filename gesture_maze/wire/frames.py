@@ -4,7 +4,7 @@ A frame is one hand (or its absence) at one instant of one session. An entry car
 partition, in one of two encodings:
 
 * packed: field `s` = session ids joined by one space, `m` = `META` records, `l` = 63 little-endian float32
-  per frame (x, y, z of the 21 landmarks);
+  per frame (x, y, z of the 21 landmarks), or in the place of `l` the field `c`, see `wire.compact`;
 * text: field `json` = one object or a list of objects, see `wire.text`.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gesture_maze.wire import mediapipe
+from gesture_maze.wire.compact import to_compact
 from gesture_maze.wire.errors import FrameError, RejectReason
 from gesture_maze.wire.keys import check_session
 
@@ -45,8 +46,10 @@ MAX_ASPECT: Final = 100.0
 MAX_MAGNITUDE: Final = 1e9
 """Largest landmark coordinate; its square must stay far inside float32."""
 
+MetaArray = np.ndarray[tuple[int], np.dtype[np.void]] | npt.NDArray[np.void]
 Float32 = npt.NDArray[np.float32]
 PackedFields = tuple[bytes, bytes, bytes]
+"""Values of the fields `s`, `m`, and `l` or, for compact landmarks, `c`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,19 +200,50 @@ def pack(frames: Sequence[Frame]) -> PackedFields:
     Raises:
         FrameError: with the reason the worker would have given, before anything is sent.
     """
+    meta, landmarks = frame_arrays(frames)
+    return pack_arrays([frame.session for frame in frames], meta, landmarks)
+
+
+def frame_arrays(frames: Sequence[Frame]) -> tuple[MetaArray, Float32]:
+    """Return checked frames as (n,) `META` and (n, 21, 3) float32.
+
+    Raises:
+        FrameError: for the first frame that breaks the contract.
+    """
     meta = np.empty(len(frames), META)
     landmarks = np.empty((len(frames), LANDMARKS, 3), np.float32)
     for row, frame in enumerate(map(check_frame, frames)):
         meta[row] = (frame.seq, frame.captured_ms, frame.aspect, frame.flags)
         landmarks[row] = landmark_array(frame.landmarks)
-    return pack_arrays([frame.session for frame in frames], meta, landmarks)
+    return meta, landmarks
 
 
-def pack_arrays(
-    sessions: Sequence[str], meta: np.ndarray[tuple[int], np.dtype[np.void]], landmarks: Float32
-) -> PackedFields:
-    """Pack frames that are already arrays: n session ids, (n,) `META`, (n, 21, 3) float32. Unchecked."""
-    packed = (" ".join(sessions).encode(), meta.tobytes(), landmarks.astype("<f4", copy=False).tobytes())
+def pack_arrays(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) -> PackedFields:
+    """Pack frames that are arrays already: the values of the fields `s`, `m` and `l`. Not checked.
+
+    Args:
+        sessions: n session ids.
+        meta: (n,) `META`.
+        landmarks: (n, 21, 3) float32.
+
+    Raises:
+        FrameError: `too_large`.
+    """
+    return _sized(sessions, meta, landmarks.astype("<f4", copy=False).tobytes())
+
+
+def pack_compact(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) -> PackedFields | None:
+    """As `pack_arrays`, with compact landmarks: the values of the fields `s`, `m` and `c`.
+
+    Returns:
+        None where a coordinate is outside -1 to 3, which only the full encoding can carry.
+    """
+    compact = to_compact(landmarks, (meta["flags"] & HAND) != 0)
+    return None if compact is None else _sized(sessions, meta, compact)
+
+
+def _sized(sessions: Sequence[str], meta: MetaArray, landmarks: bytes) -> PackedFields:
+    packed = (" ".join(sessions).encode(), meta.tobytes(), landmarks)
     if sum(map(len, packed)) > MAX_ENTRY_BYTES:
         message = f"an entry of {len(sessions)} frames is over {MAX_ENTRY_BYTES} bytes: send fewer at a time"
         raise FrameError(RejectReason.TOO_LARGE, message)

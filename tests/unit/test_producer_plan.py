@@ -27,7 +27,7 @@ def frames_of(sessions: list[str]) -> list[Frame]:
 
 def decoded(entry: Entry) -> list[tuple[str, int]]:
     s, m, landmarks = entry.fields
-    found, rejects = decode([[b"s", s, b"m", m, b"l", landmarks]])
+    found, rejects = decode([[b"s", s, b"m", m, b"c" if entry.compact else b"l", landmarks]])
     assert not rejects
     return [(one.decode(), seq) for one, seq in zip(found.sessions, found.seq.tolist(), strict=True)]
 
@@ -119,3 +119,19 @@ def test_every_fault_of_the_options_is_told_at_once() -> None:
 def test_partitions_must_be_a_power_of_two() -> None:
     with pytest.raises(SettingsError, match="power of two"):
         options_of({"partitions": 12})
+
+
+@pytest.mark.parametrize("plan_them", [plan_frames, by_arrays])
+def test_entries_are_compact_where_the_pool_takes_them_and_the_landmarks_allow(plan_them: Any) -> None:
+    router = Router(1)
+    router.compact = True
+    frames = [Frame("a", 0, 5, HANDS), Frame("a", 1, 5, HANDS * 3)]
+    (entry,) = plan_them(frames, router)
+    assert entry.compact
+    assert len(entry.fields[2]) == 2 * 84
+    assert decoded(entry) == [("a", 0), ("a", 1)]
+    np.testing.assert_allclose(entry.landmarks[1, :, :2], HANDS[:, :2] * 3, atol=3.1e-5)
+    (full,) = plan_them([frames[0], Frame("a", 1, 5, HANDS * 3.1)], router)
+    assert not full.compact
+    assert decoded(full) == [("a", 0), ("a", 1)]
+    np.testing.assert_array_equal(full.landmarks[0], HANDS)

@@ -370,6 +370,27 @@ def test_a_bad_frame_sends_nothing() -> None:
     assert server.added() == [[]]
 
 
+@pytest.mark.parametrize(("value", "name"), [(b"1", "c"), (b"0", "l"), (b"yes", "l"), (None, "l")])
+def test_landmarks_are_compact_where_the_topology_says_so(value: bytes | None, name: str) -> None:
+    server = Server(topology=[b"1", b"16", value])
+    server.play(sending(server).send_frames(FRAMES[:1]))
+    (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
+    assert command[7] == name
+
+
+def test_landmarks_follow_a_topology_that_changes() -> None:
+    server = Server(topology=[b"1", b"16", b"1"])
+    one = sending(server, guard_interval_s=0)
+    found = []
+    for value in (b"1", b"0", b"1"):
+        server.topology[2] = value
+        server.play(one.send_frames(FRAMES[:1]))
+        server.play(one.send_frames(FRAMES[:1]))
+        (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
+        found.append(command[7])
+    assert found == ["c", "l", "c"]
+
+
 def test_frames_without_seq_and_time_are_numbered_and_named_in_errors() -> None:
     server = Server(on_add=lambda partition: OOM)
     numbering = Numbering(clock=lambda: 1000, wall_ms=lambda: 1003)

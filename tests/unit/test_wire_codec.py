@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gesture_maze.wire.compact import to_compact
 from gesture_maze.wire.decode import Frames, RawFields, decode
 from gesture_maze.wire.errors import RejectReason
-from gesture_maze.wire.frames import MAX_SEQ, Frame, pack
+from gesture_maze.wire.frames import MAX_SEQ, Frame, frame_arrays, pack, pack_compact
 from gesture_maze.wire.text import dump, object_of
 
 coordinates = st.floats(-1e9, 1e9, width=32)
@@ -240,3 +243,75 @@ def test_any_fields_at_all_never_raise(entries: list[list[tuple[bytes, bytes]]])
 def test_any_numbers_at_all_never_raise_or_warn(meta: bytes, landmarks: bytes) -> None:
     found, rejects = decode([[b"s", b"p1", b"m", meta, b"l", landmarks]])
     assert len(found) + len(rejects) == 1
+
+
+# --- compact landmarks
+
+image_coordinates = st.floats(-1.0, 3.0, width=32)
+
+
+@st.composite
+def compact_frames(draw: st.DrawFn) -> Frame:
+    points = draw(st.none() | st.lists(image_coordinates, min_size=42, max_size=42))
+    landmarks = None if points is None else np.array(points, np.float32).reshape(21, 2)
+    return replace(draw(frames()), landmarks=landmarks)
+
+
+def compact_entry(*wanted: Frame) -> RawFields:
+    meta, landmarks = frame_arrays(wanted)
+    packed = pack_compact([one.session for one in wanted], meta, landmarks)
+    assert packed is not None
+    s, m, c = packed
+    assert len(c) == 84 * len(wanted)
+    return [b"s", s, b"m", m, b"c", c]
+
+
+def assert_close(found: Frames, wanted: list[Frame]) -> None:
+    for row, one in enumerate(wanted):
+        points = np.zeros((21, 2)) if one.landmarks is None else one.landmarks
+        np.testing.assert_allclose(found.landmarks[row, :, :2], points, atol=3.1e-5)
+        assert not found.landmarks[row, :, 2].any()
+
+
+@given(st.lists(st.tuples(compact_frames(), st.sampled_from(["c", "l", "json"])), min_size=1, max_size=6))
+def test_compact_frames_come_back_among_frames_of_other_encodings(wanted: list[tuple[Frame, str]]) -> None:
+    write = {"c": compact_entry, "l": packed_entry, "json": text_entry}
+    found, rejects = decode([write[encoding](one) for one, encoding in wanted])
+    assert not rejects
+    assert found.sessions == [one.session.encode() for one, _ in wanted]
+    assert found.seq.tolist() == [one.seq for one, _ in wanted]
+    assert_close(found, [one for one, _ in wanted])
+    compact = [encoding == "c" for _, encoding in wanted]
+    assert (found.without_z is None) == (not any(compact))
+    if found.without_z is not None:
+        assert found.without_z.tolist() == compact
+
+
+@given(st.lists(compact_frames(), min_size=2, max_size=4))
+def test_compact_frame_taken_out_is_compact_again_byte_for_byte(wanted: list[Frame]) -> None:
+    fields = compact_entry(*wanted)
+    found, _ = decode([fields])
+    taken = found.take(np.array([1], np.intp))
+    alone, rejects = decode([taken.fields(0)])
+    assert taken.fields(0)[::2] == [b"s", b"m", b"c"]
+    assert taken.fields(0)[5] == fields[5][84:168]
+    assert alone.seq.tolist() == [wanted[1].seq]
+    assert not rejects
+
+
+def test_rejected_compact_frame_keeps_its_encoding_in_the_dead_letter() -> None:
+    fields = list(compact_entry(Frame("p1", 1, 2, np.full((21, 2), 0.25)), Frame("p1", 2, 3)))
+    meta = bytearray(fields[3])
+    meta[20:24] = (8 | 1).to_bytes(4, "little")
+    fields[3] = bytes(meta)
+    found, (reject,) = decode([fields])
+    assert found.seq.tolist() == [2]
+    assert reject.reason is RejectReason.BAD_FLAGS
+    assert reject.fields[4] == b"c"
+
+
+@pytest.mark.parametrize("outside", [-1.001, 3.001, np.nan, np.inf])
+def test_landmarks_outside_the_range_cannot_be_compact(outside: float) -> None:
+    landmarks = np.zeros((1, 21, 3), np.float32)
+    landmarks[0, 5, 1] = outside
+    assert to_compact(landmarks, np.array([True])) is None

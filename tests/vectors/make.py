@@ -38,6 +38,18 @@ def packed(frames: list[dict[str, Any]]) -> dict[str, str]:
     return {"s": sessions.hex(), "m": meta.hex(), "l": landmarks.hex()}
 
 
+def compact(frames: list[dict[str, Any]]) -> str | None:
+    """Field `c` as hex; None where a coordinate is outside -1 to 3."""
+    steps: list[int] = []
+    for one in frames:
+        coordinates = [value for point in one["landmarks"] for value in point[:2]]
+        if not all(-1 <= value <= 3 for value in coordinates):
+            return None
+        # int(... + 0.5), because none of the values is half-way between two steps
+        steps += [int((value + 1) / 4 * 65535 + 0.5) for value in coordinates] or [0] * 42
+    return struct.pack(f"<{len(steps)}H", *steps).hex()
+
+
 def frame_cases() -> list[dict[str, Any]]:
     pairs = [point[:2] for point in hand()]
     cases = {
@@ -54,10 +66,22 @@ def frame_cases() -> list[dict[str, Any]]:
             {**frame("b-2", 9, 6, 1.5), "landmarks": []},
             frame("c", 3, 7),
         ],
+        "a hand partly outside the picture": [
+            {
+                **frame("p1", 23, 76, 1.25),
+                "landmarks": [[-1.0 + i / 16, 3.0 - i / 16, 0.0] for i in range(21)],
+            }
+        ],
         "two frames of one session keep their order": [frame("p1", 21, 10), frame("p1", 22, 43)],
     }
     return [
-        {"name": name, "frames": frames, "packed": packed(frames), "text": json.dumps(frames)}
+        {
+            "name": name,
+            "frames": frames,
+            "packed": packed(frames),
+            "compact": compact(frames),
+            "text": json.dumps(frames),
+        }
         for name, frames in cases.items()
     ]
 
@@ -139,6 +163,15 @@ def _packed_rejects() -> list[dict[str, Any]]:
         }
         for name, reason, change in changed
     ]
+    step = {"s": good["s"], "m": good["m"], "c": bytes(84)}
+    cases += [
+        {"name": name, "reason": reason, "fields": {key: value.hex() for key, value in fields.items()}}
+        for name, reason, fields in (
+            ("compact landmarks of 20 points", "bad_length", {**step, "c": bytes(80)}),
+            ("compact landmarks under the name of full ones", "bad_length", {**good, "l": bytes(84)}),
+            ("compact and full landmarks", "unknown_encoding", {**good, "c": bytes(84)}),
+        )
+    ]
     without = {key: value.hex() for key, value in good.items() if key != "m"}
     return [*cases, {"name": "no field m", "reason": "unknown_encoding", "fields": without}]
 
@@ -172,7 +205,8 @@ def _text_rejects() -> list[dict[str, Any]]:
 
 
 NOTES = {
-    "frames": "packed: fields s, m, l as hex; text: a value of the field json. Numbers go up to 2**63-1.",
+    "frames": "packed: fields s, m, l as hex; compact: field c as hex, which replaces l, or null where a "
+    "coordinate is outside -1 to 3; text: a value of the field json. Numbers go up to 2**63-1.",
     "partitions": "partition = crc32(session as UTF-8) mod P.",
     "replies": "bytes published on the channel (P = 16), and what they mean.",
     "rejects": "entries that the pool rejects; fields are hex, json is a value of the field json.",
