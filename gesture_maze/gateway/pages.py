@@ -1,4 +1,7 @@
-"""The pages: static files, served with headers that let a browser do what they need and nothing else."""
+"""The pages: static files, served with headers that let a browser do what they need and nothing else.
+
+All addresses in them are relative, so that the game works below any path of a proxy.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,18 @@ HANDS: Final = FOLDER / "vendor" / "hands"
 HANDS_CDN_ORIGIN: Final = "https://cdn.jsdelivr.net"
 HANDS_CDN: Final = f"{HANDS_CDN_ORIGIN}/npm/@mediapipe/hands@0.4.1675469240/"
 
+TRACKER_WORKER: Final = "/static/js/tracker-worker.js"
+
 _COMMON: Final = (
     "default-src 'none'; style-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; img-src 'self' data: blob:; media-src 'self' blob:"
+    "form-action 'none'; frame-ancestors 'none'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "manifest-src 'self'"
 )
 PAGE_POLICY: Final = f"{_COMMON}; script-src 'self'; connect-src 'self'"
 
 
 def game_policy(cdn: str) -> str:
-    """The game's: the hand tracker is compiled from WebAssembly, and makes functions from text."""
+    """Return the game's policy: the hand tracker is WebAssembly and makes functions from text."""
     sources = f"'self' {cdn}".strip()
     return (
         f"{_COMMON}; script-src {sources} 'wasm-unsafe-eval' 'unsafe-eval'; connect-src {sources}; "
@@ -48,17 +54,15 @@ router = APIRouter(include_in_schema=False)
 
 
 def hands_at() -> str:
-    """Where the page finds the hand tracker: here after `make web`, else on its CDN."""
-    return "/static/vendor/hands/" if (HANDS / "hands.js").exists() else HANDS_CDN
+    """Return where the page finds the hand tracker: here after `make web`, else on its CDN."""
+    return "static/vendor/hands/" if (HANDS / "hands.js").exists() else HANDS_CDN
 
 
 @router.get("/game")
 async def game(request: Request) -> HTMLResponse:
     """The game."""
     response = _page("game.html")
-    response.headers["Content-Security-Policy"] = game_policy(
-        "" if hands_at().startswith("/") else HANDS_CDN_ORIGIN
-    )
+    response.headers["Content-Security-Policy"] = _policy_of_game()
     if BROWSER_COOKIE not in request.cookies:
         secure = request.url.scheme == "https"
         response.set_cookie(
@@ -69,16 +73,33 @@ async def game(request: Request) -> HTMLResponse:
 
 @router.get("/watch")
 async def watch() -> HTMLResponse:
-    """The running mazes of `maze demo`."""
+    """The mazes that are being walked: those of `maze demo`, and the players of this gateway."""
     response = _page("watch.html")
     response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
+
+
+@router.get("/manifest.webmanifest")
+async def manifest() -> FileResponse:
+    """What a browser needs to install the game."""
+    return FileResponse(FOLDER / "manifest.webmanifest", media_type="application/manifest+json")
+
+
+@router.get("/sw.js")
+async def service_worker() -> FileResponse:
+    """The offline shell. It stands beside the page because it may serve only what is below itself."""
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
+    return FileResponse(FOLDER / "sw.js", media_type="text/javascript", headers=headers)
 
 
 @router.get("/favicon.ico")
 async def favicon() -> FileResponse:
     """The token of the game."""
     return FileResponse(FOLDER / "icon.svg", media_type="image/svg+xml")
+
+
+def _policy_of_game() -> str:
+    return game_policy(HANDS_CDN_ORIGIN if hands_at() == HANDS_CDN else "")
 
 
 def _page(name: str) -> HTMLResponse:
@@ -104,6 +125,8 @@ class SafeHeaders:
             await self._app(scope, receive, send)
             return
         policy = DOCS_POLICY if scope["path"] in ("/docs", "/redoc") else API_POLICY
+        if scope["path"].endswith(TRACKER_WORKER):
+            policy = _policy_of_game()  # a worker has the policy of its own file
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -112,7 +135,7 @@ class SafeHeaders:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")
                 headers.setdefault("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
-                if scope["path"].startswith("/static/"):
+                if "/static/" in scope["path"]:
                     # asked for each time, answered by 304: a new version of the page comes at once
                     headers["Cache-Control"] = "no-cache"
             await send(message)

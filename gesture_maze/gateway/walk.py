@@ -115,7 +115,8 @@ class Walk:
         self._send("race", say("race", **race.model_dump(), you=who_is(self._session.id), over=race.over))
         game = self._session.game
         begun = game is not None and game.race == race.id and game.seed == race.seed
-        if race.starts_ms and not begun:
+        ended = any(one.who == who_is(self._session.id) and one.place is not None for one in race.racers)
+        if race.starts_ms and not begun and not ended:
             opens_s = time.monotonic() + starts_in_ms / 1000
             self._show(Game.begin_race(race.size, race.seed, race.id, opens_s))
             self._save()

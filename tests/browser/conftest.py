@@ -102,6 +102,8 @@ def line(gateway: Served) -> Iterator[Line]:
 
 
 Visit = Callable[..., Any]
+DEFAULTS: dict[str, Any] = {"viewport": {"width": 1180, "height": 860}, "service_workers": "block"}
+"""Without the offline shell, whose answers could hide what the gateway says."""
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def visit(chromium: Any, gateway: Served) -> Iterator[Visit]:
     contexts = []
 
     def open_page(path: str, address: str = gateway.address, scheme: str = "http", **options: Any) -> Any:
-        context = chromium.new_context(**{"viewport": {"width": 1180, "height": 860}} | options)
+        context = chromium.new_context(**DEFAULTS | options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)

@@ -4,68 +4,27 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Any
 
-from gesture_maze.game.mazes import Maze, generate, solve
+from gesture_maze.game.mazes import generate, solve
 from tests.browser.conftest import Line, Visit, picture
+from tests.browser.playing import cell, open_settings, ready, state, walk, walk_by_keys
 from tests.support.gateway import Served
 from tests.support.processes import Workers
 from tests.support.servers import Server, wait_until
 
 SMALL = (6, 5)
-ARROWS = {"up": "ArrowUp", "down": "ArrowDown", "left": "ArrowLeft", "right": "ArrowRight"}
 
 
-def state(page: Any, wanted: str, timeout_ms: int = 10_000) -> None:
-    """Wait until the page says that things stand so."""
-    page.wait_for_selector(f'#state[data-state="{wanted}"]', timeout=timeout_ms)
-
-
-def cell(page: Any) -> int:
-    """Where the token stands."""
-    return int(page.get_attribute("#maze", "data-cell"))
-
-
-def ready(page: Any) -> None:
-    """Wait until there is a maze and answers come."""
-    page.wait_for_selector("#maze[data-cell]")
-    state(page, "playing")
-    page.wait_for_function("/ms/.test(document.getElementById('p50').textContent)")
-
-
-def hold(page: Any, way: str) -> None:
-    """Press a gesture button and keep it pressed."""
-    page.mouse.up()
-    box = page.locator(f'#legend button[data-way="{way}"]').bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.down()
-
-
-def walk(page: Any, maze: Maze, steps: int = 1000) -> None:
-    """Pose the hand for the way out until the token has moved so often, or is there."""
-    held = ""
-    for _ in range(steps):
-        at = cell(page)
-        wanted = maze.way_out[at]
-        if wanted is None:
-            break
-        if wanted != held:
-            hold(page, wanted)
-            held = wanted
-        page.wait_for_function(
-            "before => document.getElementById('maze').dataset.cell != before", arg=str(at)
-        )
-    page.mouse.up()
-
-
-def test_a_maze_is_walked_to_its_end_by_the_simulated_hand(
+def test_simulated_hand_at_exit_enters_the_scoreboard(
     visit: Visit, gateway: Served, redis_server: Server
 ) -> None:
     redis_server.client.delete("maze:scores:small")
     page = visit("/game?seed=7&size=small")
     ready(page)
+    open_settings(page)
     page.fill("#name", "Ada")
     page.keyboard.press("Tab")
+    page.click("#fold")
     page.wait_for_function("sessionStorage.getItem('maze.token')")
     ready(page)
     maze = generate(*SMALL, 7)
@@ -73,7 +32,11 @@ def test_a_maze_is_walked_to_its_end_by_the_simulated_hand(
     picture(page, "game")
     walk(page, maze)
     page.wait_for_selector("#done:not([hidden])")
-    assert re.match(r"\d+ moves in \d+\.\d s\. Place 1 on the scoreboard\.", page.inner_text("#done-text"))
+    words = r"\d+ moves, .*shortest.*, in \d+\.\d s\. Your best so far\. Place 1 on the scoreboard\."
+    assert re.fullmatch(words, page.inner_text("#done-text"))
+    assert page.inner_text("#best").endswith(" s")
+    field, done = (page.locator(f"#{one}").bounding_box() for one in ("maze", "done"))
+    assert done["x"] >= field["x"] + field["width"], "the celebration does not cover the way"
     page.wait_for_selector("#scores li.mine")
     assert page.inner_text("#scores .who") == "Ada"
     places = gateway.http.get("/scores/small").json()
@@ -85,7 +48,7 @@ def test_a_maze_is_walked_to_its_end_by_the_simulated_hand(
     assert page.locator("#done").is_hidden()
 
 
-def test_the_page_says_when_no_worker_is_there_and_the_game_resumes(visit: Visit, workers: Workers) -> None:
+def test_game_without_worker_says_so_and_resumes(visit: Visit, workers: Workers) -> None:
     page = visit("/game?seed=7&size=small")
     ready(page)
     maze = generate(*SMALL, 7)
@@ -105,7 +68,7 @@ def test_the_page_says_when_no_worker_is_there_and_the_game_resumes(visit: Visit
     assert cell(page) != before
 
 
-def test_a_broken_line_is_mended_and_the_maze_kept(visit: Visit, line: Line, gateway: Served) -> None:
+def test_connection_lost_is_restored_with_the_maze(visit: Visit, line: Line, gateway: Served) -> None:
     page = visit("/game?seed=7&size=small", line.address)
     ready(page)
     maze = generate(*SMALL, 7)
@@ -124,7 +87,7 @@ def test_a_broken_line_is_mended_and_the_maze_kept(visit: Visit, line: Line, gat
     assert cell(page) == after, "a reloaded page goes on where it was"
 
 
-def test_two_players_do_not_move_each_other(visit: Visit) -> None:
+def test_players_in_two_browsers_are_independent(visit: Visit) -> None:
     ann, ben = visit("/game?seed=7&size=small"), visit("/game?seed=8&size=small")
     ready(ann)
     ready(ben)
@@ -135,7 +98,7 @@ def test_two_players_do_not_move_each_other(visit: Visit) -> None:
     assert cell(ben) != 0
 
 
-def test_a_second_window_takes_the_game_over(visit: Visit) -> None:
+def test_second_window_takes_over_and_first_can_take_back(visit: Visit) -> None:
     first = visit("/game?seed=7&size=small")
     ready(first)
     token = first.evaluate("sessionStorage.getItem('maze.token')")
@@ -145,31 +108,32 @@ def test_a_second_window_takes_the_game_over(visit: Visit) -> None:
     ready(second)
     state(first, "refused")
     assert "another window" in first.inner_text("#state")
+    first.click("#state-act")
+    ready(first)
+    state(second, "refused")
 
 
-def test_by_keyboard_alone(visit: Visit) -> None:
+def test_keyboard_alone_reaches_every_control(visit: Visit) -> None:
     page = visit("/game?seed=9&size=small&input=keyboard", reduced_motion="reduce")
     page.wait_for_selector("#maze[data-cell]")
     state(page, "playing")
-    for step in solve(generate(*SMALL, 9)):
-        at = cell(page)
-        page.keyboard.press(ARROWS[step])
-        page.wait_for_function(
-            "before => document.getElementById('maze').dataset.cell != before", arg=str(at)
-        )
+    assert page.locator(".view").is_hidden(), "no hand is looked at, so none is shown"
+    walk_by_keys(page, generate(*SMALL, 9))
     page.wait_for_selector("#done:not([hidden])")
     assert page.evaluate("document.activeElement.id") == "next"
     page.keyboard.press("Enter")
     page.wait_for_function("document.getElementById('maze').dataset.cell === '0'")
     reached = set()
-    for _ in range(16):
+    open_settings(page)
+    for _ in range(30):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.dataset.input"))
-        reached.add(page.evaluate("document.activeElement.dataset.way || ''"))
-    assert reached >= {"name", "again", "camera", "simulated", "keyboard", "up", "down", "left", "right"}
+        reached.add(page.evaluate("document.activeElement.id"))
+        reached.update(page.evaluate("Object.values(document.activeElement.dataset)"))
+    buttons = {"again", "daily", "race", "fold", "name", "small", "medium", "large", "sound", "ghost"}
+    assert reached >= buttons | {"camera", "simulated", "keyboard", "up", "down", "left", "right"}
 
 
-def test_the_hand_is_posed_by_keys_too(visit: Visit) -> None:
+def test_letter_key_held_poses_the_hand(visit: Visit) -> None:
     page = visit("/game?seed=7&size=small")
     ready(page)
     way = solve(generate(*SMALL, 7))[0]
@@ -179,20 +143,32 @@ def test_the_hand_is_posed_by_keys_too(visit: Visit) -> None:
     page.wait_for_function("document.getElementById('gesture').textContent === 'at rest'")
 
 
-def test_at_phone_width_in_the_dark(visit: Visit) -> None:
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
-    page = visit("/game?seed=7&size=small", **phone)
+def test_arrow_keys_after_size_click_keep_the_maze(visit: Visit) -> None:
+    page = visit("/game?seed=7&size=small")
     ready(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for way in ("up", "down", "left", "right"):
-        box = page.locator(f'#legend button[data-way="{way}"]').bounding_box()
-        assert box["y"] + box["height"] <= 844, "maze and buttons fit one screen"
-        assert min(box["width"], box["height"]) >= 44, "large enough for a thumb"
-    walk(page, generate(*SMALL, 7), 2)
-    picture(page, "phone")
+    open_settings(page)
+    page.click('[data-size="medium"]')
+    page.wait_for_selector('[data-size="medium"][aria-pressed="true"]')
+    walk_by_keys(page, generate(9, 7, 7), 3)
+    page.wait_for_function("document.getElementById('moves').textContent === '3'")
+    assert page.get_attribute('[data-size="medium"]', "aria-pressed") == "true"
+    page.focus("#again")
+    walk_by_keys(page, generate(9, 7, 7), 1)
+    page.wait_for_function("document.getElementById('moves').textContent === '4'")
 
 
-def test_without_a_camera_one_is_told_what_else_to_do(visit: Visit) -> None:
+def test_keyboard_input_does_not_show_the_last_hand(visit: Visit) -> None:
+    page = visit("/game?seed=7&size=small")
+    ready(page)
+    page.wait_for_function("document.getElementById('gesture').textContent === 'at rest'")
+    page.click('[data-input="keyboard"]')
+    page.wait_for_timeout(300)  # answers to frames that were under way
+    assert page.text_content("#gesture") == "no hand"
+    drawn = "document.getElementById('hand').getContext('2d').getImageData(0, 0, 640, 480).data.some(Boolean)"
+    assert not page.evaluate(drawn)
+
+
+def test_camera_missing_offers_the_simulated_hand(visit: Visit) -> None:
     page = visit("/game?input=camera")
     state(page, "no-camera")
     assert "simulated hand" in page.inner_text("#state")
@@ -200,7 +176,7 @@ def test_without_a_camera_one_is_told_what_else_to_do(visit: Visit) -> None:
     ready(page)
 
 
-def test_the_demo_can_be_watched(visit: Visit, redis_server: Server) -> None:
+def test_watch_page_shows_the_demo(visit: Visit, redis_server: Server) -> None:
     player = {"width": 2, "height": 2, "ways": "a699", "cell": 1, "trail": [0], "solved": 4, "wants": "down"}
     shown = {"elapsed_s": 3.2, "count": 2, "players": [player] * 2, "numbers": {"Frames/s": "30"}}
     page = visit("/watch")

@@ -1,13 +1,22 @@
-/** The game's page: what comes from where, and who is told. */
+/** The game's page: connects the gateway, the hand, the maze and the player. */
 
+import { bestTime, bestWalk, ghostAt, noteWalk } from "./best.js";
+import { Budget, afterPaint } from "./budget.js";
 import { Camera } from "./camera.js";
+import { Evidence } from "./evidence.js";
+import { connectKeys } from "./keys.js";
 import { Link } from "./link.js";
-import { MazeView, openWays } from "./maze-view.js";
-import { Meter } from "./meter.js";
+import { MazeView } from "./maze-view.js";
+import { Menu } from "./menu.js";
+import { Palm } from "./palm.js";
 import * as panel from "./panel.js";
-import { Settling } from "./settling.js";
+import { RaceView } from "./race.js";
+import { movesOver, showScores } from "./scores.js";
+import { connectButtons, mark } from "./setup.js";
 import { SimulatedHand } from "./simulated.js";
-import { element, seconds } from "./types.js";
+import { Sound } from "./sound.js";
+import { address, element, seconds } from "./types.js";
+import { standing } from "./words.js";
 
 /** @typedef {import("./types.js").Direction} Direction */
 /** @typedef {import("./types.js").Game} Game */
@@ -15,34 +24,50 @@ import { element, seconds } from "./types.js";
 /** @typedef {import("./types.js").Sight} Sight */
 /** @typedef {import("./types.js").Size} Size */
 
-const NAME_KEY = "maze.name";
 const NUMBERS_MS = 100;
 /** A hand that is missed for a moment is no reason to complain. */
 const NO_HAND_MS = 800;
 const MOST_SEEDS = 2 ** 31 - 1;
+/** How long an open palm must be held: to open the menu, to choose from it, to go on after a walk. */
+const OPEN_MENU_MS = 1500;
+const CHOOSE_MS = 1000;
+const NEXT_MAZE_MS = 1200;
+const DEFAULT_SIZE = "small";
 
 const asked = new URLSearchParams(location.search);
-const poses = await (await fetch("/game/hands.json")).json();
+const poses = await (await fetch(address("game/hands.json"))).json();
 const view = new MazeView(element("maze", HTMLCanvasElement));
-const meter = new Meter();
-const settling = new Settling();
+const budget = new Budget();
+const palm = new Palm();
+const sound = new Sound();
+const menu = new Menu(menuChanged);
 const name = element("name", HTMLInputElement);
-name.value = localStorage.getItem(NAME_KEY) ?? "";
 
 /** @type {Game | null} */
 let game = null;
 /** When `game` was as it is. */
 let gameAt = 0;
+/** When the race opens, ms of `performance.now`. */
+let opensAt = 0;
+/** @type {[number, number][]} the walk so far, for the ghost of the next one */
+let steps = [];
+/** @type {Size} */
+let size = DEFAULT_SIZE;
 /** @type {Input} */
 let input = "simulated";
 let handSeenAt = performance.now();
+let gatewayMs = 0;
+let evidence = new Evidence({});
+/** The race of the page's address, joined at the first welcome. */
+let raceAsked = asked.get("race");
 
 const link = new Link(() => name.value, { welcome, reply, message, changed: showState });
+const race = new RaceView(view, { go: () => link.send({ type: "go" }), leave: () => begin() });
 const simulated = new SimulatedHand(poses, seen);
 const camera = new Camera(
   element("video", HTMLVideoElement),
-  document.querySelector('meta[name="hands"]')?.getAttribute("content") ?? "",
-  { cpu: asked.has("cpu"), model: asked.get("model") === "0" ? 0 : 1 },
+  address(document.querySelector('meta[name="hands"]')?.getAttribute("content") ?? "").href,
+  { cpu: asked.has("cpu"), model: asked.get("model") === "0" ? 0 : 1, worker: asked.get("tracker") !== "page" },
   { seen, changed: showState },
 );
 
@@ -50,18 +75,34 @@ const camera = new Camera(
 
 /** @param {import("./types.js").Welcome} news */
 function welcome(news) {
+  evidence = new Evidence(news.actions);
   panel.fillLegend(news.actions, poses, press);
-  sayInput();
+  showInput();
   if (news.game && !news.game.finished) show(news.game);
-  else begin(game && !game.finished ? game.seed : undefined);
-  panel.showScores(size(), news.name);
+  else start(game && !game.finished ? game.seed : undefined); // in a race, to warm up until it starts
+  const joined = raceAsked ?? race.race?.id ?? news.game?.race;
+  if (joined) link.send({ type: "race", id: joined });
+  if (menu.open) link.send({ type: "pause", on: true });
+  refreshScores();
 }
 
-/** @param {import("./types.js").Reply} news @param {number | null} waitedMs */
-function reply(news, waitedMs) {
-  meter.add(waitedMs);
-  settling.hear(news);
+/** @param {import("./types.js").Reply} news @param {import("./link.js").Sent | null} sent @param {number | null} waitedMs */
+function reply(news, sent, waitedMs) {
+  if (input === "keyboard") return;
+  budget.replied(waitedMs);
+  if (sent && waitedMs !== null) {
+    if (sent.stages.camera !== undefined) budget.add("camera", sent.stages.camera);
+    if (sent.stages.tracker !== undefined) budget.add("tracker", sent.stages.tracker);
+    budget.add("page", sent.waited);
+    budget.add("network", waitedMs - gatewayMs);
+  }
+  evidence.add(news);
+  if (news.move && news.move !== "stop" && evidence.settledMs) budget.add("settle", evidence.settledMs);
   panel.showGesture(news.gesture, news.confidence, news.action);
+  if (menu.open && news.move) menu.move(news.move);
+  const finished = Boolean(game?.finished) && !menu.open;
+  const holdMs = menu.open ? CHOOSE_MS : finished ? NEXT_MAZE_MS : OPEN_MENU_MS;
+  if (palm.add(news, holdMs)) palmHeld(finished);
 }
 
 /** @param {any} news */
@@ -69,73 +110,151 @@ function message(news) {
   if (news.type === "maze") show(news);
   else if (news.type === "at") walk(news);
   else if (news.type === "finished") finish(news);
-  else if (news.type === "refused") console.warn(`refused: ${news.reason}: ${news.detail}`);
+  else if (news.type === "race") joinedRace(news);
+  else if (news.type === "racer") race.move(news);
+  else if (news.type === "timing") budget.add("pool", (gatewayMs = news.gateway_ms));
+  else if (news.type === "refused") refused(news);
+}
+
+/** @param {import("./types.js").Refused} news */
+function refused(news) {
+  console.warn(`refused: ${news.reason}: ${news.detail}`);
+  if (news.reason !== "no_race" && news.reason !== "race_full") return;
+  forgetRace();
+  element("hint", HTMLElement).textContent = news.detail;
 }
 
 // --- the game
 
-/** @param {number} [seed] */
+/** Begin a maze, alone. @param {number} [seed] */
 function begin(seed) {
+  forgetRace();
+  start(seed);
+}
+
+/** @param {number} [seed] */
+function start(seed) {
   const fixed = asked.get("seed");
   const fresh = fixed ? Number(fixed) : Math.floor(Math.random() * MOST_SEEDS);
-  link.send({ type: "start", size: size(), seed: seed ?? fresh });
+  link.send({ type: "start", size, seed: seed ?? fresh });
+}
+
+/** The same maze for all players of a day. */
+async function beginDaily() {
+  const found = await fetch(address("daily")).catch(() => null);
+  if (found?.ok) begin((await found.json()).seed);
 }
 
 /** @param {Game} news */
 function show(news) {
   game = news;
   gameAt = performance.now();
+  opensAt = news.opens_in_ms ? gameAt + news.opens_in_ms : 0;
+  steps = [];
   element("done", HTMLElement).hidden = true;
-  const chosen = document.querySelector(`input[name="size"][value="${news.size}"]`);
-  if (chosen instanceof HTMLInputElement) chosen.checked = true;
+  setSize(news.size);
   view.show(news, news.cell);
-  sayWhere();
+  panel.showWhere(game);
+  refreshScores();
 }
 
 /** @param {import("./types.js").Where} news */
 function walk(news) {
   if (!game) return;
+  const came = performance.now();
   const bumped = news.cell === game.cell && news.move && news.move !== "stop" ? news.move : null;
   game = { ...game, ...news };
-  gameAt = performance.now();
+  gameAt = came;
   if (bumped) view.bump(bumped);
-  else view.walk(news.cell);
-  sayWhere();
+  else {
+    view.walk(news.cell);
+    steps.push([news.time_ms, news.cell]);
+  }
+  if (!news.finished) sound.play(bumped ? "wall" : "step");
+  panel.showWhere(game);
+  afterPaint(() => budget.add("paint", performance.now() - came));
 }
 
 /** @param {import("./types.js").Finished} news */
 function finish(news) {
-  const place = news.rank ? ` Place ${news.rank} on the scoreboard.` : "";
-  element("done-text", HTMLElement).textContent = `${news.moves} moves in ${seconds(news.time_ms)}.${place}`;
+  const better = noteWalk(news.size, news.seed, news.input, news.time_ms, steps);
+  const words = [`${movesOver(news.moves, news.shortest)}, in ${seconds(news.time_ms)}.`];
+  if (better) words.push("Your best so far.");
+  if (news.rank) words.push(`Place ${news.rank} on the scoreboard.`);
+  element("done-text", HTMLElement).textContent = words.join(" ");
   element("done", HTMLElement).hidden = false;
-  element("next", HTMLElement).focus();
+  element("next", HTMLElement).focus({ preventScroll: true });
+  view.celebrate();
+  sound.play("done");
   simulated.take("rest");
-  panel.showScores(size(), name.value);
+  refreshScores();
 }
 
-/** For those who do not see the canvas. */
-function sayWhere() {
-  if (!game) return;
-  const [row, column] = [Math.floor(game.cell / game.width) + 1, (game.cell % game.width) + 1];
-  const ways = openWays(game, game.cell).join(", ");
-  const words = `Row ${row} of ${game.height}, column ${column} of ${game.width}. Open: ${ways}.`;
-  element("maze", HTMLElement).setAttribute("aria-label", `Maze. ${words} The exit is at the lower right.`);
-  element("where", HTMLElement).textContent = words;
-  element("maze", HTMLElement).dataset.cell = String(game.cell);
+/** @param {Size} chosen */
+function setSize(chosen) {
+  size = chosen;
+  mark("size", chosen);
 }
 
-/** @returns {Size} */
-function size() {
-  const chosen = document.querySelector('input[name="size"]:checked');
-  return /** @type {Size} */ (chosen instanceof HTMLInputElement ? chosen.value : "small");
+const refreshScores = () => void showScores(size, game?.seed, name.value || "player");
+
+// --- races
+
+/** @param {import("./types.js").Race} news */
+function joinedRace(news) {
+  raceAsked = null;
+  race.show(news);
+  setAddress(news.id);
+}
+
+function forgetRace() {
+  raceAsked = null;
+  race.hide();
+  setAddress(null);
+}
+
+/** A reload of the page returns to the race. @param {string | null} raceId */
+function setAddress(raceId) {
+  const here = new URL(location.href);
+  if (here.searchParams.get("race") === raceId) return;
+  if (raceId) here.searchParams.set("race", raceId);
+  else here.searchParams.delete("race");
+  history.replaceState(null, "", here);
+}
+
+// --- hands-free
+
+/** The sign was given. @param {boolean} finished */
+function palmHeld(finished) {
+  sound.play("menu");
+  if (menu.open) menu.take();
+  else if (finished) next();
+  else openMenu();
+}
+
+function openMenu() {
+  const sizes = /** @type {Size[]} */ (["small", "medium", "large"]).filter((one) => one !== size);
+  const inputs = /** @type {Input[]} */ (["camera", "simulated"]).filter((one) => one !== input);
+  menu.show([
+    { name: "Go on with this maze", run: () => {} },
+    { name: "Next maze", run: () => begin() },
+    { name: "Daily maze", run: beginDaily },
+    ...sizes.map((one) => ({ name: `A ${one} maze`, run: () => (setSize(one), begin()) })),
+    ...inputs.map((one) => ({ name: `Play with the ${one === "camera" ? "camera" : "simulated hand"}`, run: () => choose(one) })),
+  ]);
+}
+
+/** While the menu is open, moves choose and do not walk. @param {boolean} open */
+function menuChanged(open) {
+  link.send({ type: "pause", on: open });
 }
 
 // --- from the player
 
-/** A frame of whichever camera it is. @param {Sight} sight */
+/** A frame of either camera. @param {Sight} sight */
 function seen(sight) {
   if (sight.points) handSeenAt = performance.now();
-  panel.showHand(sight.points, input === "camera");
+  panel.showHand(sight.points, input === "camera", sight.aspect);
   link.offer(sight);
 }
 
@@ -148,139 +267,133 @@ function press(way, gesture, held) {
   }
 }
 
-/** @type {Record<string, Direction>} */
-const ARROW_KEYS = { ArrowUp: "up", ArrowDown: "down", ArrowLeft: "left", ArrowRight: "right" };
-
-addEventListener("keydown", (event) => {
-  if (event.target instanceof HTMLInputElement || event.ctrlKey || event.altKey || event.metaKey) return;
-  const way = ARROW_KEYS[event.key];
-  if (way) {
-    event.preventDefault();
-    link.send({ type: "key", move: way });
-  } else if (!event.repeat) {
-    poseByKey(event.key, true);
-  }
+connectKeys({
+  arrow: (way) => (menu.open ? menu.move(way) : link.send({ type: "key", move: way })),
+  escape: () => menu.close(),
+  pose: (way, gesture, held) => input === "simulated" && press(way, gesture, held),
+  palm: (held) => input === "simulated" && press("up", "palm", held),
 });
-addEventListener("keyup", (event) => poseByKey(event.key, false));
 
-/** @param {string} key @param {boolean} held */
-function poseByKey(key, held) {
-  for (const button of document.querySelectorAll("#legend button")) {
-    if (!(button instanceof HTMLElement)) continue;
-    const way = /** @type {Direction} */ (button.dataset.way);
-    if (panel.POSE_KEYS[way] === key.toLowerCase() && input === "simulated") press(way, button.dataset.gesture ?? "", held);
-  }
+function next() {
+  if (race.race?.over) link.send({ type: "go" });
+  else begin();
 }
 
-element("setup", HTMLFormElement).addEventListener("submit", (event) => {
-  event.preventDefault();
-  begin();
-  if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
-});
-element("setup", HTMLFormElement).addEventListener("change", (event) => {
-  if (event.target === name) {
-    localStorage.setItem(NAME_KEY, name.value);
+connectButtons({
+  begin: () => begin(),
+  daily: beginDaily,
+  race: () => link.send({ type: "race", size }),
+  next,
+  size(chosen) {
+    setSize(chosen);
+    begin();
+  },
+  input: choose,
+  renamed() {
     game = null;
     link.renew();
-  } else {
-    begin();
-    panel.showScores(size(), name.value);
-  }
-});
-element("next", HTMLElement).addEventListener("click", () => begin());
-for (const button of document.querySelectorAll("[data-input]")) {
-  button.addEventListener("click", () => choose(/** @type {Input} */ (button.getAttribute("data-input"))));
-}
+  },
+  folded: () => view.fit(),
+  board: refreshScores,
+}, sound);
 
 // --- what it is played with
 
 /** @param {Input} chosen */
 function choose(chosen) {
   input = chosen;
-  for (const button of document.querySelectorAll("[data-input]")) {
-    button.setAttribute("aria-pressed", String(button.getAttribute("data-input") === chosen));
-  }
-  if (chosen === "simulated") simulated.start();
+  mark("input", chosen);
+  budget.clear();
+  handSeenAt = performance.now();
+  if (chosen === "simulated" && !document.hidden) simulated.start();
   else simulated.stop();
-  if (chosen === "camera") {
-    handSeenAt = performance.now();
-    camera.start();
-  } else if (camera.state !== "off") camera.stop();
+  if (chosen === "camera") camera.start();
+  else if (camera.state !== "off") camera.stop();
   panel.showHand(null, false);
   panel.showGesture(null, 0, null);
-  sayInput();
+  showInput();
   showState();
 }
 
 /** @type {Record<Input, string>} */
 const HINTS = {
-  camera: "Hold one hand up to the camera. Left or right hand, both work. The arrow keys help out.",
-  simulated: "Hold a gesture button, or W A S D. Its landmarks go the whole way: gateway, stream, worker and back.",
-  keyboard: "Arrow keys, or the buttons. These steps are not seen by any model.",
+  camera: "Hold one hand up to the camera, left or right. A held open palm opens the menu. The arrow keys help out.",
+  simulated: "Hold a gesture button, or W A S D; E is an open palm, which opens the menu when held.",
+  keyboard: "Arrow keys, or the buttons. No hand is looked at.",
 };
 
-function sayInput() {
+function showInput() {
   element("hint", HTMLElement).textContent = HINTS[input];
+  document.body.dataset.input = input;
   for (const button of document.querySelectorAll("#legend button")) {
     if (button instanceof HTMLButtonElement) button.disabled = input === "camera";
   }
   if (input !== "keyboard") link.send({ type: "input", input });
 }
 
-// --- what the player is told
-
-/** @type {Partial<Record<Link["state"], [string, string]>>} */
-const LINK_WORDS = {
-  connecting: ["connecting", "Connecting to the game …"],
-  reconnecting: ["reconnecting", "The line broke. Coming back; your maze is kept …"],
-  replaced: ["refused", "The game goes on in another window. Reload to bring it back here."],
-  full: ["refused", "The game is full. Trying again in a few seconds …"],
-};
-/** @type {Partial<Record<Camera["state"], [string, string]>>} */
-const CAMERA_WORDS = {
-  asking: ["camera", "Allow the camera, please."],
-  loading: ["camera", "Loading the hand tracker: a few seconds, the first time …"],
-  denied: ["no-camera", "The camera is not allowed. Allow it in the address bar, or play with the simulated hand."],
-  missing: ["no-camera", "No camera was found. Play with the simulated hand or the keyboard."],
-  failed: ["no-camera", "The hand tracker could not be loaded. Play with the simulated hand or the keyboard."],
-};
-
-/** @returns {[string, string]} */
-function standing() {
-  const trouble = LINK_WORDS[link.state];
-  if (trouble) return trouble;
-  if (link.silent) {
-    return ["no-worker", "No worker reads your hand just now. The game goes on by itself when one is back; arrow keys still work."];
+document.addEventListener("visibilitychange", () => {
+  handSeenAt = performance.now();
+  if (document.hidden) simulated.stop();
+  else {
+    if (input === "simulated") simulated.start();
+    link.hurry();
   }
-  if (input === "camera") {
-    const words = CAMERA_WORDS[camera.state];
-    if (words) return words;
-    if (camera.dark) return ["dark", "Too dark to see a hand: turn on a light."];
-    if (performance.now() - handSeenAt > NO_HAND_MS) return ["no-hand", "No hand in the picture: hold one up, fingers in view."];
-  }
-  return ["playing", game?.finished ? "You are out. Another one?" : "Find the way to the star."];
-}
+  showState();
+});
+
+// --- what the page shows
 
 function showState() {
-  panel.showState(...standing());
+  panel.showState(standing({
+    link,
+    camera,
+    input,
+    handMissing: performance.now() - handSeenAt > NO_HAND_MS,
+    finished: Boolean(game?.finished),
+    opensInS: secondsToOpen() || null,
+    menu: menu.open,
+    choose,
+  }));
+}
+
+/** @returns {number} whole seconds until the race starts, 0 if none is waited for */
+function secondsToOpen() {
+  return Math.max(Math.ceil((opensAt - performance.now()) / 1000), 0);
 }
 
 function showNumbers() {
-  const running = game?.running ? performance.now() - gameAt : 0;
+  const now = performance.now();
+  const timeMs = (game?.time_ms ?? 0) + (game?.running ? Math.max(now - Math.max(gameAt, opensAt), 0) : 0);
+  const best = bestTime(size, input);
   panel.showNumbers({
     moves: String(game?.moves ?? 0),
-    time: seconds((game?.time_ms ?? 0) + running),
-    p50: meter.quantile(0.5),
-    p99: meter.quantile(0.99),
-    fps: meter.rate(),
+    shortest: game ? String(game.shortest) : "–",
+    time: seconds(timeMs),
+    best: best === null ? "–" : seconds(best),
   });
+  if (panel.showCountdown(secondsToOpen())) sound.play(secondsToOpen() ? "step" : "go");
+  showGhost(timeMs);
+  panel.showSpeed(budget, camera);
   showState();
 }
 
+/** @param {number} timeMs since the first step */
+function showGhost(timeMs) {
+  const wanted = element("ghost", HTMLInputElement).checked && game?.running;
+  const best = wanted && game ? bestWalk(game.size, game.seed) : null;
+  view.showGhost(best ? ghostAt(best, timeMs) : null);
+}
+
+function showRing() {
+  const share = palm.share;
+  panel.showRing(share ? { share, settled: true } : evidence.progress);
+}
+
 setInterval(showNumbers, NUMBERS_MS);
-setInterval(() => panel.showRing(settling.progress), 50);
+setInterval(showRing, 50);
+addEventListener("resize", () => view.fit());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panel.redrawLegend(poses));
-const wanted = document.querySelector(`input[name="size"][value="${asked.get("size") ?? "small"}"]`);
-if (wanted instanceof HTMLInputElement) wanted.checked = true;
+setSize(/** @type {Size} */ (["small", "medium", "large"].find((one) => one === asked.get("size")) ?? DEFAULT_SIZE));
 link.open();
 choose(/** @type {Input} */ (["camera", "keyboard"].find((one) => one === asked.get("input")) ?? "simulated"));
+if (isSecureContext) navigator.serviceWorker?.register(address("sw.js")).catch(() => {});

@@ -1,17 +1,24 @@
-/** The socket to the gateway: hello, frames up, replies down, and back again when the line breaks. */
+/** The socket to the gateway: hello, frames up, replies down, and a new connection when it is lost. */
+
+import { address } from "./types.js";
 
 /** @typedef {import("./types.js").Sight} Sight */
+/** @typedef {{ at: number, waited: number, stages: Sight["stages"] }} Sent when a frame was sent, and what took time before */
 
-const IN_FLIGHT = 2;
+/** Frames without an answer: as many as the camera makes in one round trip, and one more. */
+const LEAST_IN_FLIGHT = 2;
+const MOST_IN_FLIGHT = 8;
 /** A frame without an answer for so long is given up: the pool does not answer frames older than this. */
 const GIVEN_UP_MS = 1000;
-/** So long without any answer, while frames go out, and nobody seems to be there. */
+/** Without any answer for so long, while frames go out, no worker seems to be there. */
 const SILENT_MS = 1400;
+/** Frames that may be sent at once after a pause, so that a camera's jitter delays none. */
+const BURST = 3;
 const LOOK_MS = 50;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4000;
 const FULL_PAUSE_MS = 8000;
-/** The line is clogged: newer frames are worth more than those behind it. */
+/** More than this waits in the socket: newer frames are worth more than those behind it. */
 const CLOGGED_BYTES = 32 * 1024;
 const HEAD_BYTES = 24;
 const FLAG = { hand: 1, left: 2 };
@@ -21,9 +28,9 @@ const CLOSED = { token: 4401, replaced: 4409, full: 4430 };
 /**
  * @typedef {object} LinkEvents
  * @property {(welcome: import("./types.js").Welcome) => void} welcome
- * @property {(reply: import("./types.js").Reply, waitedMs: number | null) => void} reply
+ * @property {(reply: import("./types.js").Reply, sent: Sent | null, waitedMs: number | null) => void} reply
  * @property {(message: any) => void} message any other message
- * @property {() => void} changed `state` or `silent` is another
+ * @property {() => void} changed `state` or `silent` changed
  */
 
 /**
@@ -51,18 +58,21 @@ export class Link {
   silent = false;
   /** @type {WebSocket | null} */
   #socket = null;
-  /** @type {Sight | null} the newest that waits for its turn */
+  /** @type {Sight | null} the newest that waits to be sent */
   #newest = null;
-  /** @type {Map<number, number>} seq to when it was sent */
+  #newestAt = 0;
+  /** @type {Map<number, Sent>} by seq */
   #inFlight = new Map();
-  /** @type {number | null} when the first of those frames was sent that nobody has answered */
+  /** @type {number | null} when the first of the unanswered frames was sent */
   #unansweredSince = null;
   #seq = 0;
   #welcomed = false;
   #everOpen = false;
   #pauseMs = FIRST_PAUSE_MS;
-  #leastGapMs = 1000 / 30;
-  #lastSent = -Infinity;
+  #fps = 30;
+  #allowed = BURST;
+  #allowedAt = 0;
+  #roundTripMs = 0;
   /** @type {number | undefined} */
   #timer;
 
@@ -74,23 +84,24 @@ export class Link {
     this.name = name;
     this.events = events;
     setInterval(() => this.#look(), LOOK_MS);
-    addEventListener("online", () => this.#hurry());
+    addEventListener("online", () => this.hurry());
   }
 
   open() {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/play`);
+    const play = address("play");
+    play.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(play);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       const token = sessionStorage.getItem(TOKEN_KEY);
       socket.send(JSON.stringify({ type: "hello", name: this.name(), width: 640, height: 480, token }));
     };
-    socket.onmessage = (event) => this.#heard(JSON.parse(event.data));
+    socket.onmessage = (event) => socket === this.#socket && this.#receive(JSON.parse(event.data));
     socket.onclose = (event) => socket === this.#socket && this.#closed(event.code);
     this.#socket = socket;
   }
 
-  /** Leave, and come back as somebody else. */
+  /** Begin a new session, under another name. */
   renew() {
     sessionStorage.removeItem(TOKEN_KEY);
     const old = this.#socket;
@@ -102,6 +113,7 @@ export class Link {
   /** Offer a frame. It never waits: a newer one takes its place. @param {Sight} sight */
   offer(sight) {
     this.#newest = sight;
+    this.#newestAt = performance.now();
     this.#pump();
   }
 
@@ -112,27 +124,53 @@ export class Link {
     return true;
   }
 
+  /** Connect at once instead of after the pause. */
+  hurry() {
+    if (this.state !== "reconnecting" && this.state !== "connecting" && this.state !== "full") return;
+    if (this.#socket && this.#socket.readyState < WebSocket.CLOSING) return;
+    clearTimeout(this.#timer);
+    this.open();
+  }
+
+  /** Take the game back from another window. */
+  takeBack() {
+    if (this.state !== "replaced") return;
+    this.#become("reconnecting");
+    this.open();
+  }
+
   #pump() {
-    const now = performance.now();
     const socket = this.#socket;
-    if (!this.#newest || !this.#welcomed || !socket || socket.readyState !== WebSocket.OPEN) return;
-    if (this.#inFlight.size >= IN_FLIGHT || socket.bufferedAmount > CLOGGED_BYTES) return;
-    if (now - this.#lastSent < this.#leastGapMs) return;
+    const sight = this.#newest;
+    if (!sight || !this.#welcomed || !socket || socket.readyState !== WebSocket.OPEN) return;
+    const window = Math.ceil((this.#roundTripMs * this.#fps) / 1000) + 1;
+    if (this.#inFlight.size >= Math.min(Math.max(window, LEAST_IN_FLIGHT), MOST_IN_FLIGHT)) return;
+    if (socket.bufferedAmount > CLOGGED_BYTES || !this.#allow()) return;
+    const now = performance.now();
     const seq = this.#seq++;
-    socket.send(pack(seq, this.#newest));
+    socket.send(pack(seq, sight));
     this.#newest = null;
-    this.#lastSent = now;
-    this.#inFlight.set(seq, now);
+    this.#inFlight.set(seq, { at: now, waited: now - this.#newestAt, stages: sight.stages });
     this.#unansweredSince ??= now;
   }
 
+  /** @returns {boolean} whether the gateway's limit lets one more frame go now */
+  #allow() {
+    const now = performance.now();
+    this.#allowed = Math.min(this.#allowed + ((now - this.#allowedAt) * this.#fps) / 1000, BURST);
+    this.#allowedAt = now;
+    if (this.#allowed < 1) return false;
+    this.#allowed--;
+    return true;
+  }
+
   /** @param {any} message */
-  #heard(message) {
-    if (message.v === 1) return this.#answered(message);
+  #receive(message) {
+    if (message.v === 1) return this.#receiveReply(message);
     if (message.type === "welcome") {
       sessionStorage.setItem(TOKEN_KEY, message.token);
       this.#seq = message.seq;
-      this.#leastGapMs = 1000 / message.fps;
+      this.#fps = message.fps;
       this.#welcomed = this.#everOpen = true;
       this.#pauseMs = FIRST_PAUSE_MS;
       this.#become("open");
@@ -143,21 +181,23 @@ export class Link {
   }
 
   /** @param {import("./types.js").Reply} reply */
-  #answered(reply) {
+  #receiveReply(reply) {
     const now = performance.now();
     const sent = this.#inFlight.get(reply.seq);
     // one session's frames are answered in order: what is older was superseded
     for (const seq of this.#inFlight.keys()) if (seq <= reply.seq) this.#inFlight.delete(seq);
     this.#unansweredSince = this.#inFlight.size ? now : null;
-    this.#beSilent(false);
-    this.events.reply(reply, sent === undefined ? null : now - sent);
+    this.#setSilent(false);
+    const waited = sent ? now - sent.at : null;
+    if (waited !== null) this.#roundTripMs += (waited - this.#roundTripMs) / 8;
+    this.events.reply(reply, sent ?? null, waited);
     this.#pump();
   }
 
   #look() {
     const now = performance.now();
-    for (const [seq, sent] of this.#inFlight) if (now - sent > GIVEN_UP_MS) this.#inFlight.delete(seq);
-    if (this.#unansweredSince !== null && now - this.#unansweredSince > SILENT_MS) this.#beSilent(true);
+    for (const [seq, sent] of this.#inFlight) if (now - sent.at > GIVEN_UP_MS) this.#inFlight.delete(seq);
+    if (this.#unansweredSince !== null && now - this.#unansweredSince > SILENT_MS) this.#setSilent(true);
     this.#pump();
   }
 
@@ -172,19 +212,13 @@ export class Link {
     this.#timer = setTimeout(() => this.open(), pause);
   }
 
-  #hurry() {
-    if (this.state !== "reconnecting") return;
-    clearTimeout(this.#timer);
-    this.open();
-  }
-
   #forget() {
     clearTimeout(this.#timer);
     this.#socket = null;
     this.#welcomed = false;
     this.#inFlight.clear();
     this.#unansweredSince = null;
-    this.#beSilent(false);
+    this.#setSilent(false);
   }
 
   /** @param {Link["state"]} state */
@@ -195,7 +229,7 @@ export class Link {
   }
 
   /** @param {boolean} silent */
-  #beSilent(silent) {
+  #setSilent(silent) {
     if (silent === this.silent) return;
     this.silent = silent;
     this.events.changed();

@@ -5,10 +5,17 @@ import { DIRECTIONS } from "./types.js";
 /** @typedef {import("./types.js").Layout} Layout */
 /** @typedef {import("./types.js").Direction} Direction */
 
-const GLIDE_MS = 140;
+const GLIDE_MS = 120;
+/** The first picture after a move shows the token on its way already, not where it was. */
+const HEAD_START_MS = 25;
 const BUMP_MS = 180;
-/** Of the shorter side: a maze must not be taller than what one sees at once. */
-const TALLEST = 0.72;
+const CONFETTI_MS = 1600;
+const CONFETTI = 48;
+/** In pixels of the page. */
+const LEAST_WIDTH = 180;
+const LEAST_HEIGHT = 160;
+/** Colours of other racers, see the style sheet. */
+export const RACER_COLOURS = 8;
 
 /** @param {Pick<Layout, "ways">} layout @param {number} cell @returns {Direction[]} where there is no wall */
 export function openWays(layout, cell) {
@@ -71,6 +78,11 @@ export class MazeView {
   #moved = -Infinity;
   /** @type {{ way: Direction, at: number } | null} */
   #bump = null;
+  /** @type {number | null} where the ghost of the best walk is */
+  #ghost = null;
+  /** @type {{ cell: number, colour: number, letter: string }[]} other racers */
+  #others = [];
+  #celebrated = -Infinity;
   #waiting = false;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -90,7 +102,34 @@ export class MazeView {
     this.#trail = [cell];
     this.#from = this.#to = this.#middle(cell);
     this.#moved = -Infinity;
+    this.#ghost = null;
+    this.#celebrated = -Infinity;
     this.#fit();
+  }
+
+  /** Fit the canvas into the window again. */
+  fit() {
+    this.#fit();
+  }
+
+  /** @param {number | null} cell */
+  showGhost(cell) {
+    if (cell === this.#ghost) return;
+    this.#ghost = cell;
+    this.#redraw();
+  }
+
+  /** @param {{ cell: number, colour: number, letter: string }[]} others */
+  showOthers(others) {
+    this.#others = others;
+    this.#redraw();
+  }
+
+  /** Confetti from the star; the way stays in sight. */
+  celebrate() {
+    if (this.#still.matches) return;
+    this.#celebrated = performance.now();
+    this.#redraw();
   }
 
   /** The token walks. @param {number} cell */
@@ -98,7 +137,7 @@ export class MazeView {
     if (this.#trail.at(-1) === cell) return;
     this.#from = this.#now();
     this.#to = this.#middle(cell);
-    this.#moved = performance.now();
+    this.#moved = performance.now() - HEAD_START_MS;
     this.#trail.push(cell);
     this.#redraw();
   }
@@ -123,14 +162,15 @@ export class MazeView {
 
   #fit() {
     const layout = this.#layout;
-    if (!layout) return;
     const box = this.canvas.parentElement;
-    const padding = box ? parseFloat(getComputedStyle(box).paddingLeft) * 2 : 0;
-    const room = (box?.clientWidth ?? 600) - padding;
-    const width = Math.max(Math.min(room, (innerHeight * TALLEST * layout.width) / layout.height), 200);
+    if (!layout || !box) return;
+    const top = box.getBoundingClientRect().top + scrollY;
+    // what stands below the maze in the same view, by the style sheet
+    const below = parseFloat(getComputedStyle(box).getPropertyValue("--below")) || 0;
+    const tall = Math.max(innerHeight - top - below, LEAST_HEIGHT);
+    const width = Math.max(Math.min(box.clientWidth, (tall * layout.width) / layout.height), LEAST_WIDTH);
     const sharp = devicePixelRatio || 1;
     this.canvas.style.width = `${width}px`;
-    this.canvas.style.margin = "0 auto";
     this.canvas.width = Math.round(width * sharp);
     this.canvas.height = Math.round((width * layout.height * sharp) / layout.width);
     this.#redraw();
@@ -161,9 +201,13 @@ export class MazeView {
     brush.lineWidth = edge;
     brush.lineCap = brush.lineJoin = "round";
     drawWalls(brush, layout, unit);
+    this.#drawGhost(unit);
+    this.#others.forEach((other, at) => this.#drawOther(other, at, unit));
     this.#drawToken(unit);
     const now = performance.now();
-    if (now - this.#moved < GLIDE_MS || this.#bump) this.#redraw();
+    const celebrates = now - this.#celebrated < CONFETTI_MS;
+    if (celebrates) this.#drawConfetti(layout, unit, now - this.#celebrated);
+    if (now - this.#moved < GLIDE_MS || this.#bump || celebrates) this.#redraw();
   }
 
   /** @param {number} unit */
@@ -183,6 +227,52 @@ export class MazeView {
   }
 
   /** @param {number} unit */
+  #drawGhost(unit) {
+    if (this.#ghost === null) return;
+    const { x, y } = this.#middle(this.#ghost);
+    const { brush } = this;
+    brush.strokeStyle = colour("soft");
+    brush.lineWidth = unit * 0.06;
+    brush.setLineDash([unit * 0.12, unit * 0.12]);
+    circle(brush, x * unit, y * unit, unit * 0.25);
+    brush.stroke();
+    brush.setLineDash([]);
+  }
+
+  /** @param {{ cell: number, colour: number, letter: string }} other @param {number} at @param {number} unit */
+  #drawOther(other, at, unit) {
+    const { brush } = this;
+    const { x, y } = this.#middle(other.cell);
+    // racers in one cell stand beside each other
+    const turn = (at / Math.max(this.#others.length, 1)) * 2 * Math.PI;
+    const [left, top] = [(x + 0.14 * Math.cos(turn)) * unit, (y + 0.14 * Math.sin(turn)) * unit];
+    brush.fillStyle = colour(`racer-${other.colour}`);
+    circle(brush, left, top, unit * 0.2);
+    brush.fill();
+    brush.fillStyle = colour("on-racer");
+    brush.font = `700 ${unit * 0.24}px system-ui, sans-serif`;
+    brush.textAlign = "center";
+    brush.textBaseline = "middle";
+    brush.fillText(other.letter, left, top + unit * 0.01);
+  }
+
+  /** @param {Layout} layout @param {number} unit @param {number} ms since it began */
+  #drawConfetti(layout, unit, ms) {
+    const { brush } = this;
+    const s = ms / 1000;
+    brush.globalAlpha = 1 - ms / CONFETTI_MS;
+    for (let n = 0; n < CONFETTI; n++) {
+      // the same spread each time; no piece needs a memory of its own
+      const [turn, speed] = [n * 2.4, 1.2 + ((n * 7) % 11) / 6];
+      const x = layout.width - 0.5 + Math.cos(turn) * speed * s;
+      const y = layout.height - 0.5 + Math.sin(turn) * speed * s - 1.6 * s + 1.4 * s * s;
+      brush.fillStyle = colour(`racer-${n % RACER_COLOURS}`);
+      brush.fillRect(x * unit, y * unit, unit * 0.1, unit * 0.07);
+    }
+    brush.globalAlpha = 1;
+  }
+
+  /** @param {number} unit */
   #drawToken(unit) {
     const { brush } = this;
     let { x, y } = this.#now();
@@ -196,8 +286,13 @@ export class MazeView {
       }
     }
     brush.fillStyle = colour("token");
-    brush.beginPath();
-    brush.arc(x * unit, y * unit, unit * 0.27, 0, 2 * Math.PI);
+    circle(brush, x * unit, y * unit, unit * 0.27);
     brush.fill();
   }
+}
+
+/** @param {CanvasRenderingContext2D} brush @param {number} x @param {number} y @param {number} radius */
+function circle(brush, x, y, radius) {
+  brush.beginPath();
+  brush.arc(x, y, radius, 0, 2 * Math.PI);
 }

@@ -1,7 +1,9 @@
-/** Everything on the page that is told in words and numbers. */
+/** What the page shows in words and numbers, beside the maze. */
 
+import { STAGES, inMs } from "./budget.js";
 import { drawBones, drawFlesh, drawIcon } from "./hand-view.js";
-import { ARROWS, DIRECTIONS, element, seconds } from "./types.js";
+import { openWays } from "./maze-view.js";
+import { ARROWS, DIRECTIONS, element } from "./types.js";
 
 /** @typedef {import("./types.js").Direction} Direction */
 /** @typedef {import("./types.js").Point} Point */
@@ -13,6 +15,8 @@ const NAMES = {
   four: "four fingers",
   three: "three fingers",
   no_gesture: "at rest",
+  palm: "open palm",
+  stop: "open palm",
 };
 
 /** @type {Record<Direction, string>} keys that pose the simulated hand */
@@ -23,12 +27,18 @@ export function nameOf(gesture) {
   return gesture ? (NAMES[gesture] ?? gesture.replaceAll("_", " ")) : "no hand";
 }
 
-/** The line that says how things stand. @param {string} state @param {string} text */
-export function showState(state, text) {
+/**
+ * The state of the game, in one sentence, with a button where the player can do something about it.
+ *
+ * @param {import("./words.js").Standing} standing
+ */
+export function showState({ state, text, action }) {
   const line = element("state", HTMLElement);
   if (line.dataset.state !== state) line.dataset.state = state;
-  const words = element("state-text", HTMLElement);
-  if (words.textContent !== text) words.textContent = text;
+  showNumbers({ "state-text": text, "state-act": action?.name ?? "" });
+  const button = element("state-act", HTMLButtonElement);
+  button.hidden = !action;
+  button.onclick = action?.run ?? null;
 }
 
 /** @param {Record<string, string>} values by element id */
@@ -48,7 +58,7 @@ export function showGesture(gesture, confidence, action) {
   }
 }
 
-/** @param {{ share: number, settled: boolean }} progress */
+/** @param {{ share: number, settled: boolean }} progress of a move, or of a held palm */
 export function showRing(progress) {
   const ring = element("ring", SVGCircleElement);
   ring.style.visibility = progress.share ? "visible" : "hidden";
@@ -115,40 +125,81 @@ export function redrawLegend(poses) {
  *
  * @param {Point[] | null} points
  * @param {boolean} real a camera's
+ * @param {number} aspect picture width / height
  */
-export function showHand(points, real) {
+export function showHand(points, real, aspect = 4 / 3) {
   const canvas = element("hand", HTMLCanvasElement);
   const brush = canvas.getContext("2d");
   if (!brush) return;
+  const high = Math.round(canvas.width / aspect);
+  if (canvas.height !== high) canvas.height = high;
   brush.clearRect(0, 0, canvas.width, canvas.height);
   if (!points) return;
   if (!real) drawFlesh(brush, points, canvas.width, canvas.height);
   drawBones(brush, points, canvas.width, canvas.height);
 }
 
-/** @param {import("./types.js").Size} size @param {string} mine the player's name */
-export async function showScores(size, mine) {
-  element("scores-size", HTMLElement).textContent = size;
-  const list = element("scores", HTMLElement);
-  const response = await fetch(`/scores/${size}`).catch(() => null);
-  if (!response?.ok) return;
-  /** @type {{ name: string, time_ms: number, moves: number, input: string }[]} */
-  const places = await response.json();
-  if (!places.length) {
-    const nobody = document.createElement("li");
-    nobody.className = "empty";
-    nobody.textContent = "Nobody yet. Be the first.";
-    return list.replaceChildren(nobody);
+/**
+ * Where the milliseconds go: one line per stage, with a bar.
+ *
+ * @param {import("./budget.js").Budget} budget
+ */
+export function showBudget(budget) {
+  const known = STAGES.map(([stage, name, what]) => ({ stage, name, what, ms: budget.quantile(stage, 0.5) }));
+  const total = known.reduce((sum, one) => sum + (one.ms ?? 0), 0);
+  const list = element("stages", HTMLElement);
+  if (list.childElementCount !== known.length + 1) {
+    list.replaceChildren(...[...known, null].map(() => stageLine()));
   }
-  list.replaceChildren(...places.map((place) => {
-    const line = document.createElement("li");
-    line.classList.toggle("mine", place.name === mine);
-    for (const [kind, text] of [["span", place.name], ["small", `${place.moves} moves, ${place.input}`], ["span", seconds(place.time_ms)]]) {
-      const cell = document.createElement(kind);
-      cell.textContent = text;
-      if (text === place.name) cell.className = "who";
-      line.append(cell);
-    }
-    return line;
-  }));
+  [...known, { stage: "total", name: "In all", what: "from the hand to the screen", ms: total }].forEach((one, at) => {
+    const [name, value] = list.children[at].querySelectorAll("span");
+    const bar = list.children[at].querySelector("meter");
+    name.textContent = one.name;
+    name.title = one.what;
+    value.textContent = inMs(one.ms);
+    if (bar) bar.value = total ? (one.ms ?? 0) / total : 0;
+    if (bar) bar.setAttribute("aria-label", `${one.name}: ${one.what}`);
+  });
+}
+
+function stageLine() {
+  const line = document.createElement("li");
+  line.append(document.createElement("span"), document.createElement("meter"), document.createElement("span"));
+  return line;
+}
+
+/**
+ * The figures of the corner "Speed".
+ *
+ * @param {import("./budget.js").Budget} budget
+ * @param {import("./camera.js").Camera} camera
+ */
+export function showSpeed(budget, camera) {
+  const { shown, tracked } = camera.counts;
+  showNumbers({
+    p50: inMs(budget.quantile("reply", 0.5)),
+    p99: inMs(budget.quantile("reply", 0.99)),
+    fps: `${budget.rate()} a second`,
+    used: shown ? `${tracked} of ${shown}${camera.place === "worker" ? "" : ", on the page's thread"}` : "–",
+  });
+  if (element("budget", HTMLDetailsElement).open) showBudget(budget);
+}
+
+/** @param {number} left seconds until the race starts @returns {boolean} whether another number is shown now */
+export function showCountdown(left) {
+  const [shown, text] = [element("countdown", HTMLElement), left ? String(left) : ""];
+  if (shown.textContent === text) return false;
+  shown.textContent = text;
+  shown.hidden = !left;
+  return true;
+}
+
+/** For players who do not see the canvas. @param {import("./types.js").Game} game */
+export function showWhere(game) {
+  const [row, column] = [Math.floor(game.cell / game.width) + 1, (game.cell % game.width) + 1];
+  const ways = openWays(game, game.cell).join(", ");
+  const words = `Row ${row} of ${game.height}, column ${column} of ${game.width}. Open: ${ways}.`;
+  element("maze", HTMLElement).setAttribute("aria-label", `Maze. ${words} The exit is at the lower right.`);
+  element("where", HTMLElement).textContent = words;
+  element("maze", HTMLElement).dataset.cell = String(game.cell);
 }

@@ -3,7 +3,7 @@
 /** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./types.js").Sight} Sight */
 
-const FPS = 20;
+const FPS = 30;
 const CHANGE_MS = 160;
 /** Of the picture's width: a hand is never quite still, and a detector never quite sure. */
 const SWAY = 0.012;
@@ -63,6 +63,7 @@ export class SimulatedHand {
     const [x, y] = [SWAY * Math.sin(t * 1.7), SWAY * Math.sin(t * 1.1 + 1)];
     const shake = () => (Math.random() + Math.random() - 1) * NOISE;
     const points = this.#now().map((point) => /** @type {Point} */ ([point[0] + x + shake(), point[1] + y + shake(), point[2]]));
-    this.seen({ points, aspect: ASPECT, left: false, captured: Date.now() });
+    const captured = performance.timeOrigin + performance.now();
+    this.seen({ points, aspect: ASPECT, left: false, captured, stages: {} });
   }
 }

@@ -12,9 +12,11 @@
  * @property {number} aspect picture width / height
  * @property {boolean} left it is a left hand
  * @property {number} captured ms of the wall clock
+ * @property {{ camera?: number, tracker?: number }} stages ms that it took to come here
  *
  * @typedef {object} Reply a worker's answer to one frame
  * @property {number} seq
+ * @property {number} t when the frame was captured, ms
  * @property {string | null} gesture
  * @property {number} confidence
  * @property {Direction | null} action
@@ -35,6 +37,9 @@
  * @property {number} width in cells
  * @property {number} height in cells
  * @property {string} ways per cell one hexadecimal digit: 1 up, 2 down, 4 left, 8 right
+ * @property {number} shortest moves of the shortest way out
+ * @property {string | null} race the race that it belongs to
+ * @property {number | null} opens_in_ms until the race starts
  *
  * @typedef {Layout & Where} Game
  *
@@ -47,10 +52,30 @@
  * @property {Game | null} game
  *
  * @typedef {object} Finished
+ * @property {Size} size
+ * @property {number} seed
+ * @property {number} shortest
+ * @property {string | null} race
  * @property {number | null} rank
  * @property {number} moves
  * @property {number} time_ms
  * @property {Input} input
+ *
+ * @typedef {object} Racer
+ * @property {string} who
+ * @property {string} name
+ * @property {number} cell
+ * @property {number} moves
+ * @property {number | null} time_ms
+ * @property {number | null} place
+ *
+ * @typedef {object} Race
+ * @property {string} id
+ * @property {Size} size
+ * @property {number} starts_ms 0 while it waits
+ * @property {boolean} over
+ * @property {string} you
+ * @property {Racer[]} racers
  *
  * @typedef {object} Refused
  * @property {string} reason
@@ -73,6 +98,11 @@ export function element(id, kind) {
   const found = document.getElementById(id);
   if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
   return found;
+}
+
+/** An address below the one that the page was served from. @param {string} path relative @returns {URL} */
+export function address(path) {
+  return new URL(path, document.baseURI);
 }
 
 /** @param {number} ms @returns {string} */

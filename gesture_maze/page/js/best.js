@@ -1,0 +1,68 @@
+/** The player's own best walks, kept in this browser: best times, and the ghost of the best walk of a maze. */
+
+/** @typedef {import("./types.js").Input} Input */
+/** @typedef {import("./types.js").Size} Size */
+/** @typedef {[number, number][]} Steps each step: ms since the first, and the cell */
+/** @typedef {{ time_ms: number, steps: Steps }} Walk */
+
+const KEY = "maze.best";
+/** Mazes whose best walk is kept; the oldest go first. */
+const MOST_MAZES = 30;
+const MOST_STEPS = 2000;
+
+/** @typedef {{ times: Record<string, number>, walks: Record<string, Walk> }} Kept */
+
+/** @returns {Kept} */
+function read() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(KEY) ?? "");
+    if (kept?.times && kept?.walks) return kept;
+  } catch {
+    // nothing was kept yet, or it cannot be read
+  }
+  return { times: {}, walks: {} };
+}
+
+/** @param {Size} size @param {Input} input @returns {number | null} ms of the best walk */
+export function bestTime(size, input) {
+  return read().times[`${size} ${input}`] ?? null;
+}
+
+/** @param {Size} size @param {number} seed @returns {Walk | null} the best walk through this maze */
+export function bestWalk(size, seed) {
+  return read().walks[`${size} ${seed}`] ?? null;
+}
+
+/**
+ * Note a finished walk.
+ *
+ * @param {Size} size @param {number} seed @param {Input} input @param {number} timeMs @param {Steps} steps
+ * @returns {boolean} whether it is the best of its size and input
+ */
+export function noteWalk(size, seed, input, timeMs, steps) {
+  const kept = read();
+  const [time, maze] = [`${size} ${input}`, `${size} ${seed}`];
+  const better = timeMs < (kept.times[time] ?? Infinity);
+  if (better) kept.times[time] = timeMs;
+  if (steps.length <= MOST_STEPS && timeMs < (kept.walks[maze]?.time_ms ?? Infinity)) {
+    delete kept.walks[maze];
+    kept.walks[maze] = { time_ms: timeMs, steps };
+  }
+  for (const old of Object.keys(kept.walks).slice(0, -MOST_MAZES)) delete kept.walks[old];
+  try {
+    localStorage.setItem(KEY, JSON.stringify(kept));
+  } catch {
+    // no room: the game goes on without
+  }
+  return better;
+}
+
+/** @param {Walk} walk @param {number} ms since the first step @returns {number} the cell where the ghost is */
+export function ghostAt(walk, ms) {
+  let cell = 0;
+  for (const [at, reached] of walk.steps) {
+    if (at > ms) break;
+    cell = reached;
+  }
+  return cell;
+}

@@ -1,0 +1,85 @@
+/** The menu that works by gestures alone: a held palm opens it, up and down choose, a held palm takes. */
+
+import { element } from "./types.js";
+
+/** @typedef {import("./types.js").Move} Move */
+/** @typedef {{ name: string, run: () => void }} Choice */
+
+/** Without a gesture for so long, the menu closes by itself. */
+const PATIENCE_MS = 15_000;
+
+export class Menu {
+  #box = element("menu", HTMLElement);
+  #list = element("menu-list", HTMLElement);
+  /** @type {Choice[]} */
+  #choices = [];
+  #at = 0;
+  /** @type {number | undefined} */
+  #timer;
+
+  /** @param {(open: boolean) => void} changed */
+  constructor(changed) {
+    this.changed = changed;
+    element("menu-close", HTMLElement).addEventListener("click", () => this.close());
+  }
+
+  get open() {
+    return !this.#box.hidden;
+  }
+
+  /** @param {Choice[]} choices */
+  show(choices) {
+    this.#choices = choices;
+    this.#list.replaceChildren(...choices.map((choice, at) => this.#item(choice, at)));
+    this.#box.hidden = false;
+    this.#mark(0);
+    this.changed(true);
+  }
+
+  close() {
+    if (!this.open) return;
+    clearTimeout(this.#timer);
+    this.#box.hidden = true;
+    this.changed(false);
+  }
+
+  /** A move that the gesture asks for. @param {Move} move */
+  move(move) {
+    if (move === "up") this.#mark(this.#at - 1);
+    else if (move === "down") this.#mark(this.#at + 1);
+    else if (move === "left") this.close();
+  }
+
+  /** Take what is marked. */
+  take() {
+    const choice = this.#choices[this.#at];
+    this.close();
+    choice?.run();
+  }
+
+  /** @param {Choice} choice @param {number} at */
+  #item(choice, at) {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.textContent = choice.name;
+    button.addEventListener("click", () => {
+      this.#at = at;
+      this.take();
+    });
+    item.append(button);
+    return item;
+  }
+
+  /** @param {number} at */
+  #mark(at) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.close(), PATIENCE_MS);
+    this.#at = (at + this.#choices.length) % this.#choices.length;
+    [...this.#list.querySelectorAll("button")].forEach((button, n) => {
+      if (n === this.#at) {
+        button.setAttribute("aria-current", "true");
+        button.focus();
+      } else button.removeAttribute("aria-current");
+    });
+  }
+}

@@ -1,0 +1,97 @@
+/** A race on the page: its link, its players, and where they are in the maze. */
+
+import { RACER_COLOURS } from "./maze-view.js";
+import { address, element, seconds } from "./types.js";
+
+/** @typedef {import("./types.js").Race} Race */
+/** @typedef {import("./types.js").Racer} Racer */
+
+export class RaceView {
+  /** @type {Race | null} */
+  race = null;
+  #box = element("race-box", HTMLElement);
+
+  /**
+   * @param {import("./maze-view.js").MazeView} view
+   * @param {{ go: () => void, leave: () => void }} events
+   */
+  constructor(view, events) {
+    this.view = view;
+    element("race-go", HTMLElement).addEventListener("click", events.go);
+    element("race-leave", HTMLElement).addEventListener("click", events.leave);
+    element("race-copy", HTMLElement).addEventListener("click", () => this.#copy());
+  }
+
+  /** The race was joined, or started. @param {Race} race */
+  show(race) {
+    this.race = race;
+    const link = address("game");
+    link.searchParams.set("race", race.id);
+    element("race-link", HTMLInputElement).value = link.href;
+    this.#box.hidden = false;
+    this.#update();
+  }
+
+  /** One racer moved. @param {Racer} racer */
+  move(racer) {
+    if (!this.race) return;
+    const racers = this.race.racers.map((one) => (one.who === racer.who ? racer : one));
+    this.race = { ...this.race, racers, over: racers.every((one) => one.place !== null) };
+    this.#update();
+  }
+
+  hide() {
+    this.race = null;
+    this.#box.hidden = true;
+    this.view.showOthers([]);
+  }
+
+  /** @returns {number | null} the player's own place, once the walk has ended */
+  get place() {
+    return this.race?.racers.find((one) => one.who === this.race?.you)?.place ?? null;
+  }
+
+  #update() {
+    const race = this.race;
+    if (!race) return;
+    const ranked = race.racers.map((racer, colour) => ({ racer, colour: colour % RACER_COLOURS }));
+    const running = race.starts_ms > 0;
+    this.view.showOthers(running ? ranked.filter(({ racer }) => racer.who !== race.you).map(tokenOf) : []);
+    ranked.sort((a, b) => (a.racer.place ?? 99) - (b.racer.place ?? 99) || b.racer.moves - a.racer.moves);
+    element("racers", HTMLElement).replaceChildren(...ranked.map(({ racer, colour }) => lineOf(racer, colour, race)));
+    const go = element("race-go", HTMLButtonElement);
+    go.hidden = running && !race.over;
+    go.textContent = running ? "Once more, another maze" : "Start the race";
+  }
+
+  async #copy() {
+    const link = element("race-link", HTMLInputElement);
+    link.select();
+    const button = element("race-copy", HTMLElement);
+    try {
+      await navigator.clipboard.writeText(link.value);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Press Ctrl C";
+    }
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  }
+}
+
+/** @param {{ racer: Racer, colour: number }} one */
+function tokenOf({ racer, colour }) {
+  return { cell: racer.cell, colour, letter: [...racer.name][0]?.toUpperCase() ?? "?" };
+}
+
+/** @param {Racer} racer @param {number} colour @param {Race} race */
+function lineOf(racer, colour, race) {
+  const line = document.createElement("li");
+  const dot = document.createElement("i");
+  dot.className = `racer-${colour}`;
+  const name = document.createElement("span");
+  name.textContent = racer.who === race.you ? `${racer.name} (you)` : racer.name;
+  const how = document.createElement("span");
+  how.textContent = racer.place ? `${racer.place}. in ${seconds(racer.time_ms ?? 0)}` : `${racer.moves} moves`;
+  line.append(dot, name, how);
+  return line;
+}

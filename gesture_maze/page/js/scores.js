@@ -1,0 +1,53 @@
+/** The scoreboard of the page: by size, by input, or of the maze that is being walked. */
+
+import { address, element, seconds } from "./types.js";
+
+/** @typedef {import("./types.js").Size} Size */
+/** @typedef {{ name: string, time_ms: number, moves: number, input: string, seed: number, shortest: number | null }} Place */
+
+/** @param {number} moves @param {number | null} shortest @returns {string} */
+export function movesOver(moves, shortest) {
+  if (shortest === null) return `${moves} moves`;
+  return moves === shortest ? `${moves} moves, the shortest way` : `${moves} moves, ${moves - shortest} over the shortest`;
+}
+
+/**
+ * @param {Size} size
+ * @param {number | undefined} seed of the maze that is being walked
+ * @param {string} mine the player's name
+ */
+export async function showScores(size, seed, mine) {
+  const board = element("scores-by", HTMLSelectElement).value;
+  element("scores-size", HTMLElement).textContent = size;
+  const from = address(`scores/${size}`);
+  if (board === "maze" && seed !== undefined) from.searchParams.set("seed", String(seed));
+  else if (board !== "all") from.searchParams.set("input", board);
+  const response = await fetch(from).catch(() => null);
+  if (!response?.ok) return;
+  /** @type {Place[]} */
+  const places = await response.json();
+  const list = element("scores", HTMLElement);
+  list.replaceChildren(...(places.length ? places.map((place) => line(place, mine)) : [nothing()]));
+}
+
+function nothing() {
+  const item = document.createElement("li");
+  item.className = "empty";
+  item.textContent = "No results yet. Be the first.";
+  return item;
+}
+
+/** @param {Place} place @param {string} mine */
+function line(place, mine) {
+  const item = document.createElement("li");
+  item.classList.toggle("mine", place.name === mine);
+  const [who, how, time] = ["span", "small", "span"].map((kind) => document.createElement(kind));
+  who.className = "who";
+  who.textContent = place.name;
+  const over = place.shortest === null ? "" : `+${place.moves - place.shortest}`;
+  how.textContent = `${place.moves} moves${over && ` (${over})`}, ${place.input}`;
+  how.title = movesOver(place.moves, place.shortest);
+  time.textContent = seconds(place.time_ms);
+  item.append(who, how, time);
+  return item;
+}

@@ -1,0 +1,72 @@
+/** The buttons and settings of the page, and what each does. */
+
+import { element } from "./types.js";
+
+/** @typedef {import("./types.js").Input} Input */
+/** @typedef {import("./types.js").Size} Size */
+
+const NAME_KEY = "maze.name";
+
+/**
+ * @typedef {object} Doings
+ * @property {() => void} begin a new maze
+ * @property {() => void} daily the maze of the day
+ * @property {() => void} race begin a race
+ * @property {() => void} next go on after a walk
+ * @property {(size: Size) => void} size
+ * @property {(input: Input) => void} input
+ * @property {() => void} renamed
+ * @property {() => void} folded the settings were opened or closed
+ * @property {() => void} board another scoreboard was chosen
+ */
+
+/** Connect the buttons. @param {Doings} doings @param {import("./sound.js").Sound} sound */
+export function connectButtons(doings, sound) {
+  const clicks = { again: doings.begin, next: doings.next, daily: doings.daily, race: doings.race };
+  for (const [id, run] of Object.entries(clicks)) element(id, HTMLElement).addEventListener("click", () => run());
+  for (const button of document.querySelectorAll("[data-size]")) {
+    button.addEventListener("click", () => doings.size(/** @type {Size} */ (button.getAttribute("data-size"))));
+  }
+  for (const button of document.querySelectorAll("[data-input]")) {
+    button.addEventListener("click", () => doings.input(/** @type {Input} */ (button.getAttribute("data-input"))));
+  }
+  element("scores-by", HTMLElement).addEventListener("change", doings.board);
+  const loud = element("sound", HTMLInputElement);
+  loud.checked = sound.on;
+  loud.addEventListener("change", () => sound.turn(loud.checked));
+  connectFold(doings.folded);
+  connectName(doings.renamed);
+}
+
+/** @param {() => void} folded */
+function connectFold(folded) {
+  const [form, button] = [element("setup", HTMLFormElement), element("fold", HTMLElement)];
+  button.addEventListener("click", () => {
+    form.hidden = !form.hidden;
+    button.setAttribute("aria-expanded", String(!form.hidden));
+    folded();
+  });
+}
+
+/** @param {() => void} renamed */
+function connectName(renamed) {
+  const name = element("name", HTMLInputElement);
+  name.value = localStorage.getItem(NAME_KEY) ?? "";
+  element("setup", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    name.blur();
+  });
+  name.addEventListener("change", () => {
+    localStorage.setItem(NAME_KEY, name.value);
+    renamed();
+  });
+}
+
+/** Mark the chosen one of a group of buttons. @param {"size" | "input"} group @param {string} chosen */
+export function mark(group, chosen) {
+  for (const button of document.querySelectorAll(`[data-${group}]`)) {
+    if (button instanceof HTMLButtonElement) {
+      button.setAttribute("aria-pressed", String(button.dataset[group] === chosen));
+    }
+  }
+}

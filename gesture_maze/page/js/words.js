@@ -1,0 +1,89 @@
+/** The state of the game in one sentence, for each thing that can go wrong, with a way back. */
+
+/** @typedef {{ state: string, text: string, action?: { name: string, run: () => void } }} Standing */
+
+/**
+ * @typedef {object} Facts
+ * @property {import("./link.js").Link} link
+ * @property {import("./camera.js").Camera} camera
+ * @property {import("./types.js").Input} input
+ * @property {boolean} handMissing no hand was seen for a while
+ * @property {boolean} finished
+ * @property {number | null} opensInS until the race starts
+ * @property {boolean} menu
+ * @property {(input: import("./types.js").Input) => void} choose
+ */
+
+/** @type {Partial<Record<import("./link.js").Link["state"], [string, string]>>} */
+const LINK = {
+  connecting: ["connecting", "Connecting to the game …"],
+  reconnecting: ["reconnecting", "The connection was lost. Connecting again; your maze is kept …"],
+  replaced: ["refused", "The game goes on in another window."],
+  full: ["refused", "The game is full. Trying again in a few seconds …"],
+};
+
+/** @type {Partial<Record<import("./camera.js").CameraState, [string, string]>>} state and sentence */
+const CAMERA = {
+  asking: ["camera", "Allow the camera, please."],
+  loading: ["camera", "Loading the hand tracker: a few seconds, the first time …"],
+  denied: ["no-camera", "The camera is not allowed. Allow it in the address bar, or play with the simulated hand."],
+  missing: ["no-camera", "No camera was found. Plug one in, or play with the simulated hand."],
+  busy: ["camera-busy", "The camera is in use by another program. Close that program and try again."],
+  unplugged: ["camera-unplugged", "The camera was unplugged. The game goes on when it is back."],
+  insecure: ["camera-insecure", "The camera works only over https or on localhost. Play with the simulated hand here."],
+  tap: ["camera-tap", "The browser waits for your tap before it shows the camera."],
+  stalled: ["camera-stalled", "The camera sends no pictures: is it covered, or switched off?"],
+  failed: ["tracker-failed", "The hand tracker could not be loaded. Try again, or play with the simulated hand."],
+  broken: ["tracker-broken", "The hand tracker does not work in this browser. Play with the simulated hand."],
+};
+/** States of the camera that trying again may mend. */
+const AGAIN = new Set(["denied", "missing", "busy", "unplugged", "stalled", "failed", "broken"]);
+
+/** @param {Facts} facts @returns {Standing} */
+export function standing(facts) {
+  if (document.hidden) return { state: "paused", text: "Paused while this tab is hidden." };
+  return ofLink(facts) ?? (facts.input === "camera" ? ofCamera(facts) : null) ?? ofGame(facts);
+}
+
+/** @param {Facts} facts @returns {Standing | null} */
+function ofLink({ link }) {
+  if (!navigator.onLine && link.state !== "open") {
+    return { state: "offline", text: "No network. The game goes on when it is back; your maze is kept." };
+  }
+  const words = LINK[link.state];
+  if (words) {
+    const [state, text] = words;
+    if (link.state === "replaced") return { state, text, action: { name: "Continue here", run: () => link.takeBack() } };
+    if (link.state === "connecting") return { state, text };
+    return { state, text, action: { name: "Try now", run: () => link.hurry() } };
+  }
+  if (!link.silent) return null;
+  const text = "No worker reads your hand just now. The game goes on by itself when one is back; arrow keys still work.";
+  return { state: "no-worker", text };
+}
+
+/** @param {Facts} facts @returns {Standing | null} */
+function ofCamera({ camera, handMissing, choose }) {
+  const words = CAMERA[camera.state];
+  if (words) {
+    const [state, text] = words;
+    if (camera.state === "tap") return { state, text, action: { name: "Show the camera", run: () => camera.retry() } };
+    if (camera.state === "insecure") {
+      return { state, text, action: { name: "Simulated hand", run: () => choose("simulated") } };
+    }
+    if (AGAIN.has(camera.state)) return { state, text, action: { name: "Try again", run: () => camera.retry() } };
+    return { state, text };
+  }
+  if (camera.dark) return { state: "dark", text: "Too dark to see a hand: turn on a light." };
+  if (camera.seesOthers) return { state: "two-hands", text: "Two hands in the picture: the first one is followed." };
+  if (handMissing) return { state: "no-hand", text: "No hand in the picture: hold one up, fingers in view." };
+  return null;
+}
+
+/** @param {Facts} facts @returns {Standing} */
+function ofGame({ finished, opensInS, menu }) {
+  if (menu) return { state: "menu", text: "Up and down choose, a held open palm takes, left closes." };
+  if (opensInS !== null) return { state: "countdown", text: `The race starts in ${opensInS} …` };
+  if (finished) return { state: "playing", text: "You are out. Hold an open palm for the next maze." };
+  return { state: "playing", text: "Find the way to the star." };
+}

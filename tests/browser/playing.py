@@ -1,0 +1,74 @@
+"""What a player does on the page, for the tests: wait for a state, hold a gesture, walk the way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gesture_maze.game.mazes import Maze
+
+ARROWS = {"up": "ArrowUp", "down": "ArrowDown", "left": "ArrowLeft", "right": "ArrowRight"}
+LETTERS = {"up": "w", "down": "s", "left": "a", "right": "d"}
+
+
+def state(page: Any, wanted: str, timeout_ms: int = 10_000) -> None:
+    """Wait until the page shows this state."""
+    page.wait_for_selector(f'#state[data-state="{wanted}"]', timeout=timeout_ms)
+
+
+def cell(page: Any) -> int:
+    """Return the cell of the token."""
+    return int(page.get_attribute("#maze", "data-cell"))
+
+
+def ready(page: Any) -> None:
+    """Wait until there is a maze and frames are answered."""
+    page.wait_for_selector("#maze[data-cell]")
+    state(page, "playing")
+    page.wait_for_function("/ms/.test(document.getElementById('p50').textContent)")
+
+
+def hold(page: Any, way: str) -> None:
+    """Press a gesture button and keep it pressed."""
+    page.mouse.up()
+    box = page.locator(f'#legend button[data-way="{way}"]').bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+
+
+def moved(page: Any, before: int) -> None:
+    """Wait until the token is no longer on this cell."""
+    page.wait_for_function(
+        "before => document.getElementById('maze').dataset.cell != before", arg=str(before)
+    )
+
+
+def walk(page: Any, maze: Maze, steps: int = 1000) -> None:
+    """Pose the hand for the way out until the token has moved so often, or is there."""
+    held = ""
+    for _ in range(steps):
+        at = cell(page)
+        wanted = maze.way_out[at]
+        if wanted is None:
+            break
+        if wanted != held:
+            hold(page, wanted)
+            held = wanted
+        moved(page, at)
+    page.mouse.up()
+
+
+def walk_by_keys(page: Any, maze: Maze, steps: int = 1000) -> None:
+    """Walk the way out by arrow keys."""
+    for _ in range(steps):
+        at = cell(page)
+        wanted = maze.way_out[at]
+        if wanted is None:
+            break
+        page.keyboard.press(ARROWS[wanted])
+        moved(page, at)
+
+
+def open_settings(page: Any) -> None:
+    """Unfold the settings."""
+    page.click("#fold")
+    page.wait_for_selector("#setup:not([hidden])")
