@@ -1,11 +1,19 @@
-"""/metrics, /livez and /readyz of one worker process, served from a thread."""
+"""/metrics, /livez and /readyz of one process, served by threads of their own.
+
+The port may be reachable by strangers, so a connection has a time limit, and where there are too many the
+oldest one is closed in favour of the newest: idle connections can neither pile up nor keep a scrape out.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
-from socketserver import ThreadingMixIn
+from contextlib import suppress
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -14,22 +22,89 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from gesture_maze.wire.errors import SettingsError
 
 Check = Callable[[], tuple[bool, dict[str, Any]]]
-"""Whether all is well, and what a person would want to know."""
+"""Whether all is well, and facts for a person."""
 Page = Callable[[], tuple[str, Iterable[bytes]]]
 """Content type and body."""
 
+POLL_S: Final = 0.05
+"""How soon `close` and overdue connections are noticed."""
+READ_TIMEOUT_S: Final = 5.0
+"""Longest silence within a request."""
+MAX_CONNECTION_S: Final = 10.0
+"""Longest life of a connection; a scrape takes milliseconds."""
+MAX_CONNECTIONS: Final = 32
+ACCEPT_BACK_OFF_S: Final = 0.1
+"""Pause after a connection could not be accepted, for want of descriptors for example."""
 
-_POLL_S: Final = 0.05
-"""How soon `close` is noticed."""
+
+class PortInUseError(SettingsError):
+    """Another process listens on the port: it may be gone in a moment."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    request_queue_size = 2 * MAX_CONNECTIONS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._open: Final[dict[socket.socket, float]] = {}
+        """Open connections, oldest first, and when each was accepted, in monotonic seconds."""
+        self._lock: Final = threading.Lock()
+        super().__init__(*args, **kwargs)
+
+    def server_bind(self) -> None:
+        """Bind without asking DNS for our own name, which can take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(ACCEPT_BACK_OFF_S)  # the listening socket stays readable: do not spin on it
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread, and close the oldest one if there are too many."""
+        with self._lock:
+            self._open[request] = time.monotonic()
+            surplus = list(self._open)[:-MAX_CONNECTIONS]
+        self._cut_off(surplus)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that was served."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Close overdue connections; called every `POLL_S`."""
+        oldest_s = time.monotonic() - MAX_CONNECTION_S
+        with self._lock:
+            overdue = [one for one, accepted_s in self._open.items() if accepted_s < oldest_s]
+        self._cut_off(overdue)
+
+    def _cut_off(self, connections: Iterable[socket.socket]) -> None:
+        """Wake the threads that wait on these connections; each closes its own."""
+        for one in connections:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore a client that went away or was cut off; the standard library prints a traceback."""
 
 
-class _Quiet(WSGIRequestHandler):
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = READ_TIMEOUT_S
+
     def log_message(self, format: str, *args: Any) -> None:
-        """Scrapes are not worth a log line."""
+        """Log nothing: scrapes are not events."""
 
 
 class HealthServer:
@@ -40,10 +115,11 @@ class HealthServer:
         live: whether the process works at all (else: restart it).
         ready: whether it does its share (else: do not count on it yet).
         host, port: where to listen; port 0 picks a free one.
-        pages: path -> what else is shown.
+        pages: path -> further page.
 
     Raises:
-        SettingsError: the port is taken.
+        PortInUseError: another process listens on the port.
+        SettingsError: the address cannot be used.
     """
 
     def __init__(
@@ -59,14 +135,12 @@ class HealthServer:
         self._pages: Final = pages or {}
         self._checks: Final = {"/livez": live, "/readyz": ready}
         try:
-            self._server = make_server(host, port, self._answer, _Server, _Quiet)
+            kind = _Server6 if ":" in host else _Server
+            self._server = make_server(host, port, self._answer, kind, _Handler)
         except OSError as error:
-            message = (
-                f"metrics cannot listen on {host}:{port}: {error.strerror}; choose another --metrics-port"
-            )
-            raise SettingsError("settings", message) from None
+            raise _cannot_listen(host, port, error) from None
         serve = self._server.serve_forever
-        threading.Thread(target=serve, args=(_POLL_S,), name="health", daemon=True).start()
+        threading.Thread(target=serve, args=(POLL_S,), name="health", daemon=True).start()
 
     @property
     def port(self) -> int:
@@ -90,9 +164,16 @@ class HealthServer:
         check = self._checks.get(path)
         if check is None:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"try /metrics, /livez or /readyz\n"]
+            known = ", ".join(["/metrics", *self._checks, *self._pages])
+            return [f"not found: try {known}\n".encode()]
         good, facts = check()
         start_response(
             "200 OK" if good else "503 Service Unavailable", [("Content-Type", "application/json")]
         )
         return [json.dumps({"ok": good, **facts}).encode() + b"\n"]
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
+    message = f"metrics cannot listen on {host}:{port}: {error.strerror}; choose another port"
+    kind = PortInUseError if error.errno == errno.EADDRINUSE else SettingsError
+    return kind("settings", message)

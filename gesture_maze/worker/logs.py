@@ -1,6 +1,8 @@
 """Structured logs: one event per line on standard error, for people or as JSON.
 
-The standard library's, because the common library for it costs a worker 4 MB and 40 ms at start.
+Built on the standard library, because the common library for it costs a worker 4 MB and 40 ms at start. Values
+may come from strangers (the session of a rejected frame): they can neither begin a line of their own nor act
+on a terminal.
 """
 
 from __future__ import annotations
@@ -12,16 +14,17 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from gesture_maze.wire.printable import finite, printable
 from gesture_maze.worker.settings import Settings
 
 
 class Log:
-    """Writes events with values: `log.info("partition_taken", partition=3)`.
+    """Writes events with values: `log.info("partition_acquired", partition=3)`.
 
     Args:
         log_format: `human` or `json`.
-        log_level: `debug`, `info`, `warning` or `error`.
-        bound: values that stand in every line.
+        log_level: least severe level that is written: `debug`, `info`, `warning` or `error`.
+        bound: values that are in every line.
     """
 
     def __init__(self, log_format: str, log_level: str, **bound: Any) -> None:
@@ -31,19 +34,19 @@ class Log:
         self._logger.addHandler(logging.StreamHandler(sys.stderr))
 
     def debug(self, event: str, **values: Any) -> None:
-        """For who looks for a fault."""
+        """Write an event that matters only in the search for a fault."""
         self._write(logging.DEBUG, event, values)
 
     def info(self, event: str, **values: Any) -> None:
-        """What an operator wants to see."""
+        """Write an event of normal operation."""
         self._write(logging.INFO, event, values)
 
     def warning(self, event: str, **values: Any) -> None:
-        """Something went wrong and was dealt with."""
+        """Write a fault that was dealt with."""
         self._write(logging.WARNING, event, values)
 
     def error(self, event: str, **values: Any) -> None:
-        """Somebody should look."""
+        """Write a fault that needs an operator."""
         self._write(logging.ERROR, event, values)
 
     def _write(self, level: int, event: str, values: dict[str, Any]) -> None:
@@ -52,26 +55,27 @@ class Log:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
         shown = {**self._bound, **values}
         if self._json:
-            line = json.dumps(
-                {"time": now, "level": logging.getLevelName(level).lower(), "event": event, **shown}
-            )
+            facts = {"time": now, "level": logging.getLevelName(level).lower(), "event": event, **shown}
+            line = json.dumps(finite(facts), allow_nan=False, default=str)
         else:
-            pairs = " ".join(f"{name}={_short(value)}" for name, value in shown.items())
+            pairs = printable(" ".join(f"{name}={_short(value)}" for name, value in shown.items()))
             line = f"{now} {logging.getLevelName(level):7} {event:20} {pairs}"
         self._logger.log(level, "%s", line)
 
 
 def open_log(settings: Settings, **bound: Any) -> Log:
-    """The log that the settings ask for."""
+    """Return a log in the format and at the level of the settings."""
     return Log(settings.log_format, settings.log_level, **bound)
 
 
 def _short(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":")) if isinstance(value, (dict, list)) else str(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value, separators=(",", ":"), default=str)
+    return str(value)
 
 
 class Sampler:
-    """Lets one event of each kind through per interval and counts the rest: a flood stays readable."""
+    """Admits one event of each kind per interval and counts the rest, so that a flood stays readable."""
 
     def __init__(self, interval_s: float = 1.0) -> None:
         self._interval_s = interval_s
@@ -79,7 +83,7 @@ class Sampler:
         self._suppressed: Counter[str] = Counter()
 
     def admit(self, kind: str, now_s: float) -> int | None:
-        """How many of this kind were suppressed since the last one let through; None to suppress this one."""
+        """Return how many of this kind were suppressed since the last one; None to suppress this one."""
         last_s = self._last_s.get(kind)
         if last_s is not None and now_s - last_s < self._interval_s:
             self._suppressed[kind] += 1

@@ -36,7 +36,7 @@ def test_doctor_of_a_healthy_pool_finds_no_fault() -> None:
         ({"info": {"used_memory": 90}}, "error", "90% of maxmemory"),
         ({"info": {"evicted_keys": 3}}, "error", "3 keys were evicted"),
         ({"info": {"aof_enabled": 0}}, "warning", "appendonly is off"),
-        ({"info": {"aof_last_write_status": "err"}}, "error", "full disk"),
+        ({"info": {"aof_last_write_status": "err"}}, "error", "is the disk full"),
         ({"whoami": "default"}, "warning", "maze acl"),
         ({"powers": {"FLUSHALL": True}}, "warning", "may run FLUSHALL"),
         ({"local": False}, "warning", "rediss://"),

@@ -1,0 +1,87 @@
+"""The metrics port under clients that misbehave."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from gesture_maze.worker import health
+from gesture_maze.worker.health import MAX_CONNECTIONS, HealthServer, PortInUseError
+from tests.support.servers import wait_until
+
+
+def serve(host: str = "127.0.0.1", port: int = 0) -> HealthServer:
+    return HealthServer(CollectorRegistry(), lambda: (True, {"x": 1}), lambda: (False, {}), host, port)
+
+
+@pytest.fixture
+def server() -> Iterator[HealthServer]:
+    found = serve()
+    yield found
+    found.close()
+
+
+def connect(server: HealthServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), 5)
+
+
+def closed(client: socket.socket) -> bool:
+    """Whether the server has closed a connection; waits up to 5 s."""
+    try:
+        return client.recv(1000) == b""
+    except ConnectionError:
+        return True
+
+
+def livez(server: HealthServer, host: str = "127.0.0.1") -> bytes:
+    with urllib.request.urlopen(f"http://{host}:{server.port}/livez", timeout=5) as answer:
+        return bytes(answer.read())
+
+
+def test_idle_connections_neither_pile_up_nor_keep_a_scrape_out(server: HealthServer) -> None:
+    before = threading.active_count()
+    clients = [connect(server) for _ in range(4 * MAX_CONNECTIONS)]
+    begin_s = time.monotonic()
+    assert livez(server) == b'{"ok": true, "x": 1}\n'
+    assert time.monotonic() - begin_s < 2
+    wait_until(lambda: threading.active_count() <= before + MAX_CONNECTIONS)
+    assert closed(clients[0]), "the oldest goes first"
+    for client in clients:
+        client.close()
+
+
+def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, server: HealthServer) -> None:
+    monkeypatch.setattr(health._Handler, "timeout", 0.1)
+    with connect(server) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n")
+        assert closed(client)
+
+
+def test_connection_that_trickles_is_closed(monkeypatch: pytest.MonkeyPatch, server: HealthServer) -> None:
+    monkeypatch.setattr(health, "MAX_CONNECTION_S", 0.3)
+    end_s = time.monotonic() + 5
+    with connect(server) as client, pytest.raises(ConnectionError):
+        client.sendall(b"GET /metrics HTTP/1.1\r\n")
+        while time.monotonic() < end_s:
+            client.sendall(b"X-More: 1\r\n")
+            time.sleep(0.02)
+    assert livez(server)
+
+
+def test_server_listens_on_ipv6() -> None:
+    server = serve("::1")
+    try:
+        assert livez(server, "[::1]")
+    finally:
+        server.close()
+
+
+def test_port_of_another_process_is_reported_as_in_use(server: HealthServer) -> None:
+    with pytest.raises(PortInUseError, match=f"cannot listen on 127.0.0.1:{server.port}"):
+        serve(port=server.port)

@@ -1,0 +1,49 @@
+"""Log lines, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gesture_maze.worker.logs import Log, Sampler
+
+EVIL = "\x1b[2J\nlevel=ERROR\u202e"
+
+
+def refuse(word: str) -> Any:
+    raise AssertionError(f"{word} is not JSON")
+
+
+def test_json_line_with_nan_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"p50_ms": math.nan, "gestures": {"like": math.inf}, "path": Path("x"), "partitions": [1, 2]}
+    Log("json", "info", worker="w").info("summary", **values)
+    [line] = capsys.readouterr().err.splitlines()
+    found = json.loads(line, parse_constant=refuse)
+    assert found["p50_ms"] is None
+    assert found["gestures"] == {"like": None}
+    assert (found["path"], found["partitions"], found["worker"]) == ("x", [1, 2], "w")
+
+
+@pytest.mark.parametrize("log_format", ["human", "json"])
+def test_value_of_a_stranger_stays_in_its_line(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Log(log_format, "info").warning("frame_rejected", session=EVIL, fields={EVIL: EVIL})
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+
+
+def test_level_below_the_least_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log("human", "warning")
+    log.info("started")
+    log.error("process_exited", pid=7)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("pid=7")
+
+
+def test_sampler_admits_one_of_a_kind_per_interval_and_counts_the_rest() -> None:
+    sampler = Sampler(1.0)
+    assert [sampler.admit("a", at_s) for at_s in (0.0, 0.1, 0.2, 1.1)] == [0, None, None, 2]
+    assert sampler.admit("b", 1.2) == 0
