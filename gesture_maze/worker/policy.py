@@ -179,31 +179,47 @@ class Hold:
         """
         gap_ms = now_ms - self.last_ms
         self.last_ms = now_ms
-        held = self.held
-        if not (held or self.leading):
-            if action:
-                self.gap_ms = self.earlier_gap_ms = 0
-                self._lead(now_ms, action, confidence)
-            return NOTHING
         if gap_ms < 0:
             self._shift_times(gap_ms)
             gap_ms = 0
-        release_ms = policy.release_ms
-        expired = False
-        if held:
-            unseen_ms = now_ms - self.seen_ms
-            if unseen_ms >= release_ms:
-                release_ms = max(release_ms, self._patience_ms()) << self.away
-                expired = unseen_ms >= release_ms
+        if action != self.held:
+            return self._change(policy, now_ms, gap_ms, action, confidence, jumped)
+        # the usual cases, without a further call: nothing is shown and held, or what is held is shown
+        if not action:
+            return self._change(policy, now_ms, gap_ms, 0, confidence, jumped) if self.leading else NOTHING
+        unseen_ms = now_ms - self.seen_ms
+        if confidence < policy.leave or (
+            unseen_ms >= policy.release_ms and unseen_ms >= self._release_ms(policy)
+        ):
+            return self._change(policy, now_ms, gap_ms, action, confidence, jumped)
         self.earlier_gap_ms = self.gap_ms
         self.gap_ms = gap_ms
-        if action == held and action and not expired:
-            if confidence >= policy.leave:
-                return self._hold(policy, now_ms)
-            action = 0  # too unsure to be held, and no evidence for another
+        self.seen_ms = now_ms
+        self.leading = 0
+        self.away = False
+        return NOTHING if now_ms < self.next_repeat_ms else self._repeat(policy, now_ms)
+
+    def _change(
+        self, policy: Policy, now_ms: int, gap_ms: int, action: int, confidence: int, jumped: bool
+    ) -> int:
+        """Return the move of a frame that shows something else than what is held."""
+        held = self.held
+        if not (held or self.leading):
+            self.gap_ms = self.earlier_gap_ms = 0
+            self._lead(now_ms, action, confidence)
+            return NOTHING
+        release_ms = policy.release_ms
+        expired = False
+        if held and now_ms - self.seen_ms >= release_ms:
+            release_ms = self._release_ms(policy)
+            expired = now_ms - self.seen_ms >= release_ms
+        self.earlier_gap_ms = self.gap_ms
+        self.gap_ms = gap_ms
         if jumped:
             self.leading = 0
             self.away = held != 0 and not self.away
+        if action == held and not expired:
+            action = 0  # too unsure to be held, and no evidence for another
         score = self._collect(now_ms, gap_ms, action, confidence)
         if score >= policy.settle_evidence and (expired or not self.away):
             return self._settle(policy, now_ms)
@@ -231,7 +247,8 @@ class Hold:
     def _lead(self, now_ms: int, action: int, confidence: int) -> None:
         self.leading = action
         self.leading_since_ms = now_ms
-        self.score = max(ODDS[confidence], 0)
+        odds = ODDS[confidence]
+        self.score = odds if odds > 0 else 0
 
     def _settle(self, policy: Policy, now_ms: int) -> int:
         self.held, self.leading = self.leading, 0
@@ -242,23 +259,20 @@ class Hold:
         )
         return self.held
 
-    def _hold(self, policy: Policy, now_ms: int) -> int:
-        self.seen_ms = now_ms
-        self.leading = 0
-        self.away = False
-        if now_ms < self.next_repeat_ms:
-            return NOTHING
+    def _repeat(self, policy: Policy, now_ms: int) -> int:
         # a metronome, so that the frame rate does not slow the repeats; a late one does not hurry the next
         self.next_repeat_ms = max(self.next_repeat_ms + policy.repeat_ms, now_ms + policy.repeat_ms // 2)
         return self.held
 
-    def _patience_ms(self) -> int:
-        """Return two and a half of the session's frame gaps: one missing frame and some jitter end nothing.
+    def _release_ms(self, policy: Policy) -> int:
+        """Return the time after which what is held ends: at least two and a half of the session's frame gaps.
 
-        Only the two gaps before the current one count, so that a new owner of the session soon knows the
-        same, and a silence cannot prolong itself.
+        So one missing frame and some jitter end nothing. Only the two gaps before the current one count: a
+        new owner of the session soon knows the same, and a silence does not prolong itself. While another
+        hand is in view it is twice as long.
         """
-        return min(max(self.gap_ms, self.earlier_gap_ms), LONGEST_GAP_MS) * 5 // 2
+        gap_ms = min(max(self.gap_ms, self.earlier_gap_ms), LONGEST_GAP_MS)
+        return max(policy.release_ms, gap_ms * 5 // 2) << self.away
 
     def _is_being_replaced(self, now_ms: int, release_ms: int) -> bool:
         """Return whether another gesture began to lead before the held one ran out, and may settle yet."""
