@@ -1,0 +1,115 @@
+"""Tables with one row per landmark: a hand is 21 rows of one frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from gesture_maze.readers.columns import joint, normal, roles_of
+from gesture_maze.readers.hands import LANDMARKS, MAX_NUMBER, Hand, Recording, data_error, unit_of
+from gesture_maze.readers.roles import Roles
+from gesture_maze.readers.text import Table
+
+NEEDED: Final = ("frame", "landmark", "x", "y")
+"""What a table must have to be one of these."""
+OTHER_PARTS: Final = ("pose", "face")
+"""Rows of a whole body's landmarks that are not of a hand."""
+
+
+def is_tidy(header: Sequence[str]) -> bool:
+    """Tell by its header whether a table has one row per landmark."""
+    roles = roles_of(header, set())
+    return all(role in roles for role in NEEDED)
+
+
+def read_tidy(table: Table) -> Recording:
+    """Read a table with one row per landmark.
+
+    Hands are told apart by frame, hand and sequence, in the order of their first rows. A hand whose
+    coordinates are all missing is no hand.
+
+    Raises:
+        SettingsError: `data`, naming the row or the frame: a cell is not a number, a landmark is missing or
+            there twice.
+    """
+    header = table.rows[0]
+    roles = roles_of(header, set())
+    # x, y, z and landmark are of one row; all else is of the hand
+    own = {name: at for name, at in roles.items() if name not in ("landmark", "x", "y", "z")}
+    used = {roles[name] for name in ("landmark", "x", "y", "z") if name in roles}
+    reader = Roles(table, header, own, used | _identifiers(header))
+    grouped: dict[tuple[str, ...], list[int]] = {}
+    keys = [own[name] for name in ("source", "sequence", "frame", "side") if name in own]
+    for number in range(1, len(table.rows)):
+        row = table.rows[number]
+        if len(row) != len(header):
+            message = f"{len(row)} columns, but the header has {len(header)}"
+            raise data_error(f"{table.name}: row {table.lines[number]}: {message}")
+        if "side" in own and row[own["side"]].lower() in OTHER_PARTS:
+            continue
+        grouped.setdefault(tuple(row[at] for at in keys), []).append(number)
+    hands = [_hand(table, roles, reader, numbers) for numbers in grouped.values()]
+    if not hands:
+        raise data_error(f"{table.name}: there are no rows of a hand")
+    unit, reason = unit_of(hands)
+    detail = f"one row per landmark, {header[roles['landmark']]}, {header[roles['x']]}, {header[roles['y']]}"
+    detail = detail if reason == "0 to 1" else f"{detail}, {reason}"
+    return Recording(table.name, "tidy", detail, unit, "z" in roles, hands, reader.notes(hands))
+
+
+def _identifiers(header: Sequence[str]) -> set[int]:
+    """Return columns that number the rows, such as those of Google's isolated signs."""
+    return {at for at, name in enumerate(header) if normal(name) in ("row_id", "index", "id", "")}
+
+
+def _hand(table: Table, roles: dict[str, int], reader: Roles, numbers: list[int]) -> Hand:
+    axes = [roles[name] for name in ("x", "y", "z") if name in roles]
+    points = np.full((LANDMARKS, 3), np.nan)
+    base = 0 if any(_is_zero(table.rows[number][roles["landmark"]]) for number in numbers) else 1
+    for number in numbers:
+        row = table.rows[number]
+        place = _landmark(row[roles["landmark"]], base)
+        if place is None or not np.isnan(points[place, 2]):
+            fault = "is not one of 21" if place is None else "is there more than once in its frame and hand"
+            cell = row[roles["landmark"]]
+            raise data_error(f"{table.name}: row {table.lines[number]}: landmark {cell!r:.40} {fault}")
+        points[place] = 0.0
+        points[place, : len(axes)] = [_cell(table, number, at) for at in axes]
+    if np.isnan(points[:, :2]).all():
+        return reader.hand(numbers[0], None, "")
+    if np.isnan(points).any():
+        place = int(np.argwhere(np.isnan(points))[0, 0])
+        message = f"row {table.lines[numbers[0]]}: the hand that begins here has no landmark {place}"
+        raise data_error(f"{table.name}: {message}")
+    return reader.hand(numbers[0], points if points.any() else None, "")
+
+
+def _is_zero(cell: str) -> bool:
+    return joint(cell) is not None or cell.strip() in ("0", "0.0")
+
+
+def _landmark(cell: str, base: int) -> int | None:
+    place = joint(cell)
+    if place is None:
+        try:
+            place = int(float(cell)) - base
+        except (ValueError, OverflowError):
+            return None
+    return place if 0 <= place < LANDMARKS else None
+
+
+def _cell(table: Table, number: int, at: int) -> float:
+    text = table.rows[number][at]
+    if not text or text.lower() in ("nan", "none", "null"):
+        return math.nan
+    try:
+        value = table.as_number(text)
+    except ValueError:
+        value = math.inf
+    if not abs(value) <= MAX_NUMBER:
+        message = f"row {table.lines[number]}: {text!r:.40} is not a number"
+        raise data_error(f"{table.name}: {message}")
+    return value
