@@ -12,6 +12,7 @@ import typer
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json
 from gesture_maze.cli.progress import progress
+from gesture_maze.cli.reading import Aspect, Labels, Layout, show_found
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,7 +24,7 @@ Opt = typer.Option
 
 
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="CSV or CSV.gz: x1,y1[,z1],...,x21,y21[,z21],label.")],
+    data: Annotated[Path, typer.Argument(help="Labelled hands: CSV, JSON or parquet.")],
     model: Annotated[
         Path | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")
     ] = None,
@@ -36,13 +37,17 @@ def evaluate(
     verdicts: Annotated[
         Path | None, Opt(help="CSV of verdicts (row,label,verdict) on rows of DATA; both figures are shown.")
     ] = None,
+    layout: Layout = None,
+    aspect: Aspect = None,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a model on labelled hands: per gesture, and as maze actions.
 
-    The coordinates are in isotropic units (pixels, say) of any origin and scale; a model that uses z needs
-    the columns z1 to z21. Gestures are matched by name. Hands that the model was trained on say nothing about
-    other people's; the model card has the figures for held-out ones.
+    The usual layout has columns x1,y1[,z1] to x21,y21[,z21] and label, in isotropic units (pixels, say) of
+    any origin and scale. Others are found by their header or keys; normalised coordinates need --aspect. A
+    model that uses z needs it in the data. Gestures are matched by name. Hands that the model was trained on
+    say nothing about other people's; the model card has the figures for held-out ones.
 
     With --against, the JSON has one more key, "against", and the tables one more line; with --verdicts the
     key "adjudicated": the figures on the rows and labels that the verdicts leave.
@@ -50,13 +55,14 @@ def evaluate(
     Example: [bold]maze evaluate landmarks.csv.gz --report report.html --json[/bold]
     """
     from gesture_maze.models.bundle import bundled_path, load_bundle
-    from gesture_maze.models.dataset import read_dataset
+    from gesture_maze.models.dataset import Reading, read_dataset
     from gesture_maze.models.judged import judge, unknown_gestures
     from gesture_maze.models.report.page import Subject, report_html
     from gesture_maze.models.verdicts import read_verdicts
 
+    hands = read_dataset([data], Reading(layout, aspect, labels))
+    show_found(hands.report)
     with progress("Evaluating"):
-        hands = read_dataset([data])
         judgements = None if verdicts is None else read_verdicts(verdicts, hands)
         bundles = [load_bundle(path) for path in (model or bundled_path(), against) if path is not None]
         names = {name for bundle in bundles for name in bundle.manifest.labels}

@@ -11,6 +11,7 @@ import typer
 from gesture_maze.cli.options import AsJson, TrackingUri
 from gesture_maze.cli.printing import print_json
 from gesture_maze.cli.progress import progress
+from gesture_maze.cli.reading import Aspect, Labels, Layout, show_found
 from gesture_maze.lifecycle.training import DEFAULT_TRACKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ Opt = typer.Option
 
 
 def train(
-    data: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz: x1,y1[,z1],...,label[,user_id].")],
+    data: Annotated[
+        list[Path], typer.Argument(help="Labelled hands: CSV, JSON or parquet, in any usual layout.")
+    ],
     out: Annotated[Path, Opt(help="Folder for the bundle.")] = Path("bundle"),
     search: Annotated[bool, Opt("--search", help="Search kinds and parameters; ship the winner.")] = False,
     kinds: Annotated[str, Opt(help="Those that --search tries.")] = "network,svc,mlp,hgb,knn",
@@ -33,6 +36,9 @@ def train(
     verdicts: Annotated[
         Path | None, Opt(help="CSV of verdicts (row,label,verdict) on rows of the data, for the threshold.")
     ] = None,
+    layout: Layout = None,
+    aspect: Aspect = None,
+    labels: Labels = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING,
     as_json: AsJson = False,
 ) -> None:
@@ -52,10 +58,12 @@ def train(
     """
     from gesture_maze.lifecycle.training import TrainOptions
     from gesture_maze.lifecycle.training import train as run
+    from gesture_maze.models.dataset import Reading
 
     wanted = tuple(kind.strip() for kind in kinds.split(",")) if search else ()
-    options = TrainOptions(data, out, wanted, seed, folds, epochs, tracking_uri, verdicts)
-    trained = run(options, progress, _warn)
+    reading = Reading(layout, aspect, labels)
+    options = TrainOptions(data, out, wanted, seed, folds, epochs, tracking_uri, verdicts, reading)
+    trained = run(options, progress, _warn, show_found)
     rows: list[Row] = []
     if compare:
         from gesture_maze.models.train.candidates import candidates

@@ -16,7 +16,7 @@ from gesture_maze.wire.gestures import GESTURES, NO_GESTURE
 
 if TYPE_CHECKING:
     from gesture_maze.lifecycle.tracking import TrackedVersion
-    from gesture_maze.models.dataset import Dataset
+    from gesture_maze.models.dataset import Dataset, Reading
     from gesture_maze.models.hands import Hands
     from gesture_maze.models.train.fitting import Settings
     from gesture_maze.models.train.packaging import Shipped
@@ -46,6 +46,7 @@ class TrainOptions:
         epochs: None takes the recipe's.
         tracking_uri: of MLflow; `none` for no tracking.
         verdicts: CSV of verdicts on rows of the data, for the threshold and the card.
+        reading: what overrides that which the files say of themselves; None for nothing.
     """
 
     data: Sequence[Path]
@@ -56,6 +57,7 @@ class TrainOptions:
     epochs: int | None = None
     tracking_uri: str = DEFAULT_TRACKING
     verdicts: Path | None = None
+    reading: Reading | None = None
 
     def settings(self, data: Dataset) -> Settings:
         """Return them as `models.train.search` takes them, with the verdicts on `data` read."""
@@ -82,13 +84,19 @@ class Trained:
     """Faults of the data that did not prevent the training."""
 
 
-def train(options: TrainOptions, progress: Progress, warn: Callable[[str], None] = lambda _: None) -> Trained:
+def train(
+    options: TrainOptions,
+    progress: Progress,
+    warn: Callable[[str], None] = lambda _: None,
+    show: Callable[[Sequence[str]], None] = lambda _: None,
+) -> Trained:
     """Train, judge on hands of people that were not trained on, write the bundle, and track it.
 
     Args:
         options: what to train.
         progress: shows how far it is.
         warn: called with each fault of the data that does not prevent the training, before it starts.
+        show: called with what was found in the files, before it is used.
 
     Raises:
         SettingsError: `data`, or an unknown kind, or a tracking server that cannot be used.
@@ -104,7 +112,8 @@ def train(options: TrainOptions, progress: Progress, warn: Callable[[str], None]
     if unknown:
         raise SettingsError("settings", f"no such kind: {', '.join(unknown)}; those are: {', '.join(GRIDS)}")
     tracking = _tracking(options.tracking_uri)
-    data, golden = read_dataset(options.data), golden_hands(options.seed)
+    data, golden = read_dataset(options.data, options.reading), golden_hands(options.seed)
+    show(data.report)
     settings = options.settings(data)
     warnings = data_warnings(data)
     for warning in warnings:

@@ -16,7 +16,9 @@ LANDMARKS: Final = 21
 MAX_NUMBER: Final = 1e9
 """As on the wire: a larger coordinate is an error."""
 PIXELS: Final = 4.0
-"""A file with a coordinate beyond this is in pixels: normalised ones stay near 0 to 1."""
+"""A hand with a coordinate beyond this is in pixels: normalised ones stay near 0 to 1."""
+MOST: Final = 0.9
+"""A file is in pixels if more than this share of its hands is: a few outliers do not decide."""
 ROUNDING: Final = 2e-3
 """How far a largest coordinate may be from 1 to count as divided by the largest one."""
 
@@ -113,7 +115,7 @@ class Recording:
 def unit_of(hands: Sequence[Hand]) -> tuple[Unit, str]:
     """Return the unit that the numbers show, and the reason.
 
-    Coordinates beyond `PIXELS` are pixels. A wrist at 0, 0 in every hand with 1 as the largest coordinate is
+    Coordinates beyond `PIXELS` in most hands are pixels. A wrist at 0, 0 in every hand with 1 as the largest coordinate is
     the scaling of keypoint.csv, which is done on pixels. All else is taken for normalised.
     """
     shown = [hand.points for hand in hands if hand.points is not None]
@@ -121,7 +123,7 @@ def unit_of(hands: Sequence[Hand]) -> tuple[Unit, str]:
         return Unit.NORMALISED, "no hand"
     plane = np.stack(shown)[:, :, :2]
     largest = np.abs(plane).max(axis=(1, 2))
-    if largest.max() > PIXELS:
+    if (largest > PIXELS).mean() > MOST:
         return Unit.ISOTROPIC, "pixels"
     if not plane[:, 0].any() and (np.abs(largest - 1) < ROUNDING).all():
         return Unit.ISOTROPIC, "wrist at 0, 0 and scaled to 1"
@@ -168,21 +170,3 @@ def isotropic(hands: Sequence[Hand]) -> NDArray[np.float64]:
     scale = np.stack([aspects, np.ones(len(aspects)), aspects], axis=1)
     found: NDArray[np.float64] = points * scale[:, None, :]
     return found
-
-
-def parse_aspect(text: str) -> float:
-    """Return an aspect from `1.3333`, `4:3`, `16/9` or `640x480`.
-
-    Raises:
-        ValueError: it is none of these, or not from 0.01 to 100.
-    """
-    for sign in (":", "/", "x", "X"):
-        width, found, height = text.partition(sign)
-        if found:
-            aspect = float(width) / float(height) if float(height) else 0.0
-            break
-    else:
-        aspect = float(text)
-    if not 0.01 <= aspect <= 100:
-        raise ValueError(text)
-    return aspect

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from gesture_maze.readers.hands import data_error
-from gesture_maze.readers.text import decoded, read_bytes, read_table
+from gesture_maze.readers.text import decoded, is_whole, read_bytes, read_table
 
 SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "like": ("thumbs_up", "thumb_up", "thumbsup", "thumbup", "good"),
@@ -94,7 +94,7 @@ def map_labels(
         name = chosen.get(plain)
         if name is not None and name.strip().lower() in DROPPED:
             names[label] = None
-        elif name is not None and not plain.isdigit():
+        elif name is not None and not is_whole(plain):
             names[label] = canonical(name)
         else:  # a number's name is a label like any other
             plain = plain if name is None else canonical(name)

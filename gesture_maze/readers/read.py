@@ -6,7 +6,6 @@ that `--layout` takes, and docs/data.md for samples of each.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from gesture_maze.readers.labels import map_labels, names_beside, read_label_map
 from gesture_maze.readers.parquet import read_parquet
 from gesture_maze.readers.results import read_json
 from gesture_maze.readers.tables import WITHOUT_HEADER, read_hand_table
-from gesture_maze.readers.text import Table, decoded, read_bytes, read_table
+from gesture_maze.readers.text import Table, decoded, is_whole, read_bytes, read_table
 from gesture_maze.readers.tidy import is_tidy, read_tidy
 from gesture_maze.wire.gestures import GESTURES
 
@@ -132,8 +131,8 @@ class Labelled:
         points: (n, 21, 3) float64 in one unit for all axes, y down; z is 0 where `depth` is False.
         labels: n names of gestures.
         users, sources: n texts; empty where the file does not say.
+        places: file and row of each, for errors.
         depth: whether all files have z.
-        sha256: of the files' bytes, in their order.
         report: lines for a person: what was found, and what labels became.
     """
 
@@ -141,8 +140,8 @@ class Labelled:
     labels: list[str]
     users: list[str]
     sources: list[str]
+    places: list[str]
     depth: bool
-    sha256: str
     report: list[str]
 
     def __len__(self) -> int:
@@ -172,19 +171,25 @@ def read_labelled(
         SettingsError: `data`: as `read_recording`, and where there are no labels or no labelled hands.
     """
     given = None if labels is None else read_label_map(labels)
-    fingerprint = hashlib.sha256()
     hands: list[Hand] = []
+    places: list[str] = []
     report: list[str] = []
     depth = True
     for path in paths:
         recording = read_recording(path, layout=layout, aspect=aspect)
-        fingerprint.update(path.read_bytes())
         report.append(recording.describe())
         depth = depth and recording.depth
-        hands += _with_labels(path, recording, given, report)
+        found = _with_labels(path, recording, given, report)
+        hands += found
+        places += [f"{path.name}: row {hand.row}" for hand in found]
     mapped = map_labels((hand.label for hand in hands), known, given)
     report += mapped.describe()
-    kept = [hand for hand in hands if mapped.names[hand.label] is not None]
+    named = zip(hands, places, strict=True)
+    kept, places = [], []
+    for hand, place in named:
+        if mapped.names[hand.label] is not None:
+            kept.append(hand)
+            places.append(place)
     if not kept:
         raise data_error(f"{', '.join(path.name for path in paths)}: there are no labelled hands")
     return Labelled(
@@ -192,8 +197,8 @@ def read_labelled(
         labels=[mapped.names[hand.label] or "" for hand in kept],
         users=[hand.user for hand in kept],
         sources=[hand.source for hand in kept],
+        places=places,
         depth=depth,
-        sha256=fingerprint.hexdigest(),
         report=report,
     )
 
@@ -213,7 +218,7 @@ def _with_labels(
             f"{path.name}: row {bare[0].row}: no label: name a column 'label', or give --labels map.csv "
             f"with a line '{path.name},like'"
         )
-    if hands and all(hand.label.isdigit() for hand in hands):
+    if hands and all(is_whole(hand.label) for hand in hands):
         beside = names_beside(path) if given is None else None
         missing = sorted({hand.label for hand in hands} - set(given or ()), key=int)
         if beside is None and missing:

@@ -131,7 +131,8 @@ def _frames(name: str, items: Sequence[Any], numbers: Sequence[int]) -> Recordin
     unit, reason = unit_of(hands)
     detail = {"hands": "lists of 21 points", "capture": "frames with session, seq and t"}.get(layout, "")
     detail = detail or f"objects with {_described(items)}"
-    depth = any(hand.extra.pop("depth", False) for hand in hands)
+    depths = [hand.extra.pop("depth") for hand in hands if "depth" in hand.extra]
+    depth = bool(depths) and all(depths)
     if stated:
         return Recording(name, layout, detail, Unit.STATED, depth, hands)
     return Recording(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gesture_maze.readers.columns import ROLES, normal
 from gesture_maze.readers.hands import Hand, Points, data_error
-from gesture_maze.readers.text import Table
+from gesture_maze.readers.text import Table, is_whole
 
 SECONDS: Final = ("time_s", "timestamp", "time")
 """Columns of a time whose unit is found by the distance of its values."""
@@ -73,8 +73,9 @@ class Roles:
             for hand in hands:
                 hand.time_ms = None if hand.time_ms is None else hand.time_ms * 1000
             found.append(f"{self._header[at]} in seconds")
-        if "label" in self._roles and self._header:
-            found.append(f"label from {self._header[self._roles['label']]}")
+        label = self._header[self._roles["label"]] if "label" in self._roles and self._header else "label"
+        if label != "label":
+            found.append(f"label from {label}")
         return found
 
     def _prefer_names(self) -> None:
@@ -86,7 +87,7 @@ class Roles:
         names = [normal(name) for name in self._header]
         for name in ROLES["label"]:
             other = names.index(name) if name in names else at
-            if len(first) > max(at, other) and first[at].isdigit() and not first[other].isdigit():
+            if len(first) > max(at, other) and is_whole(first[at]) and not is_whole(first[other]):
                 self._roles["label"] = other
                 return
 

@@ -12,7 +12,7 @@ import numpy as np
 from gesture_maze.readers.columns import Columns, columns_of, normal, split
 from gesture_maze.readers.hands import MAX_NUMBER, Hand, Points, Recording, Unit, data_error, unit_of
 from gesture_maze.readers.roles import Roles
-from gesture_maze.readers.text import Table
+from gesture_maze.readers.text import Table, is_whole
 
 WITHOUT_HEADER: Final = ("keypoint", "keypoint-last", "numbers", "planar")
 """Layouts that a table without a header, or with one that says nothing, can be forced to."""
@@ -47,7 +47,7 @@ def read_hand_table(table: Table, layout: str | None = None) -> Recording:
 def _is_numbers(row: Sequence[str]) -> bool:
     """Tell a row of a table without a header: numbers but for one cell, and not 0, 1, 2, ..."""
     numbers = [cell for cell in row if not cell or _NUMERIC.fullmatch(cell)]
-    counting = sorted(int(cell) for cell in row if cell.isdigit())
+    counting = sorted(int(cell) for cell in row if is_whole(cell))
     if len(counting) >= 42 and counting == list(range(counting[0], counting[0] + len(counting))):
         return False
     return len(numbers) >= max(len(row) - 1, 1)
@@ -83,7 +83,7 @@ def _label_column(rows: Sequence[Sequence[str]], layout: str | None) -> int:
     last = len(rows[0]) - 1
     if layout in ("keypoint", "keypoint-last"):
         return 0 if layout == "keypoint" else last
-    for whole in (_is_text, _is_whole):
+    for whole in (_is_text, is_whole):
         for column in (0, last):
             if all(len(row) > column and whole(row[column]) for row in rows):
                 return column
@@ -92,10 +92,6 @@ def _label_column(rows: Sequence[Sequence[str]], layout: str | None) -> int:
 
 def _is_text(cell: str) -> bool:
     return not _NUMERIC.fullmatch(cell)
-
-
-def _is_whole(cell: str) -> bool:
-    return cell.isdigit()
 
 
 def _recording(table: Table, columns: Columns, begin: int) -> Recording:
@@ -111,9 +107,10 @@ def _recording(table: Table, columns: Columns, begin: int) -> Recording:
             raise data_error(f"{table.name}: row {table.lines[number]}: {message}")
         hands += _hands(table, header, columns, number, roles)
     unit, reason = unit_of(hands)
+    plain = reason == "0 to 1" or columns.layout == "isotropic"
+    detail = columns.detail if plain else f"{columns.detail}, {reason}"
     if columns.layout == "isotropic":
-        unit, reason = Unit.ISOTROPIC, "x1 to y21 are in one unit"
-    detail = columns.detail if reason == "0 to 1" else f"{columns.detail}, {reason}"
+        unit = Unit.ISOTROPIC
     notes = roles.notes(hands)
     return Recording(table.name, columns.layout, detail, unit, columns.depth, hands, notes)
 

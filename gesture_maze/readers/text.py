@@ -43,6 +43,11 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def is_whole(text: str) -> bool:
+    """Tell a whole number from 0 on, in plain digits: `isdigit` accepts `²` as well."""
+    return text.isascii() and text.isdigit() and len(text) < 16
+
+
 def decoded(name: str, data: bytes) -> str:
     """Return the text of UTF-8, or of UTF-16 with a byte order mark, without the mark.
 
@@ -121,7 +126,10 @@ def _delimiter(text: str) -> str:
     """
     sample = [line for line in text[: 1 << 18].splitlines()[:SAMPLE_LINES] if line.strip()]
     for delimiter in DELIMITERS:
-        counts = [len(row) for row in csv.reader(sample, delimiter=delimiter)]
+        try:
+            counts = [len(row) for row in csv.reader(sample, delimiter=delimiter)]
+        except csv.Error:
+            continue
         if counts and min(counts) >= MIN_COLUMNS and max(counts) == min(counts):
             return delimiter
     return max(DELIMITERS, key=lambda one: sample[0].count(one)) if sample else ","

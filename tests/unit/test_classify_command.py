@@ -32,12 +32,12 @@ def test_classify_takes_hands_frames_and_lists(as_lines):
     hand = a_hand()
     items = [hand, {"landmarks": hand, "aspect": 1.0}, {"landmarks": []}, [point[:2] for point in hand]]
     text = "\n".join(map(json.dumps, items)) if as_lines else json.dumps(items)
-    found = run("classify", "--json", input=text)
+    found = run("classify", "--json", "--aspect", "1", input=text)
     first, second, empty, flat = map(json.loads, found.stdout.splitlines())
     assert first == second == flat
     assert first["gesture"] in GESTURES
     assert empty["gesture"] is None
-    assert "no hand" in run("classify", input=text).stdout
+    assert "no hand" in run("classify", "--aspect", "4:3", input=text).stdout
 
 
 def test_classify_one_hand_from_a_file(tmp_path):
@@ -45,6 +45,21 @@ def test_classify_one_hand_from_a_file(tmp_path):
     file.write_text(json.dumps(a_hand()))
     (answer,) = run("classify", file, "--aspect", "1.3333", "--json").stdout.splitlines()
     assert set(json.loads(answer)) == {"gesture", "label", "confidence", "action", "model"}
+
+
+def test_classify_without_an_aspect_refuses_normalised_points():
+    found = run("classify", input=json.dumps(a_hand()))
+    assert "--aspect 640x480" in str(found.exception)
+
+
+def test_classify_takes_a_table(tmp_path):
+    header = ",".join(f"{axis}{point}" for point in range(21) for axis in "xyz")
+    row = ",".join(str(number) for point in a_hand() for number in point)
+    (tmp_path / "hand.csv").write_text(f"{header}\n{row}\n")
+    found = run("classify", tmp_path / "hand.csv", "--aspect", "4:3", "--json")
+    (answer,) = found.stdout.splitlines()
+    assert json.loads(answer)["gesture"] in GESTURES
+    assert "hand.csv: xyz" in found.stderr
 
 
 @pytest.mark.parametrize(

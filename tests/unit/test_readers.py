@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gesture_maze.readers.hands import Recording, parse_aspect
+from gesture_maze.readers.aspects import parse_aspect
+from gesture_maze.readers.hands import Recording
 from gesture_maze.readers.labels import map_labels, read_label_map
 from gesture_maze.readers.read import LAYOUTS, read_labelled, read_recording, read_text
 from gesture_maze.wire.errors import SettingsError
@@ -132,6 +133,12 @@ def test_pixels_are_isotropic(name: str) -> None:
     found = read_text("a", WRITERS[name][1]([pixels]))
     assert {hand.aspect for hand in found.hands} == {1.0}
     assert "pixels" in found.describe()
+
+
+def test_outlier_among_normalised_hands_does_not_make_pixels() -> None:
+    text = layouts.xyz([*[one()] * 5, Written(one().points * 400, "like")])
+    with pytest.raises(SettingsError, match="--aspect 640x480"):
+        read_text("a", text)
 
 
 def test_image_size_in_the_file_gives_the_aspect() -> None:

@@ -121,15 +121,15 @@ def put(row: int, column: str, value: str):
     [
         (put(0, "y21", "other"), ("row 1", "'y21'", "missing")),
         (put(0, "user_id", "x3"), ("row 1", "'x3'", "more than once")),
-        (put(0, "label", "class"), ("row 1", "'label'", "missing")),
+        (put(0, "label", "other"), ("row 2", "no label", "'label'")),
         (put(3, "x7", "nan"), ("row 4", "'x7'", "'nan'")),
         (put(3, "y7", ""), ("row 4", "'y7'", "''")),
         (put(3, "x1", "inf"), ("row 4", "'x1'")),
         (put(3, "x1", "one"), ("row 4", "'x1'", "'one'")),
-        (put(5, "label", "wave hand"), ("row 6", "'label'", "'wave hand'")),
+        (put(5, "label", "2 hands"), ("row 6", "'label'", "'2_hands'")),
         (lambda rows: rows[2].pop(), ("row 3", "columns")),
         (lambda rows: rows.__delitem__(slice(1, None)), ("no rows",)),
-        (lambda rows: rows.clear(), ("row 1", "missing")),
+        (lambda rows: rows.clear(), ("empty",)),
     ],
 )
 def test_a_bad_csv_is_refused_with_its_row_and_column(tmp_path, edit, words):
@@ -147,7 +147,7 @@ def test_what_is_no_csv_is_refused(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(SettingsError, match=r"a\.csv"):
         read_dataset([tmp_path / name])
-    with pytest.raises(SettingsError, match="Cannot read"):
+    with pytest.raises(SettingsError, match="cannot read"):
         read_dataset([tmp_path / "none.csv"])
 
 
