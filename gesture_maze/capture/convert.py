@@ -1,212 +1,190 @@
-"""Captures from what people have: landmark recordings as JSON or CSV, and raw dumps of the streams.
+"""Captures from landmark files of any layout, and from raw dumps of the streams.
 
-* A recording is one session: a JSON list (or JSON lines) of hands or of objects with `landmarks`, or a CSV
-  with columns x1,y1[,z1] to x21,y21[,z21]. A folder is as many sessions as it has `.json`, `.jsonl` and
-  `.csv` files.
-* A dump is what `redis-cli XRANGE 'frames:{3}' - +` prints: as it stands in a terminal or with `--no-raw`,
-  and for entries in the text encoding also with `--json`.
+A file is one session, or one per recording and hand where it holds several; a folder is as many files as it
+has in readable layouts. See `readers.read.LAYOUTS`, and `capture.dumps` for dumps.
 """
 
 from __future__ import annotations
 
-import csv
 import heapq
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
+from gesture_maze.capture.dumps import lines_of_dumps
 from gesture_maze.capture.files import capture_error
-from gesture_maze.capture.writer import lines_of
-from gesture_maze.wire.decode import decode
+from gesture_maze.readers.hands import Hand, Recording
+from gesture_maze.readers.labels import map_labels, read_label_map
+from gesture_maze.readers.read import SUFFIXES, plain_suffix, read_recording
 from gesture_maze.wire.errors import FrameError
-from gesture_maze.wire.frames import LANDMARKS, META
-from gesture_maze.wire.keys import is_session
+from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.text import frame_of
 
-RECORDINGS: Final = (".json", ".jsonl", ".csv")
+_DUMP: Final = re.compile(rb"\s*(\d+\) |\[\[)")
+"""How a dump begins."""
+
 Values = dict[str, Any]
 """A frame as the JSON object of its line."""
 
 
-def convert(sources: Sequence[Path], *, fps: float, aspect: float) -> Iterator[str]:
-    """Recordings and dumps -> lines of one capture, in the order of time.
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How files become a capture.
+
+    Attributes:
+        fps: frames per second of files that have no times.
+        aspect: image width / height, which overrides the files; None keeps what they say.
+        layout: of the files; None finds it.
+        labels: a file that renames labels; None maps the usual synonyms.
+    """
+
+    fps: float = 30.0
+    aspect: float | None = None
+    layout: str | None = None
+    labels: Path | None = None
+
+
+def convert(
+    sources: Sequence[Path], how: Conversion, show: Callable[[list[str]], None] = lambda _: None
+) -> Iterator[str]:
+    """Yield the lines of one capture, in the order of time.
 
     Args:
-        sources: folders, recordings and dumps.
-        fps: frames per second of recordings that do not say when a frame was.
-        aspect: image width / height, where a recording does not say.
+        sources: folders, landmark files and dumps.
+        how: how they are read.
+        show: called with what was found in each file, before it is used.
 
     Raises:
-        SettingsError: `capture`, naming the file and the frame that cannot be used.
+        SettingsError: `capture` or `data`, naming the file and the frame that cannot be used.
     """
-    dumps = [path for path in sources if path.is_file() and path.suffix not in RECORDINGS]
+    dumps = [path for path in sources if path.is_file() and _is_dump(path)]
     recordings = [one for path in sources if path not in dumps for one in _files(path)]
     if not dumps and not recordings:
-        raise capture_error(f"There is nothing to convert: no {', '.join(RECORDINGS)} files and no dumps.")
-    sessions = [_recording(path, fps, aspect) for path in recordings]
+        raise capture_error(f"there is nothing to convert: no {', '.join(SUFFIXES)} files and no dumps")
+    sessions = [_session_lines(path, how, show) for path in recordings]
     for values in heapq.merge(*sessions, key=lambda values: float(values["offset_ms"])):
         yield json.dumps(values, separators=(",", ":"))
-    yield from _dumped(dumps)
+    yield from lines_of_dumps(dumps)
+
+
+def _is_dump(path: Path) -> bool:
+    """Tell a dump by its suffix, which no landmark file has, or a .txt file by its beginning."""
+    if plain_suffix(path) != ".txt":
+        return plain_suffix(path) not in SUFFIXES
+    with path.open("rb") as file:
+        return _DUMP.match(file.read(64)) is not None
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(one for one in path.iterdir() if one.suffix in RECORDINGS)
+        return sorted(one for one in path.iterdir() if one.is_file() and not _is_dump(one))
     return [path]
 
 
-def _recording(path: Path, fps: float, aspect: float) -> list[Values]:
-    items = _csv(path) if path.suffix == ".csv" else _json(path)
-    session = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:64] or "session"
+def _session_lines(path: Path, how: Conversion, show: Callable[[list[str]], None]) -> list[Values]:
+    """Return the frames of one file by time."""
+    recording = read_recording(path, layout=how.layout, aspect=how.aspect)
+    report = [recording.describe()]
+    if any(hand.label for hand in recording.hands):
+        given = None if how.labels is None else read_label_map(how.labels)
+        mapped = map_labels((hand.label for hand in recording.hands if hand.label), GESTURES, given)
+        report += mapped.describe()
+        for hand in recording.hands:
+            hand.label = mapped.names.get(hand.label) or ""
+    show(report)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.partition(".")[0])[:48] or "session"
+    found: list[Values] = []
     begin_t: int | None = None
-    found = []
-    for number, item in enumerate(items):
-        values = item if isinstance(item, dict) else {"landmarks": item}
-        t = values.get("t", round(number * 1000 / fps))
-        begin_t = t if begin_t is None else begin_t
-        line: Values = {
-            "offset_ms": values.get("offset_ms", t - begin_t if isinstance(t, int) else 0),
-            "session": values.get("session", session),
-            "seq": values.get("seq", number),
-            "t": t,
-            "aspect": values.get("aspect", aspect),
-        }
-        line |= {key: value for key, value in values.items() if key not in line}
-        line["landmarks"] = _points(values.get("landmarks"))
+    for session, hand, number in _frames(recording, name):
+        line = _line(hand, session, number, how.fps)
+        begin_t = line["t"] if begin_t is None else begin_t
+        line["offset_ms"] = _offset_ms(hand, line["t"], begin_t)
         try:
             frame_of(line)
         except FrameError as error:
-            raise capture_error(f"{path}: frame {number + 1}: {error.reason}: {error}") from None
+            raise capture_error(f"{path}: frame {hand.row}: {error.reason}: {error}") from None
         found.append(line)
     return sorted(found, key=lambda one: float(one["offset_ms"]))
 
 
-def _points(landmarks: Any) -> Any:
-    """Points as lists, also where they are objects with x, y and z, as MediaPipe's JavaScript gives them."""
-    if not isinstance(landmarks, list):
-        return [] if landmarks is None else landmarks
-    return [
-        [point.get("x"), point.get("y"), point.get("z", 0.0)] if isinstance(point, dict) else point
-        for point in landmarks
-    ]
+def _frames(recording: Recording, name: str) -> Iterator[tuple[str, Hand, int]]:
+    """Yield session, hand and number of the picture; a hand that a picture lacks is a frame without one."""
+    sequences: dict[str, list[Hand]] = {}
+    for hand in recording.hands:
+        sequences.setdefault(hand.sequence, []).append(hand)
+    for sequence, hands in sequences.items():
+        session = re.sub(r"[^A-Za-z0-9_-]+", "-", sequence)[:48] if sequence else name
+        pictures = [list(found) for _, found in groupby(enumerate(hands), key=_picture)]
+        slots = max(map(len, pictures))
+        sides = {hand.side for hand in hands if hand.side} if slots > 1 else set()
+        for number, picture in enumerate(pictures):
+            shown = [hand for _, hand in picture]
+            if slots == 1:
+                yield session, shown[0], _number(shown[0], hands[0], number)
+                continue
+            by_slot = _by_slot(shown, sides, slots)
+            for slot, hand in by_slot.items():
+                yield f"{session}-{slot}", hand, _number(shown[0], hands[0], number)
 
 
-def _json(path: Path) -> list[Any]:
-    text = path.read_text(encoding="utf-8")
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return [_parsed(path, at, line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
-    frames = content.get("frames", [content]) if isinstance(content, dict) else content
-    if not isinstance(frames, list):
-        raise capture_error(f"{path}: a recording is a list of frames.")
-    return frames
+def _picture(pair: tuple[int, Hand]) -> tuple[str, int]:
+    """Return what the hands of one picture have in common: its number, or their own position."""
+    position, hand = pair
+    return ("frame", hand.frame) if hand.frame is not None else ("hand", position)
 
 
-def _parsed(path: Path, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise capture_error(f"{path}: line {number} is not JSON: {error}.") from None
+def _number(hand: Hand, first: Hand, position: int) -> int:
+    if hand.frame is None or first.frame is None:
+        return position
+    return max(hand.frame - first.frame, 0)
 
 
-def _csv(path: Path) -> Iterator[Values]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        names = set(reader.fieldnames or ())
-        axes = ("x", "y", "z") if "z1" in names else ("x", "y")
-        columns = [[f"{axis}{point}" for axis in axes] for point in range(1, LANDMARKS + 1)]
-        missing = [name for point in columns for name in point if name not in names]
-        if missing:
-            raise capture_error(f"{path}: there is no column {missing[0]}.")
-        taken = {name for point in columns for name in point}
-        for row in reader:
-            try:
-                yield _row(row, columns, taken)
-            except (ValueError, TypeError) as error:
-                raise capture_error(f"{path}: line {reader.line_num}: {error}.") from None
+def _by_slot(shown: list[Hand], sides: set[str], slots: int) -> dict[str, Hand]:
+    """Return the hands of a picture by side where sides tell them apart, else by their order."""
+    names = sorted(sides) if sides else [str(number) for number in range(1, slots + 1)]
+    found: dict[str, Hand] = {}
+    for hand in shown:
+        slot = hand.side if hand.side and hand.side not in found else ""
+        slot = slot or next((name for name in names if name not in found), str(len(found) + 1))
+        found[slot] = hand
+    for name in names:
+        if name not in found:
+            found[name] = Hand(None, time_ms=shown[0].time_ms, aspect=shown[0].aspect, row=shown[0].row)
+    return found
 
 
-def _row(row: dict[str, str], columns: list[list[str]], taken: set[str]) -> Values:
-    values: Values = {name: text for name, text in row.items() if name not in taken and text}
-    for name, kind in (("seq", int), ("t", int), ("aspect", float), ("offset_ms", float)):
-        if name in values:
-            values[name] = kind(values[name])
-    shown = bool(row[columns[0][0]])
-    values["landmarks"] = [[float(row[name]) for name in point] for point in columns] if shown else []
-    return values
+def _line(hand: Hand, session: str, number: int, fps: float) -> Values:
+    extra = dict(hand.extra)
+    t = extra.pop("t", None)
+    if type(t) is not int:
+        t = round(number * 1000 / fps if hand.time_ms is None else hand.time_ms)
+    line: Values = {
+        "offset_ms": 0.0,
+        "session": extra.pop("session", session) if isinstance(extra.get("session"), str) else session,
+        "seq": _whole(extra.pop("seq", number)),
+        "t": t,
+        "aspect": hand.aspect,
+    }
+    told = {"label": hand.label, "user_id": hand.user, "source": hand.source}
+    line |= {key: value for key, value in told.items() if value}
+    line |= {key: value for key, value in extra.items() if key not in (*line, *told, "landmarks")}
+    if hand.side and "hand" not in line:
+        line["hand"] = hand.side
+    line["landmarks"] = [] if hand.points is None else hand.points.tolist()
+    return line
 
 
-# --- dumps of streams
-
-_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*$')
-_ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)")
-_PLAIN: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
-_ENTRY_ID: Final = re.compile(rb"\d+-\d+")
+def _whole(value: Any) -> Any:
+    """Return a table's cell as the number it is; anything else as it is, for the frame's own check."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-def _dumped(paths: Iterable[Path]) -> Iterator[str]:
-    entries = sorted((entry for path in paths for entry in _entries(path)), key=lambda entry: entry[:2])
-    if not entries:
-        return
-    frames, rejects = decode([fields for _, _, fields in entries])
-    if rejects or not all(map(is_session, frames.sessions)):
-        first = entries[rejects[0].entry] if rejects else entries[0]
-        reason = rejects[0].reason if rejects else "bad_session"
-        raise capture_error(f"entry {first[0]}-{first[1]} breaks the contract: {reason}.")
-    begin_ms = entries[0][0]
-    offset_ms = [float(entries[entry][0] - begin_ms) for entry in frames.entry.tolist()]
-    meta = np.empty(len(frames), META)
-    for name in ("seq", "captured_ms", "aspect", "flags"):
-        meta[name] = getattr(frames, name)
-    names = [session.decode() for session in frames.sessions]
-    for line in lines_of(offset_ms, names, meta, frames.landmarks):
-        yield f"{line}}}"
-
-
-def _entries(path: Path) -> Iterator[tuple[int, int, list[bytes]]]:
-    """Entries of one dump: ms and counter of the id, fields."""
-    data = path.read_bytes()
-    found = _json_entries(data) if data.lstrip()[:1] == b"[" else _terminal_entries(data)
-    entries = [
-        (*map(int, entry_id.split(b"-")), fields)
-        for entry_id, fields in found
-        if _ENTRY_ID.fullmatch(entry_id)
-    ]
-    if not entries:
-        raise capture_error(f"{path} is no dump of a stream: redis-cli --no-raw XRANGE 'frames:{{0}}' - +")
-    yield from entries  # type: ignore[misc]
-
-
-def _json_entries(data: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
-    try:
-        for entry_id, fields in json.loads(data):
-            # Redis 7 lists the fields, Valkey and RESP 3 may give them as an object
-            pairs = [part for pair in fields.items() for part in pair] if isinstance(fields, dict) else fields
-            yield entry_id.encode(), [part.encode() for part in pairs]
-    except (ValueError, TypeError, AttributeError) as error:
-        raise capture_error(f"the dump is not what redis-cli --json prints: {error}") from None
-
-
-def _terminal_entries(data: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
-    strings: list[bytes] = []
-    for line in data.splitlines():
-        match = _STRING.search(line)
-        if match is None:
-            continue
-        if re.match(rb"\s*\d+\) 1\) \"\d+-\d+\"", line) and not line.startswith(b"   2) "):
-            if strings:
-                yield strings[0], strings[1:]
-            strings = []
-        strings.append(_ESCAPE.sub(_unescaped, match[1]))
-    if strings:
-        yield strings[0], strings[1:]
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    code = match[1]
-    return bytes([int(code[1:], 16)]) if len(code) == 3 else _PLAIN.get(code, code)
+def _offset_ms(hand: Hand, t: int, begin_t: int) -> float:
+    given = hand.extra.get("offset_ms")
+    if isinstance(given, str):
+        given = float(given) if given.replace(".", "", 1).isdecimal() else None
+    return float(max(t - begin_t, 0)) if given is None else given

@@ -10,6 +10,7 @@ import typer
 
 from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
 from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.cli.reading import Aspect, Labels, Layout, show_found
 from gesture_maze.wire.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Opt = typer.Option
 Capture = Annotated[Path, typer.Argument(metavar="FILE", help="A capture; .gz and .zst are unpacked.")]
 Out = Annotated[Path, Opt(help="Capture to write; packed where it ends with .gz or .zst.")]
 SkipBad = Annotated[bool, Opt("--skip-bad", help="Pass over lines that break the contract.")]
-Model = Annotated[Path | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")]
+Model = Annotated[Path | None, Opt(help="Folder or zip of a model bundle, or 'bundled'. (default: bundled)")]
 
 
 @app.callback()
@@ -140,21 +141,25 @@ def plot(
 def convert(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Folders, files, dumps.")],
     out: Out,
-    fps: Annotated[float, Opt(min=0.1, max=1000, help="Where a recording does not say when.")] = 30.0,
-    aspect: Annotated[
-        float, Opt(min=0.01, max=100, help="Image width / height, likewise; 1 = pixels.")
-    ] = 1.0,
+    fps: Annotated[float, Opt(min=0.1, max=1000, help="Where a file has no times.")] = 30.0,
+    aspect: Aspect = None,
+    layout: Layout = None,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a capture of landmark recordings (JSON or CSV, one session a file) or of dumps of the streams.
+    """Make a capture of landmark files in any layout, or of dumps of the streams.
 
-    A dump is what redis-cli --no-raw XRANGE 'frames:{3}' - + prints.
+    The layout is found by the header or the keys: CSV, JSON and parquet with one hand, two hands or one
+    landmark per row, MediaPipe results, HaGRID annotations. Each file is one session, or several where it
+    holds several recordings or hands. A dump is what redis-cli --no-raw XRANGE 'frames:{3}' - + prints.
 
-    Example: [bold]maze capture convert recordings/ --out recordings.jsonl.gz --aspect 1.3333[/bold]
+    Example: [bold]maze capture convert recordings/ --out recordings.jsonl.gz --aspect 640x480[/bold]
     """
+    from gesture_maze.capture.convert import Conversion
     from gesture_maze.capture.convert import convert as lines
 
-    _write(out, lines(sources, fps=fps, aspect=aspect), {"source": "converted"}, as_json=as_json)
+    how = Conversion(fps, aspect, layout, labels)
+    _write(out, lines(sources, how, show_found), {"source": "converted"}, as_json=as_json)
 
 
 @app.command(context_settings=CONTEXT)

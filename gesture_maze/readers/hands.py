@@ -115,8 +115,8 @@ class Recording:
 def unit_of(hands: Sequence[Hand]) -> tuple[Unit, str]:
     """Return the unit that the numbers show, and the reason.
 
-    Coordinates beyond `PIXELS` in most hands are pixels. A wrist at 0, 0 in every hand with 1 as the largest coordinate is
-    the scaling of keypoint.csv, which is done on pixels. All else is taken for normalised.
+    Coordinates beyond `PIXELS` in most hands are pixels. A wrist at 0, 0 in every hand with 1 as the largest
+    coordinate is the scaling of keypoint.csv, which is done on pixels. All else is taken for normalised.
     """
     shown = [hand.points for hand in hands if hand.points is not None]
     if not shown:

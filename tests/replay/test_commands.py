@@ -19,6 +19,7 @@ from gesture_maze.replay.drawing import braille, svg
 from gesture_maze.replay.summary import COLUMNS
 from gesture_maze.wire.frames import Frame, pack
 from gesture_maze.wire.text import dump, object_of
+from tests.support import layouts
 from tests.support.captures import synthetic
 
 GESTURES_SHOWN = {"like", "dislike", "four", "three", "no_gesture", "palm", "ok"}
@@ -331,7 +332,8 @@ def test_recordings_become_a_capture(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.array(by_session["js"][0].frame.landmarks)[:, :2], hand, rtol=1e-6)
     (folder / "bad.json").write_text(json.dumps([hand, hand[:3]]))
     assert (
-        "bad.json: frame 2: bad_landmarks" in maze("capture", "convert", folder, "--out", out, code=2).stderr
+        "bad.json: item 2: a hand must be a list of 21 points, got 3"
+        in maze("capture", "convert", folder, "--out", out, code=2).stderr
     )
 
 
@@ -364,8 +366,66 @@ def test_dumps_of_streams_become_a_capture(tmp_path: Path) -> None:
     ]
     np.testing.assert_array_equal(found[0].frame.landmarks, landmarks)
     np.testing.assert_array_equal(found[3].frame.landmarks, landmarks)
-    (tmp_path / "x.txt").write_text("nothing\n")
-    assert "is no dump" in maze("capture", "convert", tmp_path / "x.txt", "--out", out, code=2).stderr
+    (tmp_path / "x.dump").write_text("nothing\n")
+    assert "is not a dump" in maze("capture", "convert", tmp_path / "x.dump", "--out", out, code=2).stderr
+
+
+def converted(path: Path, out: Path, *words: Any) -> dict[str, list[dict[str, Any]]]:
+    """The frames of a converted file by session."""
+    maze("capture", "convert", path, "--out", out, *words)
+    found: dict[str, list[dict[str, Any]]] = {}
+    with CaptureReader(out) as reader:
+        for line in reader.frames():
+            found.setdefault(line.frame.session, []).append(line.values)
+    return found
+
+
+@pytest.mark.parametrize("name", layouts.WRITERS)
+def test_convert_of_any_layout_keeps_the_hands(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(3)
+    hands = [layouts.Written(rng.random((21, 3)).round(6), "like") for _ in range(4)]
+    text = layouts.WRITERS[name][1](hands)
+    (tmp_path / "my take.dat").write_text(text)
+    path = (tmp_path / "my take.dat").rename(
+        tmp_path / ("my take.json" if text[0] in "[{" else "my take.csv")
+    )
+    found = converted(path, tmp_path / "out.jsonl", "--aspect", "4:3", "--fps", "10")
+    assert sorted(found) == ["my-take"]
+    axes = 2 if name in layouts.PLANE else 3
+    shown = [one for one in found["my-take"] if one["landmarks"]]
+    got = np.array([one["landmarks"] for one in shown])[:, :, :axes]
+    np.testing.assert_array_equal(got, np.array([hand.points[:, :axes] for hand in hands]))
+    assert {one["label"] for one in shown} == {"like"}
+    assert {one["aspect"] for one in shown} == {4 / 3}
+    if name != "tasks-js":  # which has times of its own
+        assert [one["t"] for one in shown] == [0, 100, 200, 300]
+
+
+def test_convert_of_two_hands_makes_a_session_of_each(tmp_path: Path) -> None:
+    points = layouts.objects(layouts.Written(np.random.default_rng(0).random((21, 3)), ""))
+    both = {
+        "landmarks": [points, points],
+        "handednesses": [[{"categoryName": "Right"}], [{"categoryName": "Left"}]],
+    }
+    one = {"landmarks": [points], "handednesses": [[{"categoryName": "Left"}]]}
+    (tmp_path / "a.jsonl").write_text(
+        "".join(json.dumps(item) + "\n" for item in (both, one, {"landmarks": [], "handednesses": []}))
+    )
+    found = converted(tmp_path / "a.jsonl", tmp_path / "out.jsonl", "--aspect", "1.5")
+    assert {name: [bool(frame["landmarks"]) for frame in frames] for name, frames in found.items()} == {
+        "a-left": [True, True, False], "a-right": [True, False, False],
+    }  # fmt: skip
+    assert [frame["hand"] for frame in found["a-left"][:2]] == ["left", "left"]
+
+
+def test_convert_without_an_aspect_or_a_known_key_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"pose_landmarks": [], "score": 1}))
+    refusal = maze("capture", "convert", tmp_path / "a.json", "--out", tmp_path / "o", code=2).stderr
+    assert "pose_landmarks, score" in refusal
+    hands = [layouts.Written(np.random.default_rng(3).random((21, 3)), "like")]
+    (tmp_path / "a.json").write_text(layouts.hagrid_v2(hands))
+    refusal = maze("capture", "convert", tmp_path / "a.json", "--out", tmp_path / "o", code=2).stderr
+    assert "--aspect 640x480" in refusal
 
 
 def test_a_hand_is_drawn_undistorted_within_its_bounds() -> None:
