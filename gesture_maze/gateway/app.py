@@ -14,14 +14,15 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gesture_maze.gateway import pages, poses, predict, problems, scoreboard, tasks, watch
 from gesture_maze.gateway.fan import Fan, open_redis
-from gesture_maze.gateway.forwarded import ForwardedScheme
+from gesture_maze.gateway.guard import Guard
 from gesture_maze.gateway.health import Pulse
-from gesture_maze.gateway.limits import Doorkeeper
+from gesture_maze.gateway.limits import Doorkeeper, Rates
 from gesture_maze.gateway.logs import Sampled
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.probe import Probe
 from gesture_maze.gateway.races import Races
+from gesture_maze.gateway.refusals import Refusal
 from gesture_maze.gateway.releases import Releases
 from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.saved import SavedGames
@@ -34,6 +35,14 @@ from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, Action
 from gesture_maze.worker.logs import Log
 
 SWEEP_S: Final = 30.0
+OPENINGS_S: Final = 10.0
+"""Time in which an address may open as many sockets as it may have at the same time."""
+OPENINGS_AT_ONCE: Final = 4
+"""As many times more at once: a class that reloads its pages."""
+STARTS_PER_S: Final = 5.0
+"""Mazes that an address may begin per second: making a large one takes some ms."""
+MORE_CONNECTIONS: Final = 2000
+"""HTTP connections of all addresses, beyond one for each socket."""
 
 
 class Welcome(BaseModel):
@@ -105,8 +114,8 @@ def build(settings: Settings, log: Log | None = None) -> FastAPI:
     instrumentator.instrument(app)
     if settings.metrics_port is None:
         instrumentator.expose(app, include_in_schema=False)
-    if settings.behind_proxy:
-        app.add_middleware(ForwardedScheme)
+    rates = Rates(settings.requests_per_s, 10 * settings.requests_per_s)
+    app.add_middleware(Guard, metrics=metrics, rates=rates, behind_proxy=settings.behind_proxy)
     return app
 
 
@@ -116,7 +125,7 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(AsyncFrameProducer(settings.redis, name="maze-gateway"))
         fan = Fan(settings.redis, producer.connect, log)
-        shown = watch.Watch(settings.redis, log)
+        shown = watch.Watch(settings.redis, settings.watchers_per_address, log)
         client = open_redis(settings.redis)
         races = Races(client, open_redis(settings.redis), log)
 
@@ -133,6 +142,15 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
             metrics=metrics,
             tokens=Tokens(settings.secret, settings.token_ttl_s),
             doorkeeper=Doorkeeper(settings.sessions_per_address, settings.max_sessions),
+            openings=Rates(
+                settings.sessions_per_address / OPENINGS_S, OPENINGS_AT_ONCE * settings.sessions_per_address
+            ),
+            starts=Rates(STARTS_PER_S, settings.sessions_per_address),
+            connections=Doorkeeper(
+                settings.connections_per_address,
+                settings.max_sessions + MORE_CONNECTIONS,
+                Refusal.TOO_MANY_REQUESTS,
+            ),
             sessions=Sessions(settings.fps, settings.keep_s, metrics),
             outbox=outbox,
             fan=fan,
@@ -143,7 +161,9 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
             tasks=set(),
         )
         app.state.room, app.state.probe = room, probe
-        app.state.predictor = predict.Predictor(outbox, fan, settings.lanes, settings.predict_timeout_ms)
+        app.state.predictor = predict.Predictor(
+            outbox, fan, settings.lanes, settings.predict_per_address, settings.predict_timeout_ms
+        )
         app.state.scoreboard, app.state.watch = room.scoreboard, shown
         works: dict[str, Callable[[], Awaitable[None]]] = {
             "outbox": outbox.run,

@@ -65,7 +65,7 @@ class Fan:
         self._hearers: Final[dict[bytes, Hearer]] = {}
         self._unconfirmed: Final[dict[bytes, asyncio.Future[None]]] = {}
         self._subscription: Subscription | None = None
-        self._failed = False
+        self._fault: Exception | None = None
         self.listening = False
         """Whether the subscriptions are in place."""
 
@@ -114,9 +114,9 @@ class Fan:
                     await self._subscription.subscribe(*self._hearers)
                 await self._subscription.read(self._take)
             except (RedisError, OSError, MazeError) as error:
-                if self.listening or not self._failed:
+                if self._fault is None or type(self._fault) is not type(error):
                     self._log.warning("subscription_lost", error=str(error))
-                self.listening, self._failed = False, True
+                self.listening, self._fault = False, error
                 await self._drop()
                 await asyncio.sleep(PAUSE_S)
 
@@ -154,7 +154,7 @@ class Fan:
 
     def _confirm(self, channel: bytes) -> None:
         if not self.listening:
-            self.listening = True
+            self.listening, self._fault = True, None
             self._log.info("subscription_opened", sessions=len(self._hearers))
         waiting = self._unconfirmed.get(channel)
         if waiting is not None and not waiting.done():

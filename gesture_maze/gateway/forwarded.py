@@ -1,32 +1,56 @@
-"""What a proxy in front says of the browser, believed only with `--behind-proxy`."""
+"""Who a request comes from: the peer or, with `--behind-proxy`, what the proxy in front says. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 PROTO: Final = "x-forwarded-proto"
+FOR: Final = "x-forwarded-for"
+IPV6_PREFIX: Final = 64
+"""Bits of an IPv6 address that tell clients apart: one household, or one attacker, has a whole /64."""
+ENCRYPTED: Final = frozenset({"https", "wss"})
 
 
 def last_entry(values: Sequence[str]) -> str:
-    """The entry that the proxy itself has written: the last; all before it are the client's word. Or ""."""
+    """Return the entry that the proxy itself wrote, or "".
+
+    That is the last one: all entries before it are what the client claims.
+    """
     return values[-1].rpartition(",")[2].strip() if values else ""
 
 
-class ForwardedScheme:
-    """ASGI middleware: a request that came to the proxy by https is one, for cookies and redirects."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app: Final = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] == "http" and last_entry(_values(scope, PROTO)) == "https":
-            scope = {**scope, "scheme": "https"}
-        await self._app(scope, receive, send)
+def encrypted(values: Sequence[str]) -> bool:
+    """Return whether the client reached the proxy by https or wss, by the values of X-Forwarded-Proto."""
+    return last_entry(values).lower() in ENCRYPTED
 
 
-def _values(scope: Mapping[str, list[tuple[bytes, bytes]]], name: str) -> list[str]:
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == name.encode()]
+def address_of(text: str) -> str:
+    """Return an address without brackets, port and zone: `[fe80::1%eth0]:443` gives `fe80::1`.
+
+    What is no address is returned as it is, cut to 64 characters.
+    """
+    found = text.strip()
+    if found.startswith("["):
+        found = found[1:].partition("]")[0]
+    elif found.count(":") == 1:
+        found = found.partition(":")[0]
+    try:
+        parsed = ip_address(found.partition("%")[0])
+    except ValueError:
+        return text[:64]
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return str(mapped or parsed)
+
+
+def network_of(address: str) -> str:
+    """Return the network that limits count by: an IPv4 address, or the /64 of an IPv6 address."""
+    found = address_of(address)
+    try:
+        parsed = ip_address(found)
+    except ValueError:
+        return found
+    if parsed.version == 4:
+        return found
+    return str(IPv6Network((parsed, IPV6_PREFIX), strict=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 from gesture_maze.gateway.refusals import GatewayError, Refusal
@@ -14,27 +13,57 @@ HEADROOM: Final = 1.1
 MOST_FAULTS: Final = 60.0
 """Faults, less those forgiven, after which a client is cut off."""
 FORGIVEN_PER_S: Final = 2.0
+MOST_NETWORKS: Final = 10_000
+"""Networks whose rate is remembered, about 250 bytes each."""
 
 
 class Allowance:
-    """A token bucket: `rate` per second, and `BURST_S` of that at once."""
+    """A token bucket.
+
+    Args:
+        rate: how many per second.
+        now_s: monotonic seconds.
+        burst: how many at once; by default `BURST_S` seconds' worth.
+    """
 
     __slots__ = ("_full", "_left", "_rate", "_seen_s")
 
-    def __init__(self, rate: float, now_s: float) -> None:
+    def __init__(self, rate: float, now_s: float, burst: float | None = None) -> None:
         self._rate: Final = rate * HEADROOM
-        self._full: Final = max(rate * BURST_S, 1.0)
+        self._full: Final = max(rate * BURST_S if burst is None else burst, 1.0)
         self._left = self._full
         self._seen_s = now_s
 
     def take(self, now_s: float) -> bool:
-        """Whether one more is allowed now."""
+        """Take one, and return whether there was one."""
         self._left = min(self._full, self._left + (now_s - self._seen_s) * self._rate)
         self._seen_s = now_s
         if self._left < 1:
             return False
         self._left -= 1
         return True
+
+
+class Rates:
+    """A token bucket for each network. Memory is bounded: the one not seen for longest is forgotten.
+
+    Args:
+        rate: how many per second.
+        burst: how many at once.
+    """
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate: Final = rate
+        self._burst: Final = burst
+        self._buckets: Final[dict[str, Allowance]] = {}
+
+    def take(self, network: str, now_s: float) -> bool:
+        """Take one for this network, and return whether there was one."""
+        bucket = self._buckets.pop(network, None) or Allowance(self._rate, now_s, self._burst)
+        self._buckets[network] = bucket
+        if len(self._buckets) > MOST_NETWORKS:
+            del self._buckets[next(iter(self._buckets))]
+        return bucket.take(now_s)
 
 
 class Patience:
@@ -54,37 +83,58 @@ class Patience:
 
 
 class Doorkeeper:
-    """Lets sockets in while there is room.
+    """Counts what is open at the same time, by network and in all.
 
     Args:
-        per_address: sockets of one address.
-        in_all: sockets of all addresses.
+        per_network: most of one network.
+        in_all: most of all networks together.
+        refusal: of one too many of a network.
+        full: of one too many in all; by default the same.
     """
 
-    def __init__(self, per_address: int, in_all: int) -> None:
-        self._per_address: Final = per_address
+    def __init__(
+        self,
+        per_network: int,
+        in_all: int,
+        refusal: Refusal = Refusal.TOO_MANY_SESSIONS,
+        full: Refusal | None = None,
+    ) -> None:
+        self._per_network: Final = per_network
         self._in_all: Final = in_all
-        self._inside: Final[Counter[str]] = Counter()
+        self._refusal: Final = refusal
+        self._full: Final = full or refusal
+        self._inside: Final[dict[str, int]] = {}
+        self._count = 0
 
-    def enter(self, address: str) -> None:
-        """Let one in.
+    def check(self, network: str) -> None:
+        """Count nothing, and say whether one more may enter.
 
         Raises:
-            GatewayError: `too_many_sessions`; it is not inside.
+            GatewayError: it would be one too many.
         """
-        if self._inside.total() >= self._in_all:
-            raise GatewayError(Refusal.TOO_MANY_SESSIONS, "the game is full: come back in a while")
-        if self._inside[address] >= self._per_address:
-            message = f"{self._per_address} players come from your network already: close another tab"
-            raise GatewayError(Refusal.TOO_MANY_SESSIONS, message)
-        self._inside[address] += 1
+        if self._count >= self._in_all:
+            raise GatewayError(self._full, "the game is full: come back in a while")
+        if network and self._inside.get(network, 0) >= self._per_network:
+            message = f"your network has {self._per_network} open already, the most it may have"
+            raise GatewayError(self._refusal, message)
 
-    def leave(self, address: str) -> None:
-        """One that was let in has left."""
-        self._inside[address] -= 1
-        if not self._inside[address]:
-            del self._inside[address]
+    def enter(self, network: str) -> None:
+        """Count one more; "" counts in all only.
+
+        Raises:
+            GatewayError: it is one too many, and is not counted.
+        """
+        self.check(network)
+        self._inside[network] = self._inside.get(network, 0) + 1
+        self._count += 1
+
+    def leave(self, network: str) -> None:
+        """Count one less of those that entered."""
+        self._count -= 1
+        self._inside[network] -= 1
+        if not self._inside[network]:
+            del self._inside[network]
 
     def __len__(self) -> int:
-        """How many are inside."""
-        return self._inside.total()
+        """Return how many are open."""
+        return self._count

@@ -10,9 +10,10 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from gesture_maze.gateway import messages
 from gesture_maze.gateway.fan import Answer
+from gesture_maze.gateway.forwarded import network_of
 from gesture_maze.gateway.game import Input
-from gesture_maze.gateway.limits import Patience
-from gesture_maze.gateway.messages import Go, Hello, Key, Pause, RaceEntry, Shown, Start, say
+from gesture_maze.gateway.limits import Allowance, Patience
+from gesture_maze.gateway.messages import Go, Hello, Key, Pause, RaceEntry, Shown, Start, TextFrame, say
 from gesture_maze.gateway.refusals import BAD_REQUEST, CLOSE_CODES, GatewayError, Refusal
 from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.sessions import Session
@@ -24,6 +25,8 @@ GARBAGE_WEIGHT: Final = 6.0
 """Ten pieces of garbage end a socket; a frame that came too fast weighs 1."""
 TELL_S: Final = 0.5
 """Least time between two answers about faults: answers must not amplify a flood."""
+MESSAGES_PER_S: Final = 20
+"""Messages other than frames, and as many at once: faster than a finger types, slower than a program."""
 LINGER_S: Final = 0.5
 """Between the last message and closing the connection."""
 TIMING_S: Final = 1.0
@@ -41,7 +44,7 @@ class PlaySocket(WSListener):
 
     def __init__(self, room: Room, address: str, bearer: str) -> None:
         self._room: Final = room
-        self._address: Final = address
+        self._network: Final = network_of(address)
         self._bearer: Final = bearer
         self._transport: WSTransport | None = None
         self._session: Session | None = None
@@ -54,6 +57,7 @@ class PlaySocket(WSListener):
         self._aspect = 4 / 3
         self._input: Input = "camera"
         self._patience: Final = Patience(time.monotonic())
+        self._messages: Final = Allowance(MESSAGES_PER_S, time.monotonic(), MESSAGES_PER_S)
         self._told_s = 0.0
         self._behind = False
         self._newest: Final[dict[str, bytes]] = {}
@@ -65,7 +69,7 @@ class PlaySocket(WSListener):
         """The handshake is done."""
         self._transport = transport
         try:
-            self._room.doorkeeper.enter(self._address)
+            self._room.doorkeeper.enter(self._network)
         except GatewayError as error:
             self.cut(error)
             return
@@ -100,7 +104,7 @@ class PlaySocket(WSListener):
             self._deadline.cancel()
         if self._inside:
             self._inside = False
-            self._room.doorkeeper.leave(self._address)
+            self._room.doorkeeper.leave(self._network)
             self._room.metrics.sockets(len(self._room.doorkeeper))
         session = self._session
         if self._walk is not None:
@@ -182,7 +186,7 @@ class PlaySocket(WSListener):
 
     async def _greet(self, hello: Hello) -> None:
         """Find or make the session, listen for its replies, and say welcome."""
-        room = self._room
+        room, session = self._room, None
         try:
             claim = self._claim(hello)
             session = room.sessions.open(claim.session, claim.name)
@@ -190,9 +194,12 @@ class PlaySocket(WSListener):
             if hello.token and session.game is None:
                 session.game = await room.saved.load(session.id)
         except GatewayError as error:
+            if session is not None:
+                room.sessions.drop(session)
             self.cut(error)
             return
         if self._ended:
+            room.sessions.drop(session)
             if session.socket is None:
                 await room.fan.leave(session.id)
             return
@@ -227,8 +234,14 @@ class PlaySocket(WSListener):
 
     def _answer(self, session: Session, walk: Walk, raw: bytes) -> None:
         """Act on a text message of a player who has been welcomed."""
-        match messages.read_message(raw):
+        message = messages.read_message(raw)
+        now_s = time.monotonic()
+        if not isinstance(message, TextFrame) and not self._messages.take(now_s):
+            raise GatewayError(Refusal.TOO_FAST, "more messages per second than a player may send")
+        match message:
             case Start(size=size, seed=seed):
+                if not self._room.starts.take(self._network, now_s):
+                    raise GatewayError(Refusal.TOO_FAST, "too many mazes were begun from your network")
                 walk.start(size, seed)
             case Key(move=move):
                 walk.step(move, "keyboard")

@@ -11,6 +11,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from gesture_maze.gateway.fan import Answer, Fan
+from gesture_maze.gateway.guard import client_network
+from gesture_maze.gateway.limits import Doorkeeper
 from gesture_maze.gateway.messages import Aspect, Packed, Points, pack_points
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.problems import Problem
@@ -78,23 +80,32 @@ class Predictor:
 
     Args:
         outbox, fan: the way out and back.
-        lanes: how many requests may wait at the same time.
+        lanes: most requests that wait at the same time.
+        per_address: most of them of one address, so that the others find a lane.
         timeout_ms: how long one waits.
     """
 
-    def __init__(self, outbox: Outbox, fan: Fan, lanes: int, timeout_ms: int) -> None:
+    def __init__(self, outbox: Outbox, fan: Fan, lanes: int, per_address: int, timeout_ms: int) -> None:
+        self._doorkeeper: Final = Doorkeeper(per_address, lanes, Refusal.TOO_MANY_REQUESTS, Refusal.BUSY)
         self._outbox: Final = outbox
         self._fan: Final = fan
         self._timeout_s: Final = timeout_ms / 1000
         self._unopened = lanes
         self._free: Final[deque[Lane]] = deque()
 
-    async def predict(self, hand: Hand) -> Prediction:
-        """What this hand shows.
+    async def predict(self, hand: Hand, network: str) -> Prediction:
+        """Return what this hand shows.
 
         Raises:
-            GatewayError: `no_answer`, `busy` or `unavailable`.
+            GatewayError: `no_answer`, `busy`, `too_many_requests` or `unavailable`.
         """
+        self._doorkeeper.enter(network)
+        try:
+            return await self._predict(hand)
+        finally:
+            self._doorkeeper.leave(network)
+
+    async def _predict(self, hand: Hand) -> Prediction:
         lane = await self._take()
         try:
             answer = lane.ask(self._outbox, pack_points(hand.landmarks), hand.aspect)
@@ -135,6 +146,7 @@ router = APIRouter()
     "/predict",
     responses={
         400: {"model": Problem, "description": "Not JSON"},
+        429: {"model": Problem, "description": "Too many requests from this address"},
         413: {"model": Problem, "description": "The body is too large"},
         422: {"model": Problem, "description": "Not a hand"},
         503: {"model": Problem, "description": "No answer in time: try again after Retry-After seconds"},
@@ -143,4 +155,4 @@ router = APIRouter()
 async def predict(hand: Hand, request: Request) -> Prediction:
     """What a hand shows: its class, and the action of the maze, null for all but four gestures."""
     predictor: Predictor = request.app.state.predictor
-    return await predictor.predict(hand)
+    return await predictor.predict(hand, client_network(request.scope))

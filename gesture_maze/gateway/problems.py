@@ -24,6 +24,8 @@ RETRY_AFTER_S: Final = 1
 STATUS: Final[dict[Refusal, int]] = {
     Refusal.BAD_JSON: 400,
     Refusal.TOO_LARGE: 413,
+    Refusal.BAD_METHOD: 405,
+    Refusal.TOO_MANY_REQUESTS: 429,
     Refusal.NO_ANSWER: 503,
     Refusal.BUSY: 503,
     Refusal.UNAVAILABLE: 503,
@@ -41,7 +43,7 @@ class Problem(BaseModel):
 def answer(error: GatewayError) -> JSONResponse:
     """The refusal as a response."""
     status = STATUS.get(error.refusal, 422)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
     return JSONResponse({"reason": error.refusal, "detail": str(error)}, status, headers)
 
 

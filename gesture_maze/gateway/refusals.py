@@ -29,6 +29,12 @@ class Refusal(StrEnum):
     """The body or message is larger than anything the game needs."""
     TOO_FAST = "too_fast"
     """More frames per second than a session may send."""
+    TOO_SLOW = "too_slow"
+    """A request that did not end in time, or a response that the client does not read."""
+    TOO_MANY_REQUESTS = "too_many_requests"
+    """The address has as many requests or connections, at once or per second, as it may."""
+    BAD_METHOD = "bad_method"
+    """An HTTP method that nothing here answers."""
     FLOOD = "flood"
     """So many refusals in a row that the socket was cut off."""
     BAD_ORIGIN = "bad_origin"
@@ -71,6 +77,7 @@ CLOSE_CODES: Final[dict[Refusal, int]] = {
     Refusal.TOO_LARGE: 4413,
     Refusal.FLOOD: 4429,
     Refusal.TOO_MANY_SESSIONS: 4430,
+    Refusal.TOO_MANY_REQUESTS: 4430,
     Refusal.NO_HELLO: 4408,
     Refusal.BAD_TOKEN: 4401,
     Refusal.EXPIRED_TOKEN: 4401,

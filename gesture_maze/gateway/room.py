@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gesture_maze.gateway.fan import Fan
-from gesture_maze.gateway.limits import Doorkeeper
+from gesture_maze.gateway.limits import Doorkeeper, Rates
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.races import Races
@@ -28,6 +28,9 @@ class Room:
     metrics: Metrics
     tokens: Tokens
     doorkeeper: Doorkeeper
+    openings: Rates
+    starts: Rates
+    connections: Doorkeeper
     sessions: Sessions
     outbox: Outbox
     fan: Fan

@@ -20,6 +20,8 @@ from gesture_maze.wire.keys import scores_key
 KEPT: Final = 100
 """Places kept of each board."""
 SHOWN: Final = 10
+LEAST_STEP_MS: Final = 40
+"""A walk with less time per step was made by a program and is not entered."""
 SEED_BOARDS: Final = 1000
 """Boards of single mazes that are kept; those not played for longest go first."""
 SEED_BOARD_S: Final = 7 * 24 * 3600
@@ -63,9 +65,11 @@ class Scoreboard:
         """Enter a finished game on its boards.
 
         Returns:
-            Its rank among all walks of its size, from 1; None beyond the places kept, or if Redis cannot be
-            reached.
+            Its rank among all walks of its size, from 1; None beyond the places kept, for a walk faster than
+            a person's, or if Redis cannot be reached.
         """
+        if time_ms < (game.moves - 1) * LEAST_STEP_MS:
+            return None
         # the session and the seed keep equal walks of different players, or mazes, apart
         member = to_json([name, game.moves, game.input, session[:8], game.seed, game.shortest])
         seed_board = _seed_board(game.size, game.seed)
@@ -106,14 +110,18 @@ class Scoreboard:
             found: Any = await self._client.zrange(scores_key(board), 0, KEPT - 1, withscores=True)
         except (RedisError, OSError):
             raise GatewayError(Refusal.UNAVAILABLE, "the scoreboard cannot be read now") from None
-        places = [_place(member, int(time_ms)) for member, time_ms in found]
+        places = [place for member, time_ms in found if (place := _place(member, int(time_ms)))]
         return [place for place in places if shown is None or place.input == shown][:SHOWN]
 
 
-def _place(member: bytes, time_ms: int) -> Place:
-    name, moves, shown, _session, seed, *rest = from_json(member)
-    shortest = rest[0] if rest else None  # results of earlier versions have none
-    return Place(name=name, time_ms=time_ms, moves=moves, input=shown, seed=seed, shortest=shortest)
+def _place(member: bytes, time_ms: int) -> Place | None:
+    """Return one walk; None for a member that no gateway wrote."""
+    try:
+        name, moves, shown, _session, seed, *rest = from_json(member)
+        shortest = rest[0] if rest else None  # results of earlier versions have none
+        return Place(name=name, time_ms=time_ms, moves=moves, input=shown, seed=seed, shortest=shortest)
+    except (ValueError, TypeError):
+        return None
 
 
 def _seed_board(size: Size, seed: int) -> str:

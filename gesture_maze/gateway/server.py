@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gesture_maze.gateway.app import build, readiness
+from gesture_maze.gateway.connection import Connection
 from gesture_maze.gateway.logs import open_log
 from gesture_maze.gateway.settings import Settings
 from gesture_maze.gateway.upgrade import protocol
@@ -92,6 +93,7 @@ def configuration(settings: Settings, app: FastAPI) -> uvicorn.Config:
     factory = None if context is None else _made(context)
     return uvicorn.Config(
         app,
+        http=Connection,
         ws=protocol(),
         lifespan="on",
         log_config=None,
@@ -101,7 +103,6 @@ def configuration(settings: Settings, app: FastAPI) -> uvicorn.Config:
         proxy_headers=False,
         ssl_context_factory=factory,
         timeout_graceful_shutdown=GRACE_S,
-        h11_max_incomplete_event_size=16 * 1024,
     )
 
 

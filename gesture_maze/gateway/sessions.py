@@ -97,8 +97,12 @@ class Session:
             self.socket.refuse(error)
 
 
+MOST_ABSENT: Final = 500
+"""Absent players whose sessions are kept here; a game that was left earlier comes back from Redis."""
+
+
 class Sessions:
-    """All sessions, those of absent players for a while.
+    """All sessions; of absent players those that left last, for a while.
 
     Args:
         fps: frames per second that each may send.
@@ -113,10 +117,13 @@ class Sessions:
         self._metrics: Final = metrics
         self._clock: Final = clock
         self._by_id: Final[dict[str, Session]] = {}
+        # in the order in which they left; used as an ordered set
+        self._absent: Final[dict[str, None]] = {}
 
     def open(self, session: str, name: str) -> Session:
         """The session, made anew if it is not known (any more)."""
         found = self._by_id.get(session)
+        self._absent.pop(session, None)
         if found is None:
             found = self._by_id[session] = Session(session, name, self._fps, self._clock)
             self._metrics.sessions(len(self._by_id))
@@ -130,8 +137,19 @@ class Sessions:
         if session.game is None or session.game.began_s is None:
             # nothing to come back to: its token makes it anew, so that coming and going fills no memory
             self._by_id.pop(session.id, None)
-            self._metrics.sessions(len(self._by_id))
+        else:
+            self._absent[session.id] = None
+            if len(self._absent) > MOST_ABSENT:
+                oldest = next(iter(self._absent))
+                del self._absent[oldest], self._by_id[oldest]
+        self._metrics.sessions(len(self._by_id))
         return True
+
+    def drop(self, session: Session) -> None:
+        """Forget a session that was opened and then got no socket."""
+        if session.socket is None and session.game is None:
+            self._by_id.pop(session.id, None)
+            self._metrics.sessions(len(self._by_id))
 
     def sweep(self) -> None:
         """Forget those who have been away for too long."""
@@ -139,6 +157,7 @@ class Sessions:
         gone = [one.id for one in self._by_id.values() if one.socket is None and one.left_s < oldest_s]
         for session in gone:
             del self._by_id[session]
+            self._absent.pop(session, None)
         self._metrics.sessions(len(self._by_id))
 
     def __len__(self) -> int:

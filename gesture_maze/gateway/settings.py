@@ -48,7 +48,15 @@ class Settings(BaseModel):
     lanes: Annotated[int, Field(gt=0, le=4096)] = 128
     """Requests to /predict that may wait for an answer at the same time."""
     sessions_per_address: _Positive = 64
-    """Sockets of one address; a school behind one address needs many."""
+    """Sockets of one address; a school behind one address needs many. IPv6 is counted by /64."""
+    connections_per_address: _Positive = 512
+    """HTTP connections of one address at the same time; sockets that play are not among them."""
+    requests_per_s: _Positive = 100
+    """HTTP requests per second of one address; ten times as many at once."""
+    predict_per_address: _Positive = 32
+    """Requests to /predict of one address that may wait for an answer at the same time."""
+    watchers_per_address: _Positive = 16
+    """Pages of /watch that one address may have open."""
     max_sessions: _Positive = 2000
     """Sockets in all."""
     hello_s: Annotated[float, Field(gt=0)] = 5.0
@@ -64,7 +72,7 @@ class Settings(BaseModel):
     origins: tuple[str, ...] = ()
     """Further origins whose pages may open a socket, such as https://example.org."""
     behind_proxy: bool = False
-    """Trust X-Forwarded-For (its last entry) and X-Forwarded-Proto."""
+    """Trust the last entry of X-Forwarded-For and of X-Forwarded-Proto."""
     log_format: Literal["human", "json"] = "human"
     """Log lines for people, or one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

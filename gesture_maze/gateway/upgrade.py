@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, cast
@@ -24,7 +25,7 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
-from gesture_maze.gateway.forwarded import PROTO, last_entry
+from gesture_maze.gateway.forwarded import FOR, PROTO, address_of, encrypted, last_entry, network_of
 from gesture_maze.gateway.messages import say
 from gesture_maze.gateway.play import PlaySocket
 from gesture_maze.gateway.refusals import Refusal
@@ -93,6 +94,11 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
             response = WSUpgradeResponse.create_error_response(HTTPStatus.FORBIDDEN, body)
             return WSUpgradeResponseWithListener(response, None)
         address = self._address(request)
+        if not self._room.openings.take(network_of(address), time.monotonic()):
+            self._room.metrics.refused(Refusal.TOO_MANY_REQUESTS)
+            body = b"too many sockets were opened from your network: try again soon"
+            response = WSUpgradeResponse.create_error_response(HTTPStatus.TOO_MANY_REQUESTS, body)
+            return WSUpgradeResponseWithListener(response, None)
         return PlaySocket(self._room, address, bearer_of(_browser(request), address))
 
     def _from_here(self, request: WSUpgradeRequest) -> bool:
@@ -107,14 +113,14 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
 
     def _encrypted(self, request: WSUpgradeRequest) -> bool:
         behind = self._room.settings.behind_proxy
-        return self._tls or (behind and last_entry(request.headers.getall(PROTO, [])) == "https")
+        return self._tls or (behind and encrypted(request.headers.getall(PROTO, [])))
 
     def _address(self, request: WSUpgradeRequest) -> str:
         if self._room.settings.behind_proxy:
-            forwarded = last_entry(request.headers.getall("x-forwarded-for", []))
+            forwarded = last_entry(request.headers.getall(FOR, []))
             if forwarded:
-                return forwarded
-        return self._peer
+                return address_of(forwarded)
+        return address_of(self._peer)
 
 
 def _browser(request: WSUpgradeRequest) -> str | None:

@@ -12,13 +12,16 @@ from fastapi.responses import StreamingResponse
 from redis.exceptions import RedisError
 
 from gesture_maze.gateway.fan import open_redis
+from gesture_maze.gateway.guard import client_network
+from gesture_maze.gateway.limits import Doorkeeper
+from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.subscription import Follower
 from gesture_maze.worker.logs import Log
 
 CHANNEL: Final = "maze:demo"
 """Where the demo publishes itself, a few times a second; the key of the same name keeps the last picture."""
 QUIET_S: Final = 5.0
-"""Longest time without a word to a browser; a comment then keeps the line open."""
+"""Longest time without a message to a browser; a comment then keeps the connection open."""
 MOST_WATCHERS: Final = 200
 
 
@@ -27,10 +30,14 @@ class Watch:
 
     Args:
         url: Redis.
+        per_address: most watchers of one address.
         log: for events of the connection.
     """
 
-    def __init__(self, url: str, log: Log) -> None:
+    def __init__(self, url: str, per_address: int, log: Log) -> None:
+        self.doorkeeper: Final = Doorkeeper(
+            per_address, MOST_WATCHERS, Refusal.TOO_MANY_REQUESTS, Refusal.BUSY
+        )
         self._client: Final = open_redis(url)
         self._follower: Final = Follower(open_redis(url), CHANNEL.encode(), self._show, log)
         self._watchers: Final[set[asyncio.Queue[bytes]]] = set()
@@ -59,8 +66,12 @@ class Watch:
                 watcher.get_nowait()
             watcher.put_nowait(picture or b"")
 
-    async def pictures(self) -> AsyncIterator[bytes]:
-        """Server-sent events for one watcher."""
+    async def pictures(self, network: str) -> AsyncIterator[bytes]:
+        """Yield server-sent events for one watcher."""
+        try:
+            self.doorkeeper.enter(network)
+        except GatewayError:
+            return  # others were quicker since the check
         mine: asyncio.Queue[bytes] = asyncio.Queue(1)
         if self._latest:
             mine.put_nowait(self._latest)
@@ -71,13 +82,10 @@ class Watch:
                 try:
                     yield b"data: " + await asyncio.wait_for(mine.get(), QUIET_S) + b"\n\n"
                 except TimeoutError:
-                    yield b": nobody plays\n\n"
+                    yield b": no news\n\n"
         finally:
             self._watchers.discard(mine)
-
-    def full(self) -> bool:
-        """Whether there is no room for another watcher."""
-        return len(self._watchers) >= MOST_WATCHERS
+            self.doorkeeper.leave(network)
 
 
 router = APIRouter(include_in_schema=False)
@@ -85,9 +93,9 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/watch/stream")
 async def stream(request: Request) -> StreamingResponse:
-    """The pictures as server-sent events."""
+    """Return the pictures as server-sent events."""
     watch: Watch = request.app.state.watch
+    network = client_network(request.scope)
+    watch.doorkeeper.check(network)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    if watch.full():
-        return StreamingResponse(iter(()), 503, headers)
-    return StreamingResponse(watch.pictures(), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(watch.pictures(network), media_type="text/event-stream", headers=headers)

@@ -81,7 +81,8 @@ def serving(
     server = uvicorn.Server(configuration(settings, app))
     with listen(settings) as listener, health(settings, app) as health_port:
         metrics = None if health_port is None else f"http://127.0.0.1:{health_port}"
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        host = "[::1]" if ":" in settings.host else "127.0.0.1"
+        address = f"{host}:{listener.getsockname()[1]}"
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
@@ -122,6 +123,12 @@ class Player:
     def say(self, message: Any) -> None:
         """Send text: JSON, or the text itself."""
         self.socket.send(message if isinstance(message, str) else json.dumps(message))
+
+    def walk(self, *ways: str) -> None:
+        """Walk by keyboard, as fast as a person may."""
+        for way in ways:
+            self.say({"type": "key", "move": way})
+            time.sleep(0.06)
 
     def show(self, gesture: str = "like", **changed: Any) -> int:
         """Send a packed frame; its seq."""

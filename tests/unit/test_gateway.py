@@ -14,8 +14,9 @@ import pytest
 from picows import WSMsgType
 
 from gesture_maze.game.mazes import STEPS, generate, solve
+from gesture_maze.gateway.forwarded import address_of, encrypted, network_of
 from gesture_maze.gateway.game import SIZES, Game, ways_of
-from gesture_maze.gateway.limits import MOST_FAULTS, Allowance, Doorkeeper, Patience
+from gesture_maze.gateway.limits import MOST_FAULTS, Allowance, Doorkeeper, Patience, Rates
 from gesture_maze.gateway.logs import LibraryHandler, Sampled
 from gesture_maze.gateway.messages import Packed
 from gesture_maze.gateway.metrics import Metrics
@@ -51,17 +52,62 @@ def test_patience_ends_for_faults_in_a_row_and_not_for_rare_ones() -> None:
     assert not any(rare.ends(6, 5.0 * n) for n in range(1000))
 
 
-def test_the_doorkeeper_counts_by_address_and_in_all() -> None:
-    door = Doorkeeper(per_address=2, in_all=3)
+def test_doorkeeper_counts_by_network_and_in_all() -> None:
+    door = Doorkeeper(per_network=2, in_all=3)
     for address in ("a", "a", "b"):
         door.enter(address)
     with pytest.raises(GatewayError, match="full"):
         door.enter("c")
     door.leave("b")
-    with pytest.raises(GatewayError, match="another tab"):
+    with pytest.raises(GatewayError, match="open already"):
         door.enter("a")
     door.enter("c")
     assert len(door) == 3
+
+
+def test_doorkeeper_with_the_empty_network_counts_in_all_only() -> None:
+    door = Doorkeeper(per_network=1, in_all=2)
+    door.enter("")
+    door.enter("")
+    with pytest.raises(GatewayError, match="full"):
+        door.enter("")
+
+
+def test_rates_are_separate_for_each_network_and_bounded_in_memory() -> None:
+    rates = Rates(1, 3)
+    assert [rates.take("a", 0.0) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert rates.take("b", 0.0)
+    assert rates.take("a", 1.0)
+    for number in range(20_000):
+        rates.take(str(number), 1.0)
+    assert len(rates._buckets) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("said", "address", "network"),
+    [
+        ("10.0.0.1", "10.0.0.1", "10.0.0.1"),
+        ("10.0.0.1:4711", "10.0.0.1", "10.0.0.1"),
+        (" 10.0.0.1 ", "10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2::9]:443", "2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("[fe80::1%eth0]:443", "fe80::1", "fe80::/64"),
+        ("unknown", "unknown", "unknown"),
+        ("x" * 1000, "x" * 64, "x" * 64),
+    ],
+)
+def test_address_is_read_without_port_and_limited_by_network(said: str, address: str, network: str) -> None:
+    assert address_of(said) == address
+    assert network_of(said) == network
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [(["https"], True), (["http, wss"], True), (["https", "http"], False), ([], False), (["WSS"], True)],
+)
+def test_scheme_of_the_last_proxy_counts(values: list[str], expected: bool) -> None:
+    assert encrypted(values) is expected
 
 
 # --- tokens and settings
@@ -202,6 +248,25 @@ def test_absent_players_are_kept_if_they_have_something_to_come_back_to() -> Non
     assert sessions.open("busy", "b") is busy
     clock.now_s = 61
     sessions.sweep()
+    assert len(sessions) == 0
+
+
+def test_sessions_of_absent_players_are_bounded() -> None:
+    sessions = Sessions(30, 60, Metrics(), Clock())
+    for number in range(2000):
+        session = sessions.open(f"s{number}", "a")
+        session.game = Game.begin("small", 1)
+        session.game.step(solve(session.game.maze)[0], "camera", 0.0)
+        socket: Any = object()
+        session.socket = socket
+        sessions.leave(session, socket)
+    assert len(sessions) == 500
+    assert sessions.open("s1999", "a").game is not None
+
+
+def test_session_that_got_no_socket_is_dropped() -> None:
+    sessions = Sessions(30, 60, Metrics(), Clock())
+    sessions.drop(sessions.open("s", "a"))
     assert len(sessions) == 0
 
 

@@ -90,6 +90,8 @@ def test_gateway_starts_before_redis_and_becomes_ready(tmp_path: Path) -> None:
             assert early.hello()["reason"] == "unavailable"
         redis = RedisProcess(tmp_path, port=port)
         try:
+            assert not ready(gateway)
+            redis.client.hset("maze:topology", mapping={"version": 1, "partitions": 16})
             wait_until(lambda: ready(gateway), 5)
         finally:
             redis.client.close()

@@ -30,8 +30,7 @@ def press(player: Player, *ways: str) -> dict[str, Any]:
 
 def finish(player: Player, size: tuple[int, int], seed: int) -> dict[str, Any]:
     """Walk the shortest way from the entrance; the final message."""
-    for way in solve(generate(*size, seed)):
-        player.say({"type": "key", "move": way})
+    player.walk(*solve(generate(*size, seed)))
     return player.hear_type("finished")
 
 

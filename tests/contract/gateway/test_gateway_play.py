@@ -257,8 +257,7 @@ def test_a_maze_is_walked_to_its_exit_and_onto_the_scoreboard(gateway: Served, p
     with gateway.play(name="Walker") as player:
         player.say({"type": "start", "size": "small", "seed": 11})
         assert player.hear_type("maze")["cell"] == 0
-        for step in solve(generate(6, 5, 11)):
-            player.say({"type": "key", "move": step})
+        player.walk(*solve(generate(6, 5, 11)))
         finished = player.hear_type("finished")
         assert finished["rank"] >= 1
         assert finished["input"] == "keyboard"

@@ -1,0 +1,99 @@
+"""The first look at every HTTP request: where it comes from, how often, and by which method."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gesture_maze.gateway.forwarded import FOR, PROTO, address_of, encrypted, last_entry, network_of
+from gesture_maze.gateway.limits import Rates
+from gesture_maze.gateway.metrics import Metrics
+from gesture_maze.gateway.problems import answer
+from gesture_maze.gateway.refusals import GatewayError, Refusal
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+"""Others are refused before they become labels of a metric."""
+
+
+class Guard:
+    """ASGI middleware, outermost: limits the requests of an address and answers HEAD as GET without a body.
+
+    Args:
+        app: what is guarded.
+        metrics: counts what is refused.
+        rates: requests of each network.
+        behind_proxy: trust the proxy's X-Forwarded-For and X-Forwarded-Proto.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, rates: Rates, behind_proxy: bool) -> None:
+        self._app: Final = app
+        self._metrics: Final = metrics
+        self._rates: Final = rates
+        self._behind_proxy: Final = behind_proxy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope = self._seen(scope)
+        try:
+            self._check(scope)
+        except GatewayError as error:
+            self._metrics.refused(error.refusal)
+            await answer(error)(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            await self._head({**scope, "method": "GET"}, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _seen(self, scope: Scope) -> Scope:
+        """Return the scope with the client's address and scheme, as far as they can be believed."""
+        address = (scope["client"] or ("unknown", 0))[0]
+        scheme = scope["scheme"]
+        if self._behind_proxy:
+            address = last_entry(_values(scope, FOR)) or address
+            scheme = "https" if encrypted(_values(scope, PROTO)) else scheme
+        return {**scope, "client": (address_of(address), 0), "scheme": scheme}
+
+    def _check(self, scope: Scope) -> None:
+        if scope["method"] not in METHODS:
+            raise GatewayError(Refusal.BAD_METHOD, f"use one of {', '.join(sorted(METHODS))}")
+        if not self._rates.take(network_of(scope["client"][0]), time.monotonic()):
+            raise GatewayError(
+                Refusal.TOO_MANY_REQUESTS, "too many requests from your network: try again soon"
+            )
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = asyncio.Event()
+
+        async def only_start(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b""})
+                started.set()
+
+        # ended when its headers are sent: the body of /watch/stream never ends
+        work = asyncio.ensure_future(self._app(scope, receive, only_start))
+        wait = asyncio.ensure_future(started.wait())
+        try:
+            await asyncio.wait({work, wait}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wait.cancel()
+            if started.is_set():
+                work.cancel()
+            await asyncio.gather(work, wait, return_exceptions=True)
+
+
+def client_network(scope: Mapping[str, tuple[str, int]]) -> str:
+    """Return the network of a request that the guard has seen."""
+    return network_of(scope["client"][0])
+
+
+def _values(scope: Mapping[str, list[tuple[bytes, bytes]]], name: str) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name.encode()]
