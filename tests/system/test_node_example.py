@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,57 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from gesture_maze.worker.settings import Settings
-from tests.support.servers import Server, absent, running_redis, wait_until
+from tests.support.example_pool import ROOT, environment, run, running_pool
+from tests.support.servers import Server, absent
 
-ROOT = Path(__file__).parents[2]
-WORKERS = 2
 NPM_CI = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"]
 
 
-def run(*command: str, cwd: Path = ROOT, timeout_s: float = 30) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, env=environment(), check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "VECTORS": str(ROOT / "tests" / "vectors")}
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as found:
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_pool(tmp_path_factory.mktemp("pool")) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def pool(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`server` with workers that own every partition."""
-    assert server.url is not None
-    settings = Settings(redis=server.url, metrics_port=0).model_dump_json()
-    folder = tmp_path_factory.mktemp("workers")
-    workers = []
-    for number in range(WORKERS):
-        with (folder / f"{number}.log").open("wb") as log:
-            command = [sys.executable, "-m", "gesture_maze.worker", settings, f"example-{number}"]
-            workers.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment(), cwd=folder))
-
-    def all_owned() -> bool:
-        gone = [number for number, worker in enumerate(workers) if worker.poll() is not None]
-        assert not gone, (folder / f"{gone[0]}.log").read_text()
-        return len(server.client.keys("lease:*")) == 16
-
-    try:
-        wait_until(all_owned, 20)
-        yield server
-    finally:
-        for worker in workers:
-            worker.terminate()
-        codes = [worker.wait(10) for worker in workers]
-    assert codes == [0] * WORKERS
 
 
 @pytest.fixture(scope="module")
