@@ -1,4 +1,4 @@
-"""`maze capture`: record a live system; look at captures, draw, convert and change them."""
+"""`maze capture`: record a live system; show, draw, convert, cut, join and change captures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     invoke_without_command=True,
     context_settings=CONTEXT,
-    help="""Record a live system without disturbing it; show, plot, convert and mutate captures.
+    help="""Record a live system without disturbing it; show, plot, convert, trim, join and mutate captures.
 
 Example: [bold]maze capture --redis redis://127.0.0.1:6379/0 --out session.jsonl.gz --seconds 60[/bold]""",
 )
@@ -27,7 +27,7 @@ Example: [bold]maze capture --redis redis://127.0.0.1:6379/0 --out session.jsonl
 Opt = typer.Option
 Capture = Annotated[Path, typer.Argument(metavar="FILE", help="A capture; .gz and .zst are unpacked.")]
 Out = Annotated[Path, Opt(help="Capture to write; packed where it ends with .gz or .zst.")]
-SkipBad = Annotated[bool, Opt("--skip-bad", help="Pass over lines that break the contract.")]
+SkipBad = Annotated[bool, Opt("--skip-bad", help="Skip lines that break the contract.")]
 Model = Annotated[Path | None, Opt(help="Folder or zip of a model bundle, or 'bundled'. (default: bundled)")]
 
 
@@ -36,17 +36,17 @@ def capture(
     ctx: typer.Context,
     redis: RedisUrl = DEFAULT_REDIS,
     out: Annotated[Path | None, Opt(help="File to write; packed where it ends with .gz or .zst.")] = None,
-    sessions: Annotated[str | None, Opt(help="Only sessions like this shell pattern: 'team-a-*'.")] = None,
+    sessions: Annotated[str | None, Opt(help="Only sessions that match this pattern: 'team-a-*'.")] = None,
     seconds: Annotated[float | None, Opt(min=0.1, help="For how long. (default: until Ctrl-C)")] = None,
     with_replies: Annotated[bool, Opt("--with-replies", help="Keep each frame's reply with it.")] = False,
     anonymise: Annotated[bool, Opt("--anonymise", help="Call sessions player-1, player-2, ...")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Record; the group's help says more."""
+    """Record, unless a command of the group is given."""
     if ctx.invoked_subcommand is not None:
         return
     if out is None:
-        raise SettingsError("settings", "--out FILE is needed: where the frames go")
+        raise SettingsError("settings", "--out FILE is needed: the capture to write")
     from gesture_maze.capture.recorder import Names, Recorder
     from gesture_maze.capture.stream import CaptureStream
     from gesture_maze.capture.writer import CaptureWriter
@@ -97,7 +97,7 @@ def _report(progress: Progress, out: Path, *, as_json: bool) -> None:
 def show(
     file: Capture,
     model: Model = None,
-    limit: Annotated[int, Opt(min=1, help="At most so many sessions.")] = 40,
+    limit: Annotated[int, Opt(min=1, help="Show this many sessions at most.")] = 40,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -169,12 +169,12 @@ def mutate(
     drop: Annotated[float, Opt(help="Share of frames left out, 0 to 1.")] = 0.0,
     duplicate: Annotated[float, Opt(help="Share that comes twice.")] = 0.0,
     reorder: Annotated[float, Opt(help="Share that comes after the next of its session.")] = 0.0,
-    corrupt: Annotated[float, Opt(help="Share of lines made to break the contract.")] = 0.0,
+    corrupt: Annotated[float, Opt(help="Share of lines damaged so that they break the contract.")] = 0.0,
     no_hand: Annotated[float, Opt(help="Share that loses its hand, in bursts.")] = 0.0,
     jitter: Annotated[float, Opt(help="Shake the landmarks: standard deviation in image widths.")] = 0.0,
     jitter_ms: Annotated[float, Opt(help="Shake the times: standard deviation, ms.")] = 0.0,
     mirror: Annotated[bool, Opt("--mirror", help="Turn every image round.")] = False,
-    rescale: Annotated[float, Opt(help="Hands so many times as large.")] = 1.0,
+    rescale: Annotated[float, Opt(help="Factor of the size of hands.")] = 1.0,
     seed: Annotated[int, Opt(min=0, help="Decides which frames are hit.")] = 1,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
@@ -190,11 +190,102 @@ def mutate(
     from gesture_maze.capture.reader import CaptureReader
 
     wish = Mutation(drop, duplicate, reorder, corrupt, no_hand, jitter, jitter_ms, mirror, rescale)
-    if out.exists() and out.samefile(file):
-        raise SettingsError("settings", "--out must be another file than the one that is read")
+    _require_other(out, [file])
     with CaptureReader(file, skip_bad=skip_bad) as reader:
         lines = mutated((line.values for line in reader.frames()), wish, seed)
         _write(out, lines, reader.header, as_json=as_json)
+
+
+@app.command(context_settings=CONTEXT)
+def trim(
+    file: Capture,
+    out: Out,
+    from_s: Annotated[float, Opt("--from", min=0, help="Begin, in s since the capture began.")] = 0.0,
+    to_s: Annotated[float | None, Opt("--to", min=0, help="End, in s. (default: the capture's)")] = None,
+    sessions: Annotated[str | None, Opt(help="Only sessions that match this pattern: 'team-a-*'.")] = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cut a part out of a capture, by time and by session.
+
+    Example: [bold]maze capture trim long.jsonl.gz --out short.jsonl.gz --from 12.5 --to 20[/bold]
+    """
+    from gesture_maze.capture.edit import Part
+    from gesture_maze.capture.edit import trim as trimmed
+    from gesture_maze.capture.reader import CaptureReader
+
+    _require_other(out, [file])
+    with CaptureReader(file, skip_bad=skip_bad) as reader:
+        part = Part(from_s, to_s, sessions)
+        _write(out, trimmed(reader.frames(), part), reader.header, as_json=as_json)
+
+
+@app.command(context_settings=CONTEXT)
+def join(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Captures, in order.")],
+    out: Out,
+    gap: Annotated[float, Opt(min=0, help="Pause between two captures, in s.")] = 1.0,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put captures one after the other into one.
+
+    A session that is in several captures keeps its id where its seq goes on rising; otherwise the later ones
+    get a number, so that no frame becomes a duplicate.
+
+    Example: [bold]maze capture join a.jsonl.gz b.jsonl.gz --out both.jsonl.gz[/bold]
+    """
+    from gesture_maze.capture.edit import Join
+
+    _require_other(out, files)
+    joined = Join(files, gap, skip_bad=skip_bad)
+    _write(out, joined.lines(), {"source": "joined"}, as_json=as_json)
+    for new, old in joined.renamed.items():
+        typer.echo(f"maze: session {old} is there already: renamed to {new}", err=True)
+
+
+@app.command(name="to-csv", context_settings=CONTEXT)
+def to_csv(
+    file: Capture,
+    out: Annotated[Path, Opt(help="Table to write; packed where it ends with .gz or .zst.")],
+    label: Annotated[str | None, Opt(help="Gesture of all frames. (default: each frame's label)")] = None,
+    label_from: Annotated[
+        str, Opt(metavar="WHERE", help="Where labels come from: label, session or reply.")
+    ] = "label",
+    labels: Labels = None,
+    every: Annotated[int, Opt(min=1, help="Keep each n-th hand of a session.")] = 1,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make labelled rows of a capture, for maze evaluate and maze train.
+
+    The rows have x, y and z in one unit, the session as user_id, and the file as source. Frames without a
+    hand are left out.
+
+    Example: [bold]maze capture to-csv swipes.jsonl.gz --label swipe --out swipes.csv[/bold]
+    """
+    from gesture_maze.capture.files import create
+    from gesture_maze.capture.reader import CaptureReader
+    from gesture_maze.capture.rows import Rows
+    from gesture_maze.readers.labels import read_label_map
+
+    _require_other(out, [file])
+    rows = Rows(label, label_from, {} if labels is None else read_label_map(labels), every)
+    with CaptureReader(file, skip_bad=skip_bad) as reader, create(out) as table:
+        for line in rows.lines(file.name, reader.frames()):
+            table.write(line.encode() + b"\n")
+    written = sum(rows.written.values())
+    if as_json:
+        print_json({"out": str(out), "rows": written, "labels": rows.written, "without_hand": rows.skipped})
+        return
+    counts = ", ".join(f"{name} {count:,}" for name, count in sorted(rows.written.items()))
+    print_line(f"{out}: {written:,} rows ({counts}); {rows.skipped:,} frames without a hand left out")
+
+
+def _require_other(out: Path, files: list[Path]) -> None:
+    """Refuse to write the file that is read."""
+    if out.exists() and any(file.exists() and out.samefile(file) for file in files):
+        raise SettingsError("settings", "--out must be another file than the one that is read")
 
 
 def _write(out: Path, lines: Any, header: dict[str, Any], *, as_json: bool) -> None:
