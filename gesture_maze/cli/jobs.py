@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -36,6 +37,8 @@ JobName = Annotated[str, typer.Argument(metavar="NAME", help="One of the closed 
 JobArguments = Annotated[str, typer.Argument(metavar="JSON", help="Its arguments, as a JSON object.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="As 'maze jobs list' shows it.")]
 LISTED: Final = 100
+OTHER_SCHEMES: Final = ("redis+cluster://", "rediss+cluster://", "embedded")
+"""Addresses of frames that never are a jobs' database."""
 LOST_S: Final = 120
 """Two signs of life of a worker were missed, see `lifecycle.jobs.closed.SIGN_S`."""
 
@@ -64,7 +67,11 @@ def worker(
         raise SettingsError("settings", f"--folder {folder} is no folder")
     os.chdir(folder)  # so that relative names, of a tracking database say, mean the same in every job
     with _errors():
-        ClosedWorker(connection_to(jobs_redis), Context(Path.cwd(), redis, tracking_uri)).work(burst=burst)
+        jobs = ClosedWorker(connection_to(jobs_redis), Context(Path.cwd(), redis, tracking_uri))
+        jobs.work(burst=burst)
+    if not burst and not jobs.asked_to_stop:
+        sys.stderr.write("maze: the jobs' worker ended because of an error, see the log above\n")
+        raise typer.Exit(1)
 
 
 @app.command(context_settings=CONTEXT)
@@ -102,7 +109,8 @@ def list_jobs(jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = Fals
     if not found:
         print_line("No jobs.")
     for one in found:
-        print_line(f"{one['id']}  {one['status'] or '?':10} {one['name']:10} {_percent(one['progress'])}")
+        words = f"{one['id']}  {one['status'] or '?':10} {one['name']:10} {_percent(one['progress'])}"
+        print_line(_printable(words))
 
 
 @app.command(context_settings=CONTEXT)
@@ -117,7 +125,7 @@ def show(job: JobId, jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson
         print_json(facts)
         return
     for key, value in facts.items():
-        print_line(f"{key:10} {value if isinstance(value, str) else json.dumps(value)}")
+        print_line(_printable(f"{key:10} {value if isinstance(value, str) else json.dumps(value)}"))
 
 
 @app.command(context_settings=CONTEXT)
@@ -147,7 +155,7 @@ def cancel(job: JobId, jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJs
 
 @app.command(context_settings=CONTEXT)
 def alive(jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = False) -> None:
-    """Say whether a jobs' worker of this machine, or container, lives. Exit codes: 0 yes, 1 no.
+    """Check that a jobs' worker of this machine, or container, is alive. Exit codes: 0 yes, 1 no.
 
     Example: [bold]maze jobs alive --jobs-redis redis://127.0.0.1:6379/1[/bold]
     """
@@ -190,8 +198,15 @@ def check_apart(frames: str, jobs: str) -> None:
     """
     from redis.connection import parse_url
 
+    from gesture_maze.producer.address import Place, is_sentinel
+
     def place(url: str) -> tuple[Any, ...]:
         try:
+            if is_sentinel(url):
+                behind = Place.of(url)
+                return (frozenset(behind.sentinels), behind.service, behind.redis.get("db", 0))
+            if url.startswith(OTHER_SCHEMES):
+                return (url,)
             parts: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
         except ValueError as error:
             raise SettingsError("settings", f"not the URL of a Redis: {error}") from None
@@ -204,19 +219,19 @@ def check_apart(frames: str, jobs: str) -> None:
 
 
 def as_dict(job: Job, *, whole: bool = False) -> dict[str, Any]:
-    """A job as `--json` prints it; `whole` with its arguments, result and fault."""
+    """Return a job as `--json` prints it; `whole` with its arguments, result and fault."""
     from rq.exceptions import DeserializationError
 
     try:
-        name, arguments = job.func_name, job.kwargs
-    except DeserializationError:  # not written by us
+        name, arguments = str(job.func_name), job.kwargs
+    except (DeserializationError, TypeError, ValueError, RecursionError):  # not written by us
         name, arguments = "?", {}
     facts: dict[str, Any] = {
         "id": job.id,
         "name": name,
         "status": str(job.get_status(refresh=False).value),
         "created": job.created_at.isoformat(timespec="seconds"),
-        "progress": job.meta.get("progress"),
+        "progress": job.meta.get("progress") if isinstance(job.meta, dict) else None,
     }
     if whole:
         result = job.latest_result()
@@ -232,6 +247,8 @@ def as_dict(job: Job, *, whole: bool = False) -> dict[str, Any]:
 
 
 def _jobs(queue: ClosedQueue) -> list[Job]:
+    from rq.exceptions import NoSuchJobError
+
     registries = (
         queue.started_job_registry,
         queue.finished_job_registry,
@@ -239,16 +256,19 @@ def _jobs(queue: ClosedQueue) -> list[Job]:
         queue.canceled_job_registry,
     )
     ids = [*queue.get_job_ids(), *(one for registry in registries for one in registry.get_job_ids())]
-    fetched = queue.job_class.fetch_many(
-        list(dict.fromkeys(ids)), connection=queue.connection, serializer=queue.serializer
-    )
-    known = [job for job in fetched if job is not None]
+    known = []
+    for one in dict.fromkeys(ids):
+        # one by one: a job that cannot be read must not hide the others
+        with suppress(NoSuchJobError, ValueError):
+            known.append(queue.job_class.fetch(one, connection=queue.connection, serializer=queue.serializer))
     return sorted(known, key=lambda job: job.created_at, reverse=True)[:LISTED]
 
 
 def _fetched(queue: ClosedQueue, job: str) -> Job:
     from rq.exceptions import NoSuchJobError
 
+    # a job whose worker was killed is failed once its heartbeat ran out
+    queue.started_job_registry.cleanup()
     try:
         return queue.job_class.fetch(job, connection=queue.connection, serializer=queue.serializer)
     except (NoSuchJobError, ValueError):
@@ -285,7 +305,14 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _percent(progress: dict[str, Any] | None) -> str:
-    if not progress or not progress["total"]:
+def _percent(progress: Any) -> str:
+    """Return how far a job is; empty where it says nothing that can be understood."""
+    try:
+        return f"{progress['title']} {100 * int(progress['done']) // int(progress['total'])} %"
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return ""
-    return f"{progress['title']} {100 * progress['done'] // progress['total']} %"
+
+
+def _printable(text: str) -> str:
+    """Return text with control characters escaped: a job may have been written by a stranger."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -27,6 +27,7 @@ from gesture_maze.models.bundle import load_zip as verify
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.gates import MAX_DROP, MAX_US_PER_FRAME, check_accuracy, check_speed
 from gesture_maze.models.judged import judge_with
+from gesture_maze.models.proof import prove
 from gesture_maze.wire.errors import ModelError, SettingsError
 from gesture_maze.worker.redis.registry import KEEP, ModelRegistry, check_version, is_version
 from gesture_maze.worker.redis.status import StatusReader
@@ -114,6 +115,7 @@ def check(data: bytes, client: Redis, gates: Gates) -> Passed:
         ModelError: it does not pass.
         SettingsError: the labelled hands cannot be read.
     """
+    prove(data)  # a graph that never ends must not hang the command
     classifier = Classifier.from_bundle(verify(data))
     took_us = check_speed(classifier, gates.max_us_per_frame)
     if gates.data is None:

@@ -7,6 +7,7 @@ from here has to be unpickled. (`pipeline.joblib` is for people, who have to tru
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -62,8 +63,7 @@ class Tracking:
 
     Args:
         uri: as MLflow takes it, such as `sqlite:///mlflow.db` or `http://host:5000`. The artifacts of an
-        SQLite
-            database are kept in the folder `mlartifacts` beside it.
+            SQLite database are kept in the folder `mlartifacts` beside it.
     """
 
     def __init__(self, uri: str) -> None:
@@ -76,8 +76,9 @@ class Tracking:
             for noisy in ("mlflow", "alembic"):  # after the import, which sets levels of its own
                 logging.getLogger(noisy).setLevel(logging.ERROR)
             try:
-                self._client: Final = mlflow.MlflowClient(uri, uri)
-                self._experiment: Final = self._open_experiment()
+                with _alone(uri):
+                    self._client: Final = mlflow.MlflowClient(uri, uri)
+                    self._experiment: Final = self._open_experiment()
             except mlflow.exceptions.MlflowException as error:
                 raise SettingsError("settings", f"--tracking-uri {uri}: {error}") from None
 
@@ -96,7 +97,7 @@ class Tracking:
             SettingsError: `settings`: MLflow refuses, or is not there.
         """
         judged = shipped.judged(data)
-        with _quiet(), tempfile.TemporaryDirectory(prefix="gesture-maze-run-") as folder:
+        with _quiet(), _alone(self.uri), tempfile.TemporaryDirectory(prefix="gesture-maze-run-") as folder:
             import mlflow
 
             _write_artifacts(Path(folder), shipped, judged, data, trials)
@@ -169,9 +170,26 @@ class Tracking:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the warnings of MLflow about its own dependencies to itself: nobody here can do anything."""
+    """Silence the warnings of MLflow about its own dependencies, which its caller cannot change."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Hold a lock beside an SQLite database while the body runs; a server needs none.
+
+    MLflow makes its tables when it first opens a database, and two that do so at once fail half-way.
+    """
+    if not uri.startswith(_SQLITE):
+        yield
+        return
+    path = Path(uri.removeprefix(_SQLITE))
+    if not path.parent.is_dir():
+        raise SettingsError("settings", f"--tracking-uri {uri}: there is no folder {path.parent}")
+    with path.with_name(f"{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

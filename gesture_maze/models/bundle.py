@@ -83,6 +83,8 @@ class ModelReason(StrEnum):
     """The golden hands cannot be read or have wrong shapes."""
     BAD_GRAPH = "bad_graph"
     """ONNX Runtime refuses the graph, or its inputs and outputs are not those of a bundle."""
+    TOO_COSTLY = "too_costly"
+    """Loading or testing it takes more time or memory than any model should."""
     SELF_TEST = "self_test"
     """The model does not give the golden outputs on this machine."""
     EXPORT_MISMATCH = "export_mismatch"

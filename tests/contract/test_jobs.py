@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import zlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from rq.utils import now, utcformat
 from rq.webhook import Webhook
 from typer.testing import CliRunner
 
-from gesture_maze.cli.jobs import LOST_S
+from gesture_maze.cli.jobs import LOST_S, check_apart
 from gesture_maze.cli.main import build
 from gesture_maze.lifecycle.jobs.catalog import JOBS, Context, checked
 from gesture_maze.lifecycle.jobs.closed import QUEUE, ClosedJob, ClosedWorker, connection_to, queue_on, submit
@@ -179,6 +181,85 @@ def test_a_pickled_payload_is_not_opened(url: str, worker: Any, tmp_path: Path) 
     assert not (tmp_path / "touched").exists()
     assert fetched(url, job).get_status() != "finished"
     assert json.loads(run(url, "list", "--json").stdout)[0]["name"] == "?"
+
+
+def crafted() -> dict[str, dict[str, Any]]:
+    """Fields of jobs that RQ itself would never write."""
+    good = zlib.compress(json.dumps(["rollback", None, [], {}]).encode())
+    unknown = zlib.compress(json.dumps(["nope", None, [], {}]).encode())
+    return {
+        "a raw pickle": {"data": pickle.dumps(["os.system", None, ["true"], {}])},
+        "a packed pickle": {"data": zlib.compress(pickle.dumps(["os.system", None, ["true"], {}]))},
+        "no data": {"data": b""},
+        "data that is no zlib": {"data": b"\x78\x9c" + bytes(50)},
+        "a bomb": {"data": zlib.compress(b"[" + b" " * 50_000_000 + b"]", 9)},
+        "deep JSON": {"data": zlib.compress(b"[" * 200_000)},
+        "an unknown status": {"data": good, "status": "weird"},
+        "a date that is none": {"data": good, "created_at": "yesterday"},
+        "a timeout that is none": {"data": good, "timeout": "abc"},
+        "endless retries": {"data": unknown, "retries_left": "1000000", "retry_intervals": "[0]"},
+        "endless repeats": {"data": good, "repeats_left": "100000", "repeat_intervals": "[0]"},
+        "a pickle as meta": {"data": good, "meta": zlib.compress(pickle.dumps({}))},
+        "bytes that are no text": {"data": good, "origin": b"\x80\xff"},
+        "escapes in the name": {"data": zlib.compress(json.dumps(["\x1b[2J", None, [], {}]).encode())},
+    }
+
+
+def test_worker_with_crafted_jobs_lives_and_does_the_next_one(url: str, worker: Any) -> None:
+    connection, stamp = Redis.from_url(url), utcformat(now())
+    for number, fields in enumerate(crafted().values()):
+        usual = {"status": "queued", "origin": QUEUE, "timeout": "30"}
+        stamps = {"created_at": stamp, "enqueued_at": stamp}
+        connection.hset(f"rq:job:crafted-{number}", mapping=stamps | usual | fields)
+        connection.rpush(f"rq:queue:{QUEUE}", f"crafted-{number}")
+    good = submit(queue_on(connection_to(url)), "rollback", {})
+    worker()
+    assert connection.llen(f"rq:queue:{QUEUE}") == 0
+    assert "maze rollback:" in fault(url, good), "it was done, and there was nothing to go back to"
+    listed = run(url, "list")
+    assert listed.exit_code == 0, listed.output
+    assert "\x1b" not in listed.stdout
+    for number in range(len(crafted())):
+        shown = run(url, "show", f"crafted-{number}")
+        assert shown.exit_code in (0, 2)
+        assert "\x1b" not in shown.stdout
+
+
+def test_worker_that_ends_without_being_asked_exits_with_an_error(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ClosedWorker, "work", lambda *_, **__: False)
+    found = run(url, "worker", "--folder", str(tmp_path), "--redis", url.removesuffix("/1") + "/0")
+    assert found.exit_code == 1
+    assert "ended because of an error" in found.output
+
+
+def test_job_of_a_killed_worker_is_shown_as_failed_once_its_heartbeat_ran_out(url: str) -> None:
+    queue = queue_on(connection_to(url))
+    job = submit(queue, "rollback", {})
+    queue.connection.lpop(f"rq:queue:{QUEUE}")
+    job.set_status("started")  # type: ignore[arg-type]
+    queue.connection.zadd(queue.started_job_registry.key, {f"{job.id}:one": 1.0})
+    found = json.loads(run(url, "show", job.id, "--json").stdout)
+    assert found["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("frames", "jobs", "apart"),
+    [
+        ("redis+sentinel://a:1,b:2/main/0", "redis+sentinel://b:2,a:1/main/1", True),
+        ("redis+sentinel://a:1,b:2/main/0", "redis+sentinel://b:2,a:1/main", False),
+        ("redis+sentinel://a:1/main/0", "redis://127.0.0.1:6379/0", True),
+        ("redis+cluster://a:1", "redis://127.0.0.1:6379/0", True),
+    ],
+)
+def test_jobs_and_frames_behind_sentinels_are_kept_apart(frames: str, jobs: str, apart: bool) -> None:
+    if apart:
+        check_apart(frames, jobs)
+    else:
+        with pytest.raises(SettingsError, match="another database"):
+            check_apart(frames, jobs)
+    connection_to(jobs).close()
 
 
 def test_webhooks_are_not_called(url: str) -> None:

@@ -59,6 +59,17 @@ def shipped() -> tuple[Shipped, Any]:
     return ship(trials[0], DATA, QUICK, golden_hands(1), lambda: None), trials
 
 
+@pytest.mark.timeout(180)
+def test_three_first_uses_of_one_database_at_once_all_succeed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from gesture_maze.lifecycle.tracking import Tracking; Tracking(sys.argv[1]).versions()"
+    )
+    words = [sys.executable, "-W", "ignore", "-c", code, f"sqlite:///{tmp_path}/mlflow.db"]
+    started = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    ended = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], ended
+
+
 def test_a_training_is_kept_whole(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
     tracking = Tracking(uri)
     version = tracking.record(shipped[0], DATA, {"seed": 1, "folds": 2}, shipped[1])

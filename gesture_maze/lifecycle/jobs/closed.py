@@ -9,16 +9,21 @@ imported.
 
 from __future__ import annotations
 
+import logging
 import time
+import zlib
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, NoReturn
 
 import redis
 from rq import Queue, Worker
+from rq.exceptions import NoSuchJobError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
 from gesture_maze.lifecycle.jobs.catalog import Context, checked
+from gesture_maze.producer.address import is_sentinel, open_client
 from gesture_maze.wire.errors import SettingsError
 
 QUEUE: Final = "maze-jobs"
@@ -27,7 +32,17 @@ PROGRESS_S: Final = 1.0
 TIMEOUT_S: Final = 6 * 3600
 """A search over a large table takes hours; a job that hangs should not hold its worker for ever."""
 SIGN_S: Final = 60
-"""A worker without a job gives a sign of life every 45 s (RQ takes 15 s off), one at a job every 30 s."""
+"""A worker without a job sends a heartbeat every 45 s (RQ takes 15 s off), one with a job every 30 s."""
+MAX_FIELD_BYTES: Final = 1024 * 1024
+"""Most bytes of one field of a job, packed or unpacked; ours take hundreds."""
+UNASKED: Final = frozenset(
+    {
+        "retries_left", "number_of_retries", "retry_intervals", "repeats_left", "repeat_intervals",
+        "enqueue_at_front", "dependency_id", "dependency_ids", "allow_dependency_failures", "group_id",
+        "rate_limit_key", "rate_limit_concurrency",
+    }
+)  # fmt: skip
+"""Fields by which RQ would do a job again, wait for others, or put others on the queue. Ours have none."""
 RESULT_S: Final = 30 * 24 * 3600
 """Results and failures can be looked at for a month."""
 
@@ -57,8 +72,19 @@ class ClosedJob(Job):
         return arguments.run(self.context, self._note)
 
     def restore(self, raw_data: Any) -> Any:
-        """Read the job from Redis, without what RQ would do for it unasked."""
-        super().restore(raw_data)
+        """Read the job from Redis, without what RQ would do for it unasked.
+
+        Raises:
+            NoSuchJobError: it is none of ours, whatever is wrong with it. RQ then takes the next one, where
+                any other exception would end the worker.
+        """
+        fields = {key: value for key, value in raw_data.items() if _text(key) not in UNASKED}
+        try:
+            _check_size(fields)
+            super().restore(fields)
+        except Exception as error:  # noqa: BLE001 - a crafted job may fail in any way
+            logging.getLogger(__name__).warning("job_rejected id=%r error=%r", self.id, error)
+            raise NoSuchJobError(f"job {self.id!r} cannot be read: {error!r}") from None
         self.webhooks = []
 
     # RQ imports these by name; a worker of the closed list has none to call.
@@ -92,6 +118,28 @@ class ClosedJob(Job):
             self.save_meta()  # type: ignore[no-untyped-call]
 
 
+def _text(key: object) -> str:
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+
+
+def _check_size(fields: Mapping[Any, Any]) -> None:
+    """Refuse a payload that is larger than any of ours, before RQ unpacks it whole.
+
+    Raises:
+        ValueError: it is.
+    """
+    packed = next((value for key, value in fields.items() if _text(key) == "data"), b"")
+    if any(len(value) > MAX_FIELD_BYTES for value in fields.values() if isinstance(value, bytes)):
+        raise ValueError(f"a field is over {MAX_FIELD_BYTES} bytes")
+    try:
+        unpacker = zlib.decompressobj()
+        unpacker.decompress(packed, MAX_FIELD_BYTES)
+    except zlib.error:
+        return  # not packed: RQ takes it as it is
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"the payload unpacks to over {MAX_FIELD_BYTES} bytes")
+
+
 class ClosedQueue(Queue):
     """A queue whose jobs are of the closed list, wherever RQ makes one by itself."""
 
@@ -100,6 +148,9 @@ class ClosedQueue(Queue):
 
 class ClosedWorker(Worker):
     """Does jobs of the closed list, one at a time, each in a forked process."""
+
+    asked_to_stop: bool = False
+    """Whether a signal asked it to end; if not, it ended because of an error that RQ has logged."""
 
     job_class = ClosedJob
     queue_class = ClosedQueue
@@ -117,9 +168,24 @@ class ClosedWorker(Worker):
             log_job_description=False,  # it repeats the arguments, which strangers may have written
         )
 
+    def handle_warm_shutdown_request(self) -> None:
+        """Note that the end is wanted."""
+        self.asked_to_stop = True
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Do a job; one that RQ cannot handle fails, and the worker goes on."""
+        try:
+            super().execute_job(job, queue)
+        except (redis.RedisError, StopRequested):
+            raise
+        except Exception as error:
+            self.log.exception("job_failed id=%r", job.id)
+            self.handle_job_failure(job, queue, exc_string=f"{type(error).__name__}: {error}")
+
 
 def silent_s(connection: redis.Redis, host: str) -> float | None:
-    """Seconds since a worker of this host gave the last sign of life, by our clock; None without a worker."""
+    """Return the seconds since the last heartbeat of a worker of this host; None without a worker."""
     workers = Worker.all(connection, ClosedJob, ClosedQueue, serializer=JSONSerializer)
     signs = [one.last_heartbeat for one in workers if one.hostname == host and one.last_heartbeat]
     return (now() - max(signs)).total_seconds() if signs else None
@@ -142,11 +208,13 @@ def _refuse(name: str) -> NoReturn:
 
 
 def connection_to(url: str) -> redis.Redis:
-    """A client for RQ; it sets the time-outs of its blocking reads itself.
+    """Return a client for RQ, which sets the timeouts of its blocking reads itself.
 
     Raises:
         SettingsError: `settings`: the URL is none.
     """
+    if is_sentinel(url):
+        return open_client(url, name="maze-jobs", timeout_s=SIGN_S)
     try:
         return redis.Redis.from_url(url)
     except ValueError as error:
@@ -154,7 +222,7 @@ def connection_to(url: str) -> redis.Redis:
 
 
 def queue_on(connection: redis.Redis) -> ClosedQueue:
-    """The one queue of jobs."""
+    """Return the queue of jobs."""
     return ClosedQueue(
         QUEUE,
         connection=connection,

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from gesture_maze.models.bundle import ModelReason, load_zip
 from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.proof import prove
 from gesture_maze.wire.errors import MazeError, ModelError
 from gesture_maze.worker.redis.broker import connection_errors
 from gesture_maze.worker.logs import Log
@@ -162,7 +163,10 @@ class ModelWatch:
 
 
 def load(version: str, data: bytes | None) -> Classifier:
-    """A model from the bytes that Redis keeps of it, proven on its golden hands.
+    """Return a model from the bytes that Redis keeps of it, proven on its golden hands.
+
+    It is loaded by a child process with limits first, see `models.proof`: whoever holds the operator's key
+    can write a graph that never ends.
 
     Raises:
         ModelError: with a `ModelReason`, whatever is wrong.
@@ -170,6 +174,7 @@ def load(version: str, data: bytes | None) -> Classifier:
     if data is None:
         raise ModelError(ModelReason.NOT_FOUND, f"The bundle of {version} is not in Redis.")
     try:
+        prove(data)
         classifier = Classifier.from_bundle(load_zip(data))
     except ModelError:
         raise
