@@ -58,7 +58,7 @@ def promote(
 
 
 def as_dict(passed: Passed, share: float | None) -> dict[str, Any]:
-    """What `--json` prints; `share` for a challenger."""
+    """Return what `--json` prints, with `share` for a challenger."""
     return {
         "model": passed.version,
         "role": "champion" if share is None else "challenger",

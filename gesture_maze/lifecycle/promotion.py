@@ -1,4 +1,4 @@
-"""Promoting a model: find its bundle, let it pass the gates, write it to Redis.
+"""Promoting a model: find its bundle, check it by the gates, write it to Redis.
 
 Bundles are found by `Source`s, asked in turn: a folder or zip, then Redis. Another place that keeps models (a
 tracking server, say) is one more function in `sources`.
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from redis import Redis
 
 Source = Callable[[str], bytes | None]
-"""Gives the bytes of the bundle that goes by a name, unchecked; None if it does not know the name."""
+"""Name -> bytes of the bundle, unchecked; None if there is no such name here."""
 
 SHARE: Final = 0.1
-"""Part of the frames that a challenger sees, if nothing is said."""
+"""Part of the frames that a challenger sees by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What a model has to pass.
+    """The checks before a model may answer.
 
     Attributes:
         data: labelled hands to compare it with the champion on; None leaves that out.
@@ -76,7 +76,7 @@ class Passed:
 
 
 def from_path(name: str) -> bytes | None:
-    """The bundle in a folder or a zip, as one zip; None if there is no such path."""
+    """Return the bundle in a folder or a zip, as one zip, or None if there is no such path."""
     path = Path(name)
     if path.is_dir():
         return _zipped(path)
@@ -87,13 +87,13 @@ def from_path(name: str) -> bytes | None:
 
 
 def sources(client: Redis) -> list[Source]:
-    """The places where bundles are looked for, in this order."""
+    """Return the places where bundles are looked for, in this order."""
     registry = ModelRegistry(client)
     return [from_path, lambda name: registry.bundle(name) if is_version(name) else None]
 
 
 def find(name: str, places: Sequence[Source]) -> bytes:
-    """The bytes of the bundle called `name`.
+    """Return the bytes of the bundle called `name`.
 
     Raises:
         ModelError: `not_found`.
@@ -102,14 +102,12 @@ def find(name: str, places: Sequence[Source]) -> bytes:
         found = place(name)
         if found is not None:
             return found
-    message = (
-        f"There is no model {name}: neither a folder, nor a zip, nor a version in Redis ('maze models')."
-    )
+    message = f"there is no model {name}: neither a folder, nor a zip, nor a version in Redis ('maze models')"
     raise ModelError(ModelReason.NOT_FOUND, message)
 
 
 def check(data: bytes, client: Redis, gates: Gates) -> Passed:
-    """Let a bundle pass all gates: hashes, labels, golden hands, speed, accuracy.
+    """Check a bundle by all gates: hashes, labels, golden hands, speed, accuracy.
 
     Raises:
         ModelError: it does not pass.
@@ -129,7 +127,7 @@ def check(data: bytes, client: Redis, gates: Gates) -> Passed:
 
 
 def forced(data: bytes, client: Redis, gates: Gates) -> Passed:
-    """As `check`, but what does not pass is named and let through."""
+    """Check a bundle as `check` does, and report what it does not pass instead of raising."""
     try:
         return check(data, client, gates)
     except ModelError as error:
@@ -137,7 +135,10 @@ def forced(data: bytes, client: Redis, gates: Gates) -> Passed:
 
 
 def promote(client: Redis, model: Passed, keep: int = KEEP) -> None:
-    """Make it the champion; where there was none, the bundled model is the previous one, if it answers."""
+    """Make a model the champion.
+
+    Where there was none, the bundled model becomes the previous one if it is what workers use.
+    """
     registry = ModelRegistry(client)
     answering = None
     if registry.roles().champion is None:
@@ -146,7 +147,7 @@ def promote(client: Redis, model: Passed, keep: int = KEEP) -> None:
 
 
 def challenge(client: Redis, model: Passed, share: float, keep: int = KEEP) -> None:
-    """Make it the challenger.
+    """Make a model the challenger.
 
     Raises:
         SettingsError: it is the champion.
@@ -158,7 +159,7 @@ def challenge(client: Redis, model: Passed, share: float, keep: int = KEEP) -> N
 
 
 def _keep_bundled(client: Redis, registry: ModelRegistry, promoted: str) -> str | None:
-    """Keep the bundled model in Redis, to go back to, if it is what all live workers use; its version."""
+    """Store the bundled model in Redis for a rollback, if all live workers use it, and return its version."""
     bundled = load_bundle(bundled_path())
     live = {worker.model for worker in StatusReader(client).read().workers}
     if bundled.version == promoted or not live <= {bundled.version}:
@@ -168,7 +169,7 @@ def _keep_bundled(client: Redis, registry: ModelRegistry, promoted: str) -> str 
 
 
 def _champion(client: Redis) -> Classifier:
-    """The model to be compared with: the champion in Redis, else the bundled one."""
+    """Return the model to compare with: the champion in Redis, else the bundled one."""
     registry = ModelRegistry(client)
     version = registry.roles().champion
     data = None if version is None else registry.bundle(version)
@@ -176,7 +177,7 @@ def _champion(client: Redis) -> Classifier:
 
 
 def _zipped(folder: Path) -> bytes:
-    """The files of a bundle in `folder` as one zip, unchecked; what is not there is left out."""
+    """Return the files of a bundle in `folder` as one zip, unchecked and without those that are missing."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in sorted(folder.iterdir()):
@@ -188,7 +189,7 @@ def _zipped(folder: Path) -> bytes:
 
 
 def _claimed_version(data: bytes) -> str:
-    """The version that a bundle which did not pass gives itself, or one made of its bytes."""
+    """Return the version that a refused bundle gives itself, or one made of its bytes."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return check_version(json.loads(archive.read(MANIFEST))["model_version"])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def source(uri: str | None) -> list[Source]:
-    """The place in MLflow where bundles are found: by number, alias or bundle version; none without a URI."""
+    """Return where MLflow finds bundles, by number, alias or bundle version; nothing without a URI."""
     if uri in (None, NOT_TRACKED):
         return []
 
@@ -27,7 +27,7 @@ def source(uri: str | None) -> list[Source]:
 
 
 def appoint(uri: str | None, model: str, alias: str) -> TrackedVersion | None:
-    """Give an alias to the version that keeps the bundle `model`; None if there is no such, or no URI."""
+    """Give an alias to the version of a bundle and return it, or None without such a version or URI."""
     if uri in (None, NOT_TRACKED):
         return None
     from gesture_maze.lifecycle.tracking import Tracking

@@ -1,8 +1,8 @@
-"""MLflow: what was trained, from what, how well it does, and which of it plays which role.
+"""MLflow: trainings with their data, figures and artifacts, and the roles of their versions.
 
 One registered model, `gesture-maze`; each of its versions is one training, with the bundle, the pipeline and
 pictures as artifacts. The model that MLflow itself keeps is the bundle's ONNX graph: nothing that is loaded
-from here has to be unpickled. (`pipeline.joblib` is for people, who have to trust whoever wrote it.)
+from here has to be unpickled. (`pipeline.joblib` is for use in Python; opening it runs its code.)
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Tracking:
     """
 
     def __init__(self, uri: str) -> None:
-        # asked for before the import: MLflow would report its use to its makers
+        # set before the import: MLflow would report its use to its makers
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self.uri: Final = uri
         with _quiet():
@@ -85,13 +85,13 @@ class Tracking:
     def record(
         self, shipped: Shipped, data: Dataset, settings: Mapping[str, Any], trials: Sequence[Trial] = ()
     ) -> TrackedVersion:
-        """Keep a training as a new version, which becomes the challenger; the champion stays who it is.
+        """Store a training as a new version, which becomes the challenger. The champion stays.
 
         Args:
-            shipped: what came out.
+            shipped: its bundle and figures.
             data: what it was trained on.
-            settings: what it was told to do.
-            trials: what was searched.
+            settings: its settings, as parameters of the run.
+            trials: the trials of a search.
 
         Raises:
             SettingsError: `settings`: MLflow refuses, or is not there.
@@ -120,21 +120,21 @@ class Tracking:
         return self._version(number, run.info.run_id)
 
     def versions(self) -> list[TrackedVersion]:
-        """All versions, newest first."""
+        """Return all versions, newest first."""
         with _quiet():
             found = self._client.search_model_versions(f"name = '{NAME}'")
             numbers = sorted(((int(one.version), str(one.run_id)) for one in found), reverse=True)
             return [self._version(str(number), run) for number, run in numbers]
 
     def find(self, name: str) -> TrackedVersion | None:
-        """The version that goes by a number, an alias or the version of its bundle (the newest of that)."""
+        """Return the version with a number, an alias or a bundle version (the newest one), or None."""
         for version in self.versions():
             if name in (version.number, version.model, *version.aliases):
                 return version
         return None
 
     def bundle(self, version: TrackedVersion) -> Bundle:
-        """The bundle of a version, verified.
+        """Return the verified bundle of a version.
 
         Raises:
             ModelError: it is broken.
@@ -143,7 +143,7 @@ class Tracking:
             return load_bundle(Path(self._client.download_artifacts(version.run, BUNDLE, folder)))
 
     def appoint(self, version: TrackedVersion, alias: str) -> None:
-        """Give an alias to a version; whoever had it loses it. Who is champion is no longer challenger."""
+        """Move an alias to a version. A version that becomes champion is no longer challenger."""
         with _quiet():
             self._client.set_registered_model_alias(NAME, alias, version.number)
             if alias == CHAMPION and CHALLENGER in version.aliases:
@@ -293,7 +293,7 @@ def _galleries(judged: Judged) -> Iterator[tuple[str, str]]:
 
 
 def _log_model(bundle: Bundle) -> str:
-    """Log the graph with signature and input example, and register it; the number of the version."""
+    """Log the graph with signature and input example, register it, and return the version's number."""
     import mlflow
     import mlflow.onnx
     import numpy as np

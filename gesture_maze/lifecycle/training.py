@@ -35,7 +35,7 @@ DEFAULT_TRACKING: Final = "sqlite:///mlflow.db"
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """What is to be trained, and on what.
+    """What to train, and on what.
 
     Attributes:
         data: CSV files.
@@ -176,7 +176,7 @@ def golden_hands(seed: int) -> Hands:
 
 
 def _tracking(uri: str) -> Any:
-    """Return the tracking, opened before time is spent on training; None if there is none."""
+    """Return the tracking, opened before time is spent on training, or None if it is off."""
     if uri == NOT_TRACKED:
         return None
     if uri == DEFAULT_TRACKING and find_spec("mlflow") is None:

@@ -1,4 +1,4 @@
-"""The model bundle: what it holds, and how one is read without trusting it.
+"""The model bundle: its files, and how one is read without trusting it.
 
 A bundle is a folder, or the same files at the top of one zip:
 
@@ -148,9 +148,9 @@ def load_bundle(path: Path) -> Bundle:
         with path.open("rb") as file:
             data = file.read(MAX_ZIP_BYTES + 1)
     except FileNotFoundError:
-        raise ModelError(ModelReason.NOT_FOUND, f"There is no model bundle at {path}.") from None
+        raise ModelError(ModelReason.NOT_FOUND, f"there is no model bundle at {path}") from None
     except OSError as error:
-        raise ModelError(ModelReason.NOT_FOUND, f"Cannot read the model bundle {path}: {error}.") from None
+        raise ModelError(ModelReason.NOT_FOUND, f"cannot read the model bundle {path}: {error}") from None
     return load_zip(data)
 
 
@@ -161,12 +161,12 @@ def load_zip(data: bytes) -> Bundle:
         ModelError: with a `ModelReason`.
     """
     if len(data) > MAX_ZIP_BYTES:
-        raise ModelError(ModelReason.TOO_LARGE, f"The zipped bundle is over {MAX_ZIP_BYTES} bytes.")
+        raise ModelError(ModelReason.TOO_LARGE, f"the zipped bundle is over {MAX_ZIP_BYTES} bytes")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = _read_zip(archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise ModelError(ModelReason.NOT_A_BUNDLE, f"The bundle is not a readable zip: {error}.") from None
+        raise ModelError(ModelReason.NOT_A_BUNDLE, f"the bundle is not a readable zip: {error}") from None
     return verify_files(files)
 
 
@@ -181,27 +181,27 @@ def verify_files(files: dict[str, bytes]) -> Bundle:
     """
     for name in SIZE_LIMITS_BYTES:
         if name not in files:
-            raise ModelError(ModelReason.MISSING_FILE, f"The bundle has no {name}.")
+            raise ModelError(ModelReason.MISSING_FILE, f"the bundle has no {name}")
     manifest = _parse_manifest(files[MANIFEST])
     for name in (MODEL, GOLDEN, CARD):
         found = hashlib.sha256(files[name]).hexdigest()
         if manifest.files.get(name) != found:
-            raise ModelError(ModelReason.HASH_MISMATCH, f"{name} is damaged: its sha256 is {found}.")
+            raise ModelError(ModelReason.HASH_MISMATCH, f"{name} is damaged: its sha256 is {found}")
     if manifest.model_version.rpartition("-")[2] != model_digest(manifest):
         raise ModelError(
             ModelReason.VERSION_MISMATCH,
-            f"The bundle calls itself {manifest.model_version}, but its content is {model_digest(manifest)}.",
+            f"the bundle calls itself {manifest.model_version}, but its content is {model_digest(manifest)}",
         )
     refuse_external_data(files[MODEL])
     try:
         golden = Golden.from_json(files[GOLDEN])
     except ValueError as error:
-        raise ModelError(ModelReason.BAD_GOLDEN, f"golden.json cannot be used: {error}.") from None
+        raise ModelError(ModelReason.BAD_GOLDEN, f"golden.json cannot be used: {error}") from None
     if golden.probabilities.shape[1] != len(manifest.labels):
         raise ModelError(
             ModelReason.BAD_GOLDEN,
             f"golden.json has {golden.probabilities.shape[1]} probabilities per hand, not one for each of "
-            f"{len(manifest.labels)} labels.",
+            f"{len(manifest.labels)} labels",
         )
     card = files[CARD].decode("utf-8", errors="replace")
     return Bundle(manifest, files[MODEL], golden, card, dict(files))
@@ -219,7 +219,7 @@ def refuse_external_data(model: bytes) -> None:
     """
     if b"location" in model:
         raise ModelError(
-            ModelReason.EXTERNAL_DATA, "model.onnx refers to data outside the bundle; save it in one file."
+            ModelReason.EXTERNAL_DATA, "model.onnx refers to data outside the bundle; save it in one file"
         )
 
 
@@ -227,13 +227,13 @@ def _parse_manifest(data: bytes) -> Manifest:
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ModelError(ModelReason.BAD_MANIFEST, f"manifest.json is not JSON: {error}.") from None
+        raise ModelError(ModelReason.BAD_MANIFEST, f"manifest.json is not JSON: {error}") from None
     # The format version is looked at before the schema: a newer format may well have another schema.
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise ModelError(
             ModelReason.FORMAT_VERSION,
-            f"The bundle has format {version!r}; this program reads 1 to {FORMAT_VERSION}. Export it again.",
+            f"the bundle has format {version!r}; this program reads 1 to {FORMAT_VERSION}. Export it again",
         )
     _check_labels(raw)
     try:
@@ -241,7 +241,7 @@ def _parse_manifest(data: bytes) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ModelError(ModelReason.BAD_MANIFEST, f"manifest.json: {where}: {first['msg']}.") from None
+        raise ModelError(ModelReason.BAD_MANIFEST, f"manifest.json: {where}: {first['msg']}") from None
 
 
 def _check_labels(raw: dict[str, object]) -> None:
@@ -254,7 +254,7 @@ def _check_labels(raw: dict[str, object]) -> None:
         return
     fault = label_faults(labels, numbers)
     if fault:
-        raise ModelError(ModelReason.LABELS, f"manifest.json: {fault}.")
+        raise ModelError(ModelReason.LABELS, f"manifest.json: {fault}")
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:
@@ -265,12 +265,12 @@ def _read_folder(folder: Path) -> dict[str, bytes]:
                 continue
             limit = _limit_of(entry.name)
             if not entry.is_file():  # opening a pipe would wait for ever
-                raise ModelError(ModelReason.UNEXPECTED_FILE, f"{entry} is not a plain file.")
+                raise ModelError(ModelReason.UNEXPECTED_FILE, f"{entry} is not a plain file")
             with entry.open("rb") as file:
                 data = file.read(limit + 1)
             files[entry.name] = _within(entry.name, data, limit)
     except OSError as error:
-        raise ModelError(ModelReason.NOT_FOUND, f"Cannot read the model bundle: {error}.") from None
+        raise ModelError(ModelReason.NOT_FOUND, f"cannot read the model bundle: {error}") from None
     return files
 
 
@@ -280,9 +280,9 @@ def _read_zip(archive: zipfile.ZipFile) -> dict[str, bytes]:
         # Only the four plain names are accepted and nothing is written to disk, so no path can lead outside.
         limit = _limit_of(member.filename)
         if member.filename in files:
-            raise ModelError(ModelReason.UNEXPECTED_FILE, f"The bundle has {member.filename!r} twice.")
+            raise ModelError(ModelReason.UNEXPECTED_FILE, f"the bundle has {member.filename!r} twice")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ModelError(ModelReason.NOT_A_BUNDLE, f"{member.filename} is packed by an unusual method.")
+            raise ModelError(ModelReason.NOT_A_BUNDLE, f"{member.filename} is packed by an unusual method")
         # The declared size may lie; reading stops at the limit whatever the header says.
         with archive.open(member) as file:
             data = file.read(limit + 1)
@@ -293,11 +293,11 @@ def _read_zip(archive: zipfile.ZipFile) -> dict[str, bytes]:
 def _limit_of(name: str) -> int:
     limit = SIZE_LIMITS_BYTES.get(name)
     if limit is None:
-        raise ModelError(ModelReason.UNEXPECTED_FILE, f"The bundle holds {name!r}, which no bundle has.")
+        raise ModelError(ModelReason.UNEXPECTED_FILE, f"the bundle holds {name!r}, which no bundle has")
     return limit
 
 
 def _within(name: str, data: bytes, limit: int) -> bytes:
     if len(data) > limit:
-        raise ModelError(ModelReason.TOO_LARGE, f"{name} is over {limit} bytes.")
+        raise ModelError(ModelReason.TOO_LARGE, f"{name} is over {limit} bytes")
     return data

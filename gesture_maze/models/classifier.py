@@ -95,14 +95,14 @@ class Classifier:
         try:
             found = self.probabilities(self._golden.landmarks, self._golden.aspect)
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
-            raise ModelError(ModelReason.BAD_GRAPH, f"The model cannot run: {error}.") from None
+            raise ModelError(ModelReason.BAD_GRAPH, f"the model cannot run: {str(error).rstrip('.')}") from None
         if found.shape != self._golden.probabilities.shape:
-            raise ModelError(ModelReason.BAD_GRAPH, f"The model gives probabilities of shape {found.shape}.")
+            raise ModelError(ModelReason.BAD_GRAPH, f"the model gives probabilities of shape {found.shape}")
         difference = self._golden.worst_difference(found)
         if difference > TOLERANCE:
             raise ModelError(
                 ModelReason.SELF_TEST,
-                f"Model {self.version} differs from its golden outputs by {difference:.2g}; it is not used.",
+                f"model {self.version} differs from its golden outputs by {difference:.2g}; it is not used",
             )
 
     def _check_depth(self) -> bool:
@@ -116,13 +116,13 @@ class Classifier:
         try:
             found = self.probabilities(moved, self._golden.aspect)
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
-            raise ModelError(ModelReason.BAD_GRAPH, f"The model cannot run: {error}.") from None
+            raise ModelError(ModelReason.BAD_GRAPH, f"the model cannot run: {str(error).rstrip('.')}") from None
         used = self._golden.worst_difference(found) > TOLERANCE
         declared = self.manifest.inputs
         if declared is not None and used and not declared.needs_depth:
             raise ModelError(
                 ModelReason.BAD_GRAPH,
-                f"Model {self.version} declares that it does not use z, but its answers depend on it.",
+                f"model {self.version} declares that it does not use z, but its answers depend on it",
             )
         return used if declared is None else declared.needs_depth
 
@@ -154,11 +154,11 @@ def _open_session(model: bytes) -> Any:
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
-        raise ModelError(ModelReason.BAD_GRAPH, f"ONNX Runtime refuses the model: {error}.") from None
+        raise ModelError(ModelReason.BAD_GRAPH, f"ONNX Runtime refuses the model: {str(error).rstrip('.')}") from None
     inputs = {node.name: node.type for node in session.get_inputs()}
     outputs = {node.name: node.type for node in session.get_outputs()}
     if inputs != _INPUTS or list(outputs.items()) != list(_OUTPUTS.items()):
         raise ModelError(
-            ModelReason.BAD_GRAPH, f"The model maps {inputs} to {outputs}, not as a bundle does."
+            ModelReason.BAD_GRAPH, f"the model maps {inputs} to {outputs}, not as a bundle does"
         )
     return session

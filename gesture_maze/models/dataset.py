@@ -141,13 +141,13 @@ def require_trainable(data: Dataset) -> None:
     where = ", ".join(data.names)
     if len(present) < 2:
         raise _fault(
-            f"{where}: column 'label' holds one class only ({data.gestures[present[0]]}); two are needed."
+            f"{where}: column 'label' holds one class only ({data.gestures[present[0]]}); two are needed"
         )
     for label, count in zip(present, counts, strict=True):
         if count < MIN_TRAINING_ROWS:
             raise _fault(
                 f"{where}: column 'label' holds {data.gestures[label]} in {count} rows only; "
-                f"{MIN_TRAINING_ROWS} are needed to train."
+                f"{MIN_TRAINING_ROWS} are needed to train"
             )
 
 

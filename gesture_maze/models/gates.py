@@ -42,8 +42,8 @@ def check_speed(classifier: Classifier, limit_us: float) -> float:
     took_us = microseconds_per_frame(run, BATCH)
     if took_us > limit_us:
         message = (
-            f"Model {classifier.version} takes {took_us:.2f} µs per frame in batches of {BATCH}; "
-            f"at most {limit_us:g} are allowed (--max-us-per-frame)."
+            f"model {classifier.version} takes {took_us:.2f} µs per frame in batches of {BATCH}; "
+            f"at most {limit_us:g} are allowed (--max-us-per-frame)"
         )
         raise ModelError(GateReason.TOO_SLOW, message)
     return took_us
@@ -64,7 +64,7 @@ def check_accuracy(candidate: Evaluation, champion: Evaluation, max_drop: float)
         if wanted is not None and (found is None or found < wanted - max_drop):
             shown = "none" if found is None else f"{found:.4f}"
             message = (
-                f"Model {candidate['model']} has {name} {shown} on {candidate['rows']} rows, the champion "
-                f"{champion['model']} {wanted:.4f}; at most {max_drop:g} less is allowed (--max-drop)."
+                f"model {candidate['model']} has {name} {shown} on {candidate['rows']} rows, the champion "
+                f"{champion['model']} {wanted:.4f}; at most {max_drop:g} less is allowed (--max-drop)"
             )
             raise ModelError(GateReason.LESS_ACCURATE, message)

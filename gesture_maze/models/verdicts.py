@@ -84,7 +84,7 @@ def read_verdicts(path: Path, data: Dataset) -> Verdicts:
         where = f"{path.name}: row {number}"
         row, verdict = _row(where, entry, data), entry["verdict"].strip()
         if row in relabelled or row in excluded or row in kept:
-            raise _fault(f"{where}: there is a second verdict on row {row}.")
+            raise _fault(f"{where}: there is a second verdict on row {row}")
         if verdict == KEEP:
             kept.add(row)
         elif verdict == EXCLUDE:
@@ -93,7 +93,7 @@ def read_verdicts(path: Path, data: Dataset) -> Verdicts:
             relabelled[row] = data.gestures.index(verdict.removeprefix(RELABEL))
         else:
             raise _fault(
-                f"{where}: a verdict is keep, exclude or relabel:<gesture of the data>, found {verdict!r}."
+                f"{where}: a verdict is keep, exclude or relabel:<gesture of the data>, found {verdict!r}"
             )
     return Verdicts(relabelled, frozenset(excluded), frozenset(kept))
 
@@ -105,9 +105,9 @@ def _entries(path: Path) -> list[dict[str, str]]:
             entries = list(reader)
             missing = [name for name in ("row", "label", "verdict") if name not in (reader.fieldnames or ())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _fault(f"Cannot read {path}: {error}.") from None
+        raise _fault(f"cannot read {path}: {error}") from None
     if missing:
-        raise _fault(f"{path.name}: row 1: column '{missing[0]}' is missing.")
+        raise _fault(f"{path.name}: row 1: column '{missing[0]}' is missing")
     return entries
 
 
@@ -115,12 +115,12 @@ def _row(where: str, entry: dict[str, str], data: Dataset) -> int:
     text = entry["row"].strip()
     row = int(text) if text.isdecimal() else -1
     if not 0 <= row < len(data):
-        raise _fault(f"{where}: 'row' must be an integer from 0 to {len(data) - 1}, found {text!r}.")
+        raise _fault(f"{where}: 'row' must be an integer from 0 to {len(data) - 1}, found {text!r}")
     label, found = entry["label"].strip(), data.gestures[data.labels[row]]
     if label != found:
         raise _fault(
             f"{where}: row {row} is labelled {label} here and {found} in {', '.join(data.names)}; "
-            "these verdicts belong to another file."
+            "these verdicts belong to another file"
         )
     return row
 

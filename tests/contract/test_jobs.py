@@ -122,7 +122,7 @@ def test_a_command_job_gives_its_json(url: str, worker: Any, tmp_path: Path) -> 
     assert result is not None
     assert result.return_value["rows"] == 15
     assert (tmp_path / "report.html").exists()
-    assert "Cannot read missing.csv" in fault(url, bad)
+    assert "cannot read missing.csv" in fault(url, bad)
 
 
 def test_jobs_reach_the_pool(url: str, worker: Any, tmp_path: Path, system_redis: Server) -> None:

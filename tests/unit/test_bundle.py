@@ -68,7 +68,7 @@ def resealed(files: Files, **changes: object) -> Files:
 def reason_of(call: Callable[[], object]) -> str:
     with pytest.raises(ModelError) as caught:
         call()
-    assert str(caught.value).endswith(".")
+    assert not str(caught.value).endswith(".")
     return caught.value.reason
 
 

@@ -181,7 +181,7 @@ def test_a_pupil_learns_from_a_teacher(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ("x", "Cannot read the labels"),
+        ("x", "cannot read the labels"),
         ("3", "is no table of labels"),
         ('{"16": "hand stand"}', "a gesture matches .* found 'hand stand'"),
         ('{"16": "like", "2": "like"}', "a gesture is there twice"),
@@ -204,7 +204,7 @@ def test_tables_of_all_forms(tmp_path: Path) -> None:
 def test_a_class_without_a_gesture_is_named(tmp_path: Path) -> None:
     files = make(tmp_path)
     files.labels.write_text('{"16": "like", "2": "dislike", "3": "four"}')
-    with pytest.raises(SettingsError, match="the labels say nothing about 14"):
+    with pytest.raises(SettingsError, match="the labels do not name 14"):
         opened(files)
 
 

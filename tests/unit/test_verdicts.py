@@ -63,7 +63,7 @@ def test_verdicts_that_do_not_fit_are_refused(tmp_path: Path, text: str, words: 
 
 
 def test_verdicts_file_that_is_missing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="Cannot read"):
+    with pytest.raises(SettingsError, match="cannot read"):
         read_verdicts(tmp_path / "none.csv", hands())
 
 

@@ -1,4 +1,4 @@
-"""The closed list of jobs: their names, what they may be told, and what they do.
+"""The closed list of jobs: their names, their arguments, and what they do.
 
 A payload holds a name of this list and arguments that are checked here, nothing else: no code, no path
 outside the jobs' folder, no address of another server. Those are settings of the worker that does the job.
@@ -38,7 +38,7 @@ Inside = Annotated[str, Field(max_length=300), AfterValidator(_inside)]
 doing)."""
 
 Report = Callable[[str, int, int], None]
-"""Tells how far a job is: what it does, steps done, steps in all."""
+"""Called with what a job does, steps done, steps in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ class Context:
 
 
 class Arguments(BaseModel):
-    """What a job may be told; anything else is refused."""
+    """The arguments of a job; anything else is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: ClassVar[str]
 
     def run(self, context: Context, report: Report) -> Any:
-        """Do the job; the result as plain values."""
+        """Do the job and return its result as plain values."""
         raise NotImplementedError
 
 
@@ -81,7 +81,7 @@ class Train(Arguments):
     epochs: Annotated[int, Field(ge=1)] | None = None
 
     def run(self, context: Context, report: Report) -> Any:
-        """Train; the figures of the held-out hands."""
+        """Train and return the figures of the held-out hands."""
         from gesture_maze.lifecycle.training import TrainOptions, train
 
         options = TrainOptions(
@@ -115,17 +115,17 @@ class _Command(Arguments):
     """A job that is one of our own commands, in a process of its own; its `--json` is the result."""
 
     needs_redis: ClassVar[bool] = True
-    """It is told where the frames are. (With it, a replay would go to the live pool.)"""
+    """Whether it is given the address of the frames; with it, a replay would go to the live pool."""
 
     def words(self) -> list[str]:
-        """The words behind `maze`."""
+        """Return the words behind `maze`."""
         raise NotImplementedError
 
     def run(self, context: Context, report: Report) -> Any:
         """Run the command in the jobs' folder.
 
         Raises:
-            SettingsError: `settings`: it says no; with its own sentence.
+            SettingsError: `settings`: it failed; with its own message.
         """
         report(self.name, 0, 1)
         done = subprocess.run(  # noqa: S603 - our own module, and words that were checked
@@ -134,13 +134,13 @@ class _Command(Arguments):
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-            raise SettingsError("settings", f"maze {self.name}: {said} (exit code {done.returncode})")
+            last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+            raise SettingsError("settings", f"maze {self.name}: {last} (exit code {done.returncode})")
         report(self.name, 1, 1)
         return json.loads(done.stdout)
 
     def _environment(self, context: Context) -> dict[str, str]:
-        """Return the worker's environment without its own settings: a job is told by its arguments only."""
+        """Return the worker's environment without our settings: only its arguments control a job."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MAZE_")}
         if not self.needs_redis:
             return kept
@@ -159,7 +159,7 @@ class Evaluate(_Command):
     report: Inside | None = None
 
     def words(self) -> list[str]:
-        """The words behind `maze`."""
+        """Return the words behind `maze`."""
         return ["evaluate", self.data, *_flags(model=self.model, against=self.against, report=self.report)]
 
 
@@ -173,7 +173,7 @@ class Promote(_Command):
     share: Annotated[float, Field(ge=0, le=1)] | None = None
 
     def words(self) -> list[str]:
-        """The words behind `maze`."""
+        """Return the words behind `maze`."""
         return ["promote", self.model, *_flags(data=self.data, shadow=self.shadow, share=self.share)]
 
 
@@ -184,7 +184,7 @@ class Rollback(_Command):
     shadow: bool = False
 
     def words(self) -> list[str]:
-        """The words behind `maze`."""
+        """Return the words behind `maze`."""
         return ["rollback", *_flags(shadow=self.shadow)]
 
 
@@ -199,7 +199,7 @@ class Replay(_Command):
     report: Inside | None = None
 
     def words(self) -> list[str]:
-        """The words behind `maze`."""
+        """Return the words behind `maze`."""
         flags = _flags(model=self.model, against=self.against, report=self.report)
         return ["replay", *self.captures, *flags]
 
@@ -212,21 +212,21 @@ class Redrive(_Command):
     partition: Annotated[int, Field(ge=0, le=1023)] | None = None
 
     def words(self) -> list[str]:
-        """The words behind `maze`."""
+        """Return the words behind `maze`."""
         return ["dead", "redrive", "--all", *_flags(reason=self.reason, partition=self.partition)]
 
 
 JOBS: Final[Mapping[str, type[Arguments]]] = {
     kind.name: kind for kind in (Train, Evaluate, Promote, Rollback, Replay, Redrive)
 }
-"""Everything that can be asked for."""
+"""All jobs by name."""
 
 
 def checked(name: object, arguments: object) -> Arguments:
     """Return the arguments of a job, checked.
 
     Raises:
-        SettingsError: `settings`: there is no such job, or it may not be told this.
+        SettingsError: `settings`: there is no such job, or its arguments are not allowed.
     """
     kind = JOBS.get(name) if isinstance(name, str) else None
     if kind is None:

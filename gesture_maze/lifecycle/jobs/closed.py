@@ -51,11 +51,11 @@ class ClosedJob(Job):
     """A job of the closed list."""
 
     context: ClassVar[Context | None] = None
-    """Set in a worker; None elsewhere: who submits and lists jobs cannot do them."""
+    """Set in a worker; None elsewhere, where jobs are only submitted and listed."""
 
     @property
     def func(self) -> Any:
-        """RQ's hook for what a job calls; here never a function of the payload's choice."""
+        """The function that RQ calls for a job: ours, whatever the payload names."""
         return self._checked_run
 
     def _checked_run(self, *args: Any, **kwargs: Any) -> Any:
@@ -109,7 +109,7 @@ class ClosedJob(Job):
         return any(isinstance(name, str) for name in names)
 
     def _note(self, title: str, done: int, total: int) -> None:
-        """Write down how far the job is, at most once per `PROGRESS_S` but for the ends."""
+        """Store how far the job is, at most once per `PROGRESS_S`, and at both ends."""
         now_s = time.monotonic()
         last_s: float = getattr(self, "_noted_s", float("-inf"))
         if now_s - last_s >= PROGRESS_S or done in (0, total):
@@ -174,7 +174,7 @@ class ClosedWorker(Worker):
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Do a job; one that RQ cannot handle fails, and the worker goes on."""
+        """Do a job. One that RQ cannot handle fails, and the worker goes on."""
         try:
             super().execute_job(job, queue)
         except (redis.RedisError, StopRequested):
@@ -192,9 +192,9 @@ def silent_s(connection: redis.Redis, host: str) -> float | None:
 
 
 def forbid_imports() -> None:
-    """Take away RQ's own way from a name to code, for the rest of this process.
+    """Disable RQ's own way from a name to code, for the rest of this process.
 
-    `ClosedJob` never goes there. This is for what a later RQ may add: a hole that fails instead of opening.
+    `ClosedJob` never uses it. It guards against what a later RQ may add.
     """
     import rq.job
     import rq.queue
@@ -236,7 +236,7 @@ def submit(queue: Queue, name: str, arguments: dict[str, Any]) -> Job:
     """Check a job and put it on the queue.
 
     Raises:
-        SettingsError: `settings`: there is no such job, or it may not be told this.
+        SettingsError: `settings`: there is no such job, or its arguments are not allowed.
     """
     checked(name, arguments)
     return queue.enqueue_call(

@@ -27,7 +27,9 @@ class ClosedCronJob(CronJob):
 
 
 def scheduler(connection: redis.Redis, at: str, name: str, arguments: dict[str, Any]) -> CronScheduler:
-    """Return what submits the job at the times of the cron expression `at`; its `start` runs until a signal.
+    """Return a scheduler that submits the job at the times of the cron expression `at`.
+
+    Its `start` runs until a signal.
 
     Run one of them: two submit everything twice.
 

@@ -26,7 +26,7 @@ REFUSED: Final = 3
 
 
 def main(svc_path: str, scaler_path: str, layout: str, votes: str, probes_path: str, out_path: str) -> int:
-    """Convert; the exit code."""
+    """Convert both files and return the exit code."""
     # Against accidents (a pickle that loops, a file that fills the disk), not against a hostile pickle.
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
@@ -39,10 +39,10 @@ def main(svc_path: str, scaler_path: str, layout: str, votes: str, probes_path: 
         except Exception as error:  # noqa: BLE001 - a pickle may raise anything
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
             return REFUSED
-    # only what the writer of the pickle should know: other warnings are about our own use of private names
-    said = [str(one.message) for one in caught if "version" in type(one.message).__name__.lower()]
+    # only the warnings about versions: others are about our own use of private names
+    noted = [str(one.message) for one in caught if "version" in type(one.message).__name__.lower()]
     with Path(out_path).open("wb") as file:
-        np.savez(file, warnings=np.array(said, np.str_), **facts)
+        np.savez(file, warnings=np.array(noted, np.str_), **facts)
     return 0
 
 

@@ -1,11 +1,11 @@
 """The old service's model, an SVC with its min-max scaler in two pickles, as a bundle.
 
-Unpickling a file runs whatever code its writer put there, as whoever unpickles it. So it happens only after
-the caller has said that the files are trusted, and in a process of its own (`models.legacy.child`), which
+Unpickling a file runs whatever code its writer put there, with the rights of the process. It happens only
+after the caller has confirmed that the files are trusted, and in a process of its own (`models.legacy.child`), which
 hands back numbers. That keeps the pickle's objects out of this process; it is no cage for a hostile one.
 
 The old model takes raw image coordinates: it depends on where in the image the hand is, how large and which
-of the two hands it is. The bundle does as it did, whatever that is worth.
+of the two hands it is. The bundle answers as it did.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Legacy:
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Return class -> gesture from a JSON table; a table gesture -> class is turned round.
+    """Return class -> gesture from a JSON table, which may also map gesture -> class.
 
     Raises:
         SettingsError: `data`: it is no such table.
@@ -96,7 +96,7 @@ def read_labels(path: Path) -> dict[str, str]:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError("data", f"Cannot read the labels {path}: {error}.") from None
+        raise SettingsError("data", f"cannot read the labels {path}: {error}") from None
     if isinstance(table, list):
         table = dict(enumerate(table))
     if not isinstance(table, dict) or not table:
@@ -113,7 +113,7 @@ def read_labels(path: Path) -> dict[str, str]:
             if unknown
             else "a gesture is there twice"
         )
-        raise SettingsError("data", f"{path}: {fault}.")
+        raise SettingsError("data", f"{path}: {fault}")
     return pairs
 
 
@@ -134,7 +134,7 @@ def open_pickles(
         table: class -> gesture; classes that are names of gestures need none.
         probes: hands to compare the export with.
         layout: order of the columns, where the scaler does not know their names.
-        votes: pass over the probabilities that the SVC was fitted with, if it was. `predict` does so too; and
+        votes: ignore the probabilities that the SVC was fitted with, if it was. `predict` does so too; and
             with other kernels than RBF they do not always survive the float32 of ONNX's operator.
 
     Raises:
@@ -216,7 +216,7 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError("data", f"Cannot read {path}: {error}.") from None
+        raise SettingsError("data", f"cannot read {path}: {error}") from None
 
 
 def _run_child(folder: Path, arguments: Sequence[str]) -> None:
@@ -230,10 +230,10 @@ def _run_child(folder: Path, arguments: Sequence[str]) -> None:
             text=True, errors="replace", timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise SettingsError("data", f"The pickles were not open after {TIMEOUT_S:.0f} s.") from None
+        raise SettingsError("data", f"the pickles were not open after {TIMEOUT_S:.0f} s") from None
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise SettingsError("data", f"The pickles cannot be converted: {said} (exit code {done.returncode}).")
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise SettingsError("data", f"the pickles cannot be converted: {last} (exit code {done.returncode})")
 
 
 def _checked(
@@ -244,15 +244,15 @@ def _checked(
     gestures = [table.get(one, one) for one in classes]
     unknown = [one for one, gesture in zip(classes, gestures, strict=True) if not is_gesture_name(gesture)]
     if unknown or len(set(gestures)) < len(gestures):
-        fault = f"say nothing about {', '.join(unknown)}" if unknown else "give two classes one gesture"
-        raise SettingsError("data", f"The model's classes are {', '.join(classes)}; the labels {fault}.")
+        fault = f"do not name {', '.join(unknown)}" if unknown else "give two classes one gesture"
+        raise SettingsError("data", f"the model's classes are {', '.join(classes)}; the labels {fault}")
     values: dict[str, Any] = {field.name: found[field.name] for field in fields(Vectors)}
     for name in ("kernel", "gamma", "coef0", "degree"):
         values[name] = values[name].item()
     try:
         svc = Vectors(**values)
     except ValueError as error:
-        raise ModelError(ModelReason.BAD_GRAPH, f"The old model cannot be exported: {error}.") from None
+        raise ModelError(ModelReason.BAD_GRAPH, f"the old model cannot be exported: {error}") from None
     wanted = _probabilities(svc, found["answers"])
     likeliest = found["classes"][wanted.argmax(axis=1)]
     return Legacy(

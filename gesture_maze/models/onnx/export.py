@@ -125,7 +125,7 @@ def check_graph(
     if not difference <= MAX_DIFFERENCE:
         raise ModelError(
             ModelReason.EXPORT_MISMATCH,
-            f"The exported model differs from the trained one by {difference:.2g}; nothing was written.",
+            f"the exported model differs from the trained one by {difference:.2g}; nothing was written",
         )
     return difference
 

@@ -48,7 +48,7 @@ def pipeline_graph(pipeline: Pipeline, temperature: float, classes: int) -> byte
     classifier = pipeline[-1]
     nodes = _NODES.get(type(classifier))
     if nodes is None:
-        message = f"A {type(classifier).__name__} cannot be exported; those that can: {', '.join(_names())}."
+        message = f"a {type(classifier).__name__} cannot be exported; those that can: {', '.join(_names())}"
         raise ModelError(ModelReason.BAD_GRAPH, message)
     builder = GraphBuilder(np.float64)
     features = builder.add("Mul", feature_nodes(builder), builder.floats(INPUT_GAIN))
@@ -100,7 +100,7 @@ def _network(builder: GraphBuilder, rows: str, fitted: Any) -> str:
 
 
 def _calibrated_svc(builder: GraphBuilder, rows: str, fitted: Any) -> str:
-    """One SVC (`ensemble=False`) whose decisions each go through their own sigmoid."""
+    """Add one SVC (`ensemble=False`) whose decisions each go through a sigmoid of their own."""
     (only,) = fitted.calibrated_classifiers_
     decisions = decision_nodes(builder, rows, vectors_of(only.estimator))
     slopes = np.array([sigmoid.a_ for sigmoid in only.calibrators])

@@ -62,7 +62,7 @@ class Vectors:
 
     @property
     def calibrated(self) -> bool:
-        """It brings probabilities of its own (Platt's)."""
+        """Whether it has probabilities of its own (Platt's)."""
         return len(self.platt_a) > 0
 
     def without_probabilities(self) -> Vectors:
@@ -107,7 +107,7 @@ def vectors_of(svc: Any) -> Vectors:
 
 
 def decision_nodes(builder: GraphBuilder, rows: str, svc: Vectors) -> str:
-    """Add `decision_function` of shape `ovr` for `rows` (n, f); the name of the (n, k) result.
+    """Add `decision_function` of shape `ovr` for `rows` (n, f) and return the name of the (n, k) result.
 
     With two classes the result is (n, 1), positive for the second class.
     """
@@ -129,7 +129,7 @@ def decision_nodes(builder: GraphBuilder, rows: str, svc: Vectors) -> str:
 
 
 def platt_nodes(builder: GraphBuilder, rows: str, svc: Vectors) -> str:
-    """Add libsvm's coupled pairwise probabilities for `rows` (n, f); the name of the (n, k) result.
+    """Add libsvm's coupled pairwise probabilities for `rows` (n, f) and return the name of the (n, k) result.
 
     Their coupling (Wu, Lin and Weng, Journal of Machine Learning Research 5, 2004) is an iteration, so this
     is left to ONNX's own operator, which works with float32 constants.

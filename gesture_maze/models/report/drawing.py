@@ -136,7 +136,7 @@ def _bones(places: NDArray[Any], chain: Sequence[int], colour: str, width: float
 
 
 def _cell(x: float, y: float, count: int, share: float, agrees: bool) -> str:
-    """One cell: blue where truth and answer agree, red where not, paler where there is less."""
+    """Return one cell: blue where truth and answer agree, else red; paler where there are fewer hands."""
     # from a tenth on, so that single mistakes are seen beside hundreds of right answers
     depth = 0.0 if not count else (0.12 + 0.88 * share if agrees else min(1.0, 0.18 + 4 * share))
     box = (

@@ -33,7 +33,7 @@ MISSING_RETRY_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Of one appointment: who promotes the same version anew may have mended its bundle."""
+    """Of one promotion: promoting the same version again may come with a repaired bundle."""
 
     appointed_ms: int
     reason: str
@@ -77,7 +77,7 @@ class ModelWatch:
         self._trouble = ""
 
     def step(self, now_s: float) -> None:
-        """One pass: look, and load what is new. `now_s` is monotonic.
+        """Run one pass: look, and load what is new. `now_s` is monotonic.
 
         Raises:
             ConnectionLost: nothing was changed; try again.
@@ -104,7 +104,7 @@ class ModelWatch:
                 stop.wait(POLL_S)
 
     def offline(self, error: MazeError) -> None:
-        """Redis does not let us look; the same trouble is logged once."""
+        """Log that Redis cannot be read; the same error is logged once."""
         if str(error) != self._trouble:
             self._trouble = str(error)
             self._log.warning("model_watch_offline", error=self._trouble)
@@ -143,7 +143,7 @@ class ModelWatch:
             self._challenge(Challenger.of(numbered(classifier), self._recipe.least(classifier), wanted[1]))
 
     def _load(self, version: str, appointed_ms: int, now_s: float) -> Classifier | None:
-        """The model, proven on its golden hands; None if it is refused, or was and is still the same."""
+        """Return the model, proven on its golden hands, or None if it is refused or was and has not changed."""
         before = self._refused.get(version)
         if before is not None and before.appointed_ms == appointed_ms and now_s < before.retry_s:
             return None
@@ -172,17 +172,17 @@ def load(version: str, data: bytes | None) -> Classifier:
         ModelError: with a `ModelReason`, whatever is wrong.
     """
     if data is None:
-        raise ModelError(ModelReason.NOT_FOUND, f"The bundle of {version} is not in Redis.")
+        raise ModelError(ModelReason.NOT_FOUND, f"the bundle of {version} is not in Redis")
     try:
         prove(data)
         classifier = Classifier.from_bundle(load_zip(data))
     except ModelError:
         raise
-    except Exception as error:  # what anybody may have written must never end the watch
-        message = f"The bundle of {version} cannot be loaded: {error!r}."
+    except Exception as error:  # a crafted bundle must never end the watch
+        message = f"the bundle of {version} cannot be loaded: {error!r}"
         raise ModelError(ModelReason.NOT_A_BUNDLE, message) from error
     numbered(classifier)  # refuses label sets that this worker cannot answer
     if classifier.version != version:
-        message = f"Redis names {version}, but the bundle kept under that name is {classifier.version}."
+        message = f"Redis names {version}, but the bundle kept under that name is {classifier.version}"
         raise ModelError(ModelReason.VERSION_MISMATCH, message)
     return classifier

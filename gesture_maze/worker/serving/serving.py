@@ -77,8 +77,8 @@ class Serving:
     Attributes:
         model: what classifies.
         threshold: least confidence of an `action`, in thousandths.
-        writer: writes the replies that bear the model's version.
-        baseline: what the model said of held-out hands; None where its manifest has none.
+        writer: writes the replies, which name the model's version.
+        baseline: its answers on held-out hands; None where its manifest has none.
         load_ms: how long it took to fetch, check and load; 0 for one that was there from the start.
     """
 
@@ -97,7 +97,7 @@ class Serving:
     def of(
         cls, model: Model, threshold: float, baseline: Baseline | None = None, load_ms: float = 0.0
     ) -> Self:
-        """A model that acts from confidence `threshold`, 0 to 1."""
+        """Return a model that acts from confidence `threshold`, 0 to 1."""
         steps = round(threshold * CONFIDENCE_STEPS)
         return cls(model, steps, ReplyWriter(GESTURES, model.version), baseline, load_ms)
 
@@ -117,17 +117,17 @@ class Recipe:
 
     Attributes:
         threshold: overrides the one in the manifest; None takes that.
-        told: told the seconds of each call of the model.
+        told: called with the seconds of each call of the model.
     """
 
     threshold: float | None
     told: Callable[[float], None]
 
     def serving(self, classifier: Classifier, load_ms: float = 0.0) -> Serving:
-        """The classifier, timed, with its threshold and baseline."""
+        """Return the classifier, timed, with its threshold and baseline."""
         timed = TimedModel(numbered(classifier), self.told)
         return Serving.of(timed, self.least(classifier), classifier.manifest.baseline, load_ms)
 
     def least(self, classifier: Classifier) -> float:
-        """Least confidence of an action, 0 to 1."""
+        """Return the least confidence of an action, 0 to 1."""
         return classifier.manifest.thresholds.act if self.threshold is None else self.threshold
