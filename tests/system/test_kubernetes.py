@@ -1,39 +1,72 @@
-"""compose/k8s: every manifest fits the schema of its kind, and the whole fits the code."""
+"""compose/k8s: each object fits the schema of its kind, and every name that one refers to exists."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, GROUP, frames_key
+from tests.support.kubernetes import (
+    FOLDER,
+    Manifest,
+    generated_files,
+    kustomization,
+    manifests,
+    mounted,
+    pods,
+    secret_keys,
+)  # fmt: skip
+from tests.support.observed import ROOT
 from tests.support.servers import absent
 
-FOLDER = Path(__file__).parents[2] / "compose/k8s"
-KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
-MANIFESTS: list[dict[str, Any]] = [
-    manifest
-    for name in KUSTOMIZATION["resources"]
-    for manifest in yaml.safe_load_all((FOLDER / name).read_text())
-]
-SCALED = next(one for one in MANIFESTS if one["kind"] == "ScaledObject")
+POOL, MONITORING, SCALING = manifests(), manifests("monitoring"), manifests("scaling")
+ALL = [*POOL, *MONITORING, *SCALING]
+NAMESPACE = "gesture-maze"
 KUBERNETES = "1.31"
+SECRETS = {one["metadata"]["name"]: set(one["data"]) for one in POOL if one["kind"] == "Secret"}
+PODS = {owner["metadata"]["name"]: template for owner, template in pods(POOL)}
+OURS = ("worker", "watch", "gateway", "operator")
 
 
-def named(manifest: dict[str, Any]) -> str:
+def named(manifest: Manifest) -> str:
     return f"{manifest['kind']}-{manifest['metadata']['name']}"
 
 
-def of(kind: str, name: str) -> dict[str, Any]:
-    return next(one for one in MANIFESTS if named(one) == f"{kind}-{name}")
+def of(kind: str, name: str) -> Manifest:
+    return next(one for one in ALL if named(one) == f"{kind}-{name}")
 
 
-@pytest.mark.parametrize("manifest", [one for one in MANIFESTS if one is not SCALED], ids=named)
+def names(kind: str) -> set[str]:
+    return {one["metadata"]["name"] for one in ALL if one["kind"] == kind}
+
+
+def selected(labels: dict[str, str], templates: dict[str, Manifest] = PODS) -> list[str]:
+    return [
+        name for name, one in templates.items() if labels.items() <= one["metadata"].get("labels", {}).items()
+    ]
+
+
+def ports(name: str) -> set[str]:
+    return {port["name"] for port in PODS[name]["spec"]["containers"][0].get("ports", ())}
+
+
+# --- schemas
+
+OF_OPERATORS = [one for one in ALL if one["apiVersion"] in ("keda.sh/v1alpha1", "monitoring.coreos.com/v1")]
+OF_KUBERNETES = [one for one in ALL if one not in OF_OPERATORS]
+
+
+@pytest.mark.parametrize("manifest", OF_KUBERNETES, ids=named)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_it_fits_the_schema_of_kubernetes(manifest: dict[str, Any]) -> None:
+def test_object_fits_the_schema_of_kubernetes(manifest: Manifest) -> None:
     try:
         import kubernetes_validate
     except ImportError:
@@ -41,73 +74,282 @@ def test_it_fits_the_schema_of_kubernetes(manifest: dict[str, Any]) -> None:
     kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
+@pytest.mark.parametrize("manifest", OF_OPERATORS, ids=named)
 @pytest.mark.filterwarnings("ignore")
-def test_the_scaled_object_fits_the_schema_of_keda() -> None:
+def test_object_fits_the_schema_of_its_operator(manifest: Manifest) -> None:
     try:
         from cloudcoil.models.keda import v1alpha1
+        from cloudcoil.models.prometheus_operator import v1
     except ImportError:
-        absent("cloudcoil.models.keda")
-    v1alpha1.ScaledObject.model_validate(SCALED, strict=False, extra="forbid")
+        absent("cloudcoil.models.keda or cloudcoil.models.prometheus_operator")
+    models = v1alpha1 if manifest["apiVersion"].startswith("keda") else v1
+    getattr(models, manifest["kind"]).model_validate(manifest, strict=False, extra="forbid")
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_schemas_are_not_empty() -> None:
+def test_wrong_objects_do_not_fit_the_schemas() -> None:
     try:
         import kubernetes_validate
         from cloudcoil.models.keda import v1alpha1
+        from cloudcoil.models.prometheus_operator import v1
     except ImportError:
         absent("a schema")
     wrong = {**of("Deployment", "watch"), "spec": {"replicas": "one"}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, KUBERNETES, strict=True)
-    with pytest.raises(ValueError, match="minReplicas"):
-        v1alpha1.ScaledObject.model_validate(
-            {**SCALED, "spec": {**SCALED["spec"], "minReplicas": 1}}, extra="forbid"
-        )
+    scaled, monitor = of("ScaledObject", "worker"), of("PodMonitor", "worker")
+    for model, one, field in (
+        (v1alpha1.ScaledObject, scaled, "minReplicas"),
+        (v1.PodMonitor, monitor, "select"),
+    ):
+        with pytest.raises(ValueError, match=field):
+            model.model_validate({**one, "spec": {**one["spec"], field: 1}}, extra="forbid")
 
 
-def test_there_is_a_trigger_for_every_partition() -> None:
-    streams = [one["metadata"] for one in SCALED["spec"]["triggers"] if one["type"] == "redis-streams"]
+@pytest.mark.parametrize("folder", [".", "monitoring", "scaling", "scaling-by-age"])
+def test_kustomize_renders_the_folder(folder: str, tmp_path: Path) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed; the other tests read the same files without it")
+    version = subprocess.run(["kubectl", "version", "--client"], capture_output=True, text=True).stdout
+    if not re.search(r"Kustomize Version: v[5-9]", version):
+        pytest.skip("kubectl is older than Kustomize 5")
+    shutil.copytree(FOLDER, tmp_path / "k8s", dirs_exist_ok=True)
+    for file in generated_files():
+        path = tmp_path / "k8s" / file.relative_to(FOLDER)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    words = ["kubectl", "kustomize", str(tmp_path / "k8s" / folder)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    rendered = list(yaml.safe_load_all(done.stdout))
+    assert {one["metadata"].get("namespace", NAMESPACE) for one in rendered} == {NAMESPACE}
+    expected = manifests("scaling" if folder == "scaling-by-age" else folder)
+    assert sorted(map(named, rendered)) == sorted(map(named, expected))
+
+
+# --- a dry walk of the names
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_secrets_that_a_pod_mounts_exist(name: str) -> None:
+    for secret, key in secret_keys(PODS[name]["spec"]):
+        assert secret in SECRETS
+        assert not key or key in SECRETS[secret]
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_config_maps_and_claims_that_a_pod_mounts_exist(name: str) -> None:
+    pod, owner = PODS[name]["spec"], next(one for one, template in pods(POOL) if template is PODS[name])
+    maps = [one["configMap"]["name"] for one in pod["volumes"] if "configMap" in one]
+    assert set(maps) <= names("ConfigMap")
+    volumes = {one["name"] for one in pod["volumes"]}
+    volumes |= {one["metadata"]["name"] for one in owner["spec"].get("volumeClaimTemplates", ())}
+    assert {one["name"] for one in pod["containers"][0]["volumeMounts"]} <= volumes
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_files_that_a_container_is_told_to_read_are_mounted(name: str) -> None:
+    pod = PODS[name]["spec"]
+    container = pod["containers"][0]
+    words = [*container.get("args", ()), *(str(one.get("value")) for one in container.get("env", ()))]
+    files = set(re.findall(r"/run/secrets/[\w./]+", " ".join(words)))
+    assert files
+    if name in OURS:
+        query = parse_qs(urlsplit((FOLDER / "url").read_text()).query)
+        files |= {query[option][0].strip() for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
+    assert files <= mounted(pod, SECRETS)
+
+
+@pytest.mark.parametrize("service", [one for one in POOL if one["kind"] == "Service"], ids=named)
+def test_service_leads_to_a_port_of_its_pods(service: Manifest) -> None:
+    (name,) = selected(service["spec"]["selector"])
+    assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports(name)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_probes_ask_a_port_of_the_pod(name: str) -> None:
+    container = PODS[name]["spec"]["containers"][0]
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if "httpGet" in container.get(probe, ()):
+            assert container[probe]["httpGet"]["port"] in ports(name)
+
+
+@pytest.mark.parametrize("name", [*(set(PODS) - {"valkey"})])
+def test_selector_of_a_deployment_finds_its_own_pods_only(name: str) -> None:
+    assert selected(of("Deployment", name)["spec"]["selector"]["matchLabels"]) == [name]
+
+
+def test_stateful_set_names_its_service() -> None:
+    assert of("StatefulSet", "valkey")["spec"]["serviceName"] in names("Service")
+    assert selected(of("StatefulSet", "valkey")["spec"]["selector"]["matchLabels"]) == ["valkey"]
+
+
+def test_address_of_valkey_is_its_service_wherever_it_is_written() -> None:
+    (port,) = of("Service", "valkey")["spec"]["ports"]
+    address = f"valkey.{NAMESPACE}.svc.cluster.local:{port['port']}"
+    assert urlsplit((FOLDER / "url").read_text()).netloc == address
+    assert f"-redis.addr=rediss://{address}" in PODS["redis-exporter"]["spec"]["containers"][0]["args"]
+    triggers = of("ScaledObject", "worker")["spec"]["triggers"]
+    assert {one["metadata"]["address"] for one in triggers} == {address}
+    assert f"secrets {address.partition(':')[0]}" in (FOLDER / "README.md").read_text()
+
+
+def test_ingress_leads_to_the_gateway_with_its_certificate() -> None:
+    spec = of("Ingress", "gateway")["spec"]
+    (rule,) = spec["rules"]
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert backend["port"]["name"] in {one["name"] for one in of("Service", backend["name"])["spec"]["ports"]}
+    (tls,) = spec["tls"]
+    assert of("Secret", tls["secretName"])["type"] == "kubernetes.io/tls"
+    assert SECRETS[tls["secretName"]] == {"tls.crt", "tls.key"}
+    assert tls["hosts"] == [rule["host"]]
+    assert f"-- {rule['host']}" in (FOLDER / "README.md").read_text()
+
+
+@pytest.mark.parametrize("policy", [one for one in POOL if one["kind"] == "NetworkPolicy"], ids=named)
+def test_network_policy_names_pods_and_ports_that_exist(policy: Manifest) -> None:
+    def chosen(selector: dict[str, Any]) -> list[str]:
+        expressions = selector.get("matchExpressions", ())
+        return [value for one in expressions for value in one["values"]] or selected(selector["matchLabels"])
+
+    targets = chosen(policy["spec"]["podSelector"])
+    assert targets
+    assert set(targets) <= set(PODS)
+    for rule in policy["spec"].get("ingress", ()):
+        assert all({port["port"] for port in rule["ports"]} <= ports(name) for name in targets)
+        for peer in rule.get("from", ()):
+            assert set(chosen(peer["podSelector"])) <= set(PODS) if "podSelector" in peer else True
+
+
+def test_every_pod_is_under_a_network_policy() -> None:
+    text = yaml.safe_dump([one["spec"]["podSelector"] for one in POOL if one["kind"] == "NetworkPolicy"])
+    assert [name for name in PODS if name not in text] == []
+
+
+@pytest.mark.parametrize("monitor", [one for one in MONITORING if one["kind"].endswith("Monitor")], ids=named)
+def test_monitor_finds_its_pods_and_their_port(monitor: Manifest) -> None:
+    labels = monitor["spec"]["selector"]["matchLabels"]
+    services = {one["metadata"]["name"]: one for one in POOL if one["kind"] == "Service"}
+    (name,) = selected(labels) if monitor["kind"] == "PodMonitor" else selected(labels, services)
+    endpoints = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
+    assert {one["port"] for one in endpoints} <= ports(name)
+
+
+def test_jobs_that_alerts_name_are_scraped() -> None:
+    rules = of("PrometheusRule", "maze")["spec"]["groups"]
+    jobs = set(
+        re.findall(r'job="([\w-]+)"', str([rule["expr"] for group in rules for rule in group["rules"]]))
+    )
+    assert jobs
+    assert jobs <= {one["metadata"]["name"] for one in MONITORING if one["kind"].endswith("Monitor")}
+
+
+def test_prometheus_names_what_exists() -> None:
+    spec = of("Prometheus", "maze")["spec"]
+    assert spec["serviceAccountName"] in names("ServiceAccount")
+    assert {one["configMap"]["name"] for one in spec["volumes"]} <= names("ConfigMap")
+    assert of("RoleBinding", "prometheus")["roleRef"]["name"] in names("Role")
+    labels = kustomization("monitoring")["labels"][0]["pairs"]
+    for selector in ("podMonitorSelector", "serviceMonitorSelector", "ruleSelector"):
+        assert spec[selector]["matchLabels"] == labels
+
+
+def test_triggers_authenticate_by_secrets_that_exist() -> None:
+    (authentication,) = [one for one in SCALING if one["kind"] == "TriggerAuthentication"]
+    for one in authentication["spec"]["secretTargetRef"]:
+        assert one["key"] in SECRETS[one["name"]]
+    parameters = {one["parameter"] for one in authentication["spec"]["secretTargetRef"]}
+    assert parameters == {"username", "password", "tls", "ca", "cert", "key"}
+    for trigger in of("ScaledObject", "worker")["spec"]["triggers"]:
+        assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
+
+
+def test_scaled_object_has_a_trigger_for_every_partition() -> None:
+    spec = of("ScaledObject", "worker")["spec"]
+    assert spec["scaleTargetRef"]["name"] in names("Deployment")
+    assert "replicas" not in of("Deployment", "worker")["spec"]
+    streams = [one["metadata"] for one in spec["triggers"]]
     assert [one["stream"] for one in streams] == [frames_key(number) for number in range(DEFAULT_PARTITIONS)]
     assert {one["consumerGroup"] for one in streams} == {GROUP}
     assert all(one["lagCount"] and "pendingEntriesCount" not in one for one in streams)
-    known = {
-        one["name"] for one in of("Deployment", "worker")["spec"]["template"]["spec"]["containers"][0]["env"]
-    }
-    known |= of("ConfigMap", "maze-settings")["data"].keys()
-    assert {value for one in streams for name, value in one.items() if name.endswith("FromEnv")} <= known
-    assert SCALED["spec"]["minReplicaCount"] == 1
-    assert SCALED["spec"]["maxReplicaCount"] <= DEFAULT_PARTITIONS
+    assert spec["minReplicaCount"] == 1
+    assert spec["maxReplicaCount"] <= DEFAULT_PARTITIONS
 
 
-def test_all_files_are_in_the_kustomization() -> None:
-    files = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
-    assert files == set(KUSTOMIZATION["resources"])
-    images = {
-        container["image"]
-        for one in MANIFESTS
-        if one["kind"] == "Deployment"
-        for container in one["spec"]["template"]["spec"]["containers"]
-    }
-    assert images == {image["name"] for image in KUSTOMIZATION["images"]}
+def test_trigger_by_age_asks_the_prometheus_of_the_operator() -> None:
+    (patch,) = kustomization("scaling-by-age")["patches"]
+    (change,) = yaml.safe_load(patch["patch"])
+    address = urlsplit(change["value"]["metadata"]["serverAddress"]).netloc
+    assert address == f"prometheus-operated.{NAMESPACE}.svc.cluster.local:9090"
+    assert patch["target"] == {"kind": "ScaledObject", "name": "worker"}
+
+
+# --- the files
+
+
+def test_commands_of_the_readme_make_every_file_of_the_secrets(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "compose/tls", tmp_path / "compose/tls")
+    (tmp_path / "compose/k8s").mkdir()
+    shutil.copy(FOLDER / "url", tmp_path / "compose/k8s/url")
+    commands = re.findall(
+        r"^\$ ((?:compose/tls|maze|python3) .*|compose/tls/.*)$", (FOLDER / "README.md").read_text(), re.M
+    )
+    assert len(commands) == 3
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    for line in commands:
+        words = ["/bin/sh", "-euc", line]
+        done = subprocess.run(
+            words, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == 0, (line, done.stderr)
+    files = [file.relative_to(ROOT) for file in generated_files() if file.name != "redis.conf"]
+    assert files
+    assert [file for file in files if not (tmp_path / file).read_text()] == []
+
+
+def test_derived_files_are_what_their_script_makes() -> None:
+    code = "import make; print([str(p) for p, text in make.written().items() if p.read_text() != text])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=FOLDER, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout.strip() == "[]", "run compose/k8s/make.py"
+
+
+def test_every_file_is_in_a_kustomization() -> None:
+    for folder in (".", "monitoring", "scaling"):
+        files = {path.name for path in (FOLDER / folder).glob("*.yaml")} - {"kustomization.yaml"}
+        assert files == set(kustomization(folder)["resources"])
+    images = {one["spec"]["containers"][0]["image"] for one in PODS.values()}
+    own = {image for image in images if image.startswith("gesture-maze/")}
+    assert own == {image["name"] for image in kustomization()["images"]}
+
+
+# --- what a pod may do
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pod_is_confined(name: str) -> None:
+    pod = PODS[name]["spec"]
+    container = pod["containers"][0]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
+    }  # fmt: skip
+    assert container["resources"].keys() == {"requests", "limits"}
+    assert not [one for one in container.get("env", ()) if re.search(r"://[^/]*@", str(one))]
 
 
 @pytest.mark.parametrize("name", ["worker", "watch", "gateway"])
-def test_a_deployment_is_confined_and_asked_how_it_is(name: str) -> None:
-    pod = of("Deployment", name)["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    assert pod["securityContext"]["runAsNonRoot"]
-    assert pod["automountServiceAccountToken"] is False
-    assert container["securityContext"]["readOnlyRootFilesystem"]
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+def test_service_of_ours_has_probes(name: str) -> None:
+    container = PODS[name]["spec"]["containers"][0]
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    assert container["resources"].keys() == {"requests", "limits"}
-    assert not [one for one in container["env"] if re.search(r"://[^/]*@", str(one))]
 
 
-def test_a_worker_has_time_to_drain() -> None:
-    pod = of("Deployment", "worker")["spec"]["template"]["spec"]
+def test_worker_has_time_to_drain() -> None:
+    pod = PODS["worker"]["spec"]
     waits_s = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["terminationGracePeriodSeconds"] > waits_s + 5 + 1
     assert of("PodDisruptionBudget", "worker")["spec"]["maxUnavailable"] == 1
