@@ -1,4 +1,4 @@
-"""What must hold between a capture and a changed copy of it, on simulated players and on real webcams."""
+"""What holds between a capture and a changed copy of it, on simulated players and on real webcams."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def original(request: pytest.FixtureRequest) -> Path:
     return webcam_sequences() if request.param == "real" else Path(request.getfixturevalue("long"))
 
 
-def mutated(path: Path, out: Path, seed: int = SEED, **wish: Any) -> Path:
+def mutated(path: Path, out: Path, seed: int = SEED, **changes: Any) -> Path:
     with CaptureReader(path) as reader, CaptureWriter(out, reader.header) as writer:
-        for line in mutate((line.values for line in reader.frames()), Mutation(**wish), seed):
+        for line in mutate((line.values for line in reader.frames()), Mutation(**changes), seed):
             writer.write_text(line)
     return out
 
@@ -80,7 +80,7 @@ def steered(found: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def changed_moves(before: dict[str, list[str]], after: dict[str, list[str]]) -> float:
-    """Share of the moves that one must add, take away or replace to come from one to the other, in order."""
+    """Share of the moves that must be added, removed or replaced to turn one sequence into the other."""
     changed = 0
     for session in before.keys() | after.keys():
         matcher = SequenceMatcher(None, before.get(session, []), after.get(session, []), autojunk=False)
@@ -90,20 +90,22 @@ def changed_moves(before: dict[str, list[str]], after: dict[str, list[str]]) -> 
     return changed / sum(map(len, before.values()))
 
 
-def test_mirroring_changes_no_action(original: Path, classifier: Classifier, tmp_path: Path) -> None:
+def test_mirrored_capture_changes_no_action_and_no_move(
+    original: Path, classifier: Classifier, tmp_path: Path
+) -> None:
     before = known(original, classifier)
     after = answers(mutated(original, tmp_path / "a", mirror=True), classifier)
     assert shown(after) == shown(before)
     assert sum(one["action"] is not None for one in before) > 1000
 
 
-def test_duplicates_change_nothing(original: Path, classifier: Classifier, tmp_path: Path) -> None:
+def test_duplicated_frames_change_nothing(original: Path, classifier: Classifier, tmp_path: Path) -> None:
     before = known(original, classifier)
     assert answers(mutated(original, tmp_path / "a", duplicate=0.5), classifier) == before
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_dropping_a_fifth_of_the_frames_changes_no_more_than_2_percent_of_the_moves(
+def test_fifth_of_frames_dropped_changes_at_most_2_percent_of_moves(
     long: Path, classifier: Classifier, tmp_path: Path, seed: int
 ) -> None:
     before = known(long, classifier)
@@ -130,7 +132,7 @@ def clear_clips(classifier: Classifier) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_dropping_a_fifth_of_a_real_clip_changes_no_direction(
+def test_fifth_of_frames_dropped_changes_no_direction_of_clear_clips(
     classifier: Classifier, tmp_path: Path, seed: int
 ) -> None:
     """Repeats do not count: the clips last 1.3 s, and many end with the frame that repeats."""
@@ -140,9 +142,7 @@ def test_dropping_a_fifth_of_a_real_clip_changes_no_direction(
     assert {clip: after.get(clip) for clip in clear} == clear
 
 
-def test_a_larger_or_smaller_hand_shows_the_same(
-    original: Path, classifier: Classifier, tmp_path: Path
-) -> None:
+def test_rescaled_hands_show_the_same(original: Path, classifier: Classifier, tmp_path: Path) -> None:
     before = known(original, classifier)
     for factor in (0.5, 3.0):
         after = answers(mutated(original, tmp_path / "a", rescale=factor), classifier)
@@ -150,7 +150,7 @@ def test_a_larger_or_smaller_hand_shows_the_same(
         assert differ <= 0.001 * len(before)
 
 
-def test_late_frames_are_duplicates_to_the_pool_and_cost_few_moves(
+def test_reordered_frames_are_duplicates_and_cost_few_moves(
     long: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
     before = known(long, classifier)
@@ -159,17 +159,17 @@ def test_late_frames_are_duplicates_to_the_pool_and_cost_few_moves(
     assert changed_moves(steered(before), steered(after)) <= 0.02
 
 
-def test_the_same_seed_gives_the_same_file_and_another_another(long: Path, tmp_path: Path) -> None:
-    wish = {"drop": 0.1, "duplicate": 0.1, "reorder": 0.1, "corrupt": 0.1, "no_hand": 0.1, "jitter": 0.01,
+def test_mutate_same_seed_gives_same_file(long: Path, tmp_path: Path) -> None:
+    changes = {"drop": 0.1, "duplicate": 0.1, "reorder": 0.1, "corrupt": 0.1, "no_hand": 0.1, "jitter": 0.01,
             "jitter_ms": 5.0, "mirror": True, "rescale": 0.5}  # fmt: skip
     one, two, other = (
-        mutated(long, tmp_path / str(number), seed, **wish).read_bytes()
+        mutated(long, tmp_path / str(number), seed, **changes).read_bytes()
         for number, seed in enumerate((1, 1, 2))
     )
     assert one == two != other
 
 
-def test_corrupt_lines_are_counted_and_all_others_answered(
+def test_corrupt_lines_are_counted_and_all_others_are_answered(
     long: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
     path = mutated(long, tmp_path / "a", corrupt=0.02)
@@ -183,7 +183,7 @@ def test_corrupt_lines_are_counted_and_all_others_answered(
         answers(path, classifier)
 
 
-def test_hands_go_away_in_bursts(long: Path, classifier: Classifier, tmp_path: Path) -> None:
+def test_mutate_no_hand_removes_hands_in_bursts(long: Path, classifier: Classifier, tmp_path: Path) -> None:
     path = mutated(long, tmp_path / "a", no_hand=0.2)
     with CaptureReader(path) as reader:
         away = [not line.values["landmarks"] for line in reader.frames() if line.frame.session == "player-1"]
@@ -192,7 +192,7 @@ def test_hands_go_away_in_bursts(long: Path, classifier: Classifier, tmp_path: P
     assert changes / 2 < sum(away) / 3
 
 
-def test_times_go_on_rising_when_they_are_shaken(long: Path, tmp_path: Path) -> None:
+def test_mutate_jitter_ms_keeps_times_rising(long: Path, tmp_path: Path) -> None:
     times = defaultdict(list)
     with CaptureReader(mutated(long, tmp_path / "a", jitter_ms=40)) as reader:
         for line in reader.frames():
@@ -200,7 +200,7 @@ def test_times_go_on_rising_when_they_are_shaken(long: Path, tmp_path: Path) -> 
     assert all(one < other for found in times.values() for one, other in pairwise(found))
 
 
-@pytest.mark.parametrize("wish", [{"drop": 1.5}, {"jitter": -1}, {"rescale": 0}])
-def test_a_wish_out_of_range_is_refused(wish: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changes", [{"drop": 1.5}, {"jitter": -1}, {"rescale": 0}])
+def test_mutation_out_of_range_is_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
-        Mutation(**wish)
+        Mutation(**changes)

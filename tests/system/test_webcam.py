@@ -14,12 +14,12 @@ from tests.support.processes import PARTITIONS, Workers, pool_outcomes
 from tests.support.servers import Server
 
 SHOWS_A_LIKE = {"ok-00": range(3, 27)}
-"""The label says what a person was asked to show. Drawn, frames 3 to 17 of ok-00 are a plain thumbs-up, held
-for 400 ms before the ok: its `up`, repetition and `stop` are right, and everything after them counts."""
+"""Frames whose moves do not count. The label is what was asked for, but frames 3 to 17 of ok-00 are
+a thumbs-up when drawn: their `up`, its repeat and its `stop` are right."""
 
 
 def sequences() -> dict[str, list[dict[str, Any]]]:
-    """Session -> its frames in order."""
+    """Return the frames of each session, in order."""
     found = defaultdict(list)
     with gzip.open(webcam_sequences(), "rt") as lines:
         next(lines)
@@ -29,9 +29,7 @@ def sequences() -> dict[str, list[dict[str, Any]]]:
     return dict(found)
 
 
-def test_like_and_dislike_make_their_move_and_ok_and_peace_make_none(
-    server: Server, workers: Workers
-) -> None:
+def test_webcam_like_and_dislike_move_and_ok_and_peace_do_not(server: Server, workers: Workers) -> None:
     shown = sequences()
     workers.start("a")
     asked = {session: frames[0]["label"] for session, frames in shown.items()}
