@@ -11,6 +11,7 @@ import typer
 
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.cli.progress import progress
 from gesture_maze.wire.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ Opt = typer.Option
 PROBES_PER_GESTURE: Final = 20
 """Simulated hands per gesture on which the export is compared with scikit-learn."""
 LESSONS_PER_GESTURE: Final = 200
-"""Simulated hands per gesture that a pupil learns from: a minute on one core."""
+"""Simulated hands per gesture that a network is trained on: a minute on one core."""
 ASPECTS: Final = (4 / 3, 9 / 16)
 WARNING: Final = (
     "opening a pickle runs whatever code its writer put there, with your rights: a separate process keeps\n"
-    "it out of this one, but is no cage. Import only files that come from somebody you trust.\n"
+    "it out of this one, but does not contain it. Import only files from a source that you trust.\n"
 )
 
 
@@ -40,15 +41,15 @@ def models_import(
         bool, Opt("--trust-pickle", help="You trust both files: opening them runs their code.")
     ] = False,
     layout: Annotated[str, Opt(help="Columns: interleaved (x1, y1, ...) or planar.")] = "interleaved",
-    votes: Annotated[bool, Opt("--votes", help="Pass over the SVC's own probabilities.")] = False,
-    distill: Annotated[bool, Opt("--distill", help="Also teach a fast network its answers.")] = False,
+    votes: Annotated[bool, Opt("--votes", help="Ignore the SVC's own probabilities.")] = False,
+    distill: Annotated[bool, Opt("--distill", help="Also train a fast network on its answers.")] = False,
     seed: Annotated[int, Opt(min=0, help="Of the simulated hands and of the network.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Convert the old service's model, an SVC behind a min-max scaler, into a bundle that workers can run.
 
     With --distill, a network of the default kind learns its answers on simulated hands, and is written beside
-    it: it is some hundred times as fast, and does not mind where in the image the hand is.
+    it: it is some hundred times as fast, and does not depend on where in the image the hand is.
 
     Example: [bold]maze models import --svc svc.pkl --scaler mm.pkl --labels table.json --trust-pickle[/bold]
     """
@@ -100,15 +101,15 @@ def _import(svc: Path, scaler: Path, labels: Path, layout: Any, votes: bool, see
 
     probes = _hands(PROBES_PER_GESTURE, seed + 1)
     golden = _hands(1, seed)
-    found = open_pickles(
-        svc, scaler, read_labels(labels), probes.landmarks, layout=layout, votes=votes
-    )  # fmt: skip
-    bundle = legacy_bundle(found, probes.landmarks, golden)
+    table = read_labels(labels)
+    with progress("Opening the pickles"):
+        found = open_pickles(svc, scaler, table, probes.landmarks, layout=layout, votes=votes)
+    with progress("Comparing the export"):
+        bundle = legacy_bundle(found, probes.landmarks, golden)
     return _Imported(bundle, golden, len(found.svc.vectors), found.agreement, found.warnings)
 
 
 def _distil(imported: _Imported, seed: int) -> Distilled:
-    from gesture_maze.cli.progress import progress
     from gesture_maze.models.classifier import Classifier
     from gesture_maze.models.train.distillation import distil
     from gesture_maze.models.train.trainer import Recipe
@@ -164,7 +165,7 @@ def _show(facts: dict[str, Any]) -> None:
     print_line(f"speed      {facts['us_at_256']:.1f} µs a frame at 256, {facts['us_at_1']:.0f} µs at 1")
     pupil = facts.get("distilled")
     if pupil is None:
-        print_line("faster?    --distill teaches a network its answers")
+        print_line("faster?    --distill trains a network on its answers")
         return
     print_line(f"distilled  {pupil['model']} in {pupil['bundle']}: {pupil['agreement']:.1%} the same answers")
     print_line(f"speed      {pupil['us_at_256']:.1f} µs a frame at 256, {pupil['us_at_1']:.0f} µs at 1")

@@ -9,6 +9,7 @@ import typer
 
 from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, OptionalTrackingUri, RedisUrl
 from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.cli.progress import progress
 
 if TYPE_CHECKING:
     from gesture_maze.lifecycle.promotion import Passed
@@ -22,17 +23,19 @@ def promote(
     data: Annotated[Path | None, Opt(help="Labelled CSV to compare it with the champion on.")] = None,
     max_drop: Annotated[float, Opt(help="Accuracy and action precision may fall by so much.")] = 0.002,
     max_us_per_frame: Annotated[float, Opt(help="Limit of its time, in batches of 256.")] = 5.0,
-    shadow: Annotated[bool, Opt("--shadow", help="As challenger: beside the champion, unheard.")] = False,
+    shadow: Annotated[
+        bool, Opt("--shadow", help="As challenger: beside the champion, without its answers being published.")
+    ] = False,
     share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the frames a challenger sees.")] = 0.1,
     keep: Annotated[int, Opt(min=1, help="Bundles kept in Redis.")] = 5,
     tracking_uri: OptionalTrackingUri = None,
-    force: Annotated[bool, Opt("--force", help="Write it whatever is wrong with it.")] = False,
+    force: Annotated[bool, Opt("--force", help="Write it although a check fails.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a model and let every worker of the pool use it, without a pause and without losing a frame.
+    """Check a model and make every worker of the pool use it, without a pause and without losing a frame.
 
     It must be whole, give its golden outputs here, be fast enough and, with --data, not be worse than the
-    champion. Workers check it again for themselves: one that is broken is refused by each, even if forced.
+    champion. Workers check it again for themselves and refuse a broken one, even if it was forced.
     'maze rollback' goes back. Exit codes: 0 promoted, 2 refused.
 
     Example: [bold]maze promote my-bundle --data landmarks.csv.gz[/bold]
@@ -45,7 +48,8 @@ def promote(
     gates = Gates(data, max_drop, max_us_per_frame)
     with attached(redis) as client:
         found = find(model, [*sources(client), *tracked.source(tracking_uri)])
-        passed = (forced if force else check)(found, client, gates)
+        with progress("Checking"):
+            passed = (forced if force else check)(found, client, gates)
         if shadow:
             challenge(client, passed, share, keep)
         else:
@@ -54,7 +58,7 @@ def promote(
     if as_json:
         print_json(as_dict(passed, share if shadow else None))
     else:
-        _say(passed, share if shadow else None)
+        _show(passed, share if shadow else None)
 
 
 def as_dict(passed: Passed, share: float | None) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def as_dict(passed: Passed, share: float | None) -> dict[str, Any]:
     }
 
 
-def _say(passed: Passed, share: float | None) -> None:
+def _show(passed: Passed, share: float | None) -> None:
     role = "champion" if share is None else f"challenger of {100 * share:g} % of the frames"
     print_line(f"{passed.version} is the {role} now.")
     if passed.us_per_frame is not None:

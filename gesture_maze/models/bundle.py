@@ -87,6 +87,8 @@ class ModelReason(StrEnum):
     """Loading or testing it takes more time or memory than any model should."""
     SELF_TEST = "self_test"
     """The model does not give the golden outputs on this machine."""
+    TRAINING = "training"
+    """A kind of classifier cannot be trained on the rows."""
     EXPORT_MISMATCH = "export_mismatch"
     """The exported graph and the trained model differ."""
 

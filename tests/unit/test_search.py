@@ -18,7 +18,8 @@ from gesture_maze.cli.train import train
 from gesture_maze.lifecycle.training import golden_hands
 from gesture_maze.models.bundle import load_bundle
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.models.train.fitting import NETWORK, Settings
+from gesture_maze.models.train.fitting import NETWORK, Settings, fit_kind
+from gesture_maze.models.train.folds import folds
 from gesture_maze.models.train.packaging import HELD_OUT
 from gesture_maze.models.train.search import F1_TIE, GRIDS, Trial, ranked, search, ship, ticks
 from gesture_maze.models.train.trainer import Recipe
@@ -123,3 +124,23 @@ def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     found = run(source, "--search", "--kinds", "forest,knn")
     assert isinstance(found.exception, SettingsError)
     assert "no such kind: forest" in str(found.exception)
+
+
+def test_kind_that_cannot_be_trained_is_named() -> None:
+    few = hands(6)
+    with pytest.raises(
+        ModelError, match=r"knn cannot be trained or judged on \d+ rows: ValueError"
+    ) as caught:
+        fit_kind("knn", {"classifier__n_neighbors": 99}, few.points, few.labels, QUICK, few.gestures).predict(
+            few.points
+        )
+    assert caught.value.reason == "training"
+
+
+def test_fewer_users_than_folds_are_refused_with_the_remedy() -> None:
+    data = hands()
+    two = replace(data, users=np.where(np.arange(len(data)) % 2, "a", "b"))
+    with pytest.raises(SettingsError, match="5 folds need as many users, and the data has 2: take --folds 2"):
+        list(folds(two, 5, 0))
+    with pytest.raises(SettingsError, match="has 1: leave the column user_id out"):
+        list(folds(replace(data, users=np.full(len(data), "a")), 2, 0))

@@ -35,7 +35,7 @@ def flat_features(flat: NDArray[Any]) -> NDArray[np.float64]:
 def candidates(seed: int) -> dict[str, Pipeline]:
     """Return the unfitted pipelines by name.
 
-    The parameters are those that did best in a small search by user-disjoint folds, see docs/model.md.
+    The parameters are those that did best in a small search by user-disjoint folds, see docs/model-trials.md.
     """
     estimators = {
         # The sigmoid is fitted on inner folds: an SVC by itself has no probabilities.

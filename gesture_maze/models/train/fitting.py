@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from gesture_maze.models.bundle import ModelReason
 from gesture_maze.models.features import features
 from gesture_maze.models.golden import Predict
 from gesture_maze.models.network import Network
@@ -21,6 +23,7 @@ from gesture_maze.models.train.estimator import NetworkClassifier
 from gesture_maze.models.train.folds import Points
 from gesture_maze.models.train.trainer import Recipe, Tick, train_classifier
 from gesture_maze.models.verdicts import Verdicts
+from gesture_maze.wire.errors import MazeError, ModelError
 
 NETWORK: Final = "network"
 """The default kind, see `models.train.trainer`; the others are those of `models.train.candidates`."""
@@ -125,7 +128,8 @@ class FittedPipeline:
 
     def predict(self, points: Points) -> NDArray[np.float64]:
         """Return the probabilities (n, k) of points (n, 21, 2), isotropic."""
-        return predictor(self.pipeline, self.classes)(points)
+        with _explained(self.kind, len(points)):
+            return predictor(self.pipeline, self.classes)(points)
 
     def graph(self, temperature: float) -> bytes:
         """Return the ONNX graph, with the logits divided by `temperature`."""
@@ -166,10 +170,26 @@ def fit_kind(
         settings: recipe and seed.
         gestures: the label set.
         tick: called after each epoch of each member of the network; by the others never.
+
+    Raises:
+        ModelError: `training`: the library that trains it raised something.
     """
-    if kind == NETWORK:
-        network = train_classifier(points, labels, settings.recipe, settings.seed, tick, gestures)
-        return FittedNetwork(network, settings.recipe, settings.seed, np.unique(labels))
-    pipeline = new_pipeline(kind, parameters, settings.seed)
-    fit_candidate(lambda: pipeline, settings.recipe.spread, settings.seed, len(gestures))(points, labels)
-    return FittedPipeline(kind, pipeline, dict(parameters), len(gestures))
+    with _explained(kind, len(labels)):
+        if kind == NETWORK:
+            network = train_classifier(points, labels, settings.recipe, settings.seed, tick, gestures)
+            return FittedNetwork(network, settings.recipe, settings.seed, np.unique(labels))
+        pipeline = new_pipeline(kind, parameters, settings.seed)
+        fit_candidate(lambda: pipeline, settings.recipe.spread, settings.seed, len(gestures))(points, labels)
+        return FittedPipeline(kind, pipeline, dict(parameters), len(gestures))
+
+
+@contextmanager
+def _explained(kind: str, rows: int) -> Iterator[None]:
+    """Turn what a library raises on the data into an error that names the kind."""
+    try:
+        yield
+    except MazeError:
+        raise
+    except Exception as error:
+        message = f"{kind} cannot be trained or judged on {rows} rows: {type(error).__name__}: {error}"
+        raise ModelError(ModelReason.TRAINING, message) from error

@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from gesture_maze.models.dataset import Dataset
 from gesture_maze.models.train.augmentation import rotated
+from gesture_maze.wire.errors import SettingsError
 
 Points = NDArray[np.float64]
 """(n, 21, 2), isotropic."""
@@ -55,10 +56,17 @@ def folds(data: Dataset, count: int, seed: int) -> Iterator[Split]:
     Rows without a user id are only trained on, because it is unknown whom they show. If no row has one,
     each row counts as a user of its own: the figures are then those of a random split by rows, where the
     same person may be on both sides.
+
+    Raises:
+        SettingsError: `data`: fewer users than folds.
     """
     known = np.flatnonzero(data.users != "")
     if len(known):
         groups = data.users[known]
+        users = len(np.unique(groups))
+        if users < count:
+            remedy = f"take --folds {users}" if users > 1 else "leave the column user_id out"
+            raise SettingsError("data", f"{count} folds need as many users, and the data has {users}: {remedy}")
     else:
         known = np.arange(len(data))
         groups = known.astype(np.str_)
