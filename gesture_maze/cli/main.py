@@ -62,6 +62,7 @@ EXTRA_OF: Final = {
     "uvicorn": "gateway",
     "picows": "gateway",
     "itsdangerous": "gateway",
+    "fastapi_offline": "gateway",
     "prometheus_fastapi_instrumentator": "gateway",
     "fakeredis": "replay",
     "lupa": "replay",

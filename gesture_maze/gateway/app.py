@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
-from pydantic import BaseModel, Field
 from starlette.middleware.cors import CORSMiddleware
 
-from gesture_maze.gateway import pages, poses, predict, problems, scoreboard, tasks, watch
+from gesture_maze.gateway import information, pages, poses, predict, problems, scoreboard, tasks, watch
 from gesture_maze.gateway.fan import Fan, open_redis
 from gesture_maze.gateway.guard import Guard
 from gesture_maze.gateway.health import Pulse
 from gesture_maze.gateway.limits import Doorkeeper, Rates
 from gesture_maze.gateway.logs import Sampled
+from gesture_maze.gateway.mapping import PoolMapping
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.probe import Probe
@@ -31,7 +31,6 @@ from gesture_maze.gateway.settings import Settings
 from gesture_maze.gateway.tokens import Tokens
 from gesture_maze.producer import AsyncFrameProducer
 from gesture_maze.version import __version__
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, Action
 from gesture_maze.worker.logs import Log
 
 SWEEP_S: Final = 30.0
@@ -43,33 +42,6 @@ STARTS_PER_S: Final = 5.0
 """Mazes that an address may begin per second: making a large one takes some ms."""
 MORE_CONNECTIONS: Final = 2000
 """HTTP connections of all addresses, beyond one for each socket."""
-
-
-class Welcome(BaseModel):
-    """What this service is, and where to go on."""
-
-    message: str = "Welcome to the gesture maze"
-    version: str = __version__
-    gestures: list[str] = list(GESTURES)
-    actions: dict[str, Action] = DEFAULT_ACTIONS
-    endpoints: dict[str, str] = {
-        "POST /predict": "one hand, one answer",
-        "GET /game": "play in the browser",
-        "GET /watch": "watch the mazes of `maze demo`",
-        "WS /play": "the game's own protocol",
-        "GET /scores/{size}": "the fastest walks: small, medium or large, by input and seed",
-        "GET /daily": "the maze of the day",
-        "GET /metrics": "for Prometheus",
-        "GET /livez, /readyz": "health",
-        "GET /docs": "this interface, described",
-    }
-
-
-class Health(BaseModel):
-    """Whether the service can do its work."""
-
-    ready: Annotated[bool, Field(description="Redis is reached in both directions")]
-    detail: str
 
 
 def build(settings: Settings, log: Log | None = None) -> FastAPI:
@@ -95,11 +67,13 @@ def build(settings: Settings, log: Log | None = None) -> FastAPI:
         version=__version__,
         description="Hand landmarks in, maze moves out.",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.registry, app.state.pulse = metrics.registry, Pulse()
     for part in (predict, scoreboard, poses, watch):
         app.include_router(part.router)
-    _add_information(app, settings)
+    information.install(app, settings)
     pages.install(app)
     problems.install(app, metrics)
     # the original front end is a page from elsewhere; no cookie or token is of any use to it here
@@ -115,7 +89,7 @@ def build(settings: Settings, log: Log | None = None) -> FastAPI:
     if settings.metrics_port is None:
         instrumentator.expose(app, include_in_schema=False)
     rates = Rates(settings.requests_per_s, 10 * settings.requests_per_s)
-    app.add_middleware(Guard, metrics=metrics, rates=rates, behind_proxy=settings.behind_proxy)
+    app.add_middleware(Guard, metrics=metrics, rates=rates, settings=settings)
     return app
 
 
@@ -158,6 +132,7 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
             scoreboard=scoreboard.Scoreboard(client),
             saved=SavedGames(client, settings.keep_s, log),
             races=races,
+            mapping=PoolMapping(client, log),
             tasks=set(),
         )
         app.state.room, app.state.probe = room, probe
@@ -171,6 +146,7 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
             "probe": probe.run,
             "releases": room.releases.run,
             "watch": shown.run,
+            "mapping": room.mapping.run,
             "sweep": lambda: _sweep(room.sessions),
             "saved": room.saved.run,
             "races": races.run,
@@ -184,38 +160,3 @@ async def _sweep(sessions: Sessions) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         sessions.sweep()
-
-
-def _add_information(app: FastAPI, settings: Settings) -> None:
-    shown = Welcome()
-    if settings.metrics_port is not None:
-        del shown.endpoints["GET /metrics"]
-
-    @app.get("/")
-    async def welcome() -> Welcome:
-        """What this service is, and where to go on."""
-        return shown
-
-    @app.get("/livez")
-    async def livez() -> Health:
-        """Whether the process answers at all."""
-        return Health(ready=readiness(app)[0], detail="alive")
-
-    @app.get("/readyz", responses={503: {"model": Health}})
-    async def readyz(_request: Request, response: Response) -> Health:
-        """Whether frames can go out and replies come back."""
-        ready, facts = readiness(app)
-        response.status_code = 200 if ready else 503
-        return Health(ready=ready, detail=facts["detail"])
-
-
-def readiness(app: FastAPI) -> tuple[bool, dict[str, Any]]:
-    """See `worker.health.Check`."""
-    room: Room | None = getattr(app.state, "room", None)
-    if room is None:
-        return False, {"detail": "starting"}
-    if not app.state.probe.reachable:
-        return False, {"detail": "Redis does not take frames"}
-    if not room.fan.listening:
-        return False, {"detail": "the subscription to replies is not in place"}
-    return True, {"detail": "ready"}

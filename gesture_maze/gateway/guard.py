@@ -14,6 +14,7 @@ from gesture_maze.gateway.limits import Rates
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.problems import answer
 from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.gateway.settings import Settings
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 """Others are refused before they become labels of a metric."""
@@ -26,14 +27,15 @@ class Guard:
         app: what is guarded.
         metrics: counts what is refused.
         rates: requests of each network.
-        behind_proxy: trust the proxy's X-Forwarded-For and X-Forwarded-Proto.
+        settings: whether a proxy is trusted, and the path below which it serves the gateway.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, rates: Rates, behind_proxy: bool) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, rates: Rates, settings: Settings) -> None:
         self._app: Final = app
         self._metrics: Final = metrics
         self._rates: Final = rates
-        self._behind_proxy: Final = behind_proxy
+        self._behind_proxy: Final = settings.behind_proxy
+        self._root: Final = settings.root_path.rstrip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -53,13 +55,17 @@ class Guard:
             await self._app(scope, receive, send)
 
     def _seen(self, scope: Scope) -> Scope:
-        """Return the scope with the client's address and scheme, as far as they can be believed."""
+        """Return the scope with the client's address, the scheme and the path as the client sees them."""
         address = (scope["client"] or ("unknown", 0))[0]
         scheme = scope["scheme"]
         if self._behind_proxy:
             address = last_entry(_values(scope, FOR)) or address
             scheme = "https" if encrypted(_values(scope, PROTO)) else scheme
-        return {**scope, "client": (address_of(address), 0), "scheme": scheme}
+        path = scope["path"]
+        if self._root and path != self._root and not path.startswith(f"{self._root}/"):
+            path = self._root + path  # the proxy has cut it off
+        where = {"path": path or "/", "root_path": self._root}
+        return {**scope, **where, "client": (address_of(address), 0), "scheme": scheme}
 
     def _check(self, scope: Scope) -> None:
         if scope["method"] not in METHODS:

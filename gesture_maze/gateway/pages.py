@@ -43,11 +43,10 @@ def game_policy(cdn: str) -> str:
 
 
 DOCS_POLICY: Final = (
-    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self'; "
-    "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; "
-    "frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 )
-"""FastAPI's page loads its viewer from a CDN."""
+"""FastAPI's page starts its viewer by a script in the page."""
 API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 router = APIRouter(include_in_schema=False)
@@ -66,7 +65,12 @@ async def game(request: Request) -> HTMLResponse:
     if BROWSER_COOKIE not in request.cookies:
         secure = request.url.scheme == "https"
         response.set_cookie(
-            BROWSER_COOKIE, secrets.token_hex(16), httponly=True, samesite="strict", secure=secure
+            BROWSER_COOKIE,
+            secrets.token_hex(16),
+            httponly=True,
+            samesite="strict",
+            secure=secure,
+            path=request.scope["root_path"] or "/",
         )
     return response
 
@@ -124,7 +128,7 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        policy = DOCS_POLICY if scope["path"] in ("/docs", "/redoc") else API_POLICY
+        policy = DOCS_POLICY if scope["path"].endswith("/docs") else API_POLICY
         if scope["path"].endswith(TRACKER_WORKER):
             policy = _policy_of_game()  # a worker has the policy of its own file
 

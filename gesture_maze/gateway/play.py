@@ -19,7 +19,6 @@ from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.sessions import Session
 from gesture_maze.gateway.tokens import Claim, new_session
 from gesture_maze.gateway.walk import Walk
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS
 
 GARBAGE_WEIGHT: Final = 6.0
 """Ten pieces of garbage end a socket; a frame that came too fast weighs 1."""
@@ -228,7 +227,7 @@ class PlaySocket(WSListener):
             name=session.name,
             seq=session.begin_seq(),
             fps=self._room.settings.fps,
-            actions=DEFAULT_ACTIONS,
+            actions=self._room.mapping.actions,
             game=game.picture(time.monotonic()) if game else None,
         )
 

@@ -6,11 +6,12 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
+from gesture_maze.gateway.room import Room
 from gesture_maze.simulator.hand import BONES, JOINTS, ROOTS, Camera, Shape, bend, project, turn
 from gesture_maze.simulator.poses import ARCHETYPES, SHARES
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, NO_GESTURE
+from gesture_maze.wire.gestures import LABELS, NO_GESTURE
 
 REST: Final = "rest"
 """An idle hand: no gesture."""
@@ -29,8 +30,8 @@ Landmarks = list[list[float]]
 
 @cache
 def hands() -> dict[str, Landmarks]:
-    """Pose -> 21 landmarks of a right hand, as MediaPipe would report them in a picture of 4 by 3."""
-    poses = {name: _average(name) for name in (*DEFAULT_ACTIONS, *OTHERS)}
+    """Return 21 landmarks of a right hand by pose, as MediaPipe would report them in a picture of 4 by 3."""
+    poses = {name: _average(name) for name in LABELS if name != NO_GESTURE}
     poses[REST] = ARCHETYPES[LABELS[NO_GESTURE]][0]
     return {name: _seen(pose) for name, pose in poses.items()}
 
@@ -59,6 +60,8 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/game/hands.json")
-async def poses() -> dict[str, Landmarks]:
-    """See `hands`."""
-    return hands()
+async def poses(request: Request) -> dict[str, Landmarks]:
+    """Return the hands that the page draws: those of the pool's actions and a few others."""
+    room: Room = request.app.state.room
+    shown = {*room.mapping.actions, *OTHERS, REST}
+    return {name: points for name, points in hands().items() if name in shown}

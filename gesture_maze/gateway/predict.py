@@ -8,7 +8,7 @@ from collections import deque
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from gesture_maze.gateway.fan import Answer, Fan
 from gesture_maze.gateway.guard import client_network
@@ -37,7 +37,7 @@ class Hand(BaseModel):
 class Prediction(BaseModel):
     """What the hand shows."""
 
-    predicted_class_index: Annotated[int, Field(ge=0, le=18)]
+    predicted_class_index: Annotated[int, Field(ge=0)]
     action: Action | None = Field(description="up, down, left or right; null for every other gesture")
     gesture: str
     confidence: Annotated[float, Field(ge=0, le=1)]
@@ -115,13 +115,10 @@ class Predictor:
             raise GatewayError(Refusal.NO_ANSWER, message) from None
         finally:
             self._free.append(lane)
-        return Prediction(
-            predicted_class_index=found["label"],
-            action=found["action"],
-            gesture=found["gesture"],
-            confidence=found["confidence"],
-            model=found["model"],
-        )
+        try:
+            return Prediction.model_validate(found | {"predicted_class_index": found.get("label")})
+        except ValidationError:
+            raise GatewayError(Refusal.NO_ANSWER, "the pool's answer is malformed") from None
 
     async def _take(self) -> Lane:
         """A free lane. The one free for longest: so that what it still has on its way is soonest past."""

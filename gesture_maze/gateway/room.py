@@ -9,6 +9,7 @@ from typing import Any
 
 from gesture_maze.gateway.fan import Fan
 from gesture_maze.gateway.limits import Doorkeeper, Rates
+from gesture_maze.gateway.mapping import PoolMapping
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.races import Races
@@ -38,6 +39,7 @@ class Room:
     scoreboard: Scoreboard
     saved: SavedGames
     races: Races
+    mapping: PoolMapping
     tasks: set[asyncio.Task[None]]
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:

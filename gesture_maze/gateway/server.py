@@ -12,8 +12,9 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from gesture_maze.gateway.app import build, readiness
+from gesture_maze.gateway.app import build
 from gesture_maze.gateway.connection import Connection
+from gesture_maze.gateway.information import readiness
 from gesture_maze.gateway.logs import open_log
 from gesture_maze.gateway.settings import Settings
 from gesture_maze.gateway.upgrade import protocol

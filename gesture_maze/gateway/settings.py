@@ -73,6 +73,8 @@ class Settings(BaseModel):
     """Further origins whose pages may open a socket, such as https://example.org."""
     behind_proxy: bool = False
     """Trust the last entry of X-Forwarded-For and of X-Forwarded-Proto."""
+    root_path: Annotated[str, Field(pattern=r"\A(/[A-Za-z0-9._~-]+)*/?\z")] = ""
+    """Path below which a proxy serves the gateway, such as /maze; the proxy may cut it off or pass it on."""
     log_format: Literal["human", "json"] = "human"
     """Log lines for people, or one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

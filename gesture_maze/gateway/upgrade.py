@@ -86,7 +86,8 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
         transport.disconnect()
 
     def _open(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
-        if request.path.decode("latin-1").partition("?")[0] != PATH:
+        path = request.path.decode("latin-1").partition("?")[0]
+        if path.removeprefix(self._room.settings.root_path.rstrip("/")) != PATH:
             return None
         if not self._from_here(request):
             self._room.metrics.refused(Refusal.BAD_ORIGIN)

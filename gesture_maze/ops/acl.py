@@ -71,7 +71,7 @@ ROLES: Final = (
         "gateway",
         "the gateway: a producer that keeps scores, games and races, and shows the demo",
         f"{REPLIES} &maze:gateway &maze:demo &maze:races {_ANYBODY} +multi +exec +subscribe +unsubscribe "
-        f"{_SEND} (+publish &maze:races) (+get %R~maze:demo) "
+        f"{_SEND} (+publish &maze:races) (+get %R~maze:demo) (+hgetall %R~maze:workers:info) "
         "(+zadd +zremrangebyrank +zrank +zrange +zrem +expire +unlink ~maze:scores:*) "
         "(+get +set ~maze:game:*) (+hset +hincrby +hgetall +expire ~maze:race:*)",
     ),

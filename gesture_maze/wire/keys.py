@@ -15,6 +15,7 @@ TRACEPARENT: Final = b"traceparent"
 """Field of an entry beside its frames: the W3C trace context of who sent it. Most workers pass over it."""
 TOPOLOGY: Final = "maze:topology"
 WORKERS: Final = "maze:workers"
+WORKERS_INFO: Final = "maze:workers:info"
 PROBE_STREAM: Final = "frames:{probe}"
 """A stream that never exists: `XADD ... NOMKSTREAM` to it asks whether Redis takes frames, without effect."""
 DEFAULT_PARTITIONS: Final = 16

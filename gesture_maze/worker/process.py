@@ -130,6 +130,7 @@ class WorkerProcess:
                 "port": self._health.port,
                 "model": self._serving.version,
                 "version": __version__,
+                "actions": self._settings.actions,
             }
         )
 

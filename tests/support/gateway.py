@@ -63,9 +63,13 @@ class Served:
 
     def socket(self, **headers: str) -> Player:
         """A socket that has said nothing yet."""
-        url = f"{'wss' if self.trust else 'ws'}://{self.address}/play"
+        return Player(self.connected("/play", **headers))
+
+    def connected(self, path: str, **headers: str) -> ClientConnection:
+        """Open a WebSocket at a path."""
+        url = f"{'wss' if self.trust else 'ws'}://{self.address}{path}"
         options: dict[str, Any] = {"additional_headers": headers, "compression": None, "open_timeout": 5}
-        return Player(connect(url, ssl=self.trust, **options).__enter__())
+        return connect(url, ssl=self.trust, **options).__enter__()
 
 
 @contextmanager

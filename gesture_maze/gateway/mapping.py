@@ -1,0 +1,73 @@
+"""Which gesture is which action, by the workers: so that page, welcome and `GET /` agree with the pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action
+from gesture_maze.wire.keys import WORKERS_INFO
+from gesture_maze.worker.logs import Log
+
+EVERY_S: Final = 5.0
+AGAIN_S: Final = 0.5
+"""Until the first answer."""
+MOST_WORKERS: Final = 1000
+_ACTIONS: Final[TypeAdapter[dict[str, Action]]] = TypeAdapter(dict[str, Action])
+
+
+class PoolMapping:
+    """The mapping that most workers of the pool use.
+
+    Args:
+        client: Redis.
+        log: for events.
+    """
+
+    def __init__(self, client: Redis, log: Log) -> None:
+        self._client: Final = client
+        self._log: Final = log
+        self.actions: dict[str, Action] = dict(DEFAULT_ACTIONS)
+        """Gesture -> action."""
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        pause_s = AGAIN_S
+        while True:
+            try:
+                infos: Any = await self._client.hgetall(WORKERS_INFO)
+            except (RedisError, OSError):
+                infos = {}  # unreachable, or a user from before this right; the last mapping stays
+            if self.note(infos):
+                pause_s = EVERY_S
+            await asyncio.sleep(pause_s)
+
+    def note(self, infos: Mapping[bytes, bytes]) -> bool:
+        """Take over the mapping of most workers, and return whether any names one.
+
+        Args:
+            infos: worker id -> what it says of itself, as JSON; written by others, so nothing is certain.
+        """
+        found = Counter(text for raw in list(infos.values())[:MOST_WORKERS] if (text := _mapping_of(raw)))
+        if not found:
+            return False
+        actions: dict[str, Action] = from_json(found.most_common(1)[0][0])
+        if actions != self.actions:
+            self._log.info("actions_changed", actions=actions)
+            self.actions = actions
+        return True
+
+
+def _mapping_of(raw: bytes) -> bytes | None:
+    try:
+        actions = _ACTIONS.validate_python(from_json(raw)["actions"], strict=True)
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return None
+    return to_json(dict(sorted(actions.items())))

@@ -1,0 +1,144 @@
+"""`GET /`, /docs, a path of a proxy in front, and the mapping of the pool."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gesture_maze.gateway.information import prefers_html
+from gesture_maze.gateway.mapping import PoolMapping
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS
+from gesture_maze.worker.logs import Log
+from tests.support.gateway import Player, Served, serving
+from tests.support.processes import Workers
+from tests.support.servers import Server, running_valkey, wait_until
+
+CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+@pytest.fixture(scope="module")
+def below(pool: Server) -> Iterator[Served]:
+    """A gateway below a path."""
+    assert pool.url is not None
+    with serving(pool.url, root_path="/maze/") as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [(CHROME, True), ("*/*", False), ("", False), ("application/json", False),
+     ("application/json, text/html", False), ("text/html", True)],
+)  # fmt: skip
+def test_only_browsers_prefer_html(accept: str, expected: bool) -> None:
+    assert prefers_html(accept) is expected
+
+
+def test_root_leads_browsers_to_the_game_and_tells_programs_what_is_there(gateway: Served) -> None:
+    answer = gateway.http.get("/", headers={"Accept": CHROME})
+    assert (answer.status_code, answer.headers["location"]) == (307, "game")
+    page = httpx.get(f"http://{gateway.address}/", headers={"Accept": CHROME}, follow_redirects=True)
+    assert (page.status_code, page.url.path) == (200, "/game")
+    assert gateway.http.get("/").json()["endpoints"]["GET /game"]
+
+
+def test_docs_load_nothing_from_elsewhere(gateway: Served) -> None:
+    page = gateway.http.get("/docs")
+    assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", page.text)
+    for path in re.findall(r"(?:src|href)=\"([^\"]+)\"", page.text):
+        assert gateway.http.get(f"/{path}").status_code == 200, path
+    assert "http" not in page.headers["content-security-policy"]
+    assert "url: 'openapi.json'" in page.text
+
+
+@pytest.mark.parametrize("prefix", ["/maze", ""])
+def test_gateway_below_a_path_answers_with_and_without_it(below: Served, prefix: str) -> None:
+    for path in (
+        "/game",
+        "/livez",
+        "/docs",
+        "/openapi.json",
+        "/static/icon.svg",
+        "/docs/viewer/swagger-ui.css",
+    ):
+        assert below.http.get(f"{prefix}{path}").status_code == 200, path
+    answer = below.http.get(f"{prefix}/", headers={"Accept": CHROME})
+    assert answer.headers["location"] == "/maze/game"
+    assert "Path=/maze;" in httpx.get(f"http://{below.address}{prefix}/game").headers["set-cookie"]
+    assert below.http.get("/mazes/game").status_code == 404
+    with Player(below.connected(f"{prefix}/play")) as player:
+        player.hello()
+        assert player.still_plays()
+
+
+def test_gateway_below_a_path_names_it_in_its_interface(below: Served) -> None:
+    assert below.http.get("/maze/openapi.json").json()["servers"] == [{"url": "/maze"}]
+
+
+def test_metrics_below_a_path_have_the_usual_labels(below: Served) -> None:
+    below.http.get("/maze/daily")
+    assert 'handler="/daily"' in below.http.get("/metrics").text.replace("/maze", "")
+
+
+def mapping() -> PoolMapping:
+    client: Any = None
+    return PoolMapping(client, Log("human", "error"))
+
+
+def info(actions: object) -> bytes:
+    return json.dumps({"host": "h", "actions": actions}).encode()
+
+
+def test_mapping_is_that_of_most_workers() -> None:
+    found = mapping()
+    assert found.actions == DEFAULT_ACTIONS
+    assert found.note({b"a": info({"peace": "up"}), b"b": info({"rock": "up"}), b"c": info({"rock": "up"})})
+    assert found.actions == {"rock": "up"}
+    assert not found.note({})
+    assert found.actions == {"rock": "up"}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"null",
+        b"{}",
+        info(None),
+        info([]),
+        info({"a": "jump"}),
+        info({"a": 1}),
+        info("up"),
+    ],
+)
+def test_mapping_malformed_is_ignored(hostile: bytes) -> None:
+    found = mapping()
+    assert not found.note({b"a": hostile})
+    assert found.actions == DEFAULT_ACTIONS
+
+
+def test_remapped_actions_reach_welcome_root_and_page(tmp_path_factory: pytest.TempPathFactory) -> None:
+    actions = {"peace": "up", "rock": "down", "four": "right", "three": "left"}
+    with running_valkey(tmp_path_factory.mktemp("remapped")) as server:
+        assert server.url is not None
+        workers = Workers(server.url, server.client)
+        workers.start("remapped", actions=actions)
+        try:
+            with serving(server.url) as gateway:
+                wait_until(lambda: gateway.http.get("/").json()["actions"] == actions, 10)
+                with gateway.play() as player:
+                    assert player.welcome["actions"] == actions
+                assert set(actions) <= set(gateway.http.get("/game/hands.json").json())
+        finally:
+            workers.close()
+
+
+def test_head_of_a_browser_at_the_root_is_led_to_the_game(gateway: Served) -> None:
+    answer = httpx.head(f"http://{gateway.address}/", headers={"Accept": CHROME})
+    assert answer.status_code == 307
