@@ -16,7 +16,7 @@ from gesture_maze.wire.errors import RejectReason
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "wire.md").read_text()
 NOT_OF_THE_WIRE = {RejectReason.PROCESSING_FAILED, RejectReason.KILLED_WORKER}
-SPELLED_OUT = ["docs/wire.md", "examples/c/game_server.c"]
+SPELLED_OUT = ["docs/wire.md", "examples/c/game_server.c", "clients/js/src/wire.js"]
 """Files outside the package that name keys: change them together with `wire.keys`."""
 
 
