@@ -1,9 +1,12 @@
-"""A single worker process, as the supervisor starts it: `python -m gesture_maze.worker SETTINGS_JSON WORKER_ID`.
+"""A single worker process, as the supervisor starts it.
 
-With `-` in the place of the settings they are read from standard input: a command line can be read by
-everybody on the machine, and the address of Redis may hold a password.
+    python -m gesture_maze.worker SETTINGS_JSON [WORKER_ID [PARENT_PID]]
 
-People use `maze worker`. Exit codes: 0 drained, 2 wrong settings or a broken model.
+If SETTINGS_JSON is `-`, the settings are read from standard input: every user of the machine can read a
+command line, and the address of Redis may hold a password. With PARENT_PID the process drains when that
+process ends. People use `maze worker`.
+
+Exit codes: 0 drained, 2 wrong settings or a broken model, 75 (`PORT_IN_USE_EXIT`) the metrics port is in use.
 """
 
 from __future__ import annotations
@@ -11,19 +14,27 @@ from __future__ import annotations
 import json
 import sys
 
+from gesture_maze.embedded.tether import end_with_parent
 from gesture_maze.wire.errors import MazeError
 from gesture_maze.worker.identity import worker_id
 from gesture_maze.worker.settings import Settings
+from gesture_maze.worker.supervisor import PORT_IN_USE_EXIT
 
 
 def main(arguments: list[str]) -> int:
-    """Run until a signal; the exit code."""
+    """Run until a signal and return the exit code."""
+    if len(arguments) > 2:
+        end_with_parent(int(arguments[2]))  # before the slow imports, during which the parent may be killed
+    from gesture_maze.worker.health import PortInUseError
     from gesture_maze.worker.process import WorkerProcess
 
     try:
         settings = Settings.of(**json.loads(_settings_json(arguments))) if arguments else Settings()
         worker = arguments[1] if len(arguments) > 1 else worker_id()
         WorkerProcess(settings, worker, supervised=True).run()
+    except PortInUseError as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return PORT_IN_USE_EXIT
     except MazeError as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2

@@ -1,10 +1,12 @@
-"""N worker processes: keep them alive, hand signals on, free the partitions of those that died.
+"""N worker processes: restart those that die, free their partitions, pass signals on.
 
-The parent holds no frames and no leases. `startup -> watch -> shutdown`; signals only append to a list.
+The parent holds no frames and no leases. `startup -> watch -> shutdown`; signal handlers only append to a list.
+Children drain when the parent ends, however it ends, see `embedded.tether`.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,9 +25,13 @@ from gesture_maze.worker.settings import PoolSettings
 
 RESTART_BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_S: Final = 10.0
-"""A process that lived this long starts its back-off anew."""
+"""After a life this long a process is restarted without back-off."""
 FATAL_EXIT: Final = 2
-"""A process that ends so was started wrongly: starting it again would not help."""
+"""Exit code of wrong settings or a broken model: starting the process again would not help."""
+PORT_IN_USE_EXIT: Final = 75
+"""Exit code where the metrics port is in use, as EX_TEMPFAIL of sysexits.h."""
+PORT_PATIENCE_S: Final = 15.0
+"""How long a port in use is retried: a pool that was killed may still be draining on it."""
 POLL_S: Final = 0.05
 
 
@@ -36,6 +42,16 @@ class _Child:
     process: subprocess.Popen[bytes]
     started_s: float
     failures: int = 0
+    busy_since_s: float | None = None
+    """When the port of this index was first found in use, in a row; monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Restart:
+    due_s: float
+    index: int
+    failures: int
+    busy_since_s: float | None
 
 
 class Supervisor:
@@ -50,17 +66,17 @@ class Supervisor:
         self._settings: Final = settings
         self._log: Final = log
         self._children: list[_Child] = []
-        self._due: list[tuple[float, int, int]] = []
-        """Restarts to come: when, index, failures so far."""
+        self._due: list[_Restart] = []
+        """Restarts to come."""
         self._signals: list[int] = []
         self._exit_code = 0
 
     def run(self) -> int:
-        """Start, watch, shut down; the exit code: 0 after a clean drain, 2 for wrong settings, else 1."""
+        """Start, watch, shut down. Return 0 after a clean drain, 2 for wrong settings, else 1."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note_signal)
         for index in range(self._settings.processes):
-            self._children.append(self._start(index, 0))
+            self._children.append(self._start(_Restart(0.0, index, 0, None)))
         while not self._signals and not self._exit_code:
             self._keep_alive()
             time.sleep(POLL_S)
@@ -70,10 +86,11 @@ class Supervisor:
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
 
-    def _start(self, index: int, failures: int) -> _Child:
+    def _start(self, restart: _Restart) -> _Child:
+        index, failures = restart.index, restart.failures
         settings = self._settings.of_process(index)
         worker = worker_id(index)
-        command = [sys.executable, "-m", "gesture_maze.worker", "-", worker]
+        command = [sys.executable, "-m", "gesture_maze.worker", "-", worker, str(os.getpid())]
         process = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, start_new_session=True
         )
@@ -81,32 +98,35 @@ class Supervisor:
         with suppress(BrokenPipeError), process.stdin as stdin:  # it may have died at once
             stdin.write(settings.model_dump_json().encode())
         self._log.info("process_started", index=index, pid=process.pid, child=worker, restarts=failures)
-        return _Child(index, worker, process, time.monotonic(), failures)
+        return _Child(index, worker, process, time.monotonic(), failures, restart.busy_since_s)
 
     def _keep_alive(self) -> None:
         now_s = time.monotonic()
         for child in [child for child in self._children if child.process.poll() is not None]:
             self._children.remove(child)
-            self._mourn(child, now_s)
-        for due in [due for due in self._due if due[0] <= now_s]:
+            self._handle_exit(child, now_s)
+        for due in [due for due in self._due if due.due_s <= now_s]:
             self._due.remove(due)
-            self._children.append(self._start(due[1], due[2]))
+            self._children.append(self._start(due))
 
-    def _mourn(self, child: _Child, now_s: float) -> None:
+    def _handle_exit(self, child: _Child, now_s: float) -> None:
         code = child.process.returncode
         failures = 0 if now_s - child.started_s > STEADY_S else child.failures
         wait_s = RESTART_BACK_OFF_S[min(failures, len(RESTART_BACK_OFF_S) - 1)]
         self._log.error(
-            "process_died", index=child.index, pid=child.process.pid, exit_code=code, restart_s=wait_s
+            "process_exited", index=child.index, pid=child.process.pid, exit_code=code, restart_s=wait_s
         )
-        if code == FATAL_EXIT:
+        busy_since_s = None
+        if code == PORT_IN_USE_EXIT:
+            busy_since_s = child.started_s if child.busy_since_s is None else child.busy_since_s
+        if code == FATAL_EXIT or (busy_since_s is not None and now_s - busy_since_s > PORT_PATIENCE_S):
             self._exit_code = FATAL_EXIT
             return
-        self._due.append((now_s + wait_s, child.index, failures + 1))
+        self._due.append(_Restart(now_s + wait_s, child.index, failures + 1, busy_since_s))
         threading.Thread(target=self._free, args=(child.worker,), daemon=True).start()
 
     def _free(self, worker: str) -> None:
-        """The operating system told us that it is dead: nobody has to wait for its leases to run out."""
+        """Free the partitions of a worker that is known to be dead, so that its leases need not expire."""
         client = connect(self._settings.redis, "maze-supervisor")
         try:
             broker = Broker(client, self._settings.partitions, self._settings.lease_ttl_ms)
@@ -117,18 +137,18 @@ class Supervisor:
             client.close()
 
     def _shut_down(self) -> None:
-        """Pass the first signal on and wait for the drains; pass a second one on and leave."""
+        """Drain the children after the first signal; kill them after a second one or when time is over."""
         for child in self._children:
             child.process.send_signal(signal.SIGTERM)
         patience_s = time.monotonic() + self._settings.drain_ms / 1000 + 1.0
         while any(child.process.poll() is None for child in self._children):
             if len(self._signals) > 1 or time.monotonic() > patience_s:
-                self._log.warning("killing", reason="second signal or drain time over")
+                self._log.warning("drain_aborted", reason="second signal or drain time over")
                 for child in self._children:
                     child.process.kill()
             time.sleep(POLL_S / 5)
         codes = {child.process.returncode for child in self._children}
-        # one that the signal ended by itself had not begun yet: it holds nothing
+        # a process that the signal itself has ended had not installed its handler yet: it held nothing
         if codes - {0, -signal.SIGTERM} and not self._exit_code:
             self._exit_code = 1
         self._log.info("pool_stopped", exit_code=self._exit_code)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from gesture_maze.worker.redis.status import StatusReader
+from gesture_maze.worker.supervisor import PORT_IN_USE_EXIT
 from tests.support.processes import PARTITIONS, ROOT, Traffic, pool_outcomes
 from tests.support.servers import Server, wait_until
 
@@ -52,14 +55,29 @@ def shared(server: Server, without: int = 0) -> bool:
     return without not in found and sorted(found.values()) == [PARTITIONS // 2] * 2
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def logged(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Parse the lines of a log that are events."""
+    for line in lines:
+        if line.startswith("{"):
+            yield json.loads(line)
+
+
 def events(log: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.splitlines()]
+    return list(logged(log.splitlines()))
 
 
 def test_a_killed_process_is_replaced_and_nobody_waits_for_its_leases(server: Server) -> None:
     assert server.url is not None
     with pool(server, "--processes", "2", "--deadline-ms", "0", "--supersede-ms", "0") as parent:
-        wait_until(lambda: shared(server), 10)
+        wait_until(lambda: shared(server), 20)
         with Traffic(server.url) as traffic:
             traffic.wait_for_answers()
             victim = next(iter(pids(server)))
@@ -72,7 +90,7 @@ def test_a_killed_process_is_replaced_and_nobody_waits_for_its_leases(server: Se
     assert traffic.unanswered() == set(), f"of {len(traffic.accepted)}"
     traffic.check_once_and_in_order()
     assert pool_outcomes(server.client)["answered"] == len(traffic.accepted)
-    died = [event for event in events(log) if event["event"] == "process_died"]
+    died = [event for event in events(log) if event["event"] == "process_exited"]
     assert [event["exit_code"] for event in died] == [-signal.SIGKILL]
 
 
@@ -88,7 +106,7 @@ def test_a_pool_that_is_stopped_while_it_starts_ends_with_0(server: Server) -> N
 
 def test_a_second_signal_leaves_at_once(server: Server) -> None:
     with pool(server, "--processes", "2") as parent:
-        wait_until(lambda: shared(server), 10)
+        wait_until(lambda: shared(server), 20)
         children = list(pids(server))
         for child in children:
             os.kill(child, signal.SIGSTOP)  # it will not drain
@@ -108,11 +126,35 @@ def test_a_single_process_drains_on_ctrl_c(server: Server) -> None:
     assert pids(server) == {}
 
 
-def test_children_follow_a_parent_that_was_killed(server: Server) -> None:
-    with pool(server, "--processes", "2", "--summary-s", "1") as parent:
-        wait_until(lambda: shared(server), 10)
+def test_children_of_a_killed_supervisor_drain(server: Server) -> None:
+    # they look for their parent only once a minute: it is the kernel that tells them
+    with pool(server, "--processes", "2", "--summary-s", "60") as parent:
+        wait_until(lambda: shared(server), 20)
         parent.kill()
         wait_until(lambda: pids(server) == {}, 10)
+
+
+def test_children_of_a_supervisor_killed_early_end(server: Server) -> None:
+    with pool(server, "--processes", "2", "--summary-s", "60") as parent:
+        assert parent.stderr is not None
+        children = [json.loads(parent.stderr.readline())["pid"] for _ in range(2)]
+        parent.kill()
+        wait_until(lambda: not any(alive(child) for child in children), 10)
+
+
+def test_pool_whose_metrics_port_is_in_use_retries_and_starts(server: Server) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        with pool(server, "--supervise", "--metrics-port", str(port)) as parent:
+            assert parent.stderr is not None
+            lines = iter(parent.stderr.readline, "")
+            exited = next(event for event in logged(lines) if event["event"] == "process_exited")
+            assert exited["exit_code"] == PORT_IN_USE_EXIT
+            other.close()
+            wait_until(lambda: sum(pids(server).values()) == PARTITIONS, 20)
+            parent.terminate()
+            parent.communicate(timeout=10)
+    assert parent.returncode == 0
 
 
 def test_wrong_settings_end_the_pool_with_2(server: Server) -> None:
