@@ -1,4 +1,4 @@
-"""`maze watch`: a synthetic player per partition, the pool's books as metrics, and where the workers are."""
+"""`maze watch`: heartbeats through every partition, the pool's counters as metrics, and a list of workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gesture_maze.ops.watch import Watch
 
 Opt = typer.Option
+LogFormat = Literal["human", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 DEFAULT_PORT: Final = 9109
 
 
@@ -25,23 +27,32 @@ def watch(
     redis: RedisUrl = DEFAULT_REDIS,
     host: Annotated[str, Opt(envvar=variable("watch_host"), help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, Opt(envvar=variable("watch_port"), min=1, max=65_535, help="Port to listen on.")
+        int,
+        Opt(envvar=variable("watch_port"), min=0, max=65_535, help="Port to listen on; 0: any free one."),
     ] = DEFAULT_PORT,
     every_s: Annotated[
         float, Opt(envvar=variable("watch_every_s"), min=0.05, help="Seconds between heartbeats.")
     ] = 1.0,
+    log_format: Annotated[
+        LogFormat, Opt(envvar=variable("log_format"), help="Log lines for people, or JSON objects.")
+    ] = "human",
+    log_level: Annotated[
+        LogLevel, Opt(envvar=variable("log_level"), help="Least severe level that is logged.")
+    ] = "info",
 ) -> None:
-    """Play a synthetic session on each partition and serve what becomes of it to Prometheus, until stopped.
+    """Send a heartbeat through each partition and serve metrics of the pool to Prometheus, until stopped.
 
-    /metrics has the heartbeats and the pool as a whole, also when no worker lives; /sd lists the workers'
-    metrics for Prometheus's http_sd. Costs the pool one frame per partition and beat.
+    /metrics has the heartbeats and the pool as a whole, also when no worker is alive; /sd lists the workers'
+    metrics for Prometheus's http_sd. Costs the pool one frame per partition and heartbeat.
 
     Example: [bold]maze watch --redis redis://127.0.0.1:6379/0 --port 9109[/bold]
     """
     from gesture_maze.load.stopping import stop_signals
     from gesture_maze.ops.watch import Watch
     from gesture_maze.producer import FrameProducer
+    from gesture_maze.producer.address import without_password
     from gesture_maze.worker.health import HealthServer
+    from gesture_maze.worker.logs import Log
     from gesture_maze.worker.redis.attach import attached
     from gesture_maze.worker.redis.status import StatusReader
 
@@ -49,7 +60,8 @@ def watch(
         stop = stack.enter_context(stop_signals())
         client = stack.enter_context(attached(redis))
         producer = stack.enter_context(FrameProducer(redis, name="maze-watch", retries=0))
-        watching = Watch(producer, StatusReader(client))
+        log = Log(log_format, log_level, worker="watch")
+        watching = Watch(producer, StatusReader(client), log)
         stack.callback(watching.close)
 
         def ready() -> tuple[bool, dict[str, Any]]:
@@ -58,7 +70,9 @@ def watch(
         pages = {"/sd": lambda: _page(watching)}
         health = HealthServer(watching.registry, lambda: (True, {}), ready, host, port, pages)
         stack.callback(health.close)
+        log.info("started", metrics=f"http://{host}:{health.port}/metrics", redis=without_password(redis))
         run(watching, stop, every_s)
+        log.info("stopped")
 
 
 def _page(watching: Watch) -> tuple[str, Iterable[bytes]]:
@@ -66,7 +80,7 @@ def _page(watching: Watch) -> tuple[str, Iterable[bytes]]:
 
 
 def run(watching: Watch, stop: threading.Event, every_s: float) -> None:
-    """Beat every so often and listen in between, until `stop`."""
+    """Run a pass every `every_s` seconds and listen in between, until `stop`."""
     next_s = time.monotonic()
     while not stop.is_set():
         now_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Processes that end with another one, however it ends: `kill -9` and a second Ctrl-C run no clean-up code."""
+"""Processes that end with another one, even where no clean-up code runs (`kill -9`)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The watch: a synthetic player per partition, and the pool's own books, as metrics for Prometheus.
+"""The watch: a synthetic session per partition, and the pool's counters in Redis, as metrics for Prometheus.
 
-Workers can only report what they do; that nothing is done at all has to be seen from outside. So this is the
-one place that exports facts of the pool as a whole, whether any worker lives or not. `step()` is one
-pass; the clocks are passed in.
+Workers can only report what they do; that nothing is done at all must be seen from outside. So this is the
+one place that exports facts of the pool as a whole, whether any worker is alive or not. `step()` is one pass;
+the clocks are passed in.
 """
 
 from __future__ import annotations
@@ -18,43 +18,46 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gesture_maze.producer import Frame, FrameProducer, Replies, SendError
+from gesture_maze.producer import Frame, FrameProducer, Replies
 from gesture_maze.wire import keys
-from gesture_maze.wire.errors import MazeError
+from gesture_maze.wire.errors import ConnectionLost, MazeError
+from gesture_maze.worker.logs import Log
 from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, StatusReader
 
 Clock = Callable[[], float]
 
 EVERY_S: Final = 1.0
-"""A beat per partition and look at the pool so often; 16 frames a second are nothing to a worker."""
+"""Seconds between two passes; 16 heartbeats a second are nothing to a worker."""
 OVERDUE_S: Final = 10.0
-"""`ready` says no after so long without a look at Redis."""
+"""After this time without a status from Redis the watch is not ready."""
+REMIND_S: Final = 60.0
+"""A fault that lasts is logged again after this time."""
 LOOPBACK: Final = "127.0.0.1"
 LATENCY_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and nobody reads them
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series
 
 _GAUGES: Final[Mapping[str, tuple[str, Any]]] = {
     "waiting_entries": ("Entries added and not yet committed.", lambda one, _: one.lag),
     "waiting_seconds": (
-        "Age of the oldest entry that waits; 0 where none does.",
+        "Age of the oldest entry that waits; 0 if none does.",
         lambda one, now_ms: max(now_ms - (one.waits_since_ms or now_ms), 0) / 1000,
     ),
-    "owned": ("1 where a worker's lease stands, else 0.", lambda one, _: int(one.owner is not None)),
+    "owned": ("1 if a worker holds the lease, else 0.", lambda one, _: int(one.owner is not None)),
     "dead_letters": ("Dead letters kept.", lambda one, _: one.dead),
     "stream_entries": ("Entries in the stream, committed ones included.", lambda one, _: one.length),
 }
-"""Name after `maze_pool_` -> help, and its value of (PartitionStatus, server's ms)."""
+"""Name after `maze_pool_` -> help, and its value by (PartitionStatus, server's time in ms)."""
 
 
 class Pool(Collector):
-    """What the last look at the pool showed; nothing before the first."""
+    """The pool's last status as metrics; nothing before the first."""
 
     def __init__(self) -> None:
         self.status: PoolStatus | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus scrapes."""
+        """Yield what Prometheus scrapes."""
         status = self.status or PoolStatus(0, (), ())
         for name, (text, value) in _GAUGES.items():
             gauge = GaugeMetricFamily(f"maze_pool_{name}", text, labels=["partition"])
@@ -62,7 +65,9 @@ class Pool(Collector):
                 gauge.add_metric([str(one.partition)], value(one, status.server_ms))
             yield gauge
         yield _added(status.partitions)
-        outcomes = CounterMetricFamily("maze_pool_frames", "Frames by outcome, by Redis.", labels=["outcome"])
+        outcomes = CounterMetricFamily(
+            "maze_pool_frames", "Frames by outcome, from Redis.", labels=["outcome"]
+        )
         for outcome, count in status.outcomes.items():
             outcomes.add_metric([outcome], count)
         yield outcomes
@@ -70,7 +75,7 @@ class Pool(Collector):
         for model in status.models:
             workers.add_metric([model], sum(worker.model == model for worker in status.workers))
         yield workers
-        yield GaugeMetricFamily("maze_pool_sum_holds", "1: nothing lost or doubled.", int(status.sum_holds))
+        yield GaugeMetricFamily("maze_pool_sum_holds", "1 if no frame is missing.", int(status.sum_holds))
 
 
 def _added(partitions: tuple[PartitionStatus, ...]) -> CounterMetricFamily:
@@ -81,11 +86,12 @@ def _added(partitions: tuple[PartitionStatus, ...]) -> CounterMetricFamily:
 
 
 class Watch:
-    """Beats and looks.
+    """Sends heartbeats, counts their replies and reads the pool's status.
 
     Args:
-        producer: sends the beats; stays the caller's.
+        producer: sends the heartbeats; the caller closes it.
         reader: of the pool's status.
+        log: where faults and recoveries go.
         clock, unix: monotonic seconds, and seconds since 1970.
     """
 
@@ -93,6 +99,7 @@ class Watch:
         self,
         producer: FrameProducer,
         reader: StatusReader,
+        log: Log,
         clock: Clock = time.monotonic,
         unix: Clock = time.time,
     ) -> None:
@@ -103,20 +110,24 @@ class Watch:
         self.registry.register(self.pool)
         self._producer: Final = producer
         self._reader: Final = reader
+        self._log: Final = log
+        self._fault_since_s: float | None = None
+        self._logged: tuple[float, str] = (float("-inf"), "")
+        """When a fault was last logged, and which."""
         self._replies: Replies | None = None
         self._sessions: list[str] = []
         self._sent_s: Final[dict[tuple[str, int], float]] = {}
         self._seq = 0
-        self._looked_s = float("-inf")
+        self._read_s = float("-inf")
         at = self.registry
-        self._sent: Final = Counter("maze_heartbeats_sent", "Beats sent.", ["partition"], registry=at)
-        self._heard: Final = Counter(
-            "maze_heartbeats_answered", "Beats answered.", ["partition"], registry=at
+        self._sent: Final = Counter("maze_heartbeats_sent", "Heartbeats sent.", ["partition"], registry=at)
+        self._answered: Final = Counter(
+            "maze_heartbeats_answered", "Heartbeats answered.", ["partition"], registry=at
         )
-        self._failed: Final = Counter("maze_watch_failures", "Looks or beats that failed.", registry=at)
+        self._failed: Final = Counter("maze_watch_failures", "Passes that failed.", registry=at)
         self._latency: Final = Histogram(
             "maze_heartbeat_seconds",
-            "From sending a beat to its reply.",
+            "From sending a heartbeat to its reply.",
             buckets=LATENCY_BUCKETS_S,
             registry=at,
         )
@@ -128,24 +139,31 @@ class Watch:
         )
 
     def step(self) -> None:
-        """One pass: look at the pool, then send a beat to each of its partitions.
+        """Run one pass: read the pool's status, then send a heartbeat to each partition.
 
-        What fails is counted, and tried again with the next pass.
+        A fault is counted and logged, and the next pass tries again.
         """
         try:
             self.pool.status = self._reader.read()
-            self._looked_s = self._clock()
+            self._read_s = self._clock()
             self._beat(len(self.pool.status.partitions))
-        except MazeError:
+        except MazeError as error:
             self._failed.inc()
+            self._note_fault(error)
+        else:
+            self._note_recovery()
 
     def listen(self, timeout_s: float) -> bool:
-        """Wait for one answer; whether one came."""
+        """Wait for one reply, and return whether one came.
+
+        Raises:
+            MazeError: Redis refuses the subscription.
+        """
         reply = None if self._replies is None else self._replies.get(timeout_s)
         if reply is None:
             return False
         partition = str(keys.partition_of(reply.session, len(self._sessions)))
-        self._heard.labels(partition).inc()
+        self._answered.labels(partition).inc()
         self._last.labels(partition).set(self._unix())
         sent_s = self._sent_s.pop((reply.session, reply.seq), None)
         if sent_s is not None:
@@ -153,11 +171,11 @@ class Watch:
         return True
 
     def ready(self) -> bool:
-        """Whether the pool has been looked at lately."""
-        return self._clock() - self._looked_s < OVERDUE_S
+        """Return whether the status is recent."""
+        return self._clock() - self._read_s < OVERDUE_S
 
     def targets(self) -> list[dict[str, Any]]:
-        """The workers' metrics, as Prometheus's http_sd and file_sd want them."""
+        """Return where the workers' metrics are, in the format of Prometheus's http_sd and file_sd."""
         return targets(self.pool.status or PoolStatus(0, (), ()), socket.gethostname())
 
     def close(self) -> None:
@@ -167,11 +185,13 @@ class Watch:
 
     def _beat(self, partitions: int) -> None:
         if not partitions:
-            return  # no pool has been here yet, and it is not ours to say how many partitions it has
+            return  # no pool has used this Redis yet, and the number of partitions is its decision
         if partitions != len(self._sessions):
-            self._sessions = beating_sessions(partitions)
             self.close()
-            self._replies = self._producer.actions(*self._sessions)
+            self._replies, self._sessions = None, []
+            sessions = beating_sessions(partitions)
+            self._replies = self._producer.actions(*sessions)
+            self._sessions = sessions
         self._seq += 1
         self._forget_unanswered()
         now_s = self._clock()
@@ -179,19 +199,31 @@ class Watch:
         self._sent_s.update({(session, self._seq): now_s for session in self._sessions})
         for partition in range(partitions):
             self._sent.labels(str(partition)).inc()
-        try:
-            self._producer.send_tick(frames)
-        except SendError:
-            self._failed.inc()  # as sent and not answered: for whoever plays it is the same
+        # counted as sent whatever happens: to a player a refused frame and an unanswered one are the same
+        self._producer.send_tick(frames)
+
+    def _note_fault(self, error: MazeError) -> None:
+        now_s = self._clock()
+        if self._fault_since_s is None:
+            self._fault_since_s = now_s
+        event = "redis_lost" if isinstance(error, ConnectionLost) else "heartbeat_refused"
+        if event != self._logged[1] or now_s - self._logged[0] >= REMIND_S:
+            self._logged = now_s, event
+            self._log.warning(event, error=str(error), reason=error.reason)
+
+    def _note_recovery(self) -> None:
+        if self._fault_since_s is not None:
+            self._log.info("recovered", after_s=round(self._clock() - self._fault_since_s, 1))
+        self._fault_since_s, self._logged = None, (float("-inf"), "")
 
     def _forget_unanswered(self) -> None:
         oldest = self._seq - round(OVERDUE_S / EVERY_S)
-        for beat in [beat for beat in self._sent_s if beat[1] < oldest]:
-            del self._sent_s[beat]
+        for key in [key for key in self._sent_s if key[1] < oldest]:
+            del self._sent_s[key]
 
 
 def beating_sessions(partitions: int) -> list[str]:
-    """A session id per partition, by number, that nobody has or had. Costs O(partitions log partitions)."""
+    """Return a new session id for each partition, by number. Costs O(partitions log partitions)."""
     run = os.urandom(4).hex()
     found: dict[int, str] = {}
     for number in itertools.count():
@@ -203,10 +235,10 @@ def beating_sessions(partitions: int) -> list[str]:
 
 
 def targets(status: PoolStatus, our_host: str) -> list[dict[str, Any]]:
-    """Where the workers' metrics are, one entry per worker with labels `worker` and `model`.
+    """Return where the workers' metrics are: one entry per worker with the labels `worker` and `host`.
 
-    Workers of `our_host` are reached by loopback, where they listen unless told otherwise; others by their
-    host's name, and must have been started with `--metrics-host`.
+    Workers of `our_host` are reached by loopback, where they listen by default; others by the name of their
+    host, and must have been started with `--metrics-host`.
     """
     return [
         {
