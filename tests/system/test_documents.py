@@ -1,0 +1,105 @@
+"""The documents: links lead somewhere, commands and their flags exist, the README stays short."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.observed import ROOT
+
+PATTERNS = ("*.md", "docs/*.md", "examples/*/*.md", "clients/*/*.md", "compose/**/*.md")
+DOCUMENTS = sorted(path for one in PATTERNS for path in ROOT.glob(one) if "node_modules" not in path.parts)
+SUBCOMMANDS = {"capture", "dead", "jobs", "models"}
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def prose(path: Path) -> str:
+    """Return a document without its code blocks."""
+    return re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a document's headings, as forges make them."""
+    titles = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (path.parent / file).resolve() if file else path
+        assert found.exists(), target
+        if anchor and found.suffix == ".md":
+            assert anchor in anchors(found), target
+
+
+@cache
+def help_of(*words: str) -> str:
+    """Return what `maze WORDS --help` prints."""
+    command = [sys.executable, "-m", "gesture_maze", *words, "--help"]
+    environment = {"COLUMNS": "200", "TERM": "dumb", "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
+    assert done.returncode == 0, f"maze {' '.join(words)}: {done.stderr}"
+    return done.stdout
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """Yield the words after `maze` of every command in a document's console blocks."""
+    for block in re.findall(r"^```console\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
+        for line in re.sub(r"\\\n", " ", block).splitlines():
+            for part in re.split(r"&&|\||;", line):
+                found = re.match(r"[$#]? *(?:[A-Z_]+=\S+ )*(?:\S*/)?maze (.*)", part.strip())
+                if found:
+                    words = shlex.split(found[1].partition(" >")[0].removesuffix(" &"), comments=True)
+                    yield words
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if list(commands(path))], ids=named)
+def test_command_and_its_flags_exist(path: Path) -> None:
+    for words in commands(path):
+        known = help_of(words[0])
+        word = words[1] if len(words) > 1 else "-"
+        if words[0] in SUBCOMMANDS and not word.startswith("-") and f" {word} " in known:
+            known = help_of(*words[:2])
+        flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+        assert [flag for flag in flags if not re.search(rf"{flag}\b", known)] == [], " ".join(words)
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_make_targets_in_documents_exist() -> None:
+    known = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named_in = {
+        name for path in DOCUMENTS for name in re.findall(r"(?:\$ |`)make ([a-z]+)", path.read_text())
+    }
+    assert named_in
+    assert named_in <= known
+
+
+def test_every_document_is_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    names = {path.name for path in ROOT.glob("docs/*.md")} - {"README.md"}
+    assert [name for name in sorted(names) if f"({name})" not in index] == []
+
+
+def test_paths_in_the_architecture_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    paths = set(re.findall(r"`(?:gesture_maze/)?([a-z_]+/[a-z_/]+\.(?:py|lua))`", text))
+    assert len(paths) > 20
+    paths = {path for path in paths if not path.startswith("tests/")}
+    assert [path for path in sorted(paths) if not (ROOT / "gesture_maze" / path).exists()] == []
