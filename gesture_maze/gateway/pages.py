@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse
@@ -15,6 +15,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gesture_maze.gateway.audience import audience
+from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.upgrade import BROWSER_COOKIE
 
 FOLDER: Final = Path(__file__).parents[1] / "page"
@@ -81,6 +83,13 @@ async def watch() -> HTMLResponse:
     response = _page("watch.html")
     response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
+
+
+@router.get("/watch/players")
+async def players(request: Request) -> dict[str, Any]:
+    """The players of this gateway and their mazes."""
+    room: Room = request.app.state.room
+    return audience(room.sessions)
 
 
 @router.get("/manifest.webmanifest")

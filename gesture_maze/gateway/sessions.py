@@ -160,6 +160,10 @@ class Sessions:
             self._absent.pop(session, None)
         self._metrics.sessions(len(self._by_id))
 
+    def present(self) -> list[Session]:
+        """Return the sessions that have a socket."""
+        return [one for one in self._by_id.values() if one.socket is not None]
+
     def __len__(self) -> int:
         """How many are kept."""
         return len(self._by_id)

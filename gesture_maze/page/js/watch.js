@@ -1,7 +1,7 @@
-/** The page /watch: the mazes of `maze demo`, as small multiples. */
+/** The page /watch: the mazes of this gateway's players and of `maze demo`, as small multiples. */
 
 import { colour, drawStar, drawWalls } from "./maze-view.js";
-import { ARROWS, element } from "./types.js";
+import { ARROWS, address, element } from "./types.js";
 
 /**
  * @typedef {object} Player
@@ -12,6 +12,18 @@ import { ARROWS, element } from "./types.js";
  * @property {number[]} trail
  * @property {number} solved
  * @property {import("./types.js").Direction | null} wants
+ *
+ * @typedef {{ width: number, height: number, ways: string, cell: number, trail: number[], words: string[] }} Tile
+ *
+ * @typedef {object} Here
+ * @property {string} name
+ * @property {number} width
+ * @property {number} height
+ * @property {string} ways
+ * @property {number} cell
+ * @property {number} moves
+ * @property {boolean} finished
+ * @property {boolean} race
  *
  * @typedef {object} Picture
  * @property {number} elapsed_s
@@ -24,17 +36,37 @@ import { ARROWS, element } from "./types.js";
 
 /** Without a picture for so long, the demo has ended. */
 const ENDED_MS = 4000;
+const POLL_MS = 500;
 const TILE = 300;
 
-let heardAt = performance.now();
-const events = new EventSource("/watch/stream");
+let demoAt = -Infinity;
+let demoPlayers = 0;
+const events = new EventSource(address("watch/stream"));
 events.onmessage = (/** @type {MessageEvent<string>} */ event) => {
-  heardAt = performance.now();
+  demoAt = performance.now();
   show(JSON.parse(event.data));
 };
-setInterval(() => {
-  if (performance.now() - heardAt > ENDED_MS) say("waiting", "No demo is running: start one with `make demo`.");
-}, 500);
+setInterval(look, POLL_MS);
+look();
+
+/** The players of this gateway, and who plays in all. */
+async function look() {
+  if (document.hidden) return;
+  const response = await fetch(address("watch/players")).catch(() => null);
+  if (!response?.ok) return say("reconnecting", "The game cannot be reached. Trying again …");
+  /** @type {{ count: number, players: Here[] }} */
+  const { count, players } = await response.json();
+  const demo = performance.now() - demoAt < ENDED_MS;
+  element("here", HTMLElement).hidden = !count;
+  element("demo", HTMLElement).hidden = !demo;
+  fillTiles("players", players.map((one) => ({
+    ...one,
+    trail: [],
+    words: [one.name, one.finished ? "out" : `${one.moves} moves${one.race ? ", race" : ""}`],
+  })));
+  const parts = [count ? `${count} here` : "", demo ? `${demoPlayers} in the demo` : ""].filter(Boolean);
+  say(parts.length ? "playing" : "waiting", parts.length ? `Players: ${parts.join(", ")}.` : "No players just now.");
+}
 
 /** @param {string} state @param {string} text */
 function say(state, text) {
@@ -44,8 +76,8 @@ function say(state, text) {
 
 /** @param {Picture} picture */
 function show(picture) {
-  const shown = picture.players.length < picture.count ? `, ${picture.players.length} of them shown` : "";
-  say("playing", `${picture.count} players${shown}, ${picture.elapsed_s.toFixed(0)} s`);
+  demoPlayers = picture.count;
+  element("demo", HTMLElement).hidden = false;
   fill("numbers", Object.entries(picture.numbers).map(([what, value]) => {
     const pair = document.createElement("div");
     pair.append(made("dt", what), made("dd", value));
@@ -53,9 +85,16 @@ function show(picture) {
   }));
   fill("workers", picture.workers.map((one) => made("li", `worker ${one.pid}: ${one.partitions} partitions`)));
   fill("events", picture.events.map((sentence) => made("li", sentence)));
-  const tiles = element("tiles", HTMLElement);
-  while (tiles.children.length > picture.players.length) tiles.lastElementChild?.remove();
-  picture.players.forEach((player, at) => drawTile(tiles.children[at] ?? addTile(tiles), player, at + 1));
+  fillTiles("tiles", picture.players.map((one, at) => ({
+    ...one, words: [`${at + 1} ${one.wants ? ARROWS[one.wants] : ""}`, `${one.solved} solved`],
+  })));
+}
+
+/** @param {string} id @param {Tile[]} shown */
+function fillTiles(id, shown) {
+  const tiles = element(id, HTMLElement);
+  while (tiles.children.length > shown.length) tiles.lastElementChild?.remove();
+  shown.forEach((one, at) => drawTile(tiles.children[at] ?? addTile(tiles), one));
 }
 
 /** @param {string} id @param {HTMLElement[]} parts */
@@ -81,8 +120,8 @@ function addTile(tiles) {
   return tile;
 }
 
-/** @param {Element} tile @param {Player} player @param {number} number */
-function drawTile(tile, player, number) {
+/** @param {Element} tile @param {Tile} player */
+function drawTile(tile, player) {
   const canvas = tile.querySelector("canvas");
   const brush = canvas?.getContext("2d");
   if (!canvas || !brush) return;
@@ -109,7 +148,7 @@ function drawTile(tile, player, number) {
   brush.beginPath();
   brush.arc(x, y, unit * 0.28, 0, 2 * Math.PI);
   brush.fill();
-  const [left, right] = tile.querySelectorAll("span");
-  left.textContent = `${number} ${player.wants ? ARROWS[player.wants] : ""}`;
-  right.textContent = `${player.solved} solved`;
+  tile.querySelectorAll("span").forEach((span, at) => (span.textContent = player.words[at]));
+  canvas.setAttribute("aria-label", `${player.words.join(", ")}: at cell ${player.cell}`);
+  canvas.setAttribute("role", "img");
 }

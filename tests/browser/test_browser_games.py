@@ -1,0 +1,221 @@
+"""What players return for: races, the daily maze, the own best and its ghost, and play by gestures alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gesture_maze.game.mazes import generate
+from tests.browser.conftest import Visit, picture
+from tests.browser.playing import cell, hold, open_settings, ready, state, walk, walk_by_keys
+from tests.support.gateway import Served
+from tests.support.servers import Server, wait_until
+
+SMALL = (6, 5)
+
+
+def race_maze(page: Any, gateway: Served) -> Any:
+    """Return the maze of the race that this page is in."""
+    name = page.evaluate("new URL(location.href).searchParams.get('race')")
+    found = gateway.app.state.room.sessions.present()
+    return next(one.game.maze for one in found if one.game is not None and one.game.race == name)
+
+
+@pytest.mark.timeout(180)
+def test_race_is_run_by_two_who_see_each_other(visit: Visit, gateway: Served) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
+    ann, ben = visit("/game?size=small", **phone), visit("/game?size=small")
+    for page, name in ((ann, "Ann"), (ben, "Ben")):
+        ready(page)
+        open_settings(page)
+        page.fill("#name", name)
+        page.keyboard.press("Tab")
+        page.click("#fold")
+        page.wait_for_timeout(300)
+        ready(page)
+    ann.click("#race")
+    ann.wait_for_selector("#race-box:not([hidden])")
+    ben.goto(ann.input_value("#race-link"))
+    ann.wait_for_selector("#racers li:nth-child(2)")
+    assert "Ben" in ann.inner_text("#racers")
+    ben.wait_for_selector("#race-go")
+    ben.click("#race-go")
+    for page in (ann, ben):
+        state(page, "countdown")
+    for page in (ann, ben):
+        state(page, "playing")
+    maze = race_maze(ann, gateway)
+    walk(ann, maze, 3)
+    ben.wait_for_function("document.getElementById('racers').textContent.includes('Ann3 moves')")
+    picture(ben, "race")
+    before = cell(ben)
+    ben.reload()
+    ready(ben)
+    assert cell(ben) == before
+    assert "Ann" in ben.inner_text("#racers"), "a reload returns to the race"
+    walk(ann, maze)
+    ann.wait_for_selector("#done:not([hidden])")
+    picture(ann, "race-phone")
+    ben.wait_for_function("document.getElementById('racers').textContent.includes('1. in')")
+    walk_by_keys(ben, maze)
+    ben.wait_for_function("document.getElementById('racers').textContent.includes('2. in')")
+    ann.wait_for_selector("#race-go:not([hidden])")
+    ann.click("#race-leave")
+    ann.wait_for_function("!location.href.includes('race=')")
+    assert ann.locator("#race-box").is_hidden()
+
+
+def test_race_that_is_unknown_leads_to_a_maze(visit: Visit) -> None:
+    page = visit("/game?race=unknown1&size=small")
+    ready(page)
+    page.wait_for_function("document.getElementById('hint').textContent.includes('begin another one')")
+    page.wait_for_function("!location.href.includes('race=')")
+
+
+def test_held_palm_opens_the_menu_and_chooses(visit: Visit) -> None:
+    page = visit("/game?seed=7&size=small")
+    ready(page)
+    page.keyboard.down("e")
+    page.wait_for_selector("#menu:not([hidden])")
+    state(page, "menu")
+    page.wait_for_timeout(1500)
+    assert page.locator("#menu").is_visible(), "the palm that opened it does not choose"
+    page.keyboard.up("e")
+    chosen = "document.querySelector('#menu [aria-current]').textContent"
+    # down to `A medium maze`; each hold moves at least once, repeats come later
+    while page.evaluate(chosen) != "A medium maze":
+        before = page.evaluate(chosen)
+        page.keyboard.down("s")
+        page.wait_for_function(f"before => {chosen} !== before", arg=before)
+        page.keyboard.up("s")
+        page.wait_for_function("document.getElementById('gesture').textContent === 'at rest'")
+    assert cell(page) == 0, "moves choose and do not walk"
+    page.keyboard.down("e")
+    page.wait_for_function("document.querySelector('[data-size=medium]').ariaPressed === 'true'")
+    page.keyboard.up("e")
+    assert page.locator("#menu").is_hidden()
+
+
+def test_palm_by_accident_does_nothing(visit: Visit) -> None:
+    page = visit("/game?seed=7&size=small")
+    ready(page)
+    for _ in range(4):  # shown for a moment, again and again
+        page.keyboard.down("e")
+        page.wait_for_timeout(900)
+        page.keyboard.up("e")
+        page.wait_for_timeout(400)
+    assert page.locator("#menu").is_hidden()
+
+
+def test_palm_after_a_walk_begins_the_next_maze(visit: Visit) -> None:
+    page = visit("/game?seed=7&size=small")
+    ready(page)
+    walk_by_keys(page, generate(*SMALL, 7))
+    page.wait_for_selector("#done:not([hidden])")
+    page.keyboard.down("e")
+    page.wait_for_function("document.getElementById('maze').dataset.cell === '0'")
+    page.keyboard.up("e")
+
+
+def test_daily_maze_is_the_same_for_two_and_has_a_board(
+    visit: Visit, gateway: Served, redis_server: Server
+) -> None:
+    for key in redis_server.client.keys("maze:scores:*"):
+        redis_server.client.delete(key)
+    seed = gateway.http.get("/daily").json()["seed"]
+    ann, ben = visit("/game?size=small&input=keyboard"), visit("/game?size=small&input=keyboard")
+    for page in (ann, ben):
+        page.wait_for_selector("#maze[data-cell]")
+        with page.expect_response("**/daily"):
+            page.click("#daily")
+        page.wait_for_timeout(300)
+    # at a person's pace: a program's walk is not entered
+    for _ in range(60):
+        if generate(*SMALL, seed).way_out[cell(ann)] is None:
+            break
+        walk_by_keys(ann, generate(*SMALL, seed), 1)
+        ann.wait_for_timeout(80)
+    ann.wait_for_selector("#done:not([hidden])")
+    ben.select_option("#scores-by", "maze")
+    ben.wait_for_selector("#scores li:not(.empty)")
+    assert "(+0), keyboard" in ben.inner_text("#scores")
+    ben.select_option("#scores-by", "camera")
+    ben.wait_for_selector("#scores li.empty")
+
+
+def test_ghost_of_the_best_walk_accompanies_the_next_one(visit: Visit) -> None:
+    page = visit("/game?seed=7&size=small&input=keyboard", reduced_motion="reduce")
+    page.wait_for_selector("#maze[data-cell]")
+    walk_by_keys(page, generate(*SMALL, 7))
+    page.wait_for_selector("#done:not([hidden])")
+    page.wait_for_function("document.getElementById('best').textContent.endsWith(' s')")
+    page.click("#next")
+    page.wait_for_function("document.getElementById('maze').dataset.cell === '0'")
+    walk_by_keys(page, generate(*SMALL, 7), 1)
+    # the ghost is at the exit soon: its ring is drawn around the star
+    drawn = """() => {
+      const canvas = document.getElementById("maze");
+      const unit = canvas.width / 6;
+      const [left, top] = [canvas.width - unit, canvas.height - unit];
+      const { data } = canvas.getContext("2d").getImageData(left, top, unit, unit);
+      const soft = getComputedStyle(document.documentElement).getPropertyValue("--soft").trim();
+      const [r, g, b] = [1, 3, 5].map((at) => parseInt(soft.slice(at, at + 2), 16));
+      for (let n = 0; n < data.length; n += 4) {
+        if (data[n] === r && data[n + 1] === g && data[n + 2] === b && data[n + 3] === 255) return true;
+      }
+      return false;
+    }"""
+    page.wait_for_function(drawn)
+    open_settings(page)
+    page.click("#ghost")
+    page.wait_for_function(f"!({drawn})()")
+
+
+def test_sound_is_off_until_it_is_turned_on(visit: Visit) -> None:
+    page = visit("/game?seed=7&size=small&input=keyboard")
+    page.evaluate("""() => {
+      window.tones = 0;
+      const start = OscillatorNode.prototype.start;
+      OscillatorNode.prototype.start = function (...at) { tones++; return start.apply(this, at); };
+    }""")
+    page.wait_for_selector("#maze[data-cell]")
+    walk_by_keys(page, generate(*SMALL, 7), 1)
+    assert page.evaluate("tones") == 0
+    open_settings(page)
+    page.click("#sound")
+    walk_by_keys(page, generate(*SMALL, 7), 2)
+    assert page.evaluate("tones") >= 3
+    page.reload()
+    open_settings(page)
+    assert page.is_checked("#sound"), "remembered"
+
+
+def test_speed_shows_where_the_milliseconds_go(visit: Visit) -> None:
+    page = visit("/game?seed=7&size=small")
+    ready(page)
+    hold(page, "right")
+    page.click("#budget summary", no_wait_after=True)
+    page.wait_for_function("document.querySelectorAll('#stages li').length === 8")
+    walk(page, generate(*SMALL, 7), 3)
+    filled = """() => {
+      const lines = [...document.querySelectorAll("#stages li")].map((line) => line.innerText);
+      const of = (name) => lines.find((line) => line.startsWith(name)) ?? "";
+      const names = ["Network", "Recognition", "Being sure", "Drawing", "In all"];
+      return names.every((name) => /\\d ms/.test(of(name)));
+    }"""
+    page.wait_for_function(filled)
+    picture(page, "speed")
+
+
+def test_players_of_the_gateway_are_shown_on_the_watch_page(visit: Visit) -> None:
+    watch = visit("/watch")
+    watch.wait_for_selector("#how-title")
+    assert "make demo" in watch.inner_text("main")
+    page = visit("/game?seed=7&size=small&input=keyboard")
+    page.wait_for_selector("#maze[data-cell]")
+    walk_by_keys(page, generate(*SMALL, 7), 2)
+    wait_until(lambda: "2 moves" in watch.text_content("#players"))
+    picture(watch, "watch-players")
+    page.context.close()
+    wait_until(lambda: "2 moves" not in watch.text_content("#players"))
