@@ -111,7 +111,7 @@ function message(news) {
   else if (news.type === "at") walk(news);
   else if (news.type === "finished") finish(news);
   else if (news.type === "race") joinedRace(news);
-  else if (news.type === "racer") race.move(news);
+  else if (news.type === "racer") racerMoved(news);
   else if (news.type === "timing") budget.add("pool", (gatewayMs = news.gateway_ms));
   else if (news.type === "refused") refused(news);
 }
@@ -156,6 +156,7 @@ function show(news) {
   view.show(news, news.cell);
   panel.showWhere(game);
   refreshScores();
+  if (opensAt) scrollTo({ top: 0 }); // the button that starts a race may be far below
 }
 
 /** @param {import("./types.js").Where} news */
@@ -182,6 +183,7 @@ function finish(news) {
   if (better) words.push("Your best so far.");
   if (news.rank) words.push(`Place ${news.rank} on the scoreboard.`);
   element("done-text", HTMLElement).textContent = words.join(" ");
+  element("next", HTMLElement).hidden = race.running;
   element("done", HTMLElement).hidden = false;
   element("next", HTMLElement).focus({ preventScroll: true });
   view.celebrate();
@@ -205,6 +207,12 @@ function joinedRace(news) {
   raceAsked = null;
   race.show(news);
   setAddress(news.id);
+}
+
+/** @param {import("./types.js").Racer} news */
+function racerMoved(news) {
+  race.move(news);
+  element("next", HTMLElement).hidden = race.running;
 }
 
 function forgetRace() {
@@ -275,6 +283,7 @@ connectKeys({
 });
 
 function next() {
+  if (race.running) return; // the others still walk
   if (race.race?.over) link.send({ type: "go" });
   else begin();
 }
@@ -315,19 +324,8 @@ function choose(chosen) {
   showState();
 }
 
-/** @type {Record<Input, string>} */
-const HINTS = {
-  camera: "Hold one hand up to the camera, left or right. A held open palm opens the menu. The arrow keys help out.",
-  simulated: "Hold a gesture button, or W A S D; E is an open palm, which opens the menu when held.",
-  keyboard: "Arrow keys, or the buttons. No hand is looked at.",
-};
-
 function showInput() {
-  element("hint", HTMLElement).textContent = HINTS[input];
-  document.body.dataset.input = input;
-  for (const button of document.querySelectorAll("#legend button")) {
-    if (button instanceof HTMLButtonElement) button.disabled = input === "camera";
-  }
+  panel.showInput(input);
   if (input !== "keyboard") link.send({ type: "input", input });
 }
 
@@ -350,6 +348,7 @@ function showState() {
     input,
     handMissing: performance.now() - handSeenAt > NO_HAND_MS,
     finished: Boolean(game?.finished),
+    racing: race.running,
     opensInS: secondsToOpen() || null,
     menu: menu.open,
     choose,

@@ -22,6 +22,22 @@ const NAMES = {
 /** @type {Record<Direction, string>} keys that pose the simulated hand */
 export const POSE_KEYS = { up: "w", down: "s", left: "a", right: "d" };
 
+/** @type {Record<import("./types.js").Input, string>} */
+const HINTS = {
+  camera: "Hold one hand up to the camera, left or right. A held open palm opens the menu. The arrow keys help out.",
+  simulated: "Hold a gesture button, or W A S D; E is an open palm, which opens the menu when held.",
+  keyboard: "Arrow keys, or the buttons. No hand is looked at.",
+};
+
+/** What the game is played with. @param {import("./types.js").Input} input */
+export function showInput(input) {
+  element("hint", HTMLElement).textContent = HINTS[input];
+  document.body.dataset.input = input;
+  for (const button of document.querySelectorAll("#legend button")) {
+    if (button instanceof HTMLButtonElement) button.disabled = input === "camera";
+  }
+}
+
 /** @param {string | null} gesture @returns {string} */
 export function nameOf(gesture) {
   return gesture ? (NAMES[gesture] ?? gesture.replaceAll("_", " ")) : "no hand";

@@ -46,9 +46,9 @@ export class RaceView {
     this.view.showOthers([]);
   }
 
-  /** @returns {number | null} the player's own place, once the walk has ended */
-  get place() {
-    return this.race?.racers.find((one) => one.who === this.race?.you)?.place ?? null;
+  /** Whether a race was started and not all players are out. */
+  get running() {
+    return this.race !== null && this.race.starts_ms > 0 && !this.race.over;
   }
 
   #update() {

@@ -9,6 +9,7 @@
  * @property {import("./types.js").Input} input
  * @property {boolean} handMissing no hand was seen for a while
  * @property {boolean} finished
+ * @property {boolean} racing a race goes on
  * @property {number | null} opensInS until the race starts
  * @property {boolean} menu
  * @property {(input: import("./types.js").Input) => void} choose
@@ -81,9 +82,10 @@ function ofCamera({ camera, handMissing, choose }) {
 }
 
 /** @param {Facts} facts @returns {Standing} */
-function ofGame({ finished, opensInS, menu }) {
+function ofGame({ finished, racing, opensInS, menu }) {
   if (menu) return { state: "menu", text: "Up and down choose, a held open palm takes, left closes." };
   if (opensInS !== null) return { state: "countdown", text: `The race starts in ${opensInS} …` };
+  if (finished && racing) return { state: "playing", text: "You are out. The others are on their way." };
   if (finished) return { state: "playing", text: "You are out. Hold an open palm for the next maze." };
   return { state: "playing", text: "Find the way to the star." };
 }
