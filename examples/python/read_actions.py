@@ -2,7 +2,7 @@
 
 import sys
 
-from gesture_maze.producer import FrameProducer
+from gesture_maze import FrameProducer
 
 url, *sessions = sys.argv[1:] or ["redis://127.0.0.1:6379/0"]
 with FrameProducer(url) as producer, producer.actions(*(sessions or ["p1"])) as replies:

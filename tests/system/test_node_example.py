@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -104,3 +105,66 @@ def test_the_python_examples(pool: Server) -> None:
         reader.stdout.close()
     assert {line[2] for line in lines} == {"like"}
     assert sum(line[5] == "up" for line in lines) >= 2
+
+
+CV2 = """
+import time
+
+import numpy as np
+
+COLOR_BGR2RGB = 4
+
+
+class VideoCapture:
+    left = 30
+
+    def __init__(self, number):
+        assert number == 0
+
+    def read(self):
+        time.sleep(1 / 30)
+        self.left -= 1
+        return self.left >= 0, np.zeros((480, 640, 3), np.uint8)
+
+
+def cvtColor(picture, code):
+    return picture
+"""
+MEDIAPIPE = """
+import json
+import pathlib
+from contextlib import nullcontext
+from types import SimpleNamespace as Thing
+
+HAND = json.loads(pathlib.Path(__file__).with_name("hands.json").read_text())["like"]
+POINTS = [Thing(x=x, y=y, z=z) for x, y, z in HAND]
+RESULT = Thing(hand_landmarks=[POINTS], handedness=[[Thing(category_name="Left")]])
+LANDMARKER = Thing(detect_for_video=lambda image, now_ms: RESULT)
+vision = Thing(
+    HandLandmarkerOptions=Thing,
+    RunningMode=Thing(VIDEO="video"),
+    HandLandmarker=Thing(create_from_options=lambda options: nullcontext(LANDMARKER)),
+)
+tasks = Thing(vision=vision, BaseOptions=Thing)
+Image = Thing
+ImageFormat = Thing(SRGB=1)
+"""
+
+
+def test_webcam_example_prints_moves(pool: Server, tmp_path: Path) -> None:
+    """With stand-ins for OpenCV and MediaPipe, which are not installed here."""
+    assert pool.url is not None
+    (tmp_path / "cv2.py").write_text(CV2)
+    (tmp_path / "mediapipe.py").write_text(MEDIAPIPE)
+    shutil.copy(ROOT / "examples" / "hands.json", tmp_path)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "python" / "webcam.py"), pool.url],
+        env={**environment(), "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "the camera gives no picture\n"
+    assert done.stdout.splitlines()[0].startswith("up (like, ")
