@@ -69,6 +69,7 @@ def build(settings: Settings, log: Log | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # the redirect would name the Host that the client claims
     )
     app.state.registry, app.state.pulse = metrics.registry, Pulse()
     for part in (predict, scoreboard, poses, watch):

@@ -64,7 +64,9 @@ class Guard:
         path = scope["path"]
         if self._root and path != self._root and not path.startswith(f"{self._root}/"):
             path = self._root + path  # the proxy has cut it off
-        where = {"path": path or "/", "root_path": self._root}
+        if path == self._root:
+            path = f"{path}/"
+        where = {"path": path, "root_path": self._root}
         return {**scope, **where, "client": (address_of(address), 0), "scheme": scheme}
 
     def _check(self, scope: Scope) -> None:

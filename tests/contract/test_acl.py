@@ -67,7 +67,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "gateway": {
         **SENDS, "ZADD": {"scores"}, "ZREMRANGEBYRANK": {"scores"}, "ZRANK": {"scores"}, "ZRANGE": {"scores"},
         "ZREM": {"scores"}, "UNLINK": {"scores"}, "EXPIRE": {"scores", "race"}, "GET": {"demo", "game"},
-        "SET": {"game"}, "HSET": {"race"}, "HINCRBY": {"race"}, "HGETALL": {"race"},
+        "SET": {"game"}, "HSET": {"race"}, "HINCRBY": {"race"}, "HGETALL": {"race", "info"},
     },
     "worker": {
         **dict.fromkeys(

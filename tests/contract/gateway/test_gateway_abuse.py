@@ -206,6 +206,12 @@ def test_methods_do_not_become_labels(gateway: Served) -> None:
     assert "DELETE" not in page
 
 
+def test_no_redirect_repeats_the_host_header(gateway: Served) -> None:
+    for path in ("/static", "/game/", "/docs/viewer"):
+        answer = gateway.http.get(path, headers={"Host": "evil.example"})
+        assert "evil" not in answer.headers.get("location", "")
+
+
 # --- sockets
 
 

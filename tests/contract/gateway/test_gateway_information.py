@@ -69,6 +69,7 @@ def test_gateway_below_a_path_answers_with_and_without_it(below: Served, prefix:
     answer = below.http.get(f"{prefix}/", headers={"Accept": CHROME})
     assert answer.headers["location"] == "/maze/game"
     assert "Path=/maze;" in httpx.get(f"http://{below.address}{prefix}/game").headers["set-cookie"]
+    assert below.http.get("/maze", headers={"Accept": CHROME}).headers["location"] == "/maze/game"
     assert below.http.get("/mazes/game").status_code == 404
     with Player(below.connected(f"{prefix}/play")) as player:
         player.hello()
