@@ -83,10 +83,10 @@ static const char *const MOMENTARY[] = {"NOREPLICAS", "MISCONF", "BUSY", "TRYAGA
 /* --- topology */
 
 static int read_topology(void) {
-    redisReply *found = redisCommand(commands, "HMGET maze:topology version partitions compact");
+    redisReply *found = redisCommand(commands, "HMGET {maze}:topology version partitions compact");
     if (!found) return 0;
     if (found->type == REDIS_REPLY_ERROR && !is_any(found->str, MOVED_AWAY) && !is_any(found->str, MOMENTARY))
-        die("HMGET maze:topology is refused: %s", found->str);
+        die("HMGET {maze}:topology is refused: %s", found->str);
     int known = found->type == REDIS_REPLY_ARRAY && found->elements == 3 && found->element[0]->str && found->element[1]->str;
     if (known) {
         long count = strtol(found->element[1]->str, NULL, 10);

@@ -289,7 +289,7 @@ def _queue(url: str) -> Iterator[ClosedQueue]:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    from gesture_maze.worker.redis.broker import connection_errors
+    from gesture_maze.worker.redis.client import connection_errors
 
     with connection_errors():
         yield

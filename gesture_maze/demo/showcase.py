@@ -22,8 +22,9 @@ from gesture_maze.demo.snapshot import DemoOptions, Look, View
 from gesture_maze.embedded.tether import tethered
 from gesture_maze.gateway.game import ways_of
 from gesture_maze.load.latencies import quantile_ms
+from gesture_maze.wire.keys import DEMO
 
-CHANNEL: Final = "maze:demo"
+CHANNEL: Final = DEMO
 """Where pictures are published; the key of the same name keeps the last one for those who come later."""
 KEPT_S: Final = 5
 MOST_SHOWN: Final = 40

@@ -20,7 +20,7 @@ from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.subscription import PAUSE_S, Message, Subscription
 from gesture_maze.producer.address import open_async_client
 from gesture_maze.wire.errors import MazeError
-from gesture_maze.wire.keys import actions_channel, partition_of
+from gesture_maze.wire.keys import GATEWAY_CHANNEL, actions_channel, partition_of
 from gesture_maze.worker.logs import Log
 
 Answer = dict[str, Any]
@@ -35,7 +35,7 @@ CONNECT_S: Final = 2.0
 TIMEOUT_S: Final = 2.0
 """Longest wait for the answer to a command."""
 NO_REDIS: Final = "the game cannot reach its Redis"
-OWN_CHANNEL: Final = b"maze:gateway"
+OWN_CHANNEL: Final = GATEWAY_CHANNEL.encode()
 """A channel without messages: its confirmation shows that the connection is subscribed."""
 
 

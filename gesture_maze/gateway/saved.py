@@ -1,7 +1,7 @@
 """Games kept in Redis, so that a gateway that restarts, or another one, continues them.
 
-One string per session, `maze:game:<session>`, that expires. Steps are gathered for half a second and written
-together; what was walked in the last half second before a gateway is killed is lost.
+One string per session, `{maze}:game:<session>`, that expires. Steps are gathered for half a second and
+written together; what was walked in the last half second before a gateway is killed is lost.
 """
 
 from __future__ import annotations

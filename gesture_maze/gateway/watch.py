@@ -16,9 +16,10 @@ from gesture_maze.gateway.guard import client_network
 from gesture_maze.gateway.limits import Doorkeeper
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.subscription import Follower
+from gesture_maze.wire.keys import DEMO
 from gesture_maze.worker.logs import Log
 
-CHANNEL: Final = "maze:demo"
+CHANNEL: Final = DEMO
 """Where the demo publishes itself, a few times a second; the key of the same name keeps the last picture."""
 QUIET_S: Final = 5.0
 """Longest time without a message to a browser; a comment then keeps the connection open."""

@@ -28,17 +28,17 @@ WRITE_FRAMES: Final = f"%W{FRAMES}"
 OWNERSHIP: Final = f"~lease:{_PARTITION} ~epoch:{_PARTITION}"
 SUSPECTS: Final = f"~suspect:{_PARTITION}"
 BOOKS: Final = f"~outcomes:{_PARTITION} ~dead:{_PARTITION}"
-ROSTER: Final = "~maze:workers ~maze:workers:info ~maze:topology"
-MODELS: Final = "~maze:model ~maze:models ~maze:model:* ~maze:shadow:*"
-READ_MODELS: Final = "%R~maze:model %R~maze:model:*"
+ROSTER: Final = "~{maze}:workers ~{maze}:workers:info ~{maze}:topology"
+MODELS: Final = "~{maze}:model ~{maze}:models ~{maze}:model:* ~{maze}:shadow:*"
+READ_MODELS: Final = "%R~{maze}:model %R~{maze}:model:*"
 REPLIES: Final = "&actions:{*"
 """Channels of replies. Not `actions:*`: a subscription by that very pattern would be allowed with it."""
-WAKE: Final = "&maze:wake"
+WAKE: Final = "&{maze}:wake"
 
 _ANYBODY: Final = "+ping +client|setname +client|id +select"
 _SEND: Final = (
-    f"(+xadd {WRITE_FRAMES}) (+xinfo|groups +xlen {READ_FRAMES}) (+hsetnx %W~maze:topology) "
-    f"(+hmget %R~maze:topology %R~outcomes:{_PARTITION})"
+    f"(+xadd {WRITE_FRAMES}) (+xinfo|groups +xlen {READ_FRAMES}) (+hsetnx %W~{{maze}}:topology) "
+    f"(+hmget %R~{{maze}}:topology %R~outcomes:{_PARTITION})"
 )
 _LOOK: Final = (
     "+evalsha +script|load +script|exists +xinfo|stream +xinfo|groups +xlen +xrange "
@@ -70,10 +70,11 @@ ROLES: Final = (
     Role(
         "gateway",
         "the gateway: a producer that keeps scores, games and races, and shows the demo",
-        f"{REPLIES} &maze:gateway &maze:demo &maze:races {_ANYBODY} +multi +exec +subscribe +unsubscribe "
-        f"{_SEND} (+publish &maze:races) (+get %R~maze:demo) (+hgetall %R~maze:workers:info) "
-        "(+zadd +zremrangebyrank +zrank +zrange +zrem +expire +unlink ~maze:scores:*) "
-        "(+get +set ~maze:game:*) (+hset +hincrby +hgetall +expire ~maze:race:*)",
+        f"{REPLIES} &{{maze}}:gateway &{{maze}}:demo &{{maze}}:races {_ANYBODY} +multi +exec +subscribe "
+        f"+unsubscribe {_SEND} (+publish &{{maze}}:races) (+get %R~{{maze}}:demo) "
+        "(+hgetall %R~{maze}:workers:info) "
+        "(+zadd +zremrangebyrank +zrank +zrange +zrem +expire +unlink ~{maze}:scores:*) "
+        "(+get +set ~{maze}:game:*) (+hset +hincrby +hgetall +expire ~{maze}:race:*)",
     ),
     Role(
         "worker",
@@ -81,14 +82,14 @@ ROLES: Final = (
         "cannot add a frame",
         f"{FRAMES} {OWNERSHIP} {SUSPECTS} {BOOKS} {ROSTER} {REPLIES} {WAKE} {_ANYBODY} +client|unblock "
         "+multi +exec +evalsha +script|load +script|exists +time +get +mget +exists +hget +hmget +zrange "
-        "+zrangebyscore +xread +xrevrange +xinfo|stream +xinfo|groups +publish +spublish "
+        "+zrangebyscore +xread +xrange +xinfo|stream +xinfo|groups +type +pttl +info +publish +spublish "
         f"(+xgroup|create +xgroup|setid +xtrim {WRITE_FRAMES}) "
         f"(+set +pexpire {OWNERSHIP}) (+del ~lease:{_PARTITION} {SUSPECTS}) "
-        f"(+hset +hdel +hincrby +persist {SUSPECTS}) "
+        f"(+hset +hdel +hincrby +hgetall {SUSPECTS}) "
         f"(+hincrby ~outcomes:{_PARTITION}) (+xadd %W~dead:{_PARTITION}) "
-        "(+zadd +zrem +zremrangebyscore ~maze:workers) (+hset +hdel ~maze:workers:info) "
-        f"(+hsetnx ~maze:topology) (+subscribe +unsubscribe {WAKE}) "
-        f"(+hmget +getrange {READ_MODELS}) (+hincrby +expire ~maze:shadow:*)",
+        "(+zadd +zrem +zremrangebyscore ~{maze}:workers) (+hset +hdel ~{maze}:workers:info) "
+        f"(+hsetnx ~{{maze}}:topology) (+subscribe +unsubscribe {WAKE}) "
+        f"(+hmget +getrange {READ_MODELS}) (+hincrby +expire ~{{maze}}:shadow:*)",
     ),
     Role(
         "operator",

@@ -9,7 +9,7 @@ import redis
 
 from gesture_maze.ops.doctor import Facts
 from gesture_maze.ops.reach import metrics_pages
-from gesture_maze.worker.redis.broker import connection_errors
+from gesture_maze.worker.redis.client import connection_errors
 from gesture_maze.worker.redis.status import StatusReader
 
 DANGEROUS: Final = ("FLUSHALL", "CONFIG SET a b", "KEYS *", "SHUTDOWN", "PSUBSCRIBE actions:*")

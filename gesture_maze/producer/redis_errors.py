@@ -80,6 +80,8 @@ _CODE: Final = re.compile(r"(?:^|caused error: |: )(?:-)?(" + "|".join(_REASON_O
 """The code at the start of the message, behind redis-py's note on a pipeline, or in the message of a script."""
 
 _NO_ANSWER: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError)
+_DENIED_IN_SCRIPT: Final = ("The user executing the script can't", "ACL failure in script")
+"""Messages of Redis and Valkey for a missing right within a script, which have no code of their own."""
 _CLUSTER_AWAY: Final = "Redis Cluster cannot be connected"
 """Start of the message of redis-py's error where no node answers; it has no class of its own."""
 
@@ -129,6 +131,8 @@ def refusal_reason(error: object) -> RefusalReason | None:
     code = _CODE.search(message)
     if code is not None:
         return _REASON_OF_CODE[code[1]]
+    if any(text in message for text in _DENIED_IN_SCRIPT):
+        return RefusalReason.NO_PERMISSION
     if "unknown command" in message.lower() or "unknown subcommand" in message.lower():
         return RefusalReason.UNKNOWN_COMMAND
     return RefusalReason.OTHER

@@ -20,7 +20,7 @@ from gesture_maze.wire.keys import TOPOLOGY, WIRE_VERSION, check_partitions
 
 
 class Topology(NamedTuple):
-    """What the hash `maze:topology` holds.
+    """What the hash `{maze}:topology` holds.
 
     Attributes:
         version: of the wire.

@@ -17,9 +17,10 @@ from gesture_maze.producer.plan import MAX_FRAMES_PER_ENTRY, Entry, Router, plan
 from gesture_maze.replay.fake import Published, open_redis
 from gesture_maze.wire import keys
 from gesture_maze.wire.replies import reply_head
-from gesture_maze.worker.assembly import assemble, load_classifier
+from gesture_maze.worker.assembly import assemble, load_classifier, serving_of
+from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.records import OUTCOMES
-from gesture_maze.worker.redis.streams import Reader
+from gesture_maze.worker.redis.streams import StreamReader
 from gesture_maze.worker.settings import Settings
 
 WORKER: Final = "replay"
@@ -43,12 +44,12 @@ def replay_settings(**changed: Any) -> Settings:
     return Settings.of(**{"partitions": 1, "log_level": "error", **changed, **ageless})
 
 
-class _Reader(Reader):
-    """Does not wait for frames: there are no others than those that are there."""
+class _Reader(StreamReader):
+    """Does not wait for frames: there are no others than those in the streams."""
 
-    def request(self, positions: Any, count: int, block_ms: int | None) -> None:
+    def request(self, positions: Any, count: int, block_ms: int) -> None:
         del block_ms
-        super().request(positions, count, None)
+        super().request(positions, count, 0)
 
 
 class Replay:
@@ -72,6 +73,7 @@ class Replay:
     ) -> None:
         self.settings: Final = settings or replay_settings()
         found = classifier or load_classifier(self.settings.model)
+        metrics = Metrics()
         self._published: Final[Published] = []
         self.client: Final = open_redis(self._published)
         self.rejected: Final[Counter[str]] = Counter()
@@ -80,18 +82,19 @@ class Replay:
         self._entry_frames: Final = entry_frames
         self._ids: Final = itertools.count(1)
         self.model_version: Final = found.version
-        keeper, self._loop = assemble(
+        self._worker: Final = assemble(
             self.settings,
             self.client,
-            found,
+            serving_of(self.settings, found, metrics),
             WORKER,
             clock=lambda: 0.0,
+            metrics=metrics,
             reader=_Reader(self.client),
-            rejected=lambda _partition, _entry, reason, _session: self.rejected.update([str(reason)]),
+            on_rejected=lambda rejected: self.rejected.update(str(one.reason) for one in rejected),
         )
         # without the server's time nothing is stale, superseded, swept or forgotten
-        keeper.step(0.0)
-        keeper.clock_offset_ms = None
+        self._worker.keeper.stop_time()
+        self._worker.keeper.step(0.0)
 
     def run(self, block: Block) -> list[bytes | None]:
         """What the pool publishes for these frames: per frame its reply, None where it was not answered.
@@ -120,9 +123,9 @@ class Replay:
         return {name: total[name] for name in OUTCOMES}
 
     def close(self) -> None:
-        """Drain and let go of everything."""
-        self._loop.drain()
-        self._loop.close()
+        """Drain and drop the connections."""
+        self._worker.loop.drain()
+        self._worker.close()
         self.client.close()
 
     def __enter__(self) -> Self:
@@ -151,7 +154,7 @@ class Replay:
     def _work(self, frames: int) -> None:
         idle = 0
         while frames > 0:
-            done = self._loop.step()
+            done = self._worker.loop.step()
             frames -= done
             idle = 0 if done else idle + 1
             if idle > IDLE_STEPS:

@@ -35,7 +35,8 @@ class _Socket(FakeSocket):
 
     def _lua_redis_call(self, lua_runtime: Any, expected_globals: Any, op: bytes, *args: Any) -> Any:
         if op == b"PUBLISH":
-            self._published.append((args[0], args[1]))
+            if args[1]:  # an empty message only tries whether publishing is allowed
+                self._published.append((args[0], args[1]))
             return 1
         return super()._lua_redis_call(lua_runtime, expected_globals, op, *args)
 

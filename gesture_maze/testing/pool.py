@@ -10,7 +10,8 @@ import fakeredis
 
 from gesture_maze.producer import FrameProducer
 from gesture_maze.wire.keys import outcomes_key
-from gesture_maze.worker.assembly import assemble, load_classifier
+from gesture_maze.worker.assembly import assemble, load_classifier, serving_of
+from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.records import OUTCOMES
 from gesture_maze.worker.settings import Settings
 
@@ -92,8 +93,10 @@ class ThreadedPool:
 
     def _work(self) -> None:
         settings = self._settings
-        classifier = load_classifier(settings.model)
-        keeper, loop = assemble(settings, self.redis, classifier, "maze-pool", clock=time.monotonic)
+        metrics = Metrics()
+        serving = serving_of(settings, load_classifier(settings.model), metrics)
+        worker = assemble(settings, self.redis, serving, "maze-pool", clock=time.monotonic, metrics=metrics)
+        keeper, loop = worker.keeper, worker.loop
         next_keep_s = 0.0
         while not self._stop.is_set():
             if time.monotonic() >= next_keep_s:
@@ -103,4 +106,4 @@ class ThreadedPool:
             if len(loop.partitions) == self._settings.partitions:
                 self._ready.set()
         loop.drain()
-        loop.close()
+        worker.close()

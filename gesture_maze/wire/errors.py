@@ -149,7 +149,3 @@ class RedisRefused(MazeError):
     def momentary(self) -> bool:
         """Whether the same command may succeed later without anyone changing a setting."""
         return RefusalReason(self.reason).momentary
-
-
-class Refused(ConnectionLost):
-    """Transitional: what `worker.redis.broker` raises until it uses `producer.redis_errors.redis_error`."""

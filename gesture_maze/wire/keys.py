@@ -1,4 +1,8 @@
-"""Key names, channels, session ids and partitioning: who lives where in Redis."""
+"""Every key and channel name in Redis, session ids, and partitioning.
+
+Everything of partition p has the tag `{p}`, everything of the pool the tag `{maze}`: on a cluster, names with
+one tag live in one slot, and a script may touch names of one slot only.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,29 @@ GROUP: Final = "maze"
 """The consumer group whose last-delivered id is the committed cursor of a partition."""
 TRACEPARENT: Final = b"traceparent"
 """Field of an entry beside its frames: the W3C trace context of who sent it. Most workers pass over it."""
-TOPOLOGY: Final = "maze:topology"
-WORKERS: Final = "maze:workers"
-WORKERS_INFO: Final = "maze:workers:info"
+TOPOLOGY: Final = "{maze}:topology"
+"""Hash: `version` of the wire and number of `partitions`; written by the first, checked by all."""
+WORKERS: Final = "{maze}:workers"
+"""Sorted set: worker ids by the server's ms of their last heartbeat."""
+WORKERS_INFO: Final = "{maze}:workers:info"
+"""Hash: worker id -> JSON for operators."""
+WAKE_CHANNEL: Final = "{maze}:wake"
+"""Published when partitions come free, workers come or go, or models are promoted."""
+MODEL: Final = "{maze}:model"
+"""Hash: versions of champion, previous and challenger."""
+MODELS: Final = "{maze}:models"
+"""Sorted set: versions kept, by the server's ms of their last role."""
+GATEWAY_CHANNEL: Final = "{maze}:gateway"
+"""A subscription that a gateway holds while it has no players."""
+DEMO: Final = "{maze}:demo"
+"""Channel and string: the picture of a running demo."""
+RACES: Final = "{maze}:races"
+"""Channel on which gateways publish what happens in races."""
 PROBE_STREAM: Final = "frames:{probe}"
 """A stream that never exists: `XADD ... NOMKSTREAM` to it asks whether Redis takes frames, without effect."""
+PROBE_SESSION: Final = "!"
+"""In the place of a session in a channel that no session can have: to try the right to publish."""
+
 DEFAULT_PARTITIONS: Final = 16
 MAX_PARTITIONS: Final = 1024
 
@@ -88,20 +110,31 @@ def actions_channel(partition: int, session: str) -> str:
     return f"actions:{{{partition}}}:{session}"
 
 
-RACES: Final = "maze:races"
-"""Pub/sub channel on which gateways publish what happens in races."""
+def bundle_key(version: str) -> str:
+    """String: the bundle of a model version, one zip."""
+    return f"{MODEL}:{version}"
 
 
-def game_key(session: str) -> str:
-    """Return the key of a player's saved game: a string that expires."""
-    return f"maze:game:{session}"
-
-
-def race_key(race: str) -> str:
-    """Return the key of a race: a hash that expires."""
-    return f"maze:race:{race}"
+def shadow_key(champion: str, challenger: str) -> str:
+    """Hash: the comparison of two model versions."""
+    return f"{{maze}}:shadow:{champion}:{challenger}"
 
 
 def scores_key(board: str) -> str:
-    """Return the key of a scoreboard: a sorted set of results, scored by time in ms."""
-    return f"maze:scores:{board}"
+    """Sorted set: a scoreboard of the gateway, results scored by time in ms."""
+    return f"{{maze}}:scores:{board}"
+
+
+def game_key(session: str) -> str:
+    """String that expires: a player's saved game."""
+    return f"{{maze}}:game:{session}"
+
+
+def race_key(race: str) -> str:
+    """Hash that expires: a race."""
+    return f"{{maze}}:race:{race}"
+
+
+def partition_of_frames_key(key: bytes) -> int:
+    """Return the partition of a stream of frame entries from its name."""
+    return int(key[8:-1])

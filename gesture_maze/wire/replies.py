@@ -63,12 +63,12 @@ class ReplyWriter:
     """
 
     def __init__(self, gestures: tuple[str, ...], model: str) -> None:
-        self._gesture: Final = [
+        self.gestures: Final = [
             f',"gesture":"{name}","label":{label},"confidence":' for label, name in enumerate(gestures)
         ]
-        self._gesture.append(',"gesture":null,"label":null,"confidence":')
-        self._confidence: Final = [f"{step / CONFIDENCE_STEPS:.3f}" for step in range(CONFIDENCE_STEPS + 1)]
-        self._tail: Final = [
+        self.gestures.append(',"gesture":null,"label":null,"confidence":')
+        self.confidences: Final = [f"{step / CONFIDENCE_STEPS:.3f}" for step in range(CONFIDENCE_STEPS + 1)]
+        self.tails: Final = [
             [f',"action":{_json(action)},"move":{_json(move)},"model":"{model}"}}' for move in MOVES]
             for action in MOVES
         ]
@@ -88,8 +88,8 @@ class ReplyWriter:
             move: code 0..5.
         """
         return (
-            f'{head}{seq},"t":{captured_ms}{self._gesture[label]}{self._confidence[confidence]}'
-            f"{self._tail[action][move]}"
+            f'{head}{seq},"t":{captured_ms}{self.gestures[label]}{self.confidences[confidence]}'
+            f"{self.tails[action][move]}"
         )
 
 

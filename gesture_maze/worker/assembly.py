@@ -1,29 +1,57 @@
-"""A worker without a process: the same loop, pipeline and scripts, for replays and for testers' pools.
-
-Whoever makes one runs its keeper and its loop, in one thread or two.
-"""
+"""The one way to put a worker together: for the process, for replays, for the testers' pool and for tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.worker.admit import Limits
+from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.commits import Commits
+from gesture_maze.worker.intake import Intake
 from gesture_maze.worker.keeper import Keeper
-from gesture_maze.worker.logs import open_log
-from gesture_maze.worker.loop import Loop, Wake
+from gesture_maze.worker.logs import Log, Sampler, open_log
+from gesture_maze.worker.loop import Loop
 from gesture_maze.worker.metrics import Metrics
-from gesture_maze.worker.pipeline import Pipeline
+from gesture_maze.worker.ownership import Ownership
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.path import FramePath
 from gesture_maze.worker.policy import Policy
+from gesture_maze.worker.quarantine import Quarantine
+from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.worker.redis.streams import Committer, Reader, StreamReader
+from gesture_maze.worker.report import Observe, OnRejected, Reporter
+from gesture_maze.worker.retention import Retention
+from gesture_maze.worker.serving.serving import Recipe, Serving
 from gesture_maze.worker.settings import Settings
-from gesture_maze.worker.redis.streams import Committer, Reader
+from gesture_maze.worker.tracing import Tracing
+from gesture_maze.worker.wake import Wake
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker's parts. Its owner runs `keeper` and `loop`, in one thread or two, and closes it."""
+
+    broker: Broker
+    keeper: Keeper
+    loop: Loop
+    path: FramePath
+    metrics: Metrics
+    log: Log
+    wake: Wake
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self.loop.close()
+        self.wake.close()
 
 
 def load_classifier(model: str | None) -> Classifier:
-    """The model at a path, or the bundled one.
+    """Return the model at a path, or the bundled one.
 
     Raises:
         ModelError: the bundle is broken.
@@ -31,54 +59,158 @@ def load_classifier(model: str | None) -> Classifier:
     return Classifier.from_bundle(load_bundle(Path(model) if model else bundled_path()))
 
 
+def serving_of(settings: Settings, classifier: Classifier, metrics: Metrics) -> Serving:
+    """Return a classifier ready to serve by a worker's settings."""
+    return Recipe(settings.threshold, settings.actions, metrics.inference).serving(classifier)
+
+
 def assemble(
     settings: Settings,
     client: Any,
-    classifier: Classifier,
+    serving: Serving,
     worker: str,
     *,
     clock: Callable[[], float],
+    metrics: Metrics,
+    info: str = "{}",
     reader: Reader | None = None,
-    rejected: Callable[[int, bytes, str, str], None] = lambda *_: None,
-) -> tuple[Keeper, Loop]:
-    """The parts of one worker on one client of Redis.
+    observe: Observe | None = None,
+    on_rejected: OnRejected | None = None,
+    tracing: Tracing | None = None,
+    log: Log | None = None,
+) -> Worker:
+    """Put a worker together.
 
     Args:
-        settings: all of them but those of a process: metrics, summaries.
+        settings: all of them but those of a process: metrics port, summaries.
         client: of Redis or fakeredis.
-        classifier: what classifies; nothing replaces it.
+        serving: the model that answers at first.
         worker: its id.
         clock: monotonic seconds.
-        reader: what reads frames; None is the usual one.
-        rejected: see `worker.loop.Loop`.
+        metrics: of this worker.
+        info: JSON shown to operators.
+        reader: reads frames; None is one for a single Redis.
+        observe, on_rejected, tracing: see `worker.report`.
+        log: where events go; None opens the one that the settings ask for.
     """
+    log, wake = log or open_log(settings, worker=worker), Wake()
     broker = Broker(client, settings.partitions, settings.lease_ttl_ms)
-    log, wake = open_log(settings, worker=worker), Wake()
-    keeper = Keeper(broker, worker, "{}", wake, log)
-    loop = Loop(
-        settings,
-        broker=broker,
-        reader=reader or Reader(client),
-        committer=Committer(client, sharded=False, dead_letters=settings.dead_letters),
-        keeper=keeper,
-        pipeline=_pipeline(settings, classifier, worker),
-        metrics=Metrics(),
-        clock=clock,
-        log=log,
+    keeper = Keeper(broker, worker, info, wake, log)
+    path = FramePath(
+        serving,
+        Limits(settings.deadline_ms, settings.supersede_ms),
+        Policy(settings.policy),
+        worker,
+        on_model_error=_model_errors(metrics, log, clock),
+    )
+    common = _Common(settings, broker, keeper, path, metrics, clock, log, {})
+    committer = Committer(
+        client, dead_letters=settings.dead_letters, dead_letter_bytes=settings.dead_letter_bytes
+    )
+    reporter = Reporter(metrics, observe=observe, on_rejected=on_rejected, tracing=tracing)
+    loop = _loop(common, reader or StreamReader(client), committer, reporter, wake)
+    return Worker(broker, keeper, loop, path, metrics, log, wake)
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What most parts of the loop need."""
+
+    settings: Settings
+    broker: Broker
+    keeper: Keeper
+    path: FramePath
+    metrics: Metrics
+    clock: Callable[[], float]
+    log: Log
+    partitions: dict[int, Partition]
+
+    def server_ms(self) -> int | None:
+        return self.keeper.server_ms(self.clock())
+
+
+def _loop(common: _Common, reader: Reader, committer: Committer, reporter: Reporter, wake: Wake) -> Loop:
+    keeper, partitions, clock = common.keeper, common.partitions, common.clock
+    ownership = _ownership(common)
+    commits = Commits(
+        committer, keeper, partitions, drop=ownership.drop, metrics=common.metrics, clock=clock, log=common.log
+    )
+    intake = Intake(
+        reader,
+        partitions,
+        batch_frames=common.settings.batch_frames,
+        block_ms=common.settings.block_ms,
         wake=wake,
-        rejected=rejected,
+        clock=clock,
+        idle=commits.settle,
     )
-    return keeper, loop
+    quarantine = _quarantine(common, commits, reporter)
+    ownership.on_open, ownership.on_close = quarantine.open, quarantine.close
+    return Loop(
+        partitions,
+        keeper=keeper,
+        ownership=ownership,
+        intake=intake,
+        path=common.path,
+        commits=commits,
+        reporter=reporter,
+        quarantine=quarantine,
+        retention=_retention(common, commits),
+        clock=clock,
+    )
 
 
-def _pipeline(settings: Settings, classifier: Classifier, worker: str) -> Pipeline:
-    act = classifier.manifest.thresholds.act
-    return Pipeline(
-        classifier,
-        threshold=act if settings.threshold is None else settings.threshold,
-        actions=settings.actions,
-        policy=Policy(settings.policy),
-        deadline_ms=settings.deadline_ms,
-        supersede_ms=settings.supersede_ms,
-        worker=worker,
+def _ownership(common: _Common) -> Ownership:
+    return Ownership(
+        common.broker,
+        common.keeper,
+        common.path,
+        common.partitions,
+        total=common.settings.partitions,
+        rebuild_ms=common.settings.rebuild_ms,
+        metrics=common.metrics,
+        clock=common.clock,
+        log=common.log,
     )
+
+
+def _quarantine(common: _Common, commits: Commits, reporter: Reporter) -> Quarantine:
+    def report(batch: Batch) -> None:
+        reporter.report_suspect(batch, common.server_ms())
+        common.keeper.progressed(common.clock())
+
+    return Quarantine(
+        common.broker,
+        common.path,
+        commits,
+        deadline_ms=common.settings.deadline_ms,
+        server_ms=common.server_ms,
+        report=report,
+    )
+
+
+def _retention(common: _Common, commits: Commits) -> Retention:
+    return Retention(
+        common.broker,
+        common.keeper,
+        commits,
+        common.partitions,
+        retention_ms=common.settings.retention_ms,
+        rebuild_ms=common.settings.rebuild_ms,
+        metrics=common.metrics,
+        clock=common.clock,
+        log=common.log,
+    )
+
+
+def _model_errors(metrics: Metrics, log: Log, clock: Callable[[], float]) -> Callable[[Exception], None]:
+    """Count what a model raises, and log one of each kind per second."""
+    sampler = Sampler()
+
+    def on_error(error: Exception) -> None:
+        metrics.model_failed()
+        suppressed = sampler.admit(type(error).__name__, clock())
+        if suppressed is not None:
+            log.error("model_failed", error=repr(error), suppressed=suppressed)
+
+    return on_error

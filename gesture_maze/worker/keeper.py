@@ -1,21 +1,24 @@
-"""The lease keeper: heartbeats, renews, takes and gives partitions, in a thread with its own connection.
+"""The lease keeper: heartbeats, renews, acquires and hands over partitions, in a thread with its own connection.
 
-`step(now_s)` is one pass, with the time passed in. The keeper decides what should be ours; the main loop,
-which alone touches partitions, makes it so: whenever `revision` has changed it compares `held()` with what it
-has, opens what is new, closes what is gone, and drains what is in `to_give()` before it is released. A state
-that is compared survives a lost connection half-way; a queue of events would not.
+`step(now_s)` is one pass, with the time passed in. The keeper decides what should be ours; the main loop, which
+alone touches partitions, makes it so: whenever `revision` has changed it compares `held()` with what it has,
+opens what is new, closes what is gone, and drains what is in `to_give()` before it is released. A state that is
+compared survives a lost connection half-way; a queue of events would not.
 """
 
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
-from gesture_maze.wire.errors import ConnectionLost, Refused, SettingsError
-from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused, SettingsError
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.records import Grant, Roster, Standing
+from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.worker.redis.client import leave_wrong_server
+from gesture_maze.worker.redis.listener import WakeListener
 from gesture_maze.worker.shares import plan
 
 RENEW_SHARE: Final = 0.25
@@ -23,8 +26,10 @@ RENEW_SHARE: Final = 0.25
 SELF_FENCE_SHARE: Final = 0.7
 """Stop using a lease after this share of its time to live without a good renewal; the rest is for clocks."""
 STALL_S: Final = 10.0
-"""A main loop that gave no sign of life for so long loses its leases to somebody who works."""
+"""A main loop that has made no progress for so long loses its leases: another worker can do better."""
 SURVEY_S: Final = 1.0
+RETRY_S: Final = 1.0
+"""Wait after a refusal or a fault of ours."""
 
 
 class Keeper:
@@ -33,15 +38,18 @@ class Keeper:
     Args:
         broker: Redis.
         worker: our id.
-        info: JSON shown to operators beside our id; may be replaced while we live.
+        info: JSON shown to operators beside our id.
         wake: called when there is something for the main loop.
         log: where events go.
+
+    Attributes:
+        revision: rises with every change of `held()` or `to_give()`.
     """
 
     def __init__(self, broker: Broker, worker: str, info: str, wake: Callable[[], None], log: Log) -> None:
         self._broker: Final = broker
         self._worker: Final = worker
-        self.info = info
+        self._info = info
         self._wake: Final = wake
         self._log: Final = log
         self._interval_s: Final = broker.lease_ttl_ms / 1000 * RENEW_SHARE
@@ -51,37 +59,36 @@ class Keeper:
         self._grants: Final[dict[int, Grant]] = {}
         self._usable_until_s: Final[dict[int, float]] = {}
         self._giving: Final[set[int]] = set()
+        self._standings: list[Standing] = []
         self._next_survey_s = 0.0
+        self._leaving = False
+        self._progress_s = float("inf")
+        self._stepped_s = float("-inf")
+        self._clock_offset_ms: float | None = None
+        self._ageless = False
+        self._fault: MazeError | None = None
         self.revision = 0
-        """Rises with every change of `held()` or `to_give()`."""
-        self.leaving = False
-        """We drain: take nothing any more, and let the others know."""
-        self.online = False
-        """The last step reached Redis."""
-        self.loop_alive_s = float("inf")
-        """When the main loop last gave a sign of life, on the clock that `step` is given."""
-        self.clock_offset_ms: float | None = None
-        """The server's clock minus ours (`now_s` in ms); None before the first answer."""
-        self.standings: list[Standing] = []
-        """Where our partitions stand, at most a second ago."""
-        self.fault: SettingsError | None = None
-        """Set when the pool must not go on: another topology."""
 
     def step(self, now_s: float) -> None:
-        """One pass: renew, say that we live, take and give. `now_s` is monotonic, read just before.
+        """Run one pass: renew, heartbeat, acquire and hand over. `now_s` is monotonic, read just before.
 
         Raises:
             ConnectionLost: nothing was changed; try again.
+            RedisRefused: Redis answered with an error.
             SettingsError: another topology is in force.
         """
         with self._stepping:
-            self._step(now_s)
+            if self._is_stalled(now_s):
+                self._abandon()
+            else:
+                self._renew(now_s)
+                self._share(now_s)
+            self._stepped_s = now_s
 
-    def _step(self, now_s: float) -> None:
-        self._renew(now_s)
-        roster = self._broker.roster(self._worker, "" if self.leaving else self.info)
-        self.clock_offset_ms = roster.server_ms - now_s * 1000
-        if self.leaving:
+    def _share(self, now_s: float) -> None:
+        roster = self._broker.roster(self._worker, "" if self._leaving else self._info)
+        self._clock_offset_ms = roster.server_ms - now_s * 1000
+        if self._leaving:
             return
         todo = plan(self._worker, roster.workers, self._owners(roster))
         with self._lock:
@@ -93,10 +100,11 @@ class Keeper:
             self.acquire(partition, now_s)
         if now_s >= self._next_survey_s:
             self._next_survey_s = now_s + SURVEY_S
-            self.standings = self._broker.survey(list(self.held()))
+            self._cut_long_leases(roster)
+            self._standings = self._broker.survey(sorted(self.held()))
 
     def acquire(self, partition: int, now_s: float, cursor: bytes = b"0-0") -> None:
-        """Take a partition, or take it again under a new epoch; if another has it, it is not held any more.
+        """Acquire a partition, or again under a new epoch; if another has it, it is not held any more.
 
         Args:
             partition: which one.
@@ -106,8 +114,10 @@ class Keeper:
         grant = None
         try:
             grant = self._broker.acquire(self._worker, partition, cursor)
-        except Refused as error:
-            # one that cannot be had (its key was put to another use, say) keeps nobody from the others
+        except RedisRefused as error:
+            if error.momentary:
+                raise
+            # one unavailable partition (its key has another type, say) must not block the rest
             self._log.warning("partition_refused", partition=partition, error=str(error))
         with self._lock:
             self._grants.pop(partition, None)
@@ -117,17 +127,17 @@ class Keeper:
             self._changed()
 
     def held(self) -> dict[int, Grant]:
-        """What is ours as far as we know."""
+        """Return what is ours as far as we know, by partition."""
         with self._lock:
             return dict(self._grants)
 
     def to_give(self) -> set[int]:
-        """What is ours and should be drained and released."""
+        """Return the partitions that are ours and should be drained and released."""
         with self._lock:
             return self._giving & self._grants.keys()
 
     def release(self, partitions: Iterable[int]) -> None:
-        """Let go of partitions whose work is committed."""
+        """Release partitions whose work is committed."""
         with self._lock:
             tokens = {
                 number: self._grants.pop(number).token for number in partitions if number in self._grants
@@ -136,57 +146,122 @@ class Keeper:
         self._broker.release(tokens)
 
     def forget(self, partition: int) -> None:
-        """Stop renewing a lease that we do not trust any more; it may be taken again."""
+        """Stop renewing a lease that is not to be trusted any more; it may be acquired again."""
         with self._lock:
             self._grants.pop(partition, None)
 
-    def usable(self, partition: int, now_s: float) -> bool:
-        """Whether our own clock still allows us to use the partition."""
+    def is_usable(self, partition: int, now_s: float) -> bool:
+        """Return whether our own clock still allows us to use the partition."""
         return now_s < self._usable_until_s.get(partition, 0.0)
 
+    def progressed(self, now_s: float) -> None:
+        """Note that the main loop has done a pass with Redis. Waiting for Redis is no progress."""
+        self._progress_s = now_s
+
+    def leave(self, now_s: float) -> None:
+        """Leave the roster and acquire nothing any more; leases are renewed until they are released."""
+        self._leaving = True
+        self.step(now_s)
+
+    def describe(self, info: str) -> None:
+        """Replace the JSON shown to operators."""
+        self._info = info
+
+    def server_ms(self, now_s: float) -> int | None:
+        """Return the server's time by our monotonic clock; None before the first answer, and in a replay."""
+        offset_ms = self._clock_offset_ms
+        return None if offset_ms is None or self._ageless else round(now_s * 1000 + offset_ms)
+
+    def stop_time(self) -> None:
+        """Know no server time from now on: for replays, in which nothing ages."""
+        self._ageless = True
+
+    def take_standings(self) -> list[Standing]:
+        """Return where our partitions stood at the last survey, once."""
+        standings, self._standings = self._standings, []
+        return standings
+
+    def raise_fault(self) -> None:
+        """Raise the fault that ends this worker, if there is one.
+
+        Raises:
+            SettingsError: another topology was in force at the first contact.
+            RedisRefused: a right or the login was missing then.
+        """
+        if self._fault is not None:
+            raise self._fault
+
+    def silent_s(self, now_s: float) -> float:
+        """Return for how long the main loop has made no progress, in seconds; 0 before it began."""
+        return max(now_s - self._progress_s, 0.0)
+
+    def is_ready(self, now_s: float) -> bool:
+        """Return whether leases were renewed lately and the main loop makes progress."""
+        return (
+            not self._leaving
+            and now_s - self._stepped_s < max(self._usable_s, 2 * self._interval_s)
+            and not self._is_stalled(now_s)
+        )
+
     def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
-        """Step until `stop`: every quarter of the time to live, and at once when somebody wakes us."""
-        listener = None
+        """Step until `stop`: every quarter of the time to live, and at once when a worker wakes us."""
+        listener: WakeListener | None = None
         while not stop.is_set():
             try:
                 joins = listener is None
                 if listener is None:
-                    listener = self._broker.wake_listener()
+                    listener = WakeListener(self._broker.client, clock)
                 self.step(clock())
-                self.online = True
                 if joins:
                     # after the step: the others make room for who is on the roster
                     self._broker.wake()
-                self._wait(listener)
-            except ConnectionLost as error:
-                self.online = False
-                self._log.warning("lease_keeper_offline", error=str(error))
-                listener = None
-                stop.wait(self._interval_s)
-            except SettingsError as error:
-                self.fault = error
-                self._wake()
-                return
+                listener.wait(self._interval_s)
+            except Exception as error:  # noqa: BLE001 - without this thread the worker owns nothing
+                if self._ends_on(error):
+                    return
+                if listener is not None:
+                    listener.close()
+                    listener = None
+                stop.wait(self._interval_s if isinstance(error, ConnectionLost) else RETRY_S)
 
-    def _wait(self, listener: Any) -> None:
-        try:
-            if listener.get_message(timeout=self._interval_s) is not None:
-                # many may be woken for one cause: take them all before looking again
-                while listener.get_message(timeout=0.002) is not None:
-                    pass
-        except Exception as error:
-            raise ConnectionLost("connection", f"Redis: {error}") from error
+    def _ends_on(self, error: Exception) -> bool:
+        """Report an error; True if this worker must not go on."""
+        terminal = isinstance(error, SettingsError) or (isinstance(error, RedisRefused) and not error.momentary)
+        if terminal and isinstance(error, MazeError) and self._stepped_s == float("-inf"):
+            # before the first good step this is a wrong setting; later it is a passing fault of the server
+            self._fault = error
+            self._wake()
+            return True
+        if isinstance(error, MazeError):
+            leave_wrong_server(self._broker.client, error)
+            self._log.warning("keeper_offline", error=str(error))
+        else:
+            self._log.error("keeper_failed", error=repr(error), traceback=traceback.format_exc())
+        return False
+
+    def _is_stalled(self, now_s: float) -> bool:
+        return now_s - self._progress_s > STALL_S
+
+    def _abandon(self) -> None:
+        """Give everything up: a worker that makes no progress must not keep others from its partitions."""
+        with self._lock:
+            tokens = {number: grant.token for number, grant in self._grants.items()}
+            self._grants.clear()
+            self._giving.clear()
+            self._changed()
+        self._broker.roster(self._worker, "")
+        if tokens:
+            self._log.error("leases_abandoned", partitions=sorted(tokens), stalled_s=STALL_S)
+            self._broker.abandon(tokens)
 
     def _renew(self, now_s: float) -> None:
-        if now_s - self.loop_alive_s > STALL_S:
-            return  # hung: a worker that does not work must not keep others from it
         tokens = {partition: grant.token for partition, grant in self.held().items()}
         lost = self._broker.renew(tokens)
         with self._lock:
             for partition, token in tokens.items():
                 grant = self._grants.get(partition)
                 if grant is None or grant.token != token:
-                    continue  # taken anew or released in between
+                    continue  # acquired again or released in between
                 if partition in lost:
                     del self._grants[partition]
                     self._changed()
@@ -194,7 +269,7 @@ class Keeper:
                     self._usable_until_s[partition] = now_s + self._usable_s
 
     def _owners(self, roster: Roster) -> list[str | None]:
-        """Owners by partition; one that bears our name but that we do not use counts as free."""
+        """Owners by partition; a lease with our name that we do not use counts as free."""
         owners = [lease and lease.rpartition(":")[0] for lease in roster.leases]
         with self._lock:
             return [
@@ -202,6 +277,21 @@ class Keeper:
                 for number, owner in enumerate(owners)
             ]
 
+    def _cut_long_leases(self, roster: Roster) -> None:
+        """Free leases of workers off the roster that last beyond twice the time to live.
+
+        A clock that was set back, and a restart of Redis after that, make leases last for hours.
+        """
+        gone: dict[str, list[int]] = {}
+        for number, owner in enumerate(self._owners(roster)):
+            if owner is not None and owner not in roster.workers:
+                gone.setdefault(owner, []).append(number)
+        for owner, partitions in gone.items():
+            freed = self._broker.free(owner, partitions, 2 * self._broker.lease_ttl_ms)
+            if freed:
+                self._log.warning("long_leases_freed", worker=owner, partitions=freed)
+
     def _changed(self) -> None:
         self.revision += 1
         self._wake()
+

@@ -6,7 +6,8 @@ as numpy counts, because a batch of two thousand latencies is one call then inst
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gesture_maze.models.bundle import ModelReason
@@ -28,7 +29,7 @@ from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
 from gesture_maze.worker.serving.drift import OF
-from gesture_maze.worker.pipeline import NO_HAND, Tally
+from gesture_maze.worker.batch import Batch
 from gesture_maze.worker.records import OUTCOMES
 
 LATENCY_BUCKETS_S: Final = (
@@ -38,7 +39,9 @@ INFERENCE_BUCKETS_S: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.
 BATCH_BUCKETS: Final = tuple(float(2**power) for power in range(14))
 CONFIDENCE_BUCKETS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 SHADOW_RESULTS: Final = ("agreed", "disagreed", "skipped", "failed")
-"""What becomes of a frame in a challenger's sample; skipped where too many wait."""
+"""What becomes of a frame in a challenger's sample; `skipped` where too many wait."""
+
+NO_HAND: Final = "no_hand"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and nobody reads them
 
@@ -49,6 +52,7 @@ class Histogram(Collector):
     def __init__(self, name: str, text: str, buckets: tuple[float, ...]) -> None:
         self._name: Final = name
         self._text: Final = text
+        self._buckets: Final = buckets
         self._bounds: Final = np.array(buckets)
         self._labels: Final = [repr(bound) for bound in buckets] + ["+Inf"]
         self.counts: npt.NDArray[np.int64] = np.zeros(len(buckets) + 1, np.int64)
@@ -61,8 +65,15 @@ class Histogram(Collector):
         self.counts = self.counts + np.bincount(at, minlength=len(self.counts))
         self._sum += float(values.sum())
 
+    def observe_one(self, value: float) -> None:
+        """Add one value in the metric's unit."""
+        counts = self.counts.copy()
+        counts[bisect_left(self._buckets, value)] += 1
+        self.counts = counts
+        self._sum += value
+
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus scrapes."""
+        """Return what Prometheus scrapes."""
         cumulated = self.counts.cumsum().tolist()
         family = HistogramMetricFamily(self._name, self._text)
         family.add_metric([], list(zip(self._labels, cumulated, strict=True)), self._sum)
@@ -81,19 +92,72 @@ class Histogram(Collector):
         return float(lower + (upper - lower) * (rank - below) / max(counts[bucket], 1))
 
 
-class _Lag(Collector):
-    """Lag of the partitions we own now; one that we gave away is not reported any more."""
+class _ByPartition(Collector):
+    """A gauge of the partitions we own now; one that was released is not reported any more."""
 
-    def __init__(self) -> None:
-        self.entries: dict[int, int] = {}
+    def __init__(self, name: str, text: str) -> None:
+        self._name: Final = name
+        self._text: Final = text
+        self.values: dict[int, float] = {}
+
+    def show(self, partition: int, value: float) -> None:
+        """Set a partition's value."""
+        # replaced, never changed: a scrape may be reading it
+        self.values = {**self.values, partition: value}
+
+    def keep(self, partitions: set[int]) -> None:
+        """Forget all but these."""
+        if self.values.keys() - partitions:
+            self.values = {number: value for number, value in self.values.items() if number in partitions}
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "maze_lag_entries", "Entries added and not yet committed.", labels=["partition"]
-        )
-        for partition, entries in sorted(self.entries.items()):
-            family.add_metric([str(partition)], entries)
+        """Return what Prometheus scrapes."""
+        family = GaugeMetricFamily(self._name, self._text, labels=["partition"])
+        for partition, value in sorted(self.values.items()):
+            family.add_metric([str(partition)], value)
         yield family
+
+
+class _FrameTotals(Collector):
+    """Frames by gesture and by outcome, as plain numbers that become metrics when they are scraped.
+
+    Written by the main loop only.
+    """
+
+    def __init__(self) -> None:
+        self.outcomes = dict.fromkeys(OUTCOMES, 0)
+        self._names: tuple[str, ...] = GESTURES
+        self._counts: npt.NDArray[np.int64] = np.zeros(len(GESTURES) + 1, np.int64)
+        self._earlier: dict[str, int] = dict.fromkeys(GESTURES, 0)
+        """Of models with other gestures that answered before."""
+
+    def add(self, names: tuple[str, ...], counts: npt.NDArray[np.int64]) -> None:
+        """Add counts by label, the last one for frames without a hand."""
+        if names is not self._names:
+            self._earlier = self.gestures()
+            self._names, self._counts = names, np.zeros(len(names) + 1, np.int64)
+        self._counts = self._counts + counts
+
+    def gestures(self) -> dict[str, int]:
+        """Return frames by gesture; `no_hand` for frames without a hand."""
+        total = dict(self._earlier)
+        for name, count in zip((*self._names, NO_HAND), self._counts.tolist(), strict=True):
+            total[name] = total.get(name, 0) + count
+        return total
+
+    def collect(self) -> Iterator[Metric]:
+        """Return what Prometheus scrapes."""
+        gestures = self.gestures()
+        gestures.pop(NO_HAND)
+        by_gesture = CounterMetricFamily("predicted_gesture_count", "Frames by gesture.", labels=["gesture"])
+        for name, count in gestures.items():
+            by_gesture.add_metric([name], count)
+        by_outcome = CounterMetricFamily("maze_frames", "Frames by outcome.", labels=["outcome"])
+        for name, count in self.outcomes.items():
+            by_outcome.add_metric([name], count)
+        yield CounterMetricFamily("model_predictions", "Frames classified.", value=sum(gestures.values()))
+        yield by_gesture
+        yield by_outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,48 +173,51 @@ class Summary:
 
 
 class Metrics:
-    """The verbs. Histograms and lag are for the main loop only; the others may be called by any thread."""
+    """One verb per event. Frame totals, histograms and gauges by partition are for the main loop only."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry: Final = registry or CollectorRegistry()
         at = self.registry
-        ProcessCollector(registry=at)  # `maze status --advise` needs process_cpu_seconds_total
-        self._predictions = Counter("model_predictions", "Frames classified.", registry=at)
-        self._gestures = Counter("predicted_gesture_count", "Frames by gesture.", ["gesture"], registry=at)
-        self._frames = Counter("maze_frames", "Frames by outcome.", ["outcome"], registry=at)
+        self._process = ProcessCollector(registry=at)  # `maze status --advise` needs process_cpu_seconds_total
         self._rejected = Counter(
             "maze_frames_rejected", "Rejected or buried frames.", ["reason"], registry=at
         )
-        self._takeovers = Counter("maze_takeovers", "Partitions taken.", ["cause"], registry=at)
+        self._takeovers = Counter("maze_takeovers", "Partitions acquired.", ["cause"], registry=at)
         self._fenced = Counter("maze_fenced_commits", "Commits refused: not our lease.", ["by"], registry=at)
         self._redis_errors = Counter("maze_redis_errors", "Errors of Redis.", ["operation"], registry=at)
         self._owned = Gauge("maze_partitions_owned", "Partitions owned now.", registry=at)
+        self._retention = Gauge(
+            "maze_retention_seconds", "How long committed entries are retained now.", registry=at
+        )
         self._model = Info("maze_model", "The model in use.", registry=at)
         self._swaps = Counter("maze_model_swaps", "Models that replaced another.", registry=at)
         self._refused = Counter("maze_models_refused", "Models not taken.", ["reason"], registry=at)
+        self._model_errors = Counter("maze_model_errors", "Calls of the model that failed.", registry=at)
         self._shadow = Counter("maze_shadow_frames", "Frames of a challenger.", ["result"], registry=at)
         self._drift = Gauge(
             "maze_drift_psi", "Population stability index against the model's baseline.", ["of"], registry=at
         )
+        self._frames = _FrameTotals()
         self._batch = Histogram("maze_batch_frames", "Frames per batch.", BATCH_BUCKETS)
         self._inference = Histogram("maze_inference_seconds", "Model time per batch.", INFERENCE_BUCKETS_S)
         self._latency = Histogram(
             "maze_reply_latency_seconds", "From the entry's id to its commit.", LATENCY_BUCKETS_S
         )
         self._confidence = Histogram("maze_confidence", "Confidence of hands, 0 to 1.", CONFIDENCE_BUCKETS)
-        self._lag = _Lag()
-        for collector in (self._batch, self._inference, self._latency, self._confidence, self._lag):
-            self.registry.register(collector)
+        self._lag = _ByPartition("maze_lag_entries", "Entries added and not yet committed.")
+        self._ahead = _ByPartition(
+            "maze_stream_ahead_seconds", "How far the stream's last id is ahead of the server's clock."
+        )
+        for collector in (
+            self._frames, self._batch, self._inference, self._latency, self._confidence, self._lag, self._ahead,
+        ):  # fmt: skip
+            at.register(collector)
         self._owned_now = 0
         self._name_all_series()
-        self._last = (self._outcome_counts(), self._gesture_counts(), self._latency.counts)
+        self._last = (dict(self._frames.outcomes), self._frames.gestures(), self._latency.counts)
 
     def _name_all_series(self) -> None:
         """All series exist from the start, at zero, so that rates are right from the first event."""
-        self._by_outcome = {outcome: self._frames.labels(outcome) for outcome in OUTCOMES}
-        self._by_gesture = [self._gestures.labels(name) for name in GESTURES]
-        self._gesture_total = np.zeros(NO_HAND + 1, np.int64)
-        self._outcome_total = dict.fromkeys(OUTCOMES, 0)
         for reason in RejectReason:
             self._rejected.labels(reason.value)
         for cause in ("free", "crash"):
@@ -172,61 +239,76 @@ class Metrics:
             self._swaps.inc()
 
     def model_refused(self, reason: str) -> None:
-        """A model named in Redis is not taken; a word of `models.bundle.ModelReason`."""
+        """A model named in Redis is not taken; `reason` is a `models.bundle.ModelReason`."""
         self._refused.labels(reason).inc()
 
+    def model_failed(self) -> None:
+        """A call of the model raised an error."""
+        self._model_errors.inc()
+
     def shadowed(self, result: str, frames: int) -> None:
-        """Frames of a challenger's sample ended in a word of `SHADOW_RESULTS`."""
+        """Frames of a challenger's sample ended in one of `SHADOW_RESULTS`."""
         self._shadow.labels(result).inc(frames)
 
     def drift(self, indices: Mapping[str, float]) -> None:
-        """Population stability indices by a word of `worker.serving.drift.OF`; NaN where there is none yet."""
+        """Set population stability indices, by a word of `worker.serving.drift.OF`; NaN for none yet."""
         for of, index in indices.items():
             self._drift.labels(of).set(index)
 
     def inference(self, seconds: float) -> None:
-        """One call of the model."""
-        self._inference.observe(np.array([seconds]))
+        """One call of the model took so long."""
+        self._inference.observe_one(seconds)
 
     def committed(self, outcomes: Mapping[str, int]) -> None:
         """Frames got their outcomes; what else a commit counts is passed over."""
-        for outcome in OUTCOMES:
-            frames = outcomes.get(outcome, 0)
-            if frames:
-                self._by_outcome[outcome].inc(frames)
-                self._outcome_total[outcome] += frames
+        totals = self._frames.outcomes
+        for outcome, frames in outcomes.items():
+            if outcome in totals:
+                totals[outcome] += frames
 
-    def answered(self, tally: Tally, now_ms: int | None) -> None:
+    def batch(self, batch: Batch, now_ms: int | None) -> None:
         """A batch was processed and its commit sent at server time `now_ms`."""
-        for _, _, reason, _ in tally.rejected:
-            self._rejected.labels(reason.value).inc()
-        if tally.entry_ms.size == 0:
+        for part in batch.parts:
+            for rejected in part.rejected:
+                self._rejected.labels(rejected.reason.value).inc()
+        frames, labels = batch.admitted, batch.labels
+        if frames is None or not len(labels):
             return
-        self._gesture_total = self._gesture_total + tally.gestures
-        for label in np.flatnonzero(tally.gestures[:NO_HAND]).tolist():
-            self._by_gesture[label].inc(int(tally.gestures[label]))
-        self._predictions.inc(int(tally.gestures[:NO_HAND].sum()))
-        self._batch.observe(np.array([float(tally.entry_ms.size)]))
+        known = labels >= 0
+        if not known.all():
+            labels = labels[known]
+        names = batch.serving.gestures
+        self._frames.add(names, np.bincount(labels, minlength=len(names) + 1))
+        self._batch.observe_one(float(len(labels)))
+        confidences = batch.confidences[known]
+        self._confidence.observe(confidences[labels < len(names)] / CONFIDENCE_STEPS)
         if now_ms is not None:
-            self._latency.observe((now_ms - tally.entry_ms) / 1000)
-        if tally.classified is not None:
-            _, labels, thousandths = tally.classified
-            self._confidence.observe(thousandths[(labels >= 0) & (labels < NO_HAND)] / CONFIDENCE_STEPS)
+            arrived_ms = np.array([ms for part in batch.parts for ms in _arrivals_ms(part.read.ids)])
+            waited_ms = now_ms - arrived_ms[frames.entry][known]
+            self._latency.observe(np.maximum(waited_ms, 0) / 1000)
 
-    def partition_taken(self, *, after_crash: bool) -> None:
-        """A partition was taken that was free, or whose owner died."""
+    def partition_acquired(self, *, after_crash: bool) -> None:
+        """A partition was acquired that was free, or whose owner died."""
         self._takeovers.labels("crash" if after_crash else "free").inc()
 
     def partitions_owned(self, partitions: set[int]) -> None:
-        """Which partitions we own now."""
+        """Set which partitions we own now."""
         self._owned_now = len(partitions)
         self._owned.set(len(partitions))
-        for gone in self._lag.entries.keys() - partitions:
-            self._lag.entries = {p: n for p, n in self._lag.entries.items() if p != gone}
+        self._lag.keep(partitions)
+        self._ahead.keep(partitions)
 
     def lag(self, partition: int, entries: int) -> None:
-        """A partition's lag, in entries."""
-        self._lag.entries = {**self._lag.entries, partition: entries}
+        """Set a partition's lag, in entries."""
+        self._lag.show(partition, entries)
+
+    def clock_ahead(self, partition: int, ahead_ms: int) -> None:
+        """Set how far a stream's last id is ahead of the server's clock, in ms."""
+        self._ahead.show(partition, ahead_ms / 1000)
+
+    def retention(self, retained_ms: int) -> None:
+        """Set for how long committed entries are retained now, in ms."""
+        self._retention.set(retained_ms / 1000)
 
     def fenced(self, *, by: str) -> None:
         """A commit was stopped: by `redis`, or by our own `clock` before it was sent."""
@@ -236,26 +318,33 @@ class Metrics:
         """Redis could not be reached (`connection`) or refused something (`commit`)."""
         self._redis_errors.labels(operation).inc()
 
+    def rss_mb(self) -> float:
+        """Return the resident memory of this process in MB; NaN where the system does not tell."""
+        for metric in self._process.collect():
+            if metric.name == "process_resident_memory_bytes":
+                return round(metric.samples[0].value / 1e6, 1)
+        return float("nan")
+
     def summary(self) -> Summary:
-        """What happened since the last call."""
-        outcomes, gestures, latency = self._outcome_counts(), self._gesture_counts(), self._latency.counts
+        """Return what happened since the last call."""
+        outcomes, gestures, latency = dict(self._frames.outcomes), self._frames.gestures(), self._latency.counts
         last_outcomes, last_gestures, last_latency = self._last
         self._last = (outcomes, gestures, latency)
         fresh = latency - last_latency
-        mix = (gestures - last_gestures).tolist()
         return Summary(
-            outcomes={
-                name: n - last_outcomes[name] for name, n in outcomes.items() if n > last_outcomes[name]
-            },
-            gestures={name: n for name, n in zip((*GESTURES, "no_hand"), mix, strict=True) if n},
+            outcomes=_risen(outcomes, last_outcomes),
+            gestures=_risen(gestures, last_gestures),
             latency_p50_ms=round(self._latency.quantile(0.5, fresh) * 1000, 2),
             latency_p99_ms=round(self._latency.quantile(0.99, fresh) * 1000, 2),
-            lag=sum(self._lag.entries.values()),
+            lag=round(sum(self._lag.values.values())),
             partitions=self._owned_now,
         )
 
-    def _outcome_counts(self) -> dict[str, int]:
-        return dict(self._outcome_total)
 
-    def _gesture_counts(self) -> npt.NDArray[np.int64]:
-        return self._gesture_total
+def _risen(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    return {name: count - before.get(name, 0) for name, count in now.items() if count > before.get(name, 0)}
+
+
+def _arrivals_ms(ids: Sequence[bytes]) -> list[int]:
+    """The server's times in the ids `<ms>-<counter>`, in three calls whatever their number."""
+    return list(map(int, b"-".join(ids).split(b"-")[::2]))

@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final
 
-from gesture_maze.worker.records import Commit, Grant, Read
+from gesture_maze.worker.ages import Ages, entry_ms, entry_order
+from gesture_maze.worker.records import Commit, Grant
 from gesture_maze.worker.sessions import SessionTable
 
 
 class Partition:
-    """State of one owned partition. Thrown away whenever there is any doubt, and rebuilt from Redis.
+    """State of one owned partition. Discarded whenever there is any doubt, and rebuilt from Redis.
+
+    Args:
+        grant: our lease and where to begin.
+        partitions: number of partitions of the pool.
+        clock: monotonic seconds.
 
     Attributes:
         number: which partition.
+        grant: the grant.
         token: the fencing token of our lease.
-        position: id of the last entry that was asked for; at or ahead of the cursor.
-        cursor: id of the last entry given to a commit.
+        position: id of the last entry that was read; at or ahead of the cursor.
+        cursor: id of the last entry whose commit was sent.
         entries_read: entries that the group has read, up to the cursor.
-        suspect_until: up to this id frames are tried one at a time; None where nothing is suspect.
+        sessions: its sessions.
+        ages: how long its entries have waited.
     """
 
-    def __init__(self, grant: Grant, partitions: int) -> None:
+    def __init__(self, grant: Grant, partitions: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.number: Final = grant.partition
         self.grant: Final = grant
         self.token: Final = grant.token
         self.position = grant.cursor
         self.cursor = grant.cursor
         self.entries_read = grant.entries_read
-        self.suspect_until = grant.suspect_until
         self.sessions: Final = SessionTable(grant.partition, partitions)
-        self.trim_below_ms: int | None = None
+        self.ages: Final = Ages(clock)
 
-    def commit(
-        self, read: Read, counts: dict[str, int], replies: list[bytes | str], letters: list[list[bytes]]
-    ) -> Commit:
-        """The commit of a batch that ends with the last entry of `read`."""
-        self.cursor = read.ids[-1]
-        self.entries_read += len(read.ids)
-        trim_below_ms, self.trim_below_ms = self.trim_below_ms, None
-        if trim_below_ms is not None:
-            # never what is not committed yet, however old it is
-            trim_below_ms = min(trim_below_ms, entry_ms(self.cursor))
-        return Commit(
-            self.number, self.token, self.cursor, self.entries_read, counts, replies, letters, trim_below_ms
-        )
+    def advance(self, commit: Commit) -> None:
+        """Move the cursor: this commit has been sent."""
+        self.cursor = commit.last_id
+        self.entries_read = commit.entries_read
 
     def commit_trimmed(self, entries: int) -> Commit:
-        """A commit that only owns up to entries that were removed before anybody read them."""
-        self.entries_read += entries
-        return Commit(self.number, self.token, self.cursor, self.entries_read, {"trimmed": entries})
+        """Build a commit that counts entries that were removed from the stream before they were read."""
+        return Commit(
+            self.number, self.token, self.cursor, self.entries_read + entries, {"trimmed": entries}
+        )
+
+    def committed_below(self, boundary: bytes) -> bytes:
+        """Return the lower of two ids, `boundary` and the cursor: what may be trimmed."""
+        return min(boundary, self.cursor, key=entry_order)
 
 
-def entry_ms(entry_id: bytes) -> int:
-    """The server's time in an entry id `<ms>-<counter>`."""
-    return int(entry_id.partition(b"-")[0])
-
-
-def entry_order(entry_id: bytes) -> tuple[int, int]:
-    """An entry id as a value that sorts in stream order."""
-    ms, _, counter = entry_id.partition(b"-")
-    return int(ms), int(counter or 0)
+__all__ = ["Partition", "entry_ms", "entry_order"]

@@ -1,10 +1,12 @@
-"""What the parts of a worker hand to each other: plain values, no behaviour, no Redis."""
+"""The values that the parts of a worker exchange. No behaviour, no Redis."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from gesture_maze.wire.errors import RejectReason
 
 OUTCOMES: Final = ("answered", "stale", "superseded", "duplicate", "rejected", "buried", "trimmed")
 """Every frame that Redis accepted ends in exactly one. `trimmed` counts entries: what was in them is gone."""
@@ -20,32 +22,53 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """A partition that is ours now, and where to begin.
+class Rejected:
+    """A rejected or buried frame, for the log and the metrics.
 
     Attributes:
+        partition: its partition.
+        entry: id of its entry.
+        reason: a word of `wire.errors.RejectReason`.
+        session: its session id; "" if there is no legal one.
+        cause: what the model raised; "" if it raised nothing.
+    """
+
+    partition: int
+    entry: bytes
+    reason: RejectReason
+    session: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A partition that this worker owns from now on, and where to begin.
+
+    Attributes:
+        partition: which one.
         token: the fencing token, `<worker id>:<epoch>`.
         cursor: id of the last committed entry.
         entries_read: how many entries the group has read.
-        suspect_until: entries up to this id may have killed the last owner; None where it let go cleanly.
+        suspect_until: entries up to this id may have killed the last owner; None if it released the partition.
+        deaths: what earlier owners were trying alone when they died -> how often.
     """
 
     partition: int
     token: str
     cursor: bytes
     entries_read: int
-    suspect_until: bytes | None
+    suspect_until: bytes | None = None
+    deaths: Mapping[bytes, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """The effects of one batch of one partition, all or none.
+    """The effects of one batch on one partition, all or none.
 
     Attributes:
-        outcomes: outcome -> frames, for outcomes that occurred; `entries` -> entries.
-        replies: channel, message, channel, message, ...
-        letters: dead letters as flat fields.
-        trim_below_ms: drop committed entries older than this server time; None = not now.
+        outcomes: outcome -> frames, for outcomes that occurred; `frames` and `entries` -> how many were read.
+        replies: channel and message of each reply, as two arguments of a Redis command (RESP).
+        dead_letters: dead letters as flat fields.
     """
 
     partition: int
@@ -53,14 +76,19 @@ class Commit:
     last_id: bytes
     entries_read: int
     outcomes: Mapping[str, int]
-    replies: list[bytes | str] = field(default_factory=list)
-    letters: list[list[bytes]] = field(default_factory=list)
-    trim_below_ms: int | None = None
+    replies: Sequence[str] = ()
+    dead_letters: Sequence[Sequence[bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Who lives and who owns what, at one instant of the server's clock."""
+    """The live workers and the owner of each partition, at one instant of the server's clock.
+
+    Attributes:
+        server_ms: the server's clock.
+        workers: ids of the live workers.
+        leases: the token of each partition's lease; None without one.
+    """
 
     server_ms: int
     workers: list[str]
@@ -69,11 +97,20 @@ class Roster:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a partition's stream stands, at one instant."""
+    """Where a partition's stream stands, at one instant.
+
+    Attributes:
+        added: entries ever added.
+        length: entries in the stream.
+        first_id: id of the oldest entry in the stream; the last id where it is empty.
+        last_id: the stream's last id.
+        cursor, entries_read: of the group.
+    """
 
     partition: int
     added: int
     length: int
+    first_id: bytes
     last_id: bytes
     cursor: bytes
     entries_read: int
@@ -85,5 +122,5 @@ class Standing:
 
     @property
     def trimmed(self) -> int:
-        """Entries that were removed before anybody read them: exact once the cursor is at the end, else 0."""
+        """Entries that were removed before they were read: exact once the cursor is at the end, else 0."""
         return self.lag if self.cursor == self.last_id else 0

@@ -17,17 +17,19 @@ class Session(Hold):
         channel: where its replies go.
         head: beginning of each reply.
         seq: the last one seen; -1 before the first.
-        entry_ms: server time of its last entry.
+        active_ms: server time at which its last frame was admitted.
+        lead: its channel as an argument of a Redis command, and the beginning of the argument after it (RESP).
     """
 
-    __slots__ = ("channel", "entry_ms", "head", "seq")
+    __slots__ = ("active_ms", "channel", "head", "lead", "seq")
 
     def __init__(self, session: str, partition: int) -> None:
         super().__init__()
-        self.channel: Final = actions_channel(partition, session).encode()
+        self.channel: Final = actions_channel(partition, session)
+        self.lead: Final = f"${len(self.channel)}\r\n{self.channel}\r\n$"
         self.head: Final = reply_head(session)
         self.seq = -1
-        self.entry_ms = 0
+        self.active_ms = 0
 
 
 class SessionTable:
@@ -52,9 +54,9 @@ class SessionTable:
         session = self.by_id[name] = Session(session_id, self._partition)
         return session
 
-    def forget_older(self, entry_ms: int) -> int:
-        """Forget sessions whose last entry is older than this server time; how many. O(sessions)."""
-        old = [name for name, session in self.by_id.items() if session.entry_ms < entry_ms]
+    def forget_older(self, server_ms: int) -> int:
+        """Forget sessions without a frame since `server_ms`, and return how many. O(sessions)."""
+        old = [name for name, session in self.by_id.items() if session.active_ms < server_ms]
         for name in old:
             del self.by_id[name]
         return len(old)

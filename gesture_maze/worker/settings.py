@@ -60,6 +60,8 @@ class Settings(BaseModel):
     """Longest drain after SIGTERM."""
     dead_letters: _Positive = 10_000
     """Dead letters kept per partition."""
+    dead_letter_bytes: _Positive = 4_000_000
+    """Bytes of dead letters kept per partition, about."""
 
     metrics_host: str = "127.0.0.1"
     """Address on which /metrics, /livez and /readyz listen."""

@@ -20,7 +20,8 @@ from typing import Final
 from gesture_maze.wire.errors import MazeError
 from gesture_maze.worker.identity import worker_id
 from gesture_maze.worker.logs import Log
-from gesture_maze.worker.redis.broker import Broker, connect
+from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.worker.redis.client import connect
 from gesture_maze.worker.settings import PoolSettings
 
 RESTART_BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)

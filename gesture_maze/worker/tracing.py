@@ -16,12 +16,11 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import GROUP, TRACEPARENT, frames_key
-from gesture_maze.worker.records import Read
+from gesture_maze.worker.batch import Batch
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Tracer
@@ -34,21 +33,6 @@ MOST_PER_BATCH: Final = 32
 
 _TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _SAMPLED: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The sampled messages of a batch that is being processed.
-
-    Attributes:
-        begin_ns: Unix time when the batch was there.
-        messages: partition, entry id and the producer's context of each.
-        entries: in the batch, sampled or not.
-    """
-
-    begin_ns: int
-    messages: Sequence[tuple[int, bytes, SpanContext]]
-    entries: int
 
 
 class Tracing:
@@ -68,37 +52,35 @@ class Tracing:
             "messaging.client.id": worker,
         }
 
-    def begin(self, reads: Sequence[Read]) -> Batch | None:
-        """What is sampled of a batch that has come; None without any, which is how it mostly is."""
+    def record(self, batch: Batch) -> None:
+        """Make the spans of a batch whose commit was sent; none if no message of it is sampled."""
         messages = [
-            (read.partition, entry_id, context)
-            for read in reads
-            for entry_id, fields in zip(read.ids, read.fields, strict=True)
+            (part.partition.number, entry_id, context)
+            for part in batch.parts
+            for entry_id, fields in zip(part.read.ids, part.read.fields, strict=True)
             if len(fields) > 2 and TRACEPARENT in fields[::2]
             for context in _contexts(fields)
         ][:MOST_PER_BATCH]
-        if not messages:
-            return None
-        return Batch(time.time_ns(), messages, sum(len(read.ids) for read in reads))
+        if messages:
+            self._record(batch, messages)
 
-    def end(self, batch: Batch) -> None:
-        """The batch's commit is on its way."""
+    def _record(self, batch: Batch, messages: Sequence[tuple[int, bytes, SpanContext]]) -> None:
         from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
 
         end_ns = time.time_ns()
         received = self._tracer.start_span(
             f"receive {TEMPLATE}",
             kind=SpanKind.CLIENT,
-            links=[Link(context) for _, _, context in batch.messages],
+            links=[Link(context) for _, _, context in messages],
             attributes={
                 **self._common,
                 "messaging.operation.name": "receive",
                 "messaging.operation.type": "receive",
-                "messaging.batch.message_count": batch.entries,
+                "messaging.batch.message_count": len(batch.entries),
             },
-            start_time=batch.begin_ns,
+            start_time=batch.begun_ns,
         )
-        for partition, entry_id, context in batch.messages:
+        for partition, entry_id, context in messages:
             span = self._tracer.start_span(
                 f"process {TEMPLATE}",
                 set_span_in_context(NonRecordingSpan(context)),
@@ -112,7 +94,7 @@ class Tracing:
                     "messaging.destination.partition.id": str(partition),
                     "messaging.message.id": entry_id.decode(),
                 },
-                start_time=batch.begin_ns,
+                start_time=batch.begun_ns,
             )
             span.end(end_ns)
         received.end(end_ns)

@@ -18,7 +18,7 @@ SMALL = (6, 5)
 def test_simulated_hand_at_exit_enters_the_scoreboard(
     visit: Visit, gateway: Served, redis_server: Server
 ) -> None:
-    redis_server.client.delete("maze:scores:small")
+    redis_server.client.delete("{maze}:scores:small")
     page = visit("/game?seed=7&size=small")
     ready(page)
     open_settings(page)
@@ -185,7 +185,7 @@ def test_watch_page_shows_the_demo(visit: Visit, redis_server: Server) -> None:
         text = '{"workers": [{"pid": 7, "partitions": 16}], "events": ["hello"], ' + str(shown)[1:].replace(
             "'", '"'
         )
-        redis_server.client.publish("maze:demo", text)
+        redis_server.client.publish("{maze}:demo", text)
         return bool(page.locator(".tile").count() == 2)
 
     wait_until(arrived)

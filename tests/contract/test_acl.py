@@ -21,10 +21,11 @@ DENIED = (redis.exceptions.NoPermissionError,)
 
 KEYS = {
     "frames": "frames:{3}", "lease": "lease:{3}", "epoch": "epoch:{3}", "suspect": "suspect:{3}",
-    "outcomes": "outcomes:{3}", "dead": "dead:{3}", "workers": "maze:workers", "info": "maze:workers:info",
-    "topology": "maze:topology", "model": "maze:model", "models": "maze:models", "bundle": "maze:model:v1",
-    "shadow": "maze:shadow:a:b", "scores": "maze:scores:small", "demo": "maze:demo", "rq": "rq:queue:default",
-    "game": "maze:game:a1", "race": "maze:race:b2", "else": "frames:3",
+    "outcomes": "outcomes:{3}", "dead": "dead:{3}", "workers": "{maze}:workers",
+    "info": "{maze}:workers:info", "topology": "{maze}:topology", "model": "{maze}:model",
+    "models": "{maze}:models", "bundle": "{maze}:model:v1", "shadow": "{maze}:shadow:a:b",
+    "scores": "{maze}:scores:small", "demo": "{maze}:demo", "rq": "rq:queue:default",
+    "game": "{maze}:game:a1", "race": "{maze}:race:b2", "else": "frames:3",
 }  # fmt: skip
 """Kind -> a key of it; the last one is nobody's."""
 
@@ -71,13 +72,13 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "worker": {
         **dict.fromkeys(
-            ("GET", "MGET", "EXISTS", "HGET", "ZRANGE", "ZRANGEBYSCORE", "XREAD", "XREVRANGE", "XINFO STREAM",
-             "XINFO GROUPS"), WORKS,
+            ("GET", "MGET", "EXISTS", "HGET", "ZRANGE", "ZRANGEBYSCORE", "XREAD", "XRANGE", "XINFO STREAM",
+             "XINFO GROUPS", "TYPE", "PTTL"), WORKS,
         ),
         "HMGET": WORKS | {"model", "bundle"}, "GETRANGE": {"model", "bundle"},
         "XGROUP CREATE": {"frames"}, "XGROUP SETID": {"frames"}, "XTRIM": {"frames"}, "XADD": {"dead"},
         "SET": {"lease", "epoch"}, "PEXPIRE": {"lease", "epoch"}, "DEL": {"lease", "suspect"},
-        "HSET": {"suspect", "info"}, "HDEL": {"suspect", "info"}, "PERSIST": {"suspect"},
+        "HSET": {"suspect", "info"}, "HDEL": {"suspect", "info"}, "HGETALL": {"suspect"},
         "HINCRBY": {"suspect", "outcomes", "shadow"}, "EXPIRE": {"shadow"}, "HSETNX": {"topology"},
         "ZADD": {"workers"}, "ZREM": {"workers"}, "ZREMRANGEBYSCORE": {"workers"},
     },
@@ -111,8 +112,9 @@ DANGEROUS = (
 
 SPOKEN = ("SUBSCRIBE", "PUBLISH", "SPUBLISH", "SSUBSCRIBE")
 CHANNELS = {
-    "replies": "actions:{3}:p1", "pattern": "actions:*", "wake": "maze:wake", "demo": "maze:demo",
-    "gateway": "maze:gateway", "races": "maze:races", "rq": "rq:pubsub:command", "events": "__keyspace@0__:x",
+    "replies": "actions:{3}:p1", "pattern": "actions:*", "wake": "{maze}:wake", "demo": "{maze}:demo",
+    "gateway": "{maze}:gateway", "races": "{maze}:races", "rq": "rq:pubsub:command",
+    "events": "__keyspace@0__:x",
 }  # fmt: skip
 HEARD: dict[str, dict[str, set[str]]] = {
     "producer": {"SUBSCRIBE": {"replies"}},

@@ -126,7 +126,7 @@ def test_a_command_job_gives_its_json(url: str, worker: Any, tmp_path: Path) -> 
 
 
 def test_jobs_reach_the_pool(url: str, worker: Any, tmp_path: Path, system_redis: Server) -> None:
-    system_redis.client.hset("maze:topology", mapping={"version": 1, "partitions": 4})
+    system_redis.client.hset("{maze}:topology", mapping={"version": 1, "partitions": 4})
     load_bundle(bundled_path()).write(tmp_path / "mine")
     queue = queue_on(connection_to(url))
     given = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from gesture_maze.models.bundle import MAX_ZIP_BYTES, ModelReason, bundled_path
 from gesture_maze.models.gates import GateReason
 from gesture_maze.ops.acl import ROLES
 from gesture_maze.wire import keys
-from gesture_maze.wire.errors import ModelError, Refused, SettingsError
-from gesture_maze.worker.redis.broker import WORKERS_INFO, Broker, connect
+from gesture_maze.wire.errors import ModelError, RedisRefused, SettingsError
+from gesture_maze.wire.keys import WORKERS_INFO
+from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.worker.redis.client import connect
 from gesture_maze.worker.redis.registry import (
     INDEX_KEY,
     ROLES_KEY,
@@ -49,8 +52,7 @@ def test_an_empty_redis_names_nobody(registry: ModelRegistry) -> None:
 
 
 def test_a_promotion_writes_all_and_wakes_the_workers(client: Any, registry: ModelRegistry) -> None:
-    listener = registry.listener()
-    listener.get_message(timeout=0.1)
+    listener = registry.listener(time.monotonic)
     registry.promote(NEW.version, NEW.to_zip())
     roles = registry.roles()
     assert (roles.champion, roles.previous, roles.challenger) == (NEW.version, None, None)
@@ -60,8 +62,7 @@ def test_a_promotion_writes_all_and_wakes_the_workers(client: Any, registry: Mod
     data = registry.bundle(NEW.version)
     assert data is not None
     assert load(NEW.version, data).version == NEW.version
-    heard = [listener.get_message(timeout=0.1) for _ in range(3)]
-    assert [message["data"] for message in heard if message] == [WAKE_WORD]
+    assert listener.wait(1.0) == {WAKE_WORD}
     listener.close()
 
 
@@ -106,7 +107,9 @@ def test_old_bundles_go_and_those_in_a_role_stay(client: Any, registry: ModelReg
         registry.promote(f"v-{number}", b"zip", keep=2)
     kept = set(registry.versions())
     assert kept == {"v-5", "v-4", "trial-0"}
-    assert {key.decode() for key in client.keys("maze:model:*")} == {bundle_key(version) for version in kept}
+    assert {key.decode() for key in client.keys("{maze}:model:*")} == {
+        bundle_key(version) for version in kept
+    }
 
 
 def test_a_challenger_comes_and_goes(registry: ModelRegistry) -> None:
@@ -127,7 +130,7 @@ def test_rubbish_in_the_hash_is_nobody(client: Any, registry: ModelRegistry) -> 
     assert registry.roles() == Roles()
     client.delete(ROLES_KEY)
     client.set(ROLES_KEY, "not a hash")
-    with pytest.raises(Refused):
+    with pytest.raises(RedisRefused):
         registry.roles()
 
 
@@ -153,7 +156,7 @@ def test_out_of_memory_refuses_the_promotion_as_a_whole(real_server: Server) -> 
     registry = ModelRegistry(client)
     registry.promote(OLD.version, OLD.to_zip())
     client.config_set("maxmemory", "1mb")
-    with pytest.raises(Refused):
+    with pytest.raises(RedisRefused):
         registry.promote(NEW.version, NEW.to_zip())
     client.config_set("maxmemory", 0)
     assert registry.roles().champion == OLD.version
@@ -168,7 +171,7 @@ def test_the_roles_are_enough_and_a_worker_cannot_promote(real_server: Server) -
         give(client, role, "secret")
         users[role.name] = connect(real_server.url.replace("://", f"://{role.name}:secret@"), role.name)
     worker, promoter = (ModelRegistry(users[name]) for name in ("worker", "operator"))
-    listener = worker.listener()
+    listener = worker.listener(time.monotonic)
     for version in ("a-1", "b-2"):
         promoter.promote(version, b"zip", keep=1)
     promoter.keep("c-3", b"zip")
@@ -180,9 +183,9 @@ def test_the_roles_are_enough_and_a_worker_cannot_promote(real_server: Server) -
     worker.add_shadow("a-1", "c-3", {"frames": 1})
     assert promoter.shadow("a-1", "c-3") == {"frames": 1}
     assert promoter.dismiss() == "c-3"
-    with pytest.raises(SettingsError, match="access list"):
+    with pytest.raises(RedisRefused, match="maze acl"):
         worker.promote("b-2", None)
-    with pytest.raises(SettingsError, match="access list"):
+    with pytest.raises(RedisRefused, match="maze acl"):
         worker.keep("b-2", b"zip")
     listener.close()
     for name, user in users.items():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gesture_maze.wire import keys
-from gesture_maze.wire.errors import Refused, SettingsError
+from gesture_maze.wire.errors import RedisRefused, SettingsError
 from tests.support.pool import (
     PARTITIONS,
     STREAM,
@@ -157,7 +157,7 @@ def test_a_stream_put_to_another_use_stops_only_its_partition(real_server: Serve
     a = joined(client)
     client.delete(STREAM)
     client.set(STREAM, "not a stream")
-    with pytest.raises(Refused):
+    with pytest.raises(RedisRefused):
         a.work(50)  # the read that waits has to end first
     a.loop.reconnect()
     add(client, hand(elsewhere, 1))

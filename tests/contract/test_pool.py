@@ -124,8 +124,9 @@ def test_what_somebodys_maxlen_ate_is_counted(client: Any, replies: Subscriber) 
         together.xtrim(STREAM, maxlen=3, approximate=False)
         together.execute()
     a.work()
-    a.keeper.step(time.monotonic() + 2)  # the survey is due
-    a.loop._next_sweep_s = 0.0
+    a.keeper._next_survey_s = 0.0
+    a.keeper.step(time.monotonic())
+    a.loop._retention._next_sweep_s = 0.0
     a.work()
     assert replies.seqs() == [1, 9, 10, 11]
     assert outcomes(client, 1) == {"answered": 4, "trimmed": 7, "frames": 4, "entries": 4}
@@ -133,11 +134,13 @@ def test_what_somebodys_maxlen_ate_is_counted(client: Any, replies: Subscriber) 
 
 
 def test_committed_entries_are_trimmed_and_others_never(client: Any) -> None:
-    a = joined(client, retention_ms=1, deadline_ms=0, supersede_ms=0, rebuild_ms=1)
+    a = joined(client, retention_ms=2, deadline_ms=0, supersede_ms=0, rebuild_ms=1)
     for seq in range(300):
         add(client, hand(A, seq))
     a.work(20)
-    a.loop._next_sweep_s = 0.0
+    a.keeper._next_survey_s = 0.0
+    a.keeper.step(time.monotonic())
+    a.loop._retention._next_sweep_s = 0.0
     waiting = add(client, hand(A, 1000))
     a.work()
     kept = client.xrange(STREAM)

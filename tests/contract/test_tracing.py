@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +13,12 @@ from gesture_maze.producer import Frame, FrameProducer, tracing
 from gesture_maze.wire.decode import decode
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import frames_key, partition_of
-from gesture_maze.worker.records import Read
+from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.records import Grant, Read
+from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.tracing import MOST_PER_BATCH, Tracing, open_tracing
-from tests.support.pool import HandWorker, hand, sessions_of
+from tests.support.pool import HandWorker, WristModel, hand, sessions_of
 from tests.support.servers import absent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -40,17 +42,17 @@ def spans() -> Iterator[Any]:
     provider.shutdown()
 
 
-def read(*traceparents: str | None) -> Read:
+def batch(*traceparents: str | None) -> Batch:
     """Entries 1-0, 1-1, ... of partition 3 with these traceparents."""
     fields = [LANDMARKS + ([b"traceparent", one.encode()] if one else []) for one in traceparents]
-    return Read(3, [f"1-{number}".encode() for number in range(len(fields))], fields)
+    read = Read(3, [f"1-{number}".encode() for number in range(len(fields))], fields)
+    serving = Serving.of(WristModel(), 0.7, {})
+    return Batch.of([(Partition(Grant(3, "w:1", b"0-0", 0), 4), read)], serving, None)
 
 
 def test_a_sampled_entry_becomes_a_child_of_its_producers_span(spans: Any) -> None:
     exporter, made = spans
-    batch = made.begin([read(None, SAMPLED, None)])
-    assert batch is not None
-    made.end(batch)
+    made.record(batch(None, SAMPLED, None))
     process, receive = exporter.get_finished_spans()
     assert process.name == "process frames:{p}"
     assert format(process.context.trace_id, "032x") == TRACE
@@ -68,14 +70,15 @@ def test_a_sampled_entry_becomes_a_child_of_its_producers_span(spans: Any) -> No
     "traceparent", [None, f"00-{TRACE}-{SPAN}-00", "00-xyz", "", f"01-{TRACE}-{SPAN}-01"]
 )
 def test_what_is_not_sampled_or_not_well_formed_makes_no_span(spans: Any, traceparent: str | None) -> None:
-    _, made = spans
-    assert made.begin([read(traceparent)]) is None
+    exporter, made = spans
+    made.record(batch(traceparent))
+    assert exporter.get_finished_spans() == ()
 
 
 def test_a_producer_that_samples_everything_does_not_slow_the_pool(spans: Any) -> None:
-    _, made = spans
-    batch = made.begin([read(*[SAMPLED] * 1000)])
-    assert len(batch.messages) == MOST_PER_BATCH
+    exporter, made = spans
+    made.record(batch(*[SAMPLED] * 1000))
+    assert len(exporter.get_finished_spans()) == MOST_PER_BATCH + 1
 
 
 def test_the_field_travels_with_the_entry_and_is_passed_over_by_the_decoder() -> None:
@@ -127,12 +130,3 @@ def test_a_worker_without_tracing_answers_traced_frames() -> None:
     assert client.hget("outcomes:{1}", "answered") == b"1"
     HandWorker.close_all()
     client.close()
-
-
-def test_looking_for_the_field_is_cheap(spans: Any) -> None:
-    _, made = spans
-    many = read(*[None] * 256)
-    begin_s = time.perf_counter()
-    for _ in range(20):
-        assert made.begin([many]) is None
-    assert (time.perf_counter() - begin_s) / (20 * 256) < 20e-6

@@ -9,7 +9,7 @@ from gesture_maze.worker.records import Standing
 from tests.support.pool import PARTITIONS, HandWorker
 
 
-def test_lag_of_a_partition_given_away_after_the_survey_is_not_shown() -> None:
+def test_lag_of_a_partition_released_away_after_the_survey_is_not_shown() -> None:
     client = fakeredis.FakeRedis(version=(7,))
     worker = HandWorker(client)
     worker.join()

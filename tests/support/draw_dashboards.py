@@ -82,7 +82,7 @@ def main() -> None:
         time.sleep(SECONDS / 2)
         import redis
 
-        first = next(iter(redis.Redis.from_url(observed.redis).hvals("maze:workers:info")))
+        first = next(iter(redis.Redis.from_url(observed.redis).hvals("{maze}:workers:info")))
         kill(json.loads(first)["pid"], signal.SIGKILL)
         time.sleep(SECONDS / 2)
         for name in ("overview", "gestures", "workers", "redis"):

@@ -12,14 +12,9 @@ import numpy.typing as npt
 from gesture_maze.wire import keys
 from gesture_maze.wire.frames import Frame, pack
 from gesture_maze.wire.gestures import LABELS
-from gesture_maze.worker.keeper import Keeper
-from gesture_maze.worker.logs import open_log
-from gesture_maze.worker.loop import Loop, Wake
+from gesture_maze.worker.assembly import assemble
 from gesture_maze.worker.metrics import Metrics
-from gesture_maze.worker.pipeline import Pipeline
-from gesture_maze.worker.policy import Policy
-from gesture_maze.worker.redis.broker import Broker
-from gesture_maze.worker.redis.streams import Committer, Reader
+from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.settings import Settings
 
 PARTITIONS = 4
@@ -68,36 +63,24 @@ class HandWorker:
     """
 
     def __init__(self, client: Any, name: str = "a", model: Any = None, **changed: Any) -> None:
-        defaults = {"partitions": PARTITIONS, "block_ms": 20, "log_level": "error"}
+        # a lease that a slow machine does not lose between two calls of the test
+        defaults = {
+            "partitions": PARTITIONS, "block_ms": 20, "lease_ttl_ms": 20_000, "log_level": "error",
+        }  # fmt: skip
         self.settings = Settings.of(**defaults | changed)
-        broker = Broker(client, self.settings.partitions, self.settings.lease_ttl_ms)
-        wake = Wake()
-        self.metrics = Metrics()
-        self.broker, self.committer = broker, Committer(client, sharded=False, dead_letters=100)
-        self.keeper = Keeper(broker, name, "{}", wake, open_log(self.settings))
         self.rejected: list[str] = []
-        self.loop = Loop(
+        self.metrics = Metrics()
+        serving = Serving.of(model or WristModel(), 0.7, self.settings.actions)
+        worker = assemble(
             self.settings,
-            broker=broker,
-            reader=Reader(client),
-            committer=self.committer,
-            keeper=self.keeper,
-            pipeline=Pipeline(
-                model or WristModel(),
-                threshold=0.7,
-                actions=self.settings.actions,
-                policy=Policy(self.settings.policy),
-                deadline_ms=self.settings.deadline_ms,
-                supersede_ms=self.settings.supersede_ms,
-                worker=name,
-            ),
-            metrics=self.metrics,
+            client,
+            serving,
+            name,
             clock=time.monotonic,
-            log=open_log(self.settings),
-            wake=wake,
-            rejected=lambda _partition, _entry, reason, _session: self.rejected.append(reason),
+            metrics=self.metrics,
+            on_rejected=lambda rejected: self.rejected.extend(one.reason for one in rejected),
         )
-
+        self.worker, self.broker, self.keeper, self.loop = worker, worker.broker, worker.keeper, worker.loop
         self._opened.append(self)
 
     _opened: ClassVar[list[HandWorker]] = []
@@ -106,7 +89,7 @@ class HandWorker:
     def close_all(cls) -> None:
         """Close the connections of every worker made since the last call; what they hold they keep."""
         while cls._opened:
-            cls._opened.pop().loop.close()
+            cls._opened.pop().worker.close()
 
     def join(self) -> None:
         """Take what is to be had."""

@@ -88,7 +88,7 @@ def test_partitions_are_those_of_the_vectors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compact", [False, True])
 def test_frames_are_answered_also_by_a_second_run_at_once(pool: Server, game: Path, compact: bool) -> None:
     if compact:
-        pool.client.hset("maze:topology", "compact", 1)
+        pool.client.hset("{maze}:topology", "compact", 1)
     try:
         for _ in range(2):
             out = run("./game_server", *address(pool), "30", cwd=game)
@@ -96,7 +96,7 @@ def test_frames_are_answered_also_by_a_second_run_at_once(pool: Server, game: Pa
             assert out.count("move up") >= 2
             assert out.count("move right") >= 2
     finally:
-        pool.client.hdel("maze:topology", "compact")
+        pool.client.hdel("{maze}:topology", "compact")
 
 
 def test_connections_that_are_cut_are_replaced(pool: Server, game: Path) -> None:

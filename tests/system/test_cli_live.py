@@ -192,7 +192,7 @@ def test_the_embedded_server_ends_with_a_worker_that_is_killed(tmp_path: Path) -
     said = tmp_path / "said"
     command = [sys.executable, "-m", "gesture_maze", "worker", "--redis", "embedded", "--metrics-port", "0"]
     with said.open("wb") as err, subprocess.Popen(command, stderr=err, cwd=ROOT) as process:
-        wait_until(lambda: "partition_taken" in said.read_text(), 20)
+        wait_until(lambda: "partition_acquired" in said.read_text(), 20)
         url = re.findall(r"--redis (redis://\S+)", said.read_text())[0]
         client = redis.Redis.from_url(url)
         assert client.ping()

@@ -55,7 +55,7 @@ def composed(
     try:
         found.start("redis")
         found.start("worker")
-        wait_until(lambda: found.admin.zcard("maze:workers") == 1, 20)
+        wait_until(lambda: found.admin.zcard("{maze}:workers") == 1, 20)
         found.start("watch")
         found.start("gateway")
         found.start("players", "--json", instead=(("3600", "3"),))
@@ -138,7 +138,7 @@ def test_it_drains_and_leaves(composed: Containers, name: str) -> None:
     process.terminate()
     assert process.wait(10) == 0, composed.output(name, "err").read_text()
     if name == "worker":
-        assert composed.admin.zcard("maze:workers") == 0
+        assert composed.admin.zcard("{maze}:workers") == 0
 
 
 @pytest.mark.parametrize("name", ["gateway", "worker"])

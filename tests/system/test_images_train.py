@@ -47,7 +47,7 @@ def composed(
         for name in ("jobs-redis", *(() if found.tls else ("mlflow",)), "jobs"):
             found.start(name)
         # a pool has been here; it is not part of this
-        found.admin.hset("maze:topology", mapping={"version": 1, "partitions": 16})
+        found.admin.hset("{maze}:topology", mapping={"version": 1, "partitions": 16})
         yield found
     finally:
         found.close()

@@ -174,7 +174,7 @@ def test_metrics_and_health_are_served(server: Server, workers: Workers) -> None
     with Traffic(server.url) as traffic:
         workers.start("a")
         traffic.wait_for_answers()
-        info = json.loads(server.client.hget("maze:workers:info", "a"))
+        info = json.loads(server.client.hget("{maze}:workers:info", "a"))
         address = f"http://127.0.0.1:{info['port']}"
         page = urllib.request.urlopen(f"{address}/metrics").read().decode()
         for path in ("/livez", "/readyz"):

@@ -158,7 +158,7 @@ def test_pool_whose_metrics_port_is_in_use_retries_and_starts(server: Server) ->
 
 
 def test_wrong_settings_end_the_pool_with_2(server: Server) -> None:
-    server.client.hset("maze:topology", mapping={"version": 1, "partitions": 64})
+    server.client.hset("{maze}:topology", mapping={"version": 1, "partitions": 64})
     with pool(server, "--processes", "2") as parent:
         _, log = parent.communicate(timeout=10)
     assert parent.returncode == 2

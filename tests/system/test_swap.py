@@ -25,7 +25,7 @@ def registry(server: Server) -> ModelRegistry:
 
 
 def get(server: Server, worker: str, path: str) -> str:
-    info = json.loads(server.client.hget("maze:workers:info", worker))
+    info = json.loads(server.client.hget("{maze}:workers:info", worker))
     with urllib.request.urlopen(f"http://127.0.0.1:{info['port']}{path}") as page:
         return str(page.read().decode())
 

@@ -123,7 +123,7 @@ def test_game_server_and_worker_from_distributions_exchange_frames(
     try:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "listening\n"
-        wait_until(lambda: server.client.zcard("maze:workers") == 1, 20)
+        wait_until(lambda: server.client.zcard("{maze}:workers") == 1, 20)
         base.run("python", examples / "send_frames.py", str(server.url), "p1", "like")
         moves = [reader.stdout.readline().split()[-1] for _ in range(20)]
         assert "up" in moves

@@ -56,7 +56,7 @@ class Watched:
         anything: Any = self
         self.watch = ModelWatch(
             anything.registry,
-            Recipe(threshold, lambda _seconds: None),
+            Recipe(threshold, {}, lambda _seconds: None),
             in_use=OLD.version,
             offer=self.offered.append,
             challenge=self.trials.append,

@@ -18,7 +18,7 @@ from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.serving.shadow import Challenger, Comparison, Sample, Trial
 from tests.support.pool import WristModel, hand
 
-CHAMPION = Serving.of(WristModel(), 0.7)
+CHAMPION = Serving.of(WristModel(), 0.7, {})
 
 
 class Notebook:
@@ -188,7 +188,7 @@ def test_without_a_challenger_nothing_is_kept() -> None:
 def test_another_model_begins_its_own_window() -> None:
     bench = Bench()
     bench.observer.note(CHAMPION, frames_of("like"), np.full(2000, 16), np.full(2000, 900))
-    other = Serving.of(WristModel(), 0.5)
+    other = Serving.of(WristModel(), 0.5, {})
     bench.observer.note(other, frames_of("like"), np.full(1, 16), np.full(1, 900))
     bench.observer.step(10.0)
     value = bench.metrics.registry.get_sample_value("maze_drift_psi", {"of": "gestures"})

@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 
 from gesture_maze.wire.errors import RejectReason, SettingsError
+from gesture_maze.wire.frames import Frame, pack
 from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.worker.admit import Limits
 from gesture_maze.worker.logs import Log, Sampler
 from gesture_maze.worker.metrics import Histogram, Metrics
-from gesture_maze.worker.partition import entry_ms, entry_order
-from gesture_maze.worker.pipeline import NO_HAND, Tally
+from gesture_maze.worker.partition import Partition, entry_ms, entry_order
+from gesture_maze.worker.path import FramePath
+from gesture_maze.worker.policy import Policy, Rules
+from gesture_maze.worker.records import Grant, Read
+from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.settings import Settings
+from tests.support.pool import PARTITIONS, WristModel, hand, sessions_of
 
 
 def test_all_faults_of_settings_are_named_in_one_sentence() -> None:
@@ -65,24 +71,51 @@ def test_every_series_exists_from_the_start() -> None:
     assert sample(metrics, "maze_frames_total", outcome="trimmed") == 0
 
 
-def test_events_are_counted_once() -> None:
+def counted(*gestures: str | None, age_ms: int = 4) -> Metrics:
+    """Metrics of one batch of these frames; None has no hand."""
     metrics = Metrics()
-    gestures = np.zeros(NO_HAND + 1, np.int64)
-    gestures[[3, NO_HAND]] = 5, 2
-    rejected = [(0, b"1-0", RejectReason.BAD_SEQ, "")]
-    tally = Tally(gestures=gestures, entry_ms=np.full(7, 1000), rejected=rejected)
-    metrics.answered(tally, 1004)
-    metrics.committed({"answered": 7, "rejected": 1, "frames": 8, "entries": 1})
-    assert sample(metrics, "model_predictions_total") == 5, "no hand, no prediction"
-    assert sample(metrics, "predicted_gesture_count_total", gesture="four") == 5
-    assert sample(metrics, "maze_frames_total", outcome="answered") == 7
-    assert sample(metrics, "maze_frames_rejected_total", reason="bad_seq") == 1
-    assert sample(metrics, "maze_reply_latency_seconds_bucket", le="0.005") == 7
+    path = FramePath(Serving.of(WristModel(), 0.7, {}), Limits(0, 0), Policy(Rules()), "w")
+    (session,) = sessions_of(1, 1)
+    frames = [
+        Frame(session, seq, 0, None) if name is None else hand(session, seq, name)
+        for seq, name in enumerate(gestures)
+    ]
+    s, m, landmarks = pack(frames)
+    read = Read(1, [b"1000-0", b"1000-1"], [[b"s", s, b"m", m, b"l", landmarks], [b"x", b"y"]])
+    batch = path.begin([(Partition(Grant(1, "w:1", b"0-0", 0), PARTITIONS), read)], None)
+    for stage in (path.decode, path.admit, path.classify, path.decide):
+        stage(batch)
+    metrics.batch(batch, 1000 + age_ms)
+    metrics.committed(batch.parts[0].commit().outcomes)
+    return metrics
+
+
+def test_batch_is_counted_once_by_every_metric() -> None:
+    metrics = counted("four", "four", "like", None, None)
+    assert sample(metrics, "model_predictions_total") == 3, "no hand, no prediction"
+    assert sample(metrics, "predicted_gesture_count_total", gesture="four") == 2
+    assert sample(metrics, "maze_frames_total", outcome="answered") == 5
+    assert sample(metrics, "maze_frames_rejected_total", reason="unknown_encoding") == 1
+    assert sample(metrics, "maze_reply_latency_seconds_bucket", le="0.005") == 5
+    assert sample(metrics, "maze_batch_frames_count") == 1
     summary = metrics.summary()
-    assert summary.outcomes == {"answered": 7, "rejected": 1}
-    assert summary.gestures == {"four": 5, "no_hand": 2}
+    assert summary.outcomes == {"answered": 5, "rejected": 1}
+    assert summary.gestures == {"four": 2, "like": 1, "no_hand": 2}
     assert summary.latency_p50_ms == pytest.approx(4.0, abs=1.0)
-    assert metrics.summary().outcomes == {}, "a summary tells what is new"
+    assert metrics.summary().outcomes == {}, "a summary counts what is new"
+
+
+def test_confidence_histogram_counts_the_frames_with_a_hand() -> None:
+    metrics = counted("four", "like", None)
+    assert sample(metrics, "maze_confidence_count") == 2
+    assert sample(metrics, "maze_confidence_bucket", le="0.9") == 0
+    assert sample(metrics, "maze_confidence_bucket", le="0.95") == 2
+
+
+def test_latency_of_an_entry_of_the_future_counts_as_zero() -> None:
+    metrics = counted("four", age_ms=-10_000)
+    assert sample(metrics, "maze_reply_latency_seconds_sum") == 0
+    assert sample(metrics, "maze_reply_latency_seconds_count") == 1
 
 
 def test_the_lag_of_a_partition_that_was_given_away_is_not_shown() -> None:

@@ -3,7 +3,7 @@
 import { FrameError } from "./errors.js";
 
 export const WIRE_VERSION = 1;
-export const TOPOLOGY = "maze:topology";
+export const TOPOLOGY = "{maze}:topology";
 export const GROUP = "maze";
 export const LANDMARKS = 21;
 export const META_BYTES = 24;

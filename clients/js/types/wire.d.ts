@@ -1,5 +1,5 @@
 export declare const WIRE_VERSION = 1;
-export declare const TOPOLOGY = "maze:topology";
+export declare const TOPOLOGY = "{maze}:topology";
 export declare const GROUP = "maze";
 export declare const LANDMARKS = 21;
 export declare const META_BYTES = 24;

@@ -20,7 +20,7 @@ def attached(url: str) -> Iterator[Redis]:
     Raises:
         SettingsError: `settings`, if the URL is none, or means a server that would be empty.
     """
-    from gesture_maze.worker.redis.broker import connect
+    from gesture_maze.worker.redis.client import connect
 
     if url == EMBEDDED:
         message = (

@@ -1,211 +1,182 @@
-"""Redis's command words for everything rare: ownership, roster, rebuilding, surveying.
+"""Redis for everything rare: ownership, roster, rebuilding, surveying, trimming.
 
-With `worker.redis.streams` (the hot path) this is the only module of the pool that knows them; the rest speaks our
-nouns. No connection retries by itself: redis-py would send a commit twice. One that fails raises
-`ConnectionLost`; the worker then takes its partitions again under a new epoch, which fences whatever the old
-connection may still deliver.
+No connection retries by itself: redis-py would send a commit twice. One that fails raises `ConnectionLost`; the
+worker then acquires its partitions again under a new epoch, which fences whatever the old connection may still
+deliver.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
-from importlib import resources
 from typing import Any, Final
 
 import redis
 
-from gesture_maze.producer.address import open_client
 from gesture_maze.wire import keys
-from gesture_maze.wire.errors import ConnectionLost, Refused, SettingsError
+from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.records import Grant, Read, Roster, Standing
+from gesture_maze.worker.redis.client import connection_errors
+from gesture_maze.worker.redis.scripts import Scripts
 
-SOCKET_TIMEOUT_S: Final = 5.0
-"""Longest wait for an answer to a command that does not block."""
-WAKE_CHANNEL: Final = "maze:wake"
-"""Published when partitions come free or workers come and go, so that nobody waits for the next heartbeat."""
-WORKERS_INFO: Final = "maze:workers:info"
-
-
-@contextmanager
-def connection_errors() -> Iterator[None]:
-    """Turn redis-py's errors into ours."""
-    try:
-        yield
-    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-        message = f"Redis does not let us in: {error}; check user, password and access list"
-        raise SettingsError("settings", message) from None
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise ConnectionLost("connection", f"Redis: {error}") from error
-    except redis.ResponseError as error:
-        raise Refused("connection", f"Redis refuses: {error}") from error
-
-
-def connect(url: str, client_name: str) -> redis.Redis:
-    """A client with explicit time-outs and no retries of its own. Does not connect yet."""
-    return open_client(url, name=client_name, timeout_s=SOCKET_TIMEOUT_S)
+PAGE_ENTRIES: Final = 2048
+"""Entries per read while sessions are rebuilt."""
+SURVEY_SLICE: Final = 64
+"""Partitions per survey script: 7 µs of the server each, in one go."""
+TRIM_ENTRIES: Final = 100_000
+"""Entries that one XTRIM removes at most; by itself `~` stops at 10,000."""
 
 
 class Broker:
-    """Rare commands: ownership, roster, rebuilding, surveying.
+    """Rare commands of one worker.
 
     Args:
         client: its pool is used from two threads and gives each its own connection.
         partitions: number of partitions.
         lease_ttl_ms: time to live of a lease.
+
+    Every method raises `ConnectionLost` or `RedisRefused`, see `worker.redis.client`.
     """
 
     def __init__(self, client: redis.Redis, partitions: int, lease_ttl_ms: int) -> None:
         self.client: Final = client
         self.partitions: Final = partitions
         self.lease_ttl_ms: Final = lease_ttl_ms
-
-    @cached_property
-    def _scripts(self) -> dict[str, Any]:
-        names = ("acquire", "renew", "release", "roster", "attempt", "survey")
-        return {name: self.client.register_script(lua(name)) for name in names}
-
-    def _run(self, script: str, script_keys: Sequence[str], *args: str | bytes | int) -> Any:
-        with connection_errors():
-            return self._scripts[script](keys=list(script_keys), args=list(args))
+        self._scripts: Final = Scripts(client)
 
     def roster(self, worker: str, info: str) -> Roster:
-        """Say that `worker` lives (`info` is shown to operators; "" = it is leaving) and see who else does.
+        """Register `worker` as live and return the roster; `info` is JSON for operators, "" when it leaves.
 
         Raises:
-            SettingsError: another topology than ours is written in Redis.
+            SettingsError: `topology`, if another topology than ours is written in Redis.
         """
-        leases = [keys.lease_key(partition) for partition in range(self.partitions)]
-        script_keys = [keys.WORKERS, WORKERS_INFO, keys.TOPOLOGY, *leases]
-        # -> [server ms, [version, partitions], [worker id, ...], [lease or b"", ...]]
-        server_ms, topology, workers, owners = self._run(
-            "roster", script_keys, worker, info, self.lease_ttl_ms, keys.WIRE_VERSION, self.partitions
-        )
+        with connection_errors():
+            roster, topology = self._scripts.roster(worker, info, self.lease_ttl_ms, self.partitions)
         self._check_topology(topology)
-        return Roster(
-            int(server_ms), [name.decode() for name in workers], [o.decode() or None for o in owners]
-        )
+        return roster
 
     def _check_topology(self, topology: list[bytes | None]) -> None:
-        version, partitions = topology
-        if version is None or partitions is None:
-            return  # we are leaving an empty Redis
-        if (int(version), int(partitions)) != (keys.WIRE_VERSION, self.partitions):
-            message = (
-                f"{keys.TOPOLOGY} in Redis says wire version {int(version)} and {int(partitions)} "
-                f"partitions, this worker has version {keys.WIRE_VERSION} and {self.partitions}: "
-                f"start it with --partitions {int(partitions)}"
-            )
-            raise SettingsError("topology", message)
+        found = [None if value is None else value.decode("utf-8", "backslashreplace") for value in topology]
+        if None in found or found == [str(keys.WIRE_VERSION), str(self.partitions)]:
+            return  # without a topology: we are leaving an empty Redis
+        message = (
+            f"{keys.TOPOLOGY} in Redis has version {found[0]} and {found[1]} partitions, this worker has "
+            f"version {keys.WIRE_VERSION} and {self.partitions}: start it with --partitions {found[1]}, "
+            f"or delete the key if it was tampered with"
+        )
+        raise SettingsError("topology", message)
 
     def acquire(self, worker: str, partition: int, cursor: bytes = b"0-0") -> Grant | None:
-        """Take a partition that is free or already ours; None where another worker holds it.
+        """Acquire a partition that is free or already ours; None if another worker holds it.
 
         Args:
             worker: our id.
             partition: which one.
             cursor: where to begin if the group is gone from Redis.
         """
-        script_keys = [
-            keys.lease_key(partition),
-            keys.epoch_key(partition),
-            keys.suspect_key(partition),
-            keys.frames_key(partition),
-        ]
-        # -> [token, cursor, entries read, suspect until or b""]
-        found = self._run("acquire", script_keys, worker, self.lease_ttl_ms, keys.GROUP, cursor)
-        if found is None:
-            return None
-        token, begin, entries_read, suspect_until = found
-        return Grant(partition, token.decode(), begin, int(entries_read), suspect_until or None)
+        with connection_errors():
+            return self._scripts.acquire(worker, partition, self.lease_ttl_ms, cursor)
 
     def renew(self, tokens: Mapping[int, str]) -> set[int]:
-        """Renew our leases; the partitions that are not ours any more."""
+        """Renew our leases and return the partitions that are not ours any more."""
         if not tokens:
             return set()
-        leases = [keys.lease_key(partition) for partition in tokens]
-        renewed = self._run("renew", leases, self.lease_ttl_ms, *tokens.values())
-        return {partition for partition, good in zip(tokens, renewed, strict=True) if not good}
+        with connection_errors():
+            return self._scripts.renew(tokens, self.lease_ttl_ms)
 
     def release(self, tokens: Mapping[int, str]) -> None:
-        """Let go of partitions in good order and wake who waits for them."""
-        for partition, token in tokens.items():
-            self._run("release", [keys.lease_key(partition), keys.suspect_key(partition)], token)
+        """Release partitions in good order and wake the workers that wait for them."""
+        with connection_errors():
+            for partition, token in tokens.items():
+                self._scripts.release(partition, token)
         self.wake()
 
-    def release_dead(self, worker: str) -> list[int]:
-        """Free the leases of a worker known to be dead, so that nobody waits for them to run out.
-
-        Its suspect notes stay, for the next owner has to know that it died.
-        """
-        freed = []
+    def abandon(self, tokens: Mapping[int, str]) -> None:
+        """Give partitions up because this worker makes no progress, and wake the others."""
         with connection_errors():
-            leases = [keys.lease_key(partition) for partition in range(self.partitions)]
-            holders: Any = self.client.mget(leases)
-            for partition, holder in enumerate(holders):
-                if holder and holder.decode().rpartition(":")[0] == worker:
-                    self.client.delete(leases[partition])
-                    freed.append(partition)
+            for partition, token in tokens.items():
+                self._scripts.abandon(partition, token)
+        self.wake()
+
+    def free(self, worker: str, partitions: Sequence[int], beyond_ms: int = 0) -> list[int]:
+        """Free leases of a worker that is known to be dead, and return those partitions.
+
+        Its notes about suspects stay, because the next owner has to know that it died.
+
+        Args:
+            worker: its id.
+            partitions: the candidates.
+            beyond_ms: only leases that last for longer than this.
+        """
+        with connection_errors():
+            return [one for one in partitions if self._scripts.free(one, worker, beyond_ms)]
+
+    def release_dead(self, worker: str) -> list[int]:
+        """Free all leases of a dead worker, strike it off the roster, and return its partitions."""
+        freed = self.free(worker, range(self.partitions), beyond_ms=-1)
+        with connection_errors():
             self.client.zrem(keys.WORKERS, worker)
-            self.client.hdel(WORKERS_INFO, worker)
+            self.client.hdel(keys.WORKERS_INFO, worker)
         self.wake()
         return freed
 
     def wake(self) -> None:
         """Wake the other workers' lease keepers."""
         with connection_errors():
-            self.client.publish(WAKE_CHANNEL, "")
+            self.client.publish(keys.WAKE_CHANNEL, "")
 
-    def wake_listener(self) -> Any:
-        """A subscription to `wake` (redis-py's PubSub), on a connection of its own."""
+    def attempt(self, grant: Grant, name: str) -> bool:
+        """Note what is about to be tried alone; False if the lease is not ours."""
         with connection_errors():
-            listener = self.client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-            listener.subscribe(WAKE_CHANNEL)
-            return listener
+            return self._scripts.attempt(grant.partition, grant.token, name)
 
-    def attempt(self, grant: Grant, frame: str) -> int:
-        """Note that a suspect frame is about to be tried alone; how many that killed before, -1 if fenced."""
-        script_keys = [keys.lease_key(grant.partition), keys.suspect_key(grant.partition)]
-        return int(self._run("attempt", script_keys, grant.token, frame))
-
-    def clear_suspects(self, grant: Grant) -> None:
-        """Forget the notes about suspects: all of them are done with."""
+    def clear_suspects(self, grant: Grant) -> bool:
+        """Delete the notes about suspects, for all of them are committed; False if the lease is not ours."""
         with connection_errors():
-            key = keys.suspect_key(grant.partition)
-            self.client.delete(key)
-            self.client.hset(key, "owner", grant.token)
+            return self._scripts.clear_suspects(grant.partition, grant.token)
 
     def survey(self, partitions: Sequence[int]) -> list[Standing]:
-        """Where these partitions stand; those whose stream or group is gone are left out."""
-        if not partitions:
-            return []
-        streams = [keys.frames_key(partition) for partition in partitions]
-        found = self._run("survey", streams, keys.GROUP)
-        # row: [added, length, last id, cursor, entries read] or []
-        return [
-            Standing(partition, int(row[0]), int(row[1]), row[2], row[3], int(row[4]))
-            for partition, row in zip(partitions, found, strict=True)
-            if row
-        ]
-
-    def past(self, grant: Grant, since_ms: int, count: int) -> Read:
-        """Up to `count` committed entries, from server time `since_ms` to the cursor, newest kept."""
+        """Return where these partitions stand; those whose stream or group is gone are left out."""
         with connection_errors():
-            # [(id, {name: value, ...}), ...], newest first
-            raw: Any = self.client.xrevrange(
-                keys.frames_key(grant.partition), max=grant.cursor.decode(), min=max(since_ms, 0), count=count
-            )
-        raw.reverse()
-        fields = [[part for pair in named.items() for part in pair] for _, named in raw]
-        return Read(grant.partition, [entry_id for entry_id, _ in raw], fields)
+            return [
+                standing
+                for begin in range(0, len(partitions), SURVEY_SLICE)
+                for standing in self._scripts.survey(partitions[begin : begin + SURVEY_SLICE])
+            ]
+
+    def past(self, grant: Grant, since_ms: int) -> Iterator[Read]:
+        """Read the committed entries from server time `since_ms` to the cursor, page by page, oldest first."""
+        begin, end = f"{max(since_ms, 0)}-0", grant.cursor.decode()
+        while True:
+            with connection_errors():
+                # [(id, {name: value, ...}), ...]
+                rows: Any = self.client.xrange(
+                    keys.frames_key(grant.partition), min=begin, max=end, count=PAGE_ENTRIES
+                )
+            if rows:
+                fields = [[part for pair in named.items() for part in pair] for _, named in rows]
+                yield Read(grant.partition, [entry_id for entry_id, _ in rows], fields)
+            if len(rows) < PAGE_ENTRIES:
+                return
+            begin = f"({rows[-1][0].decode()}"
+
+    def trim(self, boundaries: Mapping[int, bytes]) -> None:
+        """Remove the entries of each partition that are older than an id, in one round trip."""
+        if not boundaries:
+            return
+        with connection_errors(), self.client.pipeline(transaction=False) as pipe:
+            for partition, boundary in boundaries.items():
+                words = ("MINID", "~", boundary, "LIMIT", TRIM_ENTRIES)
+                key = keys.frames_key(partition)
+                pipe.execute_command("XTRIM", key, *words)  # type: ignore[no-untyped-call]
+            pipe.execute(raise_on_error=False)
+
+    def memory(self) -> tuple[int, int]:
+        """Return the memory that Redis uses and its limit, in bytes; the limit is 0 if there is none."""
+        with connection_errors():
+            found: Any = self.client.info("memory")
+        return int(found.get("used_memory", 0)), int(found.get("maxmemory", 0))
 
     def unblock(self, client_id: int) -> None:
         """End a blocked read of ours now."""
         with connection_errors():
             self.client.client_unblock(client_id)
-
-
-def lua(name: str) -> str:
-    """The text of a script in `worker/lua/`."""
-    return resources.files("gesture_maze.worker.redis").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")

@@ -17,11 +17,15 @@ from gesture_maze.wire.decode import decode
 from gesture_maze.wire.errors import FrameError, SettingsError
 from gesture_maze.wire.frames import META, META_BYTES
 from gesture_maze.wire.text import parse_objects
-from gesture_maze.worker.redis.broker import connection_errors, lua
-from gesture_maze.worker.partition import entry_ms, entry_order
+from gesture_maze.worker.redis.client import connection_errors
+from gesture_maze.worker.redis.scripts import lua
+from gesture_maze.worker.ages import entry_ms, entry_order
 
 ORIGIN: Final = (b"reason", b"entry", b"worker")
-"""Fields that the worker added behind the original ones, see `worker.pipeline`."""
+"""Fields that the worker adds behind the original ones, and then perhaps `CAUSE`; see `worker.batch`."""
+CAUSE: Final = b"cause"
+CUT: Final = b"cut"
+"""The last original field of a dead letter that was too large: its original size in bytes."""
 PAGE: Final = 100
 """Letters per round trip."""
 
@@ -37,6 +41,7 @@ class DeadLetter:
         reason: a word of `wire.errors.RejectReason`; empty where no worker wrote the letter.
         entry: id of the entry in `frames:{p}` that it came in.
         worker: who wrote it.
+        cause: what the model raised; "" if it raised nothing.
     """
 
     partition: int
@@ -45,6 +50,12 @@ class DeadLetter:
     reason: str
     entry: str
     worker: str
+    cause: str = ""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether only the head of the original fields is kept."""
+        return CUT in self.fields[-2:-1]
 
     @property
     def name(self) -> str:
@@ -128,7 +139,7 @@ class DeadLetters:
     def __init__(self, client: redis.Redis, partitions: int) -> None:
         self._client: Final = client
         self._partitions: Final = partitions
-        self._letters: Final[Any] = client.register_script(lua("letters"))
+        self._letters: Final[Any] = client.register_script(lua("dead_letters"))
         self._redrive: Final[Any] = client.register_script(lua("redrive"))
 
     def newest(
@@ -179,7 +190,10 @@ class DeadLetters:
             Backpressure: `memory`; the letter stays.
         """
         script_keys = [keys.dead_key(letter.partition), keys.frames_key(letter.partition)]
-        added = 2 * len(ORIGIN) if letter.reason else 0
+        if letter.is_cut:
+            message = f"{letter.name} was {letter.fields[-1].decode()} bytes and only its head is kept: it cannot be redriven"
+            raise SettingsError("settings", message)
+        added = 2 * (len(ORIGIN) + bool(letter.cause)) if letter.reason else 0
         with connection_errors():
             try:
                 found = self._redrive(keys=script_keys, args=[letter.letter_id, added])
@@ -201,8 +215,13 @@ class DeadLetters:
 
 
 def _letter(partition: int, letter_id: bytes, values: Sequence[bytes]) -> DeadLetter:
-    cut = len(values) - 2 * len(ORIGIN)
-    if cut < 0 or tuple(values[cut::2]) != ORIGIN:  # not written by a worker
+    cause = ""
+    own = list(values)
+    if own[-2:-1] == [CAUSE]:
+        cause = own[-1].decode("utf-8", "replace")
+        own = own[:-2]
+    cut = len(own) - 2 * len(ORIGIN)
+    if cut < 0 or tuple(own[cut::2]) != ORIGIN:  # not written by a worker
         return DeadLetter(partition, letter_id, tuple(values), "", "", "")
-    reason, entry, worker = (value.decode("utf-8", "replace") for value in values[cut + 1 :: 2])
-    return DeadLetter(partition, letter_id, tuple(values[:cut]), reason, entry, worker)
+    reason, entry, worker = (value.decode("utf-8", "replace") for value in own[cut + 1 :: 2])
+    return DeadLetter(partition, letter_id, tuple(own[:cut]), reason, entry, worker, cause)

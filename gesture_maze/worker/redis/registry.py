@@ -2,20 +2,20 @@
 
 | key | type | what |
 |---|---|---|
-| `maze:model` | hash | versions `champion`, `previous`, `challenger`; `share`; times in ms |
-| `maze:model:<version>` | string | the bundle as one zip |
-| `maze:models` | sorted set | versions kept, by the server's ms of when each was last given a role |
-| `maze:shadow:<champion>:<challenger>` | hash | what the two said of the same frames, see `worker.serving.shadow` |
+| `{maze}:model` | hash | versions `champion`, `previous`, `challenger`; `share`; times in ms |
+| `{maze}:model:<version>` | string | the bundle as one zip |
+| `{maze}:models` | sorted set | versions kept, by the server's ms of when each was last given a role |
+| `{maze}:shadow:<champion>:<challenger>` | hash | what the two said of the same frames, see `worker.serving.shadow` |
 
-Who may do what with them stands with all other access in `maze/acl.py`: a worker reads models and adds to
-comparisons, the operator promotes. Whoever may write `maze:model` decides what every worker answers: bundles
+Who may do what with them stands with all other access in `ops/acl.py`: a worker reads models and adds to
+comparisons, the operator promotes. Whoever may write `{maze}:model` decides what every worker answers: bundles
 hold no code, but a wrong model is bad enough.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -23,11 +23,15 @@ from typing import Any, Final
 import redis
 
 from gesture_maze.models.bundle import MAX_ZIP_BYTES
-from gesture_maze.wire.errors import SettingsError
-from gesture_maze.worker.redis.broker import WAKE_CHANNEL, connection_errors, lua
+from gesture_maze.wire.errors import MazeError, SettingsError
+from gesture_maze.wire import keys
+from gesture_maze.wire.keys import WAKE_CHANNEL, bundle_key, shadow_key
+from gesture_maze.worker.redis.client import connection_errors, leave_wrong_server
+from gesture_maze.worker.redis.listener import WakeListener
+from gesture_maze.worker.redis.scripts import lua
 
-ROLES_KEY: Final = "maze:model"
-INDEX_KEY: Final = "maze:models"
+ROLES_KEY: Final = keys.MODEL
+INDEX_KEY: Final = keys.MODELS
 WAKE_WORD: Final = b"model"
 """Published on the wake channel when roles have changed; other words there are not about models."""
 KEEP: Final = 5
@@ -56,23 +60,13 @@ class Roles:
     challenged_ms: int = 0
 
 
-def bundle_key(version: str) -> str:
-    """Where a version's bundle is kept."""
-    return f"{ROLES_KEY}:{version}"
-
-
-def shadow_key(champion: str, challenger: str) -> str:
-    """Where the comparison of two versions is kept."""
-    return f"maze:shadow:{champion}:{challenger}"
-
-
 class ModelRegistry:
     """Redis's command words for models.
 
     Args:
         client: from `worker.redis.broker.connect`; its pool may be used from several threads.
 
-    Every method raises `ConnectionLost` (or `Refused`) where Redis does not do what is asked.
+    Every method raises `ConnectionLost` or `RedisRefused` where Redis does not do what is asked.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -187,12 +181,13 @@ class ModelRegistry:
             raw: Any = self._client.hgetall(shadow_key(champion, challenger))
         return {name.decode(): int(count) for name, count in raw.items()}
 
-    def listener(self) -> Any:
-        """A subscription (redis-py's PubSub) to the wake channel, on a connection of its own."""
-        with connection_errors():
-            listener = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-            listener.subscribe(WAKE_CHANNEL)
-            return listener
+    def listener(self, clock: Callable[[], float]) -> WakeListener:
+        """Return a subscription to the wake channel, on a connection of its own; `clock` is monotonic."""
+        return WakeListener(self._client, clock)
+
+    def leave_wrong_server(self, error: MazeError) -> None:
+        """See `worker.redis.client`."""
+        leave_wrong_server(self._client, error)
 
 
 def is_version(name: str) -> bool:

@@ -15,7 +15,9 @@ import redis
 
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.worker.redis.broker import WORKERS_INFO, connection_errors, lua
+from gesture_maze.wire.keys import WORKERS_INFO
+from gesture_maze.worker.redis.client import connection_errors
+from gesture_maze.worker.redis.scripts import lua
 from gesture_maze.worker.records import OUTCOMES
 
 FRAME_OUTCOMES: Final = tuple(outcome for outcome in OUTCOMES if outcome != "trimmed")
@@ -189,7 +191,7 @@ class StatusReader:
             owned.setdefault(partition.owner or "", []).append(partition.partition)
         workers = []
         for name, beat_ms in heartbeats:
-            worker, info = name.decode(), json.loads(infos.get(name, b"{}"))
+            worker, info = name.decode("utf-8", "backslashreplace"), _info(infos.get(name, b"{}"))
             silent_ms = max(server_ms - int(beat_ms), 0)
             workers.append(_worker(worker, info, silent_ms, tuple(owned.get(worker, ()))))
         return server_ms, partitions, tuple(sorted(workers, key=lambda one: one.worker))
@@ -204,13 +206,18 @@ def partition_count(client: redis.Redis) -> int:
     """
     with connection_errors():
         # [b"1", b"16"], or None in the place of a missing field
-        version, partitions = client.hmget(keys.TOPOLOGY, ["version", "partitions"])
+        raw: Any = client.hmget(keys.TOPOLOGY, ["version", "partitions"])
+    version, partitions = raw
     if version is None or partitions is None:
         return 0
-    if int(version) != keys.WIRE_VERSION:
-        message = f"{keys.TOPOLOGY} says wire version {int(version)}, this program speaks {keys.WIRE_VERSION}"
+    found = [value.decode("utf-8", "backslashreplace") for value in (version, partitions)]
+    if found[0] != str(keys.WIRE_VERSION):
+        message = f"{keys.TOPOLOGY} says wire version {found[0]}, this program speaks {keys.WIRE_VERSION}"
         raise SettingsError("topology", message)
-    return int(partitions)
+    if not found[1].isdecimal():
+        message = f"{keys.TOPOLOGY} must name a number of partitions, got {found[1]!r}: it was tampered with"
+        raise SettingsError("topology", message)
+    return keys.check_partitions(int(found[1]))
 
 
 def _keys_of(partition: int) -> list[str]:
@@ -229,24 +236,43 @@ def _partition(number: int, row: list[Any]) -> PartitionStatus:
     added, length = (int(row[5]), int(row[6])) if len(row) > 6 else (0, 0)
     return PartitionStatus(
         partition=number,
-        owner=lease.decode().rpartition(":")[0] or None,
-        epoch=int(epoch or 0),
+        owner=lease.decode("utf-8", "backslashreplace").rpartition(":")[0] or None,
+        epoch=_number(epoch or 0),
         lease_ms=max(lease_ms, 0),
         added=added,
         length=length,
         entries_read=int(row[9]) if len(row) > 9 else None,
         dead=dead,
-        counts={name.decode(): int(n) for name, n in zip(flat[::2], flat[1::2], strict=True)},
+        counts={
+            name.decode("utf-8", "backslashreplace"): _number(n)
+            for name, n in zip(flat[::2], flat[1::2], strict=True)
+        },
         waits_since_ms=int(row[10].partition(b"-")[0]) if len(row) > 10 and row[10] else None,
     )
+
+
+def _info(raw: bytes) -> dict[str, Any]:
+    """What a worker says of itself; anything may stand there."""
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _worker(worker: str, info: dict[str, Any], silent_ms: int, partitions: tuple[int, ...]) -> WorkerStatus:
     return WorkerStatus(
         worker=worker,
         host=str(info.get("host", "?")),
-        pid=int(info.get("pid", 0)),
-        port=int(info.get("port", 0)),
+        pid=_number(info.get("pid", 0)),
+        port=_number(info.get("port", 0)),
         model=str(info.get("model", "?")),
         version=str(info.get("version", "?")),
         silent_ms=silent_ms,

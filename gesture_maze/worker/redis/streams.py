@@ -1,7 +1,8 @@
-"""The hot path's two connections: frames in, fenced commits out.
+"""The two connections of the frame path: frames in, fenced commits out.
 
 Commands are sent and answers read apart, so that the server works on a read and on a commit while the worker
-computes in between. Beside `worker.redis.broker` this is the only module that knows Redis's command words.
+computes. redis-py opens the connections (address, TLS, Sentinels, login); then their sockets and hiredis's parser
+are used directly, which saves 10 µs per command.
 """
 
 from __future__ import annotations
@@ -10,124 +11,202 @@ import select
 import socket
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import hiredis
 import redis
 
+from gesture_maze.producer.redis_errors import redis_error
 from gesture_maze.wire import keys
-from gesture_maze.worker.redis.broker import connection_errors, lua
+from gesture_maze.wire.errors import RedisRefused, RefusalReason
 from gesture_maze.worker.records import Commit, Read
+from gesture_maze.worker.redis.client import connection_errors
+from gesture_maze.worker.redis.scripts import lua
+
+BUFFER_BYTES: Final = 1 << 18
+"""Read from a socket at once."""
 
 
-class Verdict(Enum):
+class Result(Enum):
     """What became of a commit."""
 
     DONE = "done"
     FENCED = "fenced"
     """Not done: another owner has the lease."""
     REFUSED = "refused"
-    """Not done: Redis gave an error instead."""
+    """Not done: Redis answered with an error."""
     NO_SCRIPT = "no script"
     """Not done: the server does not know the script (any more)."""
 
 
-Settled = tuple[Commit, Verdict, str]
-"""A commit, its verdict, and an error to report: the reason of a refusal, or one that was worked round."""
+Settled = tuple[Commit, Result, str]
+"""A commit, its result, and an error to report: the reason of a refusal, or one that was worked round."""
 
 
-class _Raw:
-    """A connection of our own, with commands sent and answers read apart, so that work fits between."""
+class Reader(Protocol):
+    """Reads frames: `request` asks, `wait` waits, `receive` returns what came."""
+
+    pending: bool
+    """A request was sent, and its answer is not yet received."""
+
+    def request(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> None:
+        """Ask for up to `count` entries per partition after the given ids. Returns at once."""
+
+    def wait(self, timeout_s: float, wake: int) -> bool:
+        """Wait until the answer is there (True), or the file descriptor `wake` can be read (False)."""
+
+    def receive(self) -> list[Read]:
+        """Return the answer to `request`."""
+
+    def interrupt(self) -> None:
+        """End a blocked request now; its answer still has to be received."""
+
+    def close(self) -> None:
+        """Drop the connection and what it was asked."""
+
+
+class _Connection:
+    """A connection of our own."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool: Final = client.connection_pool
         self._connection: Any = None
+        self._socket: socket.socket | None = None
+        self._answers = hiredis.Reader(replyError=redis.ResponseError)
+        self._buffer: Final = bytearray(BUFFER_BYTES)
 
-    def _connected(self) -> Any:
+    def opened(self) -> Any:
+        """Return redis-py's connection, opened if it was not."""
         if self._connection is None:
             self._connection = self._pool.get_connection()
+            found = getattr(self._connection, "_sock", None)
+            # fakeredis has none
+            self._socket = found if isinstance(found, socket.socket) else None
+            self._answers = hiredis.Reader(replyError=redis.ResponseError)
         return self._connection
 
-    def _receive(self) -> Any:
-        return self._connection.read_response(disable_decoding=True)
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket to wait on; None where fakeredis has answered within `send`."""
+        self.opened()
+        return self._socket
+
+    def send(self, packed: bytes) -> None:
+        """Send commands."""
+        connection = self.opened()
+        if self._socket is None:
+            connection.send_packed_command([packed], check_health=False)
+        else:
+            self._socket.sendall(packed)
+
+    def receive(self) -> Any:
+        """Return the next answer; an error that Redis answers with is raised."""
+        if self._socket is None:
+            return self._connection.read_response(disable_decoding=True)
+        reader = self._answers
+        while (answer := reader.gets()) is False:
+            received = self._socket.recv_into(self._buffer)
+            if not received:
+                raise redis.ConnectionError("closed by the server")
+            reader.feed(self._buffer, 0, received)  # type: ignore[arg-type]  # any buffer will do
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def command(self, *words: Any) -> Any:
+        """Send one command and return its answer."""
+        self.send(hiredis.pack_command(words))
+        return self.receive()
 
     def close(self) -> None:
         """Drop the connection; the next use opens a new one."""
         if self._connection is not None:
             self._connection.disconnect()
             self._pool.release(self._connection)
-            self._connection = None
+            self._connection = self._socket = None
 
 
-class Reader(_Raw):
-    """Reads frames: `request` asks, `wait` waits, `receive` returns what has come."""
+class StreamReader:
+    """Reads all partitions with one XREAD: for a single Redis."""
 
     def __init__(self, client: redis.Redis) -> None:
-        super().__init__(client)
+        self._client: Final = client
+        self._connection: Final = _Connection(client)
         self.pending = False
-        """A request is out and its answer not yet received."""
-        self._id = 0
+        self._client_id = 0
+        self._asked: tuple[tuple[int, ...], int, int] | None = None
+        self._head = b""
 
-    @property
-    def client_id(self) -> int:
-        """The connection's id on the server, for `Broker.unblock`; 0 before the first request."""
-        return self._id
-
-    def _connected(self) -> Any:
-        if self._connection is None:
-            super()._connected().send_command("CLIENT", "ID")
-            self._id = int(self._receive())
-        return self._connection
-
-    def request(self, positions: Mapping[int, bytes], count: int, block_ms: int | None) -> None:
-        """Ask for up to `count` entries per partition after the given ids; waits for nothing."""
+    def request(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> None:
+        """See `Reader`; `block_ms` 0 does not block."""
         assert not self.pending, "receive() comes before the next request()"
-        streams = [keys.frames_key(partition) for partition in positions]
-        block = () if block_ms is None else ("BLOCK", block_ms)
         with connection_errors():
-            self._connected().send_command(
-                "XREAD", "COUNT", count, *block, "STREAMS", *streams, *positions.values()
-            )
+            if not self._client_id:
+                self._client_id = int(self._connection.command("CLIENT", "ID"))
+            self._connection.send(self._packed(positions, count, block_ms))
         self.pending = True
 
+    def _packed(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> bytes:
+        """The request as it is sent: all but the ids is made once."""
+        asked = (tuple(positions), count, block_ms)
+        if asked != self._asked:
+            block = ("BLOCK", block_ms) if block_ms else ()
+            words = ("XREAD", "COUNT", count, *block, "STREAMS", *map(keys.frames_key, positions))
+            packed: bytes = hiredis.pack_command(words)
+            self._head = b"*%d%b" % (len(words) + len(positions), packed[packed.index(b"\r\n") :])
+            self._asked = asked
+        return self._head + b"".join([b"$%d\r\n%b\r\n" % (len(at), at) for at in positions.values()])
+
     def wait(self, timeout_s: float, wake: int) -> bool:
-        """Wait until the answer is there (True), or something is written to the file descriptor `wake`."""
+        """See `Reader`."""
         with connection_errors():
-            sockets: list[Any] = [wake]
-            if self.pending:
-                answer = self._connected()._sock
-                if not isinstance(answer, socket.socket):
-                    return True  # fakeredis has answered within `request`
-                sockets.append(answer)
-            ready, _, _ = select.select(sockets, [], [], timeout_s)
-        return self.pending and sockets[1] in ready
+            if not self.pending:
+                _readable((wake,), timeout_s)
+                return False
+            answer = self._connection.socket
+            return answer is None or answer.fileno() in _readable((wake, answer.fileno()), timeout_s)
 
     def receive(self) -> list[Read]:
-        """The answer to `request`."""
+        """See `Reader`."""
         with connection_errors():
             # None, or {stream: [[id, [name, value, ...]], ...]} (RESP 3), or pairs of the same (RESP 2)
-            reply = self._receive()
+            reply = self._connection.receive()
         self.pending = False
         streams = reply.items() if isinstance(reply, dict) else reply or ()
         return [
-            Read(int(stream[8:-1]), [entry[0] for entry in entries], [entry[1] for entry in entries])
+            Read(
+                keys.partition_of_frames_key(stream),
+                [entry[0] for entry in entries],
+                [entry[1] for entry in entries],
+            )
             for stream, entries in streams
         ]
 
+    def interrupt(self) -> None:
+        """See `Reader`."""
+        with connection_errors():
+            self._client.client_unblock(self._client_id)
+
     def close(self) -> None:
-        """Drop the connection and what it was asked."""
-        super().close()
+        """See `Reader`."""
+        self._connection.close()
         self.pending = False
-        self._id = 0
+        self._client_id = 0
 
 
-class Committer(_Raw):
-    """Sends commits and collects their results later, so that the server works while we do."""
+class Committer:
+    """Sends commits and collects their results later, so that the server works while we do.
 
-    def __init__(self, client: redis.Redis, *, sharded: bool, dead_letters: int) -> None:
-        super().__init__(client)
-        self._publish: Final = "SPUBLISH" if sharded else "PUBLISH"
-        self._dead_letters: Final = dead_letters
+    Args:
+        client: of Redis.
+        dead_letters: dead letters kept per partition, about.
+        dead_letter_bytes: the same in bytes.
+    """
+
+    def __init__(self, client: redis.Redis, *, dead_letters: int, dead_letter_bytes: int) -> None:
+        self._connection: Final = _Connection(client)
+        self._publish: Final = "PUBLISH"
+        self._limits: Final = (dead_letters, dead_letter_bytes)
         self._sha: bytes = b""
         self._sent: list[Commit] = []
 
@@ -135,55 +214,62 @@ class Committer(_Raw):
         """Send commits of different partitions; `settle` must be called before the next `send`."""
         assert not self._sent, "settle() comes before the next send()"
         with connection_errors():
-            connection = self._connected()
             if not self._sha:
-                self._load()
-            # hiredis itself: redis-py's packer looks at the type of every argument once more
-            packed = b"".join(
-                hiredis.pack_command(("EVALSHA", self._sha, *self._arguments(commit))) for commit in commits
-            )
+                self._sha = self._connection.command("SCRIPT", "LOAD", lua("commit"))
             self._sent = list(commits)
-            connection.send_packed_command([packed], check_health=False)
+            self._connection.send(b"".join([self._packed(commit) for commit in commits]))
 
     def settle(self) -> list[Settled]:
-        """What became of the commits sent last, in order.
+        """Return what became of the commits sent last, in order.
 
         Raises:
-            ConnectionLost: nobody knows which commits were done.
+            ConnectionLost: it is unknown which commits were done.
+            RedisRefused: this server takes no commits now; likewise.
         """
         sent, self._sent = self._sent, []
         with connection_errors():
             settled = [self._result(commit) for commit in sent]
-        forgotten = [commit for commit, verdict, _ in settled if verdict is Verdict.NO_SCRIPT]
+        forgotten = [commit for commit, result, _ in settled if result is Result.NO_SCRIPT]
         if not forgotten:
             return settled
         self._sha = b""
         self.send(forgotten)
-        return [result for result in settled if result[1] is not Verdict.NO_SCRIPT] + self.settle()
+        return [one for one in settled if one[1] is not Result.NO_SCRIPT] + self.settle()
 
     def close(self) -> None:
         """Drop the connection; what was sent and not settled is left to the fence."""
-        super().close()
+        self._connection.close()
         self._sent = []
-
-    def _load(self) -> None:
-        self._connection.send_command("SCRIPT", "LOAD", lua("commit"))
-        self._sha = self._receive()
+        self._sha = b""
 
     def _result(self, commit: Commit) -> Settled:
         try:
-            text = self._receive().decode()
-        except redis.exceptions.NoScriptError:
-            return commit, Verdict.NO_SCRIPT, ""
+            text = self._connection.receive().decode()
         except redis.ResponseError as error:
-            return commit, Verdict.REFUSED, str(error)
+            refusal = redis_error(error, f"a commit of {keys.frames_key(commit.partition)}")
+            if refusal.reason == RefusalReason.NO_SCRIPT:
+                return commit, Result.NO_SCRIPT, ""
+            if isinstance(refusal, RedisRefused) and refusal.momentary:
+                raise refusal from error
+            return commit, Result.REFUSED, str(refusal)
         if text == "FENCED":
-            return commit, Verdict.FENCED, ""
-        return commit, Verdict.DONE, "" if text == "OK" else text
+            return commit, Result.FENCED, ""
+        return commit, Result.DONE, "" if text == "OK" else text
 
-    def _arguments(self, commit: Commit) -> list[Any]:
+    def _packed(self, commit: Commit) -> bytes:
+        """The commit as it is sent: the replies are RESP already, and the rest is short."""
+        words = self._words(commit)
+        packed: bytes = hiredis.pack_command(words)
+        if not commit.replies:
+            return packed
+        head = b"*%d%b" % (len(words) + 2 * len(commit.replies), packed[packed.index(b"\r\n") :])
+        return head + "".join(commit.replies).encode()
+
+    def _words(self, commit: Commit) -> tuple[Any, ...]:
         partition = commit.partition
-        flat: list[Any] = [
+        words: list[Any] = [
+            "EVALSHA",
+            self._sha,
             4,
             keys.lease_key(partition),
             keys.frames_key(partition),
@@ -193,16 +279,24 @@ class Committer(_Raw):
             keys.GROUP,
             commit.last_id,
             commit.entries_read,
-            "" if commit.trim_below_ms is None else commit.trim_below_ms,
             self._publish,
-            self._dead_letters,
+            *self._limits,
             len(commit.outcomes),
         ]
-        for outcome, count in commit.outcomes.items():
-            flat += (outcome, count)
-        flat.append(len(commit.letters))
-        for letter in commit.letters:
-            flat.append(len(letter))
-            flat += letter
-        flat += commit.replies
-        return flat
+        for outcome in commit.outcomes.items():
+            words += outcome
+        words.append(len(commit.dead_letters))
+        for dead_letter in commit.dead_letters:
+            words += (len(dead_letter), sum(map(len, dead_letter)), *dead_letter)
+        return tuple(words)
+
+
+def _readable(descriptors: tuple[int, ...], timeout_s: float) -> list[int]:
+    """Wait until one of the file descriptors can be read, and return those that can.
+
+    `poll`, because `select` fails for descriptors above 1,023.
+    """
+    waiting = select.poll()
+    for descriptor in descriptors:
+        waiting.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in waiting.poll(timeout_s * 1000)]

@@ -12,15 +12,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from gesture_maze.models.bundle import ModelReason, load_zip
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.proof import prove
 from gesture_maze.wire.errors import MazeError, ModelError
-from gesture_maze.worker.redis.broker import connection_errors
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.redis.listener import WakeListener
 from gesture_maze.worker.redis.registry import WAKE_WORD, ModelRegistry, Roles
 from gesture_maze.worker.serving.serving import Recipe, Serving, numbered
 from gesture_maze.worker.serving.shadow import Challenger
@@ -89,14 +89,15 @@ class ModelWatch:
 
     def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
         """Step until `stop`: every `POLL_S`, and at once when a promotion wakes us."""
-        listener = None
+        listener: WakeListener | None = None
         while not stop.is_set():
             try:
                 if listener is None:
-                    listener = self._registry.listener()
+                    listener = self._registry.listener(clock)
                 self.step(clock())
                 self._wait(listener, clock)
             except MazeError as error:
+                self._registry.leave_wrong_server(error)
                 self.offline(error)
                 if listener is not None:
                     listener.close()
@@ -104,19 +105,16 @@ class ModelWatch:
                 stop.wait(POLL_S)
 
     def offline(self, error: MazeError) -> None:
-        """Log that Redis cannot be read; the same error is logged once."""
+        """Log that Redis cannot be asked; the same trouble once."""
         if str(error) != self._trouble:
             self._trouble = str(error)
             self._log.warning("model_watch_offline", error=self._trouble)
 
-    def _wait(self, listener: Any, clock: Callable[[], float]) -> None:
+    def _wait(self, listener: WakeListener, clock: Callable[[], float]) -> None:
         end_s = clock() + POLL_S
-        with connection_errors():
-            while (left_s := end_s - clock()) > 0:
-                # {"data": bytes, ...}, or None after the time-out; most wakes are about partitions
-                message = listener.get_message(timeout=left_s)
-                if message is not None and message["data"] == WAKE_WORD:
-                    return
+        while (left_s := end_s - clock()) > 0:
+            if WAKE_WORD in listener.wait(left_s):  # most wakes are about partitions
+                return
 
     def _follow_champion(self, roles: Roles, now_s: float) -> None:
         version = roles.champion

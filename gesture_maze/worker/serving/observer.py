@@ -73,7 +73,7 @@ class Observer:
     def note(
         self, serving: Serving, frames: Frames, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64]
     ) -> None:
-        """A batch was answered, see `worker.pipeline.Observe`. Frames without a hand will be left out."""
+        """Note a batch that was answered, see `worker.report.Observe`. Frames without a hand are left out."""
         note = (serving, labels, steps)
         self._notes.append(note)
         challenger = self._challenger

@@ -1,9 +1,9 @@
-"""A model as the pipeline uses it: what classifies, how sure it must be, and the writer of its replies."""
+"""A model as the frame path uses it: what classifies, its threshold and actions, and the writer of its replies."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
@@ -14,8 +14,8 @@ from gesture_maze.models.bundle import ModelReason
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.manifest import Baseline
 from gesture_maze.wire.errors import ModelError
-from gesture_maze.wire.gestures import GESTURES
-from gesture_maze.wire.replies import CONFIDENCE_STEPS, ReplyWriter
+from gesture_maze.wire.gestures import GESTURES, Action
+from gesture_maze.wire.replies import CONFIDENCE_STEPS, MOVES, ReplyWriter
 
 Classified = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Labels (n,) int64 and confidences (n,) float32."""
@@ -33,18 +33,23 @@ class Model(Protocol):
 
 
 class TimedModel:
-    """A model that reports how long each of its calls took, in seconds."""
+    """A model whose calls are timed.
 
-    def __init__(self, model: Model, told: Callable[[float], None]) -> None:
+    Args:
+        model: the model.
+        on_call: called with the seconds of each call.
+    """
+
+    def __init__(self, model: Model, on_call: Callable[[float], None]) -> None:
         self._model: Final = model
-        self._told: Final = told
+        self._on_call: Final = on_call
         self.version: Final = model.version
 
     def classify(self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]) -> Classified:
         """See `Model`."""
         begin = time.perf_counter()
         found = self._model.classify(landmarks, aspect)
-        self._told(time.perf_counter() - begin)
+        self._on_call(time.perf_counter() - begin)
         return found
 
 
@@ -72,18 +77,22 @@ class NumberedModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Serving:
-    """A model ready to answer. Compared by identity: two of one version may differ in their threshold.
+    """A model ready to classify. Compared by identity: two of one version may differ in their threshold.
 
     Attributes:
         model: what classifies.
         threshold: least confidence of an `action`, in thousandths.
-        writer: writes the replies, which name the model's version.
-        baseline: its answers on held-out hands; None where its manifest has none.
-        load_ms: how long it took to fetch, check and load; 0 for one that was there from the start.
+        gestures: the model's gestures, in the order of its labels.
+        action_codes: by label the code of the gesture's action, 0 for none; one more for no hand.
+        writer: writes the replies that name the model's version.
+        baseline: the model's outputs for held-out hands; None if its manifest has none.
+        load_ms: how long it took to fetch, check and load; 0 for the one that a worker started with.
     """
 
     model: Model
     threshold: int
+    gestures: tuple[str, ...]
+    action_codes: tuple[int, ...]
     writer: ReplyWriter
     baseline: Baseline | None = None
     load_ms: float = 0.0
@@ -95,11 +104,17 @@ class Serving:
 
     @classmethod
     def of(
-        cls, model: Model, threshold: float, baseline: Baseline | None = None, load_ms: float = 0.0
+        cls,
+        model: Model,
+        threshold: float,
+        actions: Mapping[str, Action],
+        baseline: Baseline | None = None,
+        load_ms: float = 0.0,
     ) -> Self:
-        """Return a model that acts from confidence `threshold`, 0 to 1."""
+        """Return a model that acts from confidence `threshold`, 0 to 1, by `actions`: gesture -> action."""
         steps = round(threshold * CONFIDENCE_STEPS)
-        return cls(model, steps, ReplyWriter(GESTURES, model.version), baseline, load_ms)
+        codes = (*(MOVES.index(actions.get(name)) for name in GESTURES), 0)
+        return cls(model, steps, GESTURES, codes, ReplyWriter(GESTURES, model.version), baseline, load_ms)
 
 
 def numbered(classifier: Classifier) -> Model:
@@ -117,16 +132,19 @@ class Recipe:
 
     Attributes:
         threshold: overrides the one in the manifest; None takes that.
-        told: called with the seconds of each call of the model.
+        actions: gesture name -> action.
+        on_call: called with the seconds of each call of the model.
     """
 
     threshold: float | None
-    told: Callable[[float], None]
+    actions: Mapping[str, Action]
+    on_call: Callable[[float], None]
 
     def serving(self, classifier: Classifier, load_ms: float = 0.0) -> Serving:
         """Return the classifier, timed, with its threshold and baseline."""
-        timed = TimedModel(numbered(classifier), self.told)
-        return Serving.of(timed, self.least(classifier), classifier.manifest.baseline, load_ms)
+        timed = TimedModel(numbered(classifier), self.on_call)
+        baseline = classifier.manifest.baseline
+        return Serving.of(timed, self.least(classifier), self.actions, baseline, load_ms)
 
     def least(self, classifier: Classifier) -> float:
         """Return the least confidence of an action, 0 to 1."""

@@ -1,6 +1,6 @@
 """Shadow: a challenger sees a share of the champion's frames, and what the two say is counted.
 
-Counts by pair, as Redis keeps them in `maze:shadow:<champion>:<challenger>` (`worker.redis.registry.shadow_key`):
+Counts by pair, as Redis keeps them in `{maze}:shadow:<champion>:<challenger>` (`worker.redis.registry.shadow_key`):
 
 | field | frames in which |
 |---|---|

@@ -267,10 +267,10 @@ def test_walk_of_a_program_is_not_ranked(gateway: Served) -> None:
 
 
 def test_score_that_no_gateway_wrote_is_left_out(gateway: Served, pool: Server) -> None:
-    pool.client.zadd("maze:scores:medium", {"not json": 0, json.dumps([1]): 1, b"\xff": 2})
+    pool.client.zadd("{maze}:scores:medium", {"not json": 0, json.dumps([1]): 1, b"\xff": 2})
     answer = gateway.http.get("/scores/medium")
     assert answer.status_code == 200
-    pool.client.delete("maze:scores:medium")
+    pool.client.delete("{maze}:scores:medium")
 
 
 def test_gateway_listens_on_ipv6(pool: Server) -> None:

@@ -66,8 +66,8 @@ def test_gateway_behind_a_moved_address_leaves_the_demoted_primary(pool: Server,
     proxy = Proxy(old.port)
     try:
         old.client.hset(
-            "maze:topology",
-            mapping={"version": 1, "partitions": pool.client.hget("maze:topology", "partitions")},
+            "{maze}:topology",
+            mapping={"version": 1, "partitions": pool.client.hget("{maze}:topology", "partitions")},
         )
         with serving(proxy.url) as gateway, gateway.play() as ann:
             old.client.replicaof("127.0.0.1", free_port())
@@ -91,7 +91,7 @@ def test_gateway_starts_before_redis_and_becomes_ready(tmp_path: Path) -> None:
         redis = RedisProcess(tmp_path, port=port)
         try:
             assert not ready(gateway)
-            redis.client.hset("maze:topology", mapping={"version": 1, "partitions": 16})
+            redis.client.hset("{maze}:topology", mapping={"version": 1, "partitions": 16})
             wait_until(lambda: ready(gateway), 5)
         finally:
             redis.client.close()

@@ -160,7 +160,7 @@ def test_race_full_or_unknown_is_refused(pool: Server, gateway: Served) -> None:
 
 
 def test_scores_by_input_and_seed_are_filtered(pool: Server, gateway: Served) -> None:
-    for key in pool.client.keys("maze:scores:*"):
+    for key in pool.client.keys("{maze}:scores:*"):
         pool.client.delete(key)
     for seed, name in ((11, "Ann"), (12, "Ben")):
         with gateway.play(name=name) as one:

@@ -150,5 +150,5 @@ def test_the_demo_is_handed_on_to_those_who_watch(gateway: Served, pool: Server)
     with gateway.http.stream("GET", "/watch/stream") as stream:
         lines = stream.iter_lines()
         assert next(lines) == "retry: 1000"
-        pool.client.publish("maze:demo", b'{"count": 3}')
+        pool.client.publish("{maze}:demo", b'{"count": 3}')
         assert next(line for line in lines if line.startswith("data")) == 'data: {"count": 3}'

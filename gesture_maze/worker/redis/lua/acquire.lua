@@ -1,33 +1,40 @@
--- Take a partition that is free (or already mine: then the new epoch fences my own late commits).
+-- Acquire a partition that is free, or already ours: the new epoch then fences our own late commits.
 --
--- KEYS  1 lease:{p}   2 epoch:{p}   3 suspect:{p}   4 frames:{p}
+-- KEYS  1 lease:{p}   2 epoch:{p}   3 suspect:{p}   4 frames:{p}   5 outcomes:{p}   6 dead:{p}
 -- ARGV  1 worker id   2 time to live, ms   3 group   4 cursor to begin at where the group is gone
--- returns nil where another holds it, else
---         { token, cursor, entries read, id up to which entries may have killed the last owner or '' }
+--       5 a reply channel of the partition that has no subscriber
+-- returns nil where another worker holds it, else
+--         { token, cursor, entries read, id up to which entries may have killed the last owner or '',
+--           { what was tried alone, deaths, ... } }
 local holder = redis.call('GET', KEYS[1])
 local prefix = ARGV[1] .. ':'
 if holder and string.sub(holder, 1, #prefix) ~= prefix then
   return false
 end
 
+-- Whatever a commit needs and Redis would refuse is refused here, before we own anything: the right to publish,
+-- and keys of the wrong type.
+redis.call('PUBLISH', ARGV[5], '')
+for key, wanted in pairs({ [KEYS[3]] = 'hash', [KEYS[4]] = 'stream', [KEYS[5]] = 'hash', [KEYS[6]] = 'stream' }) do
+  local found = redis.call('TYPE', key)['ok']
+  if found ~= wanted and found ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' must be a ' .. wanted .. ', and is a ' .. found)
+  end
+end
+
 -- This changes nothing, but after a write that needs no memory the script may go on when there is none left.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
--- The epoch only grows, over a loss of all keys too, because it is never below the server's time.
-local time = redis.call('TIME')
-local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local epoch = math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now_ms)
-local token = prefix .. string.format('%.0f', epoch)
-redis.call('SET', KEYS[2], string.format('%.0f', epoch))
-redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
-
-local function pairs_of(reply)
-  local map = {}
-  for i = 1, #reply, 2 do
-    map[reply[i]] = reply[i + 1]
-  end
-  return map
+-- The epoch only grows, over a loss of all keys too, because it is never below the server's time. One that is
+-- no number, or beyond what a double counts, was not written by us.
+local last = tonumber(redis.call('GET', KEYS[2]) or '0') or 0
+if last < 0 or last >= 2 ^ 53 - 1 or last ~= last then
+  last = 0
 end
+local epoch = string.format('%.0f', math.max(last + 1, now_ms()))
+local token = prefix .. epoch
+redis.call('SET', KEYS[2], epoch)
+redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
 
 local cursor, entries_read
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[4])
@@ -40,20 +47,42 @@ if not groups.err then
     end
   end
 end
+
+local function before(a, b)
+  local a_ms, a_seq = string.match(a, '^(%d+)-?(%d*)$')
+  local b_ms, b_seq = string.match(b, '^(%d+)-?(%d*)$')
+  a_ms, b_ms, a_seq, b_seq = tonumber(a_ms), tonumber(b_ms), tonumber(a_seq) or 0, tonumber(b_seq) or 0
+  return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
+end
+
 if not cursor then
   cursor, entries_read = ARGV[4], 0
+  -- A stream that ends below the cursor is a new one: all of it is unread.
+  if not groups.err and before(pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id'], cursor) then
+    cursor = '0-0'
+  end
   redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[3], cursor, 'MKSTREAM', 'ENTRIESREAD', 0)
 end
 
--- The key is there until an owner lets go in good order: an owner that died leaves suspects behind.
+-- The key exists until an owner releases the partition in good order: an owner that died leaves suspects behind.
 local suspect_until = ''
-if not holder and redis.call('EXISTS', KEYS[3]) == 1 then
-  suspect_until = pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id']
-  local tried = redis.call('HGET', KEYS[3], 'trying')
-  if tried then
-    redis.call('HINCRBY', KEYS[3], 'died:' .. tried, 1)
-    redis.call('HDEL', KEYS[3], 'trying')
+local deaths = {}
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  if not holder then
+    suspect_until = pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id']
+    local tried = redis.call('HGET', KEYS[3], 'trying')
+    if tried then
+      redis.call('HINCRBY', KEYS[3], 'died:' .. tried, 1)
+      redis.call('HDEL', KEYS[3], 'trying')
+    end
+  end
+  local fields = redis.call('HGETALL', KEYS[3])
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 5) == 'died:' then
+      deaths[#deaths + 1] = string.sub(fields[i], 6)
+      deaths[#deaths + 1] = tonumber(fields[i + 1]) or 0
+    end
   end
 end
 redis.call('HSET', KEYS[3], 'owner', token)
-return { token, cursor, entries_read, suspect_until }
+return { token, cursor, entries_read, suspect_until, deaths }

@@ -1,6 +1,6 @@
 -- Give a model a role, all at once: its bytes, its name, what is forgotten for it, and who is woken.
 --
--- KEYS  1 maze:model   2 maze:models   3 maze:model:<version>
+-- KEYS  1 {maze}:model   2 {maze}:models   3 {maze}:model:<version>
 -- ARGV  1 version   2 its bundle ('' = it is there already)   3 champion or challenger
 --       4 share of the frames that a challenger sees   5 bundles to keep
 --       6 version that answers now where no champion is named ('' = unknown)   7 channel to wake

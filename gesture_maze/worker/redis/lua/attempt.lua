@@ -1,11 +1,13 @@
--- Note, before it is tried, which suspect frame is tried alone: if that kills the worker, the note remains,
--- and the next owner's acquire.lua counts a death for the frame.
+-- Note what is about to be tried alone: if that kills the worker, the note remains, and the next owner's
+-- acquire.lua counts a death for it.
 --
--- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 my token   2 the frame's name
--- returns how many workers died while they tried it alone, or -1 where the partition is not mine any more
+-- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 our token   2 name of the attempt ('' = none any more)
+-- returns 1, or 0 where the partition is not ours any more
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return -1
+  return 0
 end
-redis.call('PERSIST', KEYS[2]) -- changes nothing, but lets the write below pass when memory is out
-redis.call('HSET', KEYS[2], 'trying', ARGV[2])
-return tonumber(redis.call('HGET', KEYS[2], 'died:' .. ARGV[2]) or '0')
+redis.call('HDEL', KEYS[2], 'trying') -- needs no memory, and after it the write below passes when there is none
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[2], 'trying', ARGV[2])
+end
+return 1

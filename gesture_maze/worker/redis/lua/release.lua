@@ -1,7 +1,7 @@
--- Let go of a partition in good order: all that was read is committed.
+-- Release a partition in good order: all that was read is committed.
 --
--- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 my token
--- returns 1, or 0 where it was not mine any more
+-- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 our token
+-- returns 1, or 0 where it was not ours any more
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

@@ -1,14 +1,13 @@
--- Renew leases that are still mine. PEXPIRE, because it works when Redis is out of memory and SET does not.
+-- Renew leases that are still ours. PEXPIRE, because it works when Redis is out of memory and SET does not.
 --
--- KEYS  lease:{p} ...   ARGV  1 time to live, ms   2.. my token for each key
+-- KEYS  lease:{p} ...   ARGV  1 time to live, ms   2.. our token for each key
 -- returns 1 (renewed) or 0 (lost) for each key
 local renewed = {}
 local holders = redis.call('MGET', unpack(KEYS))
 for i, key in ipairs(KEYS) do
+  renewed[i] = 0
   if holders[i] == ARGV[i + 1] then
     renewed[i] = redis.call('PEXPIRE', key, ARGV[1])
-  else
-    renewed[i] = 0
   end
 end
 return renewed

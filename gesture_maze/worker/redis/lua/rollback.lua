@@ -1,6 +1,6 @@
 -- The previous model becomes the champion again, and the champion the previous one.
 --
--- KEYS  1 maze:model   2 maze:models   ARGV  1 channel to wake
+-- KEYS  1 {maze}:model   2 {maze}:models   ARGV  1 channel to wake
 -- returns { 'OK', new champion, new previous }, { 'NONE' } or { 'MISSING', previous }; the last two changed nothing
 local champion = redis.call('HGET', KEYS[1], 'champion') or ''
 local previous = redis.call('HGET', KEYS[1], 'previous')

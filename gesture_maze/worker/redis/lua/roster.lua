@@ -1,24 +1,26 @@
--- Say that I live, strike off who does not, and tell who owns what.
+-- Register a worker as live, remove those that are dead, and return who owns what.
 --
--- KEYS  1 maze:workers   2 maze:workers:info   3 maze:topology   4.. lease:{p} of every partition
--- ARGV  1 worker id   2 my info, JSON ('' = I am leaving)   3 ms after which a silent worker is dead
+-- KEYS  1 {maze}:workers   2 {maze}:workers:info   3 {maze}:topology   4.. lease:{p} of every partition
+-- ARGV  1 worker id   2 its info, JSON ('' = it is leaving)   3 ms after which a silent worker is dead
 --       4 version of the wire   5 partitions
 -- returns { server time in ms, { topology version, partitions }, { live workers }, { lease or '' ... } }
-local time = redis.call('TIME')
-local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local oldest = string.format('(%.0f', now_ms - tonumber(ARGV[3]))
+local now = now_ms()
 
 -- Removing comes first: it needs no memory, and after it the writes below may go on when there is none left.
-local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', oldest)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', oldest)
-if #dead > 0 then
-  redis.call('HDEL', KEYS[2], unpack(dead))
+-- A heartbeat of the future was written before the clock was set back: whoever is alive registers again.
+for _, range in ipairs({ { '-inf', string.format('(%.0f', now - tonumber(ARGV[3])) },
+                         { string.format('(%.0f', now), '+inf' } }) do
+  local dead = redis.call('ZRANGEBYSCORE', KEYS[1], range[1], range[2], 'LIMIT', 0, 1000)
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], range[1], range[2])
+  if #dead > 0 then
+    redis.call('HDEL', KEYS[2], unpack(dead))
+  end
 end
 if ARGV[2] == '' then
   redis.call('ZREM', KEYS[1], ARGV[1])
   redis.call('HDEL', KEYS[2], ARGV[1])
 else
-  redis.call('ZADD', KEYS[1], string.format('%.0f', now_ms), ARGV[1])
+  redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
   redis.call('HSETNX', KEYS[3], 'version', ARGV[4])
   redis.call('HSETNX', KEYS[3], 'partitions', ARGV[5])
@@ -29,7 +31,7 @@ for i, owner in ipairs(owners) do
   owners[i] = owner or ''
 end
 return {
-  now_ms,
+  now,
   redis.call('HMGET', KEYS[3], 'version', 'partitions'),
   redis.call('ZRANGE', KEYS[1], 0, -1),
   owners,

@@ -4,14 +4,6 @@
 -- returns { lease or '', epoch or '', time to live of the lease in ms, dead letters, { outcome, count, ... },
 --           entries added, length, last id of the stream, cursor, entries read, id of the oldest entry that waits or '' }
 --         the last six are missing where there is no stream, the last three where it has no group
-local function pairs_of(reply)
-  local map = {}
-  for i = 1, #reply, 2 do
-    map[reply[i]] = reply[i + 1]
-  end
-  return map
-end
-
 local found = {
   redis.call('GET', KEYS[2]) or '',
   redis.call('GET', KEYS[3]) or '',

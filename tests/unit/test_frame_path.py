@@ -16,10 +16,13 @@ from gesture_maze.wire import keys
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.frames import Frame, pack
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
+from gesture_maze.worker.admit import Limits
+from gesture_maze.worker.batch import Batch
 from gesture_maze.worker.partition import Partition
-from gesture_maze.worker.pipeline import Pipeline
+from gesture_maze.worker.path import FramePath
 from gesture_maze.worker.policy import Policy, Rules
 from gesture_maze.worker.records import Commit, Grant, Read
+from gesture_maze.worker.serving.serving import Serving
 
 NOW_MS = 1_700_000_010_000
 PARTITIONS = 4
@@ -28,7 +31,7 @@ ELSEWHERE = next(name for name in (f"p{n}" for n in range(99)) if keys.partition
 
 
 class Faulty:
-    """Sees in the wrist's x which gesture is meant; negative ones it cannot bear."""
+    """Reads the gesture in the wrist's x, and raises for a negative one."""
 
     version = "faulty-1"
 
@@ -45,11 +48,15 @@ class Faulty:
         return labels, np.full(len(labels), 0.9876, np.float32)
 
 
-def pipeline(model: Any = None, **changed: Any) -> Pipeline:
-    settings: dict[str, Any] = {
-        "threshold": 0.7, "actions": DEFAULT_ACTIONS, "deadline_ms": 1000, "supersede_ms": 500, "worker": "w",
-    }  # fmt: skip
-    return Pipeline(model or Faulty(), policy=Policy(Rules()), **settings | changed)
+def frame_path(
+    model: Any = None,
+    threshold: float = 0.7,
+    actions: Any = None,
+    deadline_ms: int = 1000,
+    supersede_ms: int = 500,
+) -> FramePath:
+    serving = Serving.of(model or Faulty(), threshold, actions or DEFAULT_ACTIONS)
+    return FramePath(serving, Limits(deadline_ms, supersede_ms), Policy(Rules()), "w")
 
 
 def partition() -> Partition:
@@ -72,9 +79,29 @@ def read(*entries: list[bytes], age_ms: int = 5) -> Read:
     return Read(1, ids, list(entries))
 
 
-def run(pipe: Pipeline, owned: Partition, got: Read, **options: Any) -> tuple[Commit, list[dict[str, Any]]]:
-    (commit,), _ = pipe.run([(owned, got)], NOW_MS, **options)
-    return commit, [json.loads(text) for text in commit.replies[1::2]]
+def process(path: FramePath, owned: Partition, got: Read) -> Batch:
+    batch = path.begin([(owned, got)], NOW_MS)
+    path.decode(batch)
+    path.admit(batch)
+    path.classify(batch)
+    path.decide(batch)
+    return batch
+
+
+def run(path: FramePath, owned: Partition, got: Read) -> tuple[Commit, list[dict[str, Any]]]:
+    commit = process(path, owned, got).parts[0].commit()
+    owned.advance(commit)
+    return commit, [json.loads(message) for _, message in published(commit)]
+
+
+def published(commit: Commit) -> list[tuple[str, str]]:
+    """Channel and message of each reply, from the RESP that a commit holds."""
+    found = []
+    for reply in commit.replies:
+        channel_size, channel, message_size, message, end = reply.split("\r\n")
+        assert (channel_size, message_size, end) == (f"${len(channel)}", f"${len(message)}", "")
+        found.append((channel, message))
+    return found
 
 
 def outcomes(commit: Commit) -> dict[str, int]:
@@ -82,8 +109,8 @@ def outcomes(commit: Commit) -> dict[str, int]:
 
 
 def test_a_frame_is_answered_on_its_own_channel() -> None:
-    commit, replies = run(pipeline(), partition(), read(entry(frame(HERE[0], 7, "four", t=123))))
-    assert commit.replies[0] == keys.actions_channel(1, HERE[0]).encode()
+    commit, replies = run(frame_path(), partition(), read(entry(frame(HERE[0], 7, "four", t=123))))
+    assert published(commit)[0][0] == keys.actions_channel(1, HERE[0])
     assert replies == [
         {
             "v": 1, "session": HERE[0], "seq": 7, "t": 123, "gesture": "four", "label": 3,
@@ -98,63 +125,64 @@ def test_a_frame_is_answered_on_its_own_channel() -> None:
 
 
 def test_no_hand_is_answered_without_a_gesture() -> None:
-    _, (reply,) = run(pipeline(), partition(), read(entry(Frame(HERE[0], 1, 0, None))))
+    _, (reply,) = run(frame_path(), partition(), read(entry(Frame(HERE[0], 1, 0, None))))
     assert (reply["gesture"], reply["label"], reply["confidence"], reply["action"]) == (None, None, 0.0, None)
 
 
 def test_below_the_threshold_there_is_no_action() -> None:
-    _, (reply,) = run(pipeline(threshold=0.99), partition(), read(entry(frame(HERE[0], 1))))
+    _, (reply,) = run(frame_path(threshold=0.99), partition(), read(entry(frame(HERE[0], 1))))
     assert (reply["gesture"], reply["action"]) == ("like", None)
 
 
 def test_the_mapping_is_a_setting() -> None:
-    pipe = pipeline(actions={"fist": "up"})
-    _, replies = run(pipe, partition(), read(entry(frame(HERE[0], 1, "fist"), frame(HERE[1], 1, "like"))))
+    path = frame_path(actions={"fist": "up"})
+    _, replies = run(path, partition(), read(entry(frame(HERE[0], 1, "fist"), frame(HERE[1], 1, "like"))))
     assert [reply["action"] for reply in replies] == ["up", None]
 
 
 def test_a_repeated_or_lower_seq_is_a_duplicate_within_a_batch_and_across() -> None:
-    pipe, owned = pipeline(), partition()
+    path, owned = frame_path(), partition()
     first, replies = run(
-        pipe, owned, read(entry(frame(HERE[0], 1)), entry(frame(HERE[0], 1), frame(HERE[0], 2)))
+        path, owned, read(entry(frame(HERE[0], 1)), entry(frame(HERE[0], 1), frame(HERE[0], 2)))
     )
     assert [reply["seq"] for reply in replies] == [1, 2]
     again, _ = run(
-        pipe, owned, read(entry(frame(HERE[0], 2)), entry(frame(HERE[0], 0)), entry(frame(HERE[0], 3)))
+        path, owned, read(entry(frame(HERE[0], 2)), entry(frame(HERE[0], 0)), entry(frame(HERE[0], 3)))
     )
     assert outcomes(first) == {"answered": 2, "duplicate": 1}
     assert outcomes(again) == {"answered": 1, "duplicate": 2}
 
 
 def test_too_old_is_stale_by_the_entry_id_and_its_retry_a_duplicate() -> None:
-    pipe, owned = pipeline(), partition()
-    stale, _ = run(pipe, owned, read(entry(frame(HERE[0], 1)), age_ms=1001))
-    again, _ = run(pipe, owned, read(entry(frame(HERE[0], 1))))
+    path, owned = frame_path(), partition()
+    stale, _ = run(path, owned, read(entry(frame(HERE[0], 1)), age_ms=1001))
+    again, _ = run(path, owned, read(entry(frame(HERE[0], 1))))
     assert outcomes(stale) == {"stale": 1}
     assert outcomes(again) == {"duplicate": 1}
 
 
 def test_without_a_deadline_everything_is_answered() -> None:
     commit, _ = run(
-        pipeline(deadline_ms=0, supersede_ms=0), partition(), read(entry(frame(HERE[0], 1)), age_ms=10**9)
+        frame_path(deadline_ms=0, supersede_ms=0), partition(), read(entry(frame(HERE[0], 1)), age_ms=10**9)
     )
     assert outcomes(commit) == {"answered": 1}
 
 
 def test_under_a_backlog_the_newest_frame_of_each_session_is_answered() -> None:
     got = read(entry(frame(HERE[0], 1), frame(HERE[1], 1)), entry(frame(HERE[0], 2)), age_ms=600)
-    commit, replies = run(pipeline(), partition(), got)
+    commit, replies = run(frame_path(), partition(), got)
     assert outcomes(commit) == {"superseded": 1, "answered": 2}
     assert [(reply["session"], reply["seq"]) for reply in replies] == [(HERE[1], 1), (HERE[0], 2)]
 
 
 def test_a_session_of_another_partition_is_rejected_beside_its_neighbour() -> None:
-    commit, replies = run(pipeline(), partition(), read(entry(frame(ELSEWHERE, 1), frame(HERE[0], 1))))
+    commit, replies = run(frame_path(), partition(), read(entry(frame(ELSEWHERE, 1), frame(HERE[0], 1))))
     assert outcomes(commit) == {"rejected": 1, "answered": 1}
     assert [reply["session"] for reply in replies] == [HERE[0]]
-    letter = dict(zip(commit.letters[0][::2], commit.letters[0][1::2], strict=True))
-    assert letter[b"reason"] == b"wrong_partition"
-    assert letter[b"s"] == ELSEWHERE.encode()
+    fields = commit.dead_letters[0]
+    dead_letter = dict(zip(fields[::2], fields[1::2], strict=True))
+    assert dead_letter[b"reason"] == b"wrong_partition"
+    assert dead_letter[b"s"] == ELSEWHERE.encode()
 
 
 @pytest.mark.parametrize(
@@ -169,50 +197,82 @@ def test_a_session_of_another_partition_is_rejected_beside_its_neighbour() -> No
         ("", ""),
     ],
 )
-def test_who_was_refused_is_told_where_it_can_be_read(text: str, session: str) -> None:
-    _, tally = pipeline().run([(partition(), read([b"json", text.encode()]))], NOW_MS, lambda *_: 0)
-    assert [one[3] for one in tally.rejected] == [session]
+def test_rejected_frame_names_its_session_where_it_can_be_read(text: str, session: str) -> None:
+    batch = process(frame_path(), partition(), read([b"json", text.encode()]))
+    assert [one.session for one in batch.parts[0].rejected] == [session]
 
 
-def test_a_letter_of_many_fields_is_cut_to_what_lua_can_unpack() -> None:
-    commit, _ = run(pipeline(), partition(), read([b"x", b"y"] * 5000))
-    assert len(commit.letters[0]) < 300
+def test_dead_letter_of_many_fields_is_cut_to_what_lua_can_unpack() -> None:
+    commit, _ = run(frame_path(), partition(), read([b"x", b"y"] * 5000))
+    assert len(commit.dead_letters[0]) < 300
 
 
-def test_a_frame_that_fails_is_buried_and_its_batch_mates_are_answered() -> None:
+def test_dead_letter_that_is_too_large_keeps_its_head_and_says_so() -> None:
+    commit, _ = run(frame_path(), partition(), read([b"x", b"y" * 900_000]))
+    fields = commit.dead_letters[0]
+    assert sum(map(len, fields)) < 20_000
+    assert dict(zip(fields[::2], fields[1::2], strict=True))[b"cut"] == b"900001"
+
+
+def test_frame_that_fails_is_buried_with_its_cause_and_its_batch_mates_are_answered() -> None:
     model = Faulty()
     got = read(entry(frame(HERE[0], 1), frame(HERE[1], 1, "poison")), entry(frame(HERE[2], 1)))
-    commit, replies = run(pipeline(model), partition(), got)
+    commit, replies = run(frame_path(model), partition(), got)
     assert outcomes(commit) == {"answered": 2, "buried": 1}
     assert {reply["session"] for reply in replies} == {HERE[0], HERE[2]}
-    assert commit.letters[0][-5] == RejectReason.PROCESSING_FAILED.encode()
-    assert model.calls == [3, 1, 1, 1, 1, 1], "once together, then alone: three tries for the one that fails"
+    fields = commit.dead_letters[0]
+    dead_letter = dict(zip(fields[::2], fields[1::2], strict=True))
+    assert dead_letter[b"reason"] == RejectReason.PROCESSING_FAILED.encode()
+    assert dead_letter[b"cause"] == b"RuntimeError('boom')"
+    assert model.calls == [3, 1, 2, 1, 1], "together, then by halves; three calls held the one that fails"
 
 
-def test_a_suspect_is_noted_before_it_is_tried_and_buried_after_three_deaths() -> None:
-    model, notes = Faulty(), []
+def test_lone_frame_that_fails_is_tried_three_times() -> None:
+    model = Faulty()
+    commit, _ = run(frame_path(model), partition(), read(entry(frame(HERE[0], 1, "poison"))))
+    assert outcomes(commit) == {"buried": 1}
+    assert model.calls == [1, 1, 1]
 
-    def attempt(_: Partition, note: str) -> int:
-        notes.append((note, list(model.calls)))
-        return 2 if f"/{HERE[1]}/" in note else 1
 
-    got = read(entry(frame(HERE[0], 1), frame(HERE[1], 1)))
-    commit, replies = run(pipeline(model), partition(), got, attempt=attempt)
+def test_model_that_always_fails_is_not_called_once_per_frame() -> None:
+    model = Faulty()
+    entries = [entry(*(frame(HERE[n], seq, "poison") for n in range(8))) for seq in range(64)]
+    commit, _ = run(frame_path(model), partition(), read(*entries))
+    assert outcomes(commit) == {"buried": 512}
+    assert len(model.calls) == 64
+
+
+@pytest.mark.parametrize(
+    ("label", "confidence"),
+    [(3, float("nan")), (3, float("inf")), (3, 1.5), (3, -0.5), (-1, 0.9), (19, 0.9), (2**40, 0.9)],
+)
+def test_impossible_output_of_a_model_buries_the_frame(label: int, confidence: float) -> None:
+    class Nonsense:
+        version = "nonsense-1"
+
+        def classify(self, landmarks: Any, aspect: Any) -> Any:
+            hit = landmarks[:, 0, 0] == LABELS["fist"]
+            return (
+                np.where(hit, label, landmarks[:, 0, 0]).astype(np.int64),
+                np.where(hit, confidence, 0.9).astype(np.float32),
+            )
+
+    got = read(entry(frame(HERE[0], 1, "fist"), frame(HERE[1], 1, "like")))
+    commit, replies = run(frame_path(Nonsense()), partition(), got)
     assert outcomes(commit) == {"answered": 1, "buried": 1}
-    assert [reply["session"] for reply in replies] == [HERE[0]]
-    assert notes == [(f"{NOW_MS - 5}-0/{HERE[0]}/1", []), (f"{NOW_MS - 5}-0/{HERE[1]}/1", [1])]
+    assert [reply["gesture"] for reply in replies] == ["like"]
 
 
 def test_rebuilding_leaves_sessions_where_they_were() -> None:
     past = [entry(frame(HERE[0], seq, "like", t=seq * 40)) for seq in range(10)]
     live, rebuilt = partition(), partition()
-    pipe = pipeline()
-    run(pipe, live, read(*past))
-    pipe.rebuild(rebuilt, read(*past))
+    path = frame_path()
+    run(path, live, read(*past))
+    path.rebuild(rebuilt, [read(*past)], NOW_MS)
     following = read(*[entry(frame(HERE[0], seq, "like", t=seq * 40)) for seq in range(10, 30)])
-    expected = run(pipe, live, following)[1]
+    expected = run(path, live, following)[1]
     assert [reply["move"] for reply in expected].count("up") == 3
-    assert run(pipe, rebuilt, following)[1] == expected
+    assert run(path, rebuilt, following)[1] == expected
 
 
 ENTRIES = st.lists(
@@ -237,11 +297,11 @@ ENTRIES = st.lists(
 def test_every_frame_ends_in_exactly_one_outcome(entries: list[Any], age_ms: int) -> None:
     raw = [e if isinstance(e[0], bytes) else entry(*(frame(*one) for one in e)) for e in entries]
     frames = sum(1 if isinstance(e[0], bytes) else len(e) for e in entries)
-    commit, replies = run(pipeline(), partition(), read(*raw, age_ms=age_ms))
+    commit, replies = run(frame_path(), partition(), read(*raw, age_ms=age_ms))
     counted = Counter(outcomes(commit))
     assert counted.total() == commit.outcomes["frames"] == frames
     assert counted["answered"] == len(replies)
-    assert counted["rejected"] + counted["buried"] == len(commit.letters)
+    assert counted["rejected"] + counted["buried"] == len(commit.dead_letters)
     seqs: dict[str, int] = {}
     for reply in replies:
         assert reply["seq"] > seqs.get(reply["session"], -1), "seqs on a channel strictly rise"

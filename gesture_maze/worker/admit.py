@@ -1,0 +1,107 @@
+"""The admit stage: each frame is let in, or gets the outcome duplicate, stale, superseded or rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gesture_maze.wire.decode import Frames, Reject
+from gesture_maze.wire.errors import FrameError, RejectReason
+from gesture_maze.worker.batch import Batch, Part
+from gesture_maze.worker.sessions import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How old frames may be, in ms; 0 turns a limit off. See `worker.settings`."""
+
+    deadline_ms: int
+    supersede_ms: int
+
+
+UNLIMITED: Final = Limits(0, 0)
+"""Every frame is fresh: for rebuilding sessions from the past."""
+
+
+def admit(batch: Batch, limits: Limits, worker: bytes) -> None:
+    """Admit the frames of a batch.
+
+    Args:
+        batch: decoded.
+        limits: the ages from which frames are stale and superseded.
+        worker: our id, for dead letters.
+    """
+    frames = batch.frames
+    assert frames is not None
+    for part in batch.parts:
+        _admit_part(part, frames, batch.now_ms, limits, worker)
+    rows = [row for part in batch.parts for row in part.rows]
+    batch.admitted = frames if len(rows) == len(frames) else frames.take(np.array(rows, np.intp))
+
+
+def _admit_part(part: Part, frames: Frames, now_ms: int | None, limits: Limits, worker: bytes) -> None:
+    rows, part.rows = part.rows, []
+    older = part.partition.ages.older
+    stale = 0
+    if now_ms is not None and limits.deadline_ms:
+        stale = older(part.read.ids, now_ms, limits.deadline_ms)
+    if stale:
+        first_fresh = int(np.searchsorted(frames.entry, part.first + stale))
+        cut = max(min(first_fresh - rows[0], len(rows)), 0) if rows else 0
+        _enter(part, frames, rows[:cut], now_ms, worker)
+        part.count("stale", len(part.rows))
+        part.rows, part.sessions = [], []
+        rows = rows[cut:]
+    _enter(part, frames, rows, now_ms, worker)
+    if now_ms is not None and limits.supersede_ms and part.rows:
+        waiting = part.read.ids[int(frames.entry[part.rows[0]]) - part.first :]
+        if older(waiting[:1], now_ms, limits.supersede_ms):
+            _supersede(part)
+
+
+def _enter(part: Part, frames: Frames, rows: Iterable[int], now_ms: int | None, worker: bytes) -> None:
+    """Look up each frame's session, drop duplicates, and note what is left in `part.rows`."""
+    names, seqs = frames.sessions, frames.seq.tolist()
+    active_ms = 0 if now_ms is None else now_ms
+    find = part.partition.sessions.by_id.get
+    kept, sessions = part.rows, part.sessions
+    duplicates = 0
+    for row in rows:
+        session = find(names[row]) or _open(part, frames, row, worker)
+        if session is None:
+            continue
+        seq = seqs[row]
+        if seq <= session.seq:
+            duplicates += 1
+            continue
+        session.seq = seq
+        session.active_ms = active_ms
+        kept.append(row)
+        sessions.append(session)
+    part.count("duplicate", duplicates)
+
+
+def _open(part: Part, frames: Frames, row: int, worker: bytes) -> Session | None:
+    """Open the session of a frame; None, and the frame is rejected, if its id breaks the contract."""
+    try:
+        return part.partition.sessions.open(frames.sessions[row])
+    except FrameError as error:
+        reason = RejectReason(error.reason)
+        part.reject(Reject(int(frames.entry[row]), reason, frames.fields(row)), worker)
+        return None
+
+
+def _supersede(part: Part) -> None:
+    """Under a backlog keep each session's newest frame only: the older ones say nothing new by now."""
+    newest = {id(session): row for row, session in zip(part.rows, part.sessions, strict=True)}
+    kept = [
+        (row, session)
+        for row, session in zip(part.rows, part.sessions, strict=True)
+        if newest[id(session)] == row
+    ]
+    part.count("superseded", len(part.rows) - len(kept))
+    part.rows = [row for row, _ in kept]
+    part.sessions = [session for _, session in kept]

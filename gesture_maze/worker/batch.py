@@ -1,0 +1,196 @@
+"""The record of one pass: frames on their way from a read to commits.
+
+Each stage fills its own fields and reads those of the stages before it::
+
+    read     parts, serving, begun_ns
+    decode   frames, and the parts' counts and rejects
+    admit    admitted, and the parts' rows, sessions and outcomes
+    classify labels, confidences, failures
+    decide   the parts' replies
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.wire.decode import Frames, RawFields, Reject
+from gesture_maze.wire.errors import RejectReason
+from gesture_maze.wire.keys import is_session
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.records import Commit, Read, Rejected
+from gesture_maze.worker.serving.serving import Serving
+from gesture_maze.worker.sessions import Session
+
+MAX_DEAD_LETTER_VALUES: Final = 200
+"""Field values of a dead letter beyond this are cut: Lua cannot unpack thousands."""
+MAX_DEAD_LETTER_BYTES: Final = 16 * 1024
+"""Bytes of a dead letter beyond this are cut, and the dead letter says so: a frame as text has 600 to 2,000."""
+MAX_CAUSE_CHARACTERS: Final = 200
+
+_SCANNED_BYTES: Final = 4096
+_TEXT_SESSION: Final = re.compile(rb'"session"\s*:\s*"([A-Za-z0-9_-]{1,64})"')
+_NO_LABELS: Final = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a frame could not be classified.
+
+    Attributes:
+        reason: `processing_failed` or `killed_worker`.
+        cause: what the model raised, for people; "" if there is nothing to say.
+    """
+
+    reason: RejectReason
+    cause: str = ""
+
+
+class Part:
+    """One partition's part of a batch.
+
+    Attributes:
+        partition: the partition.
+        read: its entries.
+        first: index of its first entry among all entries of the batch.
+        frames: frames found in its entries; an entry that cannot be decoded counts as one.
+        outcomes: outcome -> frames.
+        rows: rows of `Batch.frames` that are admitted, rising.
+        sessions: the session of each admitted row.
+        replies: per answered frame its channel and message, as two arguments of a Redis command (RESP).
+        dead_letters: fields of each dead letter, flat.
+        rejected: one record per rejected or buried frame.
+    """
+
+    __slots__ = (
+        "dead_letters", "first", "frames", "outcomes", "partition", "read", "rejected", "replies", "rows",
+        "sessions",
+    )  # fmt: skip
+
+    def __init__(self, partition: Partition, read: Read, first: int) -> None:
+        self.partition: Final = partition
+        self.read: Final = read
+        self.first: Final = first
+        self.frames = 0
+        self.outcomes: dict[str, int] = {}
+        self.rows: list[int] = []
+        self.sessions: list[Session] = []
+        self.replies: list[str] = []
+        self.dead_letters: list[list[bytes]] = []
+        self.rejected: list[Rejected] = []
+
+    def count(self, outcome: str, frames: int = 1) -> None:
+        """Add frames to an outcome."""
+        if frames:
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + frames
+
+    def reject(self, reject: Reject, worker: bytes, outcome: str = "rejected", cause: str = "") -> None:
+        """Give a frame the outcome `rejected` or `buried`, and write its dead letter.
+
+        The dead letter holds the frame's own fields, then reason, entry id, worker and cause.
+        """
+        entry_id = self.read.ids[reject.entry - self.first]
+        origin = [b"reason", reject.reason.encode(), b"entry", entry_id, b"worker", worker]
+        if cause:
+            origin += [b"cause", cause[:MAX_CAUSE_CHARACTERS].encode("utf-8", "backslashreplace")]
+        self.dead_letters.append([*_bounded(reject.fields), *origin])
+        self.rejected.append(
+            Rejected(self.partition.number, entry_id, reject.reason, _session_of(reject), cause)
+        )
+        self.count(outcome)
+
+    def commit(self) -> Commit:
+        """Build the commit that gives this part its effects. The partition's cursor moves when it is sent."""
+        partition, ids = self.partition, self.read.ids
+        counts = {**self.outcomes, "frames": self.frames, "entries": len(ids)}
+        return Commit(
+            partition.number,
+            partition.token,
+            ids[-1],
+            partition.entries_read + len(ids),
+            counts,
+            self.replies,
+            self.dead_letters,
+        )
+
+
+@dataclass(slots=True)
+class Batch:
+    """All frames of one pass.
+
+    Attributes:
+        parts: one per partition, each partition at most once.
+        entries: the fields of all entries, part after part.
+        serving: the model that classifies this batch.
+        now_ms: the server's time; None in a replay, where no frame ages.
+        begun_ns: Unix time when the entries arrived.
+        frames: decoded frames, n rows in the order of the entries.
+        admitted: the rows to classify, m rows.
+        labels: (m,) int64; the number of gestures for a frame without a hand, -1 where it failed.
+        confidences: (m,) int64, in thousandths.
+        failures: row of `admitted` -> why it failed.
+    """
+
+    parts: list[Part]
+    entries: list[RawFields]
+    serving: Serving
+    now_ms: int | None
+    begun_ns: int
+    frames: Frames | None = None
+    admitted: Frames | None = None
+    labels: npt.NDArray[np.int64] = field(default_factory=lambda: _NO_LABELS)
+    confidences: npt.NDArray[np.int64] = field(default_factory=lambda: _NO_LABELS)
+    failures: dict[int, Failure] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, reads: Iterable[tuple[Partition, Read]], serving: Serving, now_ms: int | None
+    ) -> Batch:
+        """Return a batch of what was read; arguments as the attributes."""
+        parts: list[Part] = []
+        entries: list[RawFields] = []
+        for partition, read in reads:
+            parts.append(Part(partition, read, len(entries)))
+            entries += read.fields
+        return cls(parts, entries, serving, now_ms, time.time_ns())
+
+    def part_of(self, entry: int) -> Part:
+        """Return the part that an entry belongs to; `entry` is its index in `entries`."""
+        return next(part for part in reversed(self.parts) if part.first <= entry)
+
+    @property
+    def counted(self) -> int:
+        """Frames that have an outcome."""
+        return sum(part.frames for part in self.parts)
+
+
+def _bounded(fields: RawFields) -> list[bytes]:
+    """The head of a dead letter's original fields, and a field `cut` with the original size if it was cut."""
+    size = sum(map(len, fields))
+    if size <= MAX_DEAD_LETTER_BYTES and len(fields) <= MAX_DEAD_LETTER_VALUES:
+        return list(fields)
+    kept: list[bytes] = []
+    left = MAX_DEAD_LETTER_BYTES
+    for value in fields[:MAX_DEAD_LETTER_VALUES]:
+        kept.append(value[:left])
+        left = max(left - len(value), 0)
+    if len(kept) % 2:
+        kept.append(b"")
+    return [*kept, b"cut", b"%d" % size]
+
+
+def _session_of(reject: Reject) -> str:
+    """The session for the log, if the fields hold one legal id. Text is not parsed again: it may be anything."""
+    kind, value = (*map(bytes, reject.fields[:2]), b"", b"")[:2]
+    if kind == b"json":
+        names = set(_TEXT_SESSION.findall(value[:_SCANNED_BYTES]))
+        value = names.pop() if len(names) == 1 else b""
+    elif kind != b"s":
+        return ""
+    return value.decode() if is_session(value) else ""

@@ -1,0 +1,103 @@
+"""The commit stage: a batch's effects are sent, and their results are collected when the next batch is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.keeper import Keeper
+from gesture_maze.worker.logs import Log, Sampler
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.records import Commit
+from gesture_maze.worker.redis.streams import Committer, Result
+
+
+class Commits:
+    """Commits of one worker.
+
+    Args:
+        committer: Redis.
+        keeper: whether our leases still stand by our own clock.
+        partitions: the owned partitions by number.
+        drop: called with a partition's number and a reason when it must not be used any more.
+        metrics: counts results.
+        clock: monotonic seconds.
+        log: where events go.
+    """
+
+    def __init__(
+        self,
+        committer: Committer,
+        keeper: Keeper,
+        partitions: dict[int, Partition],
+        *,
+        drop: Callable[[int, str], None],
+        metrics: Metrics,
+        clock: Callable[[], float],
+        log: Log,
+    ) -> None:
+        self._committer: Final = committer
+        self._keeper: Final = keeper
+        self._partitions: Final = partitions
+        self._drop: Final = drop
+        self._metrics: Final = metrics
+        self._clock: Final = clock
+        self._log: Final = log
+        self._sampler: Final = Sampler()
+
+    def send(self, batch: Batch) -> bool:
+        """Send a batch's commits; False if none was sent.
+
+        Raises:
+            ConnectionLost: it is unknown which commits were done.
+        """
+        return self.send_each([part.commit() for part in batch.parts])
+
+    def send_each(self, commits: Sequence[Commit]) -> bool:
+        """Send commits of different partitions that are still ours, and move their cursors."""
+        self.settle()
+        now_s = self._clock()
+        usable = [commit for commit in commits if self._is_usable(commit, now_s)]
+        if not usable:
+            return False
+        for commit in usable:
+            self._partitions[commit.partition].advance(commit)
+        self._committer.send(usable)
+        return True
+
+    def settle(self) -> None:
+        """Collect the results of the commits that were sent last."""
+        for commit, result, error in self._committer.settle():
+            if result is Result.DONE:
+                self._metrics.committed(commit.outcomes)
+            elif result is Result.FENCED:
+                self._metrics.fenced(by="redis")
+                self._drop(commit.partition, "fenced: another owner has the lease")
+            if error:
+                self._report(commit, error)
+            if result is Result.REFUSED:
+                self._drop(commit.partition, "Redis refused a commit")
+
+    def close(self) -> None:
+        """Drop the connection; what was sent and not settled is left to the fence."""
+        self._committer.close()
+
+    def _is_usable(self, commit: Commit, now_s: float) -> bool:
+        partition = self._partitions.get(commit.partition)
+        if partition is None or partition.token != commit.token:
+            return False  # dropped while this batch was processed
+        if self._keeper.is_usable(commit.partition, now_s):
+            return True
+        self._metrics.fenced(by="clock")
+        self._drop(commit.partition, "lease not renewed in time")
+        return False
+
+    def _report(self, commit: Commit, error: str) -> None:
+        self._metrics.redis_error("commit")
+        suppressed = self._sampler.admit("commit", self._clock())
+        if suppressed is not None:
+            self._log.error(
+                "commit_refused_in_part", partition=commit.partition, error=error, suppressed=suppressed
+            )

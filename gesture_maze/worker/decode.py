@@ -1,0 +1,28 @@
+"""The decode stage: entries become frames, and what breaks the contract is rejected."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gesture_maze.wire.decode import decode as decode_entries
+from gesture_maze.worker.batch import Batch
+
+
+def decode(batch: Batch, worker: bytes) -> None:
+    """Decode all entries of a batch together, and count each part's frames.
+
+    Args:
+        batch: with its parts.
+        worker: our id, for dead letters.
+    """
+    frames, rejects = decode_entries(batch.entries)
+    batch.frames = frames
+    for reject in rejects:
+        part = batch.part_of(reject.entry)
+        part.frames += 1
+        part.reject(reject, worker)
+    firsts = [part.first for part in batch.parts]
+    bounds = [*np.searchsorted(frames.entry, firsts).tolist(), len(frames)]
+    for part, begin, end in zip(batch.parts, bounds, bounds[1:], strict=False):
+        part.frames += end - begin
+        part.rows = list(range(begin, end))

@@ -1,0 +1,178 @@
+"""The read stage: which partitions to ask, for how much, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gesture_maze.wire.errors import ConnectionLost
+from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.records import Read
+from gesture_maze.worker.redis.client import SOCKET_TIMEOUT_S
+from gesture_maze.worker.redis.streams import Reader
+from gesture_maze.worker.wake import Wake
+
+MAX_COUNT: Final = 1024
+"""Entries per partition and read at most."""
+MAX_READ_BYTES: Final = 32 << 20
+"""Bytes that a read is meant to bring at most."""
+MAX_BATCH_BYTES: Final = 4 << 20
+"""Bytes of entries per batch; what a read brings beyond that waits for the next pass. 16,000 frames."""
+READ_AHEAD_FRAMES: Final = 512
+"""After a read of about so many frames the next one is asked for before this one is processed. After a small one
+that would only split batches: the first frame to arrive would be the answer, and the others would wait."""
+INTERRUPT_S: Final = 0.02
+
+Owned = list[tuple[Partition, Read]]
+
+
+class Intake:
+    """Reads frames for the partitions that are ours now.
+
+    Args:
+        reader: Redis.
+        partitions: the owned partitions by number; changed by others between two reads.
+        batch_frames: frames to aim at per batch, all partitions together.
+        block_ms: longest wait of one read.
+        wake: what interrupts the wait.
+        clock: monotonic seconds.
+        idle: called once before each wait, when there is nothing better to do.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        partitions: Mapping[int, Partition],
+        *,
+        batch_frames: int,
+        block_ms: int,
+        wake: Wake,
+        clock: Callable[[], float],
+        idle: Callable[[], None],
+    ) -> None:
+        self._reader: Final = reader
+        self._partitions: Final = partitions
+        self._batch_frames: Final = batch_frames
+        self._block_ms: Final = block_ms
+        self._wake: Final = wake
+        self._clock: Final = clock
+        self._idle: Final = idle
+        self._asked: dict[int, bytes] = {}
+        self._asked_s = 0.0
+        self._waiting: Owned = []
+        # begin small: the first batch must not be the largest
+        self._frames_per_entry = 32.0
+        self._bytes_per_entry = 32.0 * 276
+        self._last_count = 1
+
+    def read(self) -> Owned:
+        """Return what has arrived for owned partitions, waiting for at most one read.
+
+        Raises:
+            ConnectionLost: Redis cannot be reached, or does not answer.
+        """
+        if not self._waiting:
+            self._waiting = self._receive()
+        return self._next_batch()
+
+    def read_ahead(self, owned: Owned) -> None:
+        """Ask for the next read before a large batch is processed."""
+        entries = sum(len(read.ids) for _, read in owned)
+        if not self._waiting and entries * self._frames_per_entry >= READ_AHEAD_FRAMES:
+            self._ask()
+
+    def learn(self, batch: Batch) -> None:
+        """Adjust how much to ask for to what a batch turned out to hold."""
+        if batch.entries:
+            frames_per_entry = max(batch.counted / len(batch.entries), 1.0)
+            self._frames_per_entry += 0.2 * (frames_per_entry - self._frames_per_entry)
+
+    def close(self) -> None:
+        """Drop the connection and what was read and not yet processed."""
+        self._reader.close()
+        for partition, _ in self._waiting:
+            partition.position = partition.cursor
+        self._waiting = []
+
+    def _receive(self) -> Owned:
+        if self._reader.pending and self._asked != self._positions():
+            self._interrupt()
+        self._ask()
+        if not self._reader.pending:  # nothing is ours yet
+            self._wait(self._block_ms / 1000)
+            return []
+        if not self._reader.wait(0, self._wake.reader):
+            self._idle()
+            if not self._wait(self._block_ms / 1000):
+                self._check_overdue()
+                return []
+        found = []
+        for read in self._reader.receive():
+            partition = self._partitions.get(read.partition)
+            if partition is not None and partition.position == self._asked.get(read.partition):
+                partition.position = read.ids[-1]
+                found.append((partition, read))
+        return found
+
+    def _next_batch(self) -> Owned:
+        """Take reads from what is waiting, up to `MAX_BATCH_BYTES`; a partition comes at most once."""
+        batch: Owned = []
+        rest: Owned = []
+        left = MAX_BATCH_BYTES
+        for partition, read in self._waiting:
+            if self._partitions.get(partition.number) is not partition:
+                continue  # lost since it was read
+            sizes = [sum(map(len, fields)) for fields in read.fields]
+            peak = max(sizes)
+            self._bytes_per_entry = max(peak, 0.98 * self._bytes_per_entry + 0.02 * peak)
+            total = sum(sizes)
+            if total <= left:
+                batch.append((partition, read))
+                left -= total
+                continue
+            cut = 0
+            while cut < len(sizes) and (left >= sizes[cut] or not (batch or cut)):
+                left -= sizes[cut]
+                cut += 1
+            left = 0
+            if cut:
+                batch.append((partition, _part(read, 0, cut)))
+            if cut < len(read.ids):
+                rest.append((partition, _part(read, cut, len(read.ids))))
+        self._waiting = rest
+        return batch
+
+    def _ask(self) -> None:
+        """Ask for what comes next, unless that is already done or nothing is ours."""
+        if self._reader.pending or not self._partitions:
+            return
+        self._asked = self._positions()
+        entries = min(self._batch_frames / self._frames_per_entry, MAX_READ_BYTES / self._bytes_per_entry)
+        count = min(max(round(entries / len(self._asked)), 1), 2 * self._last_count, MAX_COUNT)
+        self._last_count = count
+        self._reader.request(self._asked, count, self._block_ms)
+        self._asked_s = self._clock()
+
+    def _positions(self) -> dict[int, bytes]:
+        return {number: partition.position for number, partition in self._partitions.items()}
+
+    def _wait(self, timeout_s: float) -> bool:
+        if self._reader.wait(timeout_s, self._wake.reader):
+            return True
+        self._wake.clear()
+        return False
+
+    def _interrupt(self) -> None:
+        """End a read that waits on partitions that are not the right ones any more."""
+        while not self._wait(INTERRUPT_S):
+            self._reader.interrupt()
+            self._check_overdue()
+
+    def _check_overdue(self) -> None:
+        if self._clock() - self._asked_s > self._block_ms / 1000 + SOCKET_TIMEOUT_S:
+            raise ConnectionLost("connection", "Redis does not answer a read")
+
+
+def _part(read: Read, begin: int, end: int) -> Read:
+    return Read(read.partition, read.ids[begin:end], read.fields[begin:end])

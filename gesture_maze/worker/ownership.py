@@ -1,0 +1,126 @@
+"""Which partitions the main loop works on: it follows what the lease keeper holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gesture_maze.worker.ages import entry_ms
+from gesture_maze.worker.keeper import Keeper
+from gesture_maze.worker.logs import Log
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.path import FramePath
+from gesture_maze.worker.records import Grant
+from gesture_maze.worker.redis.broker import Broker
+
+
+class Ownership:
+    """Opens, closes and hands over partitions.
+
+    Args:
+        broker: Redis, for the past of a partition.
+        keeper: what is ours.
+        path: rebuilds sessions.
+        partitions: the owned partitions by number; written here only.
+        total: number of partitions of the pool.
+        rebuild_ms: how much of the past sessions are rebuilt from.
+        metrics: counts and shows partitions.
+        clock: monotonic seconds.
+        log: where events go.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        keeper: Keeper,
+        path: FramePath,
+        partitions: dict[int, Partition],
+        *,
+        total: int,
+        rebuild_ms: int,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        log: Log,
+    ) -> None:
+        self._broker: Final = broker
+        self._keeper: Final = keeper
+        self._path: Final = path
+        self._partitions: Final = partitions
+        self._total: Final = total
+        self._rebuild_ms: Final = rebuild_ms
+        self._metrics: Final = metrics
+        self._clock: Final = clock
+        self._log: Final = log
+        self._followed_revision = -1
+        self.on_open: Callable[[Partition], None] = lambda _partition: None
+        self.on_close: Callable[[int], None] = lambda _number: None
+
+    def follow(self, settle: Callable[[], None]) -> None:
+        """Open, close and hand over partitions until what we have is what the keeper holds.
+
+        Args:
+            settle: called before partitions are handed over: all that was sent must be settled.
+
+        Raises:
+            SettingsError, RedisRefused: this worker must not go on.
+        """
+        self._keeper.raise_fault()
+        revision = self._keeper.revision
+        if revision == self._followed_revision:
+            return
+        held = self._keeper.held()
+        for number in self._partitions.keys() - held.keys():
+            self.drop(number, "lease lost")
+        for number, grant in held.items():
+            if number not in self._partitions or self._partitions[number].token != grant.token:
+                self._open(grant)
+        give = self._keeper.to_give()
+        if give:
+            settle()
+            self.release(give)
+        self._followed_revision = revision
+
+    def drop(self, number: int, why: str) -> None:
+        """Stop using a partition that is not to be trusted any more."""
+        if self._partitions.pop(number, None) is not None:
+            self.on_close(number)
+            self._keeper.forget(number)
+            self._metrics.partitions_owned(set(self._partitions))
+            self._log.warning("partition_lost", partition=number, why=why)
+
+    def release(self, numbers: set[int]) -> None:
+        """Release partitions whose work is settled."""
+        self._keeper.release(numbers)
+        for number in numbers:
+            self._partitions.pop(number, None)
+            self.on_close(number)
+            self._log.info("partition_released", partition=number)
+        self._metrics.partitions_owned(set(self._partitions))
+
+    def reacquire(self) -> None:
+        """Acquire every partition again under a new epoch, after a lost connection.
+
+        The new epoch fences commits that the old connection may still deliver, and the cursor tells which of
+        them were done.
+        """
+        for partition in list(self._partitions.values()):
+            self._keeper.acquire(partition.number, self._clock(), partition.cursor)
+
+    def _open(self, grant: Grant) -> None:
+        partition = Partition(grant, self._total, self._clock)
+        since_ms = entry_ms(grant.cursor) - self._rebuild_ms
+        past = self._broker.past(grant, since_ms)
+        self._path.rebuild(partition, past, self._keeper.server_ms(self._clock()))
+        self._partitions[grant.partition] = partition
+        self.on_open(partition)
+        self._metrics.partition_acquired(after_crash=grant.suspect_until is not None)
+        self._metrics.partitions_owned(set(self._partitions))
+        self._log.info(
+            "partition_acquired",
+            partition=grant.partition,
+            epoch=grant.token.rpartition(":")[2],
+            cursor=grant.cursor.decode(),
+            sessions=len(partition.sessions.by_id),
+            suspect_until=grant.suspect_until and grant.suspect_until.decode(),
+        )

@@ -1,0 +1,214 @@
+"""Entries that may have killed the last owner of a partition, tried in small groups.
+
+An owner that dies leaves a note behind (`suspect:{p}`), and everything that was waiting then is suspect. Its next
+owner feeds suspects through the same stages as any batch, but in groups of about the square root of their number,
+and notes each group before it is tried. If a group kills that owner too, the one after it tries the frames of
+that group one by one, each noted before. A frame that was part of three deaths is buried.
+
+So a frame that kills costs three deaths, and n suspects cost 2 sqrt(n) notes instead of n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import isqrt
+from typing import Final
+
+import numpy as np
+
+from gesture_maze.wire.errors import RejectReason
+from gesture_maze.worker.ages import entry_order
+from gesture_maze.worker.batch import Batch, Failure
+from gesture_maze.worker.commits import Commits
+from gesture_maze.worker.intake import Owned
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.path import FramePath
+from gesture_maze.worker.records import Grant, Read
+from gesture_maze.worker.redis.broker import Broker
+
+MAX_DEATHS: Final = 3
+"""Deaths after which a frame is buried: one with the batch that made it suspect, and those that were noted."""
+MAX_GROUP: Final = 64
+"""Entries per group at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some entries of a read that are tried together.
+
+    Attributes:
+        begin, end: which entries of the read.
+        name: what is noted before; "" for entries that are not suspect.
+        alone: each frame is noted and classified by itself.
+    """
+
+    begin: int
+    end: int
+    name: str
+    alone: bool = False
+
+
+class Quarantine:
+    """The suspect entries of one worker's partitions.
+
+    Args:
+        broker: Redis, for notes.
+        path: the stages.
+        commits: where batches are committed.
+        deadline_ms: older entries are not classified and therefore not suspect; 0 for none.
+        server_ms: the server's time.
+        report: called with each batch that was committed.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        path: FramePath,
+        commits: Commits,
+        *,
+        deadline_ms: int,
+        server_ms: Callable[[], int | None],
+        report: Callable[[Batch], None],
+    ) -> None:
+        self._broker: Final = broker
+        self._path: Final = path
+        self._commits: Final = commits
+        self._deadline_ms: Final = deadline_ms
+        self._server_ms: Final = server_ms
+        self._report: Final = report
+        self._suspects: Final[dict[int, Grant]] = {}
+
+    def open(self, partition: Partition) -> None:
+        """Begin to watch a partition that has just been acquired, if its last owner died."""
+        self._suspects.pop(partition.number, None)
+        if partition.grant.suspect_until is not None:
+            self._suspects[partition.number] = partition.grant
+            self._clear_if_done(partition)
+
+    def close(self, number: int) -> None:
+        """Forget a partition that is not ours any more."""
+        self._suspects.pop(number, None)
+
+    def separate(self, owned: Owned) -> tuple[Owned, Owned]:
+        """Split what was read into partitions without suspects and those with."""
+        if not self._suspects:
+            return owned, []
+        sound = [(partition, read) for partition, read in owned if partition.number not in self._suspects]
+        suspect = [(partition, read) for partition, read in owned if partition.number in self._suspects]
+        return sound, suspect
+
+    def work(self, suspect: Owned) -> int:
+        """Process what was read of partitions with suspects; return the number of frames processed."""
+        return sum(self._work(partition, read) for partition, read in suspect)
+
+    def _work(self, partition: Partition, read: Read) -> int:
+        grant = self._suspects[partition.number]
+        frames = 0
+        for group in self._groups(partition, grant, read):
+            if group.name and not self._broker.attempt(grant, group.name):
+                return frames  # fenced: another owner continues
+            part = Read(
+                read.partition, read.ids[group.begin : group.end], read.fields[group.begin : group.end]
+            )
+            batch = self._path.begin([(partition, part)], self._server_ms())
+            self._path.decode(batch)
+            self._path.admit(batch)
+            if group.alone:
+                self._classify_alone(batch, grant)
+            else:
+                self._path.classify(batch)
+            self._path.decide(batch)
+            if not self._commits.send(batch):
+                return frames
+            self._commits.settle()
+            self._report(batch)
+            frames += batch.counted
+            if partition.number not in self._suspects:
+                return frames  # dropped while it was committed
+        self._clear_if_done(partition)
+        return frames
+
+    def _groups(self, partition: Partition, grant: Grant, read: Read) -> Iterator[Group]:
+        now_ms = self._server_ms()
+        stale = 0
+        if now_ms is not None and self._deadline_ms:
+            stale = partition.ages.older(read.ids, now_ms, self._deadline_ms)
+        if stale:
+            yield Group(0, stale, "")
+        assert grant.suspect_until is not None
+        yield from groups(read.ids, stale, grant.suspect_until, grant.deaths)
+
+    def _classify_alone(self, batch: Batch, grant: Grant) -> None:
+        """Classify each admitted frame by itself, noted before; one that was part of two deaths is not tried."""
+        frames = batch.admitted
+        assert frames is not None
+        labels = np.full(len(frames), -1, np.int64)
+        confidences = np.zeros(len(frames), np.int64)
+        for row in range(len(frames)):
+            entry_id = batch.parts[0].read.ids[int(frames.entry[row])]
+            session = frames.sessions[row].decode("utf-8", "backslashreplace")
+            name = f"{entry_id.decode()}/{session}/{frames.seq[row]}"
+            if 1 + _deaths_of_entry(entry_id, grant.deaths) + grant.deaths.get(name.encode(), 0) >= MAX_DEATHS:
+                batch.failures[row] = Failure(RejectReason.KILLED_WORKER, f"{MAX_DEATHS} workers died")
+                continue
+            self._broker.attempt(grant, name)
+            one = Batch(batch.parts, batch.entries, batch.serving, batch.now_ms, batch.begun_ns)
+            one.admitted = frames.take(np.array([row], np.intp))
+            self._path.classify(one)
+            labels[row], confidences[row] = one.labels[0], one.confidences[0]
+            if one.failures:
+                batch.failures[row] = one.failures[0]
+        batch.labels, batch.confidences = labels, confidences
+
+    def _clear_if_done(self, partition: Partition) -> None:
+        until = self._suspects[partition.number].suspect_until
+        assert until is not None
+        if entry_order(partition.cursor) >= entry_order(until):
+            self._broker.clear_suspects(partition.grant)
+            del self._suspects[partition.number]
+
+
+def groups(ids: list[bytes], begin: int, until: bytes, deaths: Mapping[bytes, int]) -> Iterator[Group]:
+    """Return how to try the entries from `begin` on.
+
+    Args:
+        ids: of the entries of a read, rising.
+        begin: the first one to try.
+        until: id of the last suspect.
+        deaths: notes of earlier owners -> deaths.
+    """
+    last = entry_order(until)
+    suspects = sum(entry_order(one) <= last for one in ids[begin:])
+    end = begin + suspects
+    size = min(max(isqrt(suspects), 1), MAX_GROUP)
+    at = begin
+    while at < end:
+        if _deaths_of_entry(ids[at], deaths) or _named_alone(ids[at], deaths):
+            yield Group(at, at + 1, "", alone=True)
+            at += 1
+            continue
+        stop = at + 1
+        while stop < min(at + size, end) and not (
+            _deaths_of_entry(ids[stop], deaths) or _named_alone(ids[stop], deaths)
+        ):
+            stop += 1
+        yield Group(at, stop, f"{ids[at].decode()}..{ids[stop - 1].decode()}")
+        at = stop
+    if end < len(ids):
+        yield Group(end, len(ids), "")
+
+
+def _deaths_of_entry(entry_id: bytes, deaths: Mapping[bytes, int]) -> int:
+    """Deaths of groups that held the entry."""
+    order = entry_order(entry_id)
+    total = 0
+    for name, count in deaths.items():
+        first, dots, last = name.partition(b"..")
+        if dots and entry_order(first) <= order <= entry_order(last):
+            total += count
+    return total
+
+
+def _named_alone(entry_id: bytes, deaths: Mapping[bytes, int]) -> bool:
+    return any(name.startswith(entry_id + b"/") for name in deaths)

@@ -1,0 +1,55 @@
+"""Connections to Redis, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import redis
+
+from gesture_maze.producer.address import open_client
+from gesture_maze.producer.redis_errors import redis_error
+from gesture_maze.wire.errors import MazeError, RedisRefused, RefusalReason
+
+SOCKET_TIMEOUT_S: Final = 5.0
+"""Longest wait for an answer to a command that does not block."""
+
+_WRONG_SERVER: Final = frozenset(
+    {
+        RefusalReason.READ_ONLY,
+        RefusalReason.LOADING,
+        RefusalReason.MASTER_DOWN,
+        RefusalReason.CLUSTER_DOWN,
+        RefusalReason.UNBLOCKED,
+    }
+)
+"""Answers of a server that is not (or no longer) the primary: the connection leads to the wrong place."""
+
+
+@contextmanager
+def connection_errors() -> Iterator[None]:
+    """Turn redis-py's errors into ours.
+
+    Raises:
+        ConnectionLost: Redis cannot be reached, or does not answer.
+        RedisRefused: Redis answers with an error.
+    """
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise redis_error(error) from error
+
+
+def connect(url: str, client_name: str) -> redis.Redis:
+    """Return a client with explicit time-outs and without retries of its own. Does not connect yet."""
+    return open_client(url, name=client_name, timeout_s=SOCKET_TIMEOUT_S)
+
+
+def leave_wrong_server(client: redis.Redis, error: MazeError) -> None:
+    """Drop the client's idle connections if an error says that they lead to a server that is not the primary.
+
+    Behind one address (a managed failover, a forwarder that was moved) the next connection reaches the right one.
+    """
+    if isinstance(error, RedisRefused) and error.reason in _WRONG_SERVER:
+        client.connection_pool.disconnect(inuse_connections=False)

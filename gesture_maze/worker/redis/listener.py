@@ -1,0 +1,73 @@
+"""A subscription to the pool's wake channel that notices a silent peer.
+
+redis-py applies no time-out to a subscription: if the server's machine dies without a word, or a NAT forgets the
+connection, it waits for ever. So it is pinged, and a missing answer counts as a lost connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import redis
+
+from gesture_maze.wire import keys
+from gesture_maze.wire.errors import ConnectionLost
+from gesture_maze.worker.redis.client import connection_errors
+
+PING_S: Final = 5.0
+SILENCE_S: Final = 10.0
+"""A connection from which nothing has come for so long, in spite of pings, is lost."""
+CONFIRM_S: Final = 5.0
+DRAIN_S: Final = 0.002
+
+
+class WakeListener:
+    """A subscription, on a connection of its own.
+
+    Args:
+        client: of Redis.
+        clock: monotonic seconds.
+
+    Raises:
+        ConnectionLost: Redis cannot be reached.
+    """
+
+    def __init__(self, client: redis.Redis, clock: Callable[[], float]) -> None:
+        self._clock: Final = clock
+        with connection_errors():
+            self._pubsub: Final[Any] = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+            self._pubsub.subscribe(keys.WAKE_CHANNEL)
+            self._pubsub.get_message(timeout=CONFIRM_S)  # the confirmation, which is not shown
+        self._heard_s = self._pinged_s = clock()
+
+    def wait(self, timeout_s: float) -> set[bytes]:
+        """Wait for a message, and return all that have come; an empty set after `timeout_s`.
+
+        Raises:
+            ConnectionLost: the connection is lost, or its peer is silent.
+        """
+        self._check()
+        found: set[bytes] = set()
+        with connection_errors():
+            message = self._pubsub.get_message(timeout=timeout_s)
+            # many may be woken for one cause: take them all
+            while message is not None:
+                self._heard_s = self._clock()
+                if message["type"] == "message":
+                    found.add(bytes(message["data"]))
+                message = self._pubsub.get_message(timeout=DRAIN_S)
+        return found
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._pubsub.close()
+
+    def _check(self) -> None:
+        now_s = self._clock()
+        if now_s - self._heard_s > SILENCE_S:
+            raise ConnectionLost("connection", f"Redis: no answer on a subscription for {SILENCE_S:.0f} s")
+        if now_s - self._pinged_s >= PING_S:
+            self._pinged_s = now_s
+            with connection_errors():
+                self._pubsub.ping()

@@ -1,0 +1,10 @@
+-- Delete the notes about suspects: all of those entries are committed. Works when memory is out.
+--
+-- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 our token
+-- returns 1, or 0 where the partition is not ours any more
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'owner', ARGV[1])
+return 1

@@ -1,0 +1,142 @@
+"""The one door to the Lua scripts: a function per script, whose signature is its contract.
+
+A script's text is `lua/<name>.lua`. Helpers that scripts share stand in `lua/prelude.lua`, which is put before
+each script that uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import redis
+from redis.commands.core import Script
+
+from gesture_maze.wire import keys
+from gesture_maze.worker.records import Grant, Roster, Standing
+
+_PRELUDE_NAMES: Final = ("pairs_of", "now_ms")
+
+
+@cache
+def lua(name: str) -> str:
+    """Return the text of a script."""
+    folder = resources.files("gesture_maze.worker.redis").joinpath("lua")
+    text = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    if any(f"{helper}(" in text for helper in _PRELUDE_NAMES):
+        return folder.joinpath("prelude.lua").read_text(encoding="utf-8") + text
+    return text
+
+
+class Scripts:
+    """The pool's scripts, to be run on one client.
+
+    Args:
+        client: redis-py's client, or a pipeline of one: then every function returns the pipeline, and the
+            reply comes with `execute`.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client: Final = client
+        self._registered: Final[dict[str, Script]] = {}
+
+    def run(self, name: str, script_keys: Sequence[str], *args: Any, client: Any = None) -> Any:
+        """Run a script and return its raw reply."""
+        script = self._registered.get(name)
+        if script is None:
+            script = self._registered[name] = self._client.register_script(lua(name))
+        return script(keys=list(script_keys), args=list(args), client=client)
+
+    def roster(
+        self, worker: str, info: str, lease_ttl_ms: int, partitions: int
+    ) -> tuple[Roster, list[bytes | None]]:
+        """Register `worker` as live, remove the dead, and return the roster and the topology.
+
+        Args:
+            worker: our id.
+            info: JSON shown to operators; "" removes us.
+            lease_ttl_ms: a worker silent for longer is dead.
+            partitions: written as the topology if there is none.
+
+        Returns:
+            The roster, and the topology's fields `version` and `partitions` as they stand in Redis.
+        """
+        leases = [keys.lease_key(partition) for partition in range(partitions)]
+        names = [keys.WORKERS, keys.WORKERS_INFO, keys.TOPOLOGY, *leases]
+        # [server ms, [version, partitions], [worker id, ...], [lease or b"", ...]]
+        server_ms, topology, workers, owners = self.run(
+            "roster", names, worker, info, lease_ttl_ms, keys.WIRE_VERSION, partitions
+        )
+        roster = Roster(
+            int(server_ms), [_text(name) for name in workers], [_text(owner) or None for owner in owners]
+        )
+        return roster, topology
+
+    def acquire(self, worker: str, partition: int, lease_ttl_ms: int, cursor: bytes) -> Grant | None:
+        """Take a partition that is free or ours, and return the grant; None if another worker holds it.
+
+        Args:
+            cursor: where to begin if the group is gone from Redis.
+        """
+        names = [
+            keys.lease_key(partition),
+            keys.epoch_key(partition),
+            keys.suspect_key(partition),
+            keys.frames_key(partition),
+            keys.outcomes_key(partition),
+            keys.dead_key(partition),
+        ]
+        probe = keys.actions_channel(partition, keys.PROBE_SESSION)
+        # [token, cursor, entries read, suspect until or b"", [name, deaths, ...]]
+        found = self.run("acquire", names, worker, lease_ttl_ms, keys.GROUP, cursor, probe)
+        if found is None:
+            return None
+        token, begin, entries_read, suspect_until, deaths = found
+        counts = {name: int(count) for name, count in zip(deaths[::2], deaths[1::2], strict=True)}
+        return Grant(partition, _text(token), begin, int(entries_read), suspect_until or None, counts)
+
+    def renew(self, tokens: Mapping[int, str], lease_ttl_ms: int) -> set[int]:
+        """Renew leases by partition, and return the partitions whose lease is not ours any more."""
+        leases = [keys.lease_key(partition) for partition in tokens]
+        renewed = self.run("renew", leases, lease_ttl_ms, *tokens.values())
+        return {partition for partition, good in zip(tokens, renewed, strict=True) if not good}
+
+    def release(self, partition: int, token: str) -> bool:
+        """Release a partition whose work is committed; False if it was not ours any more."""
+        return bool(self.run("release", [keys.lease_key(partition), keys.suspect_key(partition)], token))
+
+    def abandon(self, partition: int, token: str) -> bool:
+        """Give a lease up without a clean end: the next owner treats what was read as suspect."""
+        return bool(self.run("abandon", [keys.lease_key(partition)], token))
+
+    def free(self, partition: int, worker: str, beyond_ms: int) -> bool:
+        """Delete the lease of a worker that is known to be dead, if it lasts for longer than `beyond_ms`."""
+        return bool(self.run("free", [keys.lease_key(partition)], worker, beyond_ms))
+
+    def attempt(self, partition: int, token: str, name: str) -> bool:
+        """Note what is about to be tried alone, see `worker.quarantine`; False if the lease is not ours."""
+        script_keys = [keys.lease_key(partition), keys.suspect_key(partition)]
+        return bool(self.run("attempt", script_keys, token, name))
+
+    def clear_suspects(self, partition: int, token: str) -> bool:
+        """Delete the notes about suspects; False if the lease is not ours."""
+        script_keys = [keys.lease_key(partition), keys.suspect_key(partition)]
+        return bool(self.run("clear_suspects", script_keys, token))
+
+    def survey(self, partitions: Sequence[int]) -> list[Standing]:
+        """Return where partitions stand; those whose stream or group is gone are left out."""
+        streams = [keys.frames_key(partition) for partition in partitions]
+        found = self.run("survey", streams, keys.GROUP)
+        # row: [added, length, first id, last id, cursor, entries read] or []
+        return [
+            Standing(partition, int(row[0]), int(row[1]), row[2], row[3], row[4], int(row[5]))
+            for partition, row in zip(partitions, found, strict=True)
+            if row
+        ]
+
+
+def _text(raw: bytes) -> str:
+    """Text from Redis, which may hold anything."""
+    return raw.decode("utf-8", "backslashreplace")

@@ -1,0 +1,61 @@
+"""The report stage: what a batch was, for metrics, log, traces and the observer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.wire.decode import Frames
+from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.records import Rejected
+from gesture_maze.worker.serving.serving import Serving
+from gesture_maze.worker.tracing import Tracing
+
+Observe = Callable[[Serving, Frames, npt.NDArray[np.int64], npt.NDArray[np.int64]], None]
+"""Called with each batch: the model, its frames, labels (n,) and confidences (n,) in thousandths."""
+OnRejected = Callable[[Iterable[Rejected]], None]
+
+
+class Reporter:
+    """Reports each batch once, when its commit was sent.
+
+    Args:
+        metrics: counts.
+        observe: called with what was classified; must be quick. None for no observer.
+        on_rejected: called with the rejected and buried frames of a batch.
+        tracing: makes spans; None makes none.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        observe: Observe | None = None,
+        on_rejected: OnRejected | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._metrics: Final = metrics
+        self._observe: Final = observe
+        self._on_rejected: Final = on_rejected
+        self._tracing: Final = tracing
+
+    def report(self, batch: Batch, now_ms: int | None) -> None:
+        """Report a batch; `now_ms` is the server's time at which its commit was sent."""
+        self.report_suspect(batch, now_ms)
+        frames = batch.admitted
+        if self._observe is not None and frames is not None and len(frames):
+            self._observe(batch.serving, frames, batch.labels, batch.confidences)
+
+    def report_suspect(self, batch: Batch, now_ms: int | None) -> None:
+        """Report a batch of suspects: not to the observer, for what kills one model may kill another."""
+        self._metrics.batch(batch, now_ms)
+        if self._on_rejected is not None:
+            rejected = [one for part in batch.parts for one in part.rejected]
+            if rejected:
+                self._on_rejected(rejected)
+        if self._tracing is not None and batch.parts:
+            self._tracing.record(batch)

@@ -1,0 +1,134 @@
+"""What is done once a second: old entries are trimmed, idle sessions forgotten, trimmed entries accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from gesture_maze.wire.errors import MazeError
+from gesture_maze.worker.ages import entry_order
+from gesture_maze.worker.commits import Commits
+from gesture_maze.worker.keeper import Keeper
+from gesture_maze.worker.logs import Log
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.records import Commit, Standing
+from gesture_maze.worker.redis.broker import Broker
+
+SWEEP_S: Final = 1.0
+MEMORY_COMFORT: Final = 0.75
+"""Share of maxmemory from which retention gets shorter."""
+MEMORY_FULL: Final = 0.95
+"""Share of maxmemory at which only the time that rebuilding needs is retained."""
+
+
+class Retention:
+    """Keeps streams and session tables at their size.
+
+    Args:
+        broker: Redis.
+        keeper: has the standings of our partitions, and the server's time.
+        commits: to count trimmed entries.
+        partitions: the owned partitions by number.
+        retention_ms: how long committed entries stay, and idle sessions are known.
+        rebuild_ms: how long they stay at least, if memory is short.
+        metrics: shows lag and clocks.
+        clock: monotonic seconds.
+        log: where events go.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        keeper: Keeper,
+        commits: Commits,
+        partitions: dict[int, Partition],
+        *,
+        retention_ms: int,
+        rebuild_ms: int,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        log: Log,
+    ) -> None:
+        self._broker: Final = broker
+        self._keeper: Final = keeper
+        self._commits: Final = commits
+        self._partitions: Final = partitions
+        self._retention_ms: Final = retention_ms
+        self._rebuild_ms: Final = rebuild_ms
+        self._metrics: Final = metrics
+        self._clock: Final = clock
+        self._log: Final = log
+        self._retained_ms = retention_ms
+        self._next_sweep_s = 0.0
+        self._unswept: Iterator[Partition] = iter(())
+
+    def sweep(self) -> None:
+        """Do what is due. Sessions are forgotten one partition per call, so that no call takes long.
+
+        Raises:
+            ConnectionLost: Redis cannot be reached.
+        """
+        now_s, now_ms = self._clock(), self._keeper.server_ms(self._clock())
+        if now_ms is None:
+            return
+        partition = next(self._unswept, None)
+        if partition is not None:
+            partition.sessions.forget_older(now_ms - self._retention_ms)
+        if now_s < self._next_sweep_s:
+            return
+        self._next_sweep_s = now_s + SWEEP_S
+        self._unswept = iter(list(self._partitions.values()))
+        standings = self._keeper.take_standings()
+        for standing in standings:
+            self._observe(standing, now_ms)
+        self._adapt()
+        self._broker.trim(dict(self._boundaries(standings, now_ms)))
+        self._count_trimmed(standings)
+
+    def _observe(self, standing: Standing, now_ms: int) -> None:
+        partition = self._partitions.get(standing.partition)
+        if partition is not None:
+            partition.ages.observe(standing.last_id, now_ms)
+            self._metrics.lag(standing.partition, standing.lag - standing.trimmed)
+            self._metrics.clock_ahead(standing.partition, partition.ages.ahead_ms)
+
+    def _boundaries(self, standings: list[Standing], now_ms: int) -> Iterator[tuple[int, bytes]]:
+        """Below which id each partition may be trimmed: never what Redis has not seen committed."""
+        for standing in standings:
+            partition = self._partitions.get(standing.partition)
+            if partition is None or not standing.length:
+                continue
+            boundary = partition.ages.boundary(now_ms, self._retained_ms)
+            boundary = min(boundary, standing.cursor, key=entry_order)
+            if entry_order(standing.first_id) < entry_order(boundary):
+                yield standing.partition, boundary
+
+    def _adapt(self) -> None:
+        """Retain less while memory is short: better a shorter past than refused frames."""
+        try:
+            used, limit = self._broker.memory()
+        except MazeError:
+            return  # the right to INFO is missing: `maze doctor` says so
+        retained_ms = self._retention_ms
+        if limit:
+            share = min(max((MEMORY_FULL - used / limit) / (MEMORY_FULL - MEMORY_COMFORT), 0.0), 1.0)
+            retained_ms = round(self._rebuild_ms + share * (self._retention_ms - self._rebuild_ms))
+        shorter = retained_ms < self._retention_ms
+        if shorter != (self._retained_ms < self._retention_ms):
+            event = "retention_shortened" if shorter else "retention_restored"
+            self._log.warning(event, retention_ms=retained_ms, used_bytes=used, maxmemory_bytes=limit)
+        self._retained_ms = retained_ms
+        self._metrics.retention(retained_ms)
+
+    def _count_trimmed(self, standings: list[Standing]) -> None:
+        """Count entries that the MAXLEN of a foreign producer removed before we read them."""
+        commits: list[Commit] = []
+        for standing in standings:
+            partition = self._partitions.get(standing.partition)
+            if partition is None or not standing.trimmed:
+                continue
+            if partition.entries_read == standing.entries_read:
+                commits.append(partition.commit_trimmed(standing.trimmed))
+        if commits:
+            self._commits.send_each(commits)

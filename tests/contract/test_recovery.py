@@ -1,0 +1,265 @@
+"""What a pool survives: memory at its limit, missing rights, tampered keys, stalls, clocks that jump."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from gesture_maze.wire import keys
+from gesture_maze.wire.errors import RedisRefused, SettingsError
+from tests.support.pool import (
+    PARTITIONS,
+    STREAM,
+    A,
+    B,
+    HandWorker,
+    Subscriber,
+    add,
+    hand,
+    joined,
+    outcomes,
+    sessions_of,
+    standing,
+)
+from tests.support.servers import Server
+
+FUTURE_ID = "10000000000000-0"
+"""Of the year 2286."""
+
+
+@pytest.fixture
+def full(real_server: Server) -> Any:
+    """A server that can be filled: call the value to put it at its memory limit."""
+
+    def fill() -> None:
+        real_server.client.config_set("maxmemory", "1mb")
+
+    real_server.client.config_set("maxmemory-policy", "noeviction")
+    yield real_server.client, fill
+    real_server.client.config_set("maxmemory", 0)
+    HandWorker.close_all()
+
+
+def test_takeover_out_of_memory_answers_what_was_waiting(full: Any) -> None:
+    client, fill = full
+    replies = Subscriber(client, A)
+    first = joined(client)
+    add(client, hand(A, 1))
+    first.work()
+    add(client, hand(A, 2))
+    first.broker.release_dead("a")  # it died, and leaves suspects behind
+    fill()
+    with pytest.raises(Exception, match=r"OOM|memory"):
+        client.set("anything", "x")
+    second = joined(client, "b")
+    second.work(8)
+    assert replies.seqs() == [1, 2]
+    assert client.hget(keys.suspect_key(1), "owner").startswith(b"b:")
+    replies.close()
+
+
+def test_clearing_suspects_with_a_lost_lease_changes_nothing(client: Any) -> None:
+    first = joined(client)
+    grant = first.loop.partitions[1].grant
+    first.broker.release_dead("a")
+    joined(client, "b")
+    before = client.hgetall(keys.suspect_key(1))
+    assert not first.broker.clear_suspects(grant)
+    assert client.hgetall(keys.suspect_key(1)) == before
+
+
+def _user(client: Any, *commands: str) -> Any:
+    """A client that is logged in as a user with these rights, on every key and channel."""
+    client.acl_setuser(
+        "mute", enabled=True, nopass=True, reset=True, commands=list(commands), keys=["*"], channels=["*"]
+    )
+    address = client.connection_pool.connection_kwargs
+    return type(client)(host=address["host"], port=address["port"], username="mute", password="any")
+
+
+def test_partition_of_a_worker_without_the_right_to_publish_is_refused(real_server: Server) -> None:
+    client = real_server.client
+    mute = _user(client, "+@all", "-publish")
+    add(client, hand(A, 1))
+    worker = HandWorker(mute)
+    with pytest.raises(RedisRefused) as raised:
+        worker.broker.acquire("a", 1)
+    assert raised.value.reason == "no_permission"
+    worker.keeper.acquire(1, time.monotonic())
+    assert worker.keeper.held() == {}
+    assert client.get(keys.lease_key(1)) is None
+    assert client.hgetall(keys.outcomes_key(1)) == {}
+    HandWorker.close_all()
+    mute.close()
+    client.acl_deluser("mute")
+
+
+def test_right_to_publish_withdrawn_later_answers_nothing_and_moves_no_cursor(real_server: Server) -> None:
+    client = real_server.client
+    mute = _user(client, "+@all")
+    worker = joined(mute)
+    client.execute_command("ACL", "SETUSER", "mute", "-publish")
+    add(client, hand(A, 1))
+    worker.work()
+    assert 1 not in worker.loop.partitions
+    assert outcomes(client, 1) == {}
+    assert standing(client)["last-delivered-id"] == b"0-0"
+    client.execute_command("ACL", "SETUSER", "mute", "+publish")
+    replies = Subscriber(client, A)
+    worker.join()
+    worker.work()
+    assert replies.seqs() == [1]
+    replies.close()
+    HandWorker.close_all()
+    mute.close()
+    client.acl_deluser("mute")
+
+
+def test_stalled_loop_gives_its_leases_up_and_takes_them_again_when_it_moves(client: Any) -> None:
+    stalled = joined(client)
+    other = HandWorker(client, "b")
+    other.join()
+    now_s = time.monotonic()
+    stalled.keeper.progressed(now_s)
+    stalled.keeper.step(now_s + 11)
+    assert stalled.keeper.held() == {}
+    assert not stalled.keeper.is_ready(now_s + 11)
+    other.join()
+    other.work()
+    assert len(other.loop.partitions) == PARTITIONS
+    stalled.keeper.progressed(time.monotonic())
+    stalled.keeper.step(time.monotonic())
+    other.join()
+    assert len(other.keeper.to_give()) == PARTITIONS // 2
+
+
+@pytest.mark.parametrize(
+    ("key", "write"),
+    [
+        (keys.WORKERS, lambda client: client.zadd(keys.WORKERS, {b"\xff\xfe": 10**13})),
+        (keys.WORKERS_INFO, lambda client: client.hset(keys.WORKERS_INFO, b"\xff", b"\xff")),
+        ("lease", lambda client: client.set(keys.lease_key(2), b"\xff\xfe:\xff", px=50)),
+        ("epoch", lambda client: client.set(keys.epoch_key(1), b"1e309")),
+        ("epoch nan", lambda client: client.set(keys.epoch_key(1), b"nan")),
+    ],
+)
+def test_hostile_value_under_a_key_of_the_pool_stops_nobody(
+    client: Any, replies: Subscriber, key: str, write: Any
+) -> None:
+    write(client)
+    time.sleep(0.06)
+    worker = HandWorker(client)
+    worker.join()
+    worker.join()
+    worker.work()
+    add(client, hand(A, 1))
+    worker.work()
+    assert replies.seqs() == [1]
+
+
+@pytest.mark.parametrize("partitions", [b"sixteen", b"\xff", b"", b"64"])
+def test_tampered_topology_is_reported_and_the_leases_stay(client: Any, partitions: bytes) -> None:
+    worker = joined(client)
+    client.hset(keys.TOPOLOGY, "partitions", partitions)
+    with pytest.raises(SettingsError, match="topology"):
+        worker.keeper.step(time.monotonic())
+    assert len(worker.keeper.held()) == PARTITIONS
+
+
+def test_heartbeat_of_the_future_counts_as_dead(client: Any) -> None:
+    client.zadd(keys.WORKERS, {"ghost": 10**14})
+    worker = joined(client)
+    assert len(worker.loop.partitions) == PARTITIONS
+    assert client.zrange(keys.WORKERS, 0, -1) == [b"a"]
+
+
+def test_lease_that_lasts_for_an_hour_is_freed_when_its_owner_is_gone(client: Any) -> None:
+    client.set(keys.lease_key(1), "ghost:1", px=3_600_000)
+    worker = HandWorker(client)
+    now_s = time.monotonic()
+    worker.keeper.step(now_s)
+    worker.keeper.step(now_s + 2)
+    worker.work()
+    assert len(worker.loop.partitions) == PARTITIONS
+
+
+def test_stream_made_anew_below_the_cursor_is_read_from_its_start(client: Any, replies: Subscriber) -> None:
+    worker = joined(client)
+    add(client, hand(A, 1), entry_id=FUTURE_ID)
+    worker.work()
+    client.flushall()
+    add(client, hand(A, 2), hand(A, 3))
+    worker.loop.reconnect()
+    worker.work()
+    assert replies.seqs() == [1, 2, 3]
+
+
+def test_frames_with_ids_of_the_future_are_shed_and_trimmed_by_observation(client: Any) -> None:
+    worker = joined(client, retention_ms=200, rebuild_ms=1, supersede_ms=0)
+    add(client, hand(A, 1), entry_id=FUTURE_ID)
+    for seq in range(2, 402):
+        add(client, hand(A, seq))
+    worker.work(30)
+    assert outcomes(client, 1)["answered"] == 401
+    assert worker.count("maze_reply_latency_seconds_sum") >= 0
+    _sweep(worker)
+    assert worker.count("maze_stream_ahead_seconds", partition="1") > 10**9
+    time.sleep(0.3)
+    _sweep(worker)
+    assert client.xlen(STREAM) <= 100
+    waiting = add(client, hand(A, 1000))
+    worker.work()
+    assert client.xrevrange(STREAM, count=1)[0][0] == waiting
+    assert outcomes(client, 1)["answered"] == 402
+
+
+def _sweep(worker: HandWorker) -> None:
+    worker.keeper._next_survey_s = 0.0
+    worker.keeper.step(time.monotonic())
+    worker.loop._retention._next_sweep_s = 0.0
+    worker.work()
+
+
+def test_idle_partition_is_trimmed_too(client: Any) -> None:
+    worker = joined(client, retention_ms=200, rebuild_ms=1)
+    for seq in range(400):
+        add(client, hand(A, seq))
+    worker.work(30)
+    time.sleep(0.3)
+    _sweep(worker)
+    assert client.xlen(STREAM) <= 100
+
+
+def test_dead_letters_are_capped_by_bytes(client: Any) -> None:
+    worker = joined(client, dead_letter_bytes=200_000)
+    for _ in range(60):
+        client.xadd(STREAM, {"x": b"y" * 100_000})
+    worker.work(60)
+    assert outcomes(client, 1)["rejected"] == 60
+    kept = sum(len(value) for _, fields in client.xrange(keys.dead_key(1)) for value in fields.values())
+    assert 0 < kept < 400_000
+
+
+def test_retry_after_a_handover_of_a_busy_partition_is_answered_once(client: Any) -> None:
+    first = joined(client, batch_frames=512, deadline_ms=0, supersede_ms=0)
+    busy = sessions_of(1, 42)[2:]
+    replies = Subscriber(client, B)
+    add(client, hand(B, 7))
+    for seq in range(1, 80):
+        for begin in (0, 20):
+            add(client, *(hand(name, seq) for name in busy[begin : begin + 20]))
+    for name in busy[:30]:
+        for seq in range(100, 180):
+            add(client, hand(name, seq))
+    while first.work():
+        pass
+    first.loop.drain()
+    second = joined(client, "b", deadline_ms=0, supersede_ms=0, rebuild_ms=50_000)
+    add(client, hand(B, 7))
+    while second.work():
+        pass
+    assert replies.seqs() == [7]
+    assert outcomes(client, 1)["duplicate"] == 1
+    replies.close()

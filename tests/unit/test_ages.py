@@ -1,0 +1,56 @@
+"""How long entries have waited, by their ids and by observation."""
+
+from __future__ import annotations
+
+from gesture_maze.worker.ages import Ages
+
+NOW_MS = 1_700_000_000_000
+
+
+class Clock:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def ids(*ms: int) -> list[bytes]:
+    return [f"{one}-{counter}".encode() for counter, one in enumerate(ms)]
+
+
+def test_older_with_ids_of_the_past_follows_the_ids() -> None:
+    ages = Ages(Clock())
+    assert ages.older(ids(NOW_MS - 2000, NOW_MS - 1001, NOW_MS - 1000, NOW_MS), NOW_MS, 1000) == 2
+
+
+def test_older_with_ids_of_the_future_follows_what_was_observed() -> None:
+    clock = Clock()
+    ages = Ages(clock)
+    future = NOW_MS + 10**10
+    stream = [f"{future}-{counter}".encode() for counter in range(10)]
+    assert ages.older(stream, NOW_MS, 1000) == 0, "unknown is fresh"
+    ages.observe(stream[3], NOW_MS)
+    clock.now_s += 0.9
+    assert ages.older(stream, NOW_MS + 900, 1000) == 0
+    clock.now_s += 0.2
+    assert ages.older(stream, NOW_MS + 1100, 1000) == 4
+    assert ages.ahead_ms == 10**10
+
+
+def test_boundary_with_ids_of_the_future_trims_what_was_seen_long_ago() -> None:
+    clock = Clock()
+    ages = Ages(clock)
+    future = f"{NOW_MS + 10**10}-7".encode()
+    assert ages.boundary(NOW_MS, 60_000) == b"%d-0" % (NOW_MS - 60_000)
+    ages.observe(future, NOW_MS)
+    clock.now_s += 61
+    assert ages.boundary(NOW_MS + 61_000, 60_000) == future
+
+
+def test_boundary_after_a_clock_set_back_trims_what_was_seen_long_ago() -> None:
+    clock = Clock()
+    ages = Ages(clock)
+    ages.observe(f"{NOW_MS}-0".encode(), NOW_MS)
+    clock.now_s += 61
+    back_ms = NOW_MS + 61_000 - 3_600_000
+    assert ages.boundary(back_ms, 60_000) == f"{NOW_MS}-0".encode()
