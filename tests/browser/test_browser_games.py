@@ -121,7 +121,7 @@ def test_palm_after_a_walk_begins_the_next_maze(visit: Visit) -> None:
 def test_daily_maze_is_the_same_for_two_and_has_a_board(
     visit: Visit, gateway: Served, redis_server: Server
 ) -> None:
-    for key in redis_server.client.keys("maze:scores:*"):
+    for key in redis_server.client.keys("{maze}:scores:*"):
         redis_server.client.delete(key)
     seed = gateway.http.get("/daily").json()["seed"]
     ann, ben = visit("/game?size=small&input=keyboard"), visit("/game?size=small&input=keyboard")
