@@ -1,4 +1,4 @@
-"""The words that following a live Redis takes. Like `producer.stream`, this module alone knows them.
+"""The words that following a live Redis takes. Like `producer.commands`, this module alone knows them.
 
 Only reading: XREAD without a group, HMGET, XREVRANGE and SUBSCRIBE. No lease, no cursor, no key is touched.
 """
@@ -13,7 +13,7 @@ from typing import Any, Final
 from redis import exceptions
 
 from gesture_maze.producer.address import open_client
-from gesture_maze.producer.stream import read_topology
+from gesture_maze.producer.commands import read_topology
 from gesture_maze.producer.topology import topology_of
 from gesture_maze.wire.errors import ConnectionLost, SettingsError
 from gesture_maze.wire.keys import WIRE_VERSION, actions_channel, frames_key, partition_of

@@ -1,4 +1,4 @@
-"""`AsyncFrameProducer`: `producer.client` for asyncio. What is promised there is promised here."""
+"""`AsyncFrameProducer`: the same as `producer.client`, for asyncio."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from gesture_maze.producer.listening import Listening
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.sending import Sending
-from gesture_maze.producer.stream import DEFAULT_REDIS, AsyncLine, open_async_line
+from gesture_maze.producer.connections import DEFAULT_REDIS, AsyncConnections, open_async_connections
 from gesture_maze.wire.frames import HAND, Frame
 from gesture_maze.wire.replies import Reply
 
@@ -26,8 +26,8 @@ class AsyncFrameProducer:
             print((await anext(replies)).move)
     ```
 
-    Tasks may share a producer, as long as one session's frames come from one task: their order is theirs. A
-    send that is cancelled may or may not have been accepted.
+    Tasks may share a producer if the frames of one session come from one task. Whether the frames of a cancelled
+    send were accepted is unknown.
 
     Args:
         redis: a URL, or a client of `redis.asyncio`, as for `FrameProducer`.
@@ -40,14 +40,14 @@ class AsyncFrameProducer:
     def __init__(self, redis: str | Redis = DEFAULT_REDIS, **options: Unpack[OptionWords]) -> None:
         self._options: Final = options_of(options)
         self._redis: Final = redis
-        self._line: Final = open_async_line(redis, self._options)
+        self._connections: Final = open_async_connections(redis, self._options)
         self._sending: Final = Sending(self._options, last_seq=self._last_seq)
         self._listeners: Final[set[AsyncReplies]] = set()
-        self._line.promoted = self._replace_listeners
+        self._connections.promoted = self._replace_listeners
 
     async def connect(self) -> int:
         """As `FrameProducer.connect`."""
-        return (await self._line.run(self._sending.connect())).partitions
+        return (await self._connections.run(self._sending.connect())).partitions
 
     async def send(self, frame: Frame) -> None:
         """As `FrameProducer.send`."""
@@ -55,7 +55,7 @@ class AsyncFrameProducer:
 
     async def send_tick(self, frames: Sequence[Frame]) -> None:
         """As `FrameProducer.send_tick`."""
-        await self._line.run(self._sending.send_frames(frames))
+        await self._connections.run(self._sending.send_frames(frames))
 
     async def send_arrays(
         self,
@@ -69,12 +69,12 @@ class AsyncFrameProducer:
     ) -> None:
         """As `FrameProducer.send_arrays`."""
         numbers = (seq, captured_ms, aspect, flags)
-        await self._line.run(self._sending.send_arrays(sessions, numbers, landmarks))
+        await self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks))
 
     async def actions(self, *sessions: str) -> AsyncReplies:
-        """As `FrameProducer.actions`: the subscription stands when this has been awaited."""
+        """As `FrameProducer.actions`: the subscription is confirmed when this has been awaited."""
         listening = Listening(await self.connect(), self._options)
-        replies = AsyncReplies(open_async_line(self._redis, self._options), listening, self._listeners)
+        replies = AsyncReplies(open_async_connections(self._redis, self._options), listening, self._listeners)
         try:
             await replies.subscribe(*sessions)
         except BaseException:
@@ -83,7 +83,7 @@ class AsyncFrameProducer:
         return replies
 
     def _last_seq(self, session: str) -> int | None:
-        """Return the seq of the last reply to a session; -1 before the first, None where nothing listens for it."""
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed to."""
         found = (one.last_seq(session) for one in list(self._listeners))
         return max((seq for seq in found if seq is not None), default=None)
 
@@ -95,7 +95,7 @@ class AsyncFrameProducer:
         """As `FrameProducer.close`."""
         for replies in list(self._listeners):
             await replies.close()
-        await self._line.close()
+        await self._connections.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,23 +107,23 @@ class AsyncFrameProducer:
 class AsyncReplies(AsyncIterator[Reply]):
     """`producer.Replies` for asyncio: several tasks may read, subscribe and close."""
 
-    def __init__(self, line: AsyncLine, listening: Listening, open_ones: set[AsyncReplies]) -> None:
-        self._line: Final = line
+    def __init__(self, connections: AsyncConnections, listening: Listening, siblings: set[AsyncReplies]) -> None:
+        self._connections: Final = connections
         self._listening: Final = listening
-        self._open_ones: Final = open_ones
-        open_ones.add(self)
+        self._siblings: Final = siblings
+        siblings.add(self)
 
     async def get(self, timeout_s: float | None = None) -> Reply | None:
         """As `Replies.get`. Cancelling it loses no reply."""
-        return await self._line.run(self._listening.next(timeout_s))
+        return await self._connections.run(self._listening.next(timeout_s))
 
     async def subscribe(self, *sessions: str) -> None:
         """As `Replies.subscribe`. Any task may call it, also while another one waits for a reply."""
-        await self._line.run(self._listening.subscribe(sessions))
+        await self._connections.run(self._listening.subscribe(sessions))
 
     async def unsubscribe(self, *sessions: str) -> None:
         """As `Replies.unsubscribe`."""
-        await self._line.run(self._listening.unsubscribe(sessions))
+        await self._connections.run(self._listening.unsubscribe(sessions))
 
     def last_seq(self, session: str) -> int | None:
         """As `Replies.last_seq`."""
@@ -131,13 +131,13 @@ class AsyncReplies(AsyncIterator[Reply]):
 
     def reconnect(self) -> None:
         """Replace the connection at the next read: its server may no longer be the primary."""
-        self._line.replace()
+        self._connections.replace()
 
     async def close(self) -> None:
         """As `Replies.close`."""
         self._listening.closed = True
-        await self._line.close()
-        self._open_ones.discard(self)
+        await self._connections.close()
+        self._siblings.discard(self)
 
     async def __anext__(self) -> Reply:
         reply = await self.get()

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gesture_maze.producer import stream
+from gesture_maze.producer.commands import refusal as refusal_among
 from gesture_maze.producer.fates import lost_message
 from gesture_maze.producer.options import Options
-from gesture_maze.producer.steps import Command, Lost, Pause, Round, Script
+from gesture_maze.producer.steps import Command, NoAnswer, Pause, RoundTrip, Steps
 from gesture_maze.wire.errors import ConnectionLost
 
 FIRST_PAUSE_S: Final = 0.05
@@ -26,7 +26,7 @@ class Asking:
     Args:
         options: of the producer.
         clock: monotonic seconds.
-        jitter: a number from 0 to 1 at random.
+        jitter: a random number from 0 to 1.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Asking:
 
     def ask(
         self, commands: Sequence[Command], *, atomic: bool = False, keep_errors: bool = False
-    ) -> Script[list[Any]]:
+    ) -> Steps[list[Any]]:
         """Ask until Redis answers every command, or the tries are used up.
 
         Args:
@@ -55,9 +55,9 @@ class Asking:
             if tries:
                 yield self.pause(tries)
             tries += 1
-            answers = yield Round(commands, atomic)
-            refusal = None if isinstance(answers, Lost) else stream.refusal(commands, answers)
-            if refusal is None and not isinstance(answers, Lost):
+            answers = yield RoundTrip(commands, atomic)
+            refusal = None if isinstance(answers, NoAnswer) else refusal_among(commands, answers)
+            if refusal is None and not isinstance(answers, NoAnswer):
                 return list(answers)
             if refusal is not None and not refusal.momentary:
                 if keep_errors:

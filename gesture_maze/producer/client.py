@@ -11,7 +11,7 @@ from redis import Redis
 from gesture_maze.producer.listening import Listening
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.sending import Sending
-from gesture_maze.producer.stream import DEFAULT_REDIS, Line, open_line
+from gesture_maze.producer.connections import DEFAULT_REDIS, Connections, open_connections
 from gesture_maze.wire.frames import HAND, Frame
 from gesture_maze.wire.replies import Reply
 
@@ -25,15 +25,15 @@ class FrameProducer:
         print(next(replies).move)
     ```
 
-    What a send promises: when it returns, Redis has accepted every frame. When it raises, the error says
-    which frames it has not (`error.frames`). A send whose answer did not come is tried again, so an entry may
-    stand in its stream twice; the pool answers each seq once and counts the other as `duplicate`.
+    When a send returns, Redis has accepted every frame. When it raises, the error names the frames that it has
+    not (`error.frames`). A send without an answer is tried again, so an entry may be in its stream twice; the
+    pool answers each seq once and counts the other as `duplicate`.
 
-    Threads may share a producer, as long as one session's frames come from one thread: their order is theirs.
+    Threads may share a producer if the frames of one session come from one thread, which gives them their order.
 
     Args:
-        redis: a URL (`redis://`, `rediss://`, `unix://`), or a client, which then keeps its own time-outs and
-            retries and stays open; for a client from elsewhere switch its retries off.
+        redis: a URL (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`), or a client, which keeps its own
+            time-outs and stays open; switch its retries off.
         options: see `producer.options.Options`.
 
     Raises:
@@ -43,20 +43,21 @@ class FrameProducer:
     def __init__(self, redis: str | Redis = DEFAULT_REDIS, **options: Unpack[OptionWords]) -> None:
         self._options: Final = options_of(options)
         self._redis: Final = redis
-        self._line: Final = open_line(redis, self._options)
+        self._connections: Final = open_connections(redis, self._options)
         self._sending: Final = Sending(self._options, last_seq=self._last_seq)
         self._listeners: Final[set[Replies]] = set()
-        self._line.promoted = self._replace_listeners
+        self._connections.promoted = self._replace_listeners
 
     def connect(self) -> int:
-        """Check the topology, or write it if nobody has; gives the partition count. Sends do it themselves.
+        """Agree with the pool on the topology and return the partition count. Sends do it themselves.
 
         Raises:
             SettingsError: `topology`, where Redis holds another partition count or wire version.
-            ConnectionLost: if Redis cannot be reached.
-            Backpressure: `memory`, if Redis has no memory left to write it.
+            ConnectionLost: `connection`, Redis cannot be reached; `no_pool`, no worker has started on it.
+            RedisRefused: Redis answered with an error.
+            Backpressure: `memory`, Redis has no memory left for the topology.
         """
-        return self._line.run(self._sending.connect()).partitions
+        return self._connections.run(self._sending.connect()).partitions
 
     def send(self, frame: Frame) -> None:
         """Send one frame. One round trip.
@@ -64,7 +65,8 @@ class FrameProducer:
         Raises:
             FrameError: the frame breaks the contract; nothing was sent.
             Backpressure: `lag` or `memory`; the frame was not accepted.
-            ConnectionLost: after the retries; the frame may or may not have been accepted.
+            SendRefused: Redis answered with an error; the frame was not accepted.
+            SendLost: after the retries; whether the frame was accepted is unknown.
             SettingsError: as `connect`.
         """
         self.send_tick((frame,))
@@ -74,11 +76,11 @@ class FrameProducer:
 
         Raises:
             FrameError: a frame breaks the contract; none was sent.
-            Backpressure: `frames` were not accepted, all others were.
-            ConnectionLost: it is not known whether `frames` were accepted; all others were.
+            Backpressure, SendRefused: `frames` were not accepted, all others were.
+            SendLost: whether `frames` were accepted is unknown; all others were.
             SettingsError: as `connect`.
         """
-        self._line.run(self._sending.send_frames(frames))
+        self._connections.run(self._sending.send_frames(frames))
 
     def send_arrays(
         self,
@@ -101,23 +103,22 @@ class FrameProducer:
             flags: one integer, or (n,): `wire.frames.HAND`, `LEFT` and `MIRRORED`.
 
         Raises:
-            FrameError, Backpressure, ConnectionLost, SettingsError: as `send_tick`; the errors name the
-                frames by their `rows`.
+            FrameError, SendError, SettingsError: as `send_tick`; the errors name the frames by their `rows`.
         """
         numbers = (seq, captured_ms, aspect, flags)
-        self._line.run(self._sending.send_arrays(sessions, numbers, landmarks))
+        self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks))
 
     def actions(self, *sessions: str) -> Replies:
-        """Listen for the replies to `sessions`, on a connection of its own.
+        """Subscribe to the replies to `sessions`, on a connection of its own.
 
-        The subscription stands when this returns: the reply to a frame sent from now on is not missed.
+        The subscription is confirmed when this returns: the reply to a frame sent from now on is not missed.
 
         Raises:
             FrameError: `bad_session`.
-            ConnectionLost, SettingsError, Backpressure: as `connect`.
+            ConnectionLost, RedisRefused, SettingsError, Backpressure: as `connect`.
         """
         listening = Listening(self.connect(), self._options)
-        replies = Replies(open_line(self._redis, self._options), listening, self._listeners)
+        replies = Replies(open_connections(self._redis, self._options), listening, self._listeners)
         try:
             replies.subscribe(*sessions)
         except BaseException:
@@ -126,7 +127,7 @@ class FrameProducer:
         return replies
 
     def _last_seq(self, session: str) -> int | None:
-        """Return the seq of the last reply to a session; -1 before the first, None where nothing listens for it."""
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed to."""
         found = (one.last_seq(session) for one in list(self._listeners))
         return max((seq for seq in found if seq is not None), default=None)
 
@@ -135,10 +136,10 @@ class FrameProducer:
             replies.reconnect()
 
     def close(self) -> None:
-        """Close every connection that this producer opened, its listeners' too; not a client it was given."""
+        """Close every connection that this producer opened, also those of its `Replies`; not a client passed in."""
         for replies in list(self._listeners):
             replies.close()
-        self._line.close()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -148,48 +149,48 @@ class FrameProducer:
 
 
 class Replies(Iterator[Reply]):
-    """The replies to some sessions, in the order of their arrival; ends when it is closed.
+    """Iterates over the replies to some sessions, in the order of their arrival, until it is closed.
 
     Late and repeated replies are dropped: within a session seq rises strictly. A lost connection is replaced
     and subscribed anew, for as long as it takes; what is published meanwhile is lost (pub/sub keeps nothing).
     """
 
-    def __init__(self, line: Line, listening: Listening, open_ones: set[Replies]) -> None:
-        self._line: Final = line
+    def __init__(self, connections: Connections, listening: Listening, siblings: set[Replies]) -> None:
+        self._connections: Final = connections
         self._listening: Final = listening
-        self._open_ones: Final = open_ones
-        open_ones.add(self)
+        self._siblings: Final = siblings
+        siblings.add(self)
 
     def get(self, timeout_s: float | None = None) -> Reply | None:
-        """The next reply, or None when `timeout_s` seconds are over (None: no limit) or this was closed."""
-        return self._line.run(self._listening.next(timeout_s))
+        """Return the next reply, or None after `timeout_s` seconds (None: no limit) or when this is closed."""
+        return self._connections.run(self._listening.next(timeout_s))
 
     def subscribe(self, *sessions: str) -> None:
-        """Listen for more sessions; the subscription stands when this returns. Any thread may call it.
+        """Subscribe to more sessions; confirmed when this returns. Any thread may call it.
 
         Raises:
             FrameError: `bad_session`.
             ConnectionLost: Redis did not confirm.
         """
-        self._line.run(self._listening.subscribe(sessions))
+        self._connections.run(self._listening.subscribe(sessions))
 
     def unsubscribe(self, *sessions: str) -> None:
-        """Listen no longer for `sessions`; what has arrived for them is dropped."""
-        self._line.run(self._listening.unsubscribe(sessions))
+        """Unsubscribe from `sessions` and drop their waiting replies."""
+        self._connections.run(self._listening.unsubscribe(sessions))
 
     def last_seq(self, session: str) -> int | None:
-        """Return the seq of the last reply received; -1 before the first, None for a session not listened for."""
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed to."""
         return self._listening.inbox.last_seq(session)
 
     def reconnect(self) -> None:
         """Replace the connection at the next read: its server may no longer be the primary."""
-        self._line.replace()
+        self._connections.replace()
 
     def close(self) -> None:
         """End the iteration, also one that waits in another thread (within 0.1 s), and the connection."""
         self._listening.closed = True
-        self._line.close()
-        self._open_ones.discard(self)
+        self._connections.close()
+        self._siblings.discard(self)
 
     def __next__(self) -> Reply:
         reply = self.get()

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from gesture_maze.producer.errors import Backpressure, SendError, SendLost, SendRefused
 from gesture_maze.producer.plan import Entry
-from gesture_maze.producer.steps import Lost
+from gesture_maze.producer.steps import NoAnswer
 from gesture_maze.wire.errors import RedisRefused, RefusalReason
 from gesture_maze.wire.frames import Frame
 
-Fault = Lost | RedisRefused | None
+Fault = NoAnswer | RedisRefused | None
 """Why an entry is not accepted yet; None where its partition is too far behind or it was not sent so far."""
 
 
@@ -39,11 +39,11 @@ class Fates:
         ]
 
     def note(self, positions: Iterable[int], answers: Iterable[Any]) -> None:
-        """Take in one answer per position: a `Lost`, a `RedisRefused`, or anything else for accepted."""
+        """Take in one answer per position: a `NoAnswer`, a `RedisRefused`, or anything else for accepted."""
         for at, answer in zip(positions, answers, strict=True):
-            if isinstance(answer, (Lost, RedisRefused)):
+            if isinstance(answer, (NoAnswer, RedisRefused)):
                 self._faults[at] = answer
-                if isinstance(answer, Lost):
+                if isinstance(answer, NoAnswer):
                     self._doubtful.add(at)
             else:
                 del self._faults[at]
@@ -70,7 +70,7 @@ class Fates:
             (one for one in faults if isinstance(one, RedisRefused)), key=lambda one: one.momentary
         )
         if self._doubtful:
-            why = next((one.why for one in faults if isinstance(one, Lost)), str(faults[0]))
+            why = next((one.why for one in faults if isinstance(one, NoAnswer)), str(faults[0]))
             return SendLost("connection", lost_message(tries, why, sent=True), *left)
         others = [one for one in refusals if one.reason != RefusalReason.MEMORY]
         if others:

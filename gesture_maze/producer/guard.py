@@ -1,4 +1,4 @@
-"""The lag guard: refuse frames for a partition that its owner falls behind on. Pure; time is passed in."""
+"""The lag guard: refuse frames for a partition whose owner falls behind. Pure; time is passed in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Guard:
         self._read_s: Final[dict[int, float]] = {}
 
     def due(self, partitions: Iterable[int], now_s: float) -> list[int]:
-        """Those of `partitions` that were never read, or too long ago; each once, rising."""
+        """Return those of `partitions` whose reading is missing or too old; each once, rising."""
         last = self._read_s
         oldest_s = now_s - self._interval_s
         return sorted({one for one in partitions if one not in last or last[one] <= oldest_s})
@@ -32,5 +32,5 @@ class Guard:
         self._read_s[partition] = now_s
 
     def full(self, partition: int) -> bool:
-        """Whether the last reading says that the partition can take no more."""
+        """Return whether the last reading was above the limit."""
         return self._lag.get(partition, 0) > self._max_lag

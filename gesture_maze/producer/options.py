@@ -1,4 +1,4 @@
-"""What a producer can be told. All faults are found at construction, and all at once."""
+"""Options of a producer. All faults are found at construction, and reported together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gesture_maze.wire.keys import MAX_PARTITIONS, check_partitions
 
 
 class OptionWords(TypedDict, total=False):
-    """The keywords of a producer; what they mean stands at `Options`."""
+    """The keyword arguments of a producer; see `Options`."""
 
     partitions: int | None
     max_lag: int
@@ -27,17 +27,19 @@ class Options(BaseModel):
     """Options of a producer.
 
     Attributes:
-        partitions: partition count, a power of two from 1 to 1,024. None takes what Redis holds (16 where the
-            topology is not yet written). Another count than Redis holds is an error, never a guess.
-        max_lag: entries that a partition may lie behind before frames for it are refused with
-            `Backpressure("lag")`. 10,000 single-frame entries are a tenth of a second of one worker's work.
+        partitions: partition count, a power of two from 1 to 1,024. None (the default) takes what
+            Redis holds, and waits for a pool where it holds none. A number is written into an empty Redis; another
+            one than Redis holds is an error.
+        max_lag: entries that a partition may be behind before frames for it are refused with
+            `Backpressure("lag")`. 10,000 single-frame entries take one worker about a tenth of a second.
         guard_interval_s: how old a reading of the lag may be, in seconds. A new one travels in the same round
             trip as a send; between readings the guard costs nothing. 0 reads with every send.
         maxlen: hard cap of a partition's stream in entries (`MAXLEN ~`), or None. It silently eats the oldest
             frames, read or not; the pool counts what it ate as `trimmed`. Leave it to the guard unless memory
-            must be bounded while nobody reads.
-        retries: how often a send is tried again after a lost connection or an answer that did not come.
-        timeout_s: how long to wait for a connection or an answer, in seconds.
+            must be bounded while no worker runs.
+        retries: how often a send is tried again after a lost connection or a missing answer.
+        timeout_s: longest wait for a connection, for an answer, for a momentary refusal (a failover, a full disk)
+            to end, and for a pool to start, each in seconds.
         release_ms: `release_ms` of the pool's decision policy. Where the replies to a session cease for this
             time and 100 ms while a move is held, its listener gets a `stop` marked as `synthetic`: a hidden
             tab or a dead client sends no frame that could end the move.
@@ -57,7 +59,7 @@ class Options(BaseModel):
 
 
 def options_of(words: OptionWords) -> Options:
-    """The options that `words` spell.
+    """Return the options that the keyword arguments spell.
 
     Raises:
         SettingsError: `settings`, with every fault in one sentence each.

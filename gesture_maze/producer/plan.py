@@ -42,12 +42,12 @@ Columns = tuple[npt.NDArray[np.void], npt.NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stream entry to be.
+    """One stream entry that is to be added.
 
     Attributes:
-        partition: where it goes.
+        partition: its partition.
         fields: values of `s`, `m` and `l`, or of `c` in the place of `l`.
-        rows: which of the frames handed to the send it carries, rising.
+        rows: positions of its frames in what was passed to the send, rising.
         compact: the landmarks are compact.
     """
 
@@ -90,7 +90,7 @@ class Router(dict[str, int]):
 
 
 def plan_frames(frames: Sequence[Frame], router: Router) -> list[Entry]:
-    """One entry per partition, partitions rising, the frames of each in their order.
+    """Return one entry per partition, partitions rising, the frames of each in their order.
 
     Raises:
         FrameError: for the first frame that breaks the contract.
@@ -136,17 +136,17 @@ def columns(
     flags: npt.ArrayLike,
     landmarks: npt.ArrayLike,
 ) -> Columns:
-    """n frames as (n,) `META` and (n, 21, 3) float32, checked. See `FrameProducer.send_arrays`.
+    """Return n checked frames as (n,) `META` and (n, 21, 3) float32. See `FrameProducer.send_arrays`.
 
     Raises:
         FrameError: for the first frame that breaks the contract, or `bad_length` for arrays of other shapes.
     """
     count = len(sessions)
-    # what is too large for float32 becomes infinite here, and is told below
+    # a number too large for float32 becomes infinite, and is refused below
     with np.errstate(over="ignore"):
         points = np.asarray(landmarks, np.float32)
     if points.shape != (count, LANDMARKS, 3):
-        message = f"landmarks must have the shape ({count}, 21, 3), not {points.shape}"
+        message = f"landmarks must have the shape ({count}, 21, 3), got {points.shape}"
         raise FrameError(RejectReason.BAD_LENGTH, message)
     meta = np.empty(count, META)
     for name, values in (("seq", seq), ("captured_ms", captured_ms), ("aspect", aspect), ("flags", flags)):
@@ -180,16 +180,16 @@ _RANGE_OF_COLUMN: Final[dict[str, tuple[float, float]]] = {
 
 def _check_column(name: str, column: npt.NDArray[np.generic]) -> None:
     low, high = _RANGE_OF_COLUMN[name]
-    # as a view of at least one dimension, so that the place of the first fault can be told
+    # at least one dimension, so that the position of the first fault can be named
     flat = np.atleast_1d(column)
     good = (flat >= low) & (flat <= high)
     if not good.all():
         row = int(np.argmin(good))
-        raise FrameError(_REASON_OF_COLUMN[name], f"frame {row}: {name} {flat[row]} is outside {low}..{high}")
+        raise FrameError(_REASON_OF_COLUMN[name], f"frame {row}: {name} is {flat[row]}, must be from {low} to {high}")
 
 
 def plan_arrays(sessions: Sequence[str], frames: Columns, router: Router) -> list[Entry]:
-    """As `plan_frames`, from arrays: a handful of numpy calls and one join per partition."""
+    """Return the same as `plan_frames`, from arrays: some numpy calls and one join per partition."""
     if not len(sessions):
         return []
     meta, points = frames

@@ -1,4 +1,4 @@
-"""The receiving side without its network: which replies are let through. Pure; shared by both clients."""
+"""Which received messages are passed on as replies. Pure; shared by both clients."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ GRACE_S: Final = 0.1
 
 
 class Inbox:
-    """Takes in what arrives on the channels of some sessions and keeps the replies worth having.
+    """Takes the messages of some sessions' channels and keeps the replies that are new.
 
-    A reply is worth having if its seq is above that of the last one let through: pub/sub does not repeat or
-    reorder on one connection, but a hand-over between workers, or a lost connection, may.
+    A reply is new if its seq is above that of the session's last one: on one connection pub/sub neither repeats
+    nor reorders, but a hand-over between workers, or a new connection, may.
 
     Args:
         partitions: partition count.
@@ -35,10 +35,10 @@ class Inbox:
         self._confirmed: Final[set[bytes]] = set()
         self._last_seq: Final[dict[str, int]] = {}
         self.ready: Final[deque[Reply]] = deque()
-        """Replies to hand out, in the order of their arrival."""
+        """Replies that wait to be returned, in the order of their arrival."""
 
     def want(self, sessions: Iterable[str]) -> list[bytes]:
-        """Add sessions; gives the channels that are new.
+        """Add sessions and return the channels that are new.
 
         Raises:
             FrameError: `bad_session`; nothing is added.
@@ -49,7 +49,7 @@ class Inbox:
         return new
 
     def drop(self, sessions: Iterable[str]) -> list[bytes]:
-        """Forget sessions, and what they have waiting; gives the channels to leave."""
+        """Forget sessions and their waiting replies; return the channels to unsubscribe from."""
         gone = {self._channel(one): one for one in sessions}
         channels = [one for one in gone if self._wanted.pop(one, None) is not None]
         for channel in channels:
@@ -62,25 +62,25 @@ class Inbox:
         return channels
 
     def disconnected(self) -> None:
-        """The connection is gone, and with it every confirmation."""
+        """Forget all confirmations: the connection was lost."""
         self._confirmed.clear()
 
     def channels(self) -> list[bytes]:
-        """All channels there are to listen to."""
+        """Return all channels to be subscribed to."""
         return list(self._wanted)
 
     def missing(self, channels: Iterable[bytes]) -> list[bytes]:
-        """Those of `channels` that Redis has not confirmed."""
+        """Return those of `channels` that Redis has not confirmed."""
         return [one for one in channels if one not in self._confirmed]
 
     def last_seq(self, session: str) -> int | None:
-        """Return the seq of the last reply let through; -1 before the first, None for a session not listened for."""
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed to."""
         if self._channel(session) not in self._wanted:
             return None
         return self._last_seq.get(session, -1)
 
     def empty(self) -> bool:
-        """Whether there is nothing to listen for."""
+        """Return whether there is no session to subscribe to."""
         return not self._wanted
 
     def take(self, message: dict[str, Any] | None, now_s: float = 0.0) -> None:
@@ -108,7 +108,7 @@ class Inbox:
         try:
             reply = Reply.model_validate_json(data)
         except ValidationError:
-            # whoever may publish here may publish rubbish; it is nobody's answer
+            # anyone who may publish on the channel may publish anything
             return
         if reply.session == session and reply.seq > self._last_seq.get(session, -1):
             self._last_seq[session] = reply.seq

@@ -1,4 +1,4 @@
-"""What a producer does to send, as scripts: number, plan, guard, send, try again. Pure; shared by both clients."""
+"""The sending side of a producer, in steps: number, plan, guard, send, try again. Pure; shared by both clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gesture_maze.producer import stream
+from gesture_maze.producer import commands
 from gesture_maze.producer.asking import Asking, Clock
 from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
 from gesture_maze.producer.fates import Fates
@@ -21,7 +21,7 @@ from gesture_maze.producer.numbering import Numbering
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.outcome_watch import OUTCOMES, OutcomeWatch
 from gesture_maze.producer.plan import Entry, Router, columns, plan_arrays, plan_frames
-from gesture_maze.producer.steps import Command, Lost, Round, Script
+from gesture_maze.producer.steps import Command, NoAnswer, RoundTrip, Steps
 from gesture_maze.producer.topology import Connecting
 from gesture_maze.wire.errors import ConnectionLost, RedisRefused
 from gesture_maze.wire.frames import Frame
@@ -37,12 +37,12 @@ def _not_listening(_session: str) -> None:
 
 
 class Sending:
-    """The state of one producer's sends and the scripts that change it.
+    """The state of one producer's sends, and the steps that change it.
 
     Args:
         options: of the producer.
         clock: monotonic seconds.
-        jitter: a number from 0 to 1 at random.
+        jitter: a random number from 0 to 1.
         numbering: numbers frames without a seq.
         last_seq: as `OutcomeWatch` takes it.
     """
@@ -64,20 +64,20 @@ class Sending:
         self._check: Final = InputCheck(warn)
         self._watch: Final = OutcomeWatch(last_seq, warn)
 
-    def connect(self) -> Script[Router]:
-        """Script of `connect`: see `Connecting.connect`."""
+    def connect(self) -> Steps[Router]:
+        """Steps of `FrameProducer.connect`; see `Connecting.connect`."""
         return self._connecting.connect()
 
-    def send_frames(self, frames: Sequence[Frame]) -> Script[None]:
-        """Script of `send` and `send_tick`."""
+    def send_frames(self, frames: Sequence[Frame]) -> Steps[None]:
+        """Steps of `FrameProducer.send` and `send_tick`."""
         frames = self._numbering.number(frames)
         router = yield from self._before(self.connect(), len(frames), frames)
         yield from self._deliver(plan_frames(frames, router), frames)
 
     def send_arrays(
         self, sessions: Sequence[str], numbers: Sequence[npt.ArrayLike | None], landmarks: npt.ArrayLike
-    ) -> Script[None]:
-        """Script of `send_arrays`; `numbers` are seq, captured_ms, aspect and flags."""
+    ) -> Steps[None]:
+        """Steps of `FrameProducer.send_arrays`; `numbers` are seq, captured_ms, aspect and flags."""
         router = yield from self._before(self.connect(), len(sessions), ())
         frames = columns(sessions, *self._filled_in(sessions, numbers), landmarks)
         yield from self._deliver(plan_arrays(sessions, frames, router), ())
@@ -92,8 +92,8 @@ class Sending:
             captured_ms = self._numbering.now_ms()
         return seq, captured_ms, aspect, flags  # type: ignore[return-value]
 
-    def _deliver(self, entries: Sequence[Entry], frames: Sequence[Frame]) -> Script[None]:
-        """Send what the guard lets through, until every entry is answered or the tries are used up."""
+    def _deliver(self, entries: Sequence[Entry], frames: Sequence[Frame]) -> Steps[None]:
+        """Send what the guard does not refuse, until every entry is answered or the tries are used up."""
         count = sum(len(one.rows) for one in entries)
         if entries:
             self._check.look(entries[0], self._clock())
@@ -111,25 +111,25 @@ class Sending:
         if error is not None:
             raise error
 
-    def _round(self, entries: Sequence[Entry]) -> Script[list[Any]]:
+    def _round(self, entries: Sequence[Entry]) -> Steps[list[Any]]:
         """Send entries, and read what the guard and the watch want to know, in one round trip.
 
         Returns:
-            One answer per entry: a `Lost`, a `RedisRefused`, or the entry's id.
+            One answer per entry: a `NoAnswer`, a `RedisRefused`, or the entry's id.
         """
         now_s = self._clock()
         due = self._guard.due((one.partition for one in entries), now_s)
         self._watch.sent(entries)
         watched = self._watch.due(now_s)
-        adds = [stream.add(one, self._options.maxlen) for one in entries]
-        counters = [stream.read_outcomes(partition, OUTCOMES) for partition in watched]
-        answers = yield Round(adds + counters + _readings(due))
-        if isinstance(answers, Lost):
+        adds = [commands.add(one, self._options.maxlen) for one in entries]
+        counters = [commands.read_outcomes(partition, OUTCOMES) for partition in watched]
+        answers = yield RoundTrip(adds + counters + _readings(due))
+        if isinstance(answers, NoAnswer):
             return [answers] * len(entries)
         end = len(adds) + len(counters)
         self._note(due, answers[end:])
         self._note_outcomes(watched, answers[len(adds) : end])
-        return [stream.accepted(add, answer) for add, answer in zip(adds, answers, strict=False)]
+        return [commands.accepted(add, answer) for add, answer in zip(adds, answers, strict=False)]
 
     def _note_outcomes(self, partitions: Sequence[int], answers: Sequence[Any]) -> None:
         for partition, answer in zip(partitions, answers, strict=True):
@@ -138,8 +138,8 @@ class Sending:
                 return self._watch.disable()
             self._watch.note(partition, answer, self._clock())
 
-    def _look_again(self, entries: Sequence[Entry]) -> Script[None]:
-        """A full partition's reading that is too old is taken anew before its frames are refused."""
+    def _look_again(self, entries: Sequence[Entry]) -> Steps[None]:
+        """Read the lag of full partitions again where the last reading is old, before their frames are refused."""
         full = [one.partition for one in entries if self._guard.full(one.partition)]
         due = self._guard.due(full, self._clock())
         if due:
@@ -151,13 +151,13 @@ class Sending:
             return
         now_s = self._clock()
         for partition, groups, length in zip(due, answers[0:-1:2], answers[1:-1:2], strict=True):
-            self._guard.note(partition, stream.lag_of(groups, length), now_s)
+            self._guard.note(partition, commands.lag_of(groups, length), now_s)
         self._connecting.check(answers[-1])
 
-    def _before(self, script: Script[T], count: int, frames: Sequence[Frame]) -> Script[T]:
-        """Play what comes before anything is sent: where it fails, none of the `count` frames was accepted."""
+    def _before(self, steps: Steps[T], count: int, frames: Sequence[Frame]) -> Steps[T]:
+        """Run steps before anything is sent: where they fail, none of the `count` frames was accepted."""
         try:
-            return (yield from script)
+            return (yield from steps)
         except Backpressure as error:
             error.rows, error.frames = tuple(range(count)), tuple(frames)
             raise
@@ -170,7 +170,7 @@ class Sending:
 
 
 def _readings(due: Sequence[int]) -> list[Command]:
-    """What the guard wants to know: each partition's lag and, last, whether the topology still stands."""
+    """Return the commands that the guard needs: each partition's lag and, last, the topology."""
     if not due:
         return []
-    return [command for partition in due for command in stream.read_lag(partition)] + [stream.read_topology()]
+    return [command for partition in due for command in commands.read_lag(partition)] + [commands.read_topology()]

@@ -1,4 +1,8 @@
-"""What a script may ask of a line. A script is a generator that yields steps and is sent their answers."""
+"""What a producer does, in steps: a generator yields steps, and is sent the answer to each.
+
+So everything that decides is pure and is shared by the blocking and the asyncio client, which only carry the
+steps out (`producer.connections`).
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """Commands for one round trip. Its answer: one result or `RedisError` per command, or `Lost`.
+class RoundTrip:
+    """Send commands in one round trip. Answer: one result or `RedisError` per command, or `NoAnswer`.
 
     Attributes:
         commands: in order.
@@ -25,26 +29,30 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait so many seconds. Its answer: none."""
+    """Wait for a number of seconds. No answer."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """No connection, or no answer in time: what became of the round is unknown."""
+class NoAnswer:
+    """An answer: there was no connection, or Redis did not answer in time. What became of the step is unknown.
+
+    Attributes:
+        why: redis-py's message.
+    """
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """Wait for one message of the subscribed channels. Its answer: the message, None, or `Lost`.
+class ReadMessage:
+    """Wait for one message of the subscribed channels. Answer: the message, None, or `NoAnswer`.
 
     Attributes:
-        seconds: how long.
-        unless: asked when it is this script's turn to read: true, and there is nothing to wait for any more.
-        channels: asked when there is no connection: what to subscribe to on a new one.
+        seconds: longest wait.
+        unless: called once no other thread or task is reading; true where the wait is not needed any more.
+        channels: called where there is no connection; the channels to subscribe to on a new one.
     """
 
     seconds: float
@@ -53,17 +61,17 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
-    """SUBSCRIBE, UNSUBSCRIBE or PING on the line; nothing where there is none. Its answer comes by `Read`."""
+class PubSubCommand:
+    """Send SUBSCRIBE, UNSUBSCRIBE or PING on the pub/sub connection, if there is one. `ReadMessage` gets the reply."""
 
     word: str
     channels: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Hang:
-    """Give up the connection of the line; the next `Read` opens another."""
+class Disconnect:
+    """Give up the pub/sub connection; the next `ReadMessage` opens another."""
 
 
-Step: TypeAlias = Round | Pause | Read | Say | Hang
-Script: TypeAlias = Generator[Step, Any, T]
+Step: TypeAlias = RoundTrip | Pause | ReadMessage | PubSubCommand | Disconnect
+Steps: TypeAlias = Generator[Step, Any, T]

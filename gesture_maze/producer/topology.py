@@ -1,4 +1,4 @@
-"""How a producer agrees with a pool on the number of partitions, as scripts. Pure.
+"""How a producer agrees with a pool on the number of partitions, in steps. Pure.
 
 Workers write the topology when they start. A producer writes it only if it was given a number: one that was not
 would write a guess into a Redis that was just emptied, and stop a pool with another number.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from gesture_maze.producer import stream
+from gesture_maze.producer import commands
 from gesture_maze.producer.asking import Asking
 from gesture_maze.producer.errors import Backpressure
 from gesture_maze.producer.fates import OUT_OF_MEMORY
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.plan import Router
-from gesture_maze.producer.steps import Script
+from gesture_maze.producer.steps import Steps
 from gesture_maze.wire.errors import ConnectionLost, RedisRefused, RefusalReason, SettingsError
 from gesture_maze.wire.keys import TOPOLOGY, WIRE_VERSION, check_partitions
 
@@ -34,7 +34,7 @@ class Topology(NamedTuple):
 
 
 def topology_of(answer: Any) -> Topology | None:
-    """Return the topology out of the answer to `stream.read_topology`; None where it is not written in whole.
+    """Return the topology out of the answer to `commands.read_topology`; None where it is not written in whole.
 
     Raises:
         SettingsError: `topology`, where the hash holds anything but numbers.
@@ -64,7 +64,7 @@ class Connecting:
         self._router: Router | None = None
         self._confirmed = False
 
-    def connect(self) -> Script[Router]:
+    def connect(self) -> Steps[Router]:
         """Return the router of the pool's partitions. Free of cost once it is known.
 
         Raises:
@@ -99,21 +99,21 @@ class Connecting:
         else:
             self._router.compact = found.compact
 
-    def _read(self) -> Script[Topology | None]:
-        (answer,) = yield from self._asking.ask([stream.read_topology()])
+    def _read(self) -> Steps[Topology | None]:
+        (answer,) = yield from self._asking.ask([commands.read_topology()])
         return topology_of(answer)
 
-    def _claim(self, partitions: int) -> Script[Topology | None]:
+    def _claim(self, partitions: int) -> Steps[Topology | None]:
         """Write the topology, unless someone else has meanwhile, and return what is there now."""
         try:
-            answers = yield from self._asking.ask(stream.claim_topology(partitions), atomic=True)
+            answers = yield from self._asking.ask(commands.claim_topology(partitions), atomic=True)
         except RedisRefused as error:
             if error.reason == RefusalReason.MEMORY:
                 raise Backpressure("memory", f"{OUT_OF_MEMORY}: the topology could not be written") from error
             raise
         return topology_of(answers[-1])
 
-    def _await(self) -> Script[Topology]:
+    def _await(self) -> Steps[Topology]:
         """Wait up to `timeout_s` for a worker to write the topology."""
         begin_s, tries = self._asking.clock(), 0
         while self._asking.clock() - begin_s < self._options.timeout_s:

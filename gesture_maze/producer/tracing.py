@@ -1,6 +1,6 @@
-"""Lets a producer's entries carry a W3C `traceparent`, so that workers' spans join the game server's trace.
+"""Add a W3C `traceparent` to a producer's entries, so that workers' spans join the game server's trace.
 
-Nothing of a tracing library is needed here: whoever has one says what to write.
+No tracing library is needed here: a program that has one passes a function that returns the current context.
 
 ```python
 from opentelemetry import propagate
@@ -27,16 +27,16 @@ _source: Source | None = None
 
 
 def carry(source: Source | None) -> None:
-    """Ask `source` for the current traceparent with every entry from now on; None ends it.
+    """Call `source` for the current traceparent with every entry from now on; None ends it.
 
-    Give None for what is not sampled: the field then stays out of the entry, and workers do nothing.
+    It returns None for what is not sampled: the field is then left out of the entry.
     """
     global _source
     _source = source
 
 
 def fields() -> tuple[bytes | str, ...]:
-    """Name and value to be added to an entry, or nothing."""
+    """Return the field to be added to an entry, as name and value, or nothing."""
     if _source is None:
         return ()
     traceparent = _source()

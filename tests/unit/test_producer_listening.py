@@ -9,7 +9,7 @@ import pytest
 from gesture_maze.producer.listening import SILENCE_S, Listening
 from gesture_maze.producer.options import options_of
 from gesture_maze.producer.replies import Inbox
-from gesture_maze.producer.steps import Hang, Lost, Pause, Read, Say, Script
+from gesture_maze.producer.steps import Disconnect, NoAnswer, Pause, PubSubCommand, ReadMessage, Steps
 from gesture_maze.wire.errors import ConnectionLost, FrameError
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.keys import actions_channel, partition_of
@@ -90,7 +90,7 @@ class Player:
         self.steps: list[Any] = []
         self.listening = Listening(16, options_of(words), clock=lambda: self.now_s, jitter=lambda: 0.5)  # type: ignore[arg-type]
 
-    def play(self, script: Script[Any]) -> Any:
+    def play(self, script: Steps[Any]) -> Any:
         answer: Any = None
         while True:
             try:
@@ -99,9 +99,9 @@ class Player:
                 return end.value
             self.steps.append(step)
             answer = None
-            if isinstance(step, Read) and self.messages:
+            if isinstance(step, ReadMessage) and self.messages:
                 answer = self.messages.pop(0)
-            elif isinstance(step, Read | Pause):
+            elif isinstance(step, ReadMessage | Pause):
                 self.now_s += step.seconds
 
     def kinds(self) -> list[type]:
@@ -111,8 +111,8 @@ class Player:
 def test_a_subscription_ends_when_redis_has_confirmed() -> None:
     player = Player(confirmation("p1"), reply("p1", 1), confirmation("p2"), reply("p1", 2))
     player.play(player.listening.subscribe(["p1", "p2"]))
-    assert player.steps[0] == Say("SUBSCRIBE", [channel("p1"), channel("p2")])
-    assert player.kinds() == [Say, Read, Read, Read]
+    assert player.steps[0] == PubSubCommand("SUBSCRIBE", [channel("p1"), channel("p2")])
+    assert player.kinds() == [PubSubCommand, ReadMessage, ReadMessage, ReadMessage]
     assert player.play(player.listening.next(0)).seq == 1
     assert player.play(player.listening.next(0)).seq == 2
 
@@ -129,7 +129,7 @@ def test_no_confirmation_is_a_lost_connection() -> None:
     player = Player(retries=1, timeout_s=1.0)
     with pytest.raises(ConnectionLost):
         player.play(player.listening.subscribe(["p1"]))
-    assert [step.word for step in player.steps if isinstance(step, Say)] == [
+    assert [step.word for step in player.steps if isinstance(step, PubSubCommand)] == [
         "SUBSCRIBE",
         "SUBSCRIBE",
         "UNSUBSCRIBE",
@@ -148,18 +148,23 @@ def test_waiting_ends_with_the_time() -> None:
 def test_a_lost_connection_is_subscribed_anew_after_growing_pauses() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
-    player.messages = [Lost("gone"), Lost("gone"), confirmation("p1"), reply("p1", 7)]
+    player.messages = [NoAnswer("gone"), NoAnswer("gone"), confirmation("p1"), reply("p1", 7)]
     player.steps.clear()
     assert player.play(player.listening.next(None)).seq == 7
-    assert player.kinds() == [Read, Pause, Read, Pause, Pause, Read, Read]
+    assert player.kinds() == [ReadMessage, Pause, ReadMessage, Pause, Pause, ReadMessage, ReadMessage]
     assert player.now_s == pytest.approx(0.05 + 0.1)
-    reads = [step for step in player.steps if isinstance(step, Read)]
+    reads = [step for step in player.steps if isinstance(step, ReadMessage)]
     assert reads[0].channels() == [channel("p1")]
 
 
 def test_replies_after_a_lost_connection_still_rise() -> None:
     player = Player(
-        confirmation("p1"), reply("p1", 7), Lost("gone"), confirmation("p1"), reply("p1", 7), reply("p1", 8)
+        confirmation("p1"),
+        reply("p1", 7),
+        NoAnswer("gone"),
+        confirmation("p1"),
+        reply("p1", 7),
+        reply("p1", 8),
     )
     player.play(player.listening.subscribe(["p1"]))
     assert [player.play(player.listening.next(None)).seq for _ in range(2)] == [7, 8]
@@ -170,7 +175,10 @@ def test_silence_is_asked_and_then_taken_for_a_dead_connection() -> None:
     player.play(player.listening.subscribe(["p1"]))
     player.steps.clear()
     player.play(player.listening.next(3 * SILENCE_S))
-    assert [step for step in player.steps if not isinstance(step, Read)] == [Say("PING", []), Hang()]
+    assert [step for step in player.steps if not isinstance(step, ReadMessage)] == [
+        PubSubCommand("PING", []),
+        Disconnect(),
+    ]
 
 
 def test_an_answer_to_the_question_is_a_sign_of_life() -> None:
@@ -180,7 +188,7 @@ def test_an_answer_to_the_question_is_a_sign_of_life() -> None:
     player.messages = [{"type": "pong", "channel": None, "data": b""}]
     player.steps.clear()
     player.play(player.listening.next(SILENCE_S - 1))
-    assert Hang() not in player.steps
+    assert Disconnect() not in player.steps
 
 
 def test_closing_ends_the_wait() -> None:

@@ -14,7 +14,7 @@ from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
 from gesture_maze.producer.numbering import Numbering
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.sending import Sending
-from gesture_maze.producer.steps import Command, Lost, Pause, Round, Script
+from gesture_maze.producer.steps import Command, NoAnswer, Pause, RoundTrip, Steps
 from gesture_maze.wire.errors import FrameError, SettingsError
 from gesture_maze.wire.frames import META, Frame
 from gesture_maze.wire.keys import partition_of
@@ -27,7 +27,7 @@ FRAMES = [Frame(f"p{number}", 1, 2, None) for number in range(4)]
 
 @dataclass
 class Server:
-    """Answers rounds. `on_add` may refuse an entry, or the whole round by giving `Lost`."""
+    """Answers rounds. `on_add` may refuse an entry, or the whole round by giving `NoAnswer`."""
 
     topology: list[bytes | None] = field(default_factory=lambda: [b"1", b"16"])
     lag: dict[int, int | None] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Server:
     topology_after: tuple[float, list[bytes | None]] | None = None
     """When another topology is written, and which."""
 
-    def play(self, script: Script[Any]) -> Any:
+    def play(self, script: Steps[Any]) -> Any:
         answer: Any = None
         while True:
             try:
@@ -58,14 +58,14 @@ class Server:
                 self.now_s += step.seconds
                 if self.topology_after is not None and self.now_s >= self.topology_after[0]:
                     self.topology = self.topology_after[1]
-            elif isinstance(step, Round):
+            elif isinstance(step, RoundTrip):
                 self.rounds.append(list(step.commands))
                 answer = self._answer(step)
 
-    def _answer(self, step: Round) -> Any:
+    def _answer(self, step: RoundTrip) -> Any:
         if self.silent:
             self.silent -= 1
-            return Lost("connection closed by server")
+            return NoAnswer("connection closed by server")
         if self.refuse is not None:
             return [self.refuse] * len(step.commands)
         return [self._one(*command) for command in step.commands]
