@@ -2,7 +2,7 @@
 
     python compose/requirements.py worker gateway > requirements.txt
 
-So that an image's layer of dependencies stays the same while only our own code changes.
+An image's layer of dependencies thus stays the same while only our own code changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SELF = re.compile(r"gesture-maze\[([a-z,]+)\]")
 
 
 def requirements(project: dict[str, object], extras: Iterable[str]) -> list[str]:
-    """Requirements of the project and of these extras, sorted, extras of extras resolved.
+    """Return the requirements of the project and of these extras, sorted; extras of extras are resolved.
 
     Raises:
         KeyError: there is no such extra.

@@ -1,7 +1,7 @@
-"""Make the dashboards' JSON from the questions they answer: python compose/grafana/make.py
+"""Write the dashboards' JSON from the questions that they answer: python compose/grafana/make.py
 
-A panel is a question, one or more queries, and how to show the answer. A test holds that the files are what
-this makes, that every metric exists, and that every query has data on a running pool.
+A panel is a question, one or more queries, and the way to show the answer. Tests hold that the files are up
+to date, that every metric exists, and that every query has data that moved on a running pool.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LATENCY: Final = "sum by (le) (rate(maze_reply_latency_seconds_bucket[1m]))"
 
 @dataclass(frozen=True)
 class Panel:
-    """One question.
+    """A question and how it is answered.
 
     Attributes:
         title: the question.
@@ -55,21 +55,21 @@ OVERVIEW: Final = (
     ),
     Panel("Is every frame accounted for?", [("maze_pool_sum_holds", "1 = yes")], kind="stat", width=6),
     Panel(
-        "Does a synthetic player get its replies, and how fast?",
+        "How fast does a synthetic player get its replies?",
         [("job:maze_heartbeat_seconds:p99_rate1m", "p99")],
         "s",
         "stat",
         6,
     ),
     Panel(
-        "How many frames a second, and what becomes of them?",
+        "How many frames per second end in which outcome?",
         [("outcome:maze_frames:rate1m", "{{outcome}}")],
         "reqps",
         stacked=True,
     ),
     Panel("How long does a player wait for a reply?", [(LATENCY, "{{le}}")], "s", "heatmap"),
     Panel(
-        "How long do the slow ones wait?",
+        "How long do most and almost all replies take?",
         [
             ("job:maze_reply_latency_seconds:p50_rate1m", "p50"),
             ("job:maze_reply_latency_seconds:p99_rate1m", "p99"),
@@ -81,14 +81,16 @@ OVERVIEW: Final = (
         [("job:maze_pool_frames_shed:ratio_rate5m", "shed")],
         "percentunit",
     ),
-    Panel("How far behind is the pool?", [("sum(maze_pool_waiting_entries)", "entries that wait")]),
-    Panel("How old is the oldest frame that waits?", [("job:maze_pool_waiting_seconds:max", "oldest")], "s"),
-    Panel("Who owns how much?", [("maze_partitions_owned", "{{instance}}")], stacked=True),
+    Panel("How far behind is the pool?", [("sum(maze_pool_waiting_entries)", "waiting entries")]),
+    Panel("How old is the oldest waiting frame?", [("job:maze_pool_waiting_seconds:max", "oldest")], "s"),
     Panel(
-        "Are frames refused, and are the letters redriven?",
+        "How many partitions does each worker own?", [("maze_partitions_owned", "{{instance}}")], stacked=True
+    ),
+    Panel(
+        "Are frames rejected, and how many dead letters are kept?",
         [
-            ('sum(rate(maze_pool_frames_total{outcome=~"rejected|buried"}[1m]))', "refused/s"),
-            ("sum(maze_pool_dead_letters)", "letters kept"),
+            ('sum(rate(maze_pool_frames_total{outcome=~"rejected|buried"}[1m]))', "rejected or buried"),
+            ("sum(maze_pool_dead_letters)", "dead letters"),
         ],
     ),
 )
@@ -102,19 +104,19 @@ GESTURES: Final = (
         width=24,
     ),
     Panel(
-        "Which gestures make up the last minutes?",
+        "What share does each gesture have in the last 5 minutes?",
         [("sort_desc(gesture:predicted_gesture_count:share_rate5m)", "{{gesture}}")],
         "percentunit",
         "bargauge",
     ),
     Panel(
-        "How sure is the model?",
+        "How confident is the model?",
         [("sum by (le) (rate(maze_confidence_bucket[1m]))", "{{le}}")],
         "percentunit",
         "heatmap",
     ),
     Panel(
-        "How sure is it of the median hand?",
+        "How confident is it of the median hand?",
         [
             ("histogram_quantile(0.5, sum by (le) (rate(maze_confidence_bucket[5m])))", "median"),
             ("histogram_quantile(0.1, sum by (le) (rate(maze_confidence_bucket[5m])))", "lowest tenth"),
@@ -122,16 +124,16 @@ GESTURES: Final = (
         "percentunit",
     ),
     Panel(
-        "Do players differ from those the model was judged on?",
+        "Does the output drift from the baseline?",
         [("max by (of) (maze_drift_psi)", "PSI of {{of}}")],
     ),
     Panel(
-        "What share of the hands shows nothing in particular?",
+        "What share of the hands shows no gesture?",
         [('gesture:predicted_gesture_count:share_rate5m{gesture="no_gesture"}', "no_gesture")],
         "percentunit",
     ),
     Panel(
-        "What does the challenger say?",
+        "Does the challenger agree?",
         [("sum by (result) (rate(maze_shadow_frames_total[1m]))", "{{result}}")],
         "reqps",
         stacked=True,
@@ -146,7 +148,7 @@ WORKERS: Final = (
         stacked=True,
     ),
     Panel(
-        "How long do each one's replies take?",
+        "How long do each worker's replies take (p99)?",
         [
             (
                 "histogram_quantile(0.99,"
@@ -157,7 +159,7 @@ WORKERS: Final = (
         "s",
     ),
     Panel(
-        "How busy is each one's model?",
+        "How busy is each worker's model?",
         [("sum by (instance) (rate(maze_inference_seconds_sum[1m]))", "{{instance}}")],
         "percentunit",
     ),
@@ -178,19 +180,21 @@ WORKERS: Final = (
     ),
     Panel("How far behind is each partition?", [("max by (partition) (maze_lag_entries)", "{{partition}}")]),
     Panel(
-        "Did partitions change hands, and did anybody crash?",
+        "How often were partitions taken over, and why?",
         [("sum by (cause) (maze_takeovers_total)", "{{cause}}")],
     ),
-    Panel("Was a commit fenced?", [("sum by (by) (maze_fenced_commits_total)", "by {{by}}")]),
+    Panel("Were commits fenced?", [("sum by (by) (maze_fenced_commits_total)", "by {{by}}")]),
     Panel(
-        "Does a worker have trouble with Redis?",
+        "Which workers have errors from Redis?",
         [("sum by (instance, operation) (maze_redis_errors_total)", "{{instance}} {{operation}}")],
     ),
-    Panel("Which model does each one use?", [("maze_model_info", "{{instance}} {{version}}")], kind="table"),
+    Panel(
+        "Which model does each worker use?", [("maze_model_info", "{{instance}} {{version}}")], kind="table"
+    ),
 )
 
 REDIS: Final = (
-    Panel("Is Redis there?", [("redis_up", "1 = yes")], kind="stat", width=6),
+    Panel("Does Redis answer?", [("redis_up", "1 = yes")], kind="stat", width=6),
     Panel(
         "How full is its memory?",
         [("redis_memory_used_bytes / (redis_memory_max_bytes > 0)", "used")],
@@ -198,9 +202,9 @@ REDIS: Final = (
         "stat",
         6,
     ),
-    Panel("Who is connected?", [("redis_connected_clients", "clients")], kind="stat", width=6),
+    Panel("How many clients are connected?", [("redis_connected_clients", "clients")], kind="stat", width=6),
     Panel(
-        "Was anybody turned away?",
+        "Were connections rejected?",
         [("redis_rejected_connections_total", "rejected connections")],
         kind="stat",
         width=6,
@@ -221,12 +225,12 @@ REDIS: Final = (
         "percentunit",
     ),
     Panel(
-        "How much goes in and out?",
+        "How much data goes in and out?",
         [("rate(redis_net_input_bytes_total[1m])", "in"), ("rate(redis_net_output_bytes_total[1m])", "out")],
         "Bps",
     ),
     Panel("How long are the streams?", [("redis_stream_length", "{{stream}}")]),
-    Panel("Was anything evicted?", [("redis_evicted_keys_total", "keys; must stay 0")]),
+    Panel("Were keys evicted?", [("redis_evicted_keys_total", "evicted keys (must stay 0)")]),
 )
 
 DASHBOARDS: Final = {
@@ -238,7 +242,7 @@ DASHBOARDS: Final = {
 
 
 def dashboard(uid: str, title: str, panels: Sequence[Panel]) -> dict[str, Any]:
-    """Grafana's JSON of a dashboard."""
+    """Return a dashboard in Grafana's format."""
     shown, x, y = [], 0, 0
     for number, panel in enumerate(panels, 1):
         if x + panel.width > WIDTH:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A certificate authority of our own, and certificates for Redis, for the gateway and for their clients.
+# Create a certificate authority, and certificates for Redis, for the gateway and for the clients of Redis.
 #   certificates.sh FOLDER NAME... [-- NAME...]
 # The names and addresses by which clients reach Redis and, behind the dashes, those by which browsers reach the gateway
 # (without: localhost and 127.0.0.1). What is there already is kept; to renew, remove server.*, gateway.* or client.*.
@@ -43,6 +43,6 @@ extendedKeyUsage=serverAuth,clientAuth"
 sign gateway "/CN=gesture-maze gateway" "subjectAltName=${gateway:-DNS:localhost,IP:127.0.0.1}
 extendedKeyUsage=serverAuth"
 sign client "/CN=gesture-maze client" "extendedKeyUsage=clientAuth"
-# The folder keeps others out; a container that is given one file of it runs as another user.
+# The folder is closed to other users; a container that mounts one of its files runs as another user.
 chmod 644 ./*.key ./*.pem
 chmod 600 ca.key
