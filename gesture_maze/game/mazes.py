@@ -1,4 +1,4 @@
-"""Mazes: made from a seed, walked cell by cell, drawn for a terminal. Pure.
+"""Mazes: generated from a seed, walked cell by cell, drawn for a terminal. Pure.
 
 A maze is perfect: every cell can be reached from every other one, by exactly one way. Cells are numbered row
 by row from the upper left, `row * width + column`; one enters at cell 0 and leaves at the last one.
@@ -43,21 +43,21 @@ class Maze:
 
     @property
     def start(self) -> int:
-        """The cell where one enters."""
+        """The cell of the entrance."""
         return 0
 
     @property
     def exit(self) -> int:
-        """The cell where one leaves."""
+        """The cell of the exit."""
         return len(self.open_ways) - 1
 
     @property
     def passages(self) -> int:
-        """How many pairs of neighbours have no wall between them."""
+        """Number of pairs of neighbours without a wall between them."""
         return sum(map(len, self.open_ways)) // 2
 
     def neighbour(self, cell: int, direction: Action) -> int | None:
-        """The cell that lies in `direction`, wall or not; None outside the maze."""
+        """Return the cell in `direction`, whether a wall is between or not, or None outside the maze."""
         row, column = divmod(cell, self.width)
         down, right = STEPS[direction]
         row, column = row + down, column + right
@@ -65,7 +65,7 @@ class Maze:
         return row * self.width + column if inside else None
 
     def move(self, cell: int, direction: Action) -> int | None:
-        """Where one step leads, or None if there is a wall."""
+        """Return the cell to which one step leads, or None if there is a wall."""
         return self.neighbour(cell, direction) if direction in self.open_ways[cell] else None
 
     @cached_property
@@ -86,7 +86,7 @@ class Maze:
 
 
 def generate(width: int, height: int, seed: int) -> Maze:
-    """A perfect maze by depth-first search; the same arguments give the same maze. O(cells).
+    """Return a perfect maze made by depth-first search; the same arguments give the same maze. O(cells).
 
     Args:
         width, height: in cells, 2 to `MAX_SIDE`.
@@ -114,7 +114,7 @@ def generate(width: int, height: int, seed: int) -> Maze:
 
 
 def solve(maze: Maze, cell: int = 0) -> list[Action]:
-    """The shortest way from `cell` to the exit, as steps."""
+    """Return the steps of the shortest way from `cell` to the exit."""
     steps: list[Action] = []
     while (step := maze.way_out[cell]) is not None:
         steps.append(step)
@@ -127,7 +127,7 @@ _JOINTS: Final = " ╵╷│╴┘┐┤╶└┌├─┴┬┼"
 
 
 def draw(maze: Maze, token: int | None = None, trail: Collection[int] = ()) -> str:
-    """The maze as lines of text, 4 columns and 2 lines a cell: `●` the token, `·` the trail, `★` the exit."""
+    """Return the maze as text, 4 columns and 2 lines a cell: `●` token, `·` trail, `★` exit."""
     lines = []
     for row in range(maze.height + 1):
         lines.append("".join(_joint_and_wall(maze, row, column) for column in range(maze.width + 1)).rstrip())
@@ -143,14 +143,14 @@ def _cell(maze: Maze, cell: int, token: int | None, trail: Collection[int]) -> s
 
 
 def _joint_and_wall(maze: Maze, row: int, column: int) -> str:
-    """The corner above and left of a cell, and the wall above it."""
+    """Return the corner above and left of a cell, and the wall above the cell."""
     up, down = _wall_beside(maze, row - 1, column), _wall_beside(maze, row, column)
     left, right = _wall_above(maze, row, column - 1), _wall_above(maze, row, column)
     return _JOINTS[up + 2 * down + 4 * left + 8 * right] + ("───" if right else "   ")
 
 
 def _wall_above(maze: Maze, row: int, column: int) -> bool:
-    """Whether there is a wall above the cell (which may lie one row below the last)."""
+    """Return whether there is a wall above the cell, which may be one row below the last."""
     if not 0 <= column < maze.width:
         return False
     if row in (0, maze.height):
@@ -159,7 +159,7 @@ def _wall_above(maze: Maze, row: int, column: int) -> bool:
 
 
 def _wall_beside(maze: Maze, row: int, column: int) -> bool:
-    """Whether there is a wall left of the cell (which may lie one column right of the last)."""
+    """Return whether there is a wall left of the cell, which may be one column right of the last."""
     if not 0 <= row < maze.height:
         return False
     if column in (0, maze.width):

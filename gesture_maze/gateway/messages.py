@@ -1,4 +1,4 @@
-"""What a browser may say on /play, checked: frames in two encodings, and a handful of messages. Pure."""
+"""The messages of a browser on /play, validated: frames in two encodings, and a few others. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FRAME_BYTES: Final = META_BYTES + LANDMARK_BYTES
 MAX_MESSAGE_BYTES: Final = 4096
 """21 triples written out in full precision are 1,400 bytes."""
 MAX_BROWSER_INTEGER: Final = (1 << 53) - 1
-"""JavaScript counts no further."""
+"""The largest integer that JavaScript represents exactly."""
 MAX_NAME: Final = 24
 
 _HEAD: Final = struct.Struct("<QqfI")
@@ -45,7 +45,7 @@ _Integer = Annotated[int, Field(ge=0, le=MAX_BROWSER_INTEGER)]
 
 
 class Packed(NamedTuple):
-    """A frame as it goes out: all but the session. `landmarks` are 252 bytes."""
+    """A frame as it is sent, without its session. `landmarks` are 252 bytes."""
 
     seq: int
     captured_ms: int
@@ -77,21 +77,21 @@ class Start(_Message):
 
 
 class Key(_Message):
-    """A step asked for by keyboard."""
+    """A step by keyboard."""
 
     type: Literal["key"]
     move: Action
 
 
 class Shown(_Message):
-    """How the frames are made: by a camera or by the simulated hand. Only the scoreboard cares."""
+    """What makes the frames, for the scoreboard: a camera or the simulated hand."""
 
     type: Literal["input"]
     input: Literal["camera", "simulated"]
 
 
 class Pause(_Message):
-    """Whether the player's moves stay without effect, while a menu is open."""
+    """Whether moves have no effect, because a menu is open."""
 
     type: Literal["pause"]
     on: bool
@@ -138,7 +138,7 @@ _NOT_FINITE: Final = {"finite_number", "less_than_equal", "greater_than_equal"}
 
 
 def refusal_of(first: Mapping[str, Any]) -> GatewayError:
-    """The first fault that pydantic found, as a reason and a sentence; never repeats what the client sent."""
+    """Return the first fault that pydantic found, without repeating what the client sent."""
     path = [str(part) for part in first["loc"]]
     field = next((part for part in path if part in _REASON_OF_FIELD), None)
     reason = _REASON_OF_FIELD[field] if field else Refusal.BAD_MESSAGE
@@ -152,7 +152,7 @@ def _first(error: ValidationError) -> Mapping[str, Any]:
 
 
 def read_json(text: bytes) -> dict[str, Any]:
-    """A message as a JSON object.
+    """Return a message as a JSON object.
 
     Raises:
         GatewayError: `bad_json`.
@@ -167,7 +167,7 @@ def read_json(text: bytes) -> dict[str, Any]:
 
 
 def read_hello(text: bytes) -> Hello:
-    """The first message.
+    """Return the first message.
 
     Raises:
         GatewayError: `no_hello`, `own_session_id`, or what is wrong with it.
@@ -184,7 +184,7 @@ def read_hello(text: bytes) -> Hello:
 
 
 def read_message(text: bytes) -> AnyMessage:
-    """Any later message; one without a type is a frame.
+    """Return any later message; one without a type is a frame.
 
     Raises:
         GatewayError: what is wrong with it.
@@ -199,7 +199,7 @@ def read_message(text: bytes) -> AnyMessage:
 
 
 def unpack_frame(raw: bytes) -> Packed:
-    """A packed frame; its landmarks are checked with all others of the tick.
+    """Return a packed frame; its landmarks are checked with all others of the tick.
 
     Raises:
         GatewayError: `bad_frame`, `bad_seq` or `bad_aspect`.
@@ -218,24 +218,24 @@ def unpack_frame(raw: bytes) -> Packed:
 
 
 def pack_points(points: list[list[float]]) -> bytes:
-    """21 pairs or triples (z = 0 where it is missing) as packed landmarks; none gives zeros: no hand."""
+    """Return 21 pairs or triples as packed landmarks, with z = 0 where it is missing; zeros for no hand."""
     if not points:
         return bytes(LANDMARK_BYTES)
     return np.array([(*point, 0.0)[:3] for point in points], "<f4").tobytes()
 
 
 def pack_text(frame: TextFrame, aspect: float) -> Packed:
-    """A text frame; `aspect` is that of the hello."""
+    """Return a text frame as it is sent; `aspect` is that of the hello."""
     flags = HAND * bool(frame.landmarks) | LEFT * (frame.hand == "left") | MIRRORED * frame.mirrored
     return Packed(frame.seq, frame.t, frame.aspect or aspect, flags, pack_points(frame.landmarks))
 
 
 def clean_name(name: str) -> str:
-    """A nickname as it may be shown: no control or invisible characters, at most `MAX_NAME` long."""
+    """Return a nickname without control or invisible characters, at most `MAX_NAME` long."""
     shown = "".join(" " if char.isspace() else char for char in name if unicodedata.category(char)[0] != "C")
     return " ".join(shown.split())[:MAX_NAME] or "player"
 
 
 def say(kind: str, **values: Any) -> bytes:
-    """A message to a browser."""
+    """Return a message to a browser."""
     return to_json({"type": kind, **values})

@@ -61,7 +61,7 @@ def hands_at() -> str:
 
 @router.get("/game")
 async def game(request: Request) -> HTMLResponse:
-    """The game."""
+    """Return the game's page."""
     response = _page("game.html")
     response.headers["Content-Security-Policy"] = _policy_of_game()
     if BROWSER_COOKIE not in request.cookies:
@@ -79,7 +79,7 @@ async def game(request: Request) -> HTMLResponse:
 
 @router.get("/watch")
 async def watch() -> HTMLResponse:
-    """The mazes that are being walked: those of `maze demo`, and the players of this gateway."""
+    """Return the page with the mazes of `maze demo` and of this gateway's players."""
     response = _page("watch.html")
     response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
@@ -87,27 +87,27 @@ async def watch() -> HTMLResponse:
 
 @router.get("/watch/players")
 async def players(request: Request) -> dict[str, Any]:
-    """The players of this gateway and their mazes."""
+    """Return the players of this gateway and their mazes."""
     room: Room = request.app.state.room
     return audience(room.sessions)
 
 
 @router.get("/manifest.webmanifest")
 async def manifest() -> FileResponse:
-    """What a browser needs to install the game."""
+    """Return what a browser needs to install the game."""
     return FileResponse(FOLDER / "manifest.webmanifest", media_type="application/manifest+json")
 
 
 @router.get("/sw.js")
 async def service_worker() -> FileResponse:
-    """The offline shell. It stands beside the page because it may serve only what is below itself."""
+    """Return the offline shell: beside the page, because it may serve only paths below its own."""
     headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
     return FileResponse(FOLDER / "sw.js", media_type="text/javascript", headers=headers)
 
 
 @router.get("/favicon.ico")
 async def favicon() -> FileResponse:
-    """The token of the game."""
+    """Return the icon."""
     return FileResponse(FOLDER / "icon.svg", media_type="image/svg+xml")
 
 
@@ -127,7 +127,7 @@ def install(app: FastAPI) -> None:
 
 
 class SafeHeaders:
-    """ASGI middleware: headers that every response bears; a policy where the page has not set its own."""
+    """ASGI middleware: headers of every response, and a policy where the page has not set its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app: Final = app

@@ -1,4 +1,4 @@
-"""WS /play: what happens on the socket of one player."""
+"""WS /play: the socket of one player."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gesture_maze.gateway.tokens import Claim, new_session
 from gesture_maze.gateway.walk import Walk
 
 GARBAGE_WEIGHT: Final = 6.0
-"""Ten pieces of garbage end a socket; a frame that came too fast weighs 1."""
+"""Weight of a malformed message, of which ten end a socket; a frame too many weighs 1."""
 TELL_S: Final = 0.5
 """Least time between two answers about faults: answers must not amplify a flood."""
 MESSAGES_PER_S: Final = 20
@@ -65,7 +65,7 @@ class PlaySocket(WSListener):
     # --- what the socket does
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """The handshake is done."""
+        """Admit the socket after its handshake, and wait for its hello."""
         self._transport = transport
         try:
             self._room.doorkeeper.enter(self._network)
@@ -78,7 +78,7 @@ class PlaySocket(WSListener):
         self._deadline = asyncio.get_running_loop().call_later(self._room.settings.hello_s, self.cut, late)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """A message; whatever is wrong with it ends here."""
+        """Act on a message, or refuse it."""
         kind = frame.msg_type
         if kind is WSMsgType.CLOSE:
             if not self._ended:
@@ -92,7 +92,7 @@ class PlaySocket(WSListener):
             self.refuse(error)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """The socket has gone, however."""
+        """Clean up after the socket, however it ended."""
         handshake = transport.close_handshake  # None where the line just broke
         sent = handshake.sent if handshake else None
         if not self._ended and sent and sent.code == WSCloseCode.MESSAGE_TOO_BIG:
@@ -112,11 +112,11 @@ class PlaySocket(WSListener):
             self._room.begin(self._room.fan.leave(session.id))
 
     def pause_writing(self) -> None:
-        """The browser does not keep up: from now on only the newest of each kind is kept."""
+        """Keep only the newest message of each kind, because the browser does not keep up."""
         self._behind = True
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Send what was kept, because the browser has caught up."""
         self._behind = False
         newest = list(self._newest.values())
         self._newest.clear()
@@ -126,7 +126,7 @@ class PlaySocket(WSListener):
     # --- what the game does to it
 
     def hear(self, raw: bytes, answer: Answer) -> None:
-        """See `gateway.sessions.Listener`: the reply goes on as it came."""
+        """See `gateway.sessions.Listener`: pass the reply on as it came."""
         session, walk = self._session, self._walk
         if session is None:
             return
@@ -140,7 +140,7 @@ class PlaySocket(WSListener):
             self._time(waited_s)
 
     def refuse(self, error: GatewayError) -> None:
-        """Count it, say so, and cut off whoever does it all the time."""
+        """Count the fault, answer it, and cut off a client with too many of them."""
         self._room.metrics.refused(error.refusal)
         if error.refusal in _NOT_THEIR_FAULT:
             weight = 0.0
@@ -164,7 +164,7 @@ class PlaySocket(WSListener):
     # --- inside
 
     def _take(self, kind: WSMsgType, frame: WSFrame) -> None:
-        """One message, told apart by its kind."""
+        """Dispatch one message by its kind."""
         if frame.payload_size > messages.MAX_MESSAGE_BYTES:
             raise GatewayError(Refusal.TOO_LARGE, f"a message has at most {messages.MAX_MESSAGE_BYTES} bytes")
         if not frame.fin or kind is WSMsgType.CONTINUATION:
@@ -184,7 +184,7 @@ class PlaySocket(WSListener):
             self._room.begin(self._greet(hello))
 
     async def _greet(self, hello: Hello) -> None:
-        """Find or make the session, listen for its replies, and say welcome."""
+        """Find or make the session, subscribe to its replies, and send the welcome."""
         room, session = self._room, None
         try:
             claim = self._claim(hello)

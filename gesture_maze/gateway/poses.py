@@ -1,4 +1,4 @@
-"""Hands for the page: one average hand in each pose that it draws, or that the simulated hand can take."""
+"""Hands for the page: one average hand in each pose that it draws or that the simulated hand takes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def hands() -> dict[str, Landmarks]:
 
 
 def _average(gesture: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """The mean pose of a gesture, (24,) angles."""
+    """Return the mean pose of a gesture, (24,) angles."""
     label = LABELS[gesture]
     mean: np.ndarray[tuple[int], np.dtype[np.float32]] = (SHARES[label] @ ARCHETYPES[label]).astype(
         np.float32

@@ -1,4 +1,4 @@
-"""Sessions: who plays, whether a socket is there or not."""
+"""Sessions of players, with or without a socket."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Listener(Protocol):
     """The socket of a session."""
 
     def hear(self, raw: bytes, answer: Answer) -> None:
-        """A reply to one of the session's frames."""
+        """Take a reply to one of the session's frames."""
 
     def refuse(self, error: GatewayError) -> None:
-        """A frame was refused after all."""
+        """Take the refusal of a frame that was accepted first."""
 
     def cut(self, error: GatewayError) -> None:
         """End the socket."""
@@ -60,12 +60,12 @@ class Session:
         self._arrived_s: Final[dict[int, float]] = {}
 
     def begin_seq(self) -> int:
-        """Where the client's seqs begin now; what is below is refused from here on."""
+        """Return the first seq that the client may use now; lower ones are refused from here on."""
         self._last_seq = max(self._last_seq, time.time_ns() // 1_000_000)
         return self._last_seq + 1
 
     def send(self, frame: Packed, outbox: Outbox) -> None:
-        """A frame came from the socket.
+        """Send a frame that came from the socket.
 
         Raises:
             GatewayError: `bad_seq` or `too_fast`.
@@ -82,12 +82,12 @@ class Session:
         outbox.put(self, frame)
 
     def hear(self, raw: bytes, answer: Answer) -> None:
-        """A reply to one of its frames."""
+        """Pass on a reply to one of the frames."""
         if self.socket is not None:
             self.socket.hear(raw, answer)
 
     def waited_s(self, seq: int) -> float | None:
-        """How long this frame's reply has taken; None if nobody knows."""
+        """Return how long this frame's reply has taken, or None if the frame is not known."""
         arrived_s = self._arrived_s.pop(seq, None)
         return None if arrived_s is None else self._clock() - arrived_s
 
@@ -102,7 +102,7 @@ MOST_ABSENT: Final = 500
 
 
 class Sessions:
-    """All sessions; of absent players those that left last, for a while.
+    """All sessions of present players, and those of absent players for a while.
 
     Args:
         fps: frames per second that each may send.
@@ -121,7 +121,7 @@ class Sessions:
         self._absent: Final[dict[str, None]] = {}
 
     def open(self, session: str, name: str) -> Session:
-        """The session, made anew if it is not known (any more)."""
+        """Return the session; a new one if it is not known."""
         found = self._by_id.get(session)
         self._absent.pop(session, None)
         if found is None:
@@ -130,7 +130,7 @@ class Sessions:
         return found
 
     def leave(self, session: Session, socket: Listener) -> bool:
-        """A socket has gone; whether the session is without one now."""
+        """Note that a socket has gone, and return whether the session is without one now."""
         if session.socket is not socket:
             return False
         session.socket, session.left_s = None, self._clock()
@@ -152,7 +152,7 @@ class Sessions:
             self._metrics.sessions(len(self._by_id))
 
     def sweep(self) -> None:
-        """Forget those who have been away for too long."""
+        """Forget players who have been away for too long."""
         oldest_s = self._clock() - self._keep_s
         gone = [one.id for one in self._by_id.values() if one.socket is None and one.left_s < oldest_s]
         for session in gone:
@@ -165,5 +165,5 @@ class Sessions:
         return [one for one in self._by_id.values() if one.socket is not None]
 
     def __len__(self) -> int:
-        """How many are kept."""
+        """Return how many sessions are kept."""
         return len(self._by_id)
