@@ -22,7 +22,7 @@ from gesture_maze.gateway.walk import Walk
 
 GARBAGE_WEIGHT: Final = 6.0
 """Weight of a malformed message, of which ten end a socket; a frame too many weighs 1."""
-TELL_S: Final = 0.5
+FAULT_ANSWER_S: Final = 0.5
 """Least time between two answers about faults: answers must not amplify a flood."""
 MESSAGES_PER_S: Final = 20
 """Messages other than frames, and as many at once: faster than a finger types, slower than a program."""
@@ -57,7 +57,7 @@ class PlaySocket(WSListener):
         self._input: Input = "camera"
         self._patience: Final = Patience(time.monotonic())
         self._messages: Final = Allowance(MESSAGES_PER_S, time.monotonic(), MESSAGES_PER_S)
-        self._told_s = 0.0
+        self._answered_s = 0.0
         self._behind = False
         self._newest: Final[dict[str, bytes]] = {}
         self._deadline: asyncio.TimerHandle | None = None
@@ -152,8 +152,8 @@ class PlaySocket(WSListener):
         now_s = time.monotonic()
         if self._patience.ends(weight, now_s):
             self.cut(GatewayError(Refusal.FLOOD, f"cut off: too much that was refused, last {error}"))
-        elif now_s - self._told_s > TELL_S:
-            self._told_s = now_s
+        elif now_s - self._answered_s > FAULT_ANSWER_S:
+            self._answered_s = now_s
             self._send("refused", say("refused", reason=error.reason, detail=str(error)))
 
     def cut(self, error: GatewayError) -> None:

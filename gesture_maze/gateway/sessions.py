@@ -107,7 +107,7 @@ class Sessions:
     Args:
         fps: frames per second that each may send.
         keep_s: how long an absent player's is kept.
-        metrics: told how many there are.
+        metrics: counts them.
         clock: monotonic seconds.
     """
 

@@ -118,7 +118,7 @@ def visit(chromium: Any, gateway: Served) -> Iterator[Visit]:
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
+        page.on("console", lambda one: faults.append(one.text) if "Content Security" in one.text else None)
         page.goto(f"{scheme}://{address}{path}")
         return page
 

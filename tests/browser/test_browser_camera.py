@@ -107,7 +107,7 @@ def grey_clip(path: Path, *levels: int, seconds: int) -> None:
             clip.write((b"FRAME\n" + picture) * (10 * seconds))
 
 
-def test_one_is_told_that_it_is_too_dark_or_that_no_hand_is_seen(
+def test_camera_in_the_dark_or_without_a_hand_says_so(
     tracker: None, playwright: Any, gateway: Served, tmp_path: Path
 ) -> None:
     clip = tmp_path / "grey.y4m"
@@ -121,7 +121,7 @@ def test_one_is_told_that_it_is_too_dark_or_that_no_hand_is_seen(
     browser.close()
 
 
-def test_gestures_before_a_camera_become_moves(tracker: None, camera: Any, gateway: Served) -> None:
+def test_gestures_of_the_clip_become_their_moves(tracker: None, camera: Any, gateway: Served) -> None:
     page = camera.new_page()
     replies: list[dict[str, Any]] = []
 

@@ -51,6 +51,14 @@ def test_maze_and_hand_share_one_view(visit: Visit, screen: str) -> None:
     page.evaluate("document.querySelector('[data-size=small]').click()")
     walk(page, generate(*SIZES["small"], 7), 2)
     picture(page, screen)
+    walk_by_keys(page, generate(*SIZES["small"], 7))
+    page.wait_for_selector("#done:not([hidden])")
+    maze, done = (page.locator(one).bounding_box() for one in ("#maze", "#done"))
+    apart = done["y"] >= maze["y"] + maze["height"] or done["x"] >= maze["x"] + maze["width"]
+    assert apart, "the celebration does not cover the way"
+    if options.get("has_touch"):
+        assert done["y"] + done["height"] <= high, "and needs no scrolling"
+    picture(page, f"{screen}-done")
 
 
 def violations(page: Any) -> list[str]:

@@ -20,7 +20,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("closed", [False, True])
-def test_a_hand_is_answered_over_tls(
+def test_page_over_tls_plays(
     visit: Visit, redis_server: Server, workers: Workers, ours: Path, closed: bool
 ) -> None:
     files = {"tls_cert": ours / "gateway.pem", "tls_key": ours / "gateway.key"}

@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "gesture_maze" / "page" / "jsconfig.json"
 
 
 @pytest.mark.timeout(120)
-def test_the_modules_keep_their_types() -> None:
+def test_page_modules_pass_the_type_checker() -> None:
     if shutil.which("npm") is None:
         absent("npm")
     command = ["npm", "exec", "--yes", f"--package={TYPESCRIPT}", "--", "tsc", "-p", str(PAGE)]

@@ -33,7 +33,7 @@ export class Follower {
     if (now - this.#lastAt > GIVEN_UP_MS) this.#last = null;
     const last = this.#last;
     const placed = hands.map((hand) => ({ hand, place: placeOf(hand.points, aspect) }));
-    // nobody is followed yet: the largest hand is the nearest to the camera
+    // no hand is followed yet: the largest hand is the nearest to the camera
     const ranked = placed.sort((a, b) =>
       last ? distance(a.place, last) - distance(b.place, last) : b.place.size - a.place.size);
     const first = ranked[0];
