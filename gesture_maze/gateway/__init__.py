@@ -1,1 +1,1 @@
-"""The gateway: the game server between browsers and Redis. Browsers never see Redis."""
+"""The gateway: the game server between browsers and Redis. Browsers never reach Redis."""

@@ -1,4 +1,4 @@
-"""The gateway put together: one FastAPI application and the tasks beside it."""
+"""Assembles the gateway: one FastAPI application and its background tasks."""
 
 from __future__ import annotations
 
@@ -77,7 +77,13 @@ def build(settings: Settings, log: Log | None = None) -> FastAPI:
     information.install(app, settings)
     pages.install(app)
     problems.install(app, metrics)
-    # the original front end is a page from elsewhere; no cookie or token is of any use to it here
+    _add_middleware(app, settings, metrics)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Add what every request passes; the last is the outermost."""
+    # front ends of other origins may call /predict; it needs neither cookie nor token
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]
     )
@@ -91,7 +97,6 @@ def build(settings: Settings, log: Log | None = None) -> FastAPI:
         instrumentator.expose(app, include_in_schema=False)
     rates = Rates(settings.requests_per_s, 10 * settings.requests_per_s)
     app.add_middleware(Guard, metrics=metrics, rates=rates, settings=settings)
-    return app
 
 
 @asynccontextmanager
@@ -116,16 +121,7 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
             settings=settings,
             metrics=metrics,
             tokens=Tokens(settings.secret, settings.token_ttl_s),
-            doorkeeper=Doorkeeper(settings.sessions_per_address, settings.max_sessions),
-            openings=Rates(
-                settings.sessions_per_address / OPENINGS_S, OPENINGS_AT_ONCE * settings.sessions_per_address
-            ),
-            starts=Rates(STARTS_PER_S, settings.sessions_per_address),
-            connections=Doorkeeper(
-                settings.connections_per_address,
-                settings.max_sessions + MORE_CONNECTIONS,
-                Refusal.TOO_MANY_REQUESTS,
-            ),
+            **_limits(settings),
             sessions=Sessions(settings.fps, settings.keep_s, metrics),
             outbox=outbox,
             fan=fan,
@@ -136,25 +132,47 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
             mapping=PoolMapping(client, log),
             tasks=set(),
         )
-        app.state.room, app.state.probe = room, probe
-        app.state.predictor = predict.Predictor(
-            outbox, fan, settings.lanes, settings.predict_per_address, settings.predict_timeout_ms
-        )
-        app.state.scoreboard, app.state.watch = room.scoreboard, shown
-        works: dict[str, Callable[[], Awaitable[None]]] = {
-            "outbox": outbox.run,
-            "fan": fan.run,
-            "probe": probe.run,
-            "releases": room.releases.run,
-            "watch": shown.run,
-            "mapping": room.mapping.run,
-            "sweep": lambda: _sweep(room.sessions),
-            "saved": room.saved.run,
-            "races": races.run,
-            "pulse": app.state.pulse.run,
-        }
-        tasks.start(stack, works, log, metrics)
+        _install(app, room, probe, shown)
+        tasks.start(stack, _works(app, room), log, metrics)
         yield room
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    """Return the limits that all sockets and connections share, by their names in `Room`."""
+    players, most = settings.sessions_per_address, settings.max_sessions
+    busy = Refusal.TOO_MANY_REQUESTS
+    return {
+        "doorkeeper": Doorkeeper(players, most),
+        "openings": Rates(players / OPENINGS_S, OPENINGS_AT_ONCE * players),
+        "starts": Rates(STARTS_PER_S, players),
+        "connections": Doorkeeper(settings.connections_per_address, most + MORE_CONNECTIONS, busy),
+    }
+
+
+def _install(app: FastAPI, room: Room, probe: Probe, shown: watch.Watch) -> None:
+    """Put what the routes use into the application's state."""
+    settings = room.settings
+    app.state.room, app.state.probe, app.state.watch = room, probe, shown
+    app.state.scoreboard = room.scoreboard
+    app.state.predictor = predict.Predictor(
+        room.outbox, room.fan, settings.lanes, settings.predict_per_address, settings.predict_timeout_ms
+    )
+
+
+def _works(app: FastAPI, room: Room) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Return the background tasks by name."""
+    return {
+        "outbox": room.outbox.run,
+        "fan": room.fan.run,
+        "probe": app.state.probe.run,
+        "releases": room.releases.run,
+        "watch": app.state.watch.run,
+        "mapping": room.mapping.run,
+        "sweep": lambda: _sweep(room.sessions),
+        "saved": room.saved.run,
+        "races": room.races.run,
+        "pulse": app.state.pulse.run,
+    }
 
 
 async def _sweep(sessions: Sessions) -> None:

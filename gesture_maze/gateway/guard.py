@@ -12,12 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gesture_maze.gateway.forwarded import FOR, PROTO, address_of, encrypted, last_entry, network_of
 from gesture_maze.gateway.limits import Rates
 from gesture_maze.gateway.metrics import Metrics
-from gesture_maze.gateway.problems import answer
+from gesture_maze.gateway.problems import METHODS, answer
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.settings import Settings
-
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
-"""Others are refused before they become labels of a metric."""
 
 
 class Guard:
@@ -71,7 +68,7 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         if scope["method"] not in METHODS:
-            raise GatewayError(Refusal.BAD_METHOD, f"use one of {', '.join(sorted(METHODS))}")
+            raise GatewayError(Refusal.BAD_METHOD, f"use one of {', '.join(METHODS)}")
         if not self._rates.take(network_of(scope["client"][0]), time.monotonic()):
             raise GatewayError(
                 Refusal.TOO_MANY_REQUESTS, "too many requests from your network: try again soon"
@@ -99,7 +96,7 @@ class Guard:
 
 
 def client_network(scope: Mapping[str, tuple[str, int]]) -> str:
-    """Return the network of a request that the guard has seen."""
+    """Return the network of a request that passed the guard."""
     return network_of(scope["client"][0])
 
 

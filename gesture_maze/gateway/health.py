@@ -1,4 +1,4 @@
-"""Whether the gateway works, and a port of its own for those who ask: not for browsers, and without TLS."""
+"""Whether the event loop of the gateway runs, for /livez on the metrics port."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 
 BEAT_S: Final = 0.5
 LOST_S: Final = 10.0
-"""A loop that has not turned for so long hangs: a busy one turns in milliseconds."""
+"""After this time without a turn the loop hangs; a busy one turns in milliseconds."""
 
 
 class Pulse:
-    """Whether the event loop turns; asked from another thread.
+    """Notes that the event loop turns; read from another thread.
 
     Args:
         clock: monotonic seconds.
@@ -24,7 +24,7 @@ class Pulse:
         self._beat_s = clock()
 
     def beat(self) -> None:
-        """The loop turns."""
+        """Note a turn of the loop."""
         self._beat_s = self._clock()
 
     async def run(self) -> None:

@@ -7,11 +7,11 @@ from typing import Final
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 
 BURST_S: Final = 0.5
-"""What a network held up may arrive at once: so many seconds' worth of frames."""
+"""Frames that may arrive at once after the network held them up, in seconds' worth of them."""
 HEADROOM: Final = 1.1
 """A camera of 30 fps is not late or early by more; a strict limit would refuse one frame now and then."""
 MOST_FAULTS: Final = 60.0
-"""Faults, less those forgiven, after which a client is cut off."""
+"""Faults, less those forgiven, after which a client is disconnected."""
 FORGIVEN_PER_S: Final = 2.0
 MOST_NETWORKS: Final = 10_000
 """Networks whose rate is remembered, about 250 bytes each."""
@@ -76,7 +76,7 @@ class Patience:
         self._seen_s = now_s
 
     def ends(self, weight: float, now_s: float) -> bool:
-        """Whether this fault is one too many."""
+        """Count a fault, and return whether it is one too many."""
         self._faults = max(0.0, self._faults - (now_s - self._seen_s) * FORGIVEN_PER_S) + weight
         self._seen_s = now_s
         return self._faults > MOST_FAULTS

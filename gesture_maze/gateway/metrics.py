@@ -27,16 +27,18 @@ class Metrics:
             ["outcome"],
             **about,
         )
-        self._replies: Final = Counter("replies", "Replies handed on.", **about)
+        self._replies: Final = Counter("replies", "Replies passed on to browsers.", **about)
         self._held: Final = Counter("replies_held", "Replies dropped for newer ones.", **about)
-        told = "From a frame's arrival to its reply on the way to the browser."
-        self._reply_s: Final = Histogram("reply_seconds", told, buckets=REPLY_SECONDS, **about)
+        text = "From a frame's arrival to its reply on the way to the browser."
+        self._reply_s: Final = Histogram("reply_seconds", text, buckets=REPLY_SECONDS, **about)
         self._tick: Final = Histogram("tick_frames", "Frames per tick.", buckets=TICK_FRAMES, **about)
         self._resumed: Final = Counter("resumed", "Sessions resumed by a token.", **about)
         self._finished: Final = Counter(
             "mazes_finished", "Mazes walked to the exit.", ["size", "input"], **about
         )
-        self._away: Final = Counter("redis_errors", "Redis could not be reached.", **about)
+        self._away: Final = Counter(
+            "redis_errors", "Sends that Redis did not take, or not all of them.", **about
+        )
         self._failures: Final = Counter(
             "failures", "Faults of the gateway itself: see its log.", ["where"], **about
         )
@@ -46,41 +48,41 @@ class Metrics:
             self._frames.labels(outcome)
 
     def refused(self, reason: Refusal) -> None:
-        """Something was refused."""
+        """Count a refusal."""
         self._refused.labels(reason).inc()
 
     def sockets(self, count: int) -> None:
-        """So many sockets are open."""
+        """Set the number of open sockets."""
         self._sockets.set(count)
 
     def sessions(self, count: int) -> None:
-        """So many sessions are kept."""
+        """Set the number of sessions kept."""
         self._sessions.set(count)
 
     def frames(self, outcome: str, count: int = 1) -> None:
-        """This became of frames."""
+        """Count frames by outcome."""
         self._frames.labels(outcome).inc(count)
 
     def tick(self, frames: int) -> None:
-        """A tick with frames goes out."""
+        """Observe the frames of a tick."""
         self._tick.observe(frames)
 
     def replied(self, seconds: float | None) -> None:
-        """A reply was handed on, so long after its frame came (None: unknown)."""
+        """Count a reply passed on, `seconds` after its frame came (None: unknown)."""
         self._replies.inc()
         if seconds is not None:
             self._reply_s.observe(seconds)
 
     def reply_held(self) -> None:
-        """A reply to a browser that does not keep up gave way to a newer one."""
+        """Count a reply dropped for a newer one, because the browser does not keep up."""
         self._held.inc()
 
     def resumed(self) -> None:
-        """A session was resumed."""
+        """Count a resumed session."""
         self._resumed.inc()
 
     def finished(self, size: str, by: str) -> None:
-        """A maze was walked to its exit."""
+        """Count a maze walked to its exit."""
         self._finished.labels(size, by).inc()
 
     def failed(self, where: str) -> None:
@@ -88,5 +90,5 @@ class Metrics:
         self._failures.labels(where).inc()
 
     def redis_away(self) -> None:
-        """Redis could not be reached."""
+        """Count a send that Redis did not take, or not all of it."""
         self._away.inc()

@@ -1,4 +1,4 @@
-"""The way out: frames of all clients gathered for a tick, then sent as one entry per partition."""
+"""Sending: the frames of all clients, gathered for a tick and sent as one entry per partition."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gesture_maze.wire.frames import LANDMARKS, MAX_MAGNITUDE, Float32
 
 
 class Sender(Protocol):
-    """Whose frame it is; told when it cannot be sent."""
+    """The owner of a frame."""
 
     @property
     def id(self) -> str:
         """The session id."""
 
     def refuse(self, error: GatewayError) -> None:
-        """The frame was not sent."""
+        """Take note that the frame was not sent."""
 
 
 class Outbox:
@@ -78,7 +78,7 @@ class Outbox:
                 await self.flush()
 
     async def flush(self) -> None:
-        """Send what waits: take -> check -> send -> tell."""
+        """Send what waits: take -> check -> send -> refuse what was not accepted."""
         waiting, self._waiting = self._waiting, {}
         senders, frames, points = self._checked(list(waiting), list(waiting.values()))
         if not senders:
@@ -101,7 +101,7 @@ class Outbox:
     def _checked(
         self, senders: list[Sender], frames: list[Packed]
     ) -> tuple[list[Sender], list[Packed], Float32]:
-        """The frames whose landmarks are numbers; the others are refused, each by itself."""
+        """Return the frames whose landmarks are finite; refuse each of the others."""
         raw = b"".join([frame.landmarks for frame in frames])
         points: Float32 = np.frombuffer(raw, "<f4").reshape(-1, LANDMARKS, 3)
         good = np.abs(points).max(axis=(1, 2)) <= MAX_MAGNITUDE

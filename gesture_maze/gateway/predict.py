@@ -1,4 +1,4 @@
-"""POST /predict: one hand, one answer, as the original service had it; through the stream and the pool."""
+"""POST /predict: one hand, one answer, through the stream and the pool."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Lane:
         self._answer: asyncio.Future[Answer] | None = None
 
     def ask(self, outbox: Outbox, landmarks: bytes, aspect: float) -> asyncio.Future[Answer]:
-        """Send a hand; its answer."""
+        """Send a hand, and return the future of its answer."""
         self._seq += 1
         now_ms = time.time_ns() // 1_000_000
         self._answer = asyncio.get_running_loop().create_future()
@@ -65,7 +65,7 @@ class Lane:
         return self._answer
 
     def hear(self, _raw: bytes, answer: Answer) -> None:
-        """A reply; one that comes too late is nobody's."""
+        """Take a reply; one to an earlier request is ignored."""
         if self._answer is not None and not self._answer.done() and answer["seq"] == self._seq:
             self._answer.set_result(answer)
 
@@ -121,7 +121,7 @@ class Predictor:
             raise GatewayError(Refusal.NO_ANSWER, "the pool's answer is malformed") from None
 
     async def _take(self) -> Lane:
-        """A free lane. The one free for longest: so that what it still has on its way is soonest past."""
+        """Return the lane that has been free for longest: late replies to it are least likely."""
         if self._free:
             return self._free.popleft()
         if not self._unopened:
@@ -150,6 +150,6 @@ router = APIRouter()
     },
 )
 async def predict(hand: Hand, request: Request) -> Prediction:
-    """What a hand shows: its class, and the action of the maze, null for all but four gestures."""
+    """Return what a hand shows: its class, and its action in the maze or null."""
     predictor: Predictor = request.app.state.predictor
     return await predictor.predict(hand, client_network(request.scope))

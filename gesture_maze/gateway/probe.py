@@ -1,4 +1,4 @@
-"""Whether Redis takes frames: asked once a second, so that an idle gateway notices a failover, too."""
+"""Asks once a second whether Redis takes frames, so that an idle gateway notices a failover, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How HTTP clients are told what is wrong: a reason, a sentence and a status; every one is counted."""
+"""Errors as HTTP clients get them: a reason, a sentence and a status. Each is counted."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ STATUS: Final[dict[Refusal, int]] = {
     Refusal.UNAVAILABLE: 503,
 }
 """HTTP status of a refusal; 422 for all others."""
+METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
+"""Others are refused before they become labels of a metric."""
+_WAIT: Final = {"Retry-After": str(RETRY_AFTER_S)}
+_HEADERS: Final = {405: {"Allow": ", ".join(METHODS)}, 429: _WAIT, 503: _WAIT}
+MOST_DIGITS: Final = 9
+"""Of a Content-Length: Python refuses to read thousands of digits."""
 
 
 class Problem(BaseModel):
@@ -41,9 +47,9 @@ class Problem(BaseModel):
 
 
 def answer(error: GatewayError) -> JSONResponse:
-    """The refusal as a response."""
+    """Return the refusal as a response."""
     status = STATUS.get(error.refusal, 422)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
+    headers = _HEADERS.get(status)
     return JSONResponse({"reason": error.refusal, "detail": str(error)}, status, headers)
 
 
@@ -62,7 +68,7 @@ def install(app: FastAPI, metrics: Metrics) -> None:
     async def other(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 400:
-            # FastAPI says so of bodies that are no UTF-8, or nested too deeply to be read
+            # FastAPI's answer to bodies that are not UTF-8, or nested too deeply
             return refused(request, GatewayError(Refusal.BAD_JSON, "the body cannot be read as JSON"))
         return await http_exception_handler(request, error)
 
@@ -76,12 +82,12 @@ def _reading_fault(error: RequestValidationError) -> GatewayError:
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         return GatewayError(Refusal.BAD_JSON, "the body is not JSON")
-    # ("body", "landmarks", 3, 0): the first word says where the fault lies, which the path says as well
+    # ("body", "landmarks", 3, 0): the first part is of no use to a client
     return refusal_of(faults[0] | {"loc": faults[0]["loc"][1:]})
 
 
 class BodyLimit:
-    """ASGI middleware: refuses bodies over `MAX_BODY_BYTES`, by what they say and by what they are."""
+    """ASGI middleware: refuses bodies over `MAX_BODY_BYTES`, by Content-Length and by their size."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app: Final = app
@@ -92,8 +98,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not said.isdigit() or int(said) > MAX_BODY_BYTES:
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if not length.isdigit() or len(length) > MOST_DIGITS or int(length) > MAX_BODY_BYTES:
             await self._refuse(scope, receive, send)
             return
         read = 0
@@ -107,7 +113,7 @@ class BodyLimit:
             return message
 
         async def unless_too_large(message: Message) -> None:
-            # whoever reads the body may make an answer of its own of our error
+            # code that reads the body may turn our error into an answer of its own
             if read <= MAX_BODY_BYTES:
                 await send(message)
 

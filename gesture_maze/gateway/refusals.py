@@ -1,4 +1,4 @@
-"""Why the gateway refuses something: the closed list that is metric label, message and log key at once."""
+"""Why the gateway refuses something: the closed list of metric labels, messages and log keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gesture_maze.wire.errors import MazeError
 
 
 class Refusal(StrEnum):
-    """Closed: a new fault gets a new word here, nowhere else."""
+    """Closed: a new kind of fault gets a new member here."""
 
     BAD_LANDMARKS = "bad_landmarks"
     """Not 21 pairs or triples of numbers."""
@@ -24,7 +24,7 @@ class Refusal(StrEnum):
     BAD_SEQ = "bad_seq"
     """The seq does not rise, or is beyond what a browser can count."""
     BAD_MESSAGE = "bad_message"
-    """JSON, but nothing that the game understands."""
+    """JSON, but no message of the game."""
     TOO_LARGE = "too_large"
     """The body or message is larger than anything the game needs."""
     TOO_FAST = "too_fast"
@@ -36,11 +36,11 @@ class Refusal(StrEnum):
     BAD_METHOD = "bad_method"
     """An HTTP method that nothing here answers."""
     FLOOD = "flood"
-    """So many refusals in a row that the socket was cut off."""
+    """So many refusals in a row that the socket was closed."""
     BAD_ORIGIN = "bad_origin"
     """The page that opened the socket comes from elsewhere."""
     TOO_MANY_SESSIONS = "too_many_sessions"
-    """The address, or all of them together, have as many sockets as they may."""
+    """The address, or all addresses together, have as many sockets as they may."""
     NO_HELLO = "no_hello"
     """The socket did not introduce itself in time, or sent something else first."""
     BAD_TOKEN = "bad_token"  # noqa: S105 - a word, not a secret
@@ -50,7 +50,7 @@ class Refusal(StrEnum):
     STOLEN_TOKEN = "stolen_token"  # noqa: S105
     """The token was given to another browser."""
     OWN_SESSION_ID = "own_session_id"
-    """The client wanted a session id of its own making."""
+    """The client sent a session id of its own."""
     REPLACED = "replaced"
     """The session was resumed on another socket."""
     NO_RACE = "no_race"
@@ -88,4 +88,4 @@ CLOSE_CODES: Final[dict[Refusal, int]] = {
 """WebSocket close code of refusals that end the socket; 4400 for the others."""
 BAD_REQUEST: Final = 4400
 RESTART: Final = 1012
-"""The gateway goes away; the client should come again."""
+"""The gateway stops; the client should connect again."""

@@ -49,7 +49,7 @@ def run(settings: Settings) -> None:
         )
         # uvicorn raises the signal that stopped it once more when it is done; ours ends in exit code 0
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _nothing_more)
+            signal.signal(number, _ignore)
         uvicorn.Server(config).run(sockets=[listener])
     log.info("stopped")
 
@@ -85,7 +85,7 @@ def _shown(host: str) -> str:
 
 
 def configuration(settings: Settings, app: FastAPI) -> uvicorn.Config:
-    """How uvicorn serves the application.
+    """Return how uvicorn serves the application.
 
     Raises:
         SettingsError: a file of TLS cannot be used.
@@ -115,10 +115,10 @@ def _made(
 
 @contextmanager
 def health(settings: Settings, app: FastAPI) -> Iterator[int | None]:
-    """The port for operators, if there is to be one; which it is.
+    """Serve the metrics port, if there is to be one, and yield its number.
 
     Raises:
-        SettingsError: it is taken.
+        SettingsError: the port is taken.
     """
     if settings.metrics_port is None:
         yield None
@@ -131,8 +131,8 @@ def health(settings: Settings, app: FastAPI) -> Iterator[int | None]:
         server.close()
 
 
-def _nothing_more(_number: int, _frame: object) -> None:
-    """The server has stopped already."""
+def _ignore(_number: int, _frame: object) -> None:
+    """Do nothing: the server has stopped already."""
 
 
 def listen(settings: Settings) -> socket.socket:

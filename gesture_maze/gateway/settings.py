@@ -16,7 +16,7 @@ LEAST_SECRET_CHARACTERS = 16
 
 
 class Settings(BaseModel):
-    """What a gateway needs to know."""
+    """Settings of a gateway."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -87,7 +87,7 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, **values: Any) -> Settings:
-        """Settings from keyword values; None means "the default".
+        """Return settings from keyword values; None means "the default".
 
         Raises:
             SettingsError: one sentence that names every fault.

@@ -1,4 +1,4 @@
-"""TLS at the gateway itself: certificate, key and, if browsers must show one too, the authority of theirs."""
+"""TLS at the gateway: certificate, key and, where clients need a certificate, its authority."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Final
 from gesture_maze.wire.errors import SettingsError
 
 LEAST_VERSION: Final = ssl.TLSVersion.TLSv1_2
-"""Older ones are broken, and no browser speaks them any more."""
+"""Older versions are broken, and browsers no longer support them."""
 _CERTIFICATE: Final = "CERTIFICATE"
 _KEY: Final = "PRIVATE KEY"
-"""What stands in the BEGIN line of a PEM file; that of keys may have a word before."""
+"""In the BEGIN line of a PEM file; keys may have a word before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class TlsFiles:
     Attributes:
         cert: the gateway's certificate, with those between it and its authority behind.
         key: its private key, without a passphrase.
-        client_ca: authorities; who has no certificate signed by one of them does not come in.
+        client_ca: authorities; clients without a certificate signed by one of them are refused.
     """
 
     cert: Path | None = None
@@ -33,11 +33,11 @@ class TlsFiles:
 
     @property
     def wanted(self) -> bool:
-        """Whether any of it was asked for."""
+        """Whether any file is given."""
         return bool(self.cert or self.key or self.client_ca)
 
     def faults(self) -> list[str]:
-        """What is wrong with them, a sentence each; reads the files."""
+        """Return what is wrong with the files, a sentence each. Reads them."""
         found = [*self._contradictions(), *self._unreadable()]
         if not found and self.cert is not None:
             try:
@@ -47,7 +47,7 @@ class TlsFiles:
         return found
 
     def context(self) -> ssl.SSLContext | None:
-        """What a server needs; None without TLS.
+        """Return the context of a server, or None without TLS.
 
         Raises:
             SettingsError: `settings`, with all faults in one sentence.
@@ -63,7 +63,7 @@ class TlsFiles:
         if self.key and not self.cert:
             yield "--tls-key needs --tls-cert, the certificate of the key"
         if self.client_ca and not (self.cert or self.key):
-            yield "--tls-client-ca needs --tls-cert and --tls-key: without TLS nobody shows a certificate"
+            yield "--tls-client-ca needs --tls-cert and --tls-key: client certificates are part of TLS"
 
     def _unreadable(self) -> Iterator[str]:
         for flag, path, kind in (
@@ -100,11 +100,11 @@ class TlsFiles:
 
 
 class _UnusableError(Exception):
-    """OpenSSL does not take a file."""
+    """OpenSSL cannot use a file."""
 
 
 class _LockedError(ssl.SSLError):
-    """The key wants a passphrase; OpenSSL would ask for it at the terminal."""
+    """The key has a passphrase; OpenSSL would ask for it at the terminal."""
 
 
 def _no_passphrase() -> str:

@@ -1,7 +1,7 @@
 """Sockets of uvicorn served by picows: parsing and masking in C, because 30,000 messages a second pass here.
 
-uvicorn hands each connection that asks for a WebSocket to a protocol class; this one is picows's own with the
-few words that uvicorn expects of it.
+uvicorn passes each connection that asks for a WebSocket to a protocol class: here that of picows, with the
+few methods that uvicorn expects.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ PATH: Final = "/play"
 BROWSER_COOKIE: Final = "maze_browser"
 HANDSHAKE_S: Final = 5.0
 PING_S: Final = 20.0
-"""After so long without a word a client is asked for one; after as long again it is gone."""
+"""A client that sends nothing for this time gets a PING; unanswered for the same time, it is disconnected."""
 BUFFER_BYTES: Final = 2048
 MAX_FRAME_BYTES: Final = 64 * 1024
-"""Beyond this the line is cut before the message is read; see also `messages.MAX_MESSAGE_BYTES`."""
+"""A larger message closes the connection before it is read; see also `messages.MAX_MESSAGE_BYTES`."""
 
 
 class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
@@ -69,7 +69,7 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        """The request that uvicorn has read already; all further data goes the buffered way."""
+        """Take the request that uvicorn has read already; further data arrives in buffers."""
         while data:
             room = self.get_buffer(len(data))
             part = data[: len(room)]
@@ -78,7 +78,7 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
             data = data[len(part) :]
 
     def shutdown(self) -> None:
-        """uvicorn stops: the client should come again."""
+        """Ask the client to connect again: uvicorn stops."""
         transport = self.transport
         if self.listener is not None:
             transport.send(WSMsgType.TEXT, say("bye", detail="the game restarts"))
@@ -91,7 +91,7 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
             return None
         if not self._from_here(request):
             self._room.metrics.refused(Refusal.BAD_ORIGIN)
-            body = b"a page from elsewhere may not open a socket here"
+            body = b"pages of other origins may not open a socket here"
             response = WSUpgradeResponse.create_error_response(HTTPStatus.FORBIDDEN, body)
             return WSUpgradeResponseWithListener(response, None)
         address = self._address(request)
@@ -103,13 +103,13 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
         return PlaySocket(self._room, address, bearer_of(_browser(request), address))
 
     def _from_here(self, request: WSUpgradeRequest) -> bool:
-        """A browser always says which page asks; programs that are no browsers need not."""
+        """Return whether the page that asks is one of ours. Browsers always name it; programs need not."""
         origin = request.headers.get("origin")
         if origin is None or origin in self._room.settings.origins:
             return True
         host, page = request.headers.get("host", ""), urlsplit(origin)
         if self._encrypted(request) and page.scheme != "https":
-            return False  # a page that anybody on its way could have changed
+            return False  # a page that came unencrypted may have been changed on its way
         return bool(host) and page.netloc.lower() == host.lower()
 
     def _encrypted(self, request: WSUpgradeRequest) -> bool:
@@ -135,5 +135,5 @@ def _browser(request: WSUpgradeRequest) -> str | None:
 
 
 def protocol() -> type[asyncio.Protocol]:
-    """What `uvicorn.Config(ws=...)` is given."""
+    """Return the class for `uvicorn.Config(ws=...)`."""
     return cast(type[asyncio.Protocol], Upgrade)

@@ -1,4 +1,4 @@
-"""The running mazes of `maze demo`, for the page /watch: what it publishes, handed on as it comes."""
+"""The running mazes of `maze demo`, for the page /watch: its pictures, passed on as they come."""
 
 from __future__ import annotations
 

@@ -201,9 +201,17 @@ def test_methods_do_not_become_labels(gateway: Served) -> None:
         answer = gateway.http.request(method, "/predict")
         assert answer.status_code == 405
         assert answer.json()["reason"] == "bad_method"
+        assert "POST" in answer.headers["Allow"]
     page = gateway.http.get("/metrics").text
     assert "PURGE" not in page
     assert "DELETE" not in page
+
+
+@pytest.mark.parametrize("length", ["9" * 18, "9" * 5000, "-1", "1e3", "x"])
+def test_content_length_malformed_is_no_server_error(gateway: Served, length: str) -> None:
+    with opened(gateway) as one:
+        one.sendall(f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert received(one).split()[1] in (b"400", b"413")
 
 
 def test_no_redirect_repeats_the_host_header(gateway: Served) -> None:
