@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Final, Self
 
 from gesture_maze.embedded.tether import tethered
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.worker.identity import is_child_of
 from gesture_maze.worker.redis.status import PoolStatus, StatusReader, WorkerStatus
 
 READY_S: Final = 20.0
@@ -97,11 +97,11 @@ class Pool:
         raise SettingsError("settings", f"the workers ended with code {code}: {lines[-1]} (see {self.log})")
 
     def kill_one(self, found: PoolStatus) -> WorkerStatus | None:
-        """Kill that one of our workers that owns most, as `kill -9` would; None if there is none."""
+        """Kill the one of our workers that owns most partitions, and return it; None if there is none."""
         assert self._process is not None
-        # others' workers may share this Redis: ours bear the pid of our supervisor, see `worker.identity`
-        sign = f"-{self._process.pid}-"
-        ours = [one for one in found.workers if one.host == socket.gethostname() and sign in one.worker]
+        # other pools may share this Redis
+        supervisor = self._process.pid
+        ours = [one for one in found.workers if is_child_of(one.worker, supervisor)]
         if not ours:
             return None
         victim = max(ours, key=lambda one: len(one.partitions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -106,11 +107,19 @@ def showcase(redis: str, log: Path, options: DemoOptions) -> Iterator[str | None
         return
     port = _port()
     address = f"http://127.0.0.1:{port}/watch"
-    command = [sys.executable, "-m", "gesture_maze", "gateway", "--redis", redis, "--port", str(port)]
+    command = [sys.executable, "-m", "gesture_maze", "gateway", "--port", str(port)]
+    # settings of another gateway, TLS for example, are not meant for this one
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MAZE_")}
     with log.open("ab") as output:
         # a session of its own: Ctrl-C is ours
         process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            # not on the command line, which every user of the machine can read: it may hold a password
+            env={**kept, "MAZE_REDIS": redis},
         )
     try:
         with tethered(process.pid, signal.SIGTERM):

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -30,6 +31,8 @@ from gesture_maze.wire.errors import SettingsError
 
 SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 SENTINEL_PORT: Final = 26379
+TLS_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+"""Options of a URL that name files."""
 
 
 def open_client(url: str, *, name: str, timeout_s: float, connect_timeout_s: float | None = None) -> Redis:
@@ -60,6 +63,7 @@ def open_async_client(
 
 def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any) -> Any:
     """A client of redis-py's, blocking or not, by its classes for Redis and for Sentinels."""
+    _check_files(url)
     try:
         if not is_sentinel(url):
             return redis.from_url(url, **words)
@@ -69,6 +73,31 @@ def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any) -> Any:
         raise SettingsError("settings", message) from None
     asking = {"sentinel_kwargs": words | place.sentinel}
     return sentinel(place.sentinels, **asking, **words | place.redis).master_for(place.service)
+
+
+def _check_files(url: str) -> None:
+    """Check that the certificate files named in a URL can be read: redis-py does not say which is missing.
+
+    Raises:
+        SettingsError: `settings`, with each that cannot.
+    """
+    faults = []
+    for name, path in parse_qsl(urlsplit(url).query):
+        if name in TLS_FILES:
+            try:
+                with Path(path).open("rb"):
+                    pass
+            except OSError as error:
+                faults.append(f"{name} {path}: {error.strerror}")
+    if faults:
+        raise SettingsError("settings", f"Redis URL {without_password(url)!r}: {'; '.join(faults)}")
+
+
+def tls_hint(url: str) -> str:
+    """Return what may be wrong with TLS, for a person whose connection to `url` was closed or timed out."""
+    if url.startswith(("rediss://", "rediss+")):
+        return "if that port has no TLS, write redis:// instead of rediss://"
+    return "if that port expects TLS, write rediss:// instead of redis://"
 
 
 def is_sentinel(url: str) -> bool:

@@ -1,12 +1,24 @@
-"""Names of workers."""
+"""Names of workers: `<host>-<pid of the process that gives the name>-<index>-<8 random hex digits>`."""
 
 from __future__ import annotations
 
 import os
+import re
 import socket
+
+_ID = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-(?P<index>\d+)-[0-9a-f]{8}")
 
 
 def worker_id(index: int = 0) -> str:
-    """A name that no worker has or had: host, pid of the one who names it, index and four random bytes."""
-    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:32]
-    return f"{host}-{os.getpid()}-{index}-{os.urandom(4).hex()}"
+    """Return a name that no worker has or had."""
+    return f"{_host()}-{os.getpid()}-{index}-{os.urandom(4).hex()}"
+
+
+def is_child_of(worker: str, supervisor: int) -> bool:
+    """Return whether the supervisor with this pid on this host has given a worker its name."""
+    parts = _ID.fullmatch(worker)
+    return parts is not None and (parts["host"], int(parts["pid"])) == (_host(), supervisor)
+
+
+def _host() -> str:
+    return "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:32]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncPool
 from redis.sentinel import SentinelConnectionPool
 
-from gesture_maze.producer.address import Place, is_sentinel, open_async_client, open_client, without_password
+from gesture_maze.producer.address import (
+    Place,
+    is_sentinel,
+    open_async_client,
+    open_client,
+    tls_hint,
+    without_password,
+)
 from gesture_maze.wire.errors import SettingsError
 
 URL = "redis+sentinel://user:p%40ss@one:26380,two,[::1]:5/maze/3?sentinel_password=key&ssl_ca_certs=ca.pem"
@@ -34,7 +42,7 @@ def test_tls_is_for_redis_and_sentinels_alike() -> None:
     ("open_one", "pool"), [(open_client, SentinelConnectionPool), (open_async_client, AsyncPool)]
 )
 def test_a_client_asks_the_sentinels(open_one: Any, pool: type[Any]) -> None:
-    found = open_one(URL, name="worker-1", timeout_s=2.0).connection_pool
+    found = open_one(URL.partition("&ssl")[0], name="worker-1", timeout_s=2.0).connection_pool
     assert isinstance(found, pool)
     words = found.connection_kwargs
     assert (words["client_name"], words["socket_timeout"], words["db"]) == ("worker-1", 2.0, 3)
@@ -82,3 +90,21 @@ def test_no_password_is_shown() -> None:
 )
 def test_url_with_a_password_is_shown_without_it(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+def test_missing_certificate_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("x")
+    url = (
+        f"rediss://user:pw@host/0?ssl_ca_certs={tmp_path}/ca.pem&ssl_certfile=/no/c.pem&ssl_keyfile=/no/k.pem"
+    )
+    with pytest.raises(SettingsError) as caught:
+        open_client(url, name="n", timeout_s=1.0)
+    assert "ssl_certfile /no/c.pem: No such file" in str(caught.value)
+    assert "ssl_keyfile /no/k.pem: No such file" in str(caught.value)
+    assert "ssl_ca_certs" not in str(caught.value).partition("': ")[2]
+    assert "pw" not in str(caught.value)
+
+
+def test_tls_hint_names_the_other_scheme() -> None:
+    assert "write redis://" in tls_hint("rediss://host/0")
+    assert "write rediss://" in tls_hint("redis://host/0")

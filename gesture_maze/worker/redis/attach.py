@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gesture_maze.embedded.server import EMBEDDED
-from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.errors import ConnectionLost, SettingsError
 
 if TYPE_CHECKING:
     from redis import Redis
+
+TLS_SYMPTOMS = ("closed by server", "reset by peer", "Timeout connecting", "wrong version number")
+"""What redis-py says where one side speaks TLS and the other does not."""
 
 
 @contextmanager
@@ -20,6 +23,7 @@ def attached(url: str) -> Iterator[Redis]:
     Raises:
         SettingsError: `settings`, if the URL is none, or means a server that would be empty.
     """
+    from gesture_maze.producer.address import tls_hint
     from gesture_maze.worker.redis.client import connect
 
     if url == EMBEDDED:
@@ -30,5 +34,9 @@ def attached(url: str) -> Iterator[Redis]:
     client = connect(url, "maze-command")
     try:
         yield client
+    except ConnectionLost as error:
+        if not any(words in str(error) for words in TLS_SYMPTOMS):
+            raise
+        raise ConnectionLost(error.reason, f"{error} ({tls_hint(url)})") from error
     finally:
         client.close()
