@@ -63,8 +63,8 @@ def open_async_client(
 
 def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any) -> Any:
     """A client of redis-py's, blocking or not, by its classes for Redis and for Sentinels."""
-    _check_files(url)
     try:
+        _check_files(url)
         if not is_sentinel(url):
             return redis.from_url(url, **words)
         place = Place.of(url)

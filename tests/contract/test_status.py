@@ -114,3 +114,16 @@ def test_command_that_reads_works_while_redis_is_out_of_memory(real_server: Serv
     result = CliRunner().invoke(build(), [*words.split(), "--redis", real_server.url])
     expected = 1 if words == "doctor" else 0  # the full memory itself is an error
     assert result.exit_code == expected, result.output
+
+
+def test_status_of_a_pool_with_hostile_values_is_shown(real_server: Server) -> None:
+    assert real_server.url is not None
+    client = real_server.client
+    client.hset(keys.TOPOLOGY, mapping={"version": 1, "partitions": PARTITIONS})
+    client.zadd(keys.WORKERS, {b"\xff\x1b[2J": float("inf")})
+    client.hset(keys.WORKERS_INFO, b"\xff\x1b[2J", "[1]")
+    client.hset(keys.outcomes_key(1), "answered", "many")
+    result = CliRunner().invoke(build(), ["status", "--redis", real_server.url])
+    assert result.exit_code == 0, result.output
+    assert "\\x1b[2J" in result.output
+    assert result.output.replace("\n", "").isprintable()

@@ -108,3 +108,8 @@ def test_missing_certificate_file_is_named(tmp_path: Path) -> None:
 def test_tls_hint_names_the_other_scheme() -> None:
     assert "write redis://" in tls_hint("rediss://host/0")
     assert "write rediss://" in tls_hint("redis://host/0")
+
+
+def test_address_that_is_no_url_is_a_settings_error() -> None:
+    with pytest.raises(SettingsError, match="Redis URL"):
+        open_client("redis://[::1", name="n", timeout_s=1.0)

@@ -192,7 +192,7 @@ class StatusReader:
         workers = []
         for name, beat_ms in heartbeats:
             worker, info = name.decode("utf-8", "backslashreplace"), _info(infos.get(name, b"{}"))
-            silent_ms = max(server_ms - int(beat_ms), 0)
+            silent_ms = max(server_ms - _number(beat_ms), 0)
             workers.append(_worker(worker, info, silent_ms, tuple(owned.get(worker, ()))))
         return server_ms, partitions, tuple(sorted(workers, key=lambda one: one.worker))
 
