@@ -104,16 +104,40 @@ class Reject:
 def decode(entries: Sequence[RawFields]) -> tuple[Frames, list[Reject]]:
     """Take entries apart into frames and rejects. O(bytes); never raises for what an entry holds."""
     rejects: list[Reject] = []
-    kept, packed, compact = _packed(entries, rejects)
-    counts = np.array([len(fields[1]) // META_BYTES for fields in packed], np.int64)
-    frames = _join(packed, np.repeat(np.array(kept, np.int64), counts))
-    if compact:
-        _add_compact(frames, packed, counts, compact)
+    frames = _single_frames(entries)
+    if frames is None:
+        kept, packed, compact = _packed(entries, rejects)
+        counts = np.array([len(fields[1]) // META_BYTES for fields in packed], np.int64)
+        frames = _join(packed, np.repeat(np.array(kept, np.int64), counts))
+        if compact:
+            _add_compact(frames, packed, counts, compact)
     valid = _valid(frames)
     if valid is not None:
         rejects.extend(_reject(frames, row) for row in np.flatnonzero(~valid).tolist())
         frames = frames.take(np.flatnonzero(valid))
     return frames, rejects
+
+
+def _single_frames(entries: Sequence[RawFields]) -> Frames | None:
+    """Decode entries of one packed frame each, column by column: a quarter of the time of the general way.
+
+    Returns:
+        The frames; None if any entry is anything else.
+    """
+    try:
+        name_s, s, name_m, m, name_l, points = zip(*entries, strict=True)
+    except ValueError:
+        return None
+    n = len(entries)
+    if not (name_s.count(b"s") == name_m.count(b"m") == name_l.count(b"l") == n):
+        return None
+    if set(map(len, m)) != {META_BYTES} or set(map(len, points)) != {LANDMARK_BYTES}:
+        return None
+    joined = b" ".join(s)
+    sessions = joined.split(b" ")
+    if len(sessions) != n or len(joined) > MAX_ENTRY_BYTES - META_BYTES - LANDMARK_BYTES:
+        return None  # an entry names none or several, or one of them may be too large
+    return _frames(np.arange(n), sessions, b"".join(m), b"".join(points))
 
 
 def _packed(
@@ -189,6 +213,10 @@ def _join(packed: Sequence[PackedFields], entry: npt.NDArray[np.int64]) -> Frame
         columns = tuple(zip(*packed, strict=True))
         sessions = b" ".join(columns[0]).split(b" ")
         meta, landmarks = b"".join(columns[1]), b"".join(columns[2])
+    return _frames(entry, sessions, meta, landmarks)
+
+
+def _frames(entry: npt.NDArray[np.int64], sessions: list[bytes], meta: bytes, landmarks: bytes) -> Frames:
     records = np.frombuffer(meta, META)
     numbers = (records["seq"], records["captured_ms"], records["aspect"], records["flags"])
     if len(landmarks) != len(records) * LANDMARK_BYTES:

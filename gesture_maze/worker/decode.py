@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gesture_maze.wire.decode import Reject
 from gesture_maze.wire.decode import decode as decode_entries
+from gesture_maze.wire.errors import RejectReason
 from gesture_maze.worker.batch import Batch
 
 
@@ -16,6 +18,12 @@ def decode(batch: Batch, worker: bytes) -> None:
         worker: our id, for dead letters.
     """
     frames, rejects = decode_entries(batch.entries)
+    if batch.serving.needs_z and frames.without_z is not None:
+        rejects += [
+            Reject(int(frames.entry[row]), RejectReason.NEEDS_Z, frames.fields(row))
+            for row in np.flatnonzero(frames.without_z).tolist()
+        ]
+        frames = frames.take(np.flatnonzero(~frames.without_z))
     batch.frames = frames
     for reject in rejects:
         part = batch.part_of(reject.entry)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import RejectReason
-from gesture_maze.wire.frames import Frame, pack
+from gesture_maze.wire.frames import Frame, pack, to_compact
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
 from gesture_maze.worker.admit import Limits
 from gesture_maze.worker.batch import Batch
@@ -261,6 +261,20 @@ def test_impossible_output_of_a_model_buries_the_frame(label: int, confidence: f
     commit, replies = run(frame_path(Nonsense()), partition(), got)
     assert outcomes(commit) == {"answered": 1, "buried": 1}
     assert [reply["gesture"] for reply in replies] == ["like"]
+
+
+def test_compact_frame_is_rejected_by_a_model_that_needs_z() -> None:
+    path = frame_path()
+    points = np.full((1, 21, 3), 0.5, np.float32)
+    compact = to_compact(points, np.array([True]))
+    s, m, full = pack([frame(HERE[0], 1)])
+    entries = [[b"s", s, b"m", m, b"c", compact], entry(frame(HERE[1], 1))]
+    path.offer(Serving.of(Faulty(), 0.7, DEFAULT_ACTIONS, needs_z=True))
+    commit, replies = run(path, partition(), read(*entries))
+    assert outcomes(commit) == {"answered": 1, "rejected": 1}
+    assert commit.dead_letters[0][-5] == RejectReason.NEEDS_Z.encode()
+    assert [reply["session"] for reply in replies] == [HERE[1]]
+    assert full
 
 
 def test_rebuilding_leaves_sessions_where_they_were() -> None:

@@ -315,3 +315,18 @@ def test_landmarks_outside_the_range_cannot_be_compact(outside: float) -> None:
     landmarks = np.zeros((1, 21, 3), np.float32)
     landmarks[0, 5, 1] = outside
     assert to_compact(landmarks, np.array([True])) is None
+
+
+@given(st.lists(frames(), min_size=1, max_size=6), st.lists(st.binary(max_size=300), max_size=3))
+def test_single_frame_entries_decode_as_the_general_way_does(
+    wanted: list[Frame], spoilt: list[bytes]
+) -> None:
+    entries = [packed_entry(one) for one in wanted]
+    entries += [[b"s", b"a b", b"m", one, b"l", one] for one in spoilt]
+    found, rejects = decode(entries)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gesture_maze.wire.decode._single_frames", lambda _: None)
+        expected, expected_rejects = decode(entries)
+    assert (found.sessions, rejects) == (expected.sessions, expected_rejects)
+    for column in ("entry", "seq", "captured_ms", "aspect", "flags", "landmarks"):
+        assert np.array_equal(getattr(found, column), getattr(expected, column))

@@ -87,6 +87,7 @@ class Serving:
         writer: writes the replies that name the model's version.
         baseline: the model's outputs for held-out hands; None if its manifest has none.
         load_ms: how long it took to fetch, check and load; 0 for the one that a worker started with.
+        needs_z: the model uses z, which compact landmarks do not have.
     """
 
     model: Model
@@ -96,6 +97,7 @@ class Serving:
     writer: ReplyWriter
     baseline: Baseline | None = None
     load_ms: float = 0.0
+    needs_z: bool = False
 
     @property
     def version(self) -> str:
@@ -110,11 +112,14 @@ class Serving:
         actions: Mapping[str, Action],
         baseline: Baseline | None = None,
         load_ms: float = 0.0,
+        *,
+        needs_z: bool = False,
     ) -> Self:
         """Return a model that acts from confidence `threshold`, 0 to 1, by `actions`: gesture -> action."""
         steps = round(threshold * CONFIDENCE_STEPS)
         codes = (*(MOVES.index(actions.get(name)) for name in GESTURES), 0)
-        return cls(model, steps, GESTURES, codes, ReplyWriter(GESTURES, model.version), baseline, load_ms)
+        writer = ReplyWriter(GESTURES, model.version)
+        return cls(model, steps, GESTURES, codes, writer, baseline, load_ms, needs_z)
 
 
 def numbered(classifier: Classifier) -> Model:
@@ -144,7 +149,11 @@ class Recipe:
         """Return the classifier, timed, with its threshold and baseline."""
         timed = TimedModel(numbered(classifier), self.on_call)
         baseline = classifier.manifest.baseline
-        return Serving.of(timed, self.least(classifier), self.actions, baseline, load_ms)
+        inputs = classifier.manifest.inputs
+        needs_z = inputs is not None and inputs.needs_depth
+        return Serving.of(
+            timed, self.least(classifier), self.actions, baseline, load_ms, needs_z=needs_z
+        )
 
     def least(self, classifier: Classifier) -> float:
         """Return the least confidence of an action, 0 to 1."""
