@@ -1,7 +1,7 @@
-"""Lines of a capture -> columns, many at once: what makes replaying fast. Pure.
+"""Parse and check many lines of a capture at once, as columns. Pure.
 
-All lines of a block are parsed and checked together. Where anything at all looks odd the answer is None, and
-the caller looks at each line by itself: it then finds which line is wrong, and why, by the wire's own rules.
+If any line of a block is unusual, the result is None, and the caller parses each line by itself with the
+wire's own rules, which name the line that is wrong and the reason. This makes replaying fast.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _MAX_OFFSET_MS: Final = sys.float_info.max
 
 
 def columns_of(lines: Sequence[bytes], known: set[str]) -> Columns | None:
-    """The columns of these lines, or None unless every one of them is plainly in order.
+    """Return the lines as columns, or None unless every line is certainly valid.
 
     Args:
         lines: frames of a capture.
-        known: session ids found legal before; added to.
+        known: session ids that were found valid; new ones are added.
     """
     joined = b"[%b]" % b",".join(lines)
     try:
@@ -93,10 +93,10 @@ def _within(values: list[Any], least: float, most: float) -> bool:
 
 
 def _no_other_bools(mirrored: list[bool], objects: list[Any], joined: bytes) -> bool:
-    """No `true` hides among the numbers, where numpy would take it for a 1."""
-    said = sum("mirrored" in one for one in objects)
+    """Check that there is no `true` among the numbers, where numpy would read it as 1."""
+    stated = sum("mirrored" in one for one in objects)
     true = sum(mirrored)
-    return joined.count(b"true") == true and joined.count(b"false") == said - true
+    return joined.count(b"true") == true and joined.count(b"false") == stated - true
 
 
 def _legal(sessions: list[Any], known: set[str]) -> bool:

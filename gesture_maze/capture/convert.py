@@ -96,17 +96,32 @@ def _session_lines(path: Path, how: Conversion, show: Callable[[list[str]], None
         for hand in recording.hands:
             hand.label = mapped.names.get(hand.label) or ""
     show(report)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.partition(".")[0])[:48] or "session"
+    return recording_lines(recording, path.name.partition(".")[0], how.fps)
+
+
+def recording_lines(recording: Recording, name: str, fps: float) -> list[Values]:
+    """Return the frames of a recording by time, as the JSON objects of their lines.
+
+    Args:
+        recording: its hands have an aspect.
+        name: of its session; characters that a session id cannot have become `-`.
+        fps: frames per second, where it has no times.
+
+    Raises:
+        SettingsError: `capture`, naming the frame that breaks the contract.
+    """
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:48] or "session"
     found: list[Values] = []
     begin_t: int | None = None
     for session, hand, number in _frames(recording, name):
-        line = _line(hand, session, number, how.fps)
+        line = _line(hand, session, number, fps)
         begin_t = line["t"] if begin_t is None else begin_t
         line["offset_ms"] = _offset_ms(hand, line["t"], begin_t)
         try:
             frame_of(line)
         except FrameError as error:
-            raise capture_error(f"{path}: frame {hand.row}: {error.reason}: {error}") from None
+            message = f"{recording.name}: frame {hand.row}: {error.reason}: {error}"
+            raise capture_error(message) from None
         found.append(line)
     return sorted(found, key=lambda one: float(one["offset_ms"]))
 

@@ -1,7 +1,7 @@
-"""Hard cases from real captures: frames lost, doubled, late, shaken, damaged, mirrored, rescaled, handless.
+"""Make harder captures: drop, duplicate, reorder, damage, shake, mirror and rescale frames, hide hands.
 
-Seeded: the same capture, seed and wishes give the same file. What the pool promises about each of these is
-told by the metamorphic tests (tests/replay/test_properties.py).
+The same capture, seed and `Mutation` give the same file. The metamorphic tests
+(tests/replay/test_properties.py) hold what a pool does with each of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIDES: Final = {"left": "right", "right": "left", None: None}
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """What is done to a capture; shares are of its frames, 0 to 1.
+    """The changes to a capture; shares are of its frames, 0 to 1.
 
     Attributes:
         drop: share of frames left out.
@@ -31,9 +31,9 @@ class Mutation:
         corrupt: share of lines damaged so that they break the contract.
         no_hand: share of frames that lose their hand, in bursts.
         jitter: standard deviation of what is added to each landmark, in image widths and heights.
-        jitter_ms: the same of each frame's time; times go on rising.
-        mirror: turn every image round.
-        rescale: hands so many times as large, around the middle of the image.
+        jitter_ms: standard deviation of what is added to each frame's time; times remain increasing.
+        mirror: mirror every image.
+        rescale: factor of the size of hands, around the centre of the image.
     """
 
     drop: float = 0.0
@@ -59,18 +59,18 @@ class Mutation:
 
 
 def mutate(frames: Iterable[dict[str, Any]], wish: Mutation, seed: int) -> Iterator[str]:
-    """Frames as the JSON objects of their lines -> lines of the changed capture. Constant memory.
+    """Yield the lines of the changed capture; takes constant memory.
 
     Args:
-        frames: in the order of the capture; left as they are.
-        wish: what to do.
-        seed: decides which frames are hit.
+        frames: the JSON objects of lines, in the order of the capture; not changed.
+        wish: the changes.
+        seed: selects the frames that are changed.
     """
     rng = np.random.default_rng(seed)
     held_back: dict[str, dict[str, Any]] = {}
     state = _State(rng, wish)
     for values in frames:
-        # always as many numbers per frame, so that one wish more does not change who is hit by the others
+        # always five numbers per frame, so that one more change does not select other frames for the rest
         drop, duplicate, reorder, corrupt, _ = rng.random(5).tolist()
         changed = state.changed(values)
         if drop < wish.drop:
@@ -90,13 +90,13 @@ def mutate(frames: Iterable[dict[str, Any]], wish: Mutation, seed: int) -> Itera
 
 
 def _swapped(late: dict[str, Any], early: dict[str, Any]) -> list[dict[str, Any]]:
-    """Two frames the other way round; when something arrives stays as it was."""
+    """Return two frames in exchanged order; their times of arrival stay in order."""
     times = late["offset_ms"], early["offset_ms"]
     return [{**early, "offset_ms": times[0]}, {**late, "offset_ms": times[1]}]
 
 
 class _State:
-    """What changes hands and times, with a memory per session."""
+    """Changes hands and times; keeps state per session."""
 
     def __init__(self, rng: np.random.Generator, wish: Mutation) -> None:
         self._rng = rng
@@ -134,7 +134,7 @@ class _State:
             return False
         left = self._away.get(session, 0)
         mean = sum(BURST_FRAMES) / 2
-        # so many bursts begin that their frames add up to the share
+        # bursts begin at the rate at which their frames add up to the share
         begins = self._wish.no_hand / (mean * max(1 - self._wish.no_hand, 1e-9))
         if not left and self._rng.random() < begins:
             left = int(self._rng.integers(BURST_FRAMES[0], BURST_FRAMES[1] + 1))
@@ -143,7 +143,7 @@ class _State:
 
 
 def _text(values: dict[str, Any], rng: np.random.Generator) -> str:
-    """A line that breaks the contract, each time in one of several ways."""
+    """Return a line that breaks the contract in one of several ways."""
     match int(rng.integers(5)):
         case 0:
             whole = json.dumps(values)

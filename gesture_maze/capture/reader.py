@@ -1,13 +1,13 @@
-"""Captures: what crossed the streams, as JSON lines that can be replayed, looked at and kept as tests.
+"""Captures: the frames of the streams as JSON lines, to be replayed, inspected and kept as tests.
 
 The first line is a header, `{"format":"gesture-maze-capture","version":1,...}`; each further line is one
 frame, the object of the wire's text encoding plus `offset_ms`:
 `{"offset_ms":33.3,"session":"p1","seq":17,"t":1700000000000,"aspect":1.3333,"landmarks":[[x,y,z], ...]}`.
-Keys that nobody knows are kept. The order of the lines is the order of arrival; `offset_ms` is when, since
-the capture began.
+Unknown keys are kept. The order of the lines is the order of arrival; `offset_ms` is the time of arrival
+since the capture began.
 
 Reading is in blocks of columns and takes constant memory, however long the capture is. A line that breaks the
-contract is named by its number, or, where that is asked for, passed over and counted.
+contract is an error that names its number, or, with `skip_bad`, is skipped and counted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VERSION: Final = 1
 BLOCK_FRAMES: Final = 512
 """Frames per block: one run of the model, and under a megabyte of lines."""
 FAULTS_KEPT: Final = 20
-"""Sentences kept of lines that were passed over; all are counted."""
+"""Faults kept of skipped lines; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +55,24 @@ class Block:
     landmarks: Float32
 
     def __len__(self) -> int:
-        """How many frames."""
+        """Return the number of frames."""
         return len(self.sessions)
 
     def rows(self, begin: int, end: int) -> Block:
-        """The frames from row `begin` to before row `end`."""
+        """Return the frames from row `begin` to before row `end`."""
         part = slice(begin, end)
         return Block(
             self.lines[part], self.offset_ms[part], self.sessions[part], self.meta[part], self.landmarks[part]
         )
 
     def renamed(self, rename: Callable[[str], str]) -> Block:
-        """The same frames of other sessions."""
+        """Return the same frames under other session ids."""
         return Block(self.lines, self.offset_ms, list(map(rename, self.sessions)), self.meta, self.landmarks)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One frame of a capture with all that its line says.
+    """One frame of a capture with its whole line.
 
     Attributes:
         number: of its line, from 1 (the header's).
@@ -86,28 +86,28 @@ class Line:
 
     @property
     def offset_ms(self) -> float:
-        """When it arrived, ms since the capture began."""
+        """Return the time of arrival, in ms since the capture began."""
         return float(self.values["offset_ms"])
 
 
 class CaptureReader:
-    """Reads one capture, once, from begin to end. Use it in a `with` block.
+    """A reader of one capture, once, from begin to end. Use it in a `with` block.
 
     Args:
         path: the file; `.gz` and `.zst` are unpacked.
-        skip_bad: pass over lines that break the contract, and count them.
+        skip_bad: skip and count lines that break the contract.
 
     Raises:
-        SettingsError: `capture`, if there is no such file, or its header is not that of a capture we know.
+        SettingsError: `capture`, if there is no such file, or its header is not that of a known version.
     """
 
     def __init__(self, path: Path, *, skip_bad: bool = False) -> None:
         self.path: Final = path
         self._skip_bad: Final = skip_bad
         self.skipped = 0
-        """Lines passed over so far."""
+        """Lines skipped so far."""
         self.faults: Final[list[str]] = []
-        """What was wrong with the first of them."""
+        """The faults of the first of them."""
         self._known: Final[set[str]] = set()
         self._lines: Final = open_lines(path)
         try:
@@ -117,7 +117,7 @@ class CaptureReader:
             raise
 
     def blocks(self, count: int = BLOCK_FRAMES) -> Iterator[Block]:
-        """The frames in blocks of up to `count`; about 15 µs a frame.
+        """Yield the frames in blocks of up to `count`; takes about 15 µs a frame.
 
         Raises:
             SettingsError: `capture`, naming the first line that breaks the contract.
@@ -132,7 +132,7 @@ class CaptureReader:
                 yield block_of(checked)
 
     def frames(self) -> Iterator[Line]:
-        """The frames one by one, with all that their lines say; about 30 µs a frame. Raises as `blocks`."""
+        """Yield the frames one by one, with their whole lines; takes 30 µs a frame. Raises as `blocks`."""
         for number, lines in self._batches(BLOCK_FRAMES):
             yield from self._checked(number, lines)
 
@@ -149,24 +149,24 @@ class CaptureReader:
     def _read_header(self) -> dict[str, Any]:
         first, error = next(batches(self._lines, 1), ([], None))
         if error is not None or not first:
-            raise capture_error(f"{self.path}: line 1: {_sentence(error) if error else 'the file is empty'}.")
+            raise capture_error(f"{self.path}: line 1: {_sentence(error) if error else 'the file is empty'}")
         try:
             header = json.loads(first[0])
         except (ValueError, RecursionError):
             header = None
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise capture_error(
-                f'{self.path}: line 1 is not the header of a capture, {{"format":"{FORMAT}",...}}.'
+                f'{self.path}: line 1 is not the header of a capture, {{"format":"{FORMAT}",...}}'
             )
         if header.get("version") != VERSION or isinstance(header["version"], bool):
             raise capture_error(
                 f"{self.path}: line 1: version {header.get('version')!r:.40} of the format is unknown; "
-                f"this program reads version {VERSION}."
+                f"this program reads version {VERSION}"
             )
         return header
 
     def _batches(self, count: int) -> Iterator[tuple[int, list[bytes]]]:
-        """Number of the first line, and lines; blank ones are left in."""
+        """Yield the number of the first line and the lines of a batch, blank ones included."""
         number = 2
         for lines, error in batches(self._lines, count):
             if lines:
@@ -182,23 +182,23 @@ class CaptureReader:
             try:
                 yield parse_line(at, raw)
             except FrameError as error:
-                # the parser knows of this one line only
+                # the parser has seen this one line only
                 self._fault(at, f"{error.reason}: {error}".replace(" at line 1 column", " at column"))
 
     def _fault(self, number: int, sentence: str) -> None:
         named = f"{self.path}: line {number}: {sentence}"
         if not self._skip_bad:
-            raise capture_error(f"{named} (--skip-bad goes on)")
+            raise capture_error(f"{named} (--skip-bad skips it)")
         self.skipped += 1
         if len(self.faults) < FAULTS_KEPT:
             self.faults.append(named)
 
 
 def parse_line(number: int, raw: bytes) -> Line:
-    """One line of a capture.
+    """Parse one line of a capture.
 
     Raises:
-        FrameError: with the reason of the first fault found; `bad_time` where `offset_ms` is none.
+        FrameError: with the reason of the first fault found; `bad_time` for a wrong `offset_ms`.
     """
     objects = parse_objects(raw.strip())
     values = objects[0]
@@ -207,12 +207,12 @@ def parse_line(number: int, raw: bytes) -> Line:
     frame = frame_of(values)
     offset_ms = values.get("offset_ms")
     if type(offset_ms) not in (int, float) or not 0 <= offset_ms < math.inf:
-        raise FrameError("bad_time", f"offset_ms {offset_ms!r:.40} is no number of ms from 0")
+        raise FrameError("bad_time", f"offset_ms must be a number of ms from 0, got {offset_ms!r:.40}")
     return Line(number, values, frame)
 
 
 def block_of(lines: Sequence[Line]) -> Block:
-    """Lines as columns."""
+    """Return lines as columns."""
     frames = [line.frame for line in lines]
     meta = np.array(
         [(frame.seq, frame.captured_ms, frame.aspect, frame.flags) for frame in frames], dtype=META

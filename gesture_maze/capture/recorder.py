@@ -1,7 +1,7 @@
-"""Records a live system into a capture, without disturbing it.
+"""Record a live system into a capture, without disturbing it.
 
-The streams are looked at every `POLL_S` instead of waited for: a blocked XREAD would be woken by every single
-frame, which is work for Redis; twenty looks a second are not.
+The recorder polls the streams every `POLL_S` instead of blocking: every single frame would wake a blocked
+XREAD, which is work for Redis; twenty reads a second are not.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ READ_ENTRIES: Final = 256
 BACK_OFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Waits after a lost connection; the last one repeats."""
 REPLY_WAIT_S: Final = 1.5
-"""A frame waits so long for its reply before it is written without."""
+"""How long a frame waits for its reply before it is written without one."""
 FLUSH_S: Final = 1.0
 REPLY_KEYS: Final = ("gesture", "confidence", "action", "move", "model")
-"""What is kept of a reply; all else stands in the frame's line already."""
+"""The keys of a reply that are kept; all others are in the frame's line already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a recording is."""
+    """The progress of a recording."""
 
     frames: int
     sessions: int
@@ -59,7 +59,7 @@ class _Waiting:
 
 
 class Names:
-    """Session ids as the capture has them: those that match a pattern, renamed if that is asked for.
+    """The session ids of a capture: those that match a pattern, anonymised on request.
 
     Args:
         pattern: a shell pattern; None takes all.
@@ -74,7 +74,7 @@ class Names:
         """Sessions taken so far."""
 
     def __call__(self, session: str) -> str | None:
-        """The session's name in the capture; None where it is not wanted."""
+        """Return the session's name in the capture, or None if it is not recorded."""
         if session not in self._names:
             wanted = self._pattern is None or self._pattern.match(session) is not None
             self.count += wanted
@@ -84,15 +84,15 @@ class Names:
 
 
 class Recorder:
-    """Follows all partitions. `step` is one look; `run` looks until it is told to stop.
+    """Follows all partitions. `step` reads once; `run` reads until it is stopped.
 
     Args:
         stream: the live Redis.
         writer: where the frames go.
-        names: which sessions, and what they are called.
+        names: which sessions are recorded, and under which ids.
         with_replies: keep each frame's reply with it, under the key `reply`. The reply to the very first
             frame of a session may be missed: it is subscribed to when it is first seen.
-        clock: monotonic seconds.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
@@ -126,11 +126,11 @@ class Recorder:
         seconds: float | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> Progress:
-        """Record until `stop`, or for `seconds`. A lost Redis is waited for; nothing that it kept is missed.
+        """Record until `stop` is set, or for `seconds`; wait for a lost Redis and miss nothing that it kept.
 
         Raises:
-            SettingsError: Redis does not let us in, or holds another version of the wire.
-            ConnectionLost: there was no Redis to begin with.
+            SettingsError: Redis rejects the credentials, or has another version of the wire.
+            ConnectionLost: Redis was never reached.
         """
         end_s = float("inf") if seconds is None else self._begin_s + seconds
         failures, met = 0, False
@@ -152,12 +152,12 @@ class Recorder:
             if not full:
                 stop.wait(POLL_S)
         with suppress(ConnectionLost):
-            self.step()  # what came since the last look
-        self._let_go(everything=True)
+            self.step()  # what came since the last read
+        self._write_replied(everything=True)
         return self.progress()
 
     def progress(self) -> Progress:
-        """How far it is."""
+        """Return the progress."""
         seconds = self._clock() - self._begin_s
         written = self._writer.bytes_written
         return Progress(
@@ -165,10 +165,10 @@ class Recorder:
         )
 
     def step(self) -> bool:
-        """One look; whether there may be more at once.
+        """Read once and return whether more entries may be waiting.
 
         Raises:
-            ConnectionLost: nothing was missed; look again later.
+            ConnectionLost: nothing is missed; call again later.
         """
         if not self._positions and not self._begin():
             return False
@@ -178,16 +178,16 @@ class Recorder:
             self._positions[partition] = entries[-1][0]
         if self._with_replies:
             for reply in self._stream.replies():
-                self._hear(reply)
-        self._let_go(everything=False)
+                self._take_reply(reply)
+        self._write_replied(everything=False)
         return any(len(entries) == READ_ENTRIES for _, entries in found)
 
     def _begin(self) -> bool:
-        """Find the ends of the streams; False while there are none."""
+        """Find the ends of the streams; return False while there are none."""
         partitions = self._stream.partitions()
         if partitions is None:
             return False
-        # a stream that we have waited for has nothing in it that is older than we are
+        # a stream that appeared after the start has no entry that is older than the recording
         late = self._clock() - self._begin_s > 1.0
         self._positions = (
             dict.fromkeys(range(partitions), START) if late else self._stream.ends(range(partitions))
@@ -236,13 +236,13 @@ class Recorder:
         for line, session, seq in zip(lines, sessions, seqs, strict=True):
             self._waiting.append(_Waiting(line, (session, seq), until_s))
 
-    def _hear(self, reply: bytes) -> None:
-        said: dict[str, Any] = json.loads(reply)
-        kept = {key: said.get(key) for key in REPLY_KEYS}
-        self._replies[said["session"], said["seq"]] = json.dumps(kept, separators=(",", ":"))
+    def _take_reply(self, reply: bytes) -> None:
+        found: dict[str, Any] = json.loads(reply)
+        kept = {key: found.get(key) for key in REPLY_KEYS}
+        self._replies[found["session"], found["seq"]] = json.dumps(kept, separators=(",", ":"))
 
-    def _let_go(self, *, everything: bool) -> None:
-        """Write, in their order, the frames whose reply is there or does not come any more."""
+    def _write_replied(self, *, everything: bool) -> None:
+        """Write, in order, the frames that have their reply or have waited long enough for it."""
         now_s = self._clock()
         while self._waiting:
             first = self._waiting[0]
@@ -252,7 +252,7 @@ class Recorder:
             self._waiting.popleft()
             more = "" if reply is None else f',"reply":{reply}'
             self._writer.write_text(f"{first.line}{more}}}")
-        self._replies.clear()  # what is left came too late, or for frames that we never saw
+        self._replies.clear()  # the rest came too late, or belongs to frames that are not recorded
 
 
 def _entry_ms(entry_id: bytes) -> int:

@@ -1,6 +1,6 @@
-"""The words that following a live Redis takes. Like `producer.commands`, this module alone knows them.
+"""The Redis commands of a recording; no other module of this room issues any.
 
-Only reading: XREAD without a group, HMGET, XREVRANGE and SUBSCRIBE. No lease, no cursor, no key is touched.
+They only read: XREAD without a group, HMGET, XREVRANGE and SUBSCRIBE. No lease, cursor or key is changed.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
-        raise SettingsError("settings", f"Redis does not let the capture read: {error}") from None
+        raise SettingsError("settings", f"Redis rejected the capture: {error}") from None
     except (exceptions.RedisError, OSError) as error:
         raise ConnectionLost("connection", f"Redis: {error}") from error
 
 
 class CaptureStream:
-    """A live Redis, to look at. Every method but `close` may raise `ConnectionLost`: wait, then try again.
+    """A live Redis, read only. Every method but `close` may raise `ConnectionLost`: wait, then try again.
 
     Args:
         url: Redis.
 
     Raises:
-        SettingsError: `settings`, if the URL cannot be understood.
+        SettingsError: `settings`, if the URL cannot be parsed.
     """
 
     def __init__(self, url: str) -> None:
         self._client: Final = open_client(url, name="maze-capture", timeout_s=TIMEOUT_S)
-        # as it comes: a dict of an entry's fields would lose names that occur twice
+        # the raw reply: a dict of an entry's fields would lose names that occur twice
         self._client.set_response_callback("XREAD", lambda reply, **_: reply)
         self._pubsub: Any = None
         self._heard_s = 0.0
         self._asked = False
 
     def partitions(self) -> int | None:
-        """How many partitions there are; None where nobody has written a topology yet.
+        """Return the number of partitions, or None while there is no topology.
 
         Raises:
             SettingsError: `topology`, for another version of the wire.
@@ -64,12 +64,12 @@ class CaptureStream:
         with _errors():
             found = topology_of(self._client.execute_command(*read_topology()))  # type: ignore[no-untyped-call]
         if found is not None and found[0] != WIRE_VERSION:
-            message = f"Redis holds version {found[0]} of the wire; this program reads {WIRE_VERSION}"
+            message = f"Redis has version {found[0]} of the wire; this program reads version {WIRE_VERSION}"
             raise SettingsError("topology", message)
         return None if found is None else found[1]
 
     def ends(self, partitions: Iterable[int]) -> dict[int, bytes]:
-        """The id of each stream's newest entry; `START` for one that is empty."""
+        """Return the id of each stream's newest entry; `START` for an empty one."""
         with _errors(), self._client.pipeline(transaction=False) as pipe:
             numbers = list(partitions)
             for partition in numbers:
@@ -82,7 +82,7 @@ class CaptureStream:
         }
 
     def read(self, positions: Mapping[int, bytes], count: int) -> list[tuple[int, list[Entry]]]:
-        """Up to `count` entries per partition after the given ids; waits for nothing."""
+        """Return up to `count` entries per partition after the given ids, without waiting."""
         streams = [frames_key(partition) for partition in positions]
         words = ("XREAD", "COUNT", count, "STREAMS", *streams, *positions.values())
         with _errors():
@@ -92,7 +92,7 @@ class CaptureStream:
         return [(int(stream[8:-1]), [(entry[0], entry[1]) for entry in entries]) for stream, entries in found]
 
     def subscribe(self, sessions: Sequence[str], partitions: int) -> None:
-        """Listen for the replies to more sessions."""
+        """Subscribe to the replies of more sessions."""
         if not sessions:
             return
         channels = [actions_channel(partition_of(one, partitions), one) for one in sessions]
@@ -103,12 +103,12 @@ class CaptureStream:
             self._pubsub.subscribe(*channels)
 
     def replies(self) -> list[bytes]:
-        """What was published for the subscribed sessions since the last call; waits for nothing."""
+        """Return what was published for the subscribed sessions since the last call, without waiting."""
         found: list[bytes] = []
         if self._pubsub is None:
             return found
         with _errors():
-            # None also for a message that is ignored, so `can_read` says when there are no more
+            # None also for an ignored message, so `can_read` decides whether there are more
             while (message := self._pubsub.get_message(timeout=0)) is not None or self._more():
                 self._heard_s, self._asked = time.monotonic(), False
                 if message is not None and message["type"] == "message":
@@ -128,7 +128,7 @@ class CaptureStream:
         return bool(self._pubsub.connection.can_read(timeout=0))
 
     def close(self) -> None:
-        """Drop the connections; the next use opens new ones, and subscribes to nothing."""
+        """Close the connections; the next use opens new ones without subscriptions."""
         if self._pubsub is not None:
             self._pubsub.close()
             self._pubsub = None

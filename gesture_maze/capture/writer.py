@@ -1,4 +1,4 @@
-"""Writes captures: from lines that were read, and from frames as they come from a stream."""
+"""Write captures, from lines that were read and from frames of a stream."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gesture_maze.capture.reader import FORMAT, VERSION
 from gesture_maze.wire.frames import HAND, LANDMARKS, LEFT, MIRRORED, Float32
 
 _POINTS: Final = "[" + ",".join(["[%.9g,%.9g,%.9g]"] * LANDMARKS) + "]"
-"""Nine digits give back every float32 exactly, so that a replay sees what the pool saw."""
+"""Nine digits give back every float32 exactly, so that a replay has the input of the pool."""
 
 
 class CaptureWriter:
-    """Writes one capture. Closing it makes the file whole; use it in a `with` block.
+    """A writer of one capture. Closing it completes the file; use it in a `with` block.
 
     Args:
-        path: `.gz` and `.zst` are packed; an old file is replaced.
+        path: packed if it ends in `.gz` or `.zst`; an existing file is replaced.
         header: more keys for the header.
 
     Raises:
@@ -39,25 +39,25 @@ class CaptureWriter:
 
     @property
     def bytes_written(self) -> int:
-        """Size of the file so far."""
+        """Return the size of the file so far, in bytes."""
         return self._file.bytes_written
 
     def write(self, values: Mapping[str, Any]) -> None:
-        """One frame as the JSON object of its line."""
+        """Write one frame, the JSON object of its line."""
         self._write(values)
         self.frames += 1
 
     def write_text(self, text: str) -> None:
-        """One line as text, without its end."""
+        """Write one line, given without its line end."""
         self._file.write(text.encode() + b"\n")
         self.frames += 1
 
     def flush(self) -> None:
-        """What was written so far can be read from now on."""
+        """Make what was written so far readable."""
         self._file.flush()
 
     def close(self) -> None:
-        """Make the file whole."""
+        """Complete and close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -72,7 +72,7 @@ class CaptureWriter:
 
 @lru_cache(maxsize=64)  # a camera has one
 def _shortest(aspect: float) -> str:
-    """The fewest digits that give back a float32: 0.01 must not become 0.00999999978, which is no aspect."""
+    """Return the fewest digits that give back a float32: 0.00999999978 for 0.01 would be out of range."""
     return str(np.float32(aspect))
 
 
@@ -82,7 +82,7 @@ def lines_of(
     meta: npt.NDArray[np.void],
     landmarks: Float32,
 ) -> list[str]:
-    """Frames as columns -> lines of a capture, open at their end so that keys may follow: 12 µs a frame.
+    """Return frames as lines of a capture without the closing brace, so that keys may follow; 12 µs a frame.
 
     Args:
         offset_ms: n times in ms since the capture began.

@@ -36,6 +36,7 @@ COMMANDS: Final = (
     "dead",
     "simulate",
     "capture",
+    "landmarks",
     "replay",
     "classify",
     "evaluate",
@@ -67,6 +68,8 @@ EXTRA_OF: Final = {
     "fakeredis": "replay",
     "lupa": "replay",
     "matplotlib": "plot",
+    "playwright": "browser",
+    "pyarrow": "parquet",
 }
 """Imported name -> the extra that installs it."""
 

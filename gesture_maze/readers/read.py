@@ -171,35 +171,26 @@ def read_labelled(
         SettingsError: `data`: as `read_recording`, and where there are no labels or no labelled hands.
     """
     given = None if labels is None else read_label_map(labels)
-    hands: list[Hand] = []
-    places: list[str] = []
+    hands: list[tuple[str, Hand]] = []
     report: list[str] = []
     depth = True
     for path in paths:
         recording = read_recording(path, layout=layout, aspect=aspect)
         report.append(recording.describe())
         depth = depth and recording.depth
-        found = _with_labels(path, recording, given, report)
-        hands += found
-        places += [f"{path.name}: row {hand.row}" for hand in found]
-    mapped = map_labels((hand.label for hand in hands), known, given)
-    report += mapped.describe()
-    named = zip(hands, places, strict=True)
-    kept, places = [], []
-    for hand, place in named:
-        if mapped.names[hand.label] is not None:
-            kept.append(hand)
-            places.append(place)
+        hands += [(path.name, hand) for hand in _with_labels(path, recording, given, report)]
+    mapped = map_labels((hand.label for _, hand in hands), known, given)
+    kept = [(name, hand) for name, hand in hands if mapped.names[hand.label] is not None]
     if not kept:
         raise data_error(f"{', '.join(path.name for path in paths)}: there are no labelled hands")
     return Labelled(
-        points=isotropic(kept),
-        labels=[mapped.names[hand.label] or "" for hand in kept],
-        users=[hand.user for hand in kept],
-        sources=[hand.source for hand in kept],
-        places=places,
+        points=isotropic([hand for _, hand in kept]),
+        labels=[mapped.names[hand.label] or "" for _, hand in kept],
+        users=[hand.user for _, hand in kept],
+        sources=[hand.source for _, hand in kept],
+        places=[f"{name}: row {hand.row}" for name, hand in kept],
         depth=depth,
-        report=report,
+        report=[*report, *mapped.describe()],
     )
 
 

@@ -1,4 +1,4 @@
-"""Two models on the same frames: which gestures flip, and which moves of which sessions change."""
+"""Compare two models on the same frames: gestures that flip and moves that change, by session."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MINUTE_MS: Final = 60_000
 
 
 class Comparison:
-    """What changes from one model to another.
+    """The changes from one model to another.
 
     Attributes:
         frames: answered by both.
-        flips: (gesture, gesture) -> frames; None is no hand, which no model decides.
+        flips: (gesture, gesture) -> frames; None is no hand.
         moves: session -> frames whose move differs.
-        minutes: minute of the capture, from 0 -> the same.
-        moves_before, moves_after: moves (stops too) under the one and under the other.
+        minutes: minute of the capture, from 0 -> frames whose move differs.
+        moves_before, moves_after: moves, stops included, under each model.
         differences: frames whose action or move differs, or whose gesture flips.
     """
 
@@ -40,7 +40,7 @@ class Comparison:
         self.differences: Final[list[Difference]] = []
 
     def take(self, before: dict[str, Any], after: dict[str, Any]) -> None:
-        """One frame as both answered it."""
+        """Take the answers of both models to one frame."""
         self.frames += 1
         self.moves_before += before["move"] is not None
         self.moves_after += after["move"] is not None
@@ -57,7 +57,7 @@ class Comparison:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the comparison as `--json` prints it."""
         return {
             "model": self.before,
             "against": self.after,
@@ -75,7 +75,7 @@ class Comparison:
 
 
 def compare(before: Replay, after: Replay, blocks: Iterable[Block]) -> Comparison:
-    """Replay the same frames under two models."""
+    """Replay the same frames under two models and return the comparison."""
     found = Comparison(before.model_version, after.model_version)
     for block in blocks:
         one, other = before.run(block), after.run(block)

@@ -1,4 +1,4 @@
-"""A hand, drawn: in the terminal with braille dots, and as SVG."""
+"""Draw a hand: in the terminal with braille dots, and as SVG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BONES: Final = (
     (0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10), (10, 11), (11, 12),
     (9, 13), (13, 14), (14, 15), (15, 16), (13, 17), (17, 18), (18, 19), (19, 20), (0, 17),
 )  # fmt: skip
-"""Pairs of landmarks that MediaPipe's own pictures join."""
+"""Pairs of landmarks that are joined by a line, as MediaPipe draws them."""
 
 _BRAILLE: Final = 0x2800
 _DOTS: Final = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
@@ -21,7 +21,7 @@ _DOTS: Final = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]]
 
 
 def _fitted(landmarks: Float32, aspect: float, width: float, height: float) -> npt.NDArray[np.float64]:
-    """Points (21, 2) within width x height, undistorted, y down."""
+    """Return points (21, 2) scaled into width x height, undistorted, y down."""
     points = landmarks[:, :2].astype(np.float64) * (aspect, 1.0)
     points -= points.min(axis=0)
     extent = points.max(axis=0)
@@ -31,7 +31,7 @@ def _fitted(landmarks: Float32, aspect: float, width: float, height: float) -> n
 
 
 def braille(landmarks: Float32, aspect: float, columns: int = 22, rows: int = 11) -> list[str]:
-    """The hand as `rows` lines of `columns` characters.
+    """Return the hand as `rows` lines of `columns` characters.
 
     Args:
         landmarks: (21, 3) float32; all zeros means no hand.
@@ -45,14 +45,14 @@ def braille(landmarks: Float32, aspect: float, columns: int = 22, rows: int = 11
     dots = np.zeros((4 * rows, 2 * columns), np.bool_)
     for begin, end in BONES:
         steps = int(np.abs(points[end] - points[begin]).max()) + 1
-        way = np.linspace(points[begin], points[end], steps + 1).round().astype(int)
-        dots[way[:, 1], way[:, 0]] = True
+        line = np.linspace(points[begin], points[end], steps + 1).round().astype(int)
+        dots[line[:, 1], line[:, 0]] = True
     cells = (dots.reshape(rows, 4, columns, 2) * _DOTS[None, :, None, :]).sum(axis=(1, 3))
     return ["".join(chr(_BRAILLE + int(cell)) for cell in row).rstrip(chr(_BRAILLE)) for row in cells]
 
 
 def svg(landmarks: Float32, aspect: float, size: int = 150) -> str:
-    """The hand as an SVG element, `size` pixels square."""
+    """Return the hand as an SVG element, `size` pixels square."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" class="hand">'
     if not landmarks.any():
         return f'{head}<text x="50%" y="50%" text-anchor="middle">no hand</text></svg>'

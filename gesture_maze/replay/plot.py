@@ -1,4 +1,4 @@
-"""One session of a capture as a picture: confidence and moves over time, and the hand at the moves."""
+"""Plot one session of a capture: confidence and moves over time, and the hand at the moves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ class Shown:
 def frames_of(
     path: Path, session: str | None, *, model: str | None = None, skip_bad: bool = False
 ) -> tuple[str, list[Shown]]:
-    """The answered frames of one session; None takes the only one there is.
+    """Return the name and the answered frames of one session.
+
+    Args:
+        path: the capture.
+        session: its id; None if the capture has only one.
+        model: path of a bundle; None is the bundled one.
+        skip_bad: skip lines that break the contract.
 
     Raises:
         SettingsError: there is no such session, or more than one to choose from.
@@ -53,13 +59,13 @@ def frames_of(
 
 
 def plot(frames: Sequence[Shown], title: str, out: Path) -> None:
-    """Draw to `out`; its suffix says the format (.png, .svg, .pdf).
+    """Draw to `out`; its suffix decides the format (.png, .svg, .pdf).
 
     Raises:
-        SettingsError: the suffix is of no format.
+        SettingsError: the suffix is not that of a known format.
         OSError: it cannot be written.
     """
-    # without pyplot: no display is looked for, no state is left behind
+    # without pyplot, which looks for a display and keeps state
     from matplotlib.figure import Figure
 
     moves = [one for one in frames if one.answer["move"]]

@@ -1,4 +1,4 @@
-"""Differences for people: in the terminal, and as one HTML file with the hands drawn."""
+"""Show differences in the terminal, and as one HTML file with the hands drawn."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ td, th { border-bottom: 1px solid #ddd; padding: .4em .8em; text-align: left }
 
 
 def words(answer: Mapping[str, Any] | None) -> str:
-    """An answer in a few words."""
+    """Return an answer as a few words."""
     if answer is None:
         return "not answered"
     gesture = answer.get("gesture") or "no hand"
-    said = f"{gesture} ({float(answer.get('confidence') or 0):.3f})"
-    return f"{said}, action {answer.get('action') or '-'}, move {answer.get('move') or '-'}"
+    shown = f"{gesture} ({float(answer.get('confidence') or 0):.3f})"
+    return f"{shown}, action {answer.get('action') or '-'}, move {answer.get('move') or '-'}"
 
 
 def described(differences: Sequence[Difference], hands: Hands) -> list[str]:
-    """The first differences with their hands, and how many there are of each kind, as lines."""
+    """Return lines with the first differences, their hands, and the number of each kind."""
     lines = []
     for one in differences[:SHOWN]:
         at_s = one.offset_ms / 1000
@@ -66,7 +66,7 @@ def write_html(
     before: str = "expected",
     after: str = "got",
 ) -> None:
-    """Write one self-contained page; nothing in it is loaded from elsewhere or run.
+    """Write one self-contained page that loads nothing and runs no script.
 
     Raises:
         OSError: it cannot be written.

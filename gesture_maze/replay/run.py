@@ -1,4 +1,4 @@
-"""One replay from its files to its answers and their summary, on fakeredis in this process."""
+"""Run a replay on fakeredis in this process: files, pace, answers and their summary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TICK_MS: Final = 10.0
 
 @dataclass(slots=True)
 class ReplaySummary:
-    """What became of the frames.
+    """The summary of a replay.
 
     Attributes:
         outcomes: frames by outcome.

@@ -1,4 +1,4 @@
-"""What is in a capture: per session frames, gaps, gestures and moves, and a timeline."""
+"""Summarise a capture: frames, gaps, gestures and moves of each session, and a timeline."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gesture_maze.replay.run import Files, timed
 COLUMNS: Final = 60
 """Cells of a timeline."""
 GAP_MS: Final = 250.0
-"""A longer pause between two frames of a session is a gap: so long ends a held gesture."""
-LETTERS: Final = {"up": "U", "down": "D", "left": "L", "right": "R", "stop": "s"}
+"""A longer pause between two frames of a session is a gap; it is long enough to end a held gesture."""
+SYMBOLS: Final = {"up": "U", "down": "D", "left": "L", "right": "R", "stop": "s"}
 """A move's letter in the timeline; the first one of a cell is shown."""
 
 
@@ -44,7 +44,7 @@ class SessionView:
     last_seq: int | None = None
 
     def see(self, offset_ms: float, seq: int) -> None:
-        """One frame."""
+        """Count one frame."""
         if self.seen_ms:
             pause_ms = offset_ms - self.seen_ms[-1]
             self.gaps += pause_ms > GAP_MS
@@ -55,8 +55,8 @@ class SessionView:
         self.frames += 1
         self.seen_ms.append(offset_ms)
 
-    def hear(self, answer: dict[str, Any]) -> None:
-        """The answer to one frame."""
+    def take(self, answer: dict[str, Any]) -> None:
+        """Count the answer to one frame."""
         if answer["gesture"] is None:
             self.no_hand += 1
         else:
@@ -66,12 +66,12 @@ class SessionView:
 
     @property
     def fps(self) -> float:
-        """Frames per second, from the first to the last."""
+        """Return the frames per second from the first to the last frame."""
         span_ms = self.seen_ms[-1] - self.seen_ms[0]
         return (self.frames - 1) * 1000 / span_ms if span_ms > 0 else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the summary as `--json` prints it."""
         return {
             "session": self.session,
             "frames": self.frames,
@@ -98,24 +98,24 @@ class CaptureView:
     model: str
 
     def timeline(self, view: SessionView) -> str:
-        """`COLUMNS` cells of equal time: a move's letter, `.` for frames without one, blank for a gap."""
+        """Return `COLUMNS` cells of equal time: a move's letter, `.` without a move, blank for a gap."""
         cells = [" "] * COLUMNS
         last_ms = view.seen_ms[0]
         for offset_ms in view.seen_ms:
-            # frames that are further apart than a cell is wide are no gap
+            # a low frame rate is no gap: frames may be further apart than a cell is wide
             begin_ms = last_ms if offset_ms - last_ms <= GAP_MS else offset_ms
             for cell in range(self._cell(begin_ms), self._cell(offset_ms) + 1):
                 cells[cell] = "."
             last_ms = offset_ms
         for offset_ms, move in reversed(view.moves):
-            cells[self._cell(offset_ms)] = LETTERS[move]
+            cells[self._cell(offset_ms)] = SYMBOLS[move]
         return "".join(cells)
 
     def _cell(self, offset_ms: float) -> int:
         return min(int(offset_ms / max(self.end_ms, 1e-9) * COLUMNS), COLUMNS - 1)
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the summary as `--json` prints it."""
         return {
             "frames": self.frames,
             "seconds": round(self.end_ms / 1000, 3),
@@ -128,7 +128,7 @@ class CaptureView:
 
 
 def view(path: Path, *, model: str | None = None, skip_bad: bool = False) -> CaptureView:
-    """Replay a capture and look at it.
+    """Replay a capture and return its summary.
 
     Raises:
         SettingsError: `capture`, at the first line that breaks the contract.
@@ -145,7 +145,7 @@ def view(path: Path, *, model: str | None = None, skip_bad: bool = False) -> Cap
                     sessions[session] = SessionView(session)
                 sessions[session].see(offset_ms, seq)
             for row, answer in timed(block, replay.run(block)):
-                sessions[block.sessions[row]].hear(json.loads(answer))
+                sessions[block.sessions[row]].take(json.loads(answer))
             frames += len(block)
             end_ms = max(end_ms, *block.offset_ms)
         return CaptureView(
@@ -154,7 +154,7 @@ def view(path: Path, *, model: str | None = None, skip_bad: bool = False) -> Cap
 
 
 def show(found: CaptureView, limit: int) -> None:
-    """Print it for a person: the first `limit` sessions."""
+    """Print the summary of the first `limit` sessions."""
     from rich.console import Console
     from rich.table import Table
 
@@ -166,9 +166,9 @@ def show(found: CaptureView, limit: int) -> None:
     for one in list(found.sessions.values())[:limit]:
         gestures = ", ".join(f"{name} {count}" for name, count in one.gestures.most_common(3))
         moves = Counter(move for _, move in one.moves)
-        said = ", ".join(f"{name} {count}" for name, count in moves.most_common())
+        listed = ", ".join(f"{name} {count}" for name, count in moves.most_common())
         numbers = (str(one.frames), f"{one.fps:.1f}", str(one.gaps), str(one.missing), str(one.no_hand))
-        table.add_row(one.session, *numbers, gestures, said)
+        table.add_row(one.session, *numbers, gestures, listed)
     console = Console()
     console.print(table)
     width = max(len(name) for name in found.sessions) if found.sessions else 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -114,9 +114,8 @@ def replay(path: Path, *, skip_bad: bool = False, **settings: Any) -> ReplayResu
 
 
 def _answer(line: bytes) -> Answer:
-    values: Final[dict[str, Any]] = json.loads(line)
-    del values["v"]
-    return Answer(**values)
+    values: dict[str, Any] = json.loads(line)
+    return Answer(**{one.name: values[one.name] for one in fields(Answer)})
 
 
 @dataclass(frozen=True, slots=True)

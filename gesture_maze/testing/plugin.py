@@ -126,7 +126,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 @pytest.fixture
 def maze_replay(request: pytest.FixtureRequest) -> Callable[..., ReplayResult]:
-    """Replays captures in this process: `maze_replay("a.jsonl.gz")`; see `testing.plugin.MazeReplay`."""
+    """Replay captures in this process: `maze_replay("a.jsonl.gz")`; see `testing.plugin.MazeReplay`."""
     return _bench(request.node)
 
 

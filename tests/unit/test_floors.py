@@ -18,7 +18,7 @@ FLOORS = (
     {"readers"},
     {"producer", "models", "game", "embedded"},
     {"simulator", "capture", "worker"},
-    {"replay", "testing", "lifecycle", "load", "gateway"},
+    {"replay", "testing", "lifecycle", "load", "gateway", "landmarks"},
     {"demo", "ops"},
     {"cli"},
 )
