@@ -28,7 +28,9 @@ from gesture_maze.worker.serving.shadow import Challenger
 POLL_S: Final = 1.0
 """Redis is asked so often, and at once when a promotion wakes us."""
 MISSING_RETRY_S: Final = 10.0
-"""A bundle that is named and not there is looked for again after so long: it may be on its way."""
+RETRY_S: Final[dict[str, float]] = {ModelReason.NOT_FOUND: MISSING_RETRY_S, ModelReason.TOO_COSTLY: 600.0}
+"""When a refused bundle is tried again without another promotion: one that is missing may be on its way, and
+one that was too costly may have met a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class ModelWatch:
         try:
             classifier = load(version, self._registry.bundle(version))
         except ModelError as error:
-            retry_s = now_s + MISSING_RETRY_S if error.reason == ModelReason.NOT_FOUND else float("inf")
+            retry_s = now_s + RETRY_S.get(error.reason, float("inf"))
             self._refused[version] = _Refusal(appointed_ms, error.reason, retry_s)
             if before is None or (before.appointed_ms, before.reason) != (appointed_ms, error.reason):
                 self._metrics.model_refused(error.reason)
