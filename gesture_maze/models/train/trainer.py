@@ -34,8 +34,9 @@ them make the shipped graph take half as long again."""
 class Recipe:
     """How the default classifier is trained."""
 
-    hidden: int = 192
-    """Units of one member; the shipped layer has `members` times as many. 256 make as many errors, slower."""
+    hidden: int = 96
+    """Units of one member; the shipped layer has `members` times as many. 128 and 192 make as many errors at
+    home and on a foreign camera, and take 17 and 52 % more time per frame (docs/model-trials.md)."""
     members: int = 2
     """One is as accurate; the second steadies the confidence. More cost time at run time and give nothing."""
     epochs: int = 60
@@ -53,7 +54,7 @@ class Recipe:
     empty_turns: int = 3
     """Times that a hand of `no_gesture` is seen per epoch, each time another copy. They are a twentieth of
     the data, because the rows from class borders have none of them, and far more of what a camera sees."""
-    random_walks: int = 400
+    random_walks: int = 200
     """Random walks of 21 points seen per epoch, each time others, whose target is every gesture alike. They
     stand for points that are no hand, of which the data has none and on which a network is confident."""
 
