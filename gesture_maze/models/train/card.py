@@ -5,6 +5,7 @@ A card says what was measured on the data at hand, and nothing about data that i
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -39,6 +40,9 @@ LICENCES: Final = {
     ),
 }
 """Start of a source's name -> its attribution."""
+
+WIDTH: Final = 110
+"""Most characters of a line of the card, except in tables."""
 
 _SMALL: Final = 30
 """Rows of a gesture below which its figures are marked as uncertain."""
@@ -120,7 +124,22 @@ def model_card(
         notes.append(f"`adjudicated` are the held-out rows with labels that a person judged. {BIAS}\n")
     if set(facts.evaluation) - {"held_out", "adjudicated"}:
         notes.append("The other lines are the same hands, altered.\n")
-    return head + splits + "\n".join(notes) + "\n" + _by_gesture(evaluation) + _mixed_up(confusions) + _LIMITS + _sources(data)
+    body = "\n".join(notes) + "\n" + _by_gesture(evaluation) + _mixed_up(confusions) + _LIMITS
+    return wrapped(head + splits + body + _sources(data))
+
+
+def wrapped(card: str) -> str:
+    """Return Markdown with long lines broken, except in tables."""
+    lines = []
+    for line in card.split("\n"):
+        if len(line) <= WIDTH or line.startswith("|"):
+            lines.append(line)
+        else:
+            indent = "  " if line.startswith(("- ", "  ")) else ""
+            lines += textwrap.wrap(
+                line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+    return "\n".join(lines)
 
 
 def _people(data: Dataset) -> str:
