@@ -150,7 +150,7 @@ def test_a_missing_file_is_noticed(good, name):
         ({"format_version": 3}, ModelReason.FORMAT_VERSION),
         ({"format_version": None}, ModelReason.FORMAT_VERSION),
         ({"labels": sorted(GESTURES), "numbers": list(range(19))}, ModelReason.LABELS),
-        ({"labels": [*GESTURES, "wave"]}, ModelReason.BAD_GOLDEN),
+        ({"labels": [*GESTURES, "wave"], "numbers": list(range(20))}, ModelReason.BAD_GOLDEN),
         ({"labels": [*GESTURES[1:], "wave hand"]}, ModelReason.LABELS),
         ({"labels": ["like"]}, ModelReason.LABELS),
         ({"labels": [f"own{k}" for k in range(65)]}, ModelReason.LABELS),
@@ -167,6 +167,13 @@ def test_a_missing_file_is_noticed(good, name):
 )
 def test_a_foreign_manifest_is_refused(good, changes, reason):
     assert reason_of(lambda: verify_files(resealed(good.files, **changes))) == reason
+
+
+def test_bundle_of_format_1_gets_the_published_numbers_and_its_inputs_measured(good):
+    first = verify_files(resealed(good.files, format_version=1, inputs=None, numbers=[]))
+    assert first.manifest.numbers == tuple(range(19))
+    assert first.version != good.version, "the declared inputs are part of what a version stands for"
+    assert not Classifier.from_bundle(first).needs_depth
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\x80\x04.", b"[" * 100_000])

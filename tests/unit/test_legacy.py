@@ -23,16 +23,19 @@ from typer.testing import CliRunner
 from gesture_maze.cli.main import Commands
 from gesture_maze.cli.models_import import models_import
 from gesture_maze.cli.options import CONTEXT
-from gesture_maze.models.bundle import load_bundle
+from gesture_maze.models.bundle import ModelReason, load_bundle
 from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.dataset import Dataset
 from gesture_maze.models.hands import Hands
+from gesture_maze.models.judged import judge
 from gesture_maze.models.legacy.importer import legacy_bundle, open_pickles, read_labels
 from gesture_maze.models.legacy.layout import Layout, column_places
 from gesture_maze.models.train.distillation import distil
 from gesture_maze.models.train.trainer import Recipe
 from gesture_maze.simulator.players import synthesize
-from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.errors import ModelError, SettingsError
 from gesture_maze.wire.gestures import GESTURES
+from tests.support.bundles import sealed
 
 FOUR = (16, 2, 3, 14)
 """Classes of the old service, by its numbers."""
@@ -97,6 +100,30 @@ def test_the_bundle_answers_as_the_pickles(tmp_path: Path, width: int, parameter
     assert bundle.version.startswith("svc-")
     assert "svc.pkl and scaler.pkl" in bundle.card
     assert not legacy.warnings
+
+
+def test_model_of_63_values_is_not_judged_without_z(tmp_path: Path) -> None:
+    bundle = legacy_bundle(opened(make(tmp_path)), PROBES, GOLDEN)
+    assert bundle.manifest.inputs is not None
+    assert bundle.manifest.inputs.coordinates == ("x", "y", "z")
+    assert not bundle.manifest.inputs.aspect
+    labels = np.array([GESTURES.index("like")] * 4, np.int64)
+    names = np.full(4, "")
+    flat = Dataset(PROBES[:4, :, :2].astype(float), labels, names, names, ("flat.csv",), "0" * 64)
+    with pytest.raises(SettingsError, match=r"uses z, and flat\.csv has no columns z1 to z21"):
+        judge(bundle, flat)
+    deep = replace(flat, depth=PROBES[:4, :, 2].astype(float))
+    assert judge(bundle, deep).evaluation()["rows"] == 4
+
+
+def test_model_that_declares_not_to_use_z_and_does_is_refused(tmp_path: Path) -> None:
+    bundle = legacy_bundle(opened(make(tmp_path)), PROBES, GOLDEN)
+    lying = sealed(bundle.files, inputs={"coordinates": ["x", "y"], "aspect": False})
+    with pytest.raises(ModelError, match="its answers depend on it") as caught:
+        Classifier.from_bundle(lying)
+    assert caught.value.reason == ModelReason.BAD_GRAPH
+    undeclared = sealed(bundle.files, format_version=1, inputs=None, numbers=[])
+    assert Classifier.from_bundle(undeclared).needs_depth
 
 
 def test_probabilities_can_be_passed_over(tmp_path: Path) -> None:
