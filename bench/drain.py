@@ -1,6 +1,6 @@
 """How many frames per second one worker takes from full streams, against a loop that only reads and commits.
 
-`python bench/drain.py [--entries 300000] [--frames-per-entry 1 32] [--redis URL] [--runs 3]`
+`python bench/drain.py [--frames 400000] [--frames-per-entry 1 32] [--runs 3]`
 
 Fills 16 partition streams, starts one worker process and times it from its first commit to its last, by the
 counters in Redis. The whole path is measured: decoding, dedupe, the model, the policy, the JSON replies, the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -80,6 +81,13 @@ def test_command_and_its_flags_exist(path: Path) -> None:
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("bench/*.py")), ids=named)
+def test_flags_in_the_docstring_of_a_bench_exist(path: Path) -> None:
+    source = path.read_text()
+    described = re.findall(r"(?<=[\[ `])--[a-z][a-z-]*", ast.get_docstring(ast.parse(source)) or "")
+    assert [flag for flag in described if f'"{flag}"' not in source] == []
 
 
 def test_make_targets_in_documents_exist() -> None:

@@ -76,10 +76,8 @@ def test_panels_do_not_overlap() -> None:
 
 @pytest.mark.parametrize(("name", "panel"), PANELS, ids=named)
 def test_each_query_on_a_busy_pool_has_data_that_moved(
-    observed: Observed, name: str, panel: dict[str, Any], request: pytest.FixtureRequest
+    observed: Observed, name: str, panel: dict[str, Any]
 ) -> None:
-    if "maze_confidence" in str(panel["targets"]):
-        request.applymarker(pytest.mark.xfail(reason="no worker fills maze_confidence yet", strict=False))
     for target in panel["targets"]:
         expression = target["expr"]
         if expression in ZERO_ON_A_HEALTHY_POOL:

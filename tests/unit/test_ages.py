@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gesture_maze.worker.ages import Ages
+from gesture_maze.worker.ages import Ages, entry_ms, entry_order
 
 NOW_MS = 1_700_000_000_000
 
@@ -54,3 +54,9 @@ def test_boundary_after_a_clock_set_back_trims_what_was_seen_long_ago() -> None:
     clock.now_s += 61
     back_ms = NOW_MS + 61_000 - 3_600_000
     assert ages.boundary(back_ms, 60_000) == f"{NOW_MS}-0".encode()
+
+
+def test_entry_ids_sort_as_numbers() -> None:
+    ids = [b"5-10", b"5-9", b"10-0", b"9"]
+    assert sorted(ids, key=entry_order) == [b"5-9", b"5-10", b"9", b"10-0"]
+    assert entry_ms(b"1700000000000-3") == 1_700_000_000_000

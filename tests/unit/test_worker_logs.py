@@ -47,3 +47,33 @@ def test_sampler_admits_one_of_a_kind_per_interval_and_counts_the_rest() -> None
     sampler = Sampler(1.0)
     assert [sampler.admit("a", at_s) for at_s in (0.0, 0.1, 0.2, 1.1)] == [0, None, None, 2]
     assert sampler.admit("b", 1.2) == 0
+
+
+@pytest.mark.parametrize("log_format", ["human", "json"])
+def test_log_line_has_its_event_and_values(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log(log_format, "info", worker="w")
+    log.debug("too_fine", number=1)
+    log.warning("partition_lost", partition=3, why="fenced")
+    (line,) = capsys.readouterr().err.splitlines()
+    if log_format == "json":
+        found: dict[str, Any] = json.loads(line)
+        assert found.pop("time").endswith("Z")
+        assert found == {
+            "level": "warning", "event": "partition_lost", "worker": "w", "partition": 3, "why": "fenced",
+        }  # fmt: skip
+    else:
+        assert "WARNING partition_lost" in line
+        assert line.endswith("worker=w partition=3 why=fenced")
+
+
+def test_sampler_of_a_flood_counts_what_it_left_out() -> None:
+    sampler = Sampler(interval_s=1.0)
+    assert [sampler.admit("a", now_s) for now_s in (0.0, 0.2, 0.9, 1.0, 1.5, 3.0)] == [
+        0,
+        None,
+        None,
+        2,
+        None,
+        1,
+    ]
+    assert sampler.admit("b", 0.3) == 0

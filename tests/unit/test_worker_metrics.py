@@ -1,46 +1,24 @@
-"""The small parts of a worker: settings, histograms, log lines, sampling."""
+"""The metrics of a worker: histograms, and that each event is counted once."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 import numpy as np
 import pytest
 
-from gesture_maze.wire.errors import RejectReason, SettingsError
+from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.frames import Frame, pack
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.worker.admit import Limits
-from gesture_maze.worker.logs import Log, Sampler
 from gesture_maze.worker.metrics import Histogram, Metrics
-from gesture_maze.worker.partition import Partition, entry_ms, entry_order
+from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
 from gesture_maze.worker.policy import Policy, Rules
 from gesture_maze.worker.records import Grant, Read
 from gesture_maze.worker.serving.serving import Serving
-from gesture_maze.worker.settings import Settings
 from tests.support.pool import PARTITIONS, WristModel, hand, sessions_of
 
 
-def test_all_faults_of_settings_are_named_in_one_sentence() -> None:
-    with pytest.raises(SettingsError) as raised:
-        Settings.of(partitions=3, deadline_ms=-1, actions={"wave": "up"}, metrics_port=70_000)
-    for name in ("partitions", "deadline_ms", "wave", "metrics_port"):
-        assert name in str(raised.value)
-
-
-def test_settings_survive_the_way_to_a_process() -> None:
-    settings = Settings.of(partitions=4, actions={"fist": "up"}, policy={"settle_evidence": 900})
-    assert Settings.of(**json.loads(settings.model_dump_json())) == settings
-
-
-def test_an_unknown_setting_is_refused() -> None:
-    with pytest.raises(SettingsError, match="dead_line"):
-        Settings.of(dead_line=3)
-
-
-def test_a_histogram_counts_like_prometheus() -> None:
+def test_histogram_counts_like_prometheus() -> None:
     histogram = Histogram("h", "text", (1.0, 2.0, 5.0))
     histogram.observe(np.array([0.5, 1.0, 1.5, 5.0, 9.0]))
     (family,) = histogram.collect()
@@ -52,7 +30,7 @@ def test_a_histogram_counts_like_prometheus() -> None:
     ("values", "q", "expected"),
     [([], 0.5, None), ([0.5] * 10, 0.5, 0.5), ([1.5] * 10, 1.0, 2.0), ([0.5] * 9 + [9.0], 0.99, 5.0)],
 )
-def test_a_quantile_lies_in_its_bucket(values: list[float], q: float, expected: float | None) -> None:
+def test_quantile_lies_in_its_bucket(values: list[float], q: float, expected: float | None) -> None:
     histogram = Histogram("h", "text", (1.0, 2.0, 5.0))
     histogram.observe(np.array(values))
     found = histogram.quantile(q, histogram.counts)
@@ -63,7 +41,7 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def test_every_series_exists_from_the_start() -> None:
+def test_new_metrics_have_every_series() -> None:
     metrics = Metrics()
     assert all(sample(metrics, "predicted_gesture_count_total", gesture=name) == 0 for name in GESTURES)
     assert all(sample(metrics, "maze_frames_rejected_total", reason=reason) == 0 for reason in RejectReason)
@@ -118,46 +96,10 @@ def test_latency_of_an_entry_of_the_future_counts_as_zero() -> None:
     assert sample(metrics, "maze_reply_latency_seconds_count") == 1
 
 
-def test_the_lag_of_a_partition_that_was_given_away_is_not_shown() -> None:
+def test_lag_of_a_released_partition_is_not_shown() -> None:
     metrics = Metrics()
     for partition in (1, 2):
         metrics.lag(partition, 10)
     metrics.partitions_owned({2})
     assert sample(metrics, "maze_lag_entries", partition="1") is None
     assert sample(metrics, "maze_lag_entries", partition="2") == 10
-
-
-@pytest.mark.parametrize("log_format", ["human", "json"])
-def test_a_log_line_has_its_event_and_values(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
-    log = Log(log_format, "info", worker="w")
-    log.debug("too_fine", number=1)
-    log.warning("partition_lost", partition=3, why="fenced")
-    (line,) = capsys.readouterr().err.splitlines()
-    if log_format == "json":
-        found: dict[str, Any] = json.loads(line)
-        assert found.pop("time").endswith("Z")
-        assert found == {
-            "level": "warning", "event": "partition_lost", "worker": "w", "partition": 3, "why": "fenced",
-        }  # fmt: skip
-    else:
-        assert "WARNING partition_lost" in line
-        assert line.endswith("worker=w partition=3 why=fenced")
-
-
-def test_a_flood_is_sampled_and_what_was_left_out_is_counted() -> None:
-    sampler = Sampler(interval_s=1.0)
-    assert [sampler.admit("a", now_s) for now_s in (0.0, 0.2, 0.9, 1.0, 1.5, 3.0)] == [
-        0,
-        None,
-        None,
-        2,
-        None,
-        1,
-    ]
-    assert sampler.admit("b", 0.3) == 0
-
-
-def test_entry_ids_sort_as_numbers() -> None:
-    ids = [b"5-10", b"5-9", b"10-0", b"9"]
-    assert sorted(ids, key=entry_order) == [b"5-9", b"5-10", b"9", b"10-0"]
-    assert entry_ms(b"1700000000000-3") == 1_700_000_000_000
