@@ -35,7 +35,9 @@ def rollback(
             if as_json:
                 print_json({"dismissed": dismissed})
             else:
-                print_line(f"{dismissed or 'Nobody'} challenges no more.")
+                print_line(
+                    f"{dismissed} is no longer the challenger." if dismissed else "No challenger is set."
+                )
             return
         champion, previous = registry.rollback()
     appoint(tracking_uri, champion, "champion")

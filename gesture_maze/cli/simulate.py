@@ -21,7 +21,7 @@ def simulate(
     fps: Annotated[float, Opt(min=0.1, max=240, help="Frames per second of each camera.")] = 30,
     rate: Annotated[float | None, Opt(min=1, help="Frames per second of all together, instead.")] = None,
     seconds: Annotated[float, Opt(min=0.1, help="For how long.")] = 10,
-    listen: Annotated[int, Opt(min=0, help="Hear the replies of so many players.")] = 200,
+    listen: Annotated[int, Opt(min=0, help="Number of players whose replies are received.")] = 200,
     ticks: Annotated[int, Opt(min=1, max=1000, help="Sends per camera interval.")] = 4,
     max_lag: Annotated[int, Opt(min=0, help="Refuse frames beyond this many waiting entries.")] = 10_000,
     seed: Annotated[int, Opt(help="Decides hands and gestures.")] = 1,

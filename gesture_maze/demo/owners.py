@@ -1,4 +1,4 @@
-"""Who took over from whom: what a series of looks at a pool tells. Pure."""
+"""Takeovers, found by comparing successive statuses of a pool. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Takeover:
 
 
 class Owners:
-    """Compares each look with the one before.
+    """Compares each status with the one before.
 
     A partition that changes hands while its last owner lives was handed over; otherwise it was taken over.
     """
@@ -39,7 +39,7 @@ class Owners:
         self._owner: Final[dict[int, str]] = {}
 
     def look(self, found: PoolStatus) -> list[Takeover]:
-        """The takeovers since the last look."""
+        """Return the takeovers since the last status."""
         live = {one.worker for one in found.workers}
         self._known.update({one.worker: one for one in found.workers})
         taken: Counter[tuple[str, str]] = Counter()

@@ -27,7 +27,7 @@ from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 
 FPS: Final = 15
 SETTLE_S: Final = 5.0
-"""Longest wait, at the end, for the frames that are still on their way."""
+"""Longest wait, at the end, for frames without an outcome."""
 
 
 def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
@@ -51,7 +51,7 @@ def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
 
 @dataclass(slots=True)
 class _Kill:
-    """The demo's own murder: when it was done, and when the last partition had a new owner."""
+    """The kill that --kill-after asks for: when it happened, and when the last partition had a new owner."""
 
     at_ms: int | None = None
     worker: str = ""
@@ -91,7 +91,7 @@ class Demo:
         return time.monotonic() - self.began_s
 
     def _watch(self, view: View, stop: threading.Event) -> None:
-        """look -> kill (if asked) -> show, until the time is up or somebody says stop."""
+        """Read, kill (if asked for) and show, until the time is up or `stop` is set."""
         options = self.options
         while not stop.wait(LOOK_S):
             self.pool.check()
@@ -159,7 +159,7 @@ class Demo:
             time.sleep(0.02)
 
     def _lost(self, first: PoolStatus) -> int:
-        """Frames of ours without a reply or another outcome. A lost `unknown` one may make it too small."""
+        """Return how many accepted frames have no reply and no other outcome."""
         shed = sum(
             self.latest.outcomes[name] - first.outcomes[name]
             for name in ("stale", "superseded", "rejected", "buried")

@@ -206,7 +206,7 @@ def _events(look: Look, most: int) -> Text:
     lines = [
         f"{at_s:6.1f} s  {sentence}" for at_s, sentence in look.events[max(len(look.events) - most, 0) :]
     ]
-    # on a shared Redis a worker may be somebody else's
+    # on a shared Redis a worker may belong to another pool
     own = look.pool.workers if look.options.redis == EMBEDDED else ()
     kill = next((f"kill -9 {one.pid}; " for one in own), "")
     hint = f"Try: {kill}maze status --redis {without_password(look.url)}"

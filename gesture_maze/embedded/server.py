@@ -15,9 +15,9 @@ from gesture_maze.embedded.tether import tethered
 from gesture_maze.wire.errors import SettingsError
 
 EMBEDDED: Final = "embedded"
-"""What `--redis` says to get it."""
+"""Value of `--redis` that starts the bundled server."""
 TRIES: Final = 3
-"""Between finding a free port and listening on it somebody else may take it."""
+"""Attempts: another process may take a free port before the server listens on it."""
 CONFIG: Final = {
     # other policies delete whole streams when memory is short
     "maxmemory-policy": "noeviction",
@@ -28,7 +28,7 @@ CONFIG: Final = {
 
 @contextmanager
 def redis_at(url: str) -> Iterator[str]:
-    """The URL itself, or for `embedded` that of a server started for the length of the `with` block.
+    """Yield the URL itself, or for `embedded` that of a server that runs during the `with` block.
 
     The server forgets everything when it is stopped. Ctrl-C does not reach it, so that workers can drain into
     it first; but it ends with this process, however that ends.
@@ -48,7 +48,7 @@ def redis_at(url: str) -> Iterator[str]:
                 sys.stderr.flush()
                 yield address
         finally:
-            # it was told to save nothing, so there is nothing to wait for
+            # it saves nothing, so there is nothing to wait for
             server.terminate()
 
 

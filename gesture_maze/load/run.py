@@ -1,4 +1,4 @@
-"""A load test: a crowd that shows gestures at random, and what a pool made of its frames."""
+"""A load test: players that show gestures at random, and a report of their frames' outcomes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Restless:
         return shown
 
     def hear(self, number: int, move: Move, now_ms: int) -> None:
-        """Nobody walks."""
+        """Ignore the move: these players walk no maze."""
 
 
 def run(options: LoadOptions) -> LoadReport:

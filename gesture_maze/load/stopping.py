@@ -1,4 +1,4 @@
-"""Ctrl-C and its like as an event, for commands that run until somebody has seen enough."""
+"""Ctrl-C, SIGTERM and a closed terminal as an event, for commands that run until they are stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM or a closed terminal sets; a second one interrupts at once."""
+    """Yield an event that Ctrl-C, SIGTERM or a closed terminal sets; a second one interrupts at once."""
     stop = threading.Event()
 
     def note(_number: int, _frame: object) -> None:

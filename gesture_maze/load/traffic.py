@@ -32,7 +32,7 @@ _UNKNOWN: Final = -1.0
 
 
 class Steer(Protocol):
-    """Who decides what the players show, and is told what comes back."""
+    """Decides what the players show, and receives their moves."""
 
     def targets(self, now_ms: int) -> Labels:
         """(players,) int64: labels of the gestures to show now."""
@@ -43,12 +43,12 @@ class Steer(Protocol):
 
 @dataclass(slots=True)
 class Account:
-    """What became of the frames, as their sender sees it.
+    """Counts of what happened to the frames, as their sender sees it.
 
     Attributes:
         accepted: frames that Redis took.
         refused: frames that it did not take (`Backpressure`), by reason.
-        unknown: frames of which nobody knows, because the connection was lost.
+        unknown: frames whose fate is unknown, because the connection was lost.
         heard: replies.
         late_turns: turns that could not begin in time, because this process was too slow.
         gestures: replies by gesture; `no_hand` where none was seen.
@@ -79,7 +79,7 @@ class Traffic:
     ) -> None:
         self.account: Final = Account()
         self.fault: MazeError | None = None
-        """Why it stopped by itself, if it did."""
+        """Error that ended the sending, if any."""
         self._producer: Final = producer
         self._crowd: Final = crowd
         self._steer: Final = steer
@@ -112,7 +112,7 @@ class Traffic:
 
     @property
     def hears(self) -> int:
-        """How many players' replies are heard."""
+        """Number of players whose replies are received."""
         return len(self._number_of)
 
     def stop_sending(self) -> None:
@@ -121,7 +121,7 @@ class Traffic:
         self._threads[0].join()
 
     def locked(self) -> threading.Lock:
-        """Hold it to look at what `steer` changes."""
+        """Return the lock that protects what `steer` changes."""
         return self._lock
 
     def _send_all(self) -> None:

@@ -1,10 +1,10 @@
-"""Who may do what in Redis: the table of roles, in one place, and the ACL file made of it.
+"""The roles of Redis users: the table of their rights, and the ACL file made from it.
 
 Rules are those of Redis 7.0 (selectors in parentheses grant a command only together with their own keys) and
-are understood by Valkey. Lua gives nobody more: every command in a script is checked against its caller. But
+are understood by Valkey. Lua adds no rights: every command in a script is checked against its caller. But
 EVALSHA itself asks for read and write on each of its keys in one place, so that roles that run the pool's
 scripts have keys there on which they hold no command that writes. HELLO, AUTH, QUIT and RESET need no rule.
-No role has PSUBSCRIBE (it would hear every player), KEYS, SCAN, FLUSHALL, CONFIG SET or another's password.
+No role has PSUBSCRIBE (it receives every reply), KEYS, SCAN, FLUSHALL, CONFIG SET or another's password.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ SHORTEST_PASSWORD: Final = 16
 
 
 def acl_file(passwords: Mapping[str, str]) -> str:
-    """The file that `aclfile` in redis.conf names: hashes, never passwords.
+    """Return the file that `aclfile` in redis.conf names: hashes, never passwords.
 
     Args:
         passwords: by role; each role must have one of at least 16 characters.
@@ -150,13 +150,13 @@ def acl_file(passwords: Mapping[str, str]) -> str:
 
 
 def acl_line(role: Role, password: str) -> str:
-    """One user of the file."""
+    """Return the line of one user."""
     digest = hashlib.sha256(password.encode()).hexdigest()
     return f"user {role.name} on sanitize-payload #{digest} resetkeys resetchannels -@all {role.rules}"
 
 
 def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
-    """The roles' passwords, from `folder/<role>.password`, without the line's end.
+    """Return the roles' passwords from `folder/<role>.password`, without the line's end.
 
     Args:
         folder: where they are.
