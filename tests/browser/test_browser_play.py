@@ -155,6 +155,11 @@ def test_arrow_keys_after_size_click_keep_the_maze(visit: Visit) -> None:
     page.focus("#again")
     walk_by_keys(page, generate(9, 7, 7), 1)
     page.wait_for_function("document.getElementById('moves').textContent === '4'")
+    page.focus("#scores-by")
+    page.dispatch_event("#scores-by", "pointerdown")
+    page.select_option("#scores-by", "keyboard")
+    walk_by_keys(page, generate(9, 7, 7), 1)
+    assert page.input_value("#scores-by") == "keyboard"
 
 
 def test_keyboard_input_does_not_show_the_last_hand(visit: Visit) -> None:

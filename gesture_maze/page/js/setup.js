@@ -30,12 +30,25 @@ export function connectButtons(doings, sound) {
   for (const button of document.querySelectorAll("[data-input]")) {
     button.addEventListener("click", () => doings.input(/** @type {Input} */ (button.getAttribute("data-input"))));
   }
-  element("scores-by", HTMLElement).addEventListener("change", doings.board);
+  connectBoards(doings.board);
   const loud = element("sound", HTMLInputElement);
   loud.checked = sound.on;
   loud.addEventListener("change", () => sound.turn(loud.checked));
   connectFold(doings.folded);
   connectName(doings.renamed);
+}
+
+/** @param {() => void} chosen */
+function connectBoards(chosen) {
+  const boards = element("scores-by", HTMLElement);
+  let pointed = false;
+  boards.addEventListener("pointerdown", () => (pointed = true));
+  boards.addEventListener("keydown", () => (pointed = false));
+  boards.addEventListener("change", () => {
+    // a player with a mouse goes on with the arrow keys, which must not choose another board
+    if (pointed) boards.blur();
+    chosen();
+  });
 }
 
 /** @param {() => void} folded */
