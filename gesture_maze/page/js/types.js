@@ -105,6 +105,11 @@ export function address(path) {
   return new URL(path, document.baseURI);
 }
 
+/** @param {number} moves @returns {string} */
+export function counted(moves) {
+  return moves === 1 ? "1 move" : `${moves} moves`;
+}
+
 /** @param {number} ms @returns {string} */
 export function seconds(ms) {
   return `${(ms / 1000).toFixed(1)} s`;

@@ -1,7 +1,7 @@
 /** The page /watch: the mazes of this gateway's players and of `maze demo`, as small multiples. */
 
 import { colour, drawStar, drawWalls } from "./maze-view.js";
-import { ARROWS, address, element } from "./types.js";
+import { ARROWS, address, counted, element } from "./types.js";
 
 /**
  * @typedef {object} Player
@@ -62,7 +62,7 @@ async function look() {
   fillTiles("players", players.map((one) => ({
     ...one,
     trail: [],
-    words: [one.name, one.finished ? "out" : `${one.moves} moves${one.race ? ", race" : ""}`],
+    words: [one.name, one.finished ? "out" : counted(one.moves) + (one.race ? ", race" : "")],
   })));
   const parts = [count ? `${count} here` : "", demo ? `${demoPlayers} in the demo` : ""].filter(Boolean);
   say(parts.length ? "playing" : "waiting", parts.length ? `Players: ${parts.join(", ")}.` : "No players just now.");
