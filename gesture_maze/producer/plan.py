@@ -58,7 +58,7 @@ class Entry:
 
     @property
     def landmarks(self) -> Float32:
-        """The landmarks as the pool will see them: (n, 21, 3) float32."""
+        """Return the landmarks as the pool decodes them, (n, 21, 3) float32."""
         meta = np.frombuffer(self.fields[1], META)
         if self.compact:
             return from_compact(self.fields[2], (meta["flags"] & HAND) != 0)

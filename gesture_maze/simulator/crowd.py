@@ -1,4 +1,4 @@
-"""A crowd of simulated players: what their cameras would send at an instant. Pure; time is passed in."""
+"""A crowd of simulated players: the frames that their cameras send at an instant. Pure; time is passed in."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class Shot:
 class Crowd:
     """Players with cameras of one frame rate, whose shutters are spread evenly over its interval.
 
-    A game server gathers frames as they come, not all players at the same instant: so the players stand in
-    `groups` that take turns, and each call of `shoot` is the turn of the next group.
+    A game server collects frames as they arrive, not of all players at the same instant. So the players are
+    divided into `groups`, and each call of `shoot` gives the frames of the next group.
 
     Args:
-        players: how many.
+        players: number of players.
         fps: frames per second of each camera.
         seed: same seed, times and targets: same frames.
-        name: what session ids begin with; unique in this Redis, because seqs of a session must rise.
-        groups: how many turns an interval has; fewer where there are fewer players.
+        name: prefix of the session ids; unique in this Redis, because seqs of a session must rise.
+        groups: number of groups; fewer where there are fewer players.
     """
 
     def __init__(self, players: int, fps: float, seed: int, name: str, groups: int = 4) -> None:
@@ -62,11 +62,11 @@ class Crowd:
         self._turn = 0
 
     def shoot(self, now_ms: int, targets: Labels) -> Shot:
-        """The frames of the next group.
+        """Return the frames of the next group.
 
         Args:
-            now_ms: when; rising.
-            targets: (players,) int64, labels of the gestures that all players head for.
+            now_ms: time in ms; rising.
+            targets: (players,) int64, labels of the gestures that the players change to.
         """
         group, self._turn = self._turn, (self._turn + 1) % self.groups
         hands = self._hands[group].step(now_ms, targets[self._members[group]])

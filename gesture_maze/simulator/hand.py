@@ -89,7 +89,7 @@ class Camera:
 
 
 def draw_shapes(count: int, rng: np.random.Generator) -> Shape:
-    """The hands of `count` different people."""
+    """Return the hands of `count` different people."""
     scatter = np.clip(rng.standard_normal((count, 35), np.float32), -2.5, 2.5)
     common = BONE_SPREAD * scatter[:, 34, None, None]
     bones = BONES * np.exp(common + BONE_SPREAD * scatter[:, :15].reshape(count, 5, 3))
@@ -100,7 +100,7 @@ def draw_shapes(count: int, rng: np.random.Generator) -> Shape:
 
 
 def bend(shape: Shape, joints: Float32) -> Float32:
-    """Landmarks (n, 21, 3) in the local frame, in hand lengths, for joint angles (n, 21).
+    """Return landmarks (n, 21, 3) in the local frame, in hand lengths, for joint angles (n, 21).
 
     Each chain starts along a direction given by spread (to the thumb's side) and elevation (to the palm), and
     curls in one plane: a finger's nearly upright on the palm, the thumb's turned by its roll.
@@ -122,7 +122,7 @@ def bend(shape: Shape, joints: Float32) -> Float32:
 
 
 def _chain_planes(shape: Shape, joints: Float32) -> tuple[Float32, Float32]:
-    """Per chain the unit vectors (n, 5, 3) along which it starts and towards which it curls."""
+    """Return, per chain, the unit vectors (n, 5, 3) along which it starts and towards which it curls."""
     spread = np.concatenate((joints[:, :1], joints[:, 5::4]), axis=1)
     roll = np.concatenate((joints[:, 2:3], np.float32(np.pi / 2) - shape.tilts), axis=1)
     rise = np.zeros_like(spread)
@@ -145,7 +145,7 @@ def _chain_planes(shape: Shape, joints: Float32) -> tuple[Float32, Float32]:
 
 
 def turn(points: Float32, turns: Float32) -> Float32:
-    """Points (n, k, 3) turned by `turns` (n, 3): first by yaw, then pitch, then roll."""
+    """Return points (n, k, 3) turned by `turns` (n, 3): first by yaw, then pitch, then roll."""
     sin_r, sin_p, sin_y = np.sin(turns).T
     cos_r, cos_p, cos_y = np.cos(turns).T
     rows = (
@@ -159,7 +159,7 @@ def turn(points: Float32, turns: Float32) -> Float32:
 
 
 def mirror(points: Float32, left: Bools) -> Float32:
-    """Points (n, k, 3) with the hands marked in `left` (n,) mirrored from right to left."""
+    """Return points (n, k, 3), those of the hands marked in `left` (n,) mirrored from right to left."""
     signs = np.ones((len(points), 1, 3), np.float32)
     signs[left, :, 0] = -1.0
     mirrored: Float32 = points * signs
@@ -167,7 +167,7 @@ def mirror(points: Float32, left: Bools) -> Float32:
 
 
 def project(points: Float32, camera: Camera, place: Float32) -> Float32:
-    """What MediaPipe reports, (n, 21, 3) float32, of turned landmarks in hand lengths, y up, z nearer.
+    """Return turned landmarks (in hand lengths, y up, z nearer) as MediaPipe reports them, (n, 21, 3).
 
     x and y are in image widths and heights, y down; z is in image widths relative to the wrist, smaller is
     nearer. `place` (n, 2) is where landmark `CENTRE` appears in the image, in the same units.

@@ -2,7 +2,7 @@
 
 A hand is a build (bone lengths), a pose (joint angles of a gesture) and a camera; `simulator.hand` turns them
 into landmarks as MediaPipe would report them. Everything is seeded: the same seed, times and targets give the
-same frames, bit for bit. Nothing here knows a clock.
+same frames, bit for bit. Time is passed in.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Hands:
 
     @property
     def left(self) -> Bools:
-        """(n,) bool: it is a left hand."""
+        """Return which hands are left hands, (n,) bool."""
         return (self.flags & LEFT).astype(np.bool_)
 
 
@@ -71,11 +71,11 @@ def synthesize(
     left_share: float = 0.5,
     mirrored_share: float = 0.0,
 ) -> Hands:
-    """Independent hands of different people, showing the gestures `labels` (n,) to different cameras.
+    """Return independent hands of different people, showing the gestures `labels` (n,) to different cameras.
 
     Args:
         labels: (n,) int64, 0 to 18, as in `wire.gestures.GESTURES`.
-        rng: the only source of chance.
+        rng: the only source of randomness.
         aspect: image width / height.
         left_share: share of left hands, 0 to 1.
         mirrored_share: share of mirrored images, 0 to 1.
@@ -87,7 +87,7 @@ def synthesize(
 
 @dataclass(frozen=True, slots=True)
 class _People:
-    """What stays the same about n people: their hand, and where their camera stands."""
+    """What does not change about n people: their hand and the position of their camera."""
 
     shape: Shape
     camera: Camera
@@ -96,7 +96,7 @@ class _People:
     flags: Flags  # (n,)
 
     def show(self, poses: Float32, place: Float32, rng: np.random.Generator) -> Hands:
-        """The frames of these people in `poses` (n, 24) at `place` (n, 2)."""
+        """Return the frames of these people in `poses` (n, 24) at `place` (n, 2)."""
         points = turn(bend(self.shape, poses[:, :JOINTS]), poses[:, JOINTS:])
         # A left hand is a mirrored right one: its orientation with it, but not the tilt of the camera.
         points = turn(mirror(points, (self.flags & LEFT).astype(np.bool_)), self.tilt)
@@ -112,7 +112,7 @@ class _People:
 def _draw_people(
     count: int, rng: np.random.Generator, aspect: float, left_share: float, mirrored_share: float
 ) -> _People:
-    """`count` people before cameras of one image format."""
+    """Return `count` people before cameras of one image format."""
     uniform = rng.random((6, count), np.float32)
     camera = Camera(
         aspect=np.full(count, aspect, np.float32),
@@ -131,7 +131,7 @@ def _draw_people(
 
 
 def _smooth(progress: Float32) -> Float32:
-    """Smoothstep: 0 to 1 without a jerk at either end."""
+    """Return the smoothstep of a share: 0 to 1 without a jerk at either end."""
     clipped = np.clip(progress, 0, 1)
     return clipped * clipped * (3 - 2 * clipped)
 
@@ -180,7 +180,7 @@ class PlayerHands:
         self._change_ms = np.ones(players)
 
     def step(self, now_ms: float, targets: Labels) -> Hands:
-        """The frames at `now_ms` (any origin, rising) of players heading for the gestures `targets` (n,)."""
+        """Return the frames at `now_ms` (any origin, rising) of players that change to `targets` (n,)."""
         self._retarget(now_ms, targets)
         poses, sway = self._poses(now_ms), self._sway(now_ms)
         hands = self._people.show(poses + sway[:, :ANGLES], self._people.place + sway[:, ANGLES:], self._rng)
@@ -191,7 +191,7 @@ class PlayerHands:
         return Hands(hands.landmarks, hands.aspect, flags, chance[1] >= self._dropped_share)
 
     def settled(self, now_ms: float) -> Bools:
-        """(n,) bool: who is not between two gestures at `now_ms`."""
+        """Return which players are not between two gestures at `now_ms`, (n,) bool."""
         return now_ms >= self._began_ms + self._change_ms
 
     def _retarget(self, now_ms: float, targets: Labels) -> None:
@@ -211,7 +211,7 @@ class PlayerHands:
         self._targets[rows] = targets[rows]
 
     def _poses(self, now_ms: float) -> Float32:
-        """Poses (n, 24) at `now_ms`: joints by way of the relaxed hand, orientation the shorter way round."""
+        """Return poses (n, 24) at `now_ms`: joints through the relaxed hand, orientation the shorter way."""
         progress = ((now_ms - self._began_ms) / self._change_ms).astype(np.float32)[:, None]
         before, after = _smooth(1 - 2 * progress), _smooth(2 * progress - 1)
         poses = before * self._from + after * self._to
@@ -222,7 +222,7 @@ class PlayerHands:
         return poses
 
     def _sway(self, now_ms: float) -> Float32:
-        """Offsets (n, 26) at `now_ms` by slow sway and tremor: of the 24 angles and of the place."""
+        """Return offsets (n, 26) at `now_ms` by slow sway and tremor: of the 24 angles and of the place."""
         cycles = self._hz * (now_ms / 1000) + self._phase
         waves = np.sin((2 * np.pi * (cycles - np.floor(cycles))).astype(np.float32))
         sway: Float32 = waves[0] * SWAY + waves[1] * TREMOR

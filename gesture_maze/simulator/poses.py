@@ -3,7 +3,7 @@
 Every hand of a gesture is a random blend of the gesture's archetypes plus a little of its own, so that its
 joints vary together as they do in people. An archetype is the mean pose of a group of people (at
 least seven): this package's hand model, fitted to hands of HaGRID (Kapitanov et al., arXiv:2206.08219;
-hukenovs/hagrid) and clustered per gesture. Left hands were mirrored first: all is told for a right one.
+hukenovs/hagrid) and clustered per gesture. Left hands were mirrored first: all numbers are of a right hand.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ BLEND: Final = 0.7
 
 
 def _archetypes() -> tuple[list[Float32], list[NDArray[np.float64]]]:
-    """Per label the archetypes (k, 24) in radians and their shares (k,)."""
+    """Return, per label, the archetypes (k, 24) in radians and their shares (k,)."""
     rows: list[list[list[float]]] = [[] for _ in LABELS]
     for line in TABLE.strip().splitlines():
         name, *numbers = line.split()
@@ -150,7 +150,7 @@ _LOOSENESS: Final = np.array([LOOSENESS.get(name, 1.0) for name in LABELS], np.f
 
 
 def draw_poses(labels: NDArray[np.int64], rng: np.random.Generator) -> Float32:
-    """Poses (n, 24) float32 in radians, one for each of the gestures `labels` (n,)."""
+    """Return poses (n, 24) float32 in radians, one for each of the gestures `labels` (n,)."""
     scatter = np.clip(rng.standard_normal((len(labels), ANGLES), np.float32), -2.5, 2.5)
     poses = scatter * SCATTER * _LOOSENESS[labels, None]
     for label in np.unique(labels):
@@ -160,7 +160,7 @@ def draw_poses(labels: NDArray[np.int64], rng: np.random.Generator) -> Float32:
 
 
 def _blend(label: int, count: int, rng: np.random.Generator) -> Float32:
-    """Blends (count, 24) of one gesture's archetypes; idle hands have little in common: one each."""
+    """Return blends (count, 24) of one gesture's archetypes; an idle hand is one archetype, not a blend."""
     shares = SHARES[label]
     if label == LABELS[NO_GESTURE]:
         return ARCHETYPES[label][rng.choice(len(shares), size=count, p=shares)]

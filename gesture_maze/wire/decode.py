@@ -246,10 +246,10 @@ def _add_compact(
 
 
 def _valid(frames: Frames) -> npt.NDArray[np.bool_] | None:
-    """Which frames keep the contract, or None (the fast way) where all of them do."""
+    """Return which frames keep the contract, or None (the fast path) where all of them do."""
     if not len(frames):
         return None
-    # min and max over everything are a few µs; NaN makes each comparison false
+    # min and max over all frames take a few µs; NaN makes each comparison false
     landmarks, aspect = frames.landmarks, frames.aspect
     if (
         landmarks.max() <= MAX_MAGNITUDE

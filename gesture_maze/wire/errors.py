@@ -122,7 +122,7 @@ class RefusalReason(StrEnum):
 
     @property
     def momentary(self) -> bool:
-        """Whether the same command may succeed later without anyone changing a setting."""
+        """Return whether the same command may succeed later without a changed setting."""
         return self not in _TERMINAL
 
 
@@ -147,5 +147,5 @@ class RedisRefused(MazeError):
 
     @property
     def momentary(self) -> bool:
-        """Whether the same command may succeed later without anyone changing a setting."""
+        """Return whether the same command may succeed later without a changed setting."""
         return RefusalReason(self.reason).momentary

@@ -121,7 +121,7 @@ class Frame:
 
     @property
     def flags(self) -> int:
-        """The flag bits of the packed encoding."""
+        """Return the flag bits of the packed encoding."""
         return (
             HAND * (not _is_empty(self.landmarks)) | LEFT * bool(self.left) | MIRRORED * bool(self.mirrored)
         )
@@ -173,7 +173,7 @@ def _as_float32(landmarks: Any) -> Float32:
         return landmarks
     if not isinstance(landmarks, np.ndarray) and mediapipe.is_point(landmarks[0]):
         landmarks = mediapipe.points(landmarks)
-    # what is too large for float32 becomes infinite, which is for the caller to notice
+    # a number too large for float32 becomes infinite, which the caller refuses
     with np.errstate(over="ignore"):
         return np.asarray(landmarks, dtype=np.float32)
 
@@ -186,7 +186,7 @@ def _is_empty(landmarks: npt.ArrayLike | Sequence[Any] | None) -> bool:
 
 
 def _is_integer(value: object) -> bool:
-    # by type, because a 1.5 would be cut to 1 without a word when it is packed
+    # by type, because packing would silently cut 1.5 to 1
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

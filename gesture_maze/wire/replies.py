@@ -76,7 +76,7 @@ class ReplyWriter:
     def write(
         self, head: str, seq: int, captured_ms: int, label: int, confidence: int, action: int, move: int
     ) -> str:
-        """One reply as JSON text.
+        """Return one reply as JSON text.
 
         Args:
             head: `reply_head(session)`, kept by the caller per session.
@@ -94,5 +94,5 @@ class ReplyWriter:
 
 
 def reply_head(session: str) -> str:
-    """The beginning of every reply to `session`."""
+    """Return the beginning of every reply to `session`."""
     return f'{{"v":1,"session":"{session}","seq":'

@@ -53,7 +53,7 @@ _NOT_FINITE: Final = {"finite_number", "less_than_equal", "greater_than_equal"}
 
 
 def parse_objects(raw: bytes) -> list[Any]:
-    """The frame objects of a text entry, not yet checked one by one.
+    """Return the frame objects of a text entry, not yet checked one by one.
 
     Raises:
         FrameError: `bad_json`.
@@ -69,7 +69,7 @@ def parse_objects(raw: bytes) -> list[Any]:
 
 
 def frame_of(parsed: Any) -> Frame:
-    """One parsed JSON value as a frame.
+    """Return one parsed JSON value as a frame.
 
     Raises:
         FrameError: with the reason of the first fault found.
@@ -84,7 +84,7 @@ def frame_of(parsed: Any) -> Frame:
 
 
 def object_of(frame: Frame) -> dict[str, Any]:
-    """A checked frame as the JSON object of the text encoding. Inverse of `frame_of`."""
+    """Return a frame as the JSON object of the text encoding, after checking it. Inverse of `frame_of`."""
     check_frame(frame)
     hand = frame.flags & 1
     found: dict[str, Any] = {
@@ -102,7 +102,7 @@ def object_of(frame: Frame) -> dict[str, Any]:
 
 
 def dump(value: Any) -> bytes:
-    """A JSON value as compact UTF-8 bytes."""
+    """Return a JSON value as compact UTF-8 bytes."""
     return to_json(value)
 
 

@@ -113,7 +113,7 @@ async def test_asyncio_sends_the_same(server: Server) -> None:
     assert len(found_everywhere(server)) == 42
 
 
-def test_a_cap_holds(server: Server) -> None:
+def test_maxlen_bounds_the_stream(server: Server) -> None:
     with FrameProducer(server.redis, maxlen=100, partitions=1) as producer:
         for seq in range(400):
             producer.send(frame(seq=seq))
@@ -177,7 +177,7 @@ def test_without_a_group_the_length_is_the_lag(server: Server) -> None:
             producer.send(frame(seq=4))
 
 
-def test_out_of_memory_is_said_at_once(real_server: Server) -> None:
+def test_out_of_memory_is_reported_at_once(real_server: Server) -> None:
     with FrameProducer(real_server.redis, partitions=16) as producer:
         producer.send(frame(seq=1))
         real_server.client.config_set("maxmemory-policy", "noeviction")
@@ -211,7 +211,7 @@ def test_a_lost_answer_doubles_an_entry_at_most(real_server: Server, proxy: Prox
     assert found_on(real_server, partition_of("p1", 16)) == [("p1", 1)] * 2
 
 
-def test_lost_answers_are_tried_so_often_and_no_more(real_server: Server, proxy: Proxy) -> None:
+def test_lost_answers_are_retried_as_often_as_configured(real_server: Server, proxy: Proxy) -> None:
     with FrameProducer(proxy.url, retries=1, partitions=16) as producer:
         producer.connect()
         proxy.lose_answers_to = 9
@@ -259,7 +259,7 @@ async def test_asyncio_connections_that_were_cut_while_idle_cost_nothing(real_se
     assert [seq for _, seq in found_on(real_server, partition_of("p1", 16))] == [1, 2, 3]
 
 
-def test_nobody_there() -> None:
+def test_unreachable_server_is_a_lost_connection() -> None:
     with FrameProducer(f"redis://127.0.0.1:{free_port()}/0", retries=0) as producer:
         with pytest.raises(ConnectionLost):
             producer.send(frame())
@@ -267,7 +267,7 @@ def test_nobody_there() -> None:
             producer.actions("p1")
 
 
-def test_a_url_that_is_none() -> None:
+def test_malformed_url_is_refused() -> None:
     with pytest.raises(SettingsError):
         FrameProducer("http://127.0.0.1", partitions=16)
 
@@ -282,7 +282,7 @@ def test_a_wrong_password_is_not_tried_again(real_server: Server) -> None:
             producer.actions("p1")
 
 
-def test_connections_bear_our_name(real_server: Server) -> None:
+def test_connections_have_the_given_name(real_server: Server) -> None:
     with FrameProducer(real_server.redis, name="my-game", partitions=16) as producer, producer.actions("p1"):
         producer.connect()
         names = [one["name"] for one in real_server.client.client_list()]
@@ -292,9 +292,7 @@ def test_connections_bear_our_name(real_server: Server) -> None:
 # --- replies
 
 
-def test_no_reply_is_missed_once_subscribed_and_none_comes_late_or_twice(
-    server: Server, producer: FrameProducer
-) -> None:
+def test_replies_after_subscribing_arrive_in_order_and_once(server: Server, producer: FrameProducer) -> None:
     with producer.actions("p1", "p2") as replies:
         for session, seq in [("p1", 1), ("p1", 1), ("p2", 5), ("p3", 1), ("p1", 0), ("p1", 2)]:
             answer(server, session, seq)
@@ -304,7 +302,7 @@ def test_no_reply_is_missed_once_subscribed_and_none_comes_late_or_twice(
         assert replies.get(0) is None
 
 
-def test_sessions_come_and_go(server: Server, producer: FrameProducer) -> None:
+def test_sessions_are_subscribed_and_unsubscribed(server: Server, producer: FrameProducer) -> None:
     with producer.actions() as replies:
         assert replies.get(0) is None
         replies.subscribe("p1")
@@ -338,13 +336,13 @@ def test_closing_the_producer_closes_its_listeners(producer: FrameProducer) -> N
     assert list(replies) == []
 
 
-def test_a_bad_session_listens_to_nothing(server: Server, producer: FrameProducer) -> None:
+def test_bad_session_is_refused_by_actions(server: Server, producer: FrameProducer) -> None:
     with pytest.raises(FrameError):
         producer.actions("p*")
     assert server.client.pubsub_channels() == []
 
 
-def test_a_cut_line_is_subscribed_anew(real_server: Server) -> None:
+def test_cut_subscription_is_replaced(real_server: Server) -> None:
     def listeners() -> Any:
         return real_server.client.client_list(_type="pubsub")
 

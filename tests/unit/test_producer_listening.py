@@ -51,7 +51,7 @@ def test_the_first_seq_may_be_zero() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b"null", b'{"v":2}'])
-def test_rubbish_on_the_channel_is_nobodys_answer(data: bytes) -> None:
+def test_message_that_is_no_reply_is_ignored(data: bytes) -> None:
     inbox = Inbox(16)
     inbox.want(["p1"])
     inbox.take({"type": "message", "channel": channel("p1"), "data": data})
@@ -74,7 +74,7 @@ def test_a_dropped_session_is_forgotten() -> None:
     assert taken(inbox) == [("p2", 5), ("p1", 1)]
 
 
-def test_a_bad_session_adds_none() -> None:
+def test_bad_session_subscribes_to_nothing() -> None:
     inbox = Inbox(16)
     with pytest.raises(FrameError):
         inbox.want(["p1", "p*"])
@@ -138,7 +138,7 @@ def test_no_confirmation_is_a_lost_connection() -> None:
     assert player.listening.inbox.empty()
 
 
-def test_waiting_ends_with_the_time() -> None:
+def test_read_ends_with_its_timeout() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
     assert player.play(player.listening.next(0.6)) is None
@@ -170,7 +170,7 @@ def test_replies_after_a_lost_connection_still_rise() -> None:
     assert [player.play(player.listening.next(None)).seq for _ in range(2)] == [7, 8]
 
 
-def test_silence_is_asked_and_then_taken_for_a_dead_connection() -> None:
+def test_silent_connection_is_pinged_and_then_replaced() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
     player.steps.clear()
@@ -181,7 +181,7 @@ def test_silence_is_asked_and_then_taken_for_a_dead_connection() -> None:
     ]
 
 
-def test_an_answer_to_the_question_is_a_sign_of_life() -> None:
+def test_pong_keeps_the_connection() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
     player.play(player.listening.next(SILENCE_S + 1))

@@ -95,7 +95,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("reason", "change"), BAD)
-def test_bad_arrays_are_told_by_their_reason(reason: str, change: dict[str, Any]) -> None:
+def test_bad_arrays_are_refused_with_their_reason(reason: str, change: dict[str, Any]) -> None:
     given_arrays: dict[str, Any] = {**ONE, "landmarks": np.zeros((2, 21, 3)), **change}
     with pytest.raises(FrameError) as caught:
         plan_arrays(given_arrays["sessions"], columns(**given_arrays), Router(16))
@@ -110,7 +110,7 @@ def test_the_partitions_that_are_remembered_are_bounded(monkeypatch: pytest.Monk
     assert len(router) <= 3
 
 
-def test_every_fault_of_the_options_is_told_at_once() -> None:
+def test_option_faults_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         options_of({"max_lag": -1, "timeout_s": 0.0, "colour": "red"})  # type: ignore[typeddict-unknown-key]
     assert all(word in str(caught.value) for word in ("max_lag", "timeout_s", "colour"))

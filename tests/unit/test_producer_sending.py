@@ -119,7 +119,7 @@ def test_the_topology_is_asked_once() -> None:
     assert len(server.rounds) == 1
 
 
-def test_whoever_comes_first_writes_the_topology() -> None:
+def test_first_producer_with_a_number_writes_the_topology() -> None:
     server = Server(topology=[None, None])
     assert server.play(sending(server, partitions=4).connect()).partitions == 4
     assert server.topology == [b"1", b"4"]
@@ -239,7 +239,7 @@ def test_without_a_lag_the_length_counts(lag: dict[int, int | None]) -> None:
         server.play(one.send_frames(FRAMES[:1]))
 
 
-def test_out_of_memory_tells_which_frames_were_not_accepted() -> None:
+def test_out_of_memory_names_the_frames_that_were_not_accepted() -> None:
     full = {partition_of("p1", 16), partition_of("p3", 16)}
     server = Server(on_add=lambda partition: OOM if partition in full else b"1-0")
     with pytest.raises(Backpressure) as caught:
@@ -263,7 +263,7 @@ def test_a_lost_answer_is_tried_again_after_growing_pauses() -> None:
     assert server.pauses == [0.05, 0.1]
 
 
-def test_after_the_last_try_the_fate_of_the_frames_is_unknown() -> None:
+def test_lost_answer_after_the_last_try_leaves_the_frames_doubtful() -> None:
     server = Server()
     one = sending(server, retries=1)
     server.play(one.connect())
@@ -446,14 +446,14 @@ def test_an_empty_tick_sends_nothing() -> None:
     assert server.added() == [[]]
 
 
-def test_a_cap_travels_with_every_entry() -> None:
+def test_maxlen_is_sent_with_every_entry() -> None:
     server = Server()
     server.play(sending(server, maxlen=500).send_frames(FRAMES[:1]))
     (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
     assert command[2:6] == ("MAXLEN", "~", 500, "*")
 
 
-def test_refused_arrays_are_told_by_their_rows() -> None:
+def test_refused_arrays_are_named_by_their_rows() -> None:
     server = Server(on_add=lambda partition: OOM)
     numbers = ([1, 1], 5, 1.0, 0)
     with pytest.raises(Backpressure) as caught:

@@ -214,7 +214,7 @@ def test_a_change_of_gesture_takes_150_to_250_ms() -> None:
     assert crowd.settled(1000 + longest_ms).all()
 
 
-def test_a_change_broken_off_goes_on_from_where_the_hand_is() -> None:
+def test_interrupted_change_of_gesture_continues_from_the_present_pose() -> None:
     crowd = PlayerHands(100, 4, missing_share=0)
     fist, like, palm = (np.full(100, LABELS[name]) for name in ("fist", "like", "palm"))
     frames = run(crowd, [fist, like, like, like, like, palm, palm], step_ms=10)
@@ -222,7 +222,7 @@ def test_a_change_broken_off_goes_on_from_where_the_hand_is() -> None:
     assert max(jumps) < 0.15
 
 
-def test_frames_are_dropped_and_hands_missed_at_the_rates_asked_for() -> None:
+def test_frames_are_dropped_and_hands_missed_at_the_given_rates() -> None:
     crowd = PlayerHands(500, 8, dropped_share=0.05, missing_share=0.1)
     frames = run(crowd, [np.zeros(500, np.int64)] * 40)
     flags = np.stack([frame.flags for frame in frames])

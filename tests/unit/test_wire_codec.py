@@ -168,7 +168,7 @@ cuts = st.sampled_from([0, 0, 0, 1, 2, 4, 12, 24, 252])
 
 
 @given(frames(), st.booleans(), st.integers(0, 5), changes, cuts)
-def test_spoilt_entries_never_raise_and_always_end_somewhere(
+def test_mutated_entries_never_raise_and_are_decoded_or_rejected(
     one: Frame, as_text: bool, place: int, spoil: list[tuple[int, int]], cut: int
 ) -> None:
     fields = list(text_entry(one) if as_text else packed_entry(one))

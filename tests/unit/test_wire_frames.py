@@ -17,7 +17,7 @@ NO_SESSIONS = ["", "x" * 65, "p 1", "p1\n", "\np1", "p1\x00", "ä", "p{1}", "p:1
 
 
 @pytest.mark.parametrize("session", NO_SESSIONS)
-def test_what_is_no_session_id_reaches_no_key(session: str) -> None:
+def test_illegal_session_id_reaches_no_key(session: str) -> None:
     assert not is_session(session)
     assert not is_session(session.encode())
     with pytest.raises(FrameError) as caught:
@@ -68,7 +68,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("reason", "change"), BAD)
-def test_a_bad_frame_is_told_by_its_reason(reason: str, change: dict[str, Any]) -> None:
+def test_bad_frame_is_refused_with_its_reason(reason: str, change: dict[str, Any]) -> None:
     with pytest.raises(FrameError) as caught:
         pack([GOOD, replace(GOOD, **change)])
     assert caught.value.reason == reason

@@ -17,7 +17,7 @@ WRITER = ReplyWriter(GESTURES, "v1.2-a_b")
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(-(2**63) + 1, 2**63 - 1), st.integers(0, 1000))
-def test_numbers_come_back(seq: int, t: int, confidence: int) -> None:
+def test_numbers_of_a_reply_come_back(seq: int, t: int, confidence: int) -> None:
     text = WRITER.write(reply_head("p1"), seq, t, 16, confidence, 1, 1)
     reply = Reply.model_validate_json(text)
     assert (reply.seq, reply.t, reply.confidence) == (seq, t, confidence / 1000)
@@ -25,7 +25,7 @@ def test_numbers_come_back(seq: int, t: int, confidence: int) -> None:
 
 
 @pytest.mark.parametrize("label", range(len(GESTURES) + 1))
-def test_words_come_back(label: int) -> None:
+def test_actions_and_moves_come_back(label: int) -> None:
     gesture = GESTURES[label] if label < len(GESTURES) else None
     for action, move in product(range(5), range(6)):
         text = WRITER.write(reply_head("p1"), 1, 2, label, 500, action, move)

@@ -83,21 +83,21 @@ def test_compact_landmarks_have_the_expected_bytes_and_come_back(case: dict[str,
 
 
 @named("rejects")
-def test_what_breaks_the_contract_gets_its_reason(case: dict[str, Any]) -> None:
+def test_bad_entry_is_rejected_with_its_reason(case: dict[str, Any]) -> None:
     frames, rejects = decode([raw_fields(case)])
     assert len(frames) == 0
     assert [one.reason for one in rejects] == [case["reason"]]
 
 
 @pytest.mark.parametrize("case", cases("partitions"))
-def test_sessions_live_where_the_vectors_say(case: dict[str, Any]) -> None:
+def test_partitions_are_those_of_the_vectors(case: dict[str, Any]) -> None:
     for partitions, partition in case["partition"].items():
         assert partition_of(case["session"], int(partitions)) == partition
         assert partition_of(case["session"].encode(), int(partitions)) == partition
 
 
 @pytest.mark.parametrize("case", cases("replies"))
-def test_replies_are_written_and_read_as_the_vectors_say(case: dict[str, Any]) -> None:
+def test_replies_are_those_of_the_vectors(case: dict[str, Any]) -> None:
     said = case["value"]
     gestures = tuple(LABELS)
     writer = ReplyWriter(gestures, said["model"])
