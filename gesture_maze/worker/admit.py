@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,13 +36,16 @@ def admit(batch: Batch, limits: Limits, worker: bytes) -> None:
     """
     frames = batch.frames
     assert frames is not None
+    seqs = frames.seq.tolist()
     for part in batch.parts:
-        _admit_part(part, frames, batch.now_ms, limits, worker)
+        _admit_part(part, frames, seqs, batch.now_ms, limits, worker)
     rows = [row for part in batch.parts for row in part.rows]
     batch.admitted = frames if len(rows) == len(frames) else frames.take(np.array(rows, np.intp))
 
 
-def _admit_part(part: Part, frames: Frames, now_ms: int | None, limits: Limits, worker: bytes) -> None:
+def _admit_part(
+    part: Part, frames: Frames, seqs: Sequence[int], now_ms: int | None, limits: Limits, worker: bytes
+) -> None:
     rows, part.rows = part.rows, []
     older = part.partition.ages.older
     stale = 0
@@ -51,20 +54,22 @@ def _admit_part(part: Part, frames: Frames, now_ms: int | None, limits: Limits, 
     if stale:
         first_fresh = int(np.searchsorted(frames.entry, part.first + stale))
         cut = max(min(first_fresh - rows[0], len(rows)), 0) if rows else 0
-        _enter(part, frames, rows[:cut], now_ms, worker)
+        _enter(part, frames, seqs, rows[:cut], now_ms, worker)
         part.count("stale", len(part.rows))
         part.rows, part.sessions = [], []
         rows = rows[cut:]
-    _enter(part, frames, rows, now_ms, worker)
+    _enter(part, frames, seqs, rows, now_ms, worker)
     if now_ms is not None and limits.supersede_ms and part.rows:
         waiting = part.read.ids[int(frames.entry[part.rows[0]]) - part.first :]
         if older(waiting[:1], now_ms, limits.supersede_ms):
             _supersede(part)
 
 
-def _enter(part: Part, frames: Frames, rows: Iterable[int], now_ms: int | None, worker: bytes) -> None:
+def _enter(
+    part: Part, frames: Frames, seqs: Sequence[int], rows: Sequence[int], now_ms: int | None, worker: bytes
+) -> None:
     """Look up each frame's session, drop duplicates, and note what is left in `part.rows`."""
-    names, seqs = frames.sessions, frames.seq.tolist()
+    names = frames.sessions
     active_ms = 0 if now_ms is None else now_ms
     find = part.partition.sessions.by_id.get
     kept, sessions = part.rows, part.sessions

@@ -113,29 +113,33 @@ class Intake:
             if partition is not None and partition.position == self._asked.get(read.partition):
                 partition.position = read.ids[-1]
                 found.append((partition, read))
+        self._learn_size(sum(len(read.ids) for _, read in found))
         return found
+
+    def _learn_size(self, entries: int) -> None:
+        """Adjust the size to expect of an entry: at once to larger ones, slowly to smaller ones."""
+        if entries and self._reader.received_bytes:
+            size = self._reader.received_bytes / entries
+            self._bytes_per_entry = max(size, 0.9 * self._bytes_per_entry)
 
     def _next_batch(self) -> Owned:
         """Take reads from what is waiting, up to `MAX_BATCH_BYTES`; a partition comes at most once."""
+        # one that was lost since it was read is left out
+        owned = [one for one in self._waiting if self._partitions.get(one[0].number) is one[0]]
+        if self._reader.received_bytes <= MAX_BATCH_BYTES:
+            self._waiting = []
+            return owned
         batch: Owned = []
         rest: Owned = []
         left = MAX_BATCH_BYTES
-        for partition, read in self._waiting:
-            if self._partitions.get(partition.number) is not partition:
-                continue  # lost since it was read
+        for partition, read in owned:
             sizes = [sum(map(len, fields)) for fields in read.fields]
-            peak = max(sizes)
-            self._bytes_per_entry = max(peak, 0.98 * self._bytes_per_entry + 0.02 * peak)
-            total = sum(sizes)
-            if total <= left:
-                batch.append((partition, read))
-                left -= total
-                continue
             cut = 0
             while cut < len(sizes) and (left >= sizes[cut] or not (batch or cut)):
                 left -= sizes[cut]
                 cut += 1
-            left = 0
+            if cut < len(sizes):
+                left = 0
             if cut:
                 batch.append((partition, _part(read, 0, cut)))
             if cut < len(read.ids):

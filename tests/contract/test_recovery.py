@@ -9,6 +9,8 @@ import pytest
 
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import RedisRefused, SettingsError
+from gesture_maze.wire.frames import pack
+from gesture_maze.worker.intake import MAX_BATCH_BYTES
 from tests.support.pool import (
     PARTITIONS,
     STREAM,
@@ -263,3 +265,24 @@ def test_retry_after_a_handover_of_a_busy_partition_is_answered_once(client: Any
     assert replies.seqs() == [7]
     assert outcomes(client, 1)["duplicate"] == 1
     replies.close()
+
+
+def test_backlog_of_huge_entries_is_processed_in_batches_bounded_by_bytes(real_server: Server) -> None:
+    client = real_server.client
+    s, m, landmarks = pack([hand(A, seq) for seq in range(1, 3501)])
+    worker = joined(client, deadline_ms=0, supersede_ms=0)
+    for _ in range(20):  # 1 MB each; all but the first hold nothing but duplicates
+        client.xadd(STREAM, {"s": s, "m": m, "l": landmarks})
+    sizes: list[int] = []
+    classify = worker.worker.path.classify
+
+    def noted(batch: Any) -> None:
+        sizes.append(sum(len(one[-1]) for one in batch.entries))
+        classify(batch)
+
+    worker.worker.path.classify = noted
+    worker.work(40)
+    assert outcomes(client, 1) == {"answered": 3500, "duplicate": 66_500, "frames": 70_000, "entries": 20}
+    assert max(sizes) <= MAX_BATCH_BYTES
+    assert len([size for size in sizes if size]) >= 5
+    HandWorker.close_all()

@@ -48,6 +48,8 @@ class Reader(Protocol):
 
     pending: bool
     """A request was sent, and its answer is not yet received."""
+    received_bytes: int
+    """Size of the last answer; 0 if it is not known."""
 
     def request(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> None:
         """Ask for up to `count` entries per partition after the given ids. Returns at once."""
@@ -73,6 +75,7 @@ class _Connection:
         self._connection: Any = None
         self._socket: socket.socket | None = None
         self._answers = hiredis.Reader(replyError=redis.ResponseError)
+        self.received_bytes = 0
         self._buffer: Final = bytearray(BUFFER_BYTES)
 
     def opened(self) -> Any:
@@ -104,10 +107,12 @@ class _Connection:
         if self._socket is None:
             return self._connection.read_response(disable_decoding=True)
         reader = self._answers
+        self.received_bytes = 0
         while (answer := reader.gets()) is False:
             received = self._socket.recv_into(self._buffer)
             if not received:
                 raise redis.ConnectionError("closed by the server")
+            self.received_bytes += received
             reader.feed(self._buffer, 0, received)  # type: ignore[arg-type]  # any buffer will do
         if isinstance(answer, Exception):
             raise answer
@@ -133,6 +138,7 @@ class StreamReader:
         self._client: Final = client
         self._connection: Final = _Connection(client)
         self.pending = False
+        self.received_bytes = 0
         self._client_id = 0
         self._asked: tuple[tuple[int, ...], int, int] | None = None
         self._head = b""
@@ -172,6 +178,7 @@ class StreamReader:
             # None, or {stream: [[id, [name, value, ...]], ...]} (RESP 3), or pairs of the same (RESP 2)
             reply = self._connection.receive()
         self.pending = False
+        self.received_bytes = self._connection.received_bytes
         streams = reply.items() if isinstance(reply, dict) else reply or ()
         return [
             Read(
