@@ -18,7 +18,9 @@ Opt = typer.Option
 
 
 def promote(
-    model: Annotated[str, typer.Argument(metavar="VERSION|FOLDER", help="A bundle, or a version in Redis.")],
+    model: Annotated[
+        str, typer.Argument(metavar="VERSION|FOLDER", help="A bundle, 'bundled', or a version in Redis.")
+    ],
     redis: RedisUrl = DEFAULT_REDIS,
     data: Annotated[Path | None, Opt(help="Labelled CSV to compare it with the champion on.")] = None,
     max_drop: Annotated[float, Opt(help="Accuracy and action precision may fall by so much.")] = 0.002,

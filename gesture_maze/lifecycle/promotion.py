@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gesture_maze.models.bundle import (
+    BUNDLED,
     MANIFEST,
     MAX_ZIP_BYTES,
     SIZE_LIMITS_BYTES,
@@ -76,8 +77,11 @@ class Passed:
 
 
 def from_path(name: str) -> bytes | None:
-    """Return the bundle in a folder or a zip, as one zip, or None if there is no such path."""
-    path = Path(name)
+    """Return the bundle in a folder or a zip, as one zip, or None if there is no such path.
+
+    `bundled` is the default bundle.
+    """
+    path = bundled_path() if name == BUNDLED else Path(name)
     if path.is_dir():
         return _zipped(path)
     if path.is_file():

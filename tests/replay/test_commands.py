@@ -41,7 +41,7 @@ def facts(*words: Any, code: int = 0) -> dict[str, Any]:
     return found
 
 
-def test_the_answers_are_written_and_blessed_and_expected(small: Path, tmp_path: Path) -> None:
+def test_replay_out_bless_and_expect_agree(small: Path, tmp_path: Path) -> None:
     out, golden = tmp_path / "actions.jsonl", tmp_path / "golden.jsonl"
     first = facts("replay", small, "--out", out)
     maze("replay", small, "--expect", golden, "--bless", "--partitions", 16)
@@ -61,7 +61,7 @@ def changed(line: str, **values: Any) -> str:
     return json.dumps(json.loads(line) | values)
 
 
-def test_every_kind_of_difference_is_told_and_drawn(small: Path, tmp_path: Path) -> None:
+def test_expect_with_differences_reports_each_kind_and_draws_hands(small: Path, tmp_path: Path) -> None:
     golden, report = tmp_path / "golden.jsonl", tmp_path / "diff.html"
     maze("replay", small, "--expect", golden, "--bless")
     lines = golden.read_text().splitlines()
@@ -71,17 +71,15 @@ def test_every_kind_of_difference_is_told_and_drawn(small: Path, tmp_path: Path)
     lines[at[2]] = changed(lines[at[2]], confidence=0.1, model="another-1")
     lines[at[3]] = changed(lines[at[3]], seq=9999)
     golden.write_text("\n".join(lines) + "\n")
-    said = maze("replay", small, "--expect", golden, "--report", report, code=1).stdout
+    output = maze("replay", small, "--expect", golden, "--report", report, code=1).stdout
     for words in ("action 1", "gesture 1", "move 1", "confidence 1", "answered 2", "seq 9999", "fist", "⠤"):
-        assert words in said
+        assert words in output
     assert report.read_text().count("<svg") == 5
     assert "<script" not in report.read_text()
     assert facts("replay", small, "--expect", golden, code=1)["differences"] == 5
 
 
-def test_another_model_or_a_retrained_one_that_says_the_same_is_as_expected(
-    small: Path, tmp_path: Path
-) -> None:
+def test_expect_of_another_model_with_equal_answers_has_no_differences(small: Path, tmp_path: Path) -> None:
     golden = tmp_path / "golden.jsonl.gz"
     maze("replay", small, "--expect", golden, "--bless")
     text = gzip.decompress(golden.read_bytes()).replace(b'"model":"mlp-', b'"model":"older-')
@@ -106,7 +104,7 @@ def strict_bundle(folder: Path) -> Path:
     return folder
 
 
-def test_two_models_are_compared(small: Path, tmp_path: Path) -> None:
+def test_against_compares_two_models(small: Path, tmp_path: Path) -> None:
     same = facts("replay", small, "--against", bundled_path())
     assert (same["flipped"], same["moves_changed"]) == (0, 0)
     assert same["moves"]["model"] == same["moves"]["against"] > 10
@@ -135,7 +133,7 @@ def test_two_models_are_compared(small: Path, tmp_path: Path) -> None:
         (["--expect", "/nowhere"], "cannot read"),
     ],
 )
-def test_contradictions_are_refused_with_a_sentence(small: Path, words: list[str], sentence: str) -> None:
+def test_replay_with_contradictory_flags_is_refused(small: Path, words: list[str], sentence: str) -> None:
     assert sentence in maze("replay", small, *words, code=2).stderr
 
 
@@ -252,7 +250,7 @@ def test_bundled_names_the_default_model_in_every_flag(small: Path, tmp_path: Pa
     assert facts("capture", "show", small, "--model", "bundled")["model"] == usual["model"]
 
 
-def test_bad_lines_are_named_or_counted(tmp_path: Path) -> None:
+def test_replay_of_bad_lines_names_or_counts_them(tmp_path: Path) -> None:
     path = synthetic(tmp_path / "a.jsonl", players=2, seconds=1)
     lines = path.read_text().splitlines()
     lines[7] = lines[7][:100]
@@ -263,7 +261,7 @@ def test_bad_lines_are_named_or_counted(tmp_path: Path) -> None:
     assert "line 8" in found["bad"][0]
 
 
-def test_show_tells_sessions_gestures_moves_and_a_timeline(small: Path) -> None:
+def test_show_lists_sessions_gestures_moves_and_a_timeline(small: Path) -> None:
     found = facts("capture", "show", small)
     assert [one["session"] for one in found["sessions"]] == ["player-0", "player-1", "player-2"]
     for one in found["sessions"]:
@@ -276,7 +274,7 @@ def test_show_tells_sessions_gestures_moves_and_a_timeline(small: Path) -> None:
     assert "player-2 |" in maze("capture", "show", small).stdout
 
 
-def test_a_gap_is_blank_in_the_timeline(tmp_path: Path) -> None:
+def test_timeline_with_a_gap_is_blank_there(tmp_path: Path) -> None:
     with CaptureWriter(tmp_path / "a.jsonl") as writer:
         for seq in [*range(30), *range(60, 90)]:
             writer.write({"offset_ms": seq * 33, "session": "a", "seq": seq, "t": seq * 33, "landmarks": []})
@@ -304,7 +302,7 @@ def test_mutate_writes_another_file(small: Path, tmp_path: Path) -> None:
     assert "another file" in maze("capture", "mutate", small, "--out", small, code=2).stderr
 
 
-def test_recordings_become_a_capture(tmp_path: Path) -> None:
+def test_convert_of_recordings_makes_a_capture(tmp_path: Path) -> None:
     hand = np.random.default_rng(0).random((21, 2)).round(4).tolist()
     folder = tmp_path / "recordings"
     folder.mkdir()
@@ -343,7 +341,7 @@ def escaped(value: bytes) -> str:
     return "".join(plain.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in value)
 
 
-def test_dumps_of_streams_become_a_capture(tmp_path: Path) -> None:
+def test_convert_of_dumps_makes_a_capture(tmp_path: Path) -> None:
     landmarks = np.random.default_rng(1).random((21, 3), np.float32)
     frames = [Frame("a", 1, 5, landmarks, 1.5, left=True), Frame("b", 7, 6, None)]
     s, m, points = pack(frames)
@@ -428,7 +426,7 @@ def test_convert_without_an_aspect_or_a_known_key_is_refused(tmp_path: Path) -> 
     assert "--aspect 640x480" in refusal
 
 
-def test_a_hand_is_drawn_undistorted_within_its_bounds() -> None:
+def test_drawing_of_a_hand_stays_within_its_bounds() -> None:
     landmarks = np.zeros((21, 3), np.float32)
     assert braille(landmarks, 1.0) == ["(no hand)"]
     assert "no hand" in svg(landmarks, 1.0)

@@ -33,51 +33,51 @@ def project(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLE, tmp_path / "tester", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def test_the_example_passes(project: Path) -> None:
-    code, said = run(project)
-    assert code == 0, said
-    assert "5 passed" in said
+def test_example_project_passes(project: Path) -> None:
+    code, output = run(project)
+    assert code == 0, output
+    assert "5 passed" in output
 
 
-def test_a_changed_answer_fails_with_the_hand_drawn(project: Path) -> None:
+def test_marker_with_a_changed_answer_fails_and_draws_the_hand(project: Path) -> None:
     lines = (project / GOLDEN).read_text().splitlines(keepends=True)
     at = next(number for number, line in enumerate(lines) if '"move":"up"' in line)
     lines[at] = lines[at].replace('"move":"up"', '"move":"left"')
     (project / GOLDEN).write_text("".join(lines))
-    code, said = run(project, "-k", "as_it_was")
+    code, output = run(project, "-k", "as_it_was")
     assert code == 1
-    assert "session player-0" in said
-    assert "move left" in said
-    assert "move up" in said
-    assert "⠤" in said
+    assert "session player-0" in output
+    assert "move left" in output
+    assert "move up" in output
+    assert "⠤" in output
 
 
-def test_golden_answers_are_blessed(project: Path) -> None:
+def test_marker_without_golden_answers_fails_until_blessed(project: Path) -> None:
     (project / GOLDEN).unlink()
-    code, said = run(project, "-k", "as_it_was")
+    code, output = run(project, "-k", "as_it_was")
     assert code == 1
-    assert "run pytest --maze-bless" in said
+    assert "run pytest --maze-bless" in output
     assert run(project, "-k", "as_it_was", "--maze-bless")[0] == 0
     assert len((project / GOLDEN).read_bytes().splitlines()) == 120
     assert run(project, "-k", "as_it_was")[0] == 0
 
 
-def test_a_marker_without_a_capture_says_what_it_wants(project: Path) -> None:
+def test_marker_without_a_capture_fails_with_the_remedy(project: Path) -> None:
     (project / "test_game.py").write_text(
         "import pytest\n@pytest.mark.maze_capture\ndef test_it(maze_replay): maze_replay()\n"
     )
-    code, said = run(project)
+    code, output = run(project)
     assert code == 1
-    assert "name the capture" in said
+    assert "name the capture" in output
 
 
-def test_a_run_of_pytest_without_it_loads_nothing(tmp_path: Path) -> None:
+def test_pytest_without_our_fixtures_imports_nothing(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import sys\n\ndef test_it():\n"
         "    assert not {'numpy', 'redis', 'fakeredis', 'typer'} & set(sys.modules)\n"
     )
-    code, said = run(tmp_path)
-    assert code == 0, said
+    code, output = run(tmp_path)
+    assert code == 0, output
 
 
 def test_fixture_without_its_extra_fails_with_one_sentence(project: Path) -> None:
@@ -111,7 +111,7 @@ def test_blessing_with_unanswered_frames_is_refused(project: Path) -> None:
     assert run(project, "-k", "lenient")[0] == 0
 
 
-def test_the_distribution_brings_the_plugin() -> None:
+def test_distribution_registers_the_plugin() -> None:
     found = [one.value for one in entry_points(group="pytest11", name="gesture_maze.testing.plugin")]
     if not found:
         absent("the plugin's entry point", "is not installed: install the project again")

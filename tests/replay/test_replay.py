@@ -62,7 +62,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     batch_frames=st.integers(1, 3000),
     speed=st.sampled_from([None, 1.0, 10.0]),
 )
-def test_byte_for_byte_the_same_at_any_speed_batch_size_and_number_of_partitions(
+def test_replay_at_any_speed_batch_size_and_partition_count_is_identical(
     short: Path, classifier: Classifier, block: int, entry: int, partitions: int, batch_frames: int,
     speed: float | None,
 ) -> None:  # fmt: skip
@@ -75,7 +75,7 @@ def test_byte_for_byte_the_same_at_any_speed_batch_size_and_number_of_partitions
     assert len(found) > 500
 
 
-def test_at_speed_one_it_takes_as_long_as_the_capture(capture: Path) -> None:
+def test_replay_at_a_speed_takes_the_time_of_the_capture(capture: Path) -> None:
     now_s = [100.0]
 
     def sleep(seconds: float) -> None:
@@ -88,9 +88,7 @@ def test_at_speed_one_it_takes_as_long_as_the_capture(capture: Path) -> None:
     assert now_s[0] - 100 == pytest.approx(last_ms / 2000, abs=0.01)
 
 
-def test_every_frame_has_an_outcome_and_duplicates_are_not_answered(
-    capture: Path, classifier: Classifier
-) -> None:
+def test_replay_of_duplicates_accounts_for_all_frames(capture: Path, classifier: Classifier) -> None:
     files = Files([capture, capture])
     with Replay(classifier=classifier) as replay:
         summary = run(replay, files, files.blocks())
@@ -100,7 +98,7 @@ def test_every_frame_has_an_outcome_and_duplicates_are_not_answered(
     assert {"up", "down", "left", "right", "stop"} == set(summary.moves)
 
 
-def test_copies_are_sessions_of_their_own_that_move_alike(capture: Path, classifier: Classifier) -> None:
+def test_copies_of_sessions_make_the_same_moves(capture: Path, classifier: Classifier) -> None:
     files, found = Files([capture]), []
     with Replay(classifier=classifier) as replay:
         blocks = Renaming(2, "x").blocks(files.blocks())
@@ -113,7 +111,7 @@ def test_copies_are_sessions_of_their_own_that_move_alike(capture: Path, classif
     assert all(moves["x0", session] == moves["x1", session] for _, session in moves)
 
 
-def test_real_like_and_dislike_make_their_move_and_ok_and_peace_make_none(classifier: Classifier) -> None:
+def test_real_clips_of_like_and_dislike_move_and_others_do_not(classifier: Classifier) -> None:
     real = webcam_sequences()
     with CaptureReader(real) as reader:
         asked = {line.frame.session: line.values["label"] for line in reader.frames()}
@@ -129,7 +127,7 @@ def test_real_like_and_dislike_make_their_move_and_ok_and_peace_make_none(classi
         assert len(right) >= (18 if moves else 20), (gesture, right)
 
 
-def test_the_real_capture_is_answered_alike_on_any_number_of_partitions(classifier: Classifier) -> None:
+def test_real_capture_on_any_partition_count_has_equal_answers(classifier: Classifier) -> None:
     real = webcam_sequences()
     expected = answers(real, classifier)
     assert answers(real, classifier, block=33, partitions=16, batch_frames=50) == expected

@@ -89,7 +89,7 @@ def producer(server: Server) -> Iterator[FrameProducer]:
         yield found
 
 
-def test_every_frame_is_recorded_exactly_and_the_past_is_not(
+def test_recording_has_every_frame_from_its_start_on(
     server: Server, producer: FrameProducer, tmp_path: Path
 ) -> None:
     send(producer, range(5))
@@ -112,7 +112,7 @@ def test_every_frame_is_recorded_exactly_and_the_past_is_not(
     assert offsets == sorted(offsets)
 
 
-def test_sessions_are_chosen_and_renamed_and_have_their_replies(
+def test_recording_of_chosen_sessions_has_new_names_and_replies(
     server: Server, workers: Workers, producer: FrameProducer, tmp_path: Path
 ) -> None:
     workers.start("a")
@@ -144,7 +144,7 @@ def redis_on(port: int, folder: Path) -> Iterator[Any]:
         process.wait(10)
 
 
-def test_a_restart_of_redis_is_survived(tmp_path: Path) -> None:
+def test_recording_over_a_restart_of_redis_continues(tmp_path: Path) -> None:
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
     with redis_on(port, tmp_path), FrameProducer(url, partitions=PARTITIONS) as producer:
@@ -162,7 +162,7 @@ def test_a_restart_of_redis_is_survived(tmp_path: Path) -> None:
     ]
 
 
-def test_where_there_is_no_redis_it_says_so(tmp_path: Path) -> None:
+def test_capture_without_redis_ends_with_the_reason(tmp_path: Path) -> None:
     words = ["capture", "--redis", f"redis://127.0.0.1:{free_port()}/0", "--out", str(tmp_path / "a.jsonl")]
     done = subprocess.run(
         [sys.executable, "-m", "gesture_maze", *words], capture_output=True, text=True, cwd=ROOT, timeout=20
@@ -172,7 +172,7 @@ def test_where_there_is_no_redis_it_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_command_with_a_whole_file(
+def test_capture_ended_by_a_signal_has_a_complete_file(
     server: Server, producer: FrameProducer, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "a.jsonl.gz"
@@ -193,9 +193,7 @@ def test_a_signal_ends_the_command_with_a_whole_file(
     assert len(lines(out)) == 400
 
 
-def test_replayed_onto_a_live_pool_the_answers_are_those_of_a_replay_without_a_server(
-    server: Server, workers: Workers, tmp_path: Path
-) -> None:
+def test_live_replay_has_the_answers_of_a_local_one(server: Server, workers: Workers, tmp_path: Path) -> None:
     workers.start("a")
     capture = synthetic(tmp_path / "a.jsonl", players=6, seconds=4)
     found = {}
@@ -257,7 +255,7 @@ def test_live_replay_with_the_ids_of_sessions_that_still_play_ends_with_a_warnin
     assert all(json.loads(line)["seq"] < 10**6 for line in (tmp_path / "out").read_text().splitlines())
 
 
-def test_copies_load_a_live_pool(server: Server, workers: Workers, tmp_path: Path) -> None:
+def test_live_replay_of_copies_has_no_duplicates(server: Server, workers: Workers, tmp_path: Path) -> None:
     workers.start("a")
     capture = synthetic(tmp_path / "a.jsonl", players=2, seconds=2)
     for _ in range(2):  # new session ids each time: nothing is a duplicate
@@ -281,7 +279,7 @@ def test_copies_load_a_live_pool(server: Server, workers: Workers, tmp_path: Pat
         assert facts["frames"] == sum(facts["outcomes"].values()) == 20 * len(lines(capture))
 
 
-def test_a_pool_works_on_while_it_is_recorded(server: Server, workers: Workers, tmp_path: Path) -> None:
+def test_recorded_pool_answers_every_frame(server: Server, workers: Workers, tmp_path: Path) -> None:
     workers.start("a")
     with Recording(server.url, tmp_path / "a.jsonl.gz"), Traffic(server.url) as traffic:
         traffic.wait_for_answers(400)

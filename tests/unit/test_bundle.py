@@ -298,3 +298,14 @@ def test_golden_hands_survive_their_file(good):
     again = Golden.from_json(good.golden.to_json())
     assert again.probabilities == pytest.approx(good.golden.probabilities, abs=1e-6)
     assert (again.landmarks == good.golden.landmarks).all()
+
+
+def test_bundled_names_the_default_bundle_for_promotion_and_loading() -> None:
+    from pathlib import Path
+
+    from gesture_maze.lifecycle.promotion import from_path
+
+    data = from_path("bundled")
+    assert data is not None
+    default = load_bundle(bundled_path()).version
+    assert load_zip(data).version == load_bundle(Path("bundled")).version == default

@@ -52,7 +52,7 @@ def read(path: Path, **options: Any) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
-def test_what_is_written_is_read_again_with_unknown_keys(tmp_path: Path, name: str) -> None:
+def test_capture_written_is_read_back_with_unknown_keys(tmp_path: Path, name: str) -> None:
     if name.endswith("zst"):
         pytest.importorskip("zstandard")
     with CaptureWriter(tmp_path / name, {"note": "a note"}) as writer:
@@ -65,7 +65,7 @@ def test_what_is_written_is_read_again_with_unknown_keys(tmp_path: Path, name: s
         ]
 
 
-def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
+def test_capture_of_the_same_frames_has_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.gz", "b.gz"):
         with CaptureWriter(tmp_path / name) as writer:
             writer.write(line(1))
@@ -73,7 +73,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 @given(hnp.arrays(np.float32, (2, 21, 3), elements=st.floats(-1e9, 1e9, width=32)), st.integers(0, 7))
-def test_float32_landmarks_come_back_exactly(landmarks: Any, flags: int) -> None:
+def test_float32_landmarks_are_read_back_exactly(landmarks: Any, flags: int) -> None:
     meta = np.array([(2**63 - 1, -5, 4 / 3, flags | 1), (3, 2**62, 0.01, flags & 6)], META)
     texts = [f"{text}}}".encode() for text in lines_of([0.0, 1234567.125], ["a", "b-_"], meta, landmarks)]
     from gesture_maze.capture.columns import columns_of
@@ -121,7 +121,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("frame", GOOD, ids=range(len(GOOD)))
-def test_one_by_one_and_in_blocks_a_frame_is_the_same(tmp_path: Path, frame: dict[str, Any]) -> None:
+def test_frame_read_alone_and_in_a_block_is_equal(tmp_path: Path, frame: dict[str, Any]) -> None:
     from gesture_maze.capture.columns import columns_of
     from gesture_maze.capture.reader import block_of, parse_line
 
@@ -139,7 +139,7 @@ def test_one_by_one_and_in_blocks_a_frame_is_the_same(tmp_path: Path, frame: dic
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_a_bad_line_is_named_and_can_be_passed_over(tmp_path: Path, bad: Any) -> None:
+def test_bad_line_is_named_or_skipped(tmp_path: Path, bad: Any) -> None:
     path = written(tmp_path / "a.jsonl", HEADER, line(0), line(1), bad, line(9))
     with pytest.raises(SettingsError, match="line 4: "):
         read(path)
@@ -151,7 +151,7 @@ def test_a_bad_line_is_named_and_can_be_passed_over(tmp_path: Path, bad: Any) ->
 
 
 @given(st.data())
-def test_whatever_is_damaged_it_is_an_error_of_ours_or_passed_over(
+def test_damaged_capture_raises_our_error_or_skips_lines(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     raw = bytearray("\n".join(json.dumps(line(number)) for number in range(4)).encode())
@@ -171,7 +171,7 @@ def test_whatever_is_damaged_it_is_an_error_of_ours_or_passed_over(
         assert read(path) == found
 
 
-def test_blank_lines_are_nothing(tmp_path: Path) -> None:
+def test_blank_lines_are_ignored(tmp_path: Path) -> None:
     assert read(written(tmp_path / "a", HEADER, line(1), "", line(2))) == [("p1", 1), ("p1", 2)]
 
 
@@ -186,16 +186,14 @@ def test_blank_lines_are_nothing(tmp_path: Path) -> None:
         (HEADER | {"version": True}, "line 1: version True"),
     ],
 )
-def test_a_foreign_header_is_refused_whatever_may_be_skipped(
-    tmp_path: Path, header: Any, sentence: str
-) -> None:
+def test_foreign_header_is_refused_even_with_skip_bad(tmp_path: Path, header: Any, sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         CaptureReader(written(tmp_path / "a", header), skip_bad=True)
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
 @pytest.mark.parametrize("keep", [-1, -9, 4000])
-def test_a_cut_packed_capture_is_read_up_to_where_it_ends(tmp_path: Path, suffix: str, keep: int) -> None:
+def test_truncated_packed_capture_is_read_up_to_its_end(tmp_path: Path, suffix: str, keep: int) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / f"a.jsonl.{suffix}"
     with CaptureWriter(path) as writer:
@@ -210,7 +208,7 @@ def test_a_cut_packed_capture_is_read_up_to_where_it_ends(tmp_path: Path, suffix
     assert found
 
 
-def test_damage_within_a_gzip_is_named(tmp_path: Path) -> None:
+def test_damaged_gzip_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.gz"
     packed = bytearray(gzip.compress(json.dumps(HEADER).encode() + b"\n" + json.dumps(line(1)).encode() * 99))
     packed[-5] ^= 255
@@ -219,7 +217,7 @@ def test_damage_within_a_gzip_is_named(tmp_path: Path) -> None:
         read(path)
 
 
-def test_what_was_flushed_can_be_read_without_an_end(tmp_path: Path) -> None:
+def test_flushed_capture_without_an_end_is_readable(tmp_path: Path) -> None:
     writer = CaptureWriter(tmp_path / "a.jsonl.gz")
     writer.write(line(1))
     writer.flush()
@@ -229,23 +227,21 @@ def test_what_was_flushed_can_be_read_without_an_end(tmp_path: Path) -> None:
     assert read(tmp_path / "a.jsonl.gz") == [("p1", 1)]
 
 
-def test_no_file_and_no_folder() -> None:
+def test_missing_file_or_folder_is_an_error() -> None:
     with pytest.raises(SettingsError, match="cannot read"):
         CaptureReader(Path("/nowhere/a.jsonl"))
     with pytest.raises(SettingsError, match="cannot write"):
         CaptureWriter(Path("/nowhere/a.jsonl"))
 
 
-def test_blocks_are_of_the_size_asked_for(tmp_path: Path) -> None:
+def test_blocks_have_the_requested_size(tmp_path: Path) -> None:
     path = written(tmp_path / "a", HEADER, *(line(seq) for seq in range(BLOCK_FRAMES + 1)))
     with CaptureReader(path) as reader:
         assert [len(block) for block in reader.blocks()] == [BLOCK_FRAMES, 1]
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
-def test_a_capture_that_unpacks_to_gigabytes_is_refused_in_bounded_memory(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_capture_that_unpacks_to_gigabytes_is_refused_in_bounded_memory(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"bomb.jsonl.{suffix}"
     with create(path) as file:
         file.write(json.dumps(HEADER).encode() + b"\n")
@@ -266,7 +262,7 @@ def test_a_capture_that_unpacks_to_gigabytes_is_refused_in_bounded_memory(
         tracemalloc.stop()
 
 
-def test_a_capture_of_a_hand_that_never_moves_is_no_bomb(tmp_path: Path) -> None:
+def test_capture_of_a_still_hand_is_not_refused(tmp_path: Path) -> None:
     with CaptureWriter(tmp_path / "a.jsonl.zst") as writer:
         for seq in range(20_000):
             writer.write(line(seq))
