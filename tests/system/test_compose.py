@@ -25,12 +25,12 @@ OURS = {name: one for name, one in ALL.items() if one["image"].startswith("gestu
 
 
 @pytest.mark.parametrize("overlays", OVERLAYS, ids=str)
-def test_docker_compose_accepts_it(overlays: tuple[str, ...]) -> None:
+def test_compose_files_are_accepted_by_docker_compose(overlays: tuple[str, ...]) -> None:
     assert {"redis", "worker", "watch", "gateway", "prometheus", "grafana"} <= services(*overlays).keys()
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_service_is_confined(name: str) -> None:
+def test_service_is_confined(name: str) -> None:
     one = ALL[name]
     assert one["read_only"] is True
     assert one["cap_drop"] == ["ALL"]
@@ -40,11 +40,11 @@ def test_a_service_is_confined(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - OURS.keys()))
-def test_a_foreign_image_is_pinned(name: str) -> None:
+def test_foreign_image_is_pinned(name: str) -> None:
     assert re.fullmatch(r"[a-z0-9_/]+:v?\d+\.\d+\.\d+(-alpine)?", ALL[name]["image"])
 
 
-def test_nothing_is_reachable_from_elsewhere_unless_told() -> None:
+def test_published_ports_are_on_loopback_only() -> None:
     assert all(port.startswith("127.0.0.1:") for one in ALL.values() for port in _published(one))
     assert not any(_published(ALL[name]) for name in ("worker", "redis", "watch", "redis-exporter"))
 
@@ -53,12 +53,12 @@ def _published(service: dict[str, Any]) -> list[str]:
     return [port if isinstance(port, str) else f"{port['host_ip']}:" for port in service.get("ports", [])]
 
 
-def test_no_secret_stands_in_an_environment() -> None:
+def test_environment_holds_no_secret() -> None:
     values = [str(value) for one in ALL.values() for value in one.get("environment", {}).values()]
     assert not [value for value in values if re.search(r"://[^/]*@", value)]
 
 
-def test_a_worker_may_drain_before_it_is_killed() -> None:
+def test_stop_grace_period_is_longer_than_a_drain() -> None:
     from gesture_maze.worker.settings import Settings
 
     grace_s = float(re.sub(r"s$", "", ALL["worker"]["stop_grace_period"]))
@@ -66,12 +66,12 @@ def test_a_worker_may_drain_before_it_is_killed() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "players"])
-def test_our_services_say_how_they_are(name: str) -> None:
+def test_own_service_has_a_health_check(name: str) -> None:
     assert OURS[name]["healthcheck"]["test"]
 
 
 @pytest.mark.parametrize("name", [name for name, one in OURS.items() if one.get("volumes")])
-def test_a_volume_is_not_roots(name: str) -> None:
+def test_volume_belongs_to_the_user_of_the_image(name: str) -> None:
     # a new volume is the owner's of the folder that the image has there; without one it is root's
     for volume in OURS[name]["volumes"]:
         assert f"install -d -o 10001 -g 10001 {volume.partition(':')[2]}" in stage(
@@ -79,7 +79,7 @@ def test_a_volume_is_not_roots(name: str) -> None:
         )
 
 
-def test_the_gateway_asks_browsers_for_certificates_only_if_the_operator_says_so() -> None:
+def test_gateway_requires_client_certificates_only_if_a_ca_is_set() -> None:
     told = {"MAZE_GATEWAY_CLIENT_CA": "/run/secrets/tls_ca"}
     for environment, wanted in (({"MAZE_GATEWAY_CLIENT_CA": ""}, ""), (told, "/run/secrets/tls_ca")):
         gateway = merged("compose.tls.yaml", **environment)["services"]["gateway"]
@@ -88,7 +88,9 @@ def test_the_gateway_asks_browsers_for_certificates_only_if_the_operator_says_so
 
 
 @pytest.mark.parametrize("overlays", [(), ("compose.tls.yaml",)], ids=str)
-def test_the_first_day_is_as_the_heads_of_the_files_say(overlays: tuple[str, ...], tmp_path: Path) -> None:
+def test_commands_at_the_heads_of_the_files_make_every_secret(
+    overlays: tuple[str, ...], tmp_path: Path
+) -> None:
     shutil.copytree(COMPOSE / "tls", tmp_path / "compose/tls")
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     for file in ("compose.yaml", *overlays):
@@ -105,7 +107,7 @@ def test_the_first_day_is_as_the_heads_of_the_files_say(overlays: tuple[str, ...
     assert [name for name in wanted if not (tmp_path / "compose/secrets" / name).read_text()] == []
 
 
-def test_players_start_with_the_demo_and_with_tls_alone_not() -> None:
+def test_players_start_with_the_demo_and_not_with_tls_alone() -> None:
     assert "profiles" not in services("compose.demo.yaml")["players"]
     assert services("compose.tls.yaml")["players"]["profiles"] == ["demo"]
 
@@ -113,21 +115,21 @@ def test_players_start_with_the_demo_and_with_tls_alone_not() -> None:
 @pytest.mark.parametrize(
     "name", ["redis", "jobs-redis", "redis-exporter", "prometheus", "alertmanager", "grafana"]
 )
-def test_the_others_run_as_somebody_by_their_image_or_by_ours(name: str) -> None:
+def test_foreign_image_does_not_run_as_root(name: str) -> None:
     # these images have a user of their own, but for the server's, which would begin as root
     assert ALL[name].get("user", "set by the image") == ("valkey" if "redis" in name and "ex" not in name else
                                                         "set by the image")  # fmt: skip
 
 
 @pytest.mark.parametrize("target", ["worker", "watch", "gateway", "jobs", "mlflow"])
-def test_an_image_is_not_roots(target: str) -> None:
+def test_own_image_does_not_run_as_root(target: str) -> None:
     assert last("USER", stage(target)) == "10001:10001"
     assert last("STOPSIGNAL", stage(target)) == "SIGTERM"
     assert last("ENTRYPOINT", stage(target)).startswith("[")
     assert "org.opencontainers.image.revision" in stage(target)
 
 
-def test_a_worker_image_has_no_training_in_it() -> None:
+def test_worker_image_requires_nothing_of_training() -> None:
     needs = subprocess.run(
         [sys.executable, str(COMPOSE / "requirements.py"), "worker", "tracing"],
         capture_output=True, text=True, check=True, timeout=20,
@@ -136,7 +138,7 @@ def test_a_worker_image_has_no_training_in_it() -> None:
     assert "onnxruntime" in needs
 
 
-def test_hadolint_has_nothing_to_say(tmp_path: Path) -> None:
+def test_dockerfile_is_accepted_by_hadolint(tmp_path: Path) -> None:
     found = Path(sys.executable).parent / "hadolint"
     if not found.exists():
         absent("hadolint")
@@ -144,7 +146,7 @@ def test_hadolint_has_nothing_to_say(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_dependencies_of_every_image_are_extras_there_are() -> None:
+def test_extras_of_every_image_exist() -> None:
     for extras in re.findall(r"requirements.py (.*?) > ", DOCKERFILE):
         needs = [sys.executable, str(COMPOSE / "requirements.py"), *extras.split()]
         assert subprocess.run(needs, capture_output=True, check=True, timeout=20).stdout

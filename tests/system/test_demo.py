@@ -57,7 +57,7 @@ def assert_all_accounted_for(summary: dict[str, Any]) -> None:
     assert summary["outcomes"]["answered"] == summary["answered"]
 
 
-def test_mazes_are_solved_and_every_frame_is_accounted_for(log: Path) -> None:
+def test_demo_solves_mazes_and_accounts_for_every_frame(log: Path) -> None:
     summary, said = play(log, "--seconds", "6")
     assert_all_accounted_for(summary)
     assert summary["mazes_solved"] >= 10
@@ -69,7 +69,7 @@ def test_mazes_are_solved_and_every_frame_is_accounted_for(log: Path) -> None:
     assert "pool_stopped" in log.read_text(), "the pool was not drained"
 
 
-def test_a_killed_worker_is_shown_and_the_mazes_go_on(log: Path) -> None:
+def test_demo_after_a_kill_shows_the_takeover_and_goes_on(log: Path) -> None:
     summary, said = play(log, "--seconds", "7", "--kill-after", "2")
     assert_all_accounted_for(summary)
     assert summary["takeovers"] == 8
@@ -81,7 +81,7 @@ def test_a_killed_worker_is_shown_and_the_mazes_go_on(log: Path) -> None:
     assert summary["mazes_solved"] >= at_the_kill + 5
 
 
-def test_ctrl_c_ends_it_in_good_order(log: Path, tmp_path: Path) -> None:
+def test_demo_after_ctrl_c_exits_cleanly(log: Path, tmp_path: Path) -> None:
     said = tmp_path / "said"
     # a session of its own, so that the interrupt reaches everything that a terminal's Ctrl-C would
     with said.open("wb") as err, subprocess.Popen(
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_it_in_good_order(log: Path, tmp_path: Path) -> None:
     assert "exit_code=0" in log.read_text()
 
 
-def test_workers_that_cannot_start_are_a_sentence(log: Path) -> None:
+def test_demo_whose_workers_cannot_start_says_so(log: Path) -> None:
     done = subprocess.run(
         [*DEMO, "--seconds", "2", "--log", str(log)],
         capture_output=True, text=True, timeout=30, cwd=ROOT, check=False,

@@ -65,7 +65,7 @@ def composed(
 
 
 @pytest.mark.parametrize("target", LARGEST_MB)
-def test_the_layers_of_an_image_are_small(
+def test_layers_of_an_image_are_small(
     images: Images, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, wheel = size_mb(images.folders[target] / "opt/maze"), images.wheel.stat().st_size / 1e6
@@ -77,17 +77,17 @@ def test_the_layers_of_an_image_are_small(
     assert wheel < 20  # most of it is the hand tracker that the gateway hands to browsers
 
 
-def test_what_is_linked_is_what_pip_would_install(images: Images) -> None:
+def test_linked_packages_are_those_that_pip_installs(images: Images) -> None:
     linked = {canonicalize_name(one.name): one.version for one in closure(dependencies("worker")[0])}
     assert packages(images.folders["worker"]) == linked
 
 
-def test_every_service_is_healthy_by_its_own_check(composed: Containers) -> None:
+def test_services_are_healthy_by_their_own_checks(composed: Containers) -> None:
     for name in ("redis", "worker", "watch", "gateway"):
         wait_until(lambda name=name: composed.healthy(name), 15)
 
 
-def test_the_players_are_answered(composed: Containers) -> None:
+def test_players_are_answered(composed: Containers) -> None:
     assert composed.running["players"].wait(30) == 0, composed.output("players", "err").read_text()
     report = json.loads(composed.output("players", "out").read_text())
     # on a busy machine some grow stale, but none is lost
@@ -97,7 +97,7 @@ def test_the_players_are_answered(composed: Containers) -> None:
     assert report["sum_holds"]
 
 
-def test_the_gateway_answers_through_the_pool(composed: Containers) -> None:
+def test_gateway_answers_through_the_pool(composed: Containers) -> None:
     port, secrets = composed.here.ports["gateway"]["8000"], composed.here.folder / "secrets"
     url = f"{'https' if composed.tls else 'http'}://localhost:{port}"
     with httpx.Client(base_url=url, verify=client_context(secrets) if composed.tls else True) as browser:
@@ -119,7 +119,7 @@ def test_the_gateway_answers_through_the_pool(composed: Containers) -> None:
         ("gateway", "9464", ("maze_gateway_sockets 0.0", 'http_requests_total{handler="/predict"')),
     ],
 )
-def test_a_service_is_scraped_where_prometheus_looks(
+def test_service_serves_metrics_where_prometheus_scrapes(
     composed: Containers, name: str, port: str, said: tuple[str, ...]
 ) -> None:
     page = f"http://127.0.0.1:{composed.here.ports[name][port]}/metrics"
@@ -128,12 +128,12 @@ def test_a_service_is_scraped_where_prometheus_looks(
     assert [one for one in said if one not in text] == []
 
 
-def test_nobody_was_refused_anything_by_redis(composed: Containers) -> None:
+def test_acl_log_stays_empty(composed: Containers) -> None:
     assert composed.refused() == []
 
 
 @pytest.mark.parametrize("name", ["gateway", "worker"])
-def test_it_drains_and_leaves(composed: Containers, name: str) -> None:
+def test_service_after_sigterm_drains_and_exits_with_0(composed: Containers, name: str) -> None:
     process = composed.running[name]
     process.terminate()
     assert process.wait(10) == 0, composed.output(name, "err").read_text()
@@ -142,13 +142,13 @@ def test_it_drains_and_leaves(composed: Containers, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["gateway", "worker"])
-def test_what_it_logged_is_one_object_per_line(composed: Containers, name: str) -> None:
+def test_log_of_a_service_is_one_object_per_line(composed: Containers, name: str) -> None:
     lines = [json.loads(line) for line in composed.output(name, "err").read_text().splitlines()]
     assert lines
     assert all({"time", "level", "event"} <= line.keys() for line in lines)
 
 
-def test_a_stranger_does_not_come_in(composed: Containers) -> None:
+def test_client_without_credentials_is_refused(composed: Containers) -> None:
     # without a certificate the connection breaks; without a password it is of no use
     with (
         composed.client(certificate=False) as stranger,

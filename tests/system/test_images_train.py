@@ -76,7 +76,9 @@ def ask(composed: Containers, path: str, host: str | None = None, **query: str) 
         return json.load(answer)
 
 
-def test_the_layers_say_their_size(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_layers_of_the_jobs_image_are_below_their_limit(
+    image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = size_mb(image / "opt/maze")
     bytecode = sum(one.stat().st_size for one in (image / "opt/maze").rglob("*.pyc")) / 1e6
     with capsys.disabled():
@@ -90,7 +92,7 @@ def test_servers_and_jobs_are_healthy_by_their_own_checks(composed: Containers) 
         wait_until(lambda name=name: composed.healthy(name), 25)
 
 
-def test_a_job_reaches_the_pool_with_the_operators_credentials(composed: Containers) -> None:
+def test_job_acts_on_the_pool_as_the_operator(composed: Containers) -> None:
     letter = {"json": "[", "reason": "bad_json", "entry": "1-1", "worker": "w"}
     composed.admin.xadd(dead_key(3), letter)
     shown = done(composed, "redrive", {"reason": "bad_json"})
@@ -119,7 +121,7 @@ def test_mlflow_is_healthy_and_answers_only_to_its_names(composed: Containers) -
         ask(composed, "experiments/search", host="evil.example", max_results="1")
 
 
-def test_a_training_is_in_mlflow(composed: Containers) -> None:
+def test_training_is_tracked_in_mlflow(composed: Containers) -> None:
     if composed.tls:
         return
     folder = Path(composed.here.word("jobs", "/data"))
@@ -133,7 +135,7 @@ def test_a_training_is_in_mlflow(composed: Containers) -> None:
 
 
 @pytest.mark.parametrize("name", ["jobs", "mlflow"])
-def test_it_leaves_when_it_is_told_to(composed: Containers, name: str) -> None:
+def test_service_after_sigterm_exits(composed: Containers, name: str) -> None:
     if name not in composed.running:
         return
     process = composed.running[name]

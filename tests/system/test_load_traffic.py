@@ -89,7 +89,7 @@ def traffic(producer: FakeProducer, steer: Recorder | None = None, listen: int |
     return Traffic(producer, crowd, steer or Recorder(), listen)  # type: ignore[arg-type]
 
 
-def test_every_accepted_frame_is_answered_timed_and_told() -> None:
+def test_accepted_frames_are_answered_and_timed() -> None:
     producer, steer = FakeProducer(), Recorder()
     with traffic(producer, steer) as running:
         wait_until(lambda: producer.sends >= 10)
@@ -105,7 +105,7 @@ def test_every_accepted_frame_is_answered_timed_and_told() -> None:
     assert running.fault is None
 
 
-def test_refused_frames_are_counted_by_reason_and_the_rest_is_accepted() -> None:
+def test_refused_frames_are_counted_by_reason_and_the_others_accepted() -> None:
     def refuse_the_first_of_each(_send: int, sessions: list[str]) -> None:
         if sessions:
             raise Backpressure("lag", "full", rows=(0,))
@@ -117,7 +117,7 @@ def test_refused_frames_are_counted_by_reason_and_the_rest_is_accepted() -> None
     assert running.account.refused["lag"] + running.account.accepted >= 6
 
 
-def test_frames_of_unknown_fate_become_accepted_when_they_are_answered() -> None:
+def test_frames_in_doubt_become_accepted_when_they_are_answered() -> None:
     lost: list[tuple[list[str], Any]] = []
 
     def lose_the_first(send: int, sessions: list[str]) -> None:
@@ -136,7 +136,7 @@ def test_frames_of_unknown_fate_become_accepted_when_they_are_answered() -> None
     assert running.account.accepted == running.account.heard == producer.frames
 
 
-def test_a_fault_stops_it_and_is_kept() -> None:
+def test_traffic_after_a_fault_stops_and_keeps_it() -> None:
     def refuse(_send: int, _sessions: list[str]) -> None:
         raise SettingsError("topology", "another one")
 
@@ -147,7 +147,7 @@ def test_a_fault_stops_it_and_is_kept() -> None:
 
 
 @pytest.mark.parametrize("listen", [0, 2])
-def test_only_some_need_be_heard(listen: int) -> None:
+def test_traffic_may_listen_to_a_part_of_the_players(listen: int) -> None:
     producer = FakeProducer()
     with traffic(producer, listen=listen) as running:
         wait_until(lambda: producer.sends >= 8)
@@ -158,7 +158,7 @@ def test_only_some_need_be_heard(listen: int) -> None:
     assert running.account.accepted == producer.frames
 
 
-def test_no_thread_is_left() -> None:
+def test_traffic_leaves_no_thread() -> None:
     before = threading.active_count()
     with traffic(FakeProducer()):
         pass

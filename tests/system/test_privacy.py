@@ -14,7 +14,7 @@ Classifier.from_bundle(load_bundle(bundled_path()))
 """
 
 
-def test_the_runtime_of_models_leaves_no_trace_of_an_identity(tmp_path: Path) -> None:
+def test_model_runtime_writes_no_identity_to_disk(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run(

@@ -26,7 +26,7 @@ AGELESS = {"deadline_ms": 0, "supersede_ms": 0}
 """A busy machine may let a frame grow older than a second; here each has to be answered all the same."""
 
 
-def test_killed_workers_lose_nothing_and_nothing_is_answered_twice(server: Server, workers: Workers) -> None:
+def test_killed_workers_lose_no_frame_and_answer_none_twice(server: Server, workers: Workers) -> None:
     workers.start("a", **AGELESS)
     workers.start("b", **AGELESS)
     with Traffic(server.url) as traffic:
@@ -40,7 +40,7 @@ def test_killed_workers_lose_nothing_and_nothing_is_answered_twice(server: Serve
     assert traffic.unanswered() == set(), f"of {len(traffic.accepted)} after 3 kills"
 
 
-def test_a_takeover_takes_the_lease_and_a_second_at_most(server: Server, workers: Workers) -> None:
+def test_takeover_after_a_kill_takes_at_most_the_lease_and_a_second(server: Server, workers: Workers) -> None:
     workers.start("a")
     with Traffic(server.url) as traffic:
         workers.start("b")
@@ -55,7 +55,7 @@ def test_a_takeover_takes_the_lease_and_a_second_at_most(server: Server, workers
     assert outcomes["answered"] + outcomes["stale"] + outcomes["superseded"] == len(traffic.accepted)
 
 
-def test_a_drained_worker_loses_nothing_and_exits_with_0(server: Server, workers: Workers) -> None:
+def test_drained_worker_loses_no_frame_and_exits_with_0(server: Server, workers: Workers) -> None:
     workers.start("a", **AGELESS)
     workers.start("b", **AGELESS)
     with Traffic(server.url) as traffic:
@@ -73,7 +73,7 @@ def test_a_drained_worker_loses_nothing_and_exits_with_0(server: Server, workers
     assert traffic.longest_silence_s() < 1.0
 
 
-def test_a_worker_stopped_past_its_lease_has_no_late_effect(server: Server, workers: Workers) -> None:
+def test_worker_paused_past_its_lease_has_no_late_effect(server: Server, workers: Workers) -> None:
     workers.start("a")
     workers.start("b")
     with Traffic(server.url) as traffic:
@@ -90,7 +90,7 @@ def test_a_worker_stopped_past_its_lease_has_no_late_effect(server: Server, work
     assert sum(outcomes.values()) == len(traffic.accepted)
 
 
-def test_after_flushall_answers_go_on_within_a_second(server: Server, workers: Workers) -> None:
+def test_pool_after_flushall_answers_within_a_second(server: Server, workers: Workers) -> None:
     workers.start("a")
     with Traffic(server.url) as traffic:
         traffic.wait_for_answers()
@@ -129,7 +129,7 @@ def test_worker_without_memory_for_frames_answers_its_backlog_and_keeps_its_leas
     assert traffic.unanswered() == set(), "accepted frames without an answer"
 
 
-def test_a_poison_frame_kills_three_times_and_is_buried(server: Server, workers: Workers) -> None:
+def test_poison_frame_kills_three_times_and_is_buried(server: Server, workers: Workers) -> None:
     producer = FrameProducer(server.url, partitions=PARTITIONS)
     poison = np.zeros((21, 3), np.float32)
     poison[0, 0] = 666
@@ -162,7 +162,7 @@ def _run_until_death_or_answer(command: list[str], client: Any) -> bool:
         process.wait(10)
 
 
-def test_two_workers_share_and_a_third_gets_its_part(server: Server, workers: Workers) -> None:
+def test_third_worker_gets_its_share_of_the_partitions(server: Server, workers: Workers) -> None:
     workers.start("a")
     workers.start("b")
     assert workers.owners() == {"a": 4, "b": 4}
@@ -170,7 +170,7 @@ def test_two_workers_share_and_a_third_gets_its_part(server: Server, workers: Wo
     assert sorted(workers.owners().values()) == [2, 3, 3]
 
 
-def test_metrics_and_health_are_served(server: Server, workers: Workers) -> None:
+def test_worker_serves_metrics_and_health(server: Server, workers: Workers) -> None:
     with Traffic(server.url) as traffic:
         workers.start("a")
         traffic.wait_for_answers()
@@ -189,7 +189,7 @@ def test_metrics_and_health_are_served(server: Server, workers: Workers) -> None
     assert "player" not in page
 
 
-def test_redis_away_and_back_again(server: Server, workers: Workers) -> None:
+def test_worker_after_an_outage_of_redis_answers_again(server: Server, workers: Workers) -> None:
     workers.start("a")
     with Traffic(server.url) as traffic:
         traffic.wait_for_answers()
@@ -203,7 +203,9 @@ def test_redis_away_and_back_again(server: Server, workers: Workers) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_what_redis_wrote_to_disk_is_answered_when_it_is_back(number: signal.Signals, tmp_path: Path) -> None:
+def test_frames_written_to_disk_are_answered_after_a_restart_of_redis(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     redis = RedisProcess(tmp_path, *DURABLE)
     workers = Workers(redis.url, redis.client)
     try:
@@ -235,7 +237,9 @@ def test_what_redis_wrote_to_disk_is_answered_when_it_is_back(number: signal.Sig
         ({"actions": {"wave": "up"}}, "wave"),
     ],
 )
-def test_wrong_settings_stop_the_start_with_a_sentence(settings: dict[str, Any], says: str) -> None:
+def test_worker_with_wrong_settings_names_them_and_does_not_start(
+    settings: dict[str, Any], says: str
+) -> None:
     command = [sys.executable, "-m", "gesture_maze.worker", json.dumps(settings | {"metrics_port": 0})]
     found = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert found.returncode == 2

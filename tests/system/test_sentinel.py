@@ -52,7 +52,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     found.close()
 
 
-def test_a_failover_is_followed_and_counted(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failover_of_sentinels_is_followed(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
     workers = Workers(watched.url, open_client(watched.url, name="tests", timeout_s=5))
     try:
         workers.start("a", deadline_ms=0, supersede_ms=0)

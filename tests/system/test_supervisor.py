@@ -74,7 +74,7 @@ def events(log: str) -> list[dict[str, Any]]:
     return list(logged(log.splitlines()))
 
 
-def test_a_killed_process_is_replaced_and_nobody_waits_for_its_leases(server: Server) -> None:
+def test_killed_process_is_replaced_before_its_leases_expire(server: Server) -> None:
     assert server.url is not None
     with pool(server, "--processes", "2", "--deadline-ms", "0", "--supersede-ms", "0") as parent:
         wait_until(lambda: shared(server), 20)
@@ -94,7 +94,7 @@ def test_a_killed_process_is_replaced_and_nobody_waits_for_its_leases(server: Se
     assert [event["exit_code"] for event in died] == [-signal.SIGKILL]
 
 
-def test_a_pool_that_is_stopped_while_it_starts_ends_with_0(server: Server) -> None:
+def test_pool_stopped_while_it_starts_exits_with_0(server: Server) -> None:
     with pool(server, "--processes", "2") as parent:
         assert parent.stderr is not None
         for _ in range(2):
@@ -104,7 +104,7 @@ def test_a_pool_that_is_stopped_while_it_starts_ends_with_0(server: Server) -> N
     assert parent.returncode == 0, log
 
 
-def test_a_second_signal_leaves_at_once(server: Server) -> None:
+def test_second_signal_ends_the_pool_at_once(server: Server) -> None:
     with pool(server, "--processes", "2") as parent:
         wait_until(lambda: shared(server), 20)
         children = list(pids(server))
@@ -116,7 +116,7 @@ def test_a_second_signal_leaves_at_once(server: Server) -> None:
     assert parent.returncode == 1
 
 
-def test_a_single_process_drains_on_ctrl_c(server: Server) -> None:
+def test_single_process_after_ctrl_c_drains(server: Server) -> None:
     with pool(server) as parent:
         wait_until(lambda: sum(pids(server).values()) == PARTITIONS, 10)
         parent.send_signal(signal.SIGINT)
@@ -157,7 +157,7 @@ def test_pool_whose_metrics_port_is_in_use_retries_and_starts(server: Server) ->
     assert parent.returncode == 0
 
 
-def test_wrong_settings_end_the_pool_with_2(server: Server) -> None:
+def test_pool_with_wrong_settings_exits_with_2(server: Server) -> None:
     server.client.hset("{maze}:topology", mapping={"version": 1, "partitions": 64})
     with pool(server, "--processes", "2") as parent:
         _, log = parent.communicate(timeout=10)

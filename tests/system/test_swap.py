@@ -61,7 +61,7 @@ def check_nothing_lost(server: Server, traffic: Traffic) -> None:
     assert pool_outcomes(server.client)["answered"] == len(traffic.accepted)
 
 
-def test_a_swap_under_load_loses_nothing_and_each_session_sees_it_once(
+def test_swap_under_load_loses_no_frame_and_each_session_sees_it_once(
     server: Server, workers: Workers, registry: ModelRegistry
 ) -> None:
     workers.start("a")
@@ -79,7 +79,9 @@ def test_a_swap_under_load_loses_nothing_and_each_session_sees_it_once(
     assert f"old={OLD.version} new={NEW.version} load_ms=" in log
 
 
-def test_many_swaps_back_and_forth(server: Server, workers: Workers, registry: ModelRegistry) -> None:
+def test_swaps_back_and_forth_lose_no_frame(
+    server: Server, workers: Workers, registry: ModelRegistry
+) -> None:
     workers.start("a")
     promote(registry, OLD)
     with Traffic(server.url, rate=1500) as traffic:
@@ -97,7 +99,7 @@ def test_many_swaps_back_and_forth(server: Server, workers: Workers, registry: M
     assert traffic.longest_silence_s() < 0.5
 
 
-def test_a_broken_bundle_written_by_force_is_refused_by_every_worker(
+def test_broken_bundle_in_redis_is_refused_by_every_worker(
     server: Server, workers: Workers, registry: ModelRegistry
 ) -> None:
     workers.start("a")
@@ -122,7 +124,7 @@ def test_a_broken_bundle_written_by_force_is_refused_by_every_worker(
     assert "Traceback" not in log
 
 
-def test_a_worker_started_later_takes_the_champion_before_its_first_frame(
+def test_worker_started_later_uses_the_champion_for_its_first_frame(
     server: Server, workers: Workers, registry: ModelRegistry
 ) -> None:
     promote(registry, NEW)
@@ -139,7 +141,7 @@ def test_a_worker_started_later_takes_the_champion_before_its_first_frame(
     traffic.check_once_and_in_order()
 
 
-def test_a_challenger_is_never_heard_and_its_comparison_adds_up(
+def test_challenger_publishes_nothing_and_its_comparison_adds_up(
     server: Server, workers: Workers, registry: ModelRegistry
 ) -> None:
     blind = disturbed(0.0)

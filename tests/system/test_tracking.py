@@ -70,7 +70,7 @@ def test_three_first_uses_of_one_database_at_once_all_succeed(tmp_path: Path) ->
     assert [process.returncode for process in started] == [0, 0, 0], ended
 
 
-def test_a_training_is_kept_whole(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
+def test_tracked_training_is_complete(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
     tracking = Tracking(uri)
     version = tracking.record(shipped[0], DATA, {"seed": 1, "folds": 2}, shipped[1])
     assert (version.number, version.aliases) == ("1", (CHALLENGER,))
@@ -87,7 +87,7 @@ def test_a_training_is_kept_whole(uri: str, shipped: tuple[Shipped, Any], tmp_pa
     assert not list(tmp_path.glob("mlruns"))
 
 
-def test_the_command_tracks_by_itself(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_command_tracks_its_run(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     options = TrainOptions([write_csv(tmp_path / "hands.csv", DATA)], tmp_path / "out", folds=2, epochs=1)
 
@@ -103,7 +103,7 @@ def test_the_command_tracks_by_itself(uri: str, tmp_path: Path, monkeypatch: pyt
     assert trained.tracked == Tracking(uri).versions()[0]
 
 
-def test_a_model_is_promoted_from_mlflow_and_takes_the_alias_along(
+def test_model_promoted_from_mlflow_moves_its_alias(
     uri: str, shipped: tuple[Shipped, Any], server: Server
 ) -> None:
     tracking = Tracking(uri)
@@ -120,7 +120,7 @@ def test_a_model_is_promoted_from_mlflow_and_takes_the_alias_along(
     assert json.loads(listed.stdout)[0]["figures"]["macro_f1"] == kept.figures["macro_f1"]
 
 
-def test_a_server_that_is_none_is_a_sentence() -> None:
+def test_tracking_without_a_server_says_so() -> None:
     with pytest.raises(SettingsError, match="--tracking-uri nonsense://x"):
         Tracking("nonsense://x")
 
@@ -139,7 +139,7 @@ def up(url: str) -> bool:
 
 
 @pytest.mark.timeout(120)  # its imports alone take 10 s on a busy machine
-def test_the_server_shows_it_all(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
+def test_mlflow_server_shows_the_run(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
     version = Tracking(uri).record(shipped[0], DATA, {"seed": 1}, shipped[1])
     port = free_port()
     # without its seven processes for jobs of its own, which nobody here gives it
