@@ -199,6 +199,35 @@ def test_no_memory_for_the_topology_is_backpressure_too(real_server: Server) -> 
     assert caught.value.rows == (0,)
 
 
+# --- refusals
+
+
+def test_missing_replicas_are_waited_out_and_reported_as_what_they_are(real_server: Server) -> None:
+    with FrameProducer(real_server.redis, partitions=16, timeout_s=0.3, retries=0) as producer:
+        producer.send(frame(seq=1))
+        real_server.client.config_set("min-replicas-to-write", 1)
+        try:
+            with pytest.raises(SendRefused) as caught:
+                producer.send_tick(TICK)
+        finally:
+            real_server.client.config_set("min-replicas-to-write", 0)
+        assert (caught.value.reason, caught.value.momentary) == ("no_replicas", True)
+        assert caught.value.rows == tuple(range(40))
+        producer.send_tick(caught.value.frames)
+    assert len(found_everywhere(real_server)) == 41
+
+
+def test_one_partition_put_to_another_use_is_named_and_the_others_are_accepted(server: Server) -> None:
+    key = frames_key(partition_of("p1", 16))
+    server.client.set(key, "not a stream")
+    with FrameProducer(server.redis, partitions=16) as producer, pytest.raises(SendRefused) as caught:
+        producer.send_tick([frame("p1"), frame("p2")])
+    assert (caught.value.reason, caught.value.momentary) == ("wrong_type", False)
+    assert caught.value.rows == (0,)
+    assert f"XADD {key}" in str(caught.value)
+    assert found_on(server, partition_of("p2", 16)) == [("p2", 1)]
+
+
 # --- lost connections
 
 
