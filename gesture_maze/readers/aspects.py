@@ -9,13 +9,12 @@ def parse_aspect(text: str) -> float:
     Raises:
         ValueError: it is none of these, or not from 0.01 to 100.
     """
-    for sign in (":", "/", "x", "X"):
-        width, found, height = text.partition(sign)
-        if found:
-            aspect = float(width) / float(height) if float(height) else 0.0
-            break
-    else:
-        aspect = float(text)
+    sign = next((sign for sign in ":/xX" if sign in text), None)
+    parts = [text, "1"] if sign is None else text.split(sign, 1)
+    try:
+        aspect = float(parts[0]) / float(parts[1])
+    except (ValueError, ZeroDivisionError):
+        aspect = 0.0
     if not 0.01 <= aspect <= 100:
-        raise ValueError(text)
+        raise ValueError(f"expected 640x480, 4:3 or a number from 0.01 to 100, got {text!r}")
     return aspect
