@@ -102,6 +102,6 @@ def test_a_trial_is_shown_and_ended(shell: Shell) -> None:
     trial = shell.json("models", "--shadow")
     assert (trial["frames"], trial["agreement"], trial["flip_rate"]) == (4, 0.75, 0.25)
     assert trial["actions"] == [{"champion": "up", "challenger": "none", "frames": 1}]
-    assert "they agree in 75.00 %" in shell.run("models", "--shadow")
+    assert "they agree on 75.00 %" in shell.run("models", "--shadow")
     assert blind.version in shell.run("rollback", "--shadow")
     assert shell.json("models")["challenger"] is None
