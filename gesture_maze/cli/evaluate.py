@@ -17,6 +17,7 @@ from gesture_maze.cli.reading import Aspect, Labels, Layout, show_found
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from gesture_maze.models.dataset import Dataset
     from gesture_maze.models.evaluation import Evaluation
     from gesture_maze.models.report.page import Subject
 
@@ -54,24 +55,19 @@ def evaluate(
 
     Example: [bold]maze evaluate landmarks.csv.gz --report report.html --json[/bold]
     """
-    from gesture_maze.models.bundle import bundled_path, load_bundle
+    from gesture_maze.models.bundle import bundled_path
     from gesture_maze.models.dataset import Reading, read_dataset
-    from gesture_maze.models.judged import judge, unknown_gestures
-    from gesture_maze.models.report.page import Subject, report_html
+    from gesture_maze.models.report.page import report_html
     from gesture_maze.models.verdicts import read_verdicts
 
     hands = read_dataset([data], Reading(layout, aspect, labels))
     show_found(hands.report)
     with progress("Evaluating"):
         judgements = None if verdicts is None else read_verdicts(verdicts, hands)
-        bundles = [load_bundle(path) for path in (model or bundled_path(), against) if path is not None]
-        names = {name for bundle in bundles for name in bundle.manifest.labels}
-        subjects = [Subject(judge(bundle, hands, names), bundle.manifest) for bundle in bundles]
+        subjects = _subjects(hands, [path for path in (model or bundled_path(), against) if path is not None])
         if report is not None:
             report.write_text(report_html(hands, *subjects), encoding="utf-8")
         compared = _compared(*subjects) if against is not None else None
-    for subject in subjects:
-        _warn_unknown(subject, unknown_gestures(subject.manifest.labels, hands))
     judged = subjects[0].judged.evaluation()
     cleaned = None if judgements is None else subjects[0].judged.adjudicated(judgements).evaluation()
     if not as_json:
@@ -81,6 +77,20 @@ def evaluate(
     if cleaned is not None and judgements is not None:
         more["adjudicated"] = {**cleaned, **judgements.summary()}
     print_json({**judged, **more})
+
+
+def _subjects(hands: Dataset, paths: list[Path]) -> list[Subject]:
+    """Return the models at `paths`, judged, and warn of gestures that they do not know."""
+    from gesture_maze.models.bundle import load_bundle
+    from gesture_maze.models.judged import judge, unknown_gestures
+    from gesture_maze.models.report.page import Subject
+
+    bundles = [load_bundle(path) for path in paths]
+    names = {name for bundle in bundles for name in bundle.manifest.labels}
+    subjects = [Subject(judge(bundle, hands, names), bundle.manifest) for bundle in bundles]
+    for subject in subjects:
+        _warn_unknown(subject, unknown_gestures(subject.manifest.labels, hands))
+    return subjects
 
 
 def _warn_unknown(subject: Subject, unknown: dict[str, int]) -> None:

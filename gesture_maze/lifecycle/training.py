@@ -106,7 +106,7 @@ def train(
     from threadpoolctl import threadpool_limits
 
     from gesture_maze.models.dataset import read_dataset
-    from gesture_maze.models.train.search import GRIDS, search, ship, ship_network, ticks
+    from gesture_maze.models.train.search import GRIDS
 
     unknown = sorted(set(options.kinds) - set(GRIDS))
     if unknown:
@@ -118,22 +118,31 @@ def train(
     warnings = data_warnings(data)
     for warning in warnings:
         warn(warning)
-    trials: list[Trial] = []
     # these matrices are small: more threads only wait for each other, ten times as long on a busy machine
-    if options.kinds:
-        with threadpool_limits(1, "blas"), progress("Searching", ticks(options.kinds, options.folds)) as tick:
-            trials = search(data, settings, options.kinds, tick)
-    with threadpool_limits(1, "blas"), progress("Training", settings.steps()) as tick:
-        if trials:
-            shipped = ship(trials[0], data, settings, golden, tick)
-        else:
-            shipped = ship_network(data, settings, golden, tick)
+    with threadpool_limits(1, "blas"):
+        shipped, trials = _shipped(options.kinds, data, settings, golden, progress)
     shipped.bundle.write(options.out)
     joblib.dump(shipped.fitted.pipeline, pipeline_path(options.out))
     tracked = None
     if tracking is not None:
-        tracked = tracking.record(shipped, data, {"seed": options.seed, "folds": options.folds}, trials)
+        with progress("Tracking", 1):
+            tracked = tracking.record(shipped, data, {"seed": options.seed, "folds": options.folds}, trials)
     return Trained(data, settings, shipped, trials, tracked, warnings)
+
+
+def _shipped(
+    kinds: Sequence[str], data: Dataset, settings: Settings, golden: Hands, progress: Progress
+) -> tuple[Shipped, list[Trial]]:
+    """Return the bundle of the winner of a search over `kinds`, or of the default network, and the trials."""
+    from gesture_maze.models.train.search import search, ship, ship_network, ticks
+
+    if not kinds:
+        with progress("Training", settings.steps()) as tick:
+            return ship_network(data, settings, golden, tick), []
+    with progress("Searching", ticks(kinds, settings.folds)) as tick:
+        trials = search(data, settings, kinds, tick)
+    with progress("Training the winner", settings.steps()) as tick:
+        return ship(trials[0], data, settings, golden, tick), trials
 
 
 def data_warnings(data: Dataset) -> list[str]:
