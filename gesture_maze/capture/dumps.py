@@ -61,7 +61,7 @@ def _entries(path: Path) -> Iterator[tuple[int, int, list[bytes]]]:
     ]
     if not entries:
         raise capture_error(
-            f"{path} is not a dump of a stream: print one with redis-cli --no-raw XRANGE 'frames:{{0}}' - +"
+            f"{path} is not a dump of a stream: print one with redis-cli --no-raw XRANGE '{frames_key(0)}' - +"
         )
     yield from entries  # type: ignore[misc]
 

@@ -19,26 +19,36 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from gesture_maze.wire import keys
 from gesture_maze.wire.errors import SettingsError
 
-_PARTITION: Final = "{*}"
-FRAMES: Final = f"~frames:{_PARTITION}"
+FRAMES: Final = f"~{keys.pattern(keys.frames_key)}"
 READ_FRAMES: Final = f"%R{FRAMES}"
 WRITE_FRAMES: Final = f"%W{FRAMES}"
-OWNERSHIP: Final = f"~lease:{_PARTITION} ~epoch:{_PARTITION}"
-SUSPECTS: Final = f"~suspect:{_PARTITION}"
-BOOKS: Final = f"~outcomes:{_PARTITION} ~dead:{_PARTITION}"
-ROSTER: Final = "~{maze}:workers ~{maze}:workers:info ~{maze}:topology"
-MODELS: Final = "~{maze}:model ~{maze}:models ~{maze}:model:* ~{maze}:shadow:*"
-READ_MODELS: Final = "%R~{maze}:model %R~{maze}:model:*"
-REPLIES: Final = "&actions:{*"
+LEASES: Final = f"~{keys.pattern(keys.lease_key)}"
+OWNERSHIP: Final = f"{LEASES} ~{keys.pattern(keys.epoch_key)}"
+SUSPECTS: Final = f"~{keys.pattern(keys.suspect_key)}"
+OUTCOMES: Final = f"~{keys.pattern(keys.outcomes_key)}"
+DEAD: Final = f"~{keys.pattern(keys.dead_key)}"
+COUNTS: Final = f"{OUTCOMES} {DEAD}"
+WORKERS: Final = f"~{keys.WORKERS}"
+WORKERS_INFO: Final = f"~{keys.WORKERS_INFO}"
+TOPOLOGY: Final = f"~{keys.TOPOLOGY}"
+ROSTER: Final = f"{WORKERS} {WORKERS_INFO} {TOPOLOGY}"
+BUNDLES: Final = f"~{keys.bundle_key('*')}"
+SHADOWS: Final = f"~{keys.shadow_key('*', '')}".removesuffix(":")
+MODELS: Final = f"~{keys.MODEL} ~{keys.MODELS} {BUNDLES} {SHADOWS}"
+READ_MODELS: Final = f"%R~{keys.MODEL} %R{BUNDLES}"
+REPLIES: Final = f"&{keys.actions_channel(0, '').partition('0')[0]}*"
 """Channels of replies. Not `actions:*`: a subscription by that very pattern would be allowed with it."""
-WAKE: Final = "&{maze}:wake"
+WAKE: Final = f"&{keys.WAKE_CHANNEL}"
+RACES: Final = f"&{keys.RACES}"
+DEMO: Final = f"~{keys.DEMO}"
 
 _ANYBODY: Final = "+ping +client|setname +client|id +select"
 _SEND: Final = (
-    f"(+xadd {WRITE_FRAMES}) (+xinfo|groups +xlen {READ_FRAMES}) (+hsetnx %W~{{maze}}:topology) "
-    f"(+hmget %R~{{maze}}:topology %R~outcomes:{_PARTITION})"
+    f"(+xadd {WRITE_FRAMES}) (+xinfo|groups +xlen {READ_FRAMES}) (+hsetnx %W{TOPOLOGY}) "
+    f"(+hmget %R{TOPOLOGY} %R{OUTCOMES})"
 )
 _LOOK: Final = (
     "+evalsha +script|load +script|exists +xinfo|stream +xinfo|groups +xlen +xrange "
@@ -70,47 +80,47 @@ ROLES: Final = (
     Role(
         "gateway",
         "the gateway: a producer that keeps scores, games and races, and shows the demo",
-        f"{REPLIES} &{{maze}}:gateway &{{maze}}:demo &{{maze}}:races {_ANYBODY} +multi +exec +subscribe "
-        f"+unsubscribe {_SEND} (+publish &{{maze}}:races) (+get %R~{{maze}}:demo) "
-        "(+hgetall %R~{maze}:workers:info) "
-        "(+zadd +zremrangebyrank +zrank +zrange +zrem +expire +unlink ~{maze}:scores:*) "
-        "(+get +set ~{maze}:game:*) (+hset +hincrby +hgetall +expire ~{maze}:race:*)",
+        f"{REPLIES} &{keys.GATEWAY_CHANNEL} &{keys.DEMO} {RACES} {_ANYBODY} +multi +exec +subscribe "
+        f"+unsubscribe {_SEND} (+publish {RACES}) (+get %R{DEMO}) "
+        f"(+hgetall %R{WORKERS_INFO}) "
+        f"(+zadd +zremrangebyrank +zrank +zrange +zrem +expire +unlink ~{keys.scores_key('*')}) "
+        f"(+get +set ~{keys.game_key('*')}) (+hset +hincrby +hgetall +expire ~{keys.race_key('*')})",
     ),
     Role(
         "worker",
         "workers and their supervisor: own partitions, read frames, publish replies, move the cursor; "
         "cannot add a frame",
-        f"{FRAMES} {OWNERSHIP} {SUSPECTS} {BOOKS} {ROSTER} {REPLIES} {WAKE} {_ANYBODY} +client|unblock "
+        f"{FRAMES} {OWNERSHIP} {SUSPECTS} {COUNTS} {ROSTER} {REPLIES} {WAKE} {_ANYBODY} +client|unblock "
         "+multi +exec +evalsha +script|load +script|exists +time +get +mget +exists +hget +hmget +zrange "
         "+zrangebyscore +xread +xrange +xinfo|stream +xinfo|groups +type +pttl +info +publish +spublish "
         f"(+xgroup|create +xgroup|setid +xtrim {WRITE_FRAMES}) "
-        f"(+set +pexpire {OWNERSHIP}) (+del ~lease:{_PARTITION} {SUSPECTS}) "
+        f"(+set +pexpire {OWNERSHIP}) (+del {LEASES} {SUSPECTS}) "
         f"(+hset +hdel +hincrby +hgetall {SUSPECTS}) "
-        f"(+hincrby ~outcomes:{_PARTITION}) (+xadd %W~dead:{_PARTITION}) "
-        "(+zadd +zrem +zremrangebyscore ~{maze}:workers) (+hset +hdel ~{maze}:workers:info) "
-        f"(+hsetnx ~{{maze}}:topology) (+subscribe +unsubscribe {WAKE}) "
-        f"(+hmget +getrange {READ_MODELS}) (+hincrby +expire ~{{maze}}:shadow:*)",
+        f"(+hincrby {OUTCOMES}) (+xadd %W{DEAD}) "
+        f"(+zadd +zrem +zremrangebyscore {WORKERS}) (+hset +hdel {WORKERS_INFO}) "
+        f"(+hsetnx {TOPOLOGY}) (+subscribe +unsubscribe {WAKE}) "
+        f"(+hmget +getrange {READ_MODELS}) (+hincrby +expire {SHADOWS})",
     ),
     Role(
         "operator",
         "people and `maze status, top, doctor, dead, models, promote, rollback, capture`",
-        f"{FRAMES} {OWNERSHIP} {BOOKS} {ROSTER} {MODELS} {REPLIES} {WAKE} {_ANYBODY} {_LOOK} "
+        f"{FRAMES} {OWNERSHIP} {COUNTS} {ROSTER} {MODELS} {REPLIES} {WAKE} {_ANYBODY} {_LOOK} "
         "+multi +exec +getrange +strlen +hget +zrevrange +xread +xrevrange "
         "+subscribe +unsubscribe +info +config|get +acl|whoami +acl|dryrun +slowlog|get +latency|latest "
-        f"(+xadd {WRITE_FRAMES}) (+xdel ~dead:{_PARTITION}) "
+        f"(+xadd {WRITE_FRAMES}) (+xdel {DEAD}) "
         f"(+set +del +hset +hdel +zadd +zrem {MODELS}) (+publish {WAKE})",
     ),
     Role(
         "watch",
         "`maze watch` and `maze simulate`: read the pool's status, and send synthetic sessions",
-        f"{FRAMES} {OWNERSHIP} {BOOKS} {ROSTER} {REPLIES} {_ANYBODY} {_LOOK} +multi +exec "
+        f"{FRAMES} {OWNERSHIP} {COUNTS} {ROSTER} {REPLIES} {_ANYBODY} {_LOOK} +multi +exec "
         f"+subscribe +unsubscribe {_SEND}",
     ),
     Role(
         "exporter",
         "redis_exporter and KEDA: figures of the server and of the streams, no frame's content but "
         "the newest ids",
-        f"{READ_FRAMES} %R~dead:{_PARTITION} {_ANYBODY} +info +xlen +type +xinfo|stream +xinfo|groups "
+        f"{READ_FRAMES} %R{DEAD} {_ANYBODY} +info +xlen +type +xinfo|stream +xinfo|groups "
         "+xinfo|consumers +slowlog|len +slowlog|get +latency|latest +latency|histogram",
     ),
     Role(

@@ -7,6 +7,7 @@ one tag live in one slot, and a script may touch names of one slot only.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 from zlib import crc32
 
@@ -138,3 +139,8 @@ def race_key(race: str) -> str:
 def partition_of_frames_key(key: bytes) -> int:
     """Return the partition of a stream of frame entries from its name."""
     return int(key[8:-1])
+
+
+def pattern(key_of: Callable[[int], str]) -> str:
+    """Return a glob pattern that matches the key of every partition."""
+    return key_of(0).replace("{0}", "{*}")

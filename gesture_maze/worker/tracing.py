@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Tracer
 
 SERVICE: Final = "gesture-maze-worker"
-TEMPLATE: Final = "frames:{p}"
+TEMPLATE: Final = frames_key(0).replace("0", "p")
 """Low in cardinality: neither a partition's nor a session's name is part of a span's name."""
 MOST_PER_BATCH: Final = 32
 """Spans of messages per batch; a producer that samples everything must not slow the frames down."""

@@ -159,3 +159,25 @@ def test_former_package_name_is_not_imported(name: str) -> None:
         path for path in files for target in imports(path, deferred=True) if target.split(".")[0] == name
     ]
     assert not found
+
+
+KEY_NAME = re.compile(r"\b(frames|lease|epoch|suspect|outcomes|dead|actions):\{|\{maze\}")
+"""The beginning of a key or channel of the pool, as `wire.keys` makes them."""
+
+
+def test_only_one_module_spells_the_names_of_keys_and_channels() -> None:
+    spelled = []
+    for name, path in MODULES.items():
+        tree = ast.parse(path.read_text())
+        docstrings = {
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
+        spelled += [
+            name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings
+            if KEY_NAME.search(node.value)
+        ]
+    assert set(spelled) == {"gesture_maze.wire.keys"}
