@@ -18,7 +18,7 @@ from gesture_maze.capture.files import capture_error
 from gesture_maze.capture.writer import lines_of
 from gesture_maze.wire.decode import decode
 from gesture_maze.wire.frames import META
-from gesture_maze.wire.keys import is_session
+from gesture_maze.wire.keys import frames_key, is_session
 
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*$')
 _ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)")
@@ -61,7 +61,8 @@ def _entries(path: Path) -> Iterator[tuple[int, int, list[bytes]]]:
     ]
     if not entries:
         raise capture_error(
-            f"{path} is not a dump of a stream: print one with redis-cli --no-raw XRANGE '{frames_key(0)}' - +"
+            f"{path} is not a dump of a stream: print one with "
+            f"redis-cli --no-raw XRANGE '{frames_key(0)}' - +"
         )
     yield from entries  # type: ignore[misc]
 
