@@ -50,6 +50,8 @@ class Exchange:
 
     def take(self, reply: Reply) -> None:
         """Take one reply; replies to frames that were not sent here are only counted."""
+        if reply.synthetic:  # made by the SDK when frames cease, not by the pool
+            return
         key = reply.session, reply.seq
         if key not in self.order:
             self.foreign += 1
@@ -181,7 +183,8 @@ def _lines(exchange: Exchange, renaming: Renaming) -> list[bytes]:
 
 def _text(reply: Reply, renaming: Renaming) -> str:
     """Return a reply as a worker writes it: compact, in the order of the model, three decimals."""
-    values = reply.model_dump(exclude={"v", "session", "seq"})
+    # only what the worker sent: later fields of the model have defaults
+    values = reply.model_dump(exclude={"v", "session", "seq"}, exclude_unset=True)
     parts = [
         f'"{name}":{format(value, ".3f") if name == "confidence" else json.dumps(value)}'
         for name, value in values.items()

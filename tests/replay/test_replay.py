@@ -159,8 +159,9 @@ def live_reply(session: str, seq: int) -> Reply:
 
 def test_live_replies_to_frames_of_other_producers_are_ignored() -> None:
     exchange = Exchange(order={("a", 1): (0, 12.5)})
-    for reply in (live_reply("a", 1), live_reply("a", 1), live_reply("a", 2), live_reply("b", 1)):
+    stop = live_reply("a", 1).model_copy(update={"synthetic": True})
+    for reply in (stop, live_reply("a", 1), live_reply("a", 1), live_reply("a", 2), live_reply("b", 1)):
         exchange.take(reply)
     assert (list(exchange.replies), exchange.foreign) == ([("a", 1)], 2)
     (line,) = _lines(exchange, Renaming())
-    assert json.loads(line) == {"offset_ms": 12.5, **live_reply("a", 1).model_dump()}
+    assert json.loads(line) == {"offset_ms": 12.5, **live_reply("a", 1).model_dump(exclude_unset=True)}
