@@ -134,7 +134,9 @@ def test_evaluate_counts_gestures_that_the_model_does_not_know_as_missed(own: Pa
 def test_classify_answers_with_name_and_number(own: Path) -> None:
     data = hands()
     points = data.points[[GESTURES[label] for label in data.labels].index("palm")].tolist()
-    found = json.loads(run("classify", "--model", own, "--json", input=json.dumps(points)).stdout)
+    found = json.loads(
+        run("classify", "--model", own, "--aspect", 1, "--json", input=json.dumps(points)).stdout
+    )
     assert (found["gesture"], found["label"]) == ("swipe", 19)
 
 
