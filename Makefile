@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 SECONDS ?= 20
 PLAYERS ?= 50
 WORKERS ?= 2
+SEEDS ?= 300
 ARGS ?=
 # Most tests wait for their own processes, so three workers suit two cores. The tests of a file share servers
 # and stay in one worker.
@@ -17,7 +18,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint bench chaos web dist clean
+.PHONY: help demo test coverage lint bench chaos simulate web dist clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -44,6 +45,9 @@ bench: $(VENV)/.game ## Measure throughput and latency
 chaos: $(VENV)/.test ## Kill, stop and cut off workers, then restart Redis, and account for every frame: SECONDS=60
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS)
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS) --restarts
+
+simulate: $(VENV)/.test ## Run whole pools with faults in simulated time, one per seed: SEEDS=2000
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 web: ## Download the hand tracker, so that the page works without a CDN
 	@sh gesture_maze/page/fetch_hands.sh

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Final
 
 from gesture_maze.worker.admit import UNLIMITED, Limits, admit
+from gesture_maze.worker.ages import entry_order
 from gesture_maze.worker.batch import Batch
 from gesture_maze.worker.classify import classify
 from gesture_maze.worker.decide import decide
@@ -72,10 +74,29 @@ class FramePath:
         decide(batch, self._policy, self._worker)
 
     def rebuild(self, partition: Partition, past: Iterable[Read], now_ms: int | None) -> None:
-        """Bring a partition's sessions to where its last owner left them, without effects."""
+        """Bring a partition's sessions to where its last owner left them, without effects.
+
+        Of entries that have been suspects only the seqs are taken: one of them may kill whoever classifies it,
+        and here no note would find it.
+        """
+        ranges = [(entry_order(after), entry_order(until)) for after, until in partition.grant.unsafe]
+
+        def is_safe(entry_id: bytes) -> bool:
+            order = entry_order(entry_id)
+            return not any(after < order <= until for after, until in ranges)
+
         for read in past:
-            batch = self.begin([(partition, read)], now_ms)
-            self.decode(batch)
-            admit(batch, UNLIMITED, self._worker)
+            at = 0
+            for safe, run in groupby(read.ids, is_safe):
+                end = at + len(list(run))
+                part = Read(read.partition, read.ids[at:end], read.fields[at:end])
+                self._rebuild(partition, part, now_ms, classified=safe)
+                at = end
+
+    def _rebuild(self, partition: Partition, read: Read, now_ms: int | None, *, classified: bool) -> None:
+        batch = self.begin([(partition, read)], now_ms)
+        self.decode(batch)
+        admit(batch, UNLIMITED, self._worker)
+        if classified:
             self.classify(batch)
             self.decide(batch)

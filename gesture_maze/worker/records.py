@@ -51,6 +51,8 @@ class Grant:
         entries_read: how many entries the group has read.
         suspect_until: entries up to this id may have killed the last owner; None if it released the partition.
         deaths: what earlier owners were trying alone when they died -> how often.
+        unsafe: ranges of entries that have been suspects, each from after its first id up to its second one. They
+            must not be classified again without a note.
     """
 
     partition: int
@@ -59,6 +61,7 @@ class Grant:
     entries_read: int
     suspect_until: bytes | None = None
     deaths: Mapping[bytes, int] = field(default_factory=dict)
+    unsafe: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,3 +231,61 @@ def test_an_innocent_death_buries_nobody(client: Any, replies: Subscriber) -> No
     worker.work()
     assert replies.seqs() == [1]
     assert outcomes(client, 1) == {"answered": 1, "frames": 1, "entries": 1}
+
+
+def test_buried_frame_that_kills_is_not_classified_when_sessions_are_rebuilt(
+    client: Any, replies: Subscriber
+) -> None:
+    add(client, hand(A, 1))
+    add(client, hand(B, 1, "rock"))
+    for name in "abc":
+        worker = HandWorker(client, name, model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
+        worker.join()
+        with pytest.raises(_Dies):
+            worker.work()
+        worker.broker.release_dead(name)
+    burier = HandWorker(client, "d", model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
+    burier.join()
+    burier.work()
+    burier.loop.drain()
+    successor = HandWorker(client, "e", model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
+    successor.join()
+    add(client, hand(A, 1), hand(A, 2))
+    successor.work()
+    assert replies.seqs() == [1, 2]
+    assert outcomes(client, 1)["duplicate"] == 1
+
+
+def test_stale_frame_that_kills_is_not_classified_when_sessions_are_rebuilt(
+    client: Any, replies: Subscriber
+) -> None:
+    first = HandWorker(client, "a", model=_KillsOn(11), deadline_ms=0)
+    add(client, hand(B, 1, "rock"))
+    first.join()
+    with pytest.raises(_Dies):
+        first.work()
+    first.broker.release_dead("a")
+    time.sleep(0.1)
+    second = HandWorker(client, "b", model=_KillsOn(11), deadline_ms=50)
+    second.join()
+    second.work()
+    assert outcomes(client, 1)["stale"] == 1
+    second.broker.release_dead("b")
+    third = HandWorker(client, "c", model=_KillsOn(11), deadline_ms=0)
+    third.join()
+    add(client, hand(A, 1))
+    third.work()
+    assert replies.seqs() == [1]
+
+
+def test_ranges_of_suspects_survive_further_deaths_until_the_stream_has_moved_on(client: Any) -> None:
+    for name in "abc":
+        add(client, hand(A, ord(name)))
+        worker = joined(client, name, deadline_ms=0)
+        worker.work()
+        add(client, hand(A, 1000 + ord(name)))
+        worker.broker.release_dead(name)
+    grant = joined(client, "d").loop.partitions[1].grant
+    ids = [entry_id for entry_id, _ in client.xrange("frames:{1}")]
+    unsafe = [one for one in ids if any(after < one <= until for after, until in grant.unsafe)]
+    assert unsafe == [ids[1], ids[2], ids[3], ids[4], ids[5]]

@@ -89,13 +89,16 @@ class Scripts:
             keys.dead_key(partition),
         ]
         probe = keys.actions_channel(partition, keys.PROBE_SESSION)
-        # [token, cursor, entries read, suspect until or b"", [name, deaths, ...]]
+        # [token, cursor, entries read, suspect until or b"", [name, deaths, ...], [after, until, ...]]
         found = self.run("acquire", names, worker, lease_ttl_ms, keys.GROUP, cursor, probe)
         if found is None:
             return None
-        token, begin, entries_read, suspect_until, deaths = found
+        token, begin, entries_read, suspect_until, deaths, unsafe = found
         counts = {name: int(count) for name, count in zip(deaths[::2], deaths[1::2], strict=True)}
-        return Grant(partition, _text(token), begin, int(entries_read), suspect_until or None, counts)
+        ranges = tuple(zip(unsafe[::2], unsafe[1::2], strict=True))
+        return Grant(
+            partition, _text(token), begin, int(entries_read), suspect_until or None, counts, ranges
+        )
 
     def renew(self, tokens: Mapping[int, str], lease_ttl_ms: int) -> set[int]:
         """Renew leases by partition, and return the partitions whose lease is not ours any more."""

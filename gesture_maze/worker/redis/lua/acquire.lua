@@ -5,7 +5,7 @@
 --       5 a reply channel of the partition that has no subscriber
 -- returns nil where another worker holds it, else
 --         { token, cursor, entries read, id up to which entries may have killed the last owner or '',
---           { what was tried alone, deaths, ... } }
+--           { what was tried alone, deaths, ... }, { after, until, ... of each range of unsafe entries } }
 local holder = redis.call('GET', KEYS[1])
 local prefix = ARGV[1] .. ':'
 if holder and string.sub(holder, 1, #prefix) ~= prefix then
@@ -64,12 +64,33 @@ if not cursor then
   redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[3], cursor, 'MKSTREAM', 'ENTRIESREAD', 0)
 end
 
--- The key exists until an owner releases the partition in good order: an owner that died leaves suspects behind.
+-- The owner is noted until it releases the partition in good order: an owner that died leaves suspects behind.
+-- Ranges of suspects stay known as `unsafe` for longer than their notes, ten minutes of the stream: sessions must
+-- not be rebuilt by classifying an entry that kills.
 local suspect_until = ''
 local deaths = {}
-if redis.call('EXISTS', KEYS[3]) == 1 then
+local noted = redis.call('HGET', KEYS[3], 'owner')
+local unsafe = {}
+local oldest = string.format('%.0f-0', math.max(tonumber(string.match(cursor, '^%d+')) - 600000, 0))
+for after, upto in string.gmatch(redis.call('HGET', KEYS[3], 'unsafe') or '', '(%d+%-%d+) (%d+%-%d+)') do
+  if not before(upto, oldest) then
+    unsafe[#unsafe + 1] = after
+    unsafe[#unsafe + 1] = upto
+  end
+end
+if noted then
   if not holder then
     suspect_until = pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id']
+    if #unsafe == 0 or before(unsafe[#unsafe], cursor) then
+      unsafe[#unsafe + 1] = cursor
+      unsafe[#unsafe + 1] = suspect_until
+    end
+    unsafe[#unsafe] = suspect_until
+    if #unsafe > 32 then -- the two oldest ranges become one
+      table.remove(unsafe, 2)
+      table.remove(unsafe, 2)
+    end
+    redis.call('HSET', KEYS[3], 'unsafe', table.concat(unsafe, ' '))
     local tried = redis.call('HGET', KEYS[3], 'trying')
     if tried then
       redis.call('HINCRBY', KEYS[3], 'died:' .. tried, 1)
@@ -85,4 +106,4 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
   end
 end
 redis.call('HSET', KEYS[3], 'owner', token)
-return { token, cursor, entries_read, suspect_until, deaths }
+return { token, cursor, entries_read, suspect_until, deaths, unsafe }

@@ -1,10 +1,12 @@
--- Delete the notes about suspects: all of those entries are committed. Works when memory is out.
+-- Delete the notes about suspects: all of those entries are committed. Works when memory is out. Which entries
+-- they were stays known, see acquire.lua.
 --
 -- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 our token
 -- returns 1, or 0 where the partition is not ours any more
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
+local unsafe = redis.call('HGET', KEYS[2], 'unsafe') or ''
 redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[2], 'owner', ARGV[1])
+redis.call('HSET', KEYS[2], 'owner', ARGV[1], 'unsafe', unsafe)
 return 1

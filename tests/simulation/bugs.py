@@ -1,0 +1,109 @@
+"""Old bugs, put back: the simulation must find each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+from gesture_maze.wire import keys
+from gesture_maze.worker.batch import Part
+from gesture_maze.worker.records import Commit, Grant, Read
+from gesture_maze.worker.redis import scripts, streams
+from gesture_maze.worker.redis.broker import Broker
+
+OLD_BOUND: Final = 2048
+
+
+@contextmanager
+def _scripts_without(removed: dict[str, str]) -> Iterator[None]:
+    """Let scripts run without a part of their text."""
+    original = scripts.lua
+
+    def lua(name: str) -> str:
+        text = original(name)
+        if name not in removed:
+            return text
+        assert removed[name] in text, f"{name}.lua does not hold {removed[name]!r} any more"
+        return text.replace(removed[name], "")
+
+    with ExitStack() as stack:
+        for module in (scripts, streams):
+            stack.enter_context(patch.object(module, "lua", lua))
+        yield
+
+
+@contextmanager
+def commit_without_fence() -> Iterator[None]:
+    """A worker that lost its lease still publishes and commits."""
+    with _scripts_without(
+        {"commit": "if redis.call('GET', KEYS[1]) ~= ARGV[1] then\n  return 'FENCED'\nend\n"}
+    ):
+        yield
+
+
+@contextmanager
+def suspects_cleared_without_lease() -> Iterator[None]:
+    """A worker that lost its lease deletes the notes of the new owner."""
+    fence = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then\n  return 0\nend\n"
+    with _scripts_without({"clear_suspects": fence}):
+        yield
+
+
+@contextmanager
+def cursor_moved_when_built() -> Iterator[None]:
+    """The cursor moves when a commit is built, not when it is sent: one that is never sent is skipped."""
+    original = Part.commit
+
+    def commit(part: Part) -> Commit:
+        built = original(part)
+        part.partition.advance(built)
+        return built
+
+    with patch.object(Part, "commit", commit):
+        yield
+
+
+@contextmanager
+def rebuild_bounded() -> Iterator[None]:
+    """Sessions are rebuilt from the last 2,048 entries only."""
+
+    def past(broker: Broker, grant: Grant, since_ms: int) -> Iterator[Read]:
+        stream = keys.frames_key(grant.partition)
+        begin = f"{max(since_ms, 0)}-0"
+        rows: Any = broker.client.xrevrange(stream, grant.cursor.decode(), begin, count=OLD_BOUND)
+        if rows:
+            rows.reverse()
+            fields = [[part for pair in named.items() for part in pair] for _, named in rows]
+            yield Read(grant.partition, [entry_id for entry_id, _ in rows], fields)
+
+    with patch.object(Broker, "past", past):
+        yield
+
+
+@contextmanager
+def suspects_classified_when_rebuilt() -> Iterator[None]:
+    """Sessions are rebuilt by classifying every entry of the past, those that kill included."""
+    original = Broker.acquire
+
+    def acquire(broker: Broker, worker: str, partition: int, cursor: bytes = b"0-0") -> Grant | None:
+        grant = original(broker, worker, partition, cursor)
+        if grant is not None:
+            object.__setattr__(grant, "unsafe", ())
+        return grant
+
+    with patch.object(Broker, "acquire", acquire):
+        yield
+
+
+BUGS: Final[dict[str, Callable[[], Any]]] = {
+    bug.__name__: bug
+    for bug in (
+        commit_without_fence,
+        suspects_cleared_without_lease,
+        cursor_moved_when_built,
+        rebuild_bounded,
+        suspects_classified_when_rebuilt,
+    )
+}

@@ -1,0 +1,255 @@
+"""What must hold in every world, after every command that the server has executed.
+
+The checker sees what the server has accepted, executed and published, and its keys.
+It knows nothing of workers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from typing import Any, Final
+
+import numpy as np
+
+from gesture_maze.wire import keys
+from gesture_maze.wire.frames import META
+from gesture_maze.worker.ages import entry_order
+from gesture_maze.worker.records import OUTCOMES
+
+OWNER_SCRIPTS: Final = {"commit", "attempt", "clear_suspects", "release", "abandon"}
+"""Scripts of an owner, whose first argument is its token and whose first key is the lease."""
+
+FrameId = tuple[str, int]
+Order = tuple[int, int]
+
+
+class Violation(Exception):
+    """A promise was broken."""
+
+
+class _Ledger:
+    """What one partition has accepted, in this life of its stream.
+
+    Attributes:
+        entries: id and number of frames of each entry, in order.
+        settled: entries up to the cursor, and their frames.
+        doubtful: frames of entries that were deleted while an owner might have had them.
+        recounted: the cursor was lost, and entries may be read again.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[Order, int]] = []
+        self.settled = self.settled_frames = 0
+        self.doubtful = 0
+        self.recounted = False
+
+    def settle(self, cursor: Order) -> int:
+        """Return the frames of the entries up to a cursor."""
+        while self.settled < len(self.entries) and self.entries[self.settled][0] <= cursor:
+            self.settled_frames += self.entries[self.settled][1]
+            self.settled += 1
+        return self.settled_frames
+
+
+class Checker:
+    """Watches one server.
+
+    Args:
+        database: fakeredis's.
+        rebuild_ms: a frame that is sent again within this time is answered once.
+    """
+
+    def __init__(self, database: Any, rebuild_ms: int) -> None:
+        self._database, self._rebuild_ms = database, rebuild_ms
+        self.accepted = self.answered = self.fenced = self.commits = 0
+        self.outcomes: Counter[str] = Counter()
+        self._ledgers: defaultdict[int, _Ledger] = defaultdict(_Ledger)
+        self._granted: dict[int, str] = {}
+        self._allowed: Counter[FrameId] = Counter()
+        self._published: Counter[FrameId] = Counter()
+        self._accepted_ms: dict[FrameId, int] = {}
+        self._last_seq: dict[str, int] = {}
+        self._before: Any = None
+        self.answered_frames: set[FrameId] = set()
+
+    # what the server executes
+
+    def before(self, name: str, command: list[bytes]) -> None:
+        """See `network.Observer`."""
+        self._before = None
+        if name in OWNER_SCRIPTS:
+            partition, token = _partition(command[3]), _token(command)
+            holder = self._get(keys.lease_key(partition))
+            if holder != token:
+                self._before = self._effects(partition)
+
+    def after(
+        self, name: str, command: list[bytes], reply: Any, published: list[tuple[bytes, bytes]]
+    ) -> None:
+        """See `network.Observer`."""
+        if name == "XADD" and isinstance(reply, bytes):
+            self._on_added(_partition(command[1]), reply, command[3:])
+        elif name == "acquire" and isinstance(reply, list):
+            self._granted[_partition(command[3])] = reply[0].decode()
+        elif name in OWNER_SCRIPTS:
+            partition, token = _partition(command[3]), _token(command)
+            if self._before is not None and self._effects(partition) != self._before:
+                raise Violation(
+                    f"{name} of {token} had an effect on partition {partition}, which it does not own"
+                )
+            if self._before is not None and published:
+                raise Violation(f"{name} of {token} published {len(published)} replies without the lease")
+            if name == "commit":
+                self._on_commit(partition, token, reply, published)
+
+    def _on_added(self, partition: int, entry_id: bytes, fields: list[bytes]) -> None:
+        named = dict(zip(fields[::2], fields[1::2], strict=True))
+        sessions = named[b"s"].decode().split(" ")
+        seqs = np.frombuffer(named[b"m"], META)["seq"].tolist()
+        order = entry_order(entry_id)
+        for frame in zip(sessions, seqs, strict=True):
+            last_ms = self._accepted_ms.get(frame)
+            if last_ms is None or order[0] - last_ms > self._rebuild_ms:
+                self._allowed[frame] += 1
+            self._accepted_ms[frame] = order[0]
+        self._ledgers[partition].entries.append((order, len(seqs)))
+        self.accepted += len(seqs)
+
+    def _on_commit(
+        self, partition: int, token: str, reply: Any, published: list[tuple[bytes, bytes]]
+    ) -> None:
+        if reply == b"FENCED":
+            self.fenced += 1
+            return
+        if not isinstance(reply, bytes):
+            return  # refused
+        self.commits += 1
+        if token != self._granted.get(partition):
+            raise Violation(
+                f"a commit of {token} was accepted, {self._granted.get(partition)} owns the partition"
+            )
+        for _, message in published:
+            self._on_reply(partition, json.loads(message))
+        self._check_sum(partition)
+
+    def _on_reply(self, partition: int, reply: dict[str, Any]) -> None:
+        frame = (reply["session"], reply["seq"])
+        self._published[frame] += 1
+        self.answered += 1
+        self.answered_frames.add(frame)
+        if self._published[frame] > self._allowed[frame]:
+            raise Violation(f"frame {frame} was answered {self._published[frame]} times")
+        last = self._last_seq.get(frame[0], -1)
+        if frame[1] <= last and self._allowed[frame] == 1:
+            raise Violation(f"session {frame[0]}: seq {frame[1]} was published after {last}")
+        self._last_seq[frame[0]] = frame[1]
+
+    def _check_sum(self, partition: int) -> None:
+        ledger = self._ledgers[partition]
+        cursor = self._cursor(partition)
+        if cursor is None:
+            return
+        committed = ledger.settle(cursor)
+        counted = self._counted(partition)
+        if counted < committed or (not ledger.recounted and counted > committed + ledger.doubtful):
+            raise Violation(
+                f"partition {partition}: {committed} frames up to the cursor, {counted} have an outcome "
+                f"({ledger.doubtful} may have been deleted)"
+            )
+
+    # faults that are not the pool's
+
+    def on_flushed(self) -> None:
+        """Everything is gone from Redis."""
+        self._ledgers.clear()
+        self._granted.clear()
+        self._accepted_ms.clear()  # whatever is sent again is new
+        self._last_seq.clear()
+
+    def on_group_destroyed(self, partition: int, partitions: int) -> None:
+        """The cursor is gone: entries may be read again, and answered again if they are fresh."""
+        self._ledgers[partition].recounted = True
+        for frame in self._accepted_ms:
+            if keys.partition_of(frame[0], partitions) == partition:
+                self._allowed[frame] += 1
+        for session in list(self._last_seq):
+            if keys.partition_of(session, partitions) == partition:
+                del self._last_seq[session]
+
+    def on_stream_deleted(self, partition: int, cursor: Order) -> None:
+        """Entries above the cursor are lost, unless an owner has read them."""
+        ledger = self._ledgers[partition]
+        ledger.settle(cursor)
+        ledger.doubtful += sum(frames for _, frames in ledger.entries[ledger.settled :])
+        del ledger.entries[ledger.settled :]
+
+    # the end
+
+    def check_end(self, partitions: int, live: set[str], probes: set[FrameId]) -> None:
+        """Check a world some time after the last fault: everything is owned, read, counted and answered."""
+        owners: Counter[str] = Counter()
+        for partition in range(partitions):
+            holder = self._get(keys.lease_key(partition)) or ":"
+            owner = holder.rpartition(":")[0]
+            if owner not in live:
+                raise Violation(f"partition {partition} is owned by {owner!r}, live are {sorted(live)}")
+            owners[owner] += 1
+            self._check_sum(partition)
+            ledger = self._ledgers[partition]
+            if ledger.settled < len(ledger.entries):
+                waiting = len(ledger.entries) - ledger.settled
+                raise Violation(f"partition {partition}: {waiting} entries were not read")
+        shares = [owners[name] for name in live]
+        if max(shares) - min(shares) > 1:
+            raise Violation(f"shares are uneven: {dict(owners)} of {sorted(live)}")
+        silent = probes - self.answered_frames
+        if silent:
+            raise Violation(f"frames sent after the last fault were not answered: {sorted(silent)}")
+
+    # keys
+
+    def _get(self, key: str) -> str | None:
+        item = self._item(key)
+        return None if item is None else item.decode()
+
+    def _item(self, key: str) -> Any:
+        self._database._remove_expired()
+        item = self._database._dict.get(key.encode())
+        return None if item is None else item.value
+
+    def cursor(self, partition: int) -> Order | None:
+        """The committed cursor of a partition; None without a group."""
+        return self._cursor(partition)
+
+    def _cursor(self, partition: int) -> Order | None:
+        stream = self._item(keys.frames_key(partition))
+        group = None if stream is None else stream.group_get(keys.GROUP.encode())
+        if group is None:
+            return None
+        return entry_order(group.last_delivered_key.encode())
+
+    def _hash(self, key: str) -> dict[bytes, bytes]:
+        found = self._item(key)
+        return {} if found is None else dict(found.items())
+
+    def _counted(self, partition: int) -> int:
+        counts = self._hash(keys.outcomes_key(partition))
+        return sum(int(counts.get(outcome.encode(), 0)) for outcome in OUTCOMES)
+
+    def _effects(self, partition: int) -> Any:
+        """Everything that only an owner may change."""
+        return (
+            self._get(keys.lease_key(partition)),
+            self._hash(keys.suspect_key(partition)),
+            self._hash(keys.outcomes_key(partition)),
+            self._cursor(partition),
+        )
+
+
+def _partition(key: bytes) -> int:
+    return int(key[key.index(b"{") + 1 : key.index(b"}")])
+
+
+def _token(command: list[bytes]) -> str:
+    return command[3 + int(command[2])].decode()

@@ -1,0 +1,290 @@
+"""A Redis server and the network to it: fakeredis with the real Lua scripts, in simulated time.
+
+Every command travels: it is executed when the scheduler delivers it, and the client waits for the answer. A
+command under way can be lost, executed without an answer, or executed long after its connection is gone.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha1
+from typing import Any, Protocol
+from unittest.mock import patch
+
+import fakeredis
+import hiredis
+import redis
+from fakeredis._helpers import SimpleError
+from fakeredis._socket import FakeSocket
+from greenlet import getcurrent, greenlet
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gesture_maze.wire import keys
+from gesture_maze.worker.redis import scripts
+from tests.simulation.scheduler import Process, Scheduler
+
+INSTANT = {b"HELLO", b"CLIENT", b"SCRIPT", b"PING", b"AUTH", b"INFO", b"SELECT"}
+NEEDS_MEMORY = {b"SET", b"HSET", b"HSETNX", b"HINCRBY", b"ZADD", b"XADD", b"XGROUP CREATE"}
+"""Commands that Redis refuses at its memory limit (`denyoom`)."""
+WRITES = NEEDS_MEMORY | {
+    b"DEL", b"HDEL", b"ZREM", b"ZREMRANGEBYSCORE", b"PEXPIRE", b"XTRIM", b"XGROUP SETID", b"XDEL",
+}  # fmt: skip
+OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
+TIMEOUT_S = 5.0
+ADMIN = Process("admin")
+"""Who looks in from outside: its commands do not travel, do not fail, and are not observed."""
+CLOCKED = (
+    "fakeredis._helpers", "fakeredis._socket._base", "fakeredis.model._stream",
+    "fakeredis.commands_mixins.server_mixin",
+)  # fmt: skip
+"""Modules of fakeredis that read the time."""
+
+
+class Observer(Protocol):
+    """Sees what the server executes."""
+
+    def before(self, name: str, command: list[bytes]) -> None: ...
+    def after(
+        self, name: str, command: list[bytes], reply: Any, published: list[tuple[bytes, bytes]]
+    ) -> None: ...
+
+
+class _Clock:
+    """Stands in for the module `time` in fakeredis."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self.time = now_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+class Network:
+    """A server and the connections to it.
+
+    Attributes:
+        skew_s: of the server's clock.
+        out_of_memory: whether the server is at its memory limit.
+        faults: chance that a command of a worker or a producer meets a fault.
+        slow: chance that a command takes up to a second.
+    """
+
+    def __init__(self, scheduler: Scheduler, rng: random.Random, trace: Callable[..., None]) -> None:
+        self.scheduler, self.rng, self.trace = scheduler, rng, trace
+        self.server = fakeredis.FakeServer(version=(7,))
+        self.skew_s = 1_800_000_000.0
+        self.out_of_memory = False
+        self.faults = self.slow = 0.0
+        self.observer: Observer | None = None
+        self.on_wake: Callable[[], None] = lambda: None
+        self.on_added: Callable[[], None] = lambda: None
+        self.names = {sha1(scripts.lua(name).encode()).hexdigest().encode(): name for name in SCRIPTS}
+        self.sockets: list[Socket] = []
+
+    def server_s(self) -> float:
+        """The server's clock, Unix seconds."""
+        return self.scheduler.now_s + self.skew_s
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Let fakeredis read the simulated clock."""
+        clock = _Clock(self.server_s)
+        patches = [patch(f"{module}.time", clock) for module in CLOCKED]
+        for one in patches:
+            one.start()
+        try:
+            yield
+        finally:
+            for one in patches:
+                one.stop()
+
+    def client(self, process: Process) -> Any:
+        """A client of a process."""
+        client = fakeredis.FakeRedis(server=self.server, version=(7,), retry=Retry(NoBackoff(), 0))
+        pool = client.connection_pool
+        pool.connection_class = _Connection
+        pool.connection_kwargs |= {"network": self, "process": process}
+        return client
+
+    def cut(self, process: Process | None = None) -> None:
+        """Break the connections of a process, or all of them; what is under way may be executed."""
+        for socket in self.sockets:
+            if socket.process is not ADMIN and process in (None, socket.process):
+                socket.lose(0.0)
+
+    def post(self, socket: Socket, command: list[bytes]) -> None:
+        """Send a command on its way."""
+        if socket.process is ADMIN or command[0].upper() in INSTANT:
+            socket.execute(command)
+            return
+        now_s, rng = self.scheduler.now_s, self.rng
+        delay_s = rng.uniform(0.0002, 0.002)
+        if self.slow and rng.random() < self.slow:
+            delay_s = rng.uniform(0.01, 1.0)
+        if socket.process.cut_until_s > now_s:
+            socket.lose(TIMEOUT_S)
+            return
+        if self.faults and rng.random() < self.faults:
+            self._fault(socket, command, delay_s)
+            return
+        socket.due_s = max(socket.due_s, now_s + delay_s)
+        self.scheduler.at(socket.due_s, lambda: self._deliver(socket, command))
+
+    def _fault(self, socket: Socket, command: list[bytes], delay_s: float) -> None:
+        kind = self.rng.choice(["dropped", "unanswered", "late"])
+        self.trace("command_lost", kind=kind, process=socket.process, command=self.name(command))
+        if kind != "dropped":
+            if kind == "late":
+                delay_s = self.rng.uniform(0.5, 8.0)
+            at_s = max(socket.due_s, self.scheduler.now_s + delay_s)
+            self.scheduler.at(at_s, lambda: self._deliver(socket, command))
+        socket.lose(self.rng.choice([0.001, TIMEOUT_S]))
+
+    def _deliver(self, socket: Socket, command: list[bytes]) -> None:
+        if socket._server is None:  # the client is gone, and the server reads what it has sent
+            ghost = Socket(self, Process("network"), self.server, client_class=redis.Redis, db=0)
+            ghost.execute(command)
+            ghost.close()
+            return
+        socket.execute(command)
+        if socket.waiting is not None and not socket.lost:
+            waiting, socket.waiting = socket.waiting, None
+            self.scheduler.resume(waiting, self.rng.uniform(0.0001, 0.001))
+
+    def name(self, command: list[bytes]) -> str:
+        """The name of a command, or of the script that it runs."""
+        if command[0].upper() == b"EVALSHA":
+            return self.names.get(bytes(command[1]), "script")
+        return command[0].decode().upper()
+
+
+SCRIPTS = (
+    "abandon", "acquire", "attempt", "clear_suspects", "commit", "free", "release", "renew", "roster",
+    "survey",
+)  # fmt: skip
+
+
+class Socket(FakeSocket):
+    """The server's end of a connection, and what the client knows of it."""
+
+    def __init__(self, network: Network, process: Process, *args: Any, **kwargs: Any) -> None:
+        self.network, self.process = network, process
+        self.due_s = 0.0
+        self.lost = False
+        self.waiting: greenlet | None = None
+        self._requests = hiredis.Reader()
+        self._published: list[tuple[bytes, bytes]] = []
+        self._wrote = False
+        self._last: Any = None
+        self.noticed_s = 0.0
+        super().__init__(*args, **kwargs)
+        network.sockets.append(self)
+
+    def sendall(self, data: Any) -> None:
+        if self.lost:
+            raise redis.ConnectionError("the connection is lost")
+        self._requests.feed(data)
+        while (command := self._requests.gets()) is not False:
+            self.network.post(self, command)
+
+    def execute(self, command: list[bytes]) -> None:
+        """Run a command on the server."""
+        observer = None if self.process is ADMIN else self.network.observer
+        name = self.network.name(command)
+        self._published, self._wrote = [], False
+        if observer is not None:
+            observer.before(name, command)
+        self._last = None
+        self._process_command(command)
+        if observer is not None:
+            observer.after(name, command, self._last, self._published)
+        if name == "PUBLISH" and command[1] == keys.WAKE_CHANNEL.encode():
+            self.network.on_wake()
+        if name == "XADD":
+            self.network.on_added()
+
+    def put_response(self, msg: Any) -> None:
+        self._last = msg
+        super().put_response(msg)
+
+    def lose(self, after_s: float) -> None:
+        """Lose the connection; the client notices it when it waits for an answer, `after_s` later at most."""
+        if self.lost:
+            return
+        self.lost = True
+        self.noticed_s = self.network.scheduler.now_s + after_s
+        if self.waiting is not None:
+            waiting, self.waiting = self.waiting, None
+            self.network.scheduler.resume(waiting, after_s)
+
+    def await_response(self) -> bool:
+        """Wait for an answer; False if the connection is lost."""
+        while self.responses is not None and not self.responses.qsize():
+            if self.lost:
+                self.network.scheduler.sleep(max(self.noticed_s - self.network.scheduler.now_s, 0.0))
+                return False
+            self.waiting = getcurrent()
+            self.network.scheduler.suspend()
+            if self.lost:
+                return False
+        return self.responses is not None
+
+    def close(self) -> None:
+        if self in self.network.sockets:
+            self.network.sockets.remove(self)
+        super().close()
+
+    def _run_command(self, func: Any, sig: Any, args: list[Any], from_script: bool) -> Any:
+        name = sig.name.upper().encode() if isinstance(sig.name, str) else sig.name.upper()
+        if name in WRITES:
+            if (
+                self.network.out_of_memory
+                and name in NEEDS_MEMORY
+                and not self._wrote
+                and self.process is not ADMIN
+            ):
+                if from_script:
+                    raise SimpleError(OUT_OF_MEMORY)
+                return SimpleError(OUT_OF_MEMORY)
+            self._wrote = True
+        return super()._run_command(func, sig, args, from_script)
+
+    def _lua_redis_call(self, lua_runtime: Any, expected_globals: set[Any], op: bytes, *args: Any) -> Any:
+        if op == b"PUBLISH":
+            if args[1]:
+                self._published.append((args[0], args[1]))
+            return 1
+        return super()._lua_redis_call(lua_runtime, expected_globals, op, *args)
+
+
+class _Connection(fakeredis.FakeRedisConnection):
+    """The client's end."""
+
+    def __init__(self, *args: Any, network: Network, process: Process, **kwargs: Any) -> None:
+        self._network, self._process = network, process
+        super().__init__(*args, **kwargs)
+
+    def _connect(self) -> FakeSocket:
+        if self._process.cut_until_s > self._network.scheduler.now_s:
+            self._network.scheduler.sleep(min(TIMEOUT_S, 1.0))
+            raise redis.ConnectionError("cannot connect")
+        return Socket(
+            self._network,
+            self._process,
+            self._server,
+            client_class=self._client_class,
+            db=self.db,
+            lua_modules=self._lua_modules,
+            client_info=self._client_info,
+        )
+
+    def read_response(self, **kwargs: Any) -> Any:
+        socket = self._sock
+        if socket is None or not socket.await_response():
+            self.disconnect()
+            raise redis.ConnectionError("the connection is lost")
+        return super().read_response(**kwargs)

@@ -1,0 +1,209 @@
+"""Workers without a process: the real keeper, loop and scripts, driven as `worker.process` drives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused
+from gesture_maze.worker.assembly import assemble
+from gesture_maze.worker.logs import Log
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.process import BACK_OFF_S
+from gesture_maze.worker.redis.client import leave_wrong_server
+from gesture_maze.worker.redis.streams import StreamReader
+from gesture_maze.worker.serving.serving import Serving
+from gesture_maze.worker.settings import Settings
+from tests.simulation.network import Network
+from tests.simulation.scheduler import Process, Signal
+from tests.support.pool import WristModel
+
+POISON: Final = 17
+"""The label of a frame that kills the worker that classifies it."""
+CLOCK_START_S: Final = 1000.0
+
+Trace = Callable[..., None]
+
+
+class _Log(Log):
+    """Writes events into the trace."""
+
+    def __init__(self, trace: Trace, worker: str) -> None:
+        super().__init__("human", "error")
+        self._trace, self._worker = trace, worker
+
+    def _write(self, level: int, event: str, values: dict[str, Any]) -> None:
+        self._trace(event, worker=self._worker, **values)
+
+
+class _Listener:
+    """Stands in for the keeper's subscription to the wake channel."""
+
+    def __init__(self, client: Any, clock: Callable[[], float]) -> None:
+        self._worker: SimWorker = client.sim_worker
+
+    def wait(self, timeout_s: float) -> set[bytes]:
+        self._worker.keeper_wake.wait(timeout_s)
+        return set()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def simulated_wake_channel() -> Iterator[None]:
+    """Let keepers wait in simulated time."""
+    with patch("gesture_maze.worker.keeper.WakeListener", _Listener):
+        yield
+
+
+class _Reader(StreamReader):
+    """Waits in simulated time: a read without frames is answered when some are added, or after `block_ms`."""
+
+    def __init__(self, client: Any, worker: SimWorker) -> None:
+        super().__init__(client)
+        self._worker = worker
+        self._block_s = 0.0
+
+    def request(self, positions: Any, count: int, block_ms: int) -> None:
+        self._block_s = block_ms / 1000
+        super().request(positions, count, 0)
+
+    def wait(self, timeout_s: float, wake: int) -> bool:
+        if self.pending:
+            # now and then the answer is not there at once, and the loop does what it does when it is idle
+            return timeout_s > 0 or self._worker.network.rng.random() < 0.5
+        if timeout_s:
+            self._worker.loop_wake.wait(timeout_s)
+        return False
+
+    def receive(self) -> Any:
+        found = super().receive()
+        if not found:
+            self._worker.loop_wake.wait(self._block_s)
+        return found
+
+
+class _Model(WristModel):
+    """May take its time, and dies of poison."""
+
+    def __init__(self, worker: SimWorker) -> None:
+        self._worker = worker
+
+    def classify(
+        self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        worker = self._worker
+        if worker.slow_until_s > worker.scheduler.now_s:
+            worker.scheduler.sleep(worker.slow_until_s - worker.scheduler.now_s)
+        if (landmarks[:, 0, 0] == POISON).any():
+            worker.on_poison(worker, landmarks)
+            worker.die("poison")
+            worker.scheduler.suspend()
+        return super().classify(landmarks, aspect)
+
+
+class SimWorker(Process):
+    """One worker process.
+
+    Args:
+        name: its id, never used before.
+        network: how it reaches Redis.
+        settings: of the pool.
+        rate: seconds of its monotonic clock per simulated second.
+        on_end: called when it has ended, for whatever reason.
+        on_poison: called with the worker and the landmarks before poison kills it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        settings: Settings,
+        rate: float,
+        trace: Trace,
+        on_end: Callable[[SimWorker], None],
+        on_poison: Callable[[SimWorker, Any], None],
+    ) -> None:
+        super().__init__(name)
+        self.network, self.scheduler, self._trace = network, network.scheduler, trace
+        self._rate, self._born_s = rate, network.scheduler.now_s
+        self._on_end, self.on_poison = on_end, on_poison
+        self.slow_until_s = 0.0
+        self.keeper_wake, self.loop_wake = Signal(self.scheduler), Signal(self.scheduler)
+        self._stop = Signal(self.scheduler)
+        self._client = network.client(self)
+        self._client.sim_worker = self
+        self.worker = assemble(
+            settings,
+            self._client,
+            Serving.of(_Model(self), 0.7, settings.actions),
+            name,
+            clock=self.clock,
+            metrics=Metrics(),
+            reader=_Reader(self._client, self),
+            log=_Log(trace, name),
+        )
+        keeper = self.worker.keeper
+        # the descriptor that wakes the real loop is not waited for here
+        keeper._wake = self.loop_wake.pulse  # type: ignore[misc]
+        keeper.progressed(self.clock())
+        self.scheduler.spawn(lambda: keeper.run(self._stop, self.clock), self)  # type: ignore[arg-type]
+        self.scheduler.spawn(self._run, self)
+
+    def clock(self) -> float:
+        """Its monotonic clock."""
+        return CLOCK_START_S + (self.scheduler.now_s - self._born_s) * self._rate
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self._stop.set()
+        self.loop_wake.pulse()
+
+    def die(self, why: str) -> None:
+        """SIGKILL."""
+        if not self.dead:
+            self._trace("worker_died", worker=self.name, why=why)
+            self.dead = True
+            self.network.cut(self)
+            self.worker.wake.close()
+            self._on_end(self)
+
+    def _run(self) -> None:
+        """As `WorkerProcess.run` does."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                if failures:
+                    self.worker.loop.reconnect()
+                self.worker.loop.step()
+                failures = 0
+            except (ConnectionLost, RedisRefused) as error:
+                if self._ended_by(error):
+                    return
+                self._trace("redis_offline", worker=self.name, error=str(error)[:80])
+                self._stop.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+                failures += 1
+            except MazeError as error:
+                self.die(f"exit 2: {error}")
+                return
+        try:
+            if not failures:
+                self.worker.loop.drain()
+        except MazeError as error:
+            self._trace("drain_interrupted", worker=self.name, error=str(error)[:80])
+        self.die("stopped")
+
+    def _ended_by(self, error: MazeError) -> bool:
+        try:
+            self.worker.keeper.raise_fault()
+        except MazeError as fault:
+            self.die(f"exit 2: {fault}")
+            return True
+        leave_wrong_server(self._client, error)
+        return False
