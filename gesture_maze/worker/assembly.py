@@ -96,13 +96,7 @@ def assemble(
     log, wake = log or open_log(settings, worker=worker), Wake()
     broker = Broker(client, settings.partitions, settings.lease_ttl_ms)
     keeper = Keeper(broker, worker, info, wake, log)
-    path = FramePath(
-        serving,
-        Limits(settings.deadline_ms, settings.supersede_ms),
-        Policy(settings.policy),
-        worker,
-        on_model_error=_model_errors(metrics, log, clock),
-    )
+    path = _path(settings, serving, worker, metrics, log, clock)
     common = _Common(settings, broker, keeper, path, metrics, clock, log, {})
     committer = Committer(
         client, dead_letters=settings.dead_letters, dead_letter_bytes=settings.dead_letter_bytes
@@ -110,6 +104,14 @@ def assemble(
     reporter = Reporter(metrics, observe=observe, on_rejected=on_rejected, tracing=tracing)
     loop = _loop(common, reader or StreamReader(client), committer, reporter, wake)
     return Worker(broker, keeper, loop, path, metrics, log, wake)
+
+
+def _path(
+    settings: Settings, serving: Serving, worker: str, metrics: Metrics, log: Log, clock: Callable[[], float]
+) -> FramePath:
+    limits = Limits(settings.deadline_ms, settings.supersede_ms)
+    on_error = _model_errors(metrics, log, clock)
+    return FramePath(serving, limits, Policy(settings.policy), worker, on_model_error=on_error)
 
 
 @dataclass(frozen=True, slots=True)

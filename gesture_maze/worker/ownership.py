@@ -104,8 +104,12 @@ class Ownership:
         The new epoch fences commits that the old connection may still deliver, and the cursor tells which of
         them were done.
         """
+        held = self._keeper.held()
         for partition in list(self._partitions.values()):
-            self._keeper.acquire(partition.number, self._clock(), partition.cursor)
+            if partition.number in held:
+                self._keeper.acquire(partition.number, self._clock(), partition.cursor)
+            else:  # lost or abandoned meanwhile
+                self.drop(partition.number, "lease lost")
 
     def _open(self, grant: Grant) -> None:
         partition = Partition(grant, self._total, self._clock)

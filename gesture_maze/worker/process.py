@@ -119,7 +119,7 @@ class WorkerProcess:
             "started",
             version=__version__,
             model=self._serving.version,
-            metrics=f"http://{self._settings.metrics_host}:{self._health.port}/metrics",
+            metrics=f"http://{_bracketed(self._settings.metrics_host)}:{self._health.port}/metrics",
             redis=without_password(self._settings.redis),
             **self._settings.model_dump(exclude={"redis", "metrics_port", "metrics_host", "model"}),
         )
@@ -270,6 +270,11 @@ class WorkerProcess:
         owned = sorted(self._parts.loop.partitions)
         ready = self._parts.keeper.is_ready(time.monotonic()) and not self._failures
         return ready, {"model": self._serving.version, "partitions": owned}
+
+
+def _bracketed(host: str) -> str:
+    """Return a host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _collect_rarely() -> None:

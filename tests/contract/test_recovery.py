@@ -137,6 +137,16 @@ def test_stalled_loop_gives_its_leases_up_and_takes_them_again_when_it_moves(cli
     assert len(other.keeper.to_give()) == PARTITIONS // 2
 
 
+def test_stalled_loop_that_reconnects_does_not_take_abandoned_leases_back(client: Any) -> None:
+    stalled = joined(client)
+    now_s = time.monotonic()
+    stalled.keeper.progressed(now_s)
+    stalled.keeper.step(now_s + 11)
+    stalled.loop.reconnect()
+    assert (stalled.loop.partitions, stalled.keeper.held()) == ({}, {})
+    assert client.get(keys.lease_key(1)) is None
+
+
 @pytest.mark.parametrize(
     ("key", "write"),
     [
