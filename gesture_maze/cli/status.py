@@ -111,7 +111,7 @@ def as_dict(found: PoolStatus) -> dict[str, Any]:
     return {
         "healthy": found.healthy,
         "sum_holds": found.sum_holds,
-        "partitions_without_owner": list(found.orphans),
+        "partitions_without_owner": list(found.without_owner),
         "server_ms": found.server_ms,
         "models": list(found.models),
         "frames": found.frames,
@@ -211,6 +211,6 @@ def _verdict(found: PoolStatus) -> str:
     if not found.sum_holds:
         wrong = ranges(tuple(one.partition for one in found.partitions if not one.sum_holds))
         return f"error: frames were lost or counted twice in partitions {wrong}"
-    if found.orphans:
-        return f"error: frames wait in partitions {ranges(found.orphans)}, which have no owner"
+    if found.without_owner:
+        return f"error: frames wait in partitions {ranges(found.without_owner)}, which have no owner"
     return f"ok: all frames are accounted for; {found.lag:,} entries wait"

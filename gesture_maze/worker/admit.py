@@ -1,4 +1,4 @@
-"""The admit stage: each frame is let in, or gets the outcome duplicate, stale, superseded or rejected."""
+"""The admit stage: each frame is admitted, or gets the outcome duplicate, stale, superseded or rejected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Limits:
 
 
 UNLIMITED: Final = Limits(0, 0)
-"""Every frame is fresh: for rebuilding sessions from the past."""
+"""No limits: used when sessions are rebuilt from committed entries."""
 
 
 def admit(batch: Batch, limits: Limits, worker: bytes) -> None:
@@ -90,7 +90,7 @@ def _enter(
 
 
 def _open(part: Part, frames: Frames, row: int, worker: bytes) -> Session | None:
-    """Open the session of a frame; None, and the frame is rejected, if its id breaks the contract."""
+    """Return the new session of a frame, or reject the frame and return None if its id breaks the contract."""
     try:
         return part.partition.sessions.open(frames.sessions[row])
     except FrameError as error:
@@ -100,7 +100,7 @@ def _open(part: Part, frames: Frames, row: int, worker: bytes) -> Session | None
 
 
 def _supersede(part: Part) -> None:
-    """Under a backlog keep each session's newest frame only: the older ones say nothing new by now."""
+    """Keep only the newest frame of each session; the others get the outcome `superseded`."""
     newest = {id(session): row for row, session in zip(part.rows, part.sessions, strict=True)}
     kept = [
         (row, session)

@@ -1,9 +1,8 @@
 """How long entries have waited in a stream.
 
-An entry id holds the server's time, and normally that is all there is to know. But ids are ahead of the clock
-after the server's clock was set back, and after one XADD with an id of the future: from then on all ids of the
-stream hold the same time. For such ids the age is at least the time since the stream was seen to end at or
-behind them.
+An entry id holds the server's time, which normally gives its age. Ids are ahead of the clock after the server's
+clock was set back, and after one XADD with an id in the future: from then on all ids of the stream hold the same
+time. The age of such an id is at least the time since the stream's last id was first observed at or after it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 KEPT_S: Final = 120.0
-"""Observations are kept for this long."""
+"""How long observations are kept."""
 
 
 def entry_ms(entry_id: bytes) -> int:
@@ -44,7 +43,7 @@ class Ages:
         """How far the stream's last id is ahead of the server's clock; 0 if it is not."""
 
     def observe(self, last_id: bytes, server_ms: int) -> None:
-        """Note the stream's last id as of now."""
+        """Record the stream's last id as of now."""
         now_s = self._clock()
         self.ahead_ms = max(entry_ms(last_id) - server_ms, 0)
         self._seen.append((now_s, last_id))
@@ -61,7 +60,7 @@ class Ages:
         return count
 
     def boundary(self, server_ms: int, age_ms: int) -> bytes:
-        """Return an id: entries below it have been in the stream for longer than `age_ms`."""
+        """Return the id below which all entries have been in the stream for longer than `age_ms`."""
         by_clock = max(server_ms - age_ms, 0)
         seen = self._last_id(age_ms)
         if seen is not None and entry_ms(seen) > by_clock:
@@ -69,6 +68,6 @@ class Ages:
         return b"%d-0" % by_clock
 
     def _last_id(self, age_ms: int) -> bytes | None:
-        """The stream's last id as it was `age_ms` ago; None if it was not observed then."""
+        """Return the stream's last id as of `age_ms` ago, or None if it was not observed then."""
         at = bisect_right(self._seen, self._clock() - age_ms / 1000, key=lambda seen: seen[0])
         return self._seen[at - 1][1] if at else None

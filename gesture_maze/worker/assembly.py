@@ -1,4 +1,4 @@
-"""The one way to put a worker together: for the process, for replays, for the testers' pool and for tests."""
+"""The only place where a worker is assembled: for the process, replays, the pytest pool and the tests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from gesture_maze.worker.wake import Wake
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker's parts. Its owner runs `keeper` and `loop`, in one thread or two, and closes it."""
+    """The parts of a worker. The caller runs `keeper` and `loop`, in one thread or two, and closes the worker."""
 
     broker: Broker
     keeper: Keeper
@@ -60,7 +60,7 @@ def load_classifier(model: str | None) -> Classifier:
 
 
 def serving_of(settings: Settings, classifier: Classifier, metrics: Metrics) -> Serving:
-    """Return a classifier ready to serve by a worker's settings."""
+    """Return a classifier with the threshold and actions of a worker's settings."""
     return Recipe(settings.threshold, settings.actions, metrics.inference).serving(classifier)
 
 
@@ -79,19 +79,19 @@ def assemble(
     tracing: Tracing | None = None,
     log: Log | None = None,
 ) -> Worker:
-    """Put a worker together.
+    """Assemble a worker and return it.
 
     Args:
-        settings: all of them but those of a process: metrics port, summaries.
+        settings: the worker's settings; those of the process (metrics port, summaries) are not used.
         client: of Redis or fakeredis.
-        serving: the model that answers at first.
+        serving: the model that answers first.
         worker: its id.
         clock: monotonic seconds.
         metrics: of this worker.
         info: JSON shown to operators.
-        reader: reads frames; None is one for a single Redis.
+        reader: reads frames; None selects the reader for a single Redis.
         observe, on_rejected, tracing: see `worker.report`.
-        log: where events go; None opens the one that the settings ask for.
+        log: where events go; None opens a log as set in the settings.
     """
     log, wake = log or open_log(settings, worker=worker), Wake()
     broker = Broker(client, settings.partitions, settings.lease_ttl_ms)
@@ -116,7 +116,7 @@ def _path(
 
 @dataclass(frozen=True, slots=True)
 class _Common:
-    """What most parts of the loop need."""
+    """The parts that most other parts depend on."""
 
     settings: Settings
     broker: Broker
@@ -135,7 +135,13 @@ def _loop(common: _Common, reader: Reader, committer: Committer, reporter: Repor
     keeper, partitions, clock = common.keeper, common.partitions, common.clock
     ownership = _ownership(common)
     commits = Commits(
-        committer, keeper, partitions, drop=ownership.drop, metrics=common.metrics, clock=clock, log=common.log
+        committer,
+        keeper,
+        partitions,
+        drop=ownership.drop,
+        metrics=common.metrics,
+        clock=clock,
+        log=common.log,
     )
     intake = Intake(
         reader,
@@ -206,7 +212,7 @@ def _retention(common: _Common, commits: Commits) -> Retention:
 
 
 def _model_errors(metrics: Metrics, log: Log, clock: Callable[[], float]) -> Callable[[Exception], None]:
-    """Count what a model raises, and log one of each kind per second."""
+    """Return a handler that counts errors raised by the model, and logs one of each type per second."""
     sampler = Sampler()
 
     def on_error(error: Exception) -> None:

@@ -45,7 +45,7 @@ class Failure:
 
     Attributes:
         reason: `processing_failed` or `killed_worker`.
-        cause: what the model raised, for people; "" if there is nothing to say.
+        cause: what the model raised; "" if it raised nothing.
     """
 
     reason: RejectReason
@@ -149,10 +149,8 @@ class Batch:
     failures: dict[int, Failure] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, reads: Iterable[tuple[Partition, Read]], serving: Serving, now_ms: int | None
-    ) -> Batch:
-        """Return a batch of what was read; arguments as the attributes."""
+    def of(cls, reads: Iterable[tuple[Partition, Read]], serving: Serving, now_ms: int | None) -> Batch:
+        """Return a batch of the entries read. The arguments are the attributes of the same names."""
         parts: list[Part] = []
         entries: list[RawFields] = []
         for partition, read in reads:
@@ -161,7 +159,7 @@ class Batch:
         return cls(parts, entries, serving, now_ms, time.time_ns())
 
     def part_of(self, entry: int) -> Part:
-        """Return the part that an entry belongs to; `entry` is its index in `entries`."""
+        """Return the part that contains the entry with index `entry` in `entries`."""
         return next(part for part in reversed(self.parts) if part.first <= entry)
 
     @property
@@ -171,7 +169,10 @@ class Batch:
 
 
 def _bounded(fields: RawFields) -> list[bytes]:
-    """The head of a dead letter's original fields, and a field `cut` with the original size if it was cut."""
+    """Return the original fields of a dead letter, cut to the limits.
+
+    If they were cut, a last field `cut` holds the original size in bytes.
+    """
     size = sum(map(len, fields))
     if size <= MAX_DEAD_LETTER_BYTES and len(fields) <= MAX_DEAD_LETTER_VALUES:
         return list(fields)
@@ -186,7 +187,10 @@ def _bounded(fields: RawFields) -> list[bytes]:
 
 
 def _session_of(reject: Reject) -> str:
-    """The session for the log, if the fields hold one legal id. Text is not parsed again: it may be anything."""
+    """Return the session id for the log, or "" if the fields do not hold exactly one legal id.
+
+    Text is searched, not parsed, because it may be malformed.
+    """
     kind, value = (*map(bytes, reject.fields[:2]), b"", b"")[:2]
     if kind == b"json":
         names = set(_TEXT_SESSION.findall(value[:_SCANNED_BYTES]))

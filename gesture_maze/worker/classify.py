@@ -16,18 +16,18 @@ from gesture_maze.worker.batch import Batch, Failure
 from gesture_maze.worker.serving.serving import Serving
 
 MAX_FAILED_CALLS: Final = 64
-"""Failed calls per batch after which the rest of it counts as failed: a model that fails on every frame must
-not be called once per frame for ever."""
+"""Failed calls per batch after which the remaining frames count as failed. It bounds the calls of a model that
+fails on every frame."""
 
 MAX_TRIES: Final = 3
-"""A frame on which the model failed this often is buried."""
+"""Failed calls after which a frame is buried."""
 
 OnError = Callable[[Exception], None]
 """Called with everything that a model raises."""
 
 
 class InvalidOutputError(ValueError):
-    """A model returned a label or a confidence that cannot be."""
+    """A model returned a label or a confidence outside its range."""
 
 
 def classify(batch: Batch, on_error: OnError) -> None:
@@ -49,7 +49,7 @@ def classify(batch: Batch, on_error: OnError) -> None:
 
 
 class _Searcher:
-    """Finds the frames that a model fails on by halves: 2 k log n calls for k of n frames."""
+    """Finds the frames that a model fails on by bisection: 2 k log n calls for k of n frames."""
 
     def __init__(
         self,
@@ -115,7 +115,9 @@ def run_model(
     return np.where(hand, labels, gestures), np.where(hand, steps, 0)
 
 
-def _check(labels: npt.NDArray[np.int64], confidences: npt.NDArray[np.float32], rows: int, gestures: int) -> None:
+def _check(
+    labels: npt.NDArray[np.int64], confidences: npt.NDArray[np.float32], rows: int, gestures: int
+) -> None:
     if labels.shape != (rows,) or confidences.shape != (rows,):
         message = f"expected {rows} labels and confidences, got shapes {labels.shape} and {confidences.shape}"
         raise InvalidOutputError(message)

@@ -19,7 +19,7 @@ class Commits:
 
     Args:
         committer: Redis.
-        keeper: whether our leases still stand by our own clock.
+        keeper: tells whether a lease is still usable by our own clock.
         partitions: the owned partitions by number.
         drop: called with a partition's number and a reason when it must not be used any more.
         metrics: counts results.
@@ -48,7 +48,7 @@ class Commits:
         self._sampler: Final = Sampler()
 
     def send(self, batch: Batch) -> bool:
-        """Send a batch's commits; False if none was sent.
+        """Send the commits of a batch and return whether any was sent.
 
         Raises:
             ConnectionLost: it is unknown which commits were done.
@@ -56,7 +56,14 @@ class Commits:
         return self.send_each([part.commit() for part in batch.parts])
 
     def send_each(self, commits: Sequence[Commit]) -> bool:
-        """Send commits of different partitions that are still ours, and move their cursors."""
+        """Send the commits of partitions that are still ours, move their cursors, and return whether any was sent.
+
+        Args:
+            commits: at most one per partition.
+
+        Raises:
+            ConnectionLost: it is unknown which commits were done.
+        """
         self.settle()
         now_s = self._clock()
         usable = [commit for commit in commits if self._is_usable(commit, now_s)]
@@ -81,7 +88,7 @@ class Commits:
                 self._drop(commit.partition, "Redis refused a commit")
 
     def close(self) -> None:
-        """Drop the connection; what was sent and not settled is left to the fence."""
+        """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""
         self._committer.close()
 
     def _is_usable(self, commit: Commit, now_s: float) -> bool:

@@ -14,7 +14,7 @@ Columns = Iterator[tuple[int, int, int, int, complex, float]]
 
 
 def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
-    """Decide each admitted frame's move and write its reply; bury the frames that failed.
+    """Decide the move of each admitted frame, write its reply, and bury the frames that failed.
 
     Args:
         batch: classified.
@@ -40,7 +40,10 @@ def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
 
 
 def _decide_part(part: Part, columns: Columns, batch: Batch, policy: Policy) -> None:
-    """The one loop over frames that costs time: 0.7 µs each. It formats replies as RESP at once."""
+    """Decide the frames of one part and write their replies as RESP.
+
+    This is the only Python loop over frames with a measurable cost: 0.7 µs per frame.
+    """
     serving, writer = batch.serving, batch.serving.writer
     action_of, threshold = serving.action_codes, serving.threshold
     gestures, thousandths, tails = writer.gestures, writer.confidences, writer.tails

@@ -22,9 +22,9 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from gesture_maze.wire.errors import SettingsError
 
 Check = Callable[[], tuple[bool, dict[str, Any]]]
-"""Whether all is well, and facts for a person."""
+"""Returns whether the check passes, and details for the response body."""
 Page = Callable[[], tuple[str, Iterable[bytes]]]
-"""Content type and body."""
+"""Returns a content type and a body."""
 
 POLL_S: Final = 0.05
 """How soon `close` and overdue connections are noticed."""
@@ -34,11 +34,11 @@ MAX_CONNECTION_S: Final = 10.0
 """Longest life of a connection; a scrape takes milliseconds."""
 MAX_CONNECTIONS: Final = 32
 ACCEPT_BACK_OFF_S: Final = 0.1
-"""Pause after a connection could not be accepted, for want of descriptors for example."""
+"""Pause after a connection could not be accepted, for example because no file descriptor was free."""
 
 
 class PortInUseError(SettingsError):
-    """Another process listens on the port: it may be gone in a moment."""
+    """Another process listens on the port. The condition may be temporary."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -80,20 +80,20 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Close overdue connections; called every `POLL_S`."""
+        """Close overdue connections. The base class calls this every `POLL_S`."""
         oldest_s = time.monotonic() - MAX_CONNECTION_S
         with self._lock:
             overdue = [one for one, accepted_s in self._open.items() if accepted_s < oldest_s]
         self._cut_off(overdue)
 
     def _cut_off(self, connections: Iterable[socket.socket]) -> None:
-        """Wake the threads that wait on these connections; each closes its own."""
+        """Shut down connections. The thread that waits on each one then closes it."""
         for one in connections:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore a client that went away or was cut off; the standard library prints a traceback."""
+        """Ignore a client that disconnected. The standard library would print a traceback."""
 
 
 class _Server6(_Server):
@@ -112,8 +112,8 @@ class HealthServer:
 
     Args:
         registry: what /metrics shows.
-        live: whether the process works at all (else: restart it).
-        ready: whether it does its share (else: do not count on it yet).
+        live: check behind /livez; it fails if the process should be restarted.
+        ready: check behind /readyz; it fails while the process does not do its share.
         host, port: where to listen; port 0 picks a free one.
         pages: path -> further page.
 

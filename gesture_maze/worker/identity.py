@@ -1,4 +1,4 @@
-"""Names of workers: `<host>-<pid of the process that gives the name>-<index>-<8 random hex digits>`."""
+"""Worker ids: `<host>-<pid of the process that makes the id>-<index>-<8 random hex digits>`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _ID = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-(?P<index>\d+)-[0-9a-f]{8}")
 
 
 def worker_id(index: int = 0) -> str:
-    """Return a name that no worker has or had."""
+    """Return a new, unique worker id."""
     return f"{_host()}-{os.getpid()}-{index}-{os.urandom(4).hex()}"
 
 
 def is_child_of(worker: str, supervisor: int) -> bool:
-    """Return whether the supervisor with this pid on this host has given a worker its name."""
+    """Return whether the supervisor with this pid on this host made the id `worker`."""
     parts = _ID.fullmatch(worker)
     return parts is not None and (parts["host"], int(parts["pid"])) == (_host(), supervisor)
 

@@ -16,12 +16,12 @@ from gesture_maze.worker.wake import Wake
 MAX_COUNT: Final = 1024
 """Entries per partition and read at most."""
 MAX_READ_BYTES: Final = 32 << 20
-"""Bytes that a read is meant to bring at most."""
+"""Target for the largest size of one read, in bytes."""
 MAX_BATCH_BYTES: Final = 4 << 20
-"""Bytes of entries per batch; what a read brings beyond that waits for the next pass. 16,000 frames."""
+"""Bytes of entries per batch, about 16,000 frames. What a read returns beyond that is processed in later passes."""
 READ_AHEAD_FRAMES: Final = 512
-"""After a read of about so many frames the next one is asked for before this one is processed. After a small one
-that would only split batches: the first frame to arrive would be the answer, and the others would wait."""
+"""After a read of at least about this many frames, the next read is requested before this one is processed. After
+a smaller one that would only split batches, because the first frame to arrive would end the blocking read."""
 INTERRUPT_S: Final = 0.02
 
 Owned = list[tuple[Partition, Read]]
@@ -67,7 +67,7 @@ class Intake:
         self._last_count = 1
 
     def read(self) -> Owned:
-        """Return what has arrived for owned partitions, waiting for at most one read.
+        """Return the entries that have arrived for owned partitions. Wait for at most one read.
 
         Raises:
             ConnectionLost: Redis cannot be reached, or does not answer.
@@ -77,19 +77,19 @@ class Intake:
         return self._next_batch()
 
     def read_ahead(self, owned: Owned) -> None:
-        """Ask for the next read before a large batch is processed."""
+        """Request the next read before a large batch is processed."""
         entries = sum(len(read.ids) for _, read in owned)
         if not self._waiting and entries * self._frames_per_entry >= READ_AHEAD_FRAMES:
             self._ask()
 
     def learn(self, batch: Batch) -> None:
-        """Adjust how much to ask for to what a batch turned out to hold."""
+        """Update the expected number of frames per entry from a batch."""
         if batch.entries:
             frames_per_entry = max(batch.counted / len(batch.entries), 1.0)
             self._frames_per_entry += 0.2 * (frames_per_entry - self._frames_per_entry)
 
     def close(self) -> None:
-        """Drop the connection and what was read and not yet processed."""
+        """Drop the connection and all entries that were read and not yet processed."""
         self._reader.close()
         for partition, _ in self._waiting:
             partition.position = partition.cursor
@@ -117,14 +117,14 @@ class Intake:
         return found
 
     def _learn_size(self, entries: int) -> None:
-        """Adjust the size to expect of an entry: at once to larger ones, slowly to smaller ones."""
+        """Update the expected size of an entry: larger sizes apply at once, smaller ones gradually."""
         if entries and self._reader.received_bytes:
             size = self._reader.received_bytes / entries
             self._bytes_per_entry = max(size, 0.9 * self._bytes_per_entry)
 
     def _next_batch(self) -> Owned:
-        """Take reads from what is waiting, up to `MAX_BATCH_BYTES`; a partition comes at most once."""
-        # one that was lost since it was read is left out
+        """Return the next waiting reads, up to `MAX_BATCH_BYTES`, with each partition at most once."""
+        # partitions lost since they were read are left out
         owned = [one for one in self._waiting if self._partitions.get(one[0].number) is one[0]]
         if self._reader.received_bytes <= MAX_BATCH_BYTES:
             self._waiting = []
@@ -148,7 +148,7 @@ class Intake:
         return batch
 
     def _ask(self) -> None:
-        """Ask for what comes next, unless that is already done or nothing is ours."""
+        """Request the next entries, unless a request is pending or no partition is owned."""
         if self._reader.pending or not self._partitions:
             return
         self._asked = self._positions()
@@ -168,14 +168,15 @@ class Intake:
         return False
 
     def _interrupt(self) -> None:
-        """End a read that waits on partitions that are not the right ones any more."""
+        """End a blocking read of partitions or positions that have changed since it was sent."""
         while not self._wait(INTERRUPT_S):
             self._reader.interrupt()
             self._check_overdue()
 
     def _check_overdue(self) -> None:
         if self._clock() - self._asked_s > self._block_ms / 1000 + SOCKET_TIMEOUT_S:
-            raise ConnectionLost("connection", "Redis does not answer a read")
+            limit_s = self._block_ms / 1000 + SOCKET_TIMEOUT_S
+            raise ConnectionLost("connection", f"Redis did not answer a read within {limit_s:.1f} s")
 
 
 def _part(read: Read, begin: int, end: int) -> Read:

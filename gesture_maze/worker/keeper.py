@@ -1,9 +1,9 @@
 """The lease keeper: heartbeats, renews, acquires and hands over partitions, in a thread with its own connection.
 
-`step(now_s)` is one pass, with the time passed in. The keeper decides what should be ours; the main loop, which
-alone touches partitions, makes it so: whenever `revision` has changed it compares `held()` with what it has,
-opens what is new, closes what is gone, and drains what is in `to_give()` before it is released. A state that is
-compared survives a lost connection half-way; a queue of events would not.
+`step(now_s)` is one pass, with the time passed in. The keeper decides which partitions this worker should own. Only
+the main loop opens and closes them: whenever `revision` has changed, it compares `held()` with its partitions, opens
+new ones, closes lost ones, and drains those in `to_give()` before it releases them. Comparing states is safe if a
+connection is lost half-way; a queue of events would not be.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from gesture_maze.worker.shares import plan
 RENEW_SHARE: Final = 0.25
 """Renew after this share of the time to live: three renewals may fail before a lease runs out."""
 SELF_FENCE_SHARE: Final = 0.7
-"""Stop using a lease after this share of its time to live without a good renewal; the rest is for clocks."""
+"""Stop using a lease after this share of its time to live without a renewal; the rest is a margin for clock drift."""
 STALL_S: Final = 10.0
-"""A main loop that has made no progress for so long loses its leases: another worker can do better."""
+"""A main loop without progress for this long loses its leases, so that another worker can take over."""
 SURVEY_S: Final = 1.0
 RETRY_S: Final = 1.0
-"""Wait after a refusal or a fault of ours."""
+"""Pause after Redis refused a command, or after an unexpected error."""
 
 
 class Keeper:
@@ -104,7 +104,9 @@ class Keeper:
             self._standings = self._broker.survey(sorted(self.held()))
 
     def acquire(self, partition: int, now_s: float, cursor: bytes = b"0-0") -> None:
-        """Acquire a partition, or again under a new epoch; if another has it, it is not held any more.
+        """Acquire a partition, or acquire it again under a new epoch.
+
+        If another worker holds the lease, the partition is no longer held by this one.
 
         Args:
             partition: which one.
@@ -117,7 +119,7 @@ class Keeper:
         except RedisRefused as error:
             if error.momentary:
                 raise
-            # one unavailable partition (its key has another type, say) must not block the rest
+            # one unavailable partition (for example a key of the wrong type) must not block the rest
             self._log.warning("partition_refused", partition=partition, error=str(error))
         with self._lock:
             self._grants.pop(partition, None)
@@ -127,7 +129,7 @@ class Keeper:
             self._changed()
 
     def held(self) -> dict[int, Grant]:
-        """Return what is ours as far as we know, by partition."""
+        """Return the grants this worker holds, to its knowledge, by partition."""
         with self._lock:
             return dict(self._grants)
 
@@ -146,7 +148,7 @@ class Keeper:
         self._broker.release(tokens)
 
     def forget(self, partition: int) -> None:
-        """Stop renewing a lease that is not to be trusted any more; it may be acquired again."""
+        """Stop renewing a lease that can no longer be trusted. It may be acquired again later."""
         with self._lock:
             self._grants.pop(partition, None)
 
@@ -155,11 +157,11 @@ class Keeper:
         return now_s < self._usable_until_s.get(partition, 0.0)
 
     def progressed(self, now_s: float) -> None:
-        """Note that the main loop has done a pass with Redis. Waiting for Redis is no progress."""
+        """Record that the main loop completed a pass with Redis. Waiting for Redis does not count as progress."""
         self._progress_s = now_s
 
     def leave(self, now_s: float) -> None:
-        """Leave the roster and acquire nothing any more; leases are renewed until they are released."""
+        """Leave the roster and stop acquiring partitions. Leases are renewed until they are released."""
         self._leaving = True
         self.step(now_s)
 
@@ -168,21 +170,21 @@ class Keeper:
         self._info = info
 
     def server_ms(self, now_s: float) -> int | None:
-        """Return the server's time by our monotonic clock; None before the first answer, and in a replay."""
+        """Return the server's time by our monotonic clock, or None before the first answer and in a replay."""
         offset_ms = self._clock_offset_ms
         return None if offset_ms is None or self._ageless else round(now_s * 1000 + offset_ms)
 
     def stop_time(self) -> None:
-        """Know no server time from now on: for replays, in which nothing ages."""
+        """Report no server time from now on. Used by replays, in which no frame ages."""
         self._ageless = True
 
     def take_standings(self) -> list[Standing]:
-        """Return where our partitions stood at the last survey, once."""
+        """Return the standings from the last survey, and clear them."""
         standings, self._standings = self._standings, []
         return standings
 
     def raise_fault(self) -> None:
-        """Raise the fault that ends this worker, if there is one.
+        """Raise the error that ends this worker, if there is one.
 
         Raises:
             SettingsError: another topology was in force at the first contact.
@@ -192,11 +194,11 @@ class Keeper:
             raise self._fault
 
     def silent_s(self, now_s: float) -> float:
-        """Return for how long the main loop has made no progress, in seconds; 0 before it began."""
+        """Return the seconds since the main loop last made progress, or 0 before its first pass."""
         return max(now_s - self._progress_s, 0.0)
 
     def is_ready(self, now_s: float) -> bool:
-        """Return whether leases were renewed lately and the main loop makes progress."""
+        """Return whether leases were renewed recently and the main loop makes progress."""
         return (
             not self._leaving
             and now_s - self._stepped_s < max(self._usable_s, 2 * self._interval_s)
@@ -204,7 +206,7 @@ class Keeper:
         )
 
     def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
-        """Step until `stop`: every quarter of the time to live, and at once when a worker wakes us."""
+        """Run passes until `stop` is set: every quarter of the lease TTL, and at once on a wake message."""
         listener: WakeListener | None = None
         while not stop.is_set():
             try:
@@ -213,10 +215,10 @@ class Keeper:
                     listener = WakeListener(self._broker.client, clock)
                 self.step(clock())
                 if joins:
-                    # after the step: the others make room for who is on the roster
+                    # after the step: the others hand partitions to workers that are on the roster
                     self._broker.wake()
                 listener.wait(self._interval_s)
-            except Exception as error:  # noqa: BLE001 - without this thread the worker owns nothing
+            except Exception as error:  # noqa: BLE001 - the worker cannot own partitions without this thread
                 if self._ends_on(error):
                     return
                 if listener is not None:
@@ -225,8 +227,10 @@ class Keeper:
                 stop.wait(self._interval_s if isinstance(error, ConnectionLost) else RETRY_S)
 
     def _ends_on(self, error: Exception) -> bool:
-        """Report an error; True if this worker must not go on."""
-        terminal = isinstance(error, SettingsError) or (isinstance(error, RedisRefused) and not error.momentary)
+        """Log an error and return whether it must end this worker."""
+        terminal = isinstance(error, SettingsError) or (
+            isinstance(error, RedisRefused) and not error.momentary
+        )
         if terminal and isinstance(error, MazeError) and self._stepped_s == float("-inf"):
             # before the first good step this is a wrong setting; later it is a passing fault of the server
             self._fault = error
@@ -243,7 +247,7 @@ class Keeper:
         return now_s - self._progress_s > STALL_S
 
     def _abandon(self) -> None:
-        """Give everything up: a worker that makes no progress must not keep others from its partitions."""
+        """Give up all leases, so that a worker without progress does not block its partitions."""
         with self._lock:
             tokens = {number: grant.token for number, grant in self._grants.items()}
             self._grants.clear()
@@ -269,7 +273,7 @@ class Keeper:
                     self._usable_until_s[partition] = now_s + self._usable_s
 
     def _owners(self, roster: Roster) -> list[str | None]:
-        """Owners by partition; a lease with our name that we do not use counts as free."""
+        """Return the owner of each partition. A lease in our name that we do not hold counts as free."""
         owners = [lease and lease.rpartition(":")[0] for lease in roster.leases]
         with self._lock:
             return [
@@ -294,4 +298,3 @@ class Keeper:
     def _changed(self) -> None:
         self.revision += 1
         self._wake()
-

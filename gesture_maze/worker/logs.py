@@ -1,8 +1,8 @@
 """Structured logs: one event per line on standard error, for people or as JSON.
 
 Built on the standard library, because the common library for it costs a worker 4 MB and 40 ms at start. Values
-may come from strangers (the session of a rejected frame): they can neither begin a line of their own nor act
-on a terminal.
+may come from untrusted clients (the session of a rejected frame), so line breaks and terminal control characters
+are escaped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Log:
         self._logger.addHandler(logging.StreamHandler(sys.stderr))
 
     def debug(self, event: str, **values: Any) -> None:
-        """Write an event that matters only in the search for a fault."""
+        """Write an event that is useful only for debugging."""
         self._write(logging.DEBUG, event, values)
 
     def info(self, event: str, **values: Any) -> None:
@@ -42,7 +42,7 @@ class Log:
         self._write(logging.INFO, event, values)
 
     def warning(self, event: str, **values: Any) -> None:
-        """Write a fault that was dealt with."""
+        """Write a fault that was handled."""
         self._write(logging.WARNING, event, values)
 
     def error(self, event: str, **values: Any) -> None:
@@ -83,7 +83,7 @@ class Sampler:
         self._suppressed: Counter[str] = Counter()
 
     def admit(self, kind: str, now_s: float) -> int | None:
-        """Return how many of this kind were suppressed since the last one; None to suppress this one."""
+        """Return the number of suppressed events of this kind since the last one, or None to suppress this one."""
         last_s = self._last_s.get(kind)
         if last_s is not None and now_s - last_s < self._interval_s:
             self._suppressed[kind] += 1

@@ -1,9 +1,9 @@
 """The main loop of a worker.
 
-Reads and commits are in flight while the worker computes: the next read is asked for before a large batch is
-processed, and a commit's result is collected when the next one is ready to be sent. Any doubt about a partition
-(a lost connection, a fenced commit, an expired lease) ends in one way: its state is discarded and rebuilt from
-Redis under a new epoch.
+Reads and commits are in flight while the worker computes: the next read is requested before a large batch is
+processed, and a commit's result is collected when the next one is ready to be sent. Whenever the state of a
+partition may be wrong (a lost connection, a fenced commit, an expired lease), it is discarded and rebuilt from Redis
+under a new epoch.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Loop:
 
         Raises:
             ConnectionLost, RedisRefused: call `reconnect` before the next step.
-            SettingsError: this worker must not go on.
+            SettingsError: this worker must stop.
         """
         self._ownership.follow(self._commits.settle)
         owned, suspect = self._quarantine.separate(self._intake.read())
@@ -103,5 +103,5 @@ class Loop:
         self._commits.close()
 
     def _server_ms(self) -> int | None:
-        """The server's time by our monotonic clock: a change of our wall clock does not age frames."""
+        """Return the server's time by our monotonic clock, so that setting our wall clock does not age frames."""
         return self._keeper.server_ms(self._clock())

@@ -1,7 +1,7 @@
-"""All metrics of a worker, declared in one place, with one verb per event.
+"""All metrics of a worker, declared in one place, with one method per event.
 
-Each worker process has a registry and a port of its own. No label ever holds a session. Histograms are kept
-as numpy counts, because a batch of two thousand latencies is one call then instead of two thousand.
+Each worker process has a registry and a port of its own. No label contains a session. Histograms are numpy counts,
+so that a batch of two thousand latencies is one call instead of two thousand.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ INFERENCE_BUCKETS_S: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.
 BATCH_BUCKETS: Final = tuple(float(2**power) for power in range(14))
 CONFIDENCE_BUCKETS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 SHADOW_RESULTS: Final = ("agreed", "disagreed", "skipped", "failed")
-"""What becomes of a frame in a challenger's sample; `skipped` where too many wait."""
+"""Results for a frame in a challenger's sample; `skipped` if too many frames are waiting."""
 
 NO_HAND: Final = "no_hand"
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and nobody reads them
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and are not used
 
 
 class Histogram(Collector):
-    """A histogram that takes arrays. `observe` costs a few µs whatever the array's length."""
+    """A histogram that takes arrays. `observe` costs a few µs for any practical length of the array."""
 
     def __init__(self, name: str, text: str, buckets: tuple[float, ...]) -> None:
         self._name: Final = name
@@ -56,7 +56,7 @@ class Histogram(Collector):
         self._bounds: Final = np.array(buckets)
         self._labels: Final = [repr(bound) for bound in buckets] + ["+Inf"]
         self.counts: npt.NDArray[np.int64] = np.zeros(len(buckets) + 1, np.int64)
-        """(buckets + 1,) observations per bucket, not cumulated; the last is above all bounds."""
+        """(buckets + 1,) observations per bucket, not cumulative; the last bucket is above all bounds."""
         self._sum = 0.0
 
     def observe(self, values: npt.NDArray[np.float64]) -> None:
@@ -80,7 +80,7 @@ class Histogram(Collector):
         yield family
 
     def quantile(self, q: float, counts: npt.NDArray[np.int64]) -> float:
-        """The q-quantile (0 to 1) of `counts`, interpolated within its bucket; NaN without observations."""
+        """Return the q-quantile (0 to 1) of `counts`, interpolated within its bucket, or NaN without observations."""
         if not counts.sum():
             return float("nan")
         cumulated = counts.cumsum()
@@ -93,7 +93,7 @@ class Histogram(Collector):
 
 
 class _ByPartition(Collector):
-    """A gauge of the partitions we own now; one that was released is not reported any more."""
+    """A gauge by partition, reported only for the partitions that this worker owns now."""
 
     def __init__(self, name: str, text: str) -> None:
         self._name: Final = name
@@ -102,11 +102,11 @@ class _ByPartition(Collector):
 
     def show(self, partition: int, value: float) -> None:
         """Set a partition's value."""
-        # replaced, never changed: a scrape may be reading it
+        # replaced, never modified, because a scrape may be reading it
         self.values = {**self.values, partition: value}
 
     def keep(self, partitions: set[int]) -> None:
-        """Forget all but these."""
+        """Drop the values of all other partitions."""
         if self.values.keys() - partitions:
             self.values = {number: value for number, value in self.values.items() if number in partitions}
 
@@ -129,7 +129,7 @@ class _FrameTotals(Collector):
         self._names: tuple[str, ...] = GESTURES
         self._counts: npt.NDArray[np.int64] = np.zeros(len(GESTURES) + 1, np.int64)
         self._earlier: dict[str, int] = dict.fromkeys(GESTURES, 0)
-        """Of models with other gestures that answered before."""
+        """Frames by gesture of earlier models with another label set."""
 
     def add(self, names: tuple[str, ...], counts: npt.NDArray[np.int64]) -> None:
         """Add counts by label, the last one for frames without a hand."""
@@ -139,7 +139,7 @@ class _FrameTotals(Collector):
         self._counts = self._counts + counts
 
     def gestures(self) -> dict[str, int]:
-        """Return frames by gesture; `no_hand` for frames without a hand."""
+        """Return the number of frames by gesture, with `no_hand` for frames without a hand."""
         total = dict(self._earlier)
         for name, count in zip((*self._names, NO_HAND), self._counts.tolist(), strict=True):
             total[name] = total.get(name, 0) + count
@@ -162,7 +162,7 @@ class _FrameTotals(Collector):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What happened between two calls of `Metrics.summary`."""
+    """Counts between two calls of `Metrics.summary`."""
 
     outcomes: dict[str, int]
     gestures: dict[str, int]
@@ -173,27 +173,35 @@ class Summary:
 
 
 class Metrics:
-    """One verb per event. Frame totals, histograms and gauges by partition are for the main loop only."""
+    """One method per event. Frame totals, histograms and gauges by partition are for the main loop only."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry: Final = registry or CollectorRegistry()
         at = self.registry
-        self._process = ProcessCollector(registry=at)  # `maze status --advise` needs process_cpu_seconds_total
+        self._process = ProcessCollector(
+            registry=at
+        )  # `maze status --advise` needs process_cpu_seconds_total
         self._rejected = Counter(
             "maze_frames_rejected", "Rejected or buried frames.", ["reason"], registry=at
         )
         self._takeovers = Counter("maze_takeovers", "Partitions acquired.", ["cause"], registry=at)
-        self._fenced = Counter("maze_fenced_commits", "Commits refused: not our lease.", ["by"], registry=at)
-        self._redis_errors = Counter("maze_redis_errors", "Errors of Redis.", ["operation"], registry=at)
+        self._fenced = Counter(
+            "maze_fenced_commits", "Commits refused because the lease was lost.", ["by"], registry=at
+        )
+        self._redis_errors = Counter(
+            "maze_redis_errors", "Connection errors and refused commits.", ["operation"], registry=at
+        )
         self._owned = Gauge("maze_partitions_owned", "Partitions owned now.", registry=at)
         self._retention = Gauge(
-            "maze_retention_seconds", "How long committed entries are retained now.", registry=at
+            "maze_retention_seconds", "How long committed entries are retained.", registry=at
         )
         self._model = Info("maze_model", "The model in use.", registry=at)
         self._swaps = Counter("maze_model_swaps", "Models that replaced another.", registry=at)
-        self._refused = Counter("maze_models_refused", "Models not taken.", ["reason"], registry=at)
-        self._model_errors = Counter("maze_model_errors", "Calls of the model that failed.", registry=at)
-        self._shadow = Counter("maze_shadow_frames", "Frames of a challenger.", ["result"], registry=at)
+        self._refused = Counter("maze_models_refused", "Models refused.", ["reason"], registry=at)
+        self._model_errors = Counter("maze_model_errors", "Failed calls of the model.", registry=at)
+        self._shadow = Counter(
+            "maze_shadow_frames", "Frames in the challenger's sample.", ["result"], registry=at
+        )
         self._drift = Gauge(
             "maze_drift_psi", "Population stability index against the model's baseline.", ["of"], registry=at
         )
@@ -201,9 +209,11 @@ class Metrics:
         self._batch = Histogram("maze_batch_frames", "Frames per batch.", BATCH_BUCKETS)
         self._inference = Histogram("maze_inference_seconds", "Model time per batch.", INFERENCE_BUCKETS_S)
         self._latency = Histogram(
-            "maze_reply_latency_seconds", "From the entry's id to its commit.", LATENCY_BUCKETS_S
+            "maze_reply_latency_seconds", "Time from the entry's id to its commit.", LATENCY_BUCKETS_S
         )
-        self._confidence = Histogram("maze_confidence", "Confidence of hands, 0 to 1.", CONFIDENCE_BUCKETS)
+        self._confidence = Histogram(
+            "maze_confidence", "Confidence of frames with a hand, 0 to 1.", CONFIDENCE_BUCKETS
+        )
         self._lag = _ByPartition("maze_lag_entries", "Entries added and not yet committed.")
         self._ahead = _ByPartition(
             "maze_stream_ahead_seconds", "How far the stream's last id is ahead of the server's clock."
@@ -217,7 +227,7 @@ class Metrics:
         self._last = (dict(self._frames.outcomes), self._frames.gestures(), self._latency.counts)
 
     def _name_all_series(self) -> None:
-        """All series exist from the start, at zero, so that rates are right from the first event."""
+        """Create all series at zero, so that rates include the first event."""
         for reason in RejectReason:
             self._rejected.labels(reason.value)
         for cause in ("free", "crash"):
@@ -233,41 +243,41 @@ class Metrics:
         self.drift(dict.fromkeys(OF, float("nan")))
 
     def model_loaded(self, version: str, *, swapped: bool = False) -> None:
-        """A model is in use from now on, instead of another where `swapped`. Always one series."""
+        """Record the model in use from now on, which replaced another if `swapped`. Keeps one series."""
         self._model.info({"version": version})
         if swapped:
             self._swaps.inc()
 
     def model_refused(self, reason: str) -> None:
-        """A model named in Redis is not taken; `reason` is a `models.bundle.ModelReason`."""
+        """Count a model named in Redis that was refused for `reason`, a `models.bundle.ModelReason`."""
         self._refused.labels(reason).inc()
 
     def model_failed(self) -> None:
-        """A call of the model raised an error."""
+        """Count a call of the model that raised an error."""
         self._model_errors.inc()
 
     def shadowed(self, result: str, frames: int) -> None:
-        """Frames of a challenger's sample ended in one of `SHADOW_RESULTS`."""
+        """Count frames of a challenger's sample by their result, one of `SHADOW_RESULTS`."""
         self._shadow.labels(result).inc(frames)
 
     def drift(self, indices: Mapping[str, float]) -> None:
-        """Set population stability indices, by a word of `worker.serving.drift.OF`; NaN for none yet."""
+        """Set population stability indices by the names in `worker.serving.drift.OF`; NaN means no value yet."""
         for of, index in indices.items():
             self._drift.labels(of).set(index)
 
     def inference(self, seconds: float) -> None:
-        """One call of the model took so long."""
+        """Record the duration of one call of the model."""
         self._inference.observe_one(seconds)
 
     def committed(self, outcomes: Mapping[str, int]) -> None:
-        """Frames got their outcomes; what else a commit counts is passed over."""
+        """Add the outcomes of a commit. Other counters in `outcomes` are ignored."""
         totals = self._frames.outcomes
         for outcome, frames in outcomes.items():
             if outcome in totals:
                 totals[outcome] += frames
 
     def batch(self, batch: Batch, now_ms: int | None) -> None:
-        """A batch was processed and its commit sent at server time `now_ms`."""
+        """Record a batch whose commit was sent at server time `now_ms`."""
         for part in batch.parts:
             for rejected in part.rejected:
                 self._rejected.labels(rejected.reason.value).inc()
@@ -288,11 +298,11 @@ class Metrics:
             self._latency.observe(np.maximum(waited_ms, 0) / 1000)
 
     def partition_acquired(self, *, after_crash: bool) -> None:
-        """A partition was acquired that was free, or whose owner died."""
+        """Count an acquired partition, which was free, or whose owner died if `after_crash`."""
         self._takeovers.labels("crash" if after_crash else "free").inc()
 
     def partitions_owned(self, partitions: set[int]) -> None:
-        """Set which partitions we own now."""
+        """Set the partitions that this worker owns now."""
         self._owned_now = len(partitions)
         self._owned.set(len(partitions))
         self._lag.keep(partitions)
@@ -311,23 +321,27 @@ class Metrics:
         self._retention.set(retained_ms / 1000)
 
     def fenced(self, *, by: str) -> None:
-        """A commit was stopped: by `redis`, or by our own `clock` before it was sent."""
+        """Count a fenced commit: refused by `redis`, or stopped by our own `clock` before it was sent."""
         self._fenced.labels(by).inc()
 
     def redis_error(self, operation: str) -> None:
-        """Redis could not be reached (`connection`) or refused something (`commit`)."""
+        """Count an error of Redis: it was unreachable (`connection`) or refused a `commit`."""
         self._redis_errors.labels(operation).inc()
 
     def rss_mb(self) -> float:
-        """Return the resident memory of this process in MB; NaN where the system does not tell."""
+        """Return the resident memory of this process in MB, or NaN if the system does not report it."""
         for metric in self._process.collect():
             if metric.name == "process_resident_memory_bytes":
                 return round(metric.samples[0].value / 1e6, 1)
         return float("nan")
 
     def summary(self) -> Summary:
-        """Return what happened since the last call."""
-        outcomes, gestures, latency = dict(self._frames.outcomes), self._frames.gestures(), self._latency.counts
+        """Return the counts since the last call."""
+        outcomes, gestures, latency = (
+            dict(self._frames.outcomes),
+            self._frames.gestures(),
+            self._latency.counts,
+        )
         last_outcomes, last_gestures, last_latency = self._last
         self._last = (outcomes, gestures, latency)
         fresh = latency - last_latency
@@ -346,5 +360,5 @@ def _risen(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
 
 
 def _arrivals_ms(ids: Sequence[bytes]) -> list[int]:
-    """The server's times in the ids `<ms>-<counter>`, in three calls whatever their number."""
+    """Return the server's times in ids `<ms>-<counter>`, with three calls in total instead of one per id."""
     return list(map(int, b"-".join(ids).split(b"-")[::2]))

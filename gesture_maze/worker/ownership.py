@@ -1,4 +1,4 @@
-"""Which partitions the main loop works on: it follows what the lease keeper holds."""
+"""The partitions that the main loop works on, kept equal to what the lease keeper holds."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Ownership:
 
     Args:
         broker: Redis, for the past of a partition.
-        keeper: what is ours.
+        keeper: holds the leases.
         path: rebuilds sessions.
         partitions: the owned partitions by number; written here only.
         total: number of partitions of the pool.
-        rebuild_ms: how much of the past sessions are rebuilt from.
+        rebuild_ms: how far back entries are read to rebuild sessions.
         metrics: counts and shows partitions.
         clock: monotonic seconds.
         log: where events go.
@@ -57,13 +57,13 @@ class Ownership:
         self.on_close: Callable[[int], None] = lambda _number: None
 
     def follow(self, settle: Callable[[], None]) -> None:
-        """Open, close and hand over partitions until what we have is what the keeper holds.
+        """Open, close and hand over partitions until they match what the keeper holds.
 
         Args:
-            settle: called before partitions are handed over: all that was sent must be settled.
+            settle: collects the results of all sent commits; called before partitions are handed over.
 
         Raises:
-            SettingsError, RedisRefused: this worker must not go on.
+            SettingsError, RedisRefused: this worker must stop.
         """
         self._keeper.raise_fault()
         revision = self._keeper.revision
@@ -82,7 +82,7 @@ class Ownership:
         self._followed_revision = revision
 
     def drop(self, number: int, why: str) -> None:
-        """Stop using a partition that is not to be trusted any more."""
+        """Stop using a partition whose state or lease can no longer be trusted."""
         if self._partitions.pop(number, None) is not None:
             self.on_close(number)
             self._keeper.forget(number)

@@ -12,7 +12,7 @@ from gesture_maze.worker.sessions import SessionTable
 
 
 class Partition:
-    """State of one owned partition. Discarded whenever there is any doubt, and rebuilt from Redis.
+    """State of one owned partition. It is discarded and rebuilt from Redis whenever it may be wrong.
 
     Args:
         grant: our lease and where to begin.
@@ -41,18 +41,16 @@ class Partition:
         self.ages: Final = Ages(clock)
 
     def advance(self, commit: Commit) -> None:
-        """Move the cursor: this commit has been sent."""
+        """Move the cursor to the end of a commit that has been sent."""
         self.cursor = commit.last_id
         self.entries_read = commit.entries_read
 
     def commit_trimmed(self, entries: int) -> Commit:
         """Build a commit that counts entries that were removed from the stream before they were read."""
-        return Commit(
-            self.number, self.token, self.cursor, self.entries_read + entries, {"trimmed": entries}
-        )
+        return Commit(self.number, self.token, self.cursor, self.entries_read + entries, {"trimmed": entries})
 
     def committed_below(self, boundary: bytes) -> bytes:
-        """Return the lower of two ids, `boundary` and the cursor: what may be trimmed."""
+        """Return the lower of `boundary` and the cursor: entries below it may be trimmed."""
         return min(boundary, self.cursor, key=entry_order)
 
 

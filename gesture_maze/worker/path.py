@@ -44,7 +44,7 @@ class FramePath:
         self._on_model_error: Final = on_model_error
 
     def offer(self, serving: Serving) -> None:
-        """Let another model classify from the next batch on. May be called from any thread."""
+        """Use another model from the next batch on. May be called from any thread."""
         self._offered = serving
 
     def begin(self, owned: Iterable[tuple[Partition, Read]], now_ms: int | None) -> Batch:
@@ -58,26 +58,26 @@ class FramePath:
         return Batch.of(owned, self.serving, now_ms)
 
     def decode(self, batch: Batch) -> None:
-        """See `worker.decode`."""
+        """Run the decode stage, see `worker.decode`."""
         decode(batch, self._worker)
 
     def admit(self, batch: Batch) -> None:
-        """See `worker.admit`."""
+        """Run the admit stage, see `worker.admit`."""
         admit(batch, self._limits, self._worker)
 
     def classify(self, batch: Batch) -> None:
-        """See `worker.classify`."""
+        """Run the classify stage, see `worker.classify`."""
         classify(batch, self._on_model_error)
 
     def decide(self, batch: Batch) -> None:
-        """See `worker.decide`."""
+        """Run the decide stage, see `worker.decide`."""
         decide(batch, self._policy, self._worker)
 
     def rebuild(self, partition: Partition, past: Iterable[Read], now_ms: int | None) -> None:
-        """Bring a partition's sessions to where its last owner left them, without effects.
+        """Restore a partition's sessions from committed entries, without publishing or committing anything.
 
-        Of entries that have been suspects only the seqs are taken: one of them may kill whoever classifies it,
-        and here no note would find it.
+        Of entries that have been suspects only the seqs are restored: classifying one of them may kill this
+        worker, and no note would record it.
         """
         ranges = [(entry_order(after), entry_order(until)) for after, until in partition.grant.unsafe]
 

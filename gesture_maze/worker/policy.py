@@ -44,7 +44,7 @@ LONGEST_GAP_MS: Final = 500
 REACH_MS: Final = 132
 """A hand moves at most by its own size between two frames, and by as much again per this time."""
 LONGEST_REACH_MS: Final = 250
-"""Time after which the reach of a hand grows no more."""
+"""Time after which the reach of a hand stops growing."""
 
 
 def _odds(thousandths: int) -> int:
@@ -120,7 +120,7 @@ class Hold:
         held: code of the settled action, 0 for none.
         leading: code of the action that collects evidence, 0 for none.
         score: its evidence.
-        away: the frames show another hand than the one whose gesture is held.
+        away: the frames show a hand other than the one whose gesture is held.
         place: of the session's last hand in the image, x + iy; infinite before the first.
     """
 
@@ -184,7 +184,7 @@ class Hold:
             gap_ms = 0
         if action != self.held:
             return self._change(policy, now_ms, gap_ms, action, confidence, jumped)
-        # the usual cases, without a further call: nothing is shown and held, or what is held is shown
+        # the usual cases, without a further call: nothing is shown or held, or the held action is shown
         if not action:
             return self._change(policy, now_ms, gap_ms, 0, confidence, jumped) if self.leading else NOTHING
         unseen_ms = now_ms - self.seen_ms
@@ -202,7 +202,7 @@ class Hold:
     def _change(
         self, policy: Policy, now_ms: int, gap_ms: int, action: int, confidence: int, jumped: bool
     ) -> int:
-        """Return the move of a frame that shows something else than what is held."""
+        """Return the move of a frame that shows an action other than the held one."""
         held = self.held
         if not (held or self.leading):
             self.gap_ms = self.earlier_gap_ms = 0
@@ -260,28 +260,29 @@ class Hold:
         return self.held
 
     def _repeat(self, policy: Policy, now_ms: int) -> int:
-        # a metronome, so that the frame rate does not slow the repeats; a late one does not hurry the next
+        # due times are fixed in advance, so that a low frame rate does not slow the repeats and a late
+        # repeat does not bring the next one forward
         self.next_repeat_ms = max(self.next_repeat_ms + policy.repeat_ms, now_ms + policy.repeat_ms // 2)
         return self.held
 
     def _release_ms(self, policy: Policy) -> int:
-        """Return the time after which what is held ends: at least two and a half of the session's frame gaps.
+        """Return the time after which the held gesture ends: at least two and a half of the session's frame gaps.
 
-        So one missing frame and some jitter end nothing. Only the two gaps before the current one count: a
-        new owner of the session soon knows the same, and a silence does not prolong itself. While another
-        hand is in view it is twice as long.
+        So one missing frame and some jitter do not end it. Only the two gaps before the current one count, so
+        that a new owner of the session soon computes the same value, and a silence does not extend itself. While
+        another hand is in view the time is twice as long.
         """
         gap_ms = min(max(self.gap_ms, self.earlier_gap_ms), LONGEST_GAP_MS)
         return max(policy.release_ms, gap_ms * 5 // 2) << self.away
 
     def _is_being_replaced(self, now_ms: int, release_ms: int) -> bool:
-        """Return whether another gesture began to lead before the held one ran out, and may settle yet."""
+        """Return whether another gesture began to lead before the held one expired, and may still settle."""
         if not self.leading or self.leading == self.held:
             return False
         return self.leading_since_ms - self.seen_ms < release_ms and now_ms - self.seen_ms < 2 * release_ms
 
     def _shift_times(self, by_ms: int) -> None:
-        """Follow a client's clock that was set back: what is held stays, measured from now on."""
+        """Shift all times by `by_ms`, after a client's clock was set back. The held gesture stays held."""
         self.seen_ms += by_ms
         self.next_repeat_ms += by_ms
         self.leading_since_ms += by_ms

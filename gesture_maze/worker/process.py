@@ -33,23 +33,24 @@ from gesture_maze.worker.threads import SideThreads
 from gesture_maze.worker.tracing import open_tracing
 
 BACK_OFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
-"""Waits after a lost connection; the last one repeats."""
+"""Waits after consecutive failures to reach Redis, in seconds; the last one repeats."""
 SWITCH_S: Final = 0.0005
-"""How long the keeper or a scrape may hold the interpreter while frames wait; Python's default of 5 ms shows."""
+"""Longest time that another thread holds the interpreter while frames wait. Python's default is 5 ms, which is
+visible in the latency."""
 GC_OBJECTS: Final = 200_000
-"""New containers before the cycle collector runs: a batch makes thousands and frees them by itself."""
+"""New containers before the cycle collector runs. A batch makes thousands, which reference counting frees."""
 DRAIN_OVERDUE: Final = 1
-"""Exit code of a process whose drain took too long."""
+"""Exit code of a process whose drain exceeded `drain_ms`."""
 
 
 class WorkerProcess:
-    """Everything of one worker. `run` returns when it was told to stop and has drained.
+    """A worker process with all its parts. `run` returns after a signal, when the worker has drained.
 
     Args:
         settings: checked settings.
-        worker: id of this worker, never used before.
-        supervised: drain when the parent process is gone. Not for a worker that a shell has started: it goes
-            on when the shell ends, as any program does.
+        worker: a new, unique worker id.
+        supervised: drain when the parent process ends. Leave it off for a worker started from a shell, which
+            should survive the shell like any other program.
 
     Raises:
         ModelError: the bundle is broken.
@@ -100,7 +101,7 @@ class WorkerProcess:
         self._parent: Final = os.getppid() if supervised else None
 
     def run(self) -> None:
-        """Work until a signal, then drain. A second signal ends the process at once.
+        """Process frames until a signal, then drain. A second signal ends the process at once.
 
         Raises:
             SettingsError: Redis holds another topology.
@@ -129,7 +130,7 @@ class WorkerProcess:
             self._threads.start(type(side).__name__, side.run)
 
     def _pass(self) -> None:
-        """One turn of the main loop; a passing fault of Redis is waited out."""
+        """Run one pass of the main loop, or wait if Redis is temporarily unavailable."""
         self._turned_s = time.monotonic()
         try:
             if self._failures:
@@ -140,7 +141,7 @@ class WorkerProcess:
             self._parts.keeper.raise_fault()
             self._wait_for_redis(error)
         self._show_model()
-        self._look_around()
+        self._run_periodic_tasks()
 
     def _wait_for_redis(self, error: MazeError) -> None:
         leave_wrong_server(self._client, error)
@@ -150,7 +151,7 @@ class WorkerProcess:
         self._failures += 1
 
     def _find_champion(self) -> None:
-        """Take the champion that Redis names before any partition is ours; wait while Redis is unavailable."""
+        """Load the champion named in Redis before any partition is acquired. Wait while Redis is unavailable."""
         while not self._stop.is_set():
             self._turned_s = time.monotonic()
             try:
@@ -159,18 +160,18 @@ class WorkerProcess:
                 if isinstance(error, ConnectionLost) or error.momentary:
                     self._wait_for_redis(error)
                     continue
-                self._models.offline(error)  # the model of our own serves
+                self._models.offline(error)  # the model of the settings answers
             self._failures = 0
-            self._parts.path.begin([], None)  # takes what is offered
+            self._parts.path.begin([], None)  # makes the offered model the current one
             self._show_model()
             return
 
     def _offer(self, serving: Serving) -> None:
         self._parts.path.offer(serving)
-        self._parts.wake()  # without frames too
+        self._parts.wake()  # apply it even if no frames arrive
 
     def _show_model(self) -> None:
-        """Report a model that answers since the last look."""
+        """Log and publish a change of the model that answers."""
         serving, old = self._parts.path.serving, self._serving
         if serving is old:
             return
@@ -193,14 +194,14 @@ class WorkerProcess:
             }
         )
 
-    def _look_around(self) -> None:
-        """Do what is due now and then: the summary line, and whether the supervisor is still there."""
+    def _run_periodic_tasks(self) -> None:
+        """Write the summary line and check that the supervisor is alive, when due."""
         now_s = time.monotonic()
         if now_s < self._next_summary_s:
             return
         self._next_summary_s = now_s + self._settings.summary_s
         if self._parent is not None and os.getppid() != self._parent:
-            self.log.warning("parent_lost", note="the parent process is gone: draining")
+            self.log.warning("parent_lost", action="draining")
             self._stop.set()
         summary = self.metrics.summary()
         self.log.info(
@@ -234,10 +235,10 @@ class WorkerProcess:
         overdue.daemon = True
         overdue.start()
         try:
-            if not self._failures:  # else Redis is unavailable, and the leases run out by themselves
+            if not self._failures:  # otherwise Redis is unavailable, and the leases expire
                 self._parts.loop.drain()
         except MazeError as error:
-            # nothing is lost: what was not committed is read again by the next owner
+            # no frame is lost: the next owner reads again what was not committed
             self.log.warning("drain_interrupted", error=str(error))
         overdue.cancel()
         self._health.close()
@@ -259,14 +260,17 @@ class WorkerProcess:
         signal.signal(signal.SIGINT, stop)
 
     def _live(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the process works at all. An outage of Redis does not count, or it would restart everything."""
+        """Return whether the process works, with details.
+
+        An outage of Redis does not make it fail, because restarting all workers would not help.
+        """
         still_s = time.monotonic() - self._turned_s
         dead = self._threads.dead()
         facts = {"loop_still_s": round(still_s, 3), "dead_threads": dead}
         return still_s < STALL_S and not dead, facts
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether this worker does its share."""
+        """Return whether this worker does its share, with details."""
         owned = sorted(self._parts.loop.partitions)
         ready = self._parts.keeper.is_ready(time.monotonic()) and not self._failures
         return ready, {"model": self._serving.version, "partitions": owned}
@@ -280,8 +284,8 @@ def _bracketed(host: str) -> str:
 def _collect_rarely() -> None:
     """Keep the cycle collector out of the frame path.
 
-    A batch of single frames makes thousands of lists and no cycle; the collector would walk all of them, and all
-    that was imported, several times per batch: a sixth of the worker's time.
+    A batch of single frames makes thousands of lists and no cycles. The collector would walk all of them and all
+    imported modules several times per batch, which takes a sixth of the worker's time.
     """
     gc.collect()
     gc.freeze()

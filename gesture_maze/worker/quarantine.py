@@ -1,11 +1,11 @@
-"""Entries that may have killed the last owner of a partition, tried in small groups.
+"""Entries that may have killed the last owner of a partition, processed in small groups.
 
-An owner that dies leaves a note behind (`suspect:{p}`), and everything that was waiting then is suspect. Its next
-owner feeds suspects through the same stages as any batch, but in groups of about the square root of their number,
-and notes each group before it is tried. If a group kills that owner too, the one after it tries the frames of
-that group one by one, each noted before. A frame that was part of three deaths is buried.
+An owner that dies leaves a note behind (`suspect:{p}`), and every entry that was waiting then is a suspect. The next
+owner runs suspects through the same stages as any batch, but in groups of about the square root of their number, and
+writes a note about each group before it is processed. If a group kills that owner too, the owner after it processes
+the frames of that group one by one, with a note before each. A frame that was part of three deaths is buried.
 
-So a frame that kills costs three deaths, and n suspects cost 2 sqrt(n) notes instead of n.
+So a frame that kills workers costs three deaths, and n suspects cost 2 sqrt(n) notes instead of n.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from gesture_maze.worker.records import Grant, Read
 from gesture_maze.worker.redis.broker import Broker
 
 MAX_DEATHS: Final = 3
-"""Deaths after which a frame is buried: one with the batch that made it suspect, and those that were noted."""
+"""Deaths after which a frame is buried: one in the batch that made it a suspect, and those counted by notes."""
 MAX_GROUP: Final = 64
 """Entries per group at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some entries of a read that are tried together.
+    """Entries of a read that are processed together.
 
     Attributes:
-        begin, end: which entries of the read.
-        name: what is noted before; "" for entries that are not suspect.
-        alone: each frame is noted and classified by itself.
+        begin, end: range of entries in the read.
+        name: the note written first; "" for entries that are not suspects.
+        alone: whether each frame gets its own note and call of the model.
     """
 
     begin: int
@@ -56,7 +56,7 @@ class Quarantine:
         broker: Redis, for notes.
         path: the stages.
         commits: where batches are committed.
-        deadline_ms: older entries are not classified and therefore not suspect; 0 for none.
+        deadline_ms: older entries are not classified and therefore not suspects; 0 means no deadline.
         server_ms: the server's time.
         report: called with each batch that was committed.
     """
@@ -80,18 +80,18 @@ class Quarantine:
         self._suspects: Final[dict[int, Grant]] = {}
 
     def open(self, partition: Partition) -> None:
-        """Begin to watch a partition that has just been acquired, if its last owner died."""
+        """Add a partition that has just been acquired, if its last owner died."""
         self._suspects.pop(partition.number, None)
         if partition.grant.suspect_until is not None:
             self._suspects[partition.number] = partition.grant
             self._clear_if_done(partition)
 
     def close(self, number: int) -> None:
-        """Forget a partition that is not ours any more."""
+        """Forget a partition that is no longer owned."""
         self._suspects.pop(number, None)
 
     def separate(self, owned: Owned) -> tuple[Owned, Owned]:
-        """Split what was read into partitions without suspects and those with."""
+        """Return the reads of partitions without suspects, and those of partitions with suspects."""
         if not self._suspects:
             return owned, []
         sound = [(partition, read) for partition, read in owned if partition.number not in self._suspects]
@@ -99,7 +99,7 @@ class Quarantine:
         return sound, suspect
 
     def work(self, suspect: Owned) -> int:
-        """Process what was read of partitions with suspects; return the number of frames processed."""
+        """Process the reads of partitions with suspects, and return the number of frames processed."""
         return sum(self._work(partition, read) for partition, read in suspect)
 
     def _work(self, partition: Partition, read: Read) -> int:
@@ -140,7 +140,10 @@ class Quarantine:
         yield from groups(read.ids, stale, grant.suspect_until, grant.deaths)
 
     def _classify_alone(self, batch: Batch, grant: Grant) -> None:
-        """Classify each admitted frame by itself, noted before; one that was part of two deaths is not tried."""
+        """Classify each admitted frame by itself, with a note before each.
+
+        A frame that was part of two deaths before is not classified again.
+        """
         frames = batch.admitted
         assert frames is not None
         labels = np.full(len(frames), -1, np.int64)
@@ -149,7 +152,10 @@ class Quarantine:
             entry_id = batch.parts[0].read.ids[int(frames.entry[row])]
             session = frames.sessions[row].decode("utf-8", "backslashreplace")
             name = f"{entry_id.decode()}/{session}/{frames.seq[row]}"
-            if 1 + _deaths_of_entry(entry_id, grant.deaths) + grant.deaths.get(name.encode(), 0) >= MAX_DEATHS:
+            if (
+                1 + _deaths_of_entry(entry_id, grant.deaths) + grant.deaths.get(name.encode(), 0)
+                >= MAX_DEATHS
+            ):
                 batch.failures[row] = Failure(RejectReason.KILLED_WORKER, f"{MAX_DEATHS} workers died")
                 continue
             self._broker.attempt(grant, name)
@@ -170,11 +176,11 @@ class Quarantine:
 
 
 def groups(ids: list[bytes], begin: int, until: bytes, deaths: Mapping[bytes, int]) -> Iterator[Group]:
-    """Return how to try the entries from `begin` on.
+    """Yield the groups in which to process the entries from `begin` on.
 
     Args:
         ids: of the entries of a read, rising.
-        begin: the first one to try.
+        begin: index of the first entry to process.
         until: id of the last suspect.
         deaths: notes of earlier owners -> deaths.
     """
@@ -200,7 +206,7 @@ def groups(ids: list[bytes], begin: int, until: bytes, deaths: Mapping[bytes, in
 
 
 def _deaths_of_entry(entry_id: bytes, deaths: Mapping[bytes, int]) -> int:
-    """Deaths of groups that held the entry."""
+    """Return the number of deaths in groups that contained the entry."""
     order = entry_order(entry_id)
     total = 0
     for name, count in deaths.items():

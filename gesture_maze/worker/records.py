@@ -9,7 +9,7 @@ from typing import Final
 from gesture_maze.wire.errors import RejectReason
 
 OUTCOMES: Final = ("answered", "stale", "superseded", "duplicate", "rejected", "buried", "trimmed")
-"""Every frame that Redis accepted ends in exactly one. `trimmed` counts entries: what was in them is gone."""
+"""Every frame that Redis accepted ends in exactly one. `trimmed` counts entries, whose frames are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Rejected:
         partition: its partition.
         entry: id of its entry.
         reason: a word of `wire.errors.RejectReason`.
-        session: its session id; "" if there is no legal one.
+        session: its session id; "" if it has no legal one.
         cause: what the model raised; "" if it raised nothing.
     """
 
@@ -42,7 +42,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A partition that this worker owns from now on, and where to begin.
+    """A partition that this worker owns from now on, and its position.
 
     Attributes:
         partition: which one.
@@ -50,9 +50,9 @@ class Grant:
         cursor: id of the last committed entry.
         entries_read: how many entries the group has read.
         suspect_until: entries up to this id may have killed the last owner; None if it released the partition.
-        deaths: what earlier owners were trying alone when they died -> how often.
-        unsafe: ranges of entries that have been suspects, each from after its first id up to its second one. They
-            must not be classified again without a note.
+        deaths: note of an earlier owner -> number of owners that died with it.
+        unsafe: ranges of entries that have been suspects, as (after, until): above the first id, up to and including
+            the second. They must not be classified again without a note.
     """
 
     partition: int
@@ -90,7 +90,7 @@ class Roster:
     Attributes:
         server_ms: the server's clock.
         workers: ids of the live workers.
-        leases: the token of each partition's lease; None without one.
+        leases: the token of each partition's lease; None if it has no lease.
     """
 
     server_ms: int
@@ -120,10 +120,10 @@ class Standing:
 
     @property
     def lag(self) -> int:
-        """Entries added and not yet committed, those that were trimmed unread included."""
+        """Entries added and not yet committed, including those trimmed unread."""
         return max(self.added - self.entries_read, 0)
 
     @property
     def trimmed(self) -> int:
-        """Entries that were removed before they were read: exact once the cursor is at the end, else 0."""
+        """Entries removed before they were read. Exact once the cursor is at the end of the stream, before that 0."""
         return self.lag if self.cursor == self.last_id else 0

@@ -1,4 +1,4 @@
-"""The report stage: what a batch was, for metrics, log, traces and the observer."""
+"""The report stage: passes a batch to metrics, log, traces and the observer."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ OnRejected = Callable[[Iterable[Rejected]], None]
 
 
 class Reporter:
-    """Reports each batch once, when its commit was sent.
+    """Reports each batch once, after its commit was sent.
 
     Args:
-        metrics: counts.
-        observe: called with what was classified; must be quick. None for no observer.
+        metrics: counts the frames.
+        observe: called with the classified frames; must be fast. None for no observer.
         on_rejected: called with the rejected and buried frames of a batch.
-        tracing: makes spans; None makes none.
+        tracing: makes spans; None turns tracing off.
     """
 
     def __init__(
@@ -44,14 +44,19 @@ class Reporter:
         self._tracing: Final = tracing
 
     def report(self, batch: Batch, now_ms: int | None) -> None:
-        """Report a batch; `now_ms` is the server's time at which its commit was sent."""
+        """Report a batch.
+
+        Args:
+            batch: committed.
+            now_ms: the server's time at which its commit was sent; None in a replay.
+        """
         self.report_suspect(batch, now_ms)
         frames = batch.admitted
         if self._observe is not None and frames is not None and len(frames):
             self._observe(batch.serving, frames, batch.labels, batch.confidences)
 
     def report_suspect(self, batch: Batch, now_ms: int | None) -> None:
-        """Report a batch of suspects: not to the observer, for what kills one model may kill another."""
+        """Report a batch of suspects, but not to the observer: it could kill the challenger too."""
         self._metrics.batch(batch, now_ms)
         if self._on_rejected is not None:
             rejected = [one for part in batch.parts for one in part.rejected]

@@ -1,4 +1,4 @@
-"""What is done once a second: old entries are trimmed, idle sessions forgotten, trimmed entries accounted for."""
+"""Housekeeping once a second: trim old entries, forget idle sessions, count entries trimmed by others."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gesture_maze.worker.redis.broker import Broker
 
 SWEEP_S: Final = 1.0
 MEMORY_COMFORT: Final = 0.75
-"""Share of maxmemory from which retention gets shorter."""
+"""Share of maxmemory above which retention gets shorter."""
 MEMORY_FULL: Final = 0.95
-"""Share of maxmemory at which only the time that rebuilding needs is retained."""
+"""Share of maxmemory from which only `rebuild_ms` is retained."""
 
 
 class Retention:
-    """Keeps streams and session tables at their size.
+    """Bounds the size of streams and session tables.
 
     Args:
         broker: Redis.
-        keeper: has the standings of our partitions, and the server's time.
+        keeper: provides the standings of our partitions and the server's time.
         commits: to count trimmed entries.
         partitions: the owned partitions by number.
-        retention_ms: how long committed entries stay, and idle sessions are known.
-        rebuild_ms: how long they stay at least, if memory is short.
+        retention_ms: how long committed entries and idle sessions are kept.
+        rebuild_ms: how long entries are kept at least when memory is short.
         metrics: shows lag and clocks.
         clock: monotonic seconds.
         log: where events go.
@@ -64,7 +64,7 @@ class Retention:
         self._unswept: Iterator[Partition] = iter(())
 
     def sweep(self) -> None:
-        """Do what is due. Sessions are forgotten one partition per call, so that no call takes long.
+        """Run the tasks that are due. Sessions are forgotten one partition per call, to keep every call short.
 
         Raises:
             ConnectionLost: Redis cannot be reached.
@@ -94,7 +94,7 @@ class Retention:
             self._metrics.clock_ahead(standing.partition, partition.ages.ahead_ms)
 
     def _boundaries(self, standings: list[Standing], now_ms: int) -> Iterator[tuple[int, bytes]]:
-        """Below which id each partition may be trimmed: never what Redis has not seen committed."""
+        """Yield (partition, id): entries below the id may be trimmed. The id is never above the committed cursor."""
         for standing in standings:
             partition = self._partitions.get(standing.partition)
             if partition is None or not standing.length:
@@ -105,7 +105,7 @@ class Retention:
                 yield standing.partition, boundary
 
     def _adapt(self) -> None:
-        """Retain less while memory is short: better a shorter past than refused frames."""
+        """Shorten retention while memory is short, so that Redis does not refuse frames."""
         try:
             used, limit = self._broker.memory()
         except MazeError:
@@ -122,7 +122,7 @@ class Retention:
         self._metrics.retention(retained_ms)
 
     def _count_trimmed(self, standings: list[Standing]) -> None:
-        """Count entries that the MAXLEN of a foreign producer removed before we read them."""
+        """Commit the number of entries that another producer's MAXLEN removed before they were read."""
         commits: list[Commit] = []
         for standing in standings:
             partition = self._partitions.get(standing.partition)

@@ -1,4 +1,4 @@
-"""What a worker remembers of the sessions of one partition: the last seq and the decision state."""
+"""The state of the sessions of one partition: the last seq and the decision state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gesture_maze.worker.policy import Hold
 
 
 class Session(Hold):
-    """One player's hand, plus what every reply to it begins with.
+    """One player's hand, and the beginning of every reply to it.
 
     Attributes:
         channel: where its replies go.
@@ -41,10 +41,10 @@ class SessionTable:
         self.by_id: Final[dict[bytes, Session]] = {}
 
     def open(self, name: bytes) -> Session:
-        """A session seen for the first time.
+        """Add a session and return it.
 
         Raises:
-            FrameError: `bad_session` or `wrong_partition`; nothing is remembered then.
+            FrameError: `bad_session` or `wrong_partition`; no session is added.
         """
         session_id = check_session(name.decode("utf-8", "backslashreplace"))
         at = partition_of(name, self._partitions)

@@ -24,7 +24,7 @@ _Positive = Annotated[int, Field(gt=0)]
 
 
 class Settings(BaseModel):
-    """What one worker process needs to know. Times are in milliseconds unless a name says otherwise."""
+    """The settings of one worker process. Times are in milliseconds unless the name has another unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,25 +43,25 @@ class Settings(BaseModel):
     """Decision policy"""
 
     deadline_ms: Annotated[int, Field(ge=0)] = 1000
-    """Shed frames older than this as stale; 0 answers every frame. Too low a value sheds under hiccups."""
+    """Shed frames older than this as stale; 0 answers every frame. Too low a value sheds frames in short stalls."""
     supersede_ms: Annotated[int, Field(ge=0)] = 500
     """Under a backlog older than this, answer only the newest frame of each session; 0 turns this off."""
     batch_frames: _Positive = 2048
     """Frames per batch to aim for, over all partitions. More raises throughput and latency."""
     lease_ttl_ms: _Positive = 3000
-    """How long the partitions of a dead worker wait. Below 1000 a busy machine loses leases needlessly."""
+    """Time after which the partitions of a dead worker are taken over. Below 1000 a busy machine loses leases."""
     retention_ms: _Positive = 60_000
     """How long committed entries stay in the stream, for rebuilding sessions and for captures."""
     rebuild_ms: _Positive = 5000
-    """How much of the past a new owner reads to rebuild its sessions; must be less than --retention-ms."""
+    """How far back a new owner reads to rebuild sessions; must be less than --retention-ms."""
     block_ms: _Positive = 1000
     """Longest wait of one read."""
     drain_ms: _Positive = 5000
     """Longest drain after SIGTERM."""
     dead_letters: _Positive = 10_000
-    """Dead letters kept per partition."""
+    """Approximate number of dead letters kept per partition."""
     dead_letter_bytes: _Positive = 4_000_000
-    """Bytes of dead letters kept per partition, about."""
+    """Approximate size of the dead letters kept per partition, in bytes."""
 
     metrics_host: str = "127.0.0.1"
     """Address on which /metrics, /livez and /readyz listen."""
@@ -93,7 +93,7 @@ class Settings(BaseModel):
     @field_validator("policy", mode="wrap")
     @classmethod
     def _consistent_policy(cls, policy: Any, check: Callable[[Any], Rules]) -> Rules:
-        # pydantic collects a ValueError beside the other faults; a SettingsError would hide them
+        # pydantic collects a ValueError with the other faults; a SettingsError would hide them
         try:
             return check(policy)
         except SettingsError as error:
@@ -109,10 +109,10 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Return settings from keyword values; None stands for the default.
+        """Return settings from keyword values, where None selects the default.
 
         Raises:
-            SettingsError: one message that names every fault.
+            SettingsError: `settings`, with one message that names every fault.
         """
         try:
             return cls(**{name: value for name, value in values.items() if value is not None})
@@ -121,12 +121,12 @@ class Settings(BaseModel):
 
 
 class PoolSettings(Settings):
-    """What `maze worker` needs to know: the settings of each of its processes, and their number."""
+    """The settings of `maze worker`: those of each process, and the number of processes."""
 
     processes: _Positive = 1
     """Worker processes; one that dies is started again."""
     supervise: bool = False
-    """Supervise a single process too."""
+    """Run a supervisor even for a single process."""
 
     @field_validator("processes")
     @classmethod
@@ -147,9 +147,9 @@ class PoolSettings(Settings):
 
 
 def faults(error: ValidationError) -> list[str]:
-    """Return one phrase per fault, each beginning with the setting's name.
+    """Return one phrase per fault, which begins with the name of the setting.
 
-    Values of settings that may hold a password are left out.
+    Values of settings that may contain a password are left out.
     """
     return [_fault(fault) for fault in error.errors(include_url=False)]
 

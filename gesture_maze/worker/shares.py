@@ -1,8 +1,8 @@
-"""Fair shares without a coordinator: what each worker works out for itself from the same roster.
+"""Fair shares without a coordinator: every worker computes them from the same roster.
 
-Pure. Every worker computes the same target sizes from the same facts (live workers, present owners), lets go
-of what it has too much and takes what is free. Whoever owns more keeps more, so that a join or a leave moves
-at most ceil(P / W) partitions.
+Pure. Every worker computes the same target sizes from the same input (live workers, current owners), releases
+partitions above its target and acquires free ones below it. Workers that own more get the larger targets, so that a
+join or a leave moves at most ceil(P / W) partitions.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now: partitions to take (they are free) and to let go of."""
+    """The partitions to acquire (they are free) and those to release."""
 
     take: tuple[int, ...] = ()
     give: tuple[int, ...] = ()
 
 
 def targets(workers: Sequence[str], owners: Sequence[str | None]) -> dict[str, int]:
-    """Worker -> how many partitions it should own; floor(P / W) or one more, the larger owners first."""
+    """Return how many partitions each worker should own: floor(P / W) or one more, the largest owners first."""
     owned = Counter(owner for owner in owners if owner is not None)
     order = sorted(workers, key=lambda worker: (-owned[worker], worker))
     floor, extra = divmod(len(owners), len(order))
@@ -29,12 +29,12 @@ def targets(workers: Sequence[str], owners: Sequence[str | None]) -> dict[str, i
 
 
 def plan(worker: str, workers: Sequence[str], owners: Sequence[str | None]) -> Plan:
-    """What `worker` should do.
+    """Return the partitions that `worker` should acquire and release.
 
     Args:
         worker: its id.
-        workers: the live workers' ids; without `worker` in it (it drains) it gives everything away.
-        owners: owner of each partition by index, None where it is free.
+        workers: ids of the live workers. If `worker` is missing because it drains, it releases all partitions.
+        owners: owner of each partition by index, or None if it is free.
     """
     mine = [partition for partition, owner in enumerate(owners) if owner == worker]
     if worker not in workers:
@@ -43,7 +43,7 @@ def plan(worker: str, workers: Sequence[str], owners: Sequence[str | None]) -> P
     if len(mine) > target:
         return Plan(give=tuple(mine[target:]))
     free = [partition for partition, owner in enumerate(owners) if owner is None]
-    # start at a place of one's own, so that workers who start together do not all try the same partition
+    # every worker starts at another partition, so that workers that start together rarely compete for one
     start = sorted(workers).index(worker) * len(owners) // len(workers)
     free.sort(key=lambda partition: (partition - start) % len(owners))
     return Plan(take=tuple(free[: target - len(mine)]))

@@ -1,7 +1,7 @@
-"""N worker processes: restart those that die, free their partitions, pass signals on.
+"""The supervisor of N worker processes: restarts those that die, frees their partitions, forwards signals.
 
 The parent holds no frames and no leases. `startup -> watch -> shutdown`; signal handlers only append to a list.
-Children drain when the parent ends, however it ends, see `embedded.tether`.
+Children drain when the parent ends for any reason, see `embedded.tether`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from gesture_maze.worker.settings import PoolSettings
 
 RESTART_BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 STEADY_S: Final = 10.0
-"""After a life this long a process is restarted without back-off."""
+"""A process that ran for this long is restarted without back-off."""
 FATAL_EXIT: Final = 2
-"""Exit code of wrong settings or a broken model: starting the process again would not help."""
+"""Exit code of wrong settings or a broken model. The process is not restarted."""
 PORT_IN_USE_EXIT: Final = 75
 """Exit code where the metrics port is in use, as EX_TEMPFAIL of sysexits.h."""
 PORT_PATIENCE_S: Final = 15.0
-"""How long a port in use is retried: a pool that was killed may still be draining on it."""
+"""How long a port in use is retried. A pool that was killed may still be draining on it."""
 POLL_S: Final = 0.05
 
 
@@ -44,7 +44,7 @@ class _Child:
     started_s: float
     failures: int = 0
     busy_since_s: float | None = None
-    """When the port of this index was first found in use, in a row; monotonic seconds."""
+    """Start of the current run of attempts that found the port in use; monotonic seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class Supervisor:
         self._log: Final = log
         self._children: list[_Child] = []
         self._due: list[_Restart] = []
-        """Restarts to come."""
+        """Scheduled restarts."""
         self._signals: list[int] = []
         self._exit_code = 0
 
     def run(self) -> int:
-        """Start, watch, shut down. Return 0 after a clean drain, 2 for wrong settings, else 1."""
+        """Run the pool until a signal and return the exit code: 0 after a clean drain, 2 for wrong settings, else 1."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note_signal)
         for index in range(self._settings.processes):
@@ -127,7 +127,7 @@ class Supervisor:
         threading.Thread(target=self._free, args=(child.worker,), daemon=True).start()
 
     def _free(self, worker: str) -> None:
-        """Free the partitions of a worker that is known to be dead, so that its leases need not expire."""
+        """Free the partitions of a dead worker, so that others need not wait for its leases to expire."""
         client = connect(self._settings.redis, "maze-supervisor")
         try:
             broker = Broker(client, self._settings.partitions, self._settings.lease_ttl_ms)
@@ -138,7 +138,7 @@ class Supervisor:
             client.close()
 
     def _shut_down(self) -> None:
-        """Drain the children after the first signal; kill them after a second one or when time is over."""
+        """Drain the children, and kill them after a second signal or when the drain time is over."""
         for child in self._children:
             child.process.send_signal(signal.SIGTERM)
         patience_s = time.monotonic() + self._settings.drain_ms / 1000 + 1.0
@@ -149,7 +149,7 @@ class Supervisor:
                     child.process.kill()
             time.sleep(POLL_S / 5)
         codes = {child.process.returncode for child in self._children}
-        # a process that the signal itself has ended had not installed its handler yet: it held nothing
+        # a child ended by the signal itself had not installed its handler yet, and owned no partitions
         if codes - {0, -signal.SIGTERM} and not self._exit_code:
             self._exit_code = 1
         self._log.info("pool_stopped", exit_code=self._exit_code)

@@ -20,8 +20,8 @@ class SideThreads:
     """Daemon threads that run until `stop`.
 
     Args:
-        stop: set when they shall end.
-        log: where failures go.
+        stop: set to end the threads.
+        log: where failures are logged.
     """
 
     def __init__(self, stop: threading.Event, log: Log) -> None:
@@ -43,7 +43,7 @@ class SideThreads:
         while not self._stop.is_set():
             try:
                 run(self._stop, time.monotonic)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the worker needs this thread
+            except Exception as error:  # noqa: BLE001 - the worker needs this thread, so it is restarted
                 self._log.error(
                     "thread_failed", thread=name, error=repr(error), traceback=traceback.format_exc()
                 )

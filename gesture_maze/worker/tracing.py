@@ -1,13 +1,12 @@
-"""OpenTelemetry spans of sampled frames, by the messaging conventions; off and not even imported by default.
+"""OpenTelemetry spans of sampled frames, by the messaging conventions. Off by default, and then not imported.
 
-It is switched on as in other services: OTEL_TRACES_EXPORTER=otlp (or console), with the extra `tracing`. An
-entry takes part if its producer put a sampled W3C `traceparent` beside the frames (see `producer.tracing`).
-So the decision is the producer's, and a worker that meets no such entry has only looked for the field. What
-is off costs one comparison per batch.
+OTEL_TRACES_EXPORTER=otlp (or console) turns it on; it needs the extra `tracing`. An entry is traced if its producer
+added a sampled W3C `traceparent` to it (see `producer.tracing`), so the producer decides about sampling. The cost is
+one comparison per batch when tracing is off, and a search for the field per entry when it is on.
 
 Spans, as in semantic conventions 1.44: `receive frames:{p}` for the batch, with a link to every sampled
-message, and for each of these `process frames:{p}`, a child of the producer's span. They begin when the batch
-was there and end when its commit was sent.
+message, and for each of these `process frames:{p}`, a child of the producer's span. They begin when the entries
+arrived and end when the commit was sent.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
 SERVICE: Final = "gesture-maze-worker"
 TEMPLATE: Final = frames_key(0).replace("0", "p")
-"""Low in cardinality: neither a partition's nor a session's name is part of a span's name."""
+"""Part of span names. It contains no partition and no session, to keep the cardinality low."""
 MOST_PER_BATCH: Final = 32
-"""Spans of messages per batch; a producer that samples everything must not slow the frames down."""
+"""Most message spans per batch, so that a producer that samples every frame cannot slow the worker down."""
 
 _TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _SAMPLED: Final = 1
@@ -53,7 +52,7 @@ class Tracing:
         }
 
     def record(self, batch: Batch) -> None:
-        """Make the spans of a batch whose commit was sent; none if no message of it is sampled."""
+        """Record the spans of a batch whose commit was sent. A batch without sampled messages has no spans."""
         messages = [
             (part.partition.number, entry_id, context)
             for part in batch.parts
@@ -101,7 +100,7 @@ class Tracing:
 
 
 def _contexts(fields: Sequence[bytes]) -> Iterator[SpanContext]:
-    """The producer's context, if it is well formed and sampled."""
+    """Yield the producer's span context, if it is well formed and sampled."""
     from opentelemetry.trace import SpanContext, TraceFlags
 
     found = _TRACEPARENT.fullmatch(fields[fields[::2].index(TRACEPARENT) * 2 + 1])
@@ -112,10 +111,10 @@ def _contexts(fields: Sequence[bytes]) -> Iterator[SpanContext]:
 
 
 def open_tracing(worker: str) -> Tracing | None:
-    """Tracing as the environment asks for it; None where OTEL_TRACES_EXPORTER is unset or `none`.
+    """Return tracing as set by the environment, or None if OTEL_TRACES_EXPORTER is unset or `none`.
 
     Raises:
-        SettingsError: `settings`, for an unknown exporter, or where the extra is not installed.
+        SettingsError: `settings`, if the exporter is unknown or the extra is not installed.
     """
     wanted = os.environ.get("OTEL_TRACES_EXPORTER", "none")
     if wanted == "none" or os.environ.get("OTEL_SDK_DISABLED") == "true":
@@ -140,7 +139,7 @@ def _tracer(exporter: str, worker: str) -> Tracer:
 
         to = OTLPSpanExporter()
     else:
-        message = f"OTEL_TRACES_EXPORTER={exporter} is not known here: otlp, console or none"
+        message = f"OTEL_TRACES_EXPORTER must be otlp, console or none, got {exporter!r}"
         raise SettingsError("settings", message)
     resource = Resource.create({"service.name": SERVICE, "service.instance.id": worker})
     provider = TracerProvider(resource=resource)

@@ -1,4 +1,4 @@
-"""A way to wake the main loop from another thread or from a signal handler."""
+"""Wakes the main loop from another thread or from a signal handler."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 class Wake:
-    """Wakes a loop that waits for frames."""
+    """Ends the wait of a loop that waits for frames."""
 
     def __init__(self) -> None:
         self._in, self._out = socket.socketpair()
@@ -20,12 +20,12 @@ class Wake:
         return self._in.fileno()
 
     def __call__(self) -> None:
-        """Wake the loop; harmless if it is awake or closed."""
-        with suppress(OSError):  # it has been woken often enough
+        """Wake the loop. Has no effect if it is already awake or closed."""
+        with suppress(OSError):  # the buffer is full, so a wake is pending anyway
             self._out.send(b"w")
 
     def clear(self) -> None:
-        """Forget past wakes."""
+        """Discard pending wakes."""
         with suppress(BlockingIOError):
             while self._in.recv(4096):
                 pass

@@ -56,5 +56,5 @@ def test_a_name_and_back() -> None:
 
 @pytest.mark.parametrize("name", ["", "3", "3/", "x/1-1", "3/1", "3/1-x", "3/-", "-3/1-1", "3/1-1-1", "3/+"])
 def test_what_is_no_name(name: str) -> None:
-    with pytest.raises(SettingsError, match="no dead letter"):
+    with pytest.raises(SettingsError, match="named PARTITION/ID"):
         parse_name(name)

@@ -52,7 +52,7 @@ def test_entries_that_wait_are_in_the_sum() -> None:
 
 def test_frames_that_wait_without_an_owner_are_not_healthy() -> None:
     found = PoolStatus(0, (FRESH, replace(GOOD, owner=None)), ())
-    assert found.orphans == (3,)
+    assert found.without_owner == (3,)
     assert not found.healthy
 
 

@@ -1,4 +1,4 @@
-"""A look at a running pool: a client for the commands that only read or tidy up."""
+"""A client for commands that read from a running pool or clean up after it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from redis import Redis
 
 TLS_SYMPTOMS = ("closed by server", "reset by peer", "Timeout connecting", "wrong version number")
-"""What redis-py says where one side speaks TLS and the other does not."""
+"""Parts of redis-py's errors if only one side uses TLS."""
 
 
 @contextmanager
 def attached(url: str) -> Iterator[Redis]:
-    """A client of the Redis at `url`, closed afterwards.
+    """Yield a client of the Redis at `url`, and close it afterwards.
 
     Raises:
-        SettingsError: `settings`, if the URL is none, or means a server that would be empty.
+        SettingsError: `settings`, if the URL is invalid, or is `embedded`, whose server would be empty.
     """
     from gesture_maze.producer.address import tls_hint
     from gesture_maze.worker.redis.client import connect
 
     if url == EMBEDDED:
         message = (
-            "--redis embedded would start an empty server: give the URL that the running one has printed"
+            "--redis embedded would start an empty server: pass the URL that the running command printed"
         )
         raise SettingsError("settings", message)
     client = connect(url, "maze-command")

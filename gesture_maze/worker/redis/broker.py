@@ -1,8 +1,8 @@
-"""Redis for everything rare: ownership, roster, rebuilding, surveying, trimming.
+"""Redis commands outside the frame path: ownership, roster, rebuilding, surveying, trimming.
 
-No connection retries by itself: redis-py would send a commit twice. One that fails raises `ConnectionLost`; the
-worker then acquires its partitions again under a new epoch, which fences whatever the old connection may still
-deliver.
+Connections do not retry, because redis-py would send a commit twice. A connection that fails raises `ConnectionLost`.
+The worker then acquires its partitions again under a new epoch, which fences commits that the old connection may
+still deliver.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from gesture_maze.worker.redis.scripts import Scripts
 PAGE_ENTRIES: Final = 2048
 """Entries per read while sessions are rebuilt."""
 SURVEY_SLICE: Final = 64
-"""Partitions per survey script: 7 µs of the server each, in one go."""
+"""Partitions per call of the survey script, which blocks the server for 7 µs per partition."""
 TRIM_ENTRIES: Final = 100_000
-"""Entries that one XTRIM removes at most; by itself `~` stops at 10,000."""
+"""Most entries that one XTRIM removes. Without LIMIT, `~` stops at 10,000."""
 
 
 class Broker:
-    """Rare commands of one worker.
+    """The Redis commands of one worker outside the frame path.
 
     Args:
-        client: its pool is used from two threads and gives each its own connection.
+        client: used from two threads, each of which gets its own connection from the pool.
         partitions: number of partitions.
         lease_ttl_ms: time to live of a lease.
 
@@ -44,10 +44,14 @@ class Broker:
         self._scripts: Final = Scripts(client)
 
     def roster(self, worker: str, info: str) -> Roster:
-        """Register `worker` as live and return the roster; `info` is JSON for operators, "" when it leaves.
+        """Register `worker` as live and return the roster.
+
+        Args:
+            worker: our id.
+            info: JSON shown to operators; "" removes the worker from the roster.
 
         Raises:
-            SettingsError: `topology`, if another topology than ours is written in Redis.
+            SettingsError: `topology`, if Redis holds a different topology.
         """
         with connection_errors():
             roster, topology = self._scripts.roster(worker, info, self.lease_ttl_ms, self.partitions)
@@ -57,16 +61,16 @@ class Broker:
     def _check_topology(self, topology: list[bytes | None]) -> None:
         found = [None if value is None else value.decode("utf-8", "backslashreplace") for value in topology]
         if None in found or found == [str(keys.WIRE_VERSION), str(self.partitions)]:
-            return  # without a topology: we are leaving an empty Redis
+            return  # without a topology, this worker is leaving an empty Redis
         message = (
             f"{keys.TOPOLOGY} in Redis has version {found[0]} and {found[1]} partitions, this worker has "
             f"version {keys.WIRE_VERSION} and {self.partitions}: start it with --partitions {found[1]}, "
-            f"or delete the key if it was tampered with"
+            f"or delete the key if it is wrong"
         )
         raise SettingsError("topology", message)
 
     def acquire(self, worker: str, partition: int, cursor: bytes = b"0-0") -> Grant | None:
-        """Acquire a partition that is free or already ours; None if another worker holds it.
+        """Acquire a partition that is free or already ours, and return the grant, or None if another worker holds it.
 
         Args:
             worker: our id.
@@ -77,14 +81,14 @@ class Broker:
             return self._scripts.acquire(worker, partition, self.lease_ttl_ms, cursor)
 
     def renew(self, tokens: Mapping[int, str]) -> set[int]:
-        """Renew our leases and return the partitions that are not ours any more."""
+        """Renew our leases and return the partitions that we no longer own."""
         if not tokens:
             return set()
         with connection_errors():
             return self._scripts.renew(tokens, self.lease_ttl_ms)
 
     def release(self, tokens: Mapping[int, str]) -> None:
-        """Release partitions in good order and wake the workers that wait for them."""
+        """Release partitions whose work is committed, and wake the other workers."""
         with connection_errors():
             for partition, token in tokens.items():
                 self._scripts.release(partition, token)
@@ -98,9 +102,9 @@ class Broker:
         self.wake()
 
     def free(self, worker: str, partitions: Sequence[int], beyond_ms: int = 0) -> list[int]:
-        """Free leases of a worker that is known to be dead, and return those partitions.
+        """Free leases of a dead worker and return the partitions freed.
 
-        Its notes about suspects stay, because the next owner has to know that it died.
+        Its notes about suspects stay for the next owner.
 
         Args:
             worker: its id.
@@ -111,7 +115,7 @@ class Broker:
             return [one for one in partitions if self._scripts.free(one, worker, beyond_ms)]
 
     def release_dead(self, worker: str) -> list[int]:
-        """Free all leases of a dead worker, strike it off the roster, and return its partitions."""
+        """Free all leases of a dead worker, remove it from the roster, and return its partitions."""
         freed = self.free(worker, range(self.partitions), beyond_ms=-1)
         with connection_errors():
             self.client.zrem(keys.WORKERS, worker)
@@ -125,17 +129,17 @@ class Broker:
             self.client.publish(keys.WAKE_CHANNEL, "")
 
     def attempt(self, grant: Grant, name: str) -> bool:
-        """Note what is about to be tried alone; False if the lease is not ours."""
+        """Write a note about suspects that are processed next, and return whether the lease is still ours."""
         with connection_errors():
             return self._scripts.attempt(grant.partition, grant.token, name)
 
     def clear_suspects(self, grant: Grant) -> bool:
-        """Delete the notes about suspects, for all of them are committed; False if the lease is not ours."""
+        """Delete the notes about suspects, which are all committed, and return whether the lease is still ours."""
         with connection_errors():
             return self._scripts.clear_suspects(grant.partition, grant.token)
 
     def survey(self, partitions: Sequence[int]) -> list[Standing]:
-        """Return where these partitions stand; those whose stream or group is gone are left out."""
+        """Return the standing of each partition, except of those without a stream or group."""
         with connection_errors():
             return [
                 standing
@@ -144,7 +148,7 @@ class Broker:
             ]
 
     def past(self, grant: Grant, since_ms: int) -> Iterator[Read]:
-        """Read the committed entries from server time `since_ms` to the cursor, page by page, oldest first."""
+        """Yield the committed entries from server time `since_ms` to the cursor, page by page, oldest first."""
         begin, end = f"{max(since_ms, 0)}-0", grant.cursor.decode()
         while True:
             with connection_errors():
@@ -171,12 +175,12 @@ class Broker:
             pipe.execute(raise_on_error=False)
 
     def memory(self) -> tuple[int, int]:
-        """Return the memory that Redis uses and its limit, in bytes; the limit is 0 if there is none."""
+        """Return the memory that Redis uses and its limit, in bytes. A limit of 0 means no limit."""
         with connection_errors():
             found: Any = self.client.info("memory")
         return int(found.get("used_memory", 0)), int(found.get("maxmemory", 0))
 
     def unblock(self, client_id: int) -> None:
-        """End a blocked read of ours now."""
+        """End a blocking read of our connection `client_id`."""
         with connection_errors():
             self.client.client_unblock(client_id)

@@ -1,4 +1,4 @@
-"""Connections to Redis, and its errors as ours."""
+"""Connections to Redis, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gesture_maze.producer.redis_errors import redis_error
 from gesture_maze.wire.errors import MazeError, RedisRefused, RefusalReason
 
 SOCKET_TIMEOUT_S: Final = 5.0
-"""Longest wait for an answer to a command that does not block."""
+"""Timeout for the answer to a non-blocking command."""
 
 _WRONG_SERVER: Final = frozenset(
     {
@@ -24,12 +24,12 @@ _WRONG_SERVER: Final = frozenset(
         RefusalReason.UNBLOCKED,
     }
 )
-"""Answers of a server that is not (or no longer) the primary: the connection leads to the wrong place."""
+"""Errors of a server that is not (or no longer) the primary, so that the connection must be replaced."""
 
 
 @contextmanager
 def connection_errors() -> Iterator[None]:
-    """Turn redis-py's errors into ours.
+    """Translate redis-py's errors into errors of `wire.errors`.
 
     Raises:
         ConnectionLost: Redis cannot be reached, or does not answer.
@@ -42,14 +42,14 @@ def connection_errors() -> Iterator[None]:
 
 
 def connect(url: str, client_name: str) -> redis.Redis:
-    """Return a client with explicit time-outs and without retries of its own. Does not connect yet."""
+    """Return a client with explicit timeouts and without retries. It connects on first use."""
     return open_client(url, name=client_name, timeout_s=SOCKET_TIMEOUT_S)
 
 
 def leave_wrong_server(client: redis.Redis, error: MazeError) -> None:
-    """Drop the client's idle connections if an error says that they lead to a server that is not the primary.
+    """Drop the client's idle connections if the error shows that they lead to a server that is not the primary.
 
-    Behind one address (a managed failover, a forwarder that was moved) the next connection reaches the right one.
+    After a managed failover behind a fixed address, the next connection reaches the new primary.
     """
     if isinstance(error, RedisRefused) and error.reason in _WRONG_SERVER:
         client.connection_pool.disconnect(inuse_connections=False)

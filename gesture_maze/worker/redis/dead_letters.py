@@ -1,4 +1,4 @@
-"""Dead letters: list them, read them, give them back to the pool, throw them away."""
+"""Dead letters: list, read, redrive and purge them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from gesture_maze.worker.redis.scripts import lua
 from gesture_maze.worker.ages import entry_ms, entry_order
 
 ORIGIN: Final = (b"reason", b"entry", b"worker")
-"""Fields that the worker adds behind the original ones, and then perhaps `CAUSE`; see `worker.batch`."""
+"""Fields that the worker appends to the original ones, optionally followed by `CAUSE`; see `worker.batch`."""
 CAUSE: Final = b"cause"
 CUT: Final = b"cut"
 """The last original field of a dead letter that was too large: its original size in bytes."""
 PAGE: Final = 100
-"""Letters per round trip."""
+"""Dead letters per round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class DeadLetter:
     """A frame, or a whole entry, that was rejected or buried.
 
     Attributes:
-        partition: where it is kept.
-        letter_id: its id in `dead:{p}`; its first half is when it was written, ms.
-        fields: the original name, value, name, value, ...
-        reason: a word of `wire.errors.RejectReason`; empty where no worker wrote the letter.
-        entry: id of the entry in `frames:{p}` that it came in.
-        worker: who wrote it.
+        partition: its partition.
+        dead_id: its id in `dead:{p}`; the first half is the time it was written, in ms.
+        fields: the original fields: name, value, name, value, ...
+        reason: a word of `wire.errors.RejectReason`; empty if it was not written by a worker.
+        entry: id of its entry in `frames:{p}`.
+        worker: id of the worker that wrote it.
         cause: what the model raised; "" if it raised nothing.
     """
 
     partition: int
-    letter_id: bytes
+    dead_id: bytes
     fields: tuple[bytes, ...]
     reason: str
     entry: str
@@ -54,23 +54,23 @@ class DeadLetter:
 
     @property
     def is_cut(self) -> bool:
-        """Whether only the head of the original fields is kept."""
+        """Whether only the beginning of the original fields is kept."""
         return CUT in self.fields[-2:-1]
 
     @property
     def name(self) -> str:
-        """What people call it: `<partition>/<letter id>`."""
-        return f"{self.partition}/{self.letter_id.decode()}"
+        """Its name in commands and output: `<partition>/<id>`."""
+        return f"{self.partition}/{self.dead_id.decode()}"
 
     @property
     def written_ms(self) -> int:
-        """When it was written, by the server's clock."""
-        return entry_ms(self.letter_id)
+        """The time it was written, by the server's clock, in ms."""
+        return entry_ms(self.dead_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """As much as can be read of a dead letter; None for what cannot."""
+    """The first frame of a dead letter as far as it can be read; None for values that cannot."""
 
     session: str | None = None
     seq: int | None = None
@@ -78,27 +78,25 @@ class Glance:
 
 
 def parse_name(name: str) -> tuple[int, bytes]:
-    """Partition and letter id from `<partition>/<letter id>`.
+    """Return the partition and the id from a name `<partition>/<id>`.
 
     Raises:
-        SettingsError: `settings`, if it is not such a name.
+        SettingsError: `settings`, if the name has another form.
     """
-    partition, _, letter_id = name.partition("/")
-    ms, _, counter = letter_id.partition("-")
+    partition, _, dead_id = name.partition("/")
+    ms, _, counter = dead_id.partition("-")
     if not (partition.isascii() and partition.isdecimal() and ms.isdecimal() and counter.isdecimal()):
-        message = (
-            f"{name!r} is no dead letter: write PARTITION/ID, as 'maze dead' shows it (3/1700000000000-0)"
-        )
+        message = f"a dead letter is named PARTITION/ID, for example 3/1700000000000-0, got {name!r}: see 'maze dead'"
         raise SettingsError("settings", message)
-    return int(partition), letter_id.encode()
+    return int(partition), dead_id.encode()
 
 
-def glance(letter: DeadLetter) -> Glance:
-    """Session, seq and `t` of a dead letter, for people; whatever is broken in it."""
-    frames, _ = decode([letter.fields])
+def glance(dead_letter: DeadLetter) -> Glance:
+    """Return the session, seq and `t` of a dead letter as far as they can be read."""
+    frames, _ = decode([dead_letter.fields])
     if len(frames):
         return Glance(_printable(frames.sessions[0]), int(frames.seq[0]), int(frames.captured_ms[0]))
-    named = dict(zip(letter.fields[::2], letter.fields[1::2], strict=False))
+    named = dict(zip(dead_letter.fields[::2], dead_letter.fields[1::2], strict=False))
     if b"json" in named:
         return _glance_text(named[b"json"])
     meta, sessions = named.get(b"m", b""), named.get(b"s")
@@ -139,74 +137,79 @@ class DeadLetters:
     def __init__(self, client: redis.Redis, partitions: int) -> None:
         self._client: Final = client
         self._partitions: Final = partitions
-        self._letters: Final[Any] = client.register_script(lua("dead_letters"))
+        self._list: Final[Any] = client.register_script(lua("dead_letters"))
         self._redrive: Final[Any] = client.register_script(lua("redrive"))
 
     def newest(
         self, partition: int | None = None, reason: str | None = None, limit: int | None = None
     ) -> list[DeadLetter]:
-        """Dead letters, newest first.
+        """Return dead letters, newest first.
 
         Args:
-            partition: only this one.
-            reason: only this one.
-            limit: at most so many; None for all.
+            partition: only those of this partition.
+            reason: only those with this reason.
+            limit: the largest number to return; None returns all.
         """
         wanted = range(self._partitions) if partition is None else [partition]
-        letters: Iterable[DeadLetter] = heapq.merge(
-            *map(self._walk, wanted), key=lambda letter: entry_order(letter.letter_id), reverse=True
+        found: Iterable[DeadLetter] = heapq.merge(
+            *map(self._walk, wanted), key=lambda dead_letter: entry_order(dead_letter.dead_id), reverse=True
         )
         if reason is not None:
-            letters = (letter for letter in letters if letter.reason == reason)
-        return list(islice(letters, limit))
+            found = (dead_letter for dead_letter in found if dead_letter.reason == reason)
+        return list(islice(found, limit))
 
     def _walk(self, partition: int) -> Iterator[DeadLetter]:
-        """A partition's letters, newest first, page by page."""
+        """Yield the dead letters of a partition, newest first, page by page."""
         before = "+"
         while True:
             page = self._page(partition, before, "-")
             yield from page
             if len(page) < PAGE:
                 return
-            before = f"({page[-1].letter_id.decode()}"
+            before = f"({page[-1].dead_id.decode()}"
 
-    def get(self, partition: int, letter_id: bytes) -> DeadLetter | None:
-        """One dead letter, or None if there is none of that id."""
-        page = self._page(partition, letter_id, letter_id)
+    def get(self, partition: int, dead_id: bytes) -> DeadLetter | None:
+        """Return a dead letter, or None if there is none with this id."""
+        page = self._page(partition, dead_id, dead_id)
         return page[0] if page else None
 
     def _page(self, partition: int, highest: str | bytes, lowest: str | bytes) -> list[DeadLetter]:
         with connection_errors():
             # [[id, [name, value, ...]], ...]
-            rows = self._letters(keys=[keys.dead_key(partition)], args=[highest, lowest, PAGE])
-        return [_letter(partition, letter_id, values) for letter_id, values in rows]
+            rows = self._list(keys=[keys.dead_key(partition)], args=[highest, lowest, PAGE])
+        return [_dead_letter(partition, dead_id, values) for dead_id, values in rows]
 
-    def redrive(self, letter: DeadLetter) -> str | None:
-        """Put a letter's original fields back as a new entry; its id, or None if the letter was gone already.
+    def redrive(self, dead_letter: DeadLetter) -> str | None:
+        """Put the original fields of a dead letter back as a new entry.
 
-        The pool drops it as `duplicate` if its session has gone on since: seq is not above the last one.
+        The pool counts the frame as `duplicate` if its session has sent a higher seq since.
+
+        Returns:
+            The id of the new entry, or None if the dead letter does not exist any more.
 
         Raises:
-            Backpressure: `memory`; the letter stays.
+            Backpressure: `memory`; the dead letter is kept.
+            SettingsError: `settings`, if its fields are cut.
         """
-        script_keys = [keys.dead_key(letter.partition), keys.frames_key(letter.partition)]
-        if letter.is_cut:
-            message = f"{letter.name} was {letter.fields[-1].decode()} bytes and only its head is kept: it cannot be redriven"
+        script_keys = [keys.dead_key(dead_letter.partition), keys.frames_key(dead_letter.partition)]
+        if dead_letter.is_cut:
+            size = dead_letter.fields[-1].decode()
+            message = f"{dead_letter.name} cannot be redriven: only the beginning of its {size} bytes is kept"
             raise SettingsError("settings", message)
-        added = 2 * (len(ORIGIN) + bool(letter.cause)) if letter.reason else 0
+        added = 2 * (len(ORIGIN) + bool(dead_letter.cause)) if dead_letter.reason else 0
         with connection_errors():
             try:
-                found = self._redrive(keys=script_keys, args=[letter.letter_id, added])
+                found = self._redrive(keys=script_keys, args=[dead_letter.dead_id, added])
             except redis.exceptions.OutOfMemoryError:
-                message = f"Redis is at its memory limit (maxmemory): {letter.name} stays a dead letter"
+                message = f"Redis is at its memory limit (maxmemory): {dead_letter.name} was not redriven"
                 raise Backpressure("memory", message) from None
         return None if found is None else str(found.decode())
 
-    def purge(self, letters: Sequence[DeadLetter]) -> int:
-        """Throw letters away for good; how many were still there."""
+    def purge(self, dead_letters: Sequence[DeadLetter]) -> int:
+        """Delete dead letters and return how many existed."""
         by_partition: dict[int, list[bytes]] = {}
-        for letter in letters:
-            by_partition.setdefault(letter.partition, []).append(letter.letter_id)
+        for dead_letter in dead_letters:
+            by_partition.setdefault(dead_letter.partition, []).append(dead_letter.dead_id)
         with connection_errors():
             return sum(
                 int(self._client.xdel(keys.dead_key(partition), *ids))
@@ -214,7 +217,7 @@ class DeadLetters:
             )
 
 
-def _letter(partition: int, letter_id: bytes, values: Sequence[bytes]) -> DeadLetter:
+def _dead_letter(partition: int, dead_id: bytes, values: Sequence[bytes]) -> DeadLetter:
     cause = ""
     own = list(values)
     if own[-2:-1] == [CAUSE]:
@@ -222,6 +225,6 @@ def _letter(partition: int, letter_id: bytes, values: Sequence[bytes]) -> DeadLe
         own = own[:-2]
     cut = len(own) - 2 * len(ORIGIN)
     if cut < 0 or tuple(own[cut::2]) != ORIGIN:  # not written by a worker
-        return DeadLetter(partition, letter_id, tuple(values), "", "", "")
+        return DeadLetter(partition, dead_id, tuple(values), "", "", "")
     reason, entry, worker = (value.decode("utf-8", "replace") for value in own[cut + 1 :: 2])
-    return DeadLetter(partition, letter_id, tuple(own[:cut]), reason, entry, worker, cause)
+    return DeadLetter(partition, dead_id, tuple(own[:cut]), reason, entry, worker, cause)

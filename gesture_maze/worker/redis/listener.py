@@ -1,7 +1,7 @@
-"""A subscription to the pool's wake channel that notices a silent peer.
+"""A subscription to the pool's wake channel that detects a dead peer.
 
-redis-py applies no time-out to a subscription: if the server's machine dies without a word, or a NAT forgets the
-connection, it waits for ever. So it is pinged, and a missing answer counts as a lost connection.
+redis-py applies no timeout to a subscription: if the server's machine dies without closing the connection, or a NAT
+drops it, a read waits forever. Therefore it sends pings, and a missing answer counts as a lost connection.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gesture_maze.worker.redis.client import connection_errors
 
 PING_S: Final = 5.0
 SILENCE_S: Final = 10.0
-"""A connection from which nothing has come for so long, in spite of pings, is lost."""
+"""A connection on which nothing was received for this long, despite pings, is lost."""
 CONFIRM_S: Final = 5.0
 DRAIN_S: Final = 0.002
 
@@ -38,11 +38,11 @@ class WakeListener:
         with connection_errors():
             self._pubsub: Final[Any] = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             self._pubsub.subscribe(keys.WAKE_CHANNEL)
-            self._pubsub.get_message(timeout=CONFIRM_S)  # the confirmation, which is not shown
-        self._heard_s = self._pinged_s = clock()
+            self._pubsub.get_message(timeout=CONFIRM_S)  # the confirmation, which is not returned
+        self._received_s = self._pinged_s = clock()
 
     def wait(self, timeout_s: float) -> set[bytes]:
-        """Wait for a message, and return all that have come; an empty set after `timeout_s`.
+        """Wait for a message and return all messages received, or an empty set after `timeout_s`.
 
         Raises:
             ConnectionLost: the connection is lost, or its peer is silent.
@@ -51,9 +51,9 @@ class WakeListener:
         found: set[bytes] = set()
         with connection_errors():
             message = self._pubsub.get_message(timeout=timeout_s)
-            # many may be woken for one cause: take them all
+            # one change may cause many messages: read them all
             while message is not None:
-                self._heard_s = self._clock()
+                self._received_s = self._clock()
                 if message["type"] == "message":
                     found.add(bytes(message["data"]))
                 message = self._pubsub.get_message(timeout=DRAIN_S)
@@ -65,8 +65,9 @@ class WakeListener:
 
     def _check(self) -> None:
         now_s = self._clock()
-        if now_s - self._heard_s > SILENCE_S:
-            raise ConnectionLost("connection", f"Redis: no answer on a subscription for {SILENCE_S:.0f} s")
+        if now_s - self._received_s > SILENCE_S:
+            message = f"Redis did not answer on a subscription for {SILENCE_S:.0f} s"
+            raise ConnectionLost("connection", message)
         if now_s - self._pinged_s >= PING_S:
             self._pinged_s = now_s
             with connection_errors():

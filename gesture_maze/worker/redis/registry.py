@@ -1,15 +1,14 @@
-"""Models in Redis: which one answers, which answered before, which one challenges, and their bundles.
+"""Models in Redis: the champion, the previous champion, the challenger, and their bundles.
 
 | key | type | what |
 |---|---|---|
 | `{maze}:model` | hash | versions `champion`, `previous`, `challenger`; `share`; times in ms |
 | `{maze}:model:<version>` | string | the bundle as one zip |
-| `{maze}:models` | sorted set | versions kept, by the server's ms of when each was last given a role |
-| `{maze}:shadow:<champion>:<challenger>` | hash | what the two said of the same frames, see `worker.serving.shadow` |
+| `{maze}:models` | sorted set | versions kept, by the time of their last appointment (server's ms) |
+| `{maze}:shadow:<champion>:<challenger>` | hash | comparison of the two, see `worker.serving.shadow` |
 
-Who may do what with them stands with all other access in `ops/acl.py`: a worker reads models and adds to
-comparisons, the operator promotes. Whoever may write `{maze}:model` decides what every worker answers: bundles
-hold no code, but a wrong model is bad enough.
+The access rights are in `ops/acl.py`: workers read models and add to comparisons, operators promote. A client that may
+write `{maze}:model` controls the answers of every worker. Bundles contain no code, but a wrong model does harm too.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from gesture_maze.worker.redis.scripts import lua
 ROLES_KEY: Final = keys.MODEL
 INDEX_KEY: Final = keys.MODELS
 WAKE_WORD: Final = b"model"
-"""Published on the wake channel when roles have changed; other words there are not about models."""
+"""Message on the wake channel after a change of roles. Other messages on it do not concern models."""
 KEEP: Final = 5
-"""Bundles kept in Redis; those in a role are kept beyond it."""
+"""Bundles kept in Redis, in addition to those that have a role."""
 SHADOW_KEPT_S: Final = 30 * 24 * 3600
-"""Comparisons are forgotten when nothing has been added for so long."""
+"""Time after the last addition after which a comparison expires."""
 
 _FIELDS: Final = ("champion", "previous", "challenger", "share", "promoted_ms", "challenged_ms")
 _VERSION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -45,10 +44,10 @@ _VERSION: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Who answers and who challenges; None where nobody has the role.
+    """The version in each role, or None if the role is vacant.
 
     Attributes:
-        share: part of the frames that the challenger sees, 0 to 1.
+        share: part of the frames that the challenger classifies, 0 to 1.
         promoted_ms, challenged_ms: server's time of the last change of champion and challenger; 0 if unknown.
     """
 
@@ -61,12 +60,12 @@ class Roles:
 
 
 class ModelRegistry:
-    """Redis's command words for models.
+    """The Redis commands for models.
 
     Args:
         client: from `worker.redis.broker.connect`; its pool may be used from several threads.
 
-    Every method raises `ConnectionLost` or `RedisRefused` where Redis does not do what is asked.
+    Every method raises `ConnectionLost` if Redis cannot be reached and `RedisRefused` if it returns an error.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -77,7 +76,7 @@ class ModelRegistry:
         return {name: self._client.register_script(lua(name)) for name in ("appoint", "rollback")}
 
     def roles(self) -> Roles:
-        """Who has which role now; one cheap read. What is not a version or a number counts as absent."""
+        """Return the current roles, with one read. Invalid values count as absent."""
         with connection_errors():
             # one value or None per field
             raw: Any = self._client.hmget(ROLES_KEY, list(_FIELDS))
@@ -92,13 +91,13 @@ class ModelRegistry:
         )
 
     def bundle(self, version: str) -> bytes | None:
-        """The bundle's bytes, cut just above the largest size that is accepted; None if it is not there."""
+        """Return a bundle's bytes, or None if it does not exist. A bundle above the size limit is cut just above it."""
         with connection_errors():
             found: Any = self._client.getrange(bundle_key(version), 0, MAX_ZIP_BYTES)
         return bytes(found) or None
 
     def versions(self) -> dict[str, int]:
-        """Versions kept -> server's ms of when they were last given a role; newest first."""
+        """Return the versions kept and the time of their last appointment (server's ms), newest first."""
         with connection_errors():
             # [(version, ms), ...]
             rows: Any = self._client.zrevrange(INDEX_KEY, 0, -1, withscores=True)
@@ -107,21 +106,24 @@ class ModelRegistry:
     def promote(
         self, version: str, bundle: bytes | None, *, answering: str | None = None, keep: int = KEEP
     ) -> None:
-        """Make a version the champion; the champion becomes the previous one. Atomic.
+        """Make a version the champion, and the champion the previous one, atomically.
 
         Args:
             version: its name.
             bundle: its bytes; None if Redis has them.
-            answering: the version that answers now where Redis names no champion; its bundle must be kept.
+            answering: the version that answers now if Redis names no champion; its bundle must be kept.
             keep: bundles to keep.
 
         Raises:
-            SettingsError: there is no such bundle.
+            SettingsError: `settings`, if there is no such bundle.
         """
         self._appoint(version, bundle, "champion", 0.0, keep, answering)
 
     def challenge(self, version: str, bundle: bytes | None, share: float, *, keep: int = KEEP) -> None:
-        """Make a version the challenger, shown `share` (0 to 1) of the frames; arguments as above."""
+        """Make a version the challenger for `share` (0 to 1) of the frames.
+
+        The other arguments and the errors are those of `promote`.
+        """
         self._appoint(version, bundle, "challenger", share, keep, None)
 
     def _appoint(
@@ -136,17 +138,17 @@ class ModelRegistry:
             raise SettingsError("settings", f"there is no model {version} in Redis: see 'maze models'")
 
     def keep(self, version: str, bundle: bytes) -> None:
-        """Keep a bundle without giving it a role."""
+        """Store a bundle without a role."""
         with connection_errors(), self._client.pipeline(transaction=True) as pipe:
             pipe.set(bundle_key(check_version(version)), bundle)
             pipe.zadd(INDEX_KEY, {version: 0})
             pipe.execute()
 
     def rollback(self) -> tuple[str, str]:
-        """Let champion and previous change places; the new champion and the new previous. Atomic.
+        """Swap the champion and the previous model atomically, and return the new champion and the new previous.
 
         Raises:
-            SettingsError: there is no previous model, or its bundle is gone.
+            SettingsError: `settings`, if there is no previous model, or its bundle is gone.
         """
         with connection_errors():
             answer, *versions = self._scripts["rollback"](keys=[ROLES_KEY, INDEX_KEY], args=[WAKE_CHANNEL])
@@ -158,7 +160,7 @@ class ModelRegistry:
         return versions[0].decode(), versions[1].decode()
 
     def dismiss(self) -> str | None:
-        """End the challenge; the version that challenged."""
+        """Remove the challenger and return its version, or None if there was none."""
         challenger = self.roles().challenger
         with connection_errors(), self._client.pipeline(transaction=True) as pipe:
             pipe.hdel(ROLES_KEY, "challenger", "share", "challenged_ms")
@@ -176,30 +178,30 @@ class ModelRegistry:
             pipe.execute()
 
     def shadow(self, champion: str, challenger: str) -> dict[str, int]:
-        """The comparison of two versions; empty where there is none."""
+        """Return the comparison of two versions, empty if there is none."""
         with connection_errors():
             raw: Any = self._client.hgetall(shadow_key(champion, challenger))
         return {name.decode(): int(count) for name, count in raw.items()}
 
     def listener(self, clock: Callable[[], float]) -> WakeListener:
-        """Return a subscription to the wake channel, on a connection of its own; `clock` is monotonic."""
+        """Return a subscription to the wake channel on its own connection. `clock` is monotonic."""
         return WakeListener(self._client, clock)
 
     def leave_wrong_server(self, error: MazeError) -> None:
-        """See `worker.redis.client`."""
+        """Drop idle connections to a server that is not the primary, see `worker.redis.client`."""
         leave_wrong_server(self._client, error)
 
 
 def is_version(name: str) -> bool:
-    """Whether it may be a version's name, safe in a key and in a reply."""
+    """Return whether `name` is a valid version, safe in keys and replies."""
     return _VERSION.fullmatch(name) is not None
 
 
 def check_version(version: str) -> str:
-    """The version itself.
+    """Return the version if it is valid.
 
     Raises:
-        SettingsError: it would not be safe in a key or a reply.
+        SettingsError: `settings`, if it is not safe in keys and replies.
     """
     if not is_version(version):
         message = f"model version {version!r:.80} must be 1 to 64 characters of A-Z, a-z, 0-9, '.', _ and -"

@@ -1,7 +1,7 @@
-"""The one door to the Lua scripts: a function per script, whose signature is its contract.
+"""The only access to the Lua scripts: one function per script, whose signature is its contract.
 
-A script's text is `lua/<name>.lua`. Helpers that scripts share stand in `lua/prelude.lua`, which is put before
-each script that uses them.
+The text of a script is `lua/<name>.lua`. Shared helpers are in `lua/prelude.lua`, which is prepended to each script that
+uses them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Scripts:
     """The pool's scripts, to be run on one client.
 
     Args:
-        client: redis-py's client, or a pipeline of one: then every function returns the pipeline, and the
-            reply comes with `execute`.
+        client: redis-py's client, or one of its pipelines. With a pipeline every function returns the pipeline,
+            and `execute` returns the replies.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -56,12 +56,12 @@ class Scripts:
 
         Args:
             worker: our id.
-            info: JSON shown to operators; "" removes us.
-            lease_ttl_ms: a worker silent for longer is dead.
-            partitions: written as the topology if there is none.
+            info: JSON shown to operators; "" removes the worker.
+            lease_ttl_ms: a worker without a heartbeat for longer is dead.
+            partitions: written as the topology if Redis holds none.
 
         Returns:
-            The roster, and the topology's fields `version` and `partitions` as they stand in Redis.
+            The roster, and the topology's fields `version` and `partitions` in Redis.
         """
         leases = [keys.lease_key(partition) for partition in range(partitions)]
         names = [keys.WORKERS, keys.WORKERS_INFO, keys.TOPOLOGY, *leases]
@@ -75,7 +75,7 @@ class Scripts:
         return roster, topology
 
     def acquire(self, worker: str, partition: int, lease_ttl_ms: int, cursor: bytes) -> Grant | None:
-        """Take a partition that is free or ours, and return the grant; None if another worker holds it.
+        """Acquire a partition that is free or ours, and return the grant, or None if another worker holds it.
 
         Args:
             cursor: where to begin if the group is gone from Redis.
@@ -101,35 +101,35 @@ class Scripts:
         )
 
     def renew(self, tokens: Mapping[int, str], lease_ttl_ms: int) -> set[int]:
-        """Renew leases by partition, and return the partitions whose lease is not ours any more."""
+        """Renew leases and return the partitions whose lease is no longer ours."""
         leases = [keys.lease_key(partition) for partition in tokens]
         renewed = self.run("renew", leases, lease_ttl_ms, *tokens.values())
         return {partition for partition, good in zip(tokens, renewed, strict=True) if not good}
 
     def release(self, partition: int, token: str) -> bool:
-        """Release a partition whose work is committed; False if it was not ours any more."""
+        """Release a partition whose work is committed, and return whether it was still ours."""
         return bool(self.run("release", [keys.lease_key(partition), keys.suspect_key(partition)], token))
 
     def abandon(self, partition: int, token: str) -> bool:
-        """Give a lease up without a clean end: the next owner treats what was read as suspect."""
+        """Delete a lease and keep its entries suspect for the next owner. Return whether the lease was still ours."""
         return bool(self.run("abandon", [keys.lease_key(partition)], token))
 
     def free(self, partition: int, worker: str, beyond_ms: int) -> bool:
-        """Delete the lease of a worker that is known to be dead, if it lasts for longer than `beyond_ms`."""
+        """Delete the lease of a dead worker if it lasts longer than `beyond_ms`, and return whether it was deleted."""
         return bool(self.run("free", [keys.lease_key(partition)], worker, beyond_ms))
 
     def attempt(self, partition: int, token: str, name: str) -> bool:
-        """Note what is about to be tried alone, see `worker.quarantine`; False if the lease is not ours."""
+        """Write a note about suspects, see `worker.quarantine`, and return whether the lease is still ours."""
         script_keys = [keys.lease_key(partition), keys.suspect_key(partition)]
         return bool(self.run("attempt", script_keys, token, name))
 
     def clear_suspects(self, partition: int, token: str) -> bool:
-        """Delete the notes about suspects; False if the lease is not ours."""
+        """Delete the notes about suspects, and return whether the lease is still ours."""
         script_keys = [keys.lease_key(partition), keys.suspect_key(partition)]
         return bool(self.run("clear_suspects", script_keys, token))
 
     def survey(self, partitions: Sequence[int]) -> list[Standing]:
-        """Return where partitions stand; those whose stream or group is gone are left out."""
+        """Return the standing of each partition, except of those without a stream or group."""
         streams = [keys.frames_key(partition) for partition in partitions]
         found = self.run("survey", streams, keys.GROUP)
         # row: [added, length, first id, last id, cursor, entries read] or []
@@ -141,5 +141,5 @@ class Scripts:
 
 
 def _text(raw: bytes) -> str:
-    """Text from Redis, which may hold anything."""
+    """Return bytes from Redis as text, with invalid UTF-8 escaped."""
     return raw.decode("utf-8", "backslashreplace")

@@ -1,6 +1,6 @@
-"""What a pool looks like from outside: owners, lag, outcomes, and whether the sum of all frames comes out.
+"""The status of a pool: owners, lag, outcomes, and whether all frames are accounted for.
 
-Read-only. Each partition is read at one instant (one script), so that its sums are exact while it moves.
+Read-only. Each partition is read at one instant (by one script), so that its counts are consistent while the pool runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gesture_maze.worker.redis.scripts import lua
 from gesture_maze.worker.records import OUTCOMES
 
 FRAME_OUTCOMES: Final = tuple(outcome for outcome in OUTCOMES if outcome != "trimmed")
-"""Outcomes that count frames; `trimmed` counts entries, because what was in them is gone."""
+"""Outcomes that count frames. `trimmed` counts entries, whose frames are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,15 @@ class PartitionStatus:
     """One partition at one instant.
 
     Attributes:
-        owner: id of the worker whose lease stands; None where nobody owns it.
-        epoch: the highest one ever given out; 0 before the first.
-        lease_ms: what is left of the lease; 0 where there is none.
+        owner: id of the worker that holds the lease; None without an owner.
+        epoch: the highest epoch granted; 0 before the first.
+        lease_ms: remaining time of the lease; 0 without a lease.
         added: entries ever added to the stream.
-        length: entries in the stream now, committed ones that are still retained included.
-        entries_read: entries that the group has read; None where the group is gone.
+        length: entries in the stream now, including committed ones that are retained.
+        entries_read: entries that the group has read; None if the group does not exist.
         dead: dead letters kept.
         counts: the hash `outcomes:{p}`: `entries`, `frames` and one count per outcome.
-        waits_since_ms: server's time of the oldest entry that waits; None where none does.
+        waits_since_ms: server's time of the oldest waiting entry; None if none waits.
     """
 
     partition: int
@@ -58,29 +58,29 @@ class PartitionStatus:
 
     @property
     def entries_sum_holds(self) -> bool:
-        """Every entry added was read, trimmed unread or still waits, and nothing was counted twice."""
+        """Whether every entry added was read, was trimmed unread or waits, and none was counted twice."""
         seen = self.counts.get("entries", 0) + self.counts.get("trimmed", 0)
-        # not by way of the lag alone: a group that has read more than there is has a lag of 0 too
+        # comparing the lag is not enough: a group that has read more than was added has a lag of 0 too
         return seen == (self.entries_read or 0) and seen + self.lag == self.added
 
     @property
     def frames_sum_holds(self) -> bool:
-        """Every frame read has exactly one outcome."""
+        """Whether every frame read has exactly one outcome."""
         return self.counts.get("frames", 0) == sum(self.counts.get(name, 0) for name in FRAME_OUTCOMES)
 
     @property
     def sum_holds(self) -> bool:
-        """Nothing was lost and nothing counted twice."""
+        """Whether all frames are accounted for: none was lost and none was counted twice."""
         return self.entries_sum_holds and self.frames_sum_holds
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One worker as it describes itself.
+    """A worker, from its own description.
 
     Attributes:
-        silent_ms: since its last heartbeat, by the server's clock.
-        partitions: those that it owns, rising.
+        silent_ms: time since its last heartbeat, by the server's clock.
+        partitions: the partitions that it owns, in ascending order.
     """
 
     worker: str
@@ -95,7 +95,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """A pool: its partitions by number, and its workers by name."""
+    """A pool: its partitions by number, and its workers by id."""
 
     server_ms: int
     partitions: tuple[PartitionStatus, ...]
@@ -103,7 +103,7 @@ class PoolStatus:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """Frames (for `trimmed`: entries) by outcome, all of them, zeros included."""
+        """Frames (for `trimmed`: entries) by outcome. It contains every outcome, including zeros."""
         total = Counter[str]()
         for partition in self.partitions:
             total.update(partition.counts)
@@ -111,38 +111,38 @@ class PoolStatus:
 
     @property
     def frames(self) -> int:
-        """Frames that were read and given an outcome."""
+        """Frames that were read and have an outcome."""
         return sum(partition.counts.get("frames", 0) for partition in self.partitions)
 
     @property
     def lag(self) -> int:
-        """Entries that wait, all partitions together."""
+        """Entries that wait, in all partitions."""
         return sum(partition.lag for partition in self.partitions)
 
     @property
     def dead(self) -> int:
-        """Dead letters kept, all partitions together."""
+        """Dead letters kept, in all partitions."""
         return sum(partition.dead for partition in self.partitions)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Versions of the models that live workers use."""
+        """Versions of the models in use by live workers."""
         return tuple(sorted({worker.model for worker in self.workers}))
 
     @property
     def sum_holds(self) -> bool:
-        """The sum of every partition comes out."""
+        """Whether all frames of every partition are accounted for."""
         return all(partition.sum_holds for partition in self.partitions)
 
     @property
-    def orphans(self) -> tuple[int, ...]:
-        """Partitions where frames wait and nobody owns them."""
+    def without_owner(self) -> tuple[int, ...]:
+        """Partitions in which frames wait and which have no owner."""
         return tuple(one.partition for one in self.partitions if one.lag and one.owner is None)
 
     @property
     def healthy(self) -> bool:
-        """The sum holds and no frames wait for an owner."""
-        return self.sum_holds and not self.orphans
+        """Whether all frames are accounted for and no frames wait for an owner."""
+        return self.sum_holds and not self.without_owner
 
 
 class StatusReader:
@@ -157,11 +157,11 @@ class StatusReader:
         self._script: Final[Any] = client.register_script(lua("status"))
 
     def read(self) -> PoolStatus:
-        """The pool as it is now; without partitions where no pool has been yet. Three round trips.
+        """Return the current status, without partitions if no pool has run yet. Takes three round trips.
 
         Raises:
             ConnectionLost: Redis cannot be reached.
-            SettingsError: `topology`, where another version of the wire is spoken.
+            SettingsError: `topology`, if Redis holds another version of the wire.
         """
         with connection_errors():
             partitions = tuple(self._partitions(range(partition_count(self._client))))
@@ -198,24 +198,29 @@ class StatusReader:
 
 
 def partition_count(client: redis.Redis) -> int:
-    """How many partitions the pool at this Redis has; 0 where none has been yet.
+    """Return the number of partitions of the pool, or 0 if no pool has run yet.
 
     Raises:
         ConnectionLost: Redis cannot be reached.
-        SettingsError: `topology`, where another version of the wire is spoken.
+        SettingsError: `topology`, if Redis holds another version of the wire.
     """
     with connection_errors():
-        # [b"1", b"16"], or None in the place of a missing field
+        # [b"1", b"16"], with None for a missing field
         raw: Any = client.hmget(keys.TOPOLOGY, ["version", "partitions"])
     version, partitions = raw
     if version is None or partitions is None:
         return 0
     found = [value.decode("utf-8", "backslashreplace") for value in (version, partitions)]
     if found[0] != str(keys.WIRE_VERSION):
-        message = f"{keys.TOPOLOGY} says wire version {found[0]}, this program speaks {keys.WIRE_VERSION}"
+        message = (
+            f"{keys.TOPOLOGY} must have wire version {keys.WIRE_VERSION}, got {found[0]}: "
+            f"use the version of gesture-maze that the pool uses"
+        )
         raise SettingsError("topology", message)
     if not found[1].isdecimal():
-        message = f"{keys.TOPOLOGY} must name a number of partitions, got {found[1]!r}: it was tampered with"
+        message = (
+            f"{keys.TOPOLOGY} must hold a number of partitions, got {found[1]!r}: it was changed by hand"
+        )
         raise SettingsError("topology", message)
     return keys.check_partitions(int(found[1]))
 
@@ -252,7 +257,7 @@ def _partition(number: int, row: list[Any]) -> PartitionStatus:
 
 
 def _info(raw: bytes) -> dict[str, Any]:
-    """What a worker says of itself; anything may stand there."""
+    """Return a worker's description of itself, empty if it is not a JSON object."""
     try:
         found = json.loads(raw)
     except ValueError:

@@ -1,8 +1,8 @@
 """The two connections of the frame path: frames in, fenced commits out.
 
-Commands are sent and answers read apart, so that the server works on a read and on a commit while the worker
-computes. redis-py opens the connections (address, TLS, Sentinels, login); then their sockets and hiredis's parser
-are used directly, which saves 10 µs per command.
+Sending commands and reading answers are separate steps, so that the server works on a read and a commit while the
+worker computes. redis-py opens the connections (address, TLS, Sentinels, login). After that, their sockets and
+hiredis's parser are used directly, which saves 10 µs per command.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from gesture_maze.worker.redis.client import connection_errors
 from gesture_maze.worker.redis.scripts import lua
 
 BUFFER_BYTES: Final = 1 << 18
-"""Read from a socket at once."""
+"""Size of the buffer for reading from a socket."""
 
 
 class Result(Enum):
-    """What became of a commit."""
+    """The result of a commit."""
 
     DONE = "done"
     FENCED = "fenced"
@@ -40,35 +40,35 @@ class Result(Enum):
 
 
 Settled = tuple[Commit, Result, str]
-"""A commit, its result, and an error to report: the reason of a refusal, or one that was worked round."""
+"""A commit, its result, and an error to report: why it was refused, or an error despite which it was done."""
 
 
 class Reader(Protocol):
-    """Reads frames: `request` asks, `wait` waits, `receive` returns what came."""
+    """Reads frames in three steps: `request`, `wait`, `receive`."""
 
     pending: bool
-    """A request was sent, and its answer is not yet received."""
+    """Whether a request was sent whose answer is not yet received."""
     received_bytes: int
     """Size of the last answer; 0 if it is not known."""
 
     def request(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> None:
-        """Ask for up to `count` entries per partition after the given ids. Returns at once."""
+        """Request up to `count` entries per partition after the given ids. Returns immediately."""
 
     def wait(self, timeout_s: float, wake: int) -> bool:
-        """Wait until the answer is there (True), or the file descriptor `wake` can be read (False)."""
+        """Wait for the answer and return True, or False once the descriptor `wake` is readable or time is over."""
 
     def receive(self) -> list[Read]:
         """Return the answer to `request`."""
 
     def interrupt(self) -> None:
-        """End a blocked request now; its answer still has to be received."""
+        """End a blocking request now. Its answer must still be received."""
 
     def close(self) -> None:
-        """Drop the connection and what it was asked."""
+        """Drop the connection and the pending request."""
 
 
 class _Connection:
-    """A connection of our own."""
+    """A connection taken from the client's pool and kept."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool: Final = client.connection_pool
@@ -79,7 +79,7 @@ class _Connection:
         self._buffer: Final = bytearray(BUFFER_BYTES)
 
     def opened(self) -> Any:
-        """Return redis-py's connection, opened if it was not."""
+        """Return redis-py's connection, and open it on first use."""
         if self._connection is None:
             self._connection = self._pool.get_connection()
             found = getattr(self._connection, "_sock", None)
@@ -90,7 +90,7 @@ class _Connection:
 
     @property
     def socket(self) -> socket.socket | None:
-        """The socket to wait on; None where fakeredis has answered within `send`."""
+        """The socket to wait on; None for fakeredis, which answers within `send`."""
         self.opened()
         return self._socket
 
@@ -103,7 +103,7 @@ class _Connection:
             self._socket.sendall(packed)
 
     def receive(self) -> Any:
-        """Return the next answer; an error that Redis answers with is raised."""
+        """Return the next answer, or raise it if it is an error."""
         if self._socket is None:
             return self._connection.read_response(disable_decoding=True)
         reader = self._answers
@@ -124,7 +124,7 @@ class _Connection:
         return self.receive()
 
     def close(self) -> None:
-        """Drop the connection; the next use opens a new one."""
+        """Drop the connection. The next use opens a new one."""
         if self._connection is not None:
             self._connection.disconnect()
             self._pool.release(self._connection)
@@ -144,8 +144,8 @@ class StreamReader:
         self._head = b""
 
     def request(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> None:
-        """See `Reader`; `block_ms` 0 does not block."""
-        assert not self.pending, "receive() comes before the next request()"
+        """Send one XREAD, see `Reader`. With `block_ms` 0 it does not block."""
+        assert not self.pending, "receive() must be called before the next request()"
         with connection_errors():
             if not self._client_id:
                 self._client_id = int(self._connection.command("CLIENT", "ID"))
@@ -153,7 +153,7 @@ class StreamReader:
         self.pending = True
 
     def _packed(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> bytes:
-        """The request as it is sent: all but the ids is made once."""
+        """Return the encoded request. The part before the ids is cached."""
         asked = (tuple(positions), count, block_ms)
         if asked != self._asked:
             block = ("BLOCK", block_ms) if block_ms else ()
@@ -202,12 +202,12 @@ class StreamReader:
 
 
 class Committer:
-    """Sends commits and collects their results later, so that the server works while we do.
+    """Sends commits and collects their results later, so that the server works while the worker computes.
 
     Args:
         client: of Redis.
-        dead_letters: dead letters kept per partition, about.
-        dead_letter_bytes: the same in bytes.
+        dead_letters: approximate number of dead letters kept per partition.
+        dead_letter_bytes: approximate size of the dead letters kept per partition.
     """
 
     def __init__(self, client: redis.Redis, *, dead_letters: int, dead_letter_bytes: int) -> None:
@@ -218,8 +218,8 @@ class Committer:
         self._sent: list[Commit] = []
 
     def send(self, commits: Sequence[Commit]) -> None:
-        """Send commits of different partitions; `settle` must be called before the next `send`."""
-        assert not self._sent, "settle() comes before the next send()"
+        """Send commits of different partitions. `settle` must be called before the next `send`."""
+        assert not self._sent, "settle() must be called before the next send()"
         with connection_errors():
             if not self._sha:
                 self._sha = self._connection.command("SCRIPT", "LOAD", lua("commit"))
@@ -227,11 +227,11 @@ class Committer:
             self._connection.send(b"".join([self._packed(commit) for commit in commits]))
 
     def settle(self) -> list[Settled]:
-        """Return what became of the commits sent last, in order.
+        """Return the results of the commits sent last, in order.
 
         Raises:
             ConnectionLost: it is unknown which commits were done.
-            RedisRefused: this server takes no commits now; likewise.
+            RedisRefused: this server accepts no commits now; it is unknown which commits were done.
         """
         sent, self._sent = self._sent, []
         with connection_errors():
@@ -244,7 +244,7 @@ class Committer:
         return [one for one in settled if one[1] is not Result.NO_SCRIPT] + self.settle()
 
     def close(self) -> None:
-        """Drop the connection; what was sent and not settled is left to the fence."""
+        """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""
         self._connection.close()
         self._sent = []
         self._sha = b""
@@ -264,7 +264,7 @@ class Committer:
         return commit, Result.DONE, "" if text == "OK" else text
 
     def _packed(self, commit: Commit) -> bytes:
-        """The commit as it is sent: the replies are RESP already, and the rest is short."""
+        """Return the encoded commit. The replies are RESP already."""
         words = self._words(commit)
         packed: bytes = hiredis.pack_command(words)
         if not commit.replies:

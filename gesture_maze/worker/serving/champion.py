@@ -1,9 +1,9 @@
-"""The model watch: a side thread that notices which models Redis names, loads, tests and offers them.
+"""The model watch: a side thread that follows the roles in Redis, and loads, tests and offers models.
 
-`step(now_s)` is one pass, with the time passed in. The watch only ever offers: the main loop takes the
-champion between two batches, the observer the challenger. Whatever is wrong with a bundle ends in one way: it
-is refused, counted and logged once, and what is in use stays in use. Where Redis names no champion (none
-was ever promoted, or everything was flushed) nothing changes either.
+`step(now_s)` is one pass, with the time passed in. The watch only offers models: the main loop switches to a new
+champion between two batches, and the observer to a new challenger. A faulty bundle is refused, counted and logged
+once, and the current model stays in use. It also stays in use if Redis names no champion (because none was ever
+promoted, or because Redis was flushed).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from gesture_maze.worker.serving.serving import Recipe, Serving, numbered
 from gesture_maze.worker.serving.shadow import Challenger
 
 POLL_S: Final = 1.0
-"""Redis is asked so often, and at once when a promotion wakes us."""
+"""Interval at which roles are read. A promotion also wakes the watch."""
 MISSING_RETRY_S: Final = 10.0
 RETRY_S: Final[dict[str, float]] = {ModelReason.NOT_FOUND: MISSING_RETRY_S, ModelReason.TOO_COSTLY: 600.0}
-"""When a refused bundle is tried again without another promotion: one that is missing may be on its way, and
-one that was too costly may have met a busy machine."""
+"""Delay before a refused bundle is loaded again without a new promotion: a missing bundle may still arrive, and one
+that exceeded its limits may have been loaded on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Of one promotion: promoting the same version again may come with a repaired bundle."""
+    """A refused promotion. Promoting the same version again may deliver a repaired bundle."""
 
     appointed_ms: int
     reason: str
@@ -48,10 +48,10 @@ class ModelWatch:
     Args:
         registry: models in Redis.
         recipe: makes a `Serving` of a loaded bundle.
-        in_use: what answers now.
-        offer: given each new champion, ready to answer.
-        challenge: given each new challenger, or None when there is none any more.
-        metrics: told of what is refused.
+        in_use: version of the model that answers now.
+        offer: called with each new champion, ready to answer.
+        challenge: called with each new challenger, or None when there is no longer one.
+        metrics: counts refused models.
         log: where events go.
     """
 
@@ -74,12 +74,12 @@ class ModelWatch:
         self._log: Final = log
         self._champion = in_use
         self._challenger: tuple[str, float, int] | None = None
-        """Version, share and server's ms of the challenge that was given on."""
+        """Version, share and start (server's ms) of the current challenge."""
         self._refused: dict[str, _Refusal] = {}
         self._trouble = ""
 
     def step(self, now_s: float) -> None:
-        """Run one pass: look, and load what is new. `now_s` is monotonic.
+        """Run one pass: read the roles and load new models. `now_s` is monotonic.
 
         Raises:
             ConnectionLost: nothing was changed; try again.
@@ -90,7 +90,7 @@ class ModelWatch:
         self._trouble = ""
 
     def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
-        """Step until `stop`: every `POLL_S`, and at once when a promotion wakes us."""
+        """Run passes until `stop` is set: every `POLL_S`, and at once after a promotion."""
         listener: WakeListener | None = None
         while not stop.is_set():
             try:
@@ -107,7 +107,7 @@ class ModelWatch:
                 stop.wait(POLL_S)
 
     def offline(self, error: MazeError) -> None:
-        """Log that Redis cannot be asked; the same trouble once."""
+        """Log that the roles cannot be read. The same error is logged once."""
         if str(error) != self._trouble:
             self._trouble = str(error)
             self._log.warning("model_watch_offline", error=self._trouble)
@@ -143,7 +143,7 @@ class ModelWatch:
             self._challenge(Challenger.of(numbered(classifier), self._recipe.least(classifier), wanted[1]))
 
     def _load(self, version: str, appointed_ms: int, now_s: float) -> Classifier | None:
-        """Return the model, proven on its golden hands, or None if it is refused or was and has not changed."""
+        """Return the model, verified on its golden hands, or None if it is or was refused."""
         before = self._refused.get(version)
         if before is not None and before.appointed_ms == appointed_ms and now_s < before.retry_s:
             return None
@@ -163,13 +163,13 @@ class ModelWatch:
 
 
 def load(version: str, data: bytes | None) -> Classifier:
-    """Return a model from the bytes that Redis keeps of it, proven on its golden hands.
+    """Return a model from its bundle in Redis, verified on its golden hands.
 
-    It is loaded by a child process with limits first, see `models.proof`: whoever holds the operator's key
-    can write a graph that never ends.
+    It is first loaded in a child process with limits, see `models.proof`, because a bundle may contain a graph
+    that never terminates.
 
     Raises:
-        ModelError: with a `ModelReason`, whatever is wrong.
+        ModelError: with a `ModelReason`, if the bundle is missing or faulty.
     """
     if data is None:
         raise ModelError(ModelReason.NOT_FOUND, f"the bundle of {version} is not in Redis")
@@ -181,7 +181,7 @@ def load(version: str, data: bytes | None) -> Classifier:
     except Exception as error:  # a crafted bundle must never end the watch
         message = f"the bundle of {version} cannot be loaded: {error!r}"
         raise ModelError(ModelReason.NOT_A_BUNDLE, message) from error
-    numbered(classifier)  # refuses label sets that this worker cannot answer
+    numbered(classifier)  # raises for label sets that this worker does not support
     if classifier.version != version:
         message = f"Redis names {version}, but the bundle kept under that name is {classifier.version}"
         raise ModelError(ModelReason.VERSION_MISMATCH, message)

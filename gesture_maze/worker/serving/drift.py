@@ -1,4 +1,4 @@
-"""Drift: how far what the model says of today's frames is from what it said of held-out hands.
+"""Drift: how far the model's outputs for live frames are from its outputs for held-out hands.
 
 The population stability index compares two distributions over the same B bins:
 
@@ -25,14 +25,14 @@ from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
 
 MODERATE: Final = 0.10
-"""Below: no change worth a look."""
+"""Below this, no relevant change."""
 LARGE: Final = 0.25
-"""From here on: another population; find out why before trusting the figures of the manifest."""
+"""From this on, the population differs, and the figures of the manifest may not apply."""
 FLOOR: Final = 1e-4
-"""Share that an empty bin counts as: the logarithm of 0 has no value. Lower makes one rare bin decide all."""
+"""Share that an empty bin counts as, because log(0) is undefined. With a lower value one rare bin dominates."""
 WINDOW_S: Final = 600.0
 SLOTS: Final = 60
-"""Parts that the window moves on by."""
+"""Slots that the window consists of."""
 MIN_FRAMES: Final = 1000
 """With fewer frames the index shows noise: 18 / 1000 = 0.018 from the gestures without any drift."""
 
@@ -41,7 +41,7 @@ OF: Final = ("gestures", "confidence")
 
 
 def psi(live: npt.NDArray[np.float64], baseline: npt.NDArray[np.float64]) -> float:
-    """The population stability index of two histograms, 0 for equal ones; NaN if one of them is empty.
+    """Return the population stability index of two histograms: 0 if equal, NaN if one of them is empty.
 
     Args:
         live, baseline: (B,) counts or shares, not negative; each is scaled to a sum of 1.
@@ -80,7 +80,10 @@ class Drift:
         histogram += np.bincount(at, minlength=self._bins)
 
     def indices(self, now_s: float) -> dict[str, float]:
-        """`OF` -> PSI of the window that ends now; NaN before `MIN_FRAMES`, or without a baseline."""
+        """Return the PSI of the window that ends now, by the names in `OF`.
+
+        It is NaN with fewer than `MIN_FRAMES` frames, or without a baseline.
+        """
         oldest = int(now_s / WINDOW_S * SLOTS) - SLOTS
         while self._slots and self._slots[0][0] <= oldest:
             self._slots.popleft()

@@ -1,8 +1,8 @@
-"""The observer: looks at what was answered, beside the hot path: a challenger's trial, and drift.
+"""The observer: compares a challenger with the champion and measures drift, outside the hot path.
 
-The main loop only leaves a note per batch (about 1 µs). A thread takes the notes up: it runs the challenger
-on the sampled batches, counts the comparison, writes it to Redis once a second at most, and keeps the drift
-gauges. It may be late or fail; answers never wait for it.
+The main loop only queues one note per batch (about 1 µs). A thread processes the notes: it runs the challenger on the
+sampled batches, counts the comparison, writes it to Redis at most once a second, and updates the drift gauges. It may
+fall behind or fail without delaying answers.
 """
 
 from __future__ import annotations
@@ -28,24 +28,25 @@ from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.serving.shadow import Challenger, Comparison, Sample
 
 TICK_S: Final = 0.1
-"""How often the notes are taken up. Longer lets more of them wait, and shadows skip more under load."""
+"""Interval at which notes are processed. With a longer one, more notes wait, and more samples are skipped under
+load."""
 FLUSH_S: Final = 1.0
 MAX_NOTES: Final = 1024
-"""Notes that wait at most; older ones are forgotten. At 2,048 frames each that is 32 MB."""
+"""Most notes that wait; the oldest are dropped. At 2,048 frames each this is 32 MB."""
 MAX_WAITING_FRAMES: Final = 32_768
-"""Frames that wait for the challenger at most (8 MB); a batch beyond it is skipped and counted."""
+"""Most frames that wait for the challenger (8 MB). Further batches are skipped and counted."""
 
 _Note = tuple[Serving, npt.NDArray[np.int64], npt.NDArray[np.int64]]
-"""Who answered, labels (n,) and confidences (n,) in thousandths."""
+"""The model that answered, labels (n,) and confidences (n,) in thousandths."""
 
 
 class Observer:
-    """Takes notes from the main loop and works on them in `step`.
+    """Queues notes from the main loop and processes them in `step`.
 
     Args:
         registry: where comparisons are counted.
         actions: gesture name -> action.
-        metrics: told of drift and comparisons.
+        metrics: counts comparisons and shows drift.
         log: where events go.
     """
 
@@ -68,13 +69,13 @@ class Observer:
         self._next_flush_s = 0.0
 
     def challenge(self, challenger: Challenger | None) -> None:
-        """From now on this one is on trial, or none. May be called from any thread."""
+        """Set or clear the challenger. May be called from any thread."""
         self._challenger = challenger
 
     def note(
         self, serving: Serving, frames: Frames, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64]
     ) -> None:
-        """Note a batch that was answered, see `worker.report.Observe`. Frames without a hand are left out."""
+        """Queue a note about an answered batch, see `worker.report.Observe`. Frames without a hand are ignored."""
         note = (serving, labels, steps)
         self._notes.append(note)
         challenger = self._challenger
@@ -87,9 +88,9 @@ class Observer:
         self._sampled.append((note, challenger, frames))
 
     def step(self, now_s: float) -> None:
-        """One pass over the notes; `now_s` is monotonic."""
+        """Process all queued notes. `now_s` is monotonic."""
         for serving, notes in groupby(self._take_notes(), key=lambda note: note[0]):
-            # together: hundreds of small notes, counted one by one, would hold the interpreter for milliseconds
+            # joined, because counting hundreds of small notes one by one would hold the interpreter for milliseconds
             columns = tuple(zip(*notes, strict=True))
             self._count(serving, np.concatenate(columns[1]), np.concatenate(columns[2]), now_s)
         while self._sampled:
@@ -102,7 +103,7 @@ class Observer:
             self._flush()
 
     def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
-        """Step until `stop`, every `TICK_S`."""
+        """Run passes until `stop` is set, every `TICK_S`."""
         while not stop.wait(TICK_S):
             self.step(clock())
 
@@ -114,7 +115,7 @@ class Observer:
         self, serving: Serving, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], now_s: float
     ) -> None:
         if serving is not self._serving:
-            # another model, another baseline: its window begins anew
+            # another model has another baseline, so the window starts again
             self._serving, self._drift = serving, Drift(serving.baseline)
         hands = _hands(labels)
         self._drift.add(labels[hands], steps[hands], now_s)
@@ -129,15 +130,17 @@ class Observer:
             return
         try:
             rows = hands if count < len(labels) else slice(None)  # no copy where all are hands
-            said, confidences = challenger.model.classify(frames.landmarks[rows], frames.aspect[rows])
-            sure = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
+            found, confidences = challenger.model.classify(frames.landmarks[rows], frames.aspect[rows])
+            found_steps = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
             comparison = self._comparisons.setdefault(
                 (serving.version, challenger.model.version), Comparison(self._actions)
             )
             agreed = comparison.add(
-                (labels[hands], said), (steps[hands], sure), (serving.threshold, challenger.threshold)
+                (labels[hands], found),
+                (steps[hands], found_steps),
+                (serving.threshold, challenger.threshold),
             )
-        except Exception as error:  # noqa: BLE001 - a model on trial may raise anything, and only it shall go
+        except Exception as error:  # noqa: BLE001 - a challenger may raise anything; only it is dropped
             self._challenger = None
             self._metrics.shadowed("failed", count)
             self._log.error("challenger_dropped", model=challenger.model.version, error=repr(error))
@@ -146,7 +149,7 @@ class Observer:
         self._metrics.shadowed("disagreed", count - agreed)
 
     def _flush(self) -> None:
-        """Add what was compared to Redis; where that fails it is dropped, rather than counted twice."""
+        """Add the comparisons to Redis. If that fails they are dropped, because a retry could count them twice."""
         comparisons, self._comparisons = self._comparisons, {}
         try:
             for (champion, challenger), comparison in comparisons.items():

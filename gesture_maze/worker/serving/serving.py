@@ -1,4 +1,4 @@
-"""A model as the frame path uses it: what classifies, its threshold and actions, and the writer of its replies."""
+"""A model as the frame path uses it: the classifier, its threshold and actions, and the writer of its replies."""
 
 from __future__ import annotations
 
@@ -22,14 +22,22 @@ Classified = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
 
 class Model(Protocol):
-    """What classifies: see `models.classifier.Classifier`."""
+    """The interface of a classifier, see `models.classifier.Classifier`."""
 
     @property
     def version(self) -> str:
-        """The model's version, in every reply."""
+        """The model's version, which every reply contains."""
 
     def classify(self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]) -> Classified:
-        """(n, 21, 3) and (n,) float32 -> labels (n,) int64 and confidences (n,) float32."""
+        """Classify n hands.
+
+        Args:
+            landmarks: (n, 21, 3) float32.
+            aspect: (n,) float32.
+
+        Returns:
+            Labels (n,) int64 and confidences (n,) float32.
+        """
 
 
 class TimedModel:
@@ -54,16 +62,18 @@ class TimedModel:
 
 
 class NumberedModel:
-    """A model whose labels are the numbers of `wire.gestures`, whatever its own label set is.
+    """A model whose labels are translated to the numbers of `wire.gestures`.
 
     Raises:
-        ModelError: `labels`: it knows gestures that are not in `wire.gestures`.
+        ModelError: `labels`, if the model has gestures that are not in `wire.gestures`.
     """
 
     def __init__(self, classifier: Classifier) -> None:
         own = sorted(set(classifier.labels) - set(GESTURES))
         if own:
-            message = f"model {classifier.version} knows {', '.join(own)}, which this worker cannot answer yet"
+            message = (
+                f"model {classifier.version} has gestures that this worker does not support: {', '.join(own)}"
+            )
             raise ModelError(ModelReason.LABELS, message)
         self._classifier: Final = classifier
         self._numbers: Final = np.array(classifier.numbers, np.int64)
@@ -77,17 +87,17 @@ class NumberedModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Serving:
-    """A model ready to classify. Compared by identity: two of one version may differ in their threshold.
+    """A model ready to classify. Compared by identity, because two of one version may differ in their threshold.
 
     Attributes:
-        model: what classifies.
+        model: classifies.
         threshold: least confidence of an `action`, in thousandths.
         gestures: the model's gestures, in the order of its labels.
-        action_codes: by label the code of the gesture's action, 0 for none; one more for no hand.
+        action_codes: the code of the action by label, 0 for none, with one more entry for no hand.
         writer: writes the replies that name the model's version.
         baseline: the model's outputs for held-out hands; None if its manifest has none.
-        load_ms: how long it took to fetch, check and load; 0 for the one that a worker started with.
-        needs_z: the model uses z, which compact landmarks do not have.
+        load_ms: time to fetch, check and load it; 0 for the model that the worker started with.
+        needs_z: whether the model uses z, which compact landmarks do not have.
     """
 
     model: Model
@@ -123,7 +133,7 @@ class Serving:
 
 
 def numbered(classifier: Classifier) -> Model:
-    """Return a model whose labels are numbers of `wire.gestures`: itself if its label set is the default.
+    """Return a model whose labels are numbers of `wire.gestures`. With the default label set, this is the classifier.
 
     Raises:
         ModelError: `labels`, see `NumberedModel`.
@@ -133,10 +143,10 @@ def numbered(classifier: Classifier) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How this worker makes a `Serving` of a loaded bundle.
+    """The settings with which this worker makes a `Serving` of a loaded bundle.
 
     Attributes:
-        threshold: overrides the one in the manifest; None takes that.
+        threshold: overrides the threshold of the manifest, unless None.
         actions: gesture name -> action.
         on_call: called with the seconds of each call of the model.
     """
@@ -151,9 +161,7 @@ class Recipe:
         baseline = classifier.manifest.baseline
         inputs = classifier.manifest.inputs
         needs_z = inputs is not None and inputs.needs_depth
-        return Serving.of(
-            timed, self.least(classifier), self.actions, baseline, load_ms, needs_z=needs_z
-        )
+        return Serving.of(timed, self.least(classifier), self.actions, baseline, load_ms, needs_z=needs_z)
 
     def least(self, classifier: Classifier) -> float:
         """Return the least confidence of an action, 0 to 1."""

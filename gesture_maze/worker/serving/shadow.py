@@ -1,12 +1,12 @@
-"""Shadow: a challenger sees a share of the champion's frames, and what the two say is counted.
+"""Shadow: a challenger classifies a share of the champion's frames, and both results are counted.
 
 Counts by pair, as Redis keeps them in `{maze}:shadow:<champion>:<challenger>` (`worker.redis.registry.shadow_key`):
 
 | field | frames in which |
 |---|---|
-| `frames` | both looked at a hand |
-| `<gesture>><gesture>` | the champion said the first, the challenger the second; `like>like`: they agree |
-| `action:<action>><action>` | the game would have been told something else; `none` where nothing |
+| `frames` | both classified a hand |
+| `<gesture>><gesture>` | the champion found the first, the challenger the second; in `like>like` they agree |
+| `action:<action>><action>` | the two actions differ; `none` is no action |
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Challenger:
     """A model on trial. Compared by identity.
 
     Attributes:
-        model: what classifies, beside the champion.
+        model: classifies in addition to the champion.
         threshold: least confidence of an `action`, in thousandths.
-        share: part of the frames that it sees, whole batches of them, 0 to 1.
+        share: part of the frames that it classifies, in whole batches, 0 to 1.
     """
 
     model: Model
@@ -42,22 +42,22 @@ class Challenger:
 
     @classmethod
     def of(cls, model: Model, threshold: float, share: float) -> Self:
-        """A loaded model that acts from confidence `threshold`; that and `share` are 0 to 1."""
+        """Return a challenger that acts from confidence `threshold`. `threshold` and `share` are 0 to 1."""
         return cls(model, round(threshold * CONFIDENCE_STEPS), share)
 
 
 class Sample:
-    """Chooses batches so that their frames are a share of all frames, and never more.
+    """Selects batches so that their frames are at most the given share of all frames.
 
-    By frames, not every tenth batch: batches come in rhythms (the first entry of a tick alone, then all the
-    others), so that every second one may hold nine tenths of the frames. The same batches, the same sample.
+    It counts frames, not batches, because batch sizes alternate (the first entry of a tick alone, then all the
+    others), so that every second batch may hold nine tenths of the frames. Deterministic for the same batches.
     """
 
     def __init__(self) -> None:
         self._allowed = 0.0
 
     def take(self, frames: int, share: float) -> bool:
-        """Whether the next batch, of so many frames, is in the sample of `share` (0 to 1)."""
+        """Return whether the next batch, of `frames` frames, is in the sample of `share` (0 to 1)."""
         self._allowed += frames * share
         if self._allowed < frames:
             return False
@@ -66,7 +66,7 @@ class Sample:
 
 
 class Comparison:
-    """What two models said of the same frames.
+    """The results of two models for the same frames.
 
     Args:
         actions: gesture name -> action.
@@ -85,23 +85,23 @@ class Comparison:
         steps: Sequence[npt.NDArray[np.int64]],
         thresholds: tuple[int, int],
     ) -> int:
-        """Add n frames with a hand; in how many the labels agree.
+        """Add n frames with a hand and return the number of frames in which the labels agree.
 
         Args:
             labels: the champion's and the challenger's, each (n,), 0 to 18.
             steps: their confidences in thousandths, each (n,).
-            thresholds: theirs, in thousandths.
+            thresholds: their thresholds, in thousandths.
         """
         self.pairs += _crossed(labels, len(GESTURES))
         codes = [
-            np.where(sure >= threshold, self._action_of[said], 0)
-            for said, sure, threshold in zip(labels, steps, thresholds, strict=True)
+            np.where(confidence >= threshold, self._action_of[label], 0)
+            for label, confidence, threshold in zip(labels, steps, thresholds, strict=True)
         ]
         self.moves += _crossed(codes, len(ACTIONS))
         return int(np.count_nonzero(labels[0] == labels[1]))
 
     def fields(self) -> dict[str, int]:
-        """The counts as Redis keeps them, those that are not 0."""
+        """Return the counts that are not 0, as fields of the hash in Redis."""
         found = {"frames": int(self.pairs.sum())}
         for champion, challenger in np.argwhere(self.pairs).tolist():
             found[f"{GESTURES[champion]}>{GESTURES[challenger]}"] = int(self.pairs[champion, challenger])
@@ -113,16 +113,16 @@ class Comparison:
 
 
 def _crossed(codes: Sequence[npt.NDArray[np.int64]], size: int) -> npt.NDArray[np.int64]:
-    """(size, size) how often each pair of codes, 0 to size - 1, occurs. Ten times as fast as `np.add.at`."""
+    """Return how often each pair of codes, 0 to size - 1, occurs: (size, size). 10 times as fast as `np.add.at`."""
     return np.bincount(codes[0] * size + codes[1], minlength=size * size).reshape(size, size)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A comparison as Redis keeps it, taken apart.
+    """A comparison, parsed from its hash in Redis.
 
     Attributes:
-        frames: hands that both looked at.
+        frames: frames with a hand that both classified.
         pairs: (champion's gesture, challenger's) -> frames, most first.
         flips: (champion's action, challenger's) -> frames in which they differ, most first.
     """
@@ -133,7 +133,7 @@ class Trial:
 
     @classmethod
     def of(cls, fields: Mapping[str, int]) -> Self:
-        """From the fields of the hash; see the head of this file."""
+        """Return the comparison in the fields of a hash, see the module docstring."""
         pairs: dict[tuple[str, str], int] = {}
         flips: dict[tuple[str, str], int] = {}
         for name, count in sorted(fields.items(), key=lambda field: -field[1]):
@@ -144,5 +144,5 @@ class Trial:
 
     @property
     def agreed(self) -> int:
-        """Frames in which both said the same gesture."""
+        """Frames in which both models found the same gesture."""
         return sum(count for (champion, challenger), count in self.pairs.items() if champion == challenger)

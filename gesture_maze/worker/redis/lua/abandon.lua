@@ -1,7 +1,7 @@
--- Give a lease up without a clean end: this worker makes no progress, and what it read may be the cause.
+-- Delete our lease because this worker makes no progress. The entries it read stay suspect, since they may be the cause.
 --
 -- KEYS  1 lease:{p}   ARGV  1 our token
--- returns 1, or 0 where it was not ours any more
+-- returns 1, or 0 if it was no longer ours
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

@@ -1,19 +1,19 @@
--- Acquire a partition that is free, or already ours: the new epoch then fences our own late commits.
+-- Acquire a partition that is free, or already ours. In the latter case the new epoch fences our own late commits.
 --
 -- KEYS  1 lease:{p}   2 epoch:{p}   3 suspect:{p}   4 frames:{p}   5 outcomes:{p}   6 dead:{p}
--- ARGV  1 worker id   2 time to live, ms   3 group   4 cursor to begin at where the group is gone
+-- ARGV  1 worker id   2 time to live, ms   3 group   4 cursor to begin at if the group does not exist
 --       5 a reply channel of the partition that has no subscriber
--- returns nil where another worker holds it, else
+-- returns nil if another worker holds it, else
 --         { token, cursor, entries read, id up to which entries may have killed the last owner or '',
---           { what was tried alone, deaths, ... }, { after, until, ... of each range of unsafe entries } }
+--           { note of an earlier owner, deaths, ... }, { after, until, ... of each range of unsafe entries } }
 local holder = redis.call('GET', KEYS[1])
 local prefix = ARGV[1] .. ':'
 if holder and string.sub(holder, 1, #prefix) ~= prefix then
   return false
 end
 
--- Whatever a commit needs and Redis would refuse is refused here, before we own anything: the right to publish,
--- and keys of the wrong type.
+-- A missing right to publish and keys of the wrong type, which would make every commit fail, fail here, before the
+-- lease is taken.
 redis.call('PUBLISH', ARGV[5], '')
 for key, wanted in pairs({ [KEYS[3]] = 'hash', [KEYS[4]] = 'stream', [KEYS[5]] = 'hash', [KEYS[6]] = 'stream' }) do
   local found = redis.call('TYPE', key)['ok']
@@ -22,11 +22,11 @@ for key, wanted in pairs({ [KEYS[3]] = 'hash', [KEYS[4]] = 'stream', [KEYS[5]] =
   end
 end
 
--- This changes nothing, but after a write that needs no memory the script may go on when there is none left.
+-- This changes nothing, but after a write that needs no memory Redis allows further writes when out of memory.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
--- The epoch only grows, over a loss of all keys too, because it is never below the server's time. One that is
--- no number, or beyond what a double counts, was not written by us.
+-- The epoch only grows, even after a loss of all keys, because it is never below the server's time. A value that is
+-- not a number, or too large for a double, was not written by a worker.
 local last = tonumber(redis.call('GET', KEYS[2]) or '0') or 0
 if last < 0 or last >= 2 ^ 53 - 1 or last ~= last then
   last = 0
@@ -57,16 +57,16 @@ end
 
 if not cursor then
   cursor, entries_read = ARGV[4], 0
-  -- A stream that ends below the cursor is a new one: all of it is unread.
+  -- A stream that ends below the cursor is a new stream, so all of its entries are unread.
   if not groups.err and before(pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id'], cursor) then
     cursor = '0-0'
   end
   redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[3], cursor, 'MKSTREAM', 'ENTRIESREAD', 0)
 end
 
--- The owner is noted until it releases the partition in good order: an owner that died leaves suspects behind.
--- Ranges of suspects stay known as `unsafe` for longer than their notes, ten minutes of the stream: sessions must
--- not be rebuilt by classifying an entry that kills.
+-- The field `owner` exists until an owner releases the partition. If the last owner died, it marks the suspects.
+-- Ranges of suspects are kept as `unsafe` longer than the notes, for ten minutes of the stream, because sessions must
+-- not be rebuilt by classifying an entry that kills workers.
 local suspect_until = ''
 local deaths = {}
 local noted = redis.call('HGET', KEYS[3], 'owner')

@@ -1,12 +1,12 @@
--- Give a model a role, all at once: its bytes, its name, what is forgotten for it, and who is woken.
+-- Give a model a role, atomically: store its bundle, set the role, delete old bundles and wake the workers.
 --
 -- KEYS  1 {maze}:model   2 {maze}:models   3 {maze}:model:<version>
--- ARGV  1 version   2 its bundle ('' = it is there already)   3 champion or challenger
---       4 share of the frames that a challenger sees   5 bundles to keep
---       6 version that answers now where no champion is named ('' = unknown)   7 channel to wake
+-- ARGV  1 version   2 its bundle ('' = already stored)   3 champion or challenger
+--       4 share of the frames that a challenger classifies   5 bundles to keep
+--       6 version that answers now if no champion is named ('' = unknown)   7 channel to wake
 -- returns 'OK', or 'MISSING' (no such bundle, and nothing was changed)
 --
--- The bytes come first: where memory is out that fails, and nothing else is changed.
+-- The bundle is stored first: if Redis is out of memory, that fails and nothing else is changed.
 if ARGV[2] ~= '' then
   redis.call('SET', KEYS[3], ARGV[2])
 elseif redis.call('EXISTS', KEYS[3]) == 0 then
@@ -29,8 +29,8 @@ else
   redis.call('HSET', KEYS[1], 'challenger', ARGV[1], 'share', ARGV[4], 'challenged_ms', now_ms)
 end
 
--- Old bundles go, newest kept; one that has a role is never among them. Their keys follow from the index, so
--- they cannot be named beforehand.
+-- Delete the oldest bundles beyond the limit, except those with a role. Their keys depend on the index, so they cannot
+-- be among KEYS.
 local in_use = {}
 for _, role in ipairs({'champion', 'previous', 'challenger'}) do
   local version = redis.call('HGET', KEYS[1], role)

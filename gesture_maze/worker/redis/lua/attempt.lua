@@ -1,8 +1,8 @@
--- Note what is about to be tried alone: if that kills the worker, the note remains, and the next owner's
--- acquire.lua counts a death for it.
+-- Write a note about the suspects that are processed next. If they kill the worker, the note remains, and the next
+-- owner's acquire.lua counts a death for it.
 --
--- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 our token   2 name of the attempt ('' = none any more)
--- returns 1, or 0 where the partition is not ours any more
+-- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 our token   2 the note ('' = delete it)
+-- returns 1, or 0 if the partition is no longer ours
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

@@ -1,8 +1,8 @@
--- Delete the notes about suspects: all of those entries are committed. Works when memory is out. Which entries
--- they were stays known, see acquire.lua.
+-- Delete the notes about suspects, which are all committed. Works when Redis is out of memory. The ranges of suspects
+-- are kept, see acquire.lua.
 --
 -- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 our token
--- returns 1, or 0 where the partition is not ours any more
+-- returns 1, or 0 if the partition is no longer ours
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

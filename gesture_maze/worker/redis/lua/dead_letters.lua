@@ -1,5 +1,5 @@
--- A page of dead letters, newest first, as Redis keeps them: redis-py would make a dict of an entry's fields and
--- lose names that occur twice. Changes nothing.
+-- Return a page of dead letters, newest first, with all fields in order. redis-py's XREVRANGE would return a dict and
+-- lose repeated names. Changes nothing.
 --
 -- KEYS  1 dead:{p}   ARGV  1 from this id   2 down to this id   3 how many at most
 -- returns { { id, { name, value, ... } }, ... }

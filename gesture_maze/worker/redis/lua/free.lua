@@ -1,6 +1,6 @@
--- Delete the lease of a worker that is known to be dead, so that its partition need not wait.
+-- Delete the lease of a dead worker, so that its partition is free before the lease expires.
 --
--- KEYS  1 lease:{p}   ARGV  1 id of the dead worker   2 only a lease that lasts for longer than this, ms
+-- KEYS  1 lease:{p}   ARGV  1 id of the dead worker   2 delete only a lease that lasts longer than this, ms
 -- returns 1 if it was deleted, else 0
 local holder = redis.call('GET', KEYS[1])
 local prefix = ARGV[1] .. ':'

@@ -1,4 +1,4 @@
--- Helpers that several scripts share, see scripts.py.
+-- Helpers shared by several scripts, see scripts.py.
 local function pairs_of(reply)
   local map = {}
   for i = 1, #reply, 2 do

@@ -1,8 +1,8 @@
--- Give a dead letter back to the pool: its original fields become a new entry, and the letter is gone.
--- Both or neither, so that redriving a letter twice has one effect.
+-- Redrive a dead letter: add its original fields as a new entry and delete the dead letter, both or neither.
+-- Redriving it twice therefore has one effect.
 --
--- KEYS  1 dead:{p}   2 frames:{p}   ARGV  1 id of the letter   2 values at its end that are not the original's
--- returns the id of the new entry, or nil where there is no such letter (any more)
+-- KEYS  1 dead:{p}   2 frames:{p}   ARGV  1 id of the dead letter   2 number of values that the worker appended
+-- returns the id of the new entry, or nil if the dead letter does not exist
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
 if #found == 0 then
   return false
@@ -12,7 +12,7 @@ local entry = {'XADD', KEYS[2], '*'}
 for i = 1, #values - tonumber(ARGV[2]) do
   entry[#entry + 1] = values[i]
 end
--- XADD comes first: out of memory it is refused, and then nothing has happened
+-- XADD comes first: if Redis is out of memory, it fails and nothing is changed
 local id = redis.call(unpack(entry))
 redis.call('XDEL', KEYS[1], ARGV[1])
 return id

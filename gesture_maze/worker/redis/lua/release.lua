@@ -1,8 +1,7 @@
--- Release a partition in good order: all that was read is committed. Which entries were suspects stays known, see
--- acquire.lua.
+-- Release a partition after everything that was read is committed. The ranges of suspects are kept, see acquire.lua.
 --
 -- KEYS  1 lease:{p}   2 suspect:{p}   ARGV  1 our token
--- returns 1, or 0 where it was not ours any more
+-- returns 1, or 0 if it was no longer ours
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

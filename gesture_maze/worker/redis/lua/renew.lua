@@ -1,4 +1,4 @@
--- Renew leases that are still ours. PEXPIRE, because it works when Redis is out of memory and SET does not.
+-- Renew leases that are still ours. Uses PEXPIRE, which works when Redis is out of memory; SET does not.
 --
 -- KEYS  lease:{p} ...   ARGV  1 time to live, ms   2.. our token for each key
 -- returns 1 (renewed) or 0 (lost) for each key

@@ -1,4 +1,4 @@
--- The previous model becomes the champion again, and the champion the previous one.
+-- Swap the champion and the previous model.
 --
 -- KEYS  1 {maze}:model   2 {maze}:models   ARGV  1 channel to wake
 -- returns { 'OK', new champion, new previous }, { 'NONE' } or { 'MISSING', previous }; the last two changed nothing
@@ -7,7 +7,7 @@ local previous = redis.call('HGET', KEYS[1], 'previous')
 if not previous or previous == '' then
   return { 'NONE' }
 end
--- its key follows from the hash, so it cannot be named beforehand
+-- the key depends on a value in the hash, so it cannot be among KEYS
 if redis.call('EXISTS', KEYS[1] .. ':' .. previous) == 0 then
   return { 'MISSING', previous }
 end

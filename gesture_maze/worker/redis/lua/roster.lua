@@ -1,4 +1,4 @@
--- Register a worker as live, remove those that are dead, and return who owns what.
+-- Register a worker as live, remove dead workers, and return the owner of each partition.
 --
 -- KEYS  1 {maze}:workers   2 {maze}:workers:info   3 {maze}:topology   4.. lease:{p} of every partition
 -- ARGV  1 worker id   2 its info, JSON ('' = it is leaving)   3 ms after which a silent worker is dead
@@ -6,8 +6,8 @@
 -- returns { server time in ms, { topology version, partitions }, { live workers }, { lease or '' ... } }
 local now = now_ms()
 
--- Removing comes first: it needs no memory, and after it the writes below may go on when there is none left.
--- A heartbeat of the future was written before the clock was set back: whoever is alive registers again.
+-- Removing comes first: it needs no memory, and after it Redis allows the writes below even when out of memory.
+-- A heartbeat in the future was written before the clock was set back. A live worker registers again.
 for _, range in ipairs({ { '-inf', string.format('(%.0f', now - tonumber(ARGV[3])) },
                          { string.format('(%.0f', now), '+inf' } }) do
   local dead = redis.call('ZRANGEBYSCORE', KEYS[1], range[1], range[2], 'LIMIT', 0, 1000)

@@ -1,9 +1,9 @@
--- All there is to know about one partition, at one instant. Changes nothing.
+-- Return the state of one partition at one instant. Changes nothing.
 --
 -- KEYS  1 frames:{p}   2 lease:{p}   3 epoch:{p}   4 outcomes:{p}   5 dead:{p}   ARGV  1 group
 -- returns { lease or '', epoch or '', time to live of the lease in ms, dead letters, { outcome, count, ... },
---           entries added, length, last id of the stream, cursor, entries read, id of the oldest entry that waits or '' }
---         the last six are missing where there is no stream, the last three where it has no group
+--           entries added, length, last id of the stream, cursor, entries read, id of the oldest waiting entry or '' }
+--         the last six are missing if there is no stream, the last three if it has no group
 local found = {
   redis.call('GET', KEYS[2]) or '',
   redis.call('GET', KEYS[3]) or '',

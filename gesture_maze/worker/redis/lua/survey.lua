@@ -1,8 +1,8 @@
--- Where partitions stand, each at one instant. Changes nothing.
+-- Return the standing of each partition, each at one instant. Changes nothing.
 --
 -- KEYS  frames:{p} ...   ARGV  1 group
 -- returns for each { entries added, length, id of the first entry, last id of the stream, cursor, entries read },
---         or {} where the stream or its group is gone
+--         or {} if the stream or its group does not exist
 local found = {}
 for i, key in ipairs(KEYS) do
   found[i] = {}
