@@ -47,12 +47,14 @@ def test_name_is_documented(name: str) -> None:
     assert f"`{name}" in PAGE or f" {name}" in PAGE
 
 
-@pytest.mark.parametrize("reason", set(RejectReason) - NOT_OF_THE_WIRE)
+@pytest.mark.parametrize("reason", sorted(set(RejectReason) - NOT_OF_THE_WIRE))
 def test_reason_of_a_rejection_is_documented(reason: RejectReason) -> None:
     assert f"`{reason}`" in PAGE
 
 
-@pytest.mark.parametrize("code", set(_REASON_OF_CODE) - {"DENIED", "MOVED", "ASK", "CROSSSLOT", "NOSCRIPT"})
+@pytest.mark.parametrize(
+    "code", sorted(set(_REASON_OF_CODE) - {"DENIED", "MOVED", "ASK", "CROSSSLOT", "NOSCRIPT"})
+)
 def test_error_code_is_documented(code: str) -> None:
     assert f"`{code}`" in PAGE
 
