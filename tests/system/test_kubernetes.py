@@ -174,7 +174,7 @@ def test_probes_ask_a_port_of_the_pod(name: str) -> None:
             assert container[probe]["httpGet"]["port"] in ports(name)
 
 
-@pytest.mark.parametrize("name", [*(set(PODS) - {"valkey"})])
+@pytest.mark.parametrize("name", sorted(set(PODS) - {"valkey"}))
 def test_selector_of_a_deployment_finds_its_own_pods_only(name: str) -> None:
     assert selected(of("Deployment", name)["spec"]["selector"]["matchLabels"]) == [name]
 
