@@ -1,0 +1,51 @@
+"""Two people in the picture, of whom the camera finds one at a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gesture_maze.capture.reader import CaptureReader
+from gesture_maze.capture.writer import CaptureWriter, lines_of
+from gesture_maze.models.classifier import Classifier
+from gesture_maze.replay.engine import Replay
+from gesture_maze.simulator.players import PlayerHands
+from gesture_maze.wire.frames import META
+from gesture_maze.wire.gestures import LABELS
+
+SIDES = (-0.25, 0.25)
+TURN_FRAMES = 6
+
+
+def by_turns(path: Path, seconds: int = 10, fps: int = 30) -> Path:
+    """Write a capture in which one session shows a like on the left, then a four on the right, and so on."""
+    hands = PlayerHands(2, 1, fps, missing_share=0, dropped_share=0)
+    labels = np.array([LABELS["like"], LABELS["four"]])
+    with CaptureWriter(path, {"name": "two people"}) as writer:
+        for tick in range(seconds * fps):
+            now_ms, seen = tick * 1000 // fps, tick // TURN_FRAMES % 2
+            shown = hands.step(now_ms, labels)
+            shown.landmarks[:, :, 0] += np.float32(SIDES)[:, None]
+            meta = np.empty(1, META)
+            meta["seq"], meta["captured_ms"] = tick, now_ms
+            meta["aspect"], meta["flags"] = shown.aspect[seen], shown.flags[seen]
+            for line in lines_of([float(now_ms)], ["both"], meta, shown.landmarks[[seen]]):
+                writer.write_text(f"{line}}}")
+    return path
+
+
+@pytest.mark.parametrize("block_frames", [1, 512])
+def test_two_people_by_turns_move_as_the_first_one_shows(
+    tmp_path: Path, classifier: Classifier, block_frames: int
+) -> None:
+    found: list[str | None] = []
+    path = by_turns(tmp_path / "two.jsonl")
+    with CaptureReader(path) as reader, Replay(classifier=classifier) as replay:
+        for block in reader.blocks(block_frames):
+            found += [json.loads(reply)["move"] for reply in replay.run(block) if reply]
+    made = [move for move in found if move]
+    assert set(made) == {"up"}
+    assert len(made) >= 20
