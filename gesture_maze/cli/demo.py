@@ -41,7 +41,7 @@ def demo(
     """Start a server, workers and players who walk mazes by gestures; show them live, and sum up.
 
     Kill a worker while it runs (the table shows the pids): another one takes over, and the mazes go on being
-    solved. Exit codes: 0, or 1 if a frame was lost or the sum does not hold.
+    solved. Exit codes: 0, or 1 if not all frames are accounted for.
 
     Example: [bold]maze demo --seconds 20 --players 50 --kill-after 8[/bold]
     """

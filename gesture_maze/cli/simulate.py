@@ -52,7 +52,7 @@ def simulate(
         print_json(report.as_dict())
     else:
         _show(report)
-    if not report.heard and options.listen:
+    if not report.replies and options.listen:
         raise typer.Exit(1)
 
 
@@ -70,7 +70,7 @@ def _show(report: LoadReport) -> None:
     if report.unknown:
         print_line(f"unknown    {report.unknown:,}: the connection was lost")
     print_line(f"pool       {words(report.outcomes)}")
-    print_line(f"heard      {report.heard:,} replies to {report.listened:,} players")
+    print_line(f"replies    {report.replies:,} for {report.listened:,} players")
     quantiles = zip(("p50", "p99", "p99.9"), report.latency_ms, strict=True)
     print_line("latency    " + ", ".join(f"{name} {ms(value)}" for name, value in quantiles))
     if report.late_turns:

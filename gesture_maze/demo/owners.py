@@ -15,13 +15,13 @@ class Takeover:
 
     Attributes:
         died: the dead worker.
-        heir: who has them now.
-        partitions: how many.
-        at_ms: when the last of them was taken, by the server's clock (epochs are times).
+        new_owner: the worker that owns them now.
+        partitions: number of partitions.
+        at_ms: when the last of them was acquired, by the server's clock (epochs are times).
     """
 
     died: WorkerStatus
-    heir: WorkerStatus
+    new_owner: WorkerStatus
     partitions: int
     at_ms: int
 
@@ -34,7 +34,7 @@ class Owners:
 
     def __init__(self) -> None:
         self.takeovers = 0
-        """Partitions taken over from workers that died, so far."""
+        """Number of partitions taken over from dead workers so far."""
         self._known: Final[dict[str, WorkerStatus]] = {}
         self._owner: Final[dict[int, str]] = {}
 
@@ -56,7 +56,7 @@ class Owners:
             at_ms[pair] = max(at_ms.get(pair, 0), one.epoch)
         self.takeovers += taken.total()
         return [
-            Takeover(self._known[died], self._known[heir], count, at_ms[died, heir])
-            for (died, heir), count in taken.items()
-            if died in self._known and heir in self._known
+            Takeover(self._known[died], self._known[new_owner], count, at_ms[died, new_owner])
+            for (died, new_owner), count in taken.items()
+            if died in self._known and new_owner in self._known
         ]

@@ -1,8 +1,8 @@
 """Players who walk mazes by gestures: the game's state and its rules. Pure; time is passed in, ms.
 
-A player looks where the way out goes next and shows the gesture of that direction. A reply that carries a
-move moves the token, wall permitting; then the player shows the next direction. When the maze is solved the
-hand is lowered until the game says `stop`, and a new maze begins.
+A player shows the gesture of the next direction on the way out. A reply with a move moves the token unless
+there is a wall, and the player then shows the next direction. When the maze is solved the hand is lowered
+until a `stop` arrives, and a new maze begins.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from gesture_maze.simulator.players import Labels
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, NO_GESTURE, Action, Move
 
 GESTURE_OF: Final[dict[Action, str]] = {action: name for name, action in DEFAULT_ACTIONS.items()}
-"""Direction -> the gesture that asks for it."""
+"""Direction -> the gesture for it."""
 LOWERED: Final = LABELS[NO_GESTURE]
-"""Label of a hand that shows nothing in particular."""
+"""Label of a hand that shows no gesture."""
 REST_MS: Final = 700
-"""A hand is lowered for so long between mazes, or less if `stop` comes first."""
+"""How long a hand is lowered between mazes, unless a `stop` arrives earlier."""
 PATIENCE_MS: Final = 2500
-"""A player whose gesture moves nothing for so long lowers the hand and tries again with another pose."""
+"""Time without a move after which a player lowers the hand and tries again with another pose."""
 
 
 @dataclass(slots=True)
 class Score:
-    """What happened so far, all players together.
+    """Counts of events so far, of all players together.
 
     Attributes:
-        moves: tokens moved by one cell.
-        wrong: those of them that led away from the exit.
-        bumped: moves that met a wall.
-        solved: mazes.
+        moves: moves of a token by one cell.
+        wrong: moves of a token away from the exit.
+        bumped: moves into a wall.
+        solved: mazes solved.
         stops: `stop` replies.
-        retries: how often a player lost patience.
+        retries: times that a player tried again after `PATIENCE_MS`.
     """
 
     moves: int = 0
@@ -52,12 +52,12 @@ class Player:
     """One player.
 
     Attributes:
-        maze: where they are.
-        cell: where the token stands.
-        trail: cells that the token has been to.
-        solved: mazes solved so far.
-        rests_until_ms: the hand is lowered until then.
-        moved_ms: when the token last moved, or the present maze began.
+        maze: the current maze.
+        cell: the token's cell.
+        trail: cells that the token has visited.
+        solved: number of mazes solved.
+        rests_until_ms: time until which the hand is lowered.
+        moved_ms: when the token last moved, or the current maze began.
     """
 
     maze: Maze
@@ -69,7 +69,7 @@ class Player:
 
     @property
     def wants(self) -> Action | None:
-        """Where the way out goes next."""
+        """The next direction on the way out; None at the exit."""
         return self.maze.way_out[self.cell]
 
 
@@ -77,8 +77,8 @@ class Players:
     """All players of a game, by number.
 
     Args:
-        count: how many.
-        seed: decides all mazes.
+        count: number of players.
+        seed: determines all mazes.
         side: cells along a maze's longer side; the other one is a quarter shorter.
         now_ms: when the game begins.
     """
@@ -94,11 +94,11 @@ class Players:
         return generate(*self._size, seed=self._seed * 1_000_003 + number * 10_007 + solved)
 
     def targets(self, now_ms: int) -> Labels:
-        """(count,) int64: the labels of the gestures that the players show now."""
+        """Return the labels of the gestures that the players show now, (count,) int64."""
         return np.array([self._look(player, now_ms) for player in self.all], np.int64)
 
     def _look(self, player: Player, now_ms: int) -> int:
-        """The gesture of the direction in which the way out goes next."""
+        """Return the label of the gesture that a player shows now."""
         if now_ms < player.rests_until_ms:
             return LOWERED
         if now_ms - player.moved_ms > PATIENCE_MS:
@@ -108,8 +108,8 @@ class Players:
         direction = player.wants
         return LOWERED if direction is None else LABELS[GESTURE_OF[direction]]
 
-    def hear(self, number: int, move: Move, now_ms: int) -> None:
-        """A reply came that tells a player's token what to do."""
+    def receive(self, number: int, move: Move, now_ms: int) -> None:
+        """Apply the move of a reply to player `number`."""
         player = self.all[number]
         if move == "stop":
             self.score.stops += 1

@@ -1,4 +1,4 @@
-"""The demo's worker processes: a supervised pool of its own, whose log goes to a file."""
+"""The demo's worker processes: a supervised pool that logs to a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLL_S: Final = 0.05
 
 
 class Pool:
-    """`maze worker` as a child process, from `with` to the end of the block.
+    """`maze worker` as a child process for the duration of a `with` block.
 
     Args:
         url: Redis.
@@ -43,10 +43,10 @@ class Pool:
     def __enter__(self) -> Self:
         flags = ["--supervise", "--processes", str(self._workers), "--metrics-port", "0"]
         command = [sys.executable, "-m", "gesture_maze", "worker", *flags]
-        # not on the command line, which everybody on the machine can read: it may hold a password
+        # not on the command line, which every user of the machine can read: the URL may hold a password
         environment = {**os.environ, "MAZE_REDIS": self.url}
         with self.log.open("ab") as log:
-            # a session of its own: Ctrl-C is ours, and the pool drains when we say so
+            # a new session, so that Ctrl-C reaches only this process, which then stops the pool
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command,
                 stdin=subprocess.DEVNULL,
@@ -66,16 +66,16 @@ class Pool:
         try:
             self._process.wait(DRAIN_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # its workers notice that they are orphans, and drain
+            self._process.kill()  # its workers notice that their parent has ended, and drain
             self._process.wait()
         finally:
             self._tether.close()
 
     def wait_ready(self, reader: StatusReader) -> PoolStatus:
-        """The first status in which every worker lives and every partition is owned.
+        """Wait until every worker is live and every partition has an owner, and return that status.
 
         Raises:
-            SettingsError: the pool ended, or was not ready in time; the sentence names its log.
+            SettingsError: `settings`, if the pool ended or was not ready in time. The message names its log.
         """
         end_s = time.monotonic() + READY_S
         while time.monotonic() < end_s:
@@ -88,16 +88,20 @@ class Pool:
         raise SettingsError("settings", f"the workers were not ready in {READY_S:.0f} s: see {self.log}")
 
     def check(self) -> None:
-        """Raise `SettingsError` if the pool has ended by itself."""
+        """Check that the pool runs.
+
+        Raises:
+            SettingsError: `settings`, if it has ended. The message quotes the end of its log.
+        """
         assert self._process is not None
         code = self._process.poll()
         if code is None:
             return
-        lines = self.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+        lines = self.log.read_text(errors="replace").strip().splitlines() or ["the log is empty"]
         raise SettingsError("settings", f"the workers ended with code {code}: {lines[-1]} (see {self.log})")
 
     def kill_one(self, found: PoolStatus) -> WorkerStatus | None:
-        """Kill the one of our workers that owns most partitions, and return it; None if there is none."""
+        """Kill our worker with the most partitions, and return it, or None if there is none."""
         assert self._process is not None
         # other pools may share this Redis
         supervisor = self._process.pid

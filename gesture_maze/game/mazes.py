@@ -1,7 +1,7 @@
 """Mazes: generated from a seed, walked cell by cell, drawn for a terminal. Pure.
 
-A maze is perfect: every cell can be reached from every other one, by exactly one way. Cells are numbered row
-by row from the upper left, `row * width + column`; one enters at cell 0 and leaves at the last one.
+A maze is perfect: exactly one path connects any two cells. Cells are numbered row by row from the upper left,
+`row * width + column`. The entrance is cell 0 and the exit is the last cell.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STEPS: Final[dict[Action, tuple[int, int]]] = {
 BACK: Final[dict[Action, Action]] = {"up": "down", "down": "up", "left": "right", "right": "left"}
 
 MAX_SIDE: Final = 200
-"""Cells along one side at most; a maze of 40,000 cells takes half a second."""
+"""Most cells along one side. A maze of 40,000 cells takes half a second."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Maze:
         return sum(map(len, self.open_ways)) // 2
 
     def neighbour(self, cell: int, direction: Action) -> int | None:
-        """Return the cell in `direction`, whether a wall is between or not, or None outside the maze."""
+        """Return the adjacent cell in `direction`, regardless of walls, or None outside the maze."""
         row, column = divmod(cell, self.width)
         down, right = STEPS[direction]
         row, column = row + down, column + right
@@ -65,12 +65,12 @@ class Maze:
         return row * self.width + column if inside else None
 
     def move(self, cell: int, direction: Action) -> int | None:
-        """Return the cell to which one step leads, or None if there is a wall."""
+        """Return the cell after one step in `direction`, or None if there is a wall."""
         return self.neighbour(cell, direction) if direction in self.open_ways[cell] else None
 
     @cached_property
     def way_out(self) -> tuple[Action | None, ...]:
-        """Per cell, the first step of the shortest way to the exit; None at the exit. O(cells), once."""
+        """For each cell, the first step of the shortest path to the exit; None at the exit. O(cells)."""
         toward: list[Action | None] = [None] * len(self.open_ways)
         seen = {self.exit}
         edge = deque(seen)
@@ -86,7 +86,7 @@ class Maze:
 
 
 def generate(width: int, height: int, seed: int) -> Maze:
-    """Return a perfect maze made by depth-first search; the same arguments give the same maze. O(cells).
+    """Return a perfect maze made by depth-first search. The same arguments give the same maze. O(cells).
 
     Args:
         width, height: in cells, 2 to `MAX_SIDE`.
@@ -114,7 +114,7 @@ def generate(width: int, height: int, seed: int) -> Maze:
 
 
 def solve(maze: Maze, cell: int = 0) -> list[Action]:
-    """Return the steps of the shortest way from `cell` to the exit."""
+    """Return the steps of the shortest path from `cell` to the exit."""
     steps: list[Action] = []
     while (step := maze.way_out[cell]) is not None:
         steps.append(step)
@@ -123,7 +123,7 @@ def solve(maze: Maze, cell: int = 0) -> list[Action]:
 
 
 _JOINTS: Final = " ╵╷│╴┘┐┤╶└┌├─┴┬┼"
-"""Box drawing character by the walls that meet: 1 up, 2 down, 4 left, 8 right."""
+"""Box drawing characters by the sum of the walls that meet: 1 up, 2 down, 4 left, 8 right."""
 
 
 def draw(maze: Maze, token: int | None = None, trail: Collection[int] = ()) -> str:

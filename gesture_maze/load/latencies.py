@@ -1,4 +1,4 @@
-"""Latencies as counts in narrow buckets: any number of them in a few KB, with quantiles to 1 %. Pure."""
+"""Latencies as counts in narrow buckets: constant memory of a few KB, quantiles exact to 1 %. Pure."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from numpy.typing import NDArray
 
 LOWEST_S: Final = 1e-5
 RATIO: Final = 1.02
-"""A bucket's upper bound over its lower one; a quantile is off by half of that at most."""
+"""Ratio of a bucket's upper to its lower bound. The error of a quantile is at most half a bucket."""
 BUCKETS: Final = 820
-"""Up to 110 seconds."""
+"""Number of buckets, enough for latencies up to 110 seconds."""
 
 Counts = NDArray[np.int64]
 
 
 class Latencies:
-    """Counts of latencies; (BUCKETS,) int64, the last one takes whatever is longer."""
+    """Counts of latencies, (BUCKETS,) int64. The last bucket also counts everything longer."""
 
     def __init__(self) -> None:
         self.counts: Counts = np.zeros(BUCKETS, np.int64)
 
     def add(self, seconds: float) -> None:
-        """Count one."""
+        """Count one latency."""
         bucket = int(math.log(max(seconds, LOWEST_S) / LOWEST_S) / _LOG_RATIO)
         self.counts[min(bucket, BUCKETS - 1)] += 1
 
     def total(self) -> int:
-        """How many were counted."""
+        """Return the number of latencies counted."""
         return int(self.counts.sum())
 
 
 def quantile_ms(counts: Counts, q: float) -> float | None:
-    """The q-quantile (0 to 1) in milliseconds; None without any latencies."""
+    """Return the q-quantile (0 to 1) in milliseconds, or None without any latencies."""
     total = int(counts.sum())
     if not total:
         return None

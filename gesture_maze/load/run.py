@@ -1,4 +1,4 @@
-"""A load test: players that show gestures at random, and a report of their frames' outcomes."""
+"""A load test: players that show random gestures, and a report of the outcomes of their frames."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 GESTURE_MS: Final = 1200
 """How long a player shows one gesture."""
 SETTLE_S: Final = 5.0
-"""Longest wait, at the end, for a pool that has a backlog."""
+"""Longest wait at the end for a pool with a backlog."""
 POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What `maze simulate` is told; see its flags."""
+    """The options of `maze simulate`, see its flags."""
 
     redis: str
     players: int
@@ -42,19 +42,20 @@ class LoadOptions:
 
 @dataclass(slots=True)
 class LoadReport:
-    """What became of the frames.
+    """The result of a load test.
 
     Attributes:
-        outcomes: what the pool counted meanwhile, other producers' frames included.
+        replies: replies received.
+        outcomes: outcomes counted by the pool during the test, including frames of other producers.
         latency_ms: p50, p99 and p99.9.
-        lag: entries that still waited at the end.
+        lag: entries that were still waiting at the end.
     """
 
     seconds: float
     accepted: int
     refused: dict[str, int]
     unknown: int
-    heard: int
+    replies: int
     listened: int
     frames_per_s: float
     outcomes: dict[str, int]
@@ -64,18 +65,19 @@ class LoadReport:
     late_turns: int
 
     def as_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the report as `--json` prints it."""
         values = asdict(self)
         p50, p99, p999 = values.pop("latency_ms")
+        values["heard"] = values.pop("replies")
         return {**values, "latency_p50_ms": p50, "latency_p99_ms": p99, "latency_p999_ms": p999}
 
 
 class Restless:
-    """Players who show one of the maze's gestures, or none, and another one a while later.
+    """Players who show a gesture of the maze or none, and change it every `GESTURE_MS`.
 
     Args:
-        players: how many.
-        seed: decides who shows what.
+        players: number of players.
+        seed: determines the gestures.
     """
 
     def __init__(self, players: int, seed: int) -> None:
@@ -85,17 +87,17 @@ class Restless:
         self._first: Final = rng.integers(0, len(self._labels), players)
 
     def targets(self, now_ms: int) -> Labels:
-        """See `load.traffic.Steer`."""
+        """Return the labels of the gestures to show now, (players,) int64."""
         turns = (now_ms + self._phase_ms) // GESTURE_MS
         shown: Labels = self._labels[(self._first + turns) % len(self._labels)]
         return shown
 
-    def hear(self, number: int, move: Move, now_ms: int) -> None:
-        """Ignore the move: these players walk no maze."""
+    def receive(self, number: int, move: Move, now_ms: int) -> None:
+        """Ignore the move, because these players have no maze."""
 
 
 def run(options: LoadOptions) -> LoadReport:
-    """Send for `options.seconds`, or until Ctrl-C, and wait for the pool to answer.
+    """Send frames for `options.seconds` or until Ctrl-C, wait for the pool, and return the report.
 
     Raises:
         SettingsError, ConnectionLost: Redis cannot be used.
@@ -127,7 +129,7 @@ def _settled(reader: StatusReader) -> PoolStatus:
     while found.lag and time.monotonic() < end_s:
         time.sleep(POLL_S)
         found = reader.read()
-    time.sleep(POLL_S)  # the last replies are on their way
+    time.sleep(POLL_S)  # for the last replies to arrive
     return found
 
 
@@ -139,8 +141,8 @@ def _report(traffic: Traffic, seconds: float, first: PoolStatus, last: PoolStatu
         accepted=account.accepted,
         refused=dict(account.refused),
         unknown=account.unknown,
-        heard=account.heard,
-        listened=traffic.hears,
+        replies=account.replies,
+        listened=traffic.listened,
         frames_per_s=round(account.accepted / seconds, 1),
         outcomes={name: count - first.outcomes[name] for name, count in last.outcomes.items()},
         latency_ms=(quantile_ms(counts, 0.5), quantile_ms(counts, 0.99), quantile_ms(counts, 0.999)),

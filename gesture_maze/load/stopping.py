@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as an event, for commands that run until they are stopped."""
+"""Stop signals as an event, for commands that run until they are stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C, SIGTERM or a closed terminal sets; a second one interrupts at once."""
+    """Yield an event that is set by Ctrl-C, SIGTERM or SIGHUP. A second signal raises KeyboardInterrupt."""
     stop = threading.Event()
 
     def note(_number: int, _frame: object) -> None:
@@ -21,7 +21,7 @@ def stop_signals() -> Iterator[threading.Event]:
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in numbers}
-    # replies are stamped in another thread, which should not wait 5 ms for its turn
+    # replies get their time in another thread, which should not wait 5 ms (the default) for the interpreter
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(0.0005)
     try:

@@ -1,4 +1,4 @@
-"""Frames of a crowd out, replies in: two threads, and the account of what became of every frame."""
+"""Sends the frames of a crowd and receives the replies, in two threads, and accounts for every frame."""
 
 from __future__ import annotations
 
@@ -21,57 +21,58 @@ from gesture_maze.wire.errors import MazeError
 from gesture_maze.wire.gestures import Move
 
 RING: Final = 512
-"""Frames of a player of which the time of sending is kept: half a minute at 15 fps."""
+"""Frames per player whose send time is kept: half a minute at 15 fps."""
 LISTEN_S: Final = 0.1
-"""Longest wait for a reply, before looking whether to stop."""
+"""Longest wait for a reply before checking whether to stop."""
 AWAY_S: Final = 0.25
-"""Wait after Redis could not be reached."""
+"""Pause after Redis could not be reached."""
 
 _NOT_WAITED_FOR: Final = 0.0
 _UNKNOWN: Final = -1.0
 
 
 class Steer(Protocol):
-    """Decides what the players show, and receives their moves."""
+    """Chooses the gestures of the players and receives their moves."""
 
     def targets(self, now_ms: int) -> Labels:
-        """(players,) int64: labels of the gestures to show now."""
+        """Return the labels of the gestures to show now, (players,) int64."""
 
-    def hear(self, number: int, move: Move, now_ms: int) -> None:
-        """A reply to player `number` carried a move."""
+    def receive(self, number: int, move: Move, now_ms: int) -> None:
+        """Take the move of a reply to player `number`."""
 
 
 @dataclass(slots=True)
 class Account:
-    """Counts of what happened to the frames, as their sender sees it.
+    """Counts of frames and replies, from the sender's point of view.
 
     Attributes:
-        accepted: frames that Redis took.
-        refused: frames that it did not take (`Backpressure`), by reason.
-        unknown: frames whose fate is unknown, because the connection was lost.
-        heard: replies.
-        late_turns: turns that could not begin in time, because this process was too slow.
-        gestures: replies by gesture; `no_hand` where none was seen.
-        latencies: from just before a frame is sent to its reply in our hands.
+        accepted: frames that Redis accepted.
+        refused: frames that were refused (`Backpressure`), by reason.
+        unknown: frames whose fate is unknown because the connection was lost.
+        replies: replies received.
+        late_turns: turns that began late because this process was too slow.
+        gestures: replies by gesture, with `no_hand` for frames without a hand.
+        latencies: time from just before a frame is sent until its reply is received.
     """
 
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     unknown: int = 0
-    heard: int = 0
+    replies: int = 0
     late_turns: int = 0
     gestures: Counter[str] = field(default_factory=Counter)
     latencies: Latencies = field(default_factory=Latencies)
 
 
 class Traffic:
-    """Sends a crowd's frames until `stop_sending`, and hears the replies until the end of the `with` block.
+    """Sends a crowd's frames until `stop_sending`, and receives replies until the end of the `with` block.
 
     Args:
-        producer: open, and used by nobody else.
-        crowd: whose frames.
+        producer: open, and used only here.
+        crowd: the players.
         steer: called under a lock, one call at a time.
-        listen: hear the replies of so many players only: a subscriber that cannot keep up is cut off.
+        listen: number of players whose replies are received; None for all. Redis disconnects a subscriber
+            that cannot keep up.
     """
 
     def __init__(
@@ -83,10 +84,10 @@ class Traffic:
         self._producer: Final = producer
         self._crowd: Final = crowd
         self._steer: Final = steer
-        heard = crowd.sessions if listen is None else crowd.sessions[:listen]
-        self._number_of: Final = {session: number for number, session in enumerate(heard)}
+        sessions = crowd.sessions if listen is None else crowd.sessions[:listen]
+        self._number_of: Final = {session: number for number, session in enumerate(sessions)}
         self._sent_s: Final[NDArray[np.float64]] = np.zeros((len(crowd.sessions), RING))
-        """When each frame was sent, on the clock of `perf_counter`; see `_NOT_WAITED_FOR` and `_UNKNOWN`."""
+        """When each frame was sent, by `perf_counter`, or one of `_NOT_WAITED_FOR` and `_UNKNOWN`."""
         self._lock: Final = threading.Lock()
         self._stop_sending: Final = threading.Event()
         self._stop: Final = threading.Event()
@@ -97,7 +98,7 @@ class Traffic:
         sender = threading.Thread(target=self._send_all, name="sender", daemon=True)
         self._threads = [sender]
         if replies is not None:
-            self._threads.append(threading.Thread(target=self._hear_all, args=(replies,), daemon=True))
+            self._threads.append(threading.Thread(target=self._receive_all, args=(replies,), daemon=True))
         for thread in self._threads:
             thread.start()
         return self
@@ -111,12 +112,12 @@ class Traffic:
             thread.join()
 
     @property
-    def hears(self) -> int:
+    def listened(self) -> int:
         """Number of players whose replies are received."""
         return len(self._number_of)
 
     def stop_sending(self) -> None:
-        """Send no more; replies are still heard. Returns when the last frame is out."""
+        """Stop sending, and return when the last frame is sent. Replies are still received."""
         self._stop_sending.set()
         self._threads[0].join()
 
@@ -137,12 +138,12 @@ class Traffic:
                 return
             next_s += turn_s
             if time.perf_counter() > next_s + turn_s:
-                # not to be made up for: cameras do not hurry either
+                # lost time is not made up for, because a camera does not speed up either
                 self.account.late_turns += 1
                 next_s = time.perf_counter()
 
     def _send_turn(self) -> None:
-        """look -> shoot -> send -> book."""
+        """Send the frames of the next group of players, and count the result."""
         now_ms = time.time_ns() // 1_000_000
         with self._lock:
             targets = self._steer.targets(now_ms)
@@ -158,7 +159,7 @@ class Traffic:
                 raise
         except SendLost as error:
             self.account.accepted += len(shot.sessions) - len(error.rows)
-            self._book_unknown(shot, error.rows)
+            self._count_unknown(shot, error.rows)
             raise
 
     def _send(self, shot: Shot) -> None:
@@ -166,8 +167,8 @@ class Traffic:
             shot.sessions, shot.seq, shot.captured_ms, shot.landmarks, aspect=shot.aspect, flags=shot.flags
         )
 
-    def _book_unknown(self, shot: Shot, rows: tuple[int, ...]) -> None:
-        """A reply that has come, or is still to come, tells that its frame was accepted after all."""
+    def _count_unknown(self, shot: Shot, rows: tuple[int, ...]) -> None:
+        """Count frames as unknown, or as accepted if their reply has arrived."""
         for row in rows:
             at = shot.players[row], shot.seq[row] % RING
             if self._sent_s[at] == _NOT_WAITED_FOR:
@@ -176,20 +177,20 @@ class Traffic:
                 self._sent_s[at] = _UNKNOWN
                 self.account.unknown += 1
 
-    def _hear_all(self, replies: Replies) -> None:
+    def _receive_all(self, replies: Replies) -> None:
         with replies:
             while not self._stop.is_set():
                 reply = replies.get(timeout_s=LISTEN_S)
                 if reply is not None:
-                    self._hear(reply, time.perf_counter())
+                    self._receive(reply, time.perf_counter())
 
-    def _hear(self, reply: Reply, now_s: float) -> None:
+    def _receive(self, reply: Reply, now_s: float) -> None:
         number = self._number_of[reply.session]
         at = number, reply.seq % RING
         sent_s = float(self._sent_s[at])
         self._sent_s[at] = _NOT_WAITED_FOR
         account = self.account
-        account.heard += 1
+        account.replies += 1
         account.gestures[reply.gesture or "no_hand"] += 1
         if sent_s == _UNKNOWN:
             account.accepted += 1
@@ -198,4 +199,4 @@ class Traffic:
             account.latencies.add(now_s - sent_s)
         if reply.move is not None:
             with self._lock:
-                self._steer.hear(number, reply.move, time.time_ns() // 1_000_000)
+                self._steer.receive(number, reply.move, time.time_ns() // 1_000_000)

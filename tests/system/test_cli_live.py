@@ -179,7 +179,7 @@ def test_simulate_reports_what_became_of_its_frames(live: Live) -> None:
     assert found["accepted"] == found["heard"] == found["outcomes"]["answered"] > 500
     assert (found["refused"], found["lag"], found["sum_holds"]) == ({}, 0, True)
     assert 0 < found["latency_p50_ms"] < 100
-    assert "heard" in live.run("simulate", "--players", "4", "--seconds", "0.3").output
+    assert "replies" in live.run("simulate", "--players", "4", "--seconds", "0.3").output
 
 
 def test_simulate_counts_every_frame_as_accepted_or_refused(live: Live) -> None:

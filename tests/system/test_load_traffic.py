@@ -75,13 +75,13 @@ def reply(session: str, seq: int, move: Move | None = "up") -> Reply:
 
 class Recorder:
     def __init__(self) -> None:
-        self.heard: list[tuple[int, Move]] = []
+        self.received: list[tuple[int, Move]] = []
 
     def targets(self, now_ms: int) -> Labels:
         return np.zeros(PLAYERS, np.int64)
 
-    def hear(self, number: int, move: Move, now_ms: int) -> None:
-        self.heard.append((number, move))
+    def receive(self, number: int, move: Move, now_ms: int) -> None:
+        self.received.append((number, move))
 
 
 def traffic(producer: FakeProducer, steer: Recorder | None = None, listen: int | None = None) -> Traffic:
@@ -96,11 +96,11 @@ def test_accepted_frames_are_answered_and_timed() -> None:
         running.stop_sending()
         wait_until(lambda: not producer.replies.waiting)
     account = running.account
-    assert account.accepted == account.heard == producer.frames > 0
-    assert account.latencies.total() == account.heard
-    assert account.gestures == {"like": account.heard}
-    assert len(steer.heard) == account.heard
-    assert {number for number, _ in steer.heard} == set(range(PLAYERS))
+    assert account.accepted == account.replies == producer.frames > 0
+    assert account.latencies.total() == account.replies
+    assert account.gestures == {"like": account.replies}
+    assert len(steer.received) == account.replies
+    assert {number for number, _ in steer.received} == set(range(PLAYERS))
     assert producer.replies.closed
     assert running.fault is None
 
@@ -133,7 +133,7 @@ def test_frames_in_doubt_become_accepted_when_they_are_answered() -> None:
         wait_until(lambda: running.account.unknown == 0)
         running.stop_sending()
         wait_until(lambda: not producer.replies.waiting)
-    assert running.account.accepted == running.account.heard == producer.frames
+    assert running.account.accepted == running.account.replies == producer.frames
 
 
 def test_traffic_after_a_fault_stops_and_keeps_it() -> None:
@@ -153,8 +153,8 @@ def test_traffic_may_listen_to_a_part_of_the_players(listen: int) -> None:
         wait_until(lambda: producer.sends >= 8)
         running.stop_sending()
         wait_until(lambda: not producer.replies.waiting)
-    assert len(producer.listened) == running.hears == listen
-    assert (running.account.heard > 0) == (listen > 0)
+    assert len(producer.listened) == running.listened == listen
+    assert (running.account.replies > 0) == (listen > 0)
     assert running.account.accepted == producer.frames
 
 

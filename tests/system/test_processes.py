@@ -30,10 +30,10 @@ def test_killed_workers_lose_no_frame_and_answer_none_twice(server: Server, work
     workers.start("a", **AGELESS)
     workers.start("b", **AGELESS)
     with Traffic(server.url) as traffic:
-        for victim, heir in (("a", "c"), ("b", "d"), ("c", "e")):
+        for victim, new_owner in (("a", "c"), ("b", "d"), ("c", "e")):
             traffic.wait_for_answers()
             workers.signal(victim, signal.SIGKILL)
-            workers.start(heir, **AGELESS)
+            workers.start(new_owner, **AGELESS)
             traffic.wait_for_answers()
     assert pool_outcomes(server.client)["answered"] == len(traffic.accepted)
     traffic.check_once_and_in_order()

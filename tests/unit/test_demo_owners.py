@@ -30,7 +30,7 @@ def test_partitions_of_a_dead_worker_are_taken_over() -> None:
     owners = Owners()
     owners.look(look({0: "a", 1: "a", 2: "b"}, "ab"))
     (takeover,) = owners.look(look({0: "b", 1: "b", 2: "b"}, "b", epoch=2000))
-    assert (takeover.died.worker, takeover.heir.worker) == ("a", "b")
+    assert (takeover.died.worker, takeover.new_owner.worker) == ("a", "b")
     assert (takeover.partitions, takeover.at_ms) == (2, 2000)
     assert owners.takeovers == 2
 

@@ -18,7 +18,7 @@ def walk_out(players: Players, number: int, now_ms: int) -> int:
     """Send a player out by the solution; how many steps."""
     steps = solve(players.all[number].maze, players.all[number].cell)
     for step in steps:
-        players.hear(number, step, now_ms)
+        players.receive(number, step, now_ms)
     return len(steps)
 
 
@@ -33,7 +33,7 @@ def test_a_move_along_the_way_counts_and_leaves_a_trail(players: Players) -> Non
     player = players.all[1]
     wants = player.wants
     assert wants is not None
-    players.hear(1, wants, 1200)
+    players.receive(1, wants, 1200)
     assert player.cell == player.maze.move(0, wants)
     assert player.trail == {0}
     assert (players.score.moves, players.score.wrong, players.score.bumped) == (1, 0, 0)
@@ -41,7 +41,7 @@ def test_a_move_along_the_way_counts_and_leaves_a_trail(players: Players) -> Non
 
 
 def test_a_wall_stops_the_token(players: Players) -> None:
-    players.hear(0, "up", 1200)
+    players.receive(0, "up", 1200)
     assert players.all[0].cell == 0
     assert (players.score.moves, players.score.bumped) == (0, 1)
 
@@ -51,7 +51,7 @@ def test_a_step_off_the_way_is_wrong_and_the_player_turns_back(players: Players)
     step = _step_off(player)
     assert step is not None
     cell = player.cell
-    players.hear(players.all.index(player), step, 1200)
+    players.receive(players.all.index(player), step, 1200)
     assert players.score.wrong == 1
     back = player.wants
     assert back is not None
@@ -81,7 +81,7 @@ def test_between_mazes_the_hand_is_lowered_until_stop(players: Players) -> None:
     walk_out(players, 0, 2000)
     assert players.targets(2000)[0] == LOWERED
     assert players.targets(2000)[1] != LOWERED
-    players.hear(0, "stop", 2300)
+    players.receive(0, "stop", 2300)
     assert players.targets(2300)[0] != LOWERED
     assert players.score.stops == 1
 

@@ -1,4 +1,5 @@
-"""Work that takes minutes, done in the background by RQ: training, judging, promoting, replaying, redriving.
+"""Background jobs that take minutes, run by RQ: training, evaluation, promotion, replay, redrive.
 
-Not for frames: RQ forks for each job and keeps no order. Its Redis database is another one than the frames'.
+Frames are not processed by RQ, which forks for each job and keeps no order. Jobs use a different Redis
+database than frames.
 """
