@@ -79,6 +79,9 @@ class Commits:
         for commit, result, error in self._committer.settle():
             if result is Result.DONE:
                 self._metrics.committed(commit.outcomes)
+                partition = self._partitions.get(commit.partition)
+                if partition is not None and partition.token == commit.token:
+                    partition.settled = commit.last_id
             elif result is Result.FENCED:
                 self._metrics.fenced(by="redis")
                 self._drop(commit.partition, "fenced: another owner has the lease")

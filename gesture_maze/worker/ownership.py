@@ -102,12 +102,12 @@ class Ownership:
         """Acquire every partition again under a new epoch, after a lost connection.
 
         The new epoch fences commits that the old connection may still deliver, and the cursor tells which of
-        them were done.
+        them were done. Where the cursor is lost, only what is known to be done is not read again.
         """
         held = self._keeper.held()
         for partition in list(self._partitions.values()):
             if partition.number in held:
-                self._keeper.acquire(partition.number, self._clock(), partition.cursor)
+                self._keeper.acquire(partition.number, self._clock(), partition.settled)
             else:  # lost or abandoned meanwhile
                 self.drop(partition.number, "lease lost")
 

@@ -25,6 +25,7 @@ class Partition:
         token: the fencing token of our lease.
         position: id of the last entry that was read; at or ahead of the cursor.
         cursor: id of the last entry whose commit was sent.
+        settled: id of the last entry whose commit is known to be done.
         entries_read: entries that the group has read, up to the cursor.
         sessions: its sessions.
         ages: how long its entries have waited.
@@ -36,6 +37,7 @@ class Partition:
         self.token: Final = grant.token
         self.position = grant.cursor
         self.cursor = grant.cursor
+        self.settled = grant.cursor
         self.entries_read = grant.entries_read
         self.sessions: Final = SessionTable(grant.partition, partitions)
         self.ages: Final = Ages(clock)

@@ -296,3 +296,15 @@ def test_backlog_of_huge_entries_is_processed_in_batches_bounded_by_bytes(real_s
     assert max(sizes) <= MAX_BATCH_BYTES
     assert len([size for size in sizes if size]) >= 5
     HandWorker.close_all()
+
+
+def test_frames_of_a_fenced_commit_are_read_again_after_flushall_and_a_lost_connection(
+    client: Any, replies: Subscriber
+) -> None:
+    worker = joined(client)
+    client.flushall()
+    add(client, hand(A, 1))
+    worker.loop.step()  # reads the new stream and sends a commit, which the lost lease fences
+    worker.loop.reconnect()
+    worker.work()
+    assert replies.seqs() == [1]

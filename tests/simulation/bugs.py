@@ -59,6 +59,7 @@ def cursor_moved_when_built() -> Iterator[None]:
     def commit(part: Part) -> Commit:
         built = original(part)
         part.partition.advance(built)
+        part.partition.settled = built.last_id
         return built
 
     with patch.object(Part, "commit", commit):

@@ -181,6 +181,7 @@ class Checker:
         """Entries above the cursor are lost, unless an owner has read them."""
         ledger = self._ledgers[partition]
         ledger.settle(cursor)
+        ledger.recounted = True
         ledger.doubtful += sum(frames for _, frames in ledger.entries[ledger.settled :])
         del ledger.entries[ledger.settled :]
 

@@ -35,6 +35,9 @@ WRITES = NEEDS_MEMORY | {
 }  # fmt: skip
 OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
 TIMEOUT_S = 5.0
+RARE = {"attempt", "clear_suspects", "release", "acquire"}
+RARE_WEIGHT = 15
+"""Faults of rare commands are as interesting as those of frequent ones, and would hardly ever happen."""
 ADMIN = Process("admin")
 """Who looks in from outside: its commands do not travel, do not fail, and are not observed."""
 CLOCKED = (
@@ -110,10 +113,11 @@ class Network:
         pool.connection_kwargs |= {"network": self, "process": process}
         return client
 
-    def cut(self, process: Process | None = None) -> None:
-        """Break the connections of a process, or all of them; what is under way may be executed."""
+    def cut(self, process: Process | None = None, share: float = 1.0) -> None:
+        """Break a share of the connections of a process, or of all; what is under way may be executed."""
         for socket in self.sockets:
-            if socket.process is not ADMIN and process in (None, socket.process):
+            chosen = socket.process is not ADMIN and process in (None, socket.process)
+            if chosen and (share == 1.0 or self.rng.random() < share):
                 socket.lose(0.0)
 
     def post(self, socket: Socket, command: list[bytes]) -> None:
@@ -128,7 +132,8 @@ class Network:
         if socket.process.cut_until_s > now_s:
             socket.lose(TIMEOUT_S)
             return
-        if self.faults and rng.random() < self.faults:
+        chance = min(self.faults * (RARE_WEIGHT if self.name(command) in RARE else 1), 0.5)
+        if chance and rng.random() < chance:
             self._fault(socket, command, delay_s)
             return
         socket.due_s = max(socket.due_s, now_s + delay_s)
@@ -185,11 +190,13 @@ class Socket(FakeSocket):
         network.sockets.append(self)
 
     def sendall(self, data: Any) -> None:
-        if self.lost:
-            raise redis.ConnectionError("the connection is lost")
+        was_lost = self.lost
         self._requests.feed(data)
         while (command := self._requests.gets()) is not False:
-            self.network.post(self, command)
+            if not self.lost:
+                self.network.post(self, command)
+        if was_lost:
+            raise redis.ConnectionError("the connection is lost")
 
     def execute(self, command: list[bytes]) -> None:
         """Run a command on the server."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.run import run
 
-SEEDS = 12
+SEEDS = 10
 """One world takes about 0.3 s."""
 
 
@@ -35,3 +35,17 @@ def test_world_of_a_seed_is_the_same_in_every_process() -> None:
     ]
     assert len(traces[0].splitlines()) > 20
     assert traces[0] == traces[1]
+
+
+@pytest.mark.parametrize(
+    ("bug", "faults", "seeds"),
+    [
+        ("commit_without_fence", (), range(3)),
+        ("suspects_cleared_without_lease", ("network", "kill"), range(8, 16)),
+        ("cursor_moved_when_built", ("group",), range(10, 18)),
+        ("rebuild_bounded", ("burst", "restart"), range(3)),
+        ("suspects_classified_when_rebuilt", ("poison",), range(12)),
+    ],
+)
+def test_old_bug_put_back_is_found(bug: str, faults: tuple[str, ...], seeds: range) -> None:
+    assert any(run(seed, bug, faults).violation for seed in seeds)

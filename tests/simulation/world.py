@@ -28,6 +28,8 @@ from tests.support.pool import sessions_of
 FAULTY_S: Final = 12.0
 HEALING_S: Final = 7.0
 """Time to live of a lease and a second for a takeover, a restart, and a worker's back-off."""
+POISON_S: Final = 14.0
+"""Three more deaths and takeovers."""
 PROBE_S: Final = 2.5
 REBUILD_MS: Final = 5000
 BURST_ENTRIES: Final = 2200
@@ -118,9 +120,10 @@ class World:
                 self._begin()
                 self.scheduler.run(FAULTY_S)
                 self._heal()
-                self.scheduler.run(FAULTY_S + HEALING_S)
+                healed_s = FAULTY_S + HEALING_S + (POISON_S if "poison" in self.kinds else 0.0)
+                self.scheduler.run(healed_s)
                 self._probing = True
-                self.scheduler.run(FAULTY_S + HEALING_S + PROBE_S)
+                self.scheduler.run(healed_s + PROBE_S)
                 self.checker.check_end(self.partitions, {one.name for one in self._live()}, self._probes)
             except Violation as error:
                 violation = str(error)
@@ -322,8 +325,8 @@ class World:
         self.network.cut()
 
     def _maybe_reset(self) -> None:
-        if self.rng.random() < 0.5:
-            self.network.cut()
+        if self.rng.random() < 0.7:
+            self.network.cut(share=self.rng.choice([0.4, 1.0]))
 
     def _fault_network(self) -> None:
         self.network.cut(self._any_worker())
