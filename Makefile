@@ -48,6 +48,7 @@ chaos: $(VENV)/.test ## Kill, stop and cut off workers, then restart Redis, and 
 
 simulate: $(VENV)/.test ## Run whole pools with faults in simulated time, one per seed: SEEDS=2000
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+	@MAZE_SIMULATE=1 $(BIN)/python -m pytest -q tests/simulation -k old_bug
 
 web: ## Download the hand tracker, so that the page works without a CDN
 	@sh gesture_maze/page/fetch_hands.sh

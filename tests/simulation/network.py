@@ -72,6 +72,7 @@ class Network:
     Attributes:
         skew_s: of the server's clock.
         out_of_memory: whether the server is at its memory limit.
+        added: entries that were sent so far.
         faults: chance that a command of a worker or a producer meets a fault.
         slow: chance that a command takes up to a second.
     """
@@ -81,6 +82,7 @@ class Network:
         self.server = fakeredis.FakeServer(version=(7,))
         self.skew_s = 1_800_000_000.0
         self.out_of_memory = False
+        self.added = 0
         self.faults = self.slow = 0.0
         self.observer: Observer | None = None
         self.on_wake: Callable[[], None] = lambda: None
@@ -212,6 +214,7 @@ class Socket(FakeSocket):
         if name == "PUBLISH" and command[1] == keys.WAKE_CHANNEL.encode():
             self.network.on_wake()
         if name == "XADD":
+            self.network.added += 1
             self.network.on_added()
 
     def put_response(self, msg: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.run import run
 
-SEEDS = 10
+SEEDS = 6
 """One world takes about 0.3 s."""
 
 
@@ -39,13 +39,21 @@ def test_world_of_a_seed_is_the_same_in_every_process() -> None:
 
 @pytest.mark.parametrize(
     ("bug", "faults", "seeds"),
+    [("commit_without_fence", (), 6), ("suspects_classified_when_rebuilt", ("poison",), 4)],
+)
+def test_old_bug_put_back_is_found(bug: str, faults: tuple[str, ...], seeds: int) -> None:
+    assert any(run(seed, bug, faults).violation for seed in range(seeds))
+
+
+@pytest.mark.skipif("MAZE_SIMULATE" not in os.environ, reason="takes minutes: `make simulate` runs it")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("bug", "faults", "seeds"),
     [
-        ("commit_without_fence", (), range(3)),
-        ("suspects_cleared_without_lease", ("network", "kill"), range(8, 16)),
-        ("cursor_moved_when_built", ("group",), range(10, 18)),
-        ("rebuild_bounded", ("burst", "restart"), range(3)),
-        ("suspects_classified_when_rebuilt", ("poison",), range(12)),
+        ("suspects_cleared_without_lease", ("network", "kill"), 200),
+        ("cursor_moved_when_built", ("group",), 200),
+        ("rebuild_bounded", ("burst", "restart"), 20),
     ],
 )
-def test_old_bug_put_back_is_found(bug: str, faults: tuple[str, ...], seeds: range) -> None:
-    assert any(run(seed, bug, faults).violation for seed in seeds)
+def test_rare_old_bug_put_back_is_found(bug: str, faults: tuple[str, ...], seeds: int) -> None:
+    assert any(run(seed, bug, faults).violation for seed in range(seeds))

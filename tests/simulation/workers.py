@@ -69,9 +69,11 @@ class _Reader(StreamReader):
         super().__init__(client)
         self._worker = worker
         self._block_s = 0.0
+        self._added = 0
 
     def request(self, positions: Any, count: int, block_ms: int) -> None:
         self._block_s = block_ms / 1000
+        self._added = self._worker.network.added
         super().request(positions, count, 0)
 
     def wait(self, timeout_s: float, wake: int) -> bool:
@@ -84,7 +86,7 @@ class _Reader(StreamReader):
 
     def receive(self) -> Any:
         found = super().receive()
-        if not found:
+        if not found and self._added == self._worker.network.added:
             self._worker.loop_wake.wait(self._block_s)
         return found
 

@@ -364,6 +364,7 @@ class World:
         """Add an entry that meets no fault."""
         stream = keys.frames_key(partition)
         entry_id = self.admin.xadd(stream, fields)
+        self.network.added += 1
         self.checker._on_added(partition, entry_id, [part for pair in fields.items() for part in _raw(pair)])
         self._wake_loops()
 
