@@ -128,7 +128,8 @@ class Bundle:
 
 
 BUNDLED: Final = "bundled"
-"""The name of the default bundle, wherever a path is expected; give a folder of that name by its full path."""
+"""The name of the default bundle, wherever a path is expected; give a folder of that name by its full
+path."""
 
 
 def bundled_path() -> Path:

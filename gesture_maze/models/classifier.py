@@ -95,7 +95,9 @@ class Classifier:
         try:
             found = self.probabilities(self._golden.landmarks, self._golden.aspect)
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
-            raise ModelError(ModelReason.BAD_GRAPH, f"the model cannot run: {str(error).rstrip('.')}") from None
+            raise ModelError(
+                ModelReason.BAD_GRAPH, f"the model cannot run: {str(error).rstrip('.')}"
+            ) from None
         if found.shape != self._golden.probabilities.shape:
             raise ModelError(ModelReason.BAD_GRAPH, f"the model gives probabilities of shape {found.shape}")
         difference = self._golden.worst_difference(found)
@@ -116,7 +118,9 @@ class Classifier:
         try:
             found = self.probabilities(moved, self._golden.aspect)
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
-            raise ModelError(ModelReason.BAD_GRAPH, f"the model cannot run: {str(error).rstrip('.')}") from None
+            raise ModelError(
+                ModelReason.BAD_GRAPH, f"the model cannot run: {str(error).rstrip('.')}"
+            ) from None
         used = self._golden.worst_difference(found) > TOLERANCE
         declared = self.manifest.inputs
         if declared is not None and used and not declared.needs_depth:
@@ -154,11 +158,11 @@ def _open_session(model: bytes) -> Any:
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
-        raise ModelError(ModelReason.BAD_GRAPH, f"ONNX Runtime refuses the model: {str(error).rstrip('.')}") from None
+        raise ModelError(
+            ModelReason.BAD_GRAPH, f"ONNX Runtime refuses the model: {str(error).rstrip('.')}"
+        ) from None
     inputs = {node.name: node.type for node in session.get_inputs()}
     outputs = {node.name: node.type for node in session.get_outputs()}
     if inputs != _INPUTS or list(outputs.items()) != list(_OUTPUTS.items()):
-        raise ModelError(
-            ModelReason.BAD_GRAPH, f"the model maps {inputs} to {outputs}, not as a bundle does"
-        )
+        raise ModelError(ModelReason.BAD_GRAPH, f"the model maps {inputs} to {outputs}, not as a bundle does")
     return session

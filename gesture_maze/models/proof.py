@@ -38,7 +38,7 @@ def prove(data: bytes, timeout_s: float = TIMEOUT_S) -> None:
     if len(data) > MAX_ZIP_BYTES:
         raise ModelError(ModelReason.TOO_LARGE, f"the zipped bundle is over {MAX_ZIP_BYTES} bytes")
     try:
-        done = subprocess.run(  # noqa: S603 - our own module
+        done = subprocess.run(
             [sys.executable, "-m", "gesture_maze.models.proof"],
             input=data, capture_output=True, timeout=timeout_s, check=False, env=_environment(),
         )  # fmt: skip

@@ -8,10 +8,10 @@ from typing import Final, Self, Unpack
 import numpy.typing as npt
 from redis.asyncio import Redis
 
+from gesture_maze.producer.connections import DEFAULT_REDIS, AsyncConnections, open_async_connections
 from gesture_maze.producer.listening import Listening
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.sending import Sending
-from gesture_maze.producer.connections import DEFAULT_REDIS, AsyncConnections, open_async_connections
 from gesture_maze.wire.frames import HAND, Frame
 from gesture_maze.wire.replies import Reply
 
@@ -26,8 +26,8 @@ class AsyncFrameProducer:
             print((await anext(replies)).move)
     ```
 
-    Tasks may share a producer if the frames of one session come from one task. Whether the frames of a cancelled
-    send were accepted is unknown.
+    Tasks may share a producer if the frames of one session come from one task. Whether the frames of a
+    cancelled send were accepted is unknown.
 
     Args:
         redis: a URL, or a client of `redis.asyncio`, as for `FrameProducer`.
@@ -83,7 +83,8 @@ class AsyncFrameProducer:
         return replies
 
     def _last_seq(self, session: str) -> int | None:
-        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed to."""
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed
+        to."""
         found = (one.last_seq(session) for one in list(self._listeners))
         return max((seq for seq in found if seq is not None), default=None)
 
@@ -107,7 +108,9 @@ class AsyncFrameProducer:
 class AsyncReplies(AsyncIterator[Reply]):
     """`producer.Replies` for asyncio: several tasks may read, subscribe and close."""
 
-    def __init__(self, connections: AsyncConnections, listening: Listening, siblings: set[AsyncReplies]) -> None:
+    def __init__(
+        self, connections: AsyncConnections, listening: Listening, siblings: set[AsyncReplies]
+    ) -> None:
         self._connections: Final = connections
         self._listening: Final = listening
         self._siblings: Final = siblings

@@ -15,7 +15,8 @@ from gesture_maze.wire.errors import ConnectionLost
 
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 0.25
-"""Before a retry: doubled from the first to the longest, times 0.5 to 1.5, so that producers do not retry in step."""
+"""Before a retry: doubled from the first to the longest, times 0.5 to 1.5, so that producers do not retry in
+step."""
 
 Clock = Callable[[], float]
 

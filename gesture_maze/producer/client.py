@@ -8,10 +8,10 @@ from typing import Final, Self, Unpack
 import numpy.typing as npt
 from redis import Redis
 
+from gesture_maze.producer.connections import DEFAULT_REDIS, Connections, open_connections
 from gesture_maze.producer.listening import Listening
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.sending import Sending
-from gesture_maze.producer.connections import DEFAULT_REDIS, Connections, open_connections
 from gesture_maze.wire.frames import HAND, Frame
 from gesture_maze.wire.replies import Reply
 
@@ -25,15 +25,16 @@ class FrameProducer:
         print(next(replies).move)
     ```
 
-    When a send returns, Redis has accepted every frame. When it raises, the error names the frames that it has
-    not (`error.frames`). A send without an answer is tried again, so an entry may be in its stream twice; the
-    pool answers each seq once and counts the other as `duplicate`.
+    When a send returns, Redis has accepted every frame. When it raises, the error names the frames that it
+    has not (`error.frames`). A send without an answer is tried again, so an entry may be in its stream twice;
+    the pool answers each seq once and counts the other as `duplicate`.
 
-    Threads may share a producer if the frames of one session come from one thread, which gives them their order.
+    Threads may share a producer if the frames of one session come from one thread, which gives them their
+    order.
 
     Args:
-        redis: a URL (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`), or a client, which keeps its own
-            time-outs and stays open; switch its retries off.
+        redis: a URL (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`), or a client, which keeps its
+            own time-outs and stays open; switch its retries off.
         options: see `producer.options.Options`.
 
     Raises:
@@ -127,7 +128,8 @@ class FrameProducer:
         return replies
 
     def _last_seq(self, session: str) -> int | None:
-        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed to."""
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed
+        to."""
         found = (one.last_seq(session) for one in list(self._listeners))
         return max((seq for seq in found if seq is not None), default=None)
 
@@ -136,7 +138,8 @@ class FrameProducer:
             replies.reconnect()
 
     def close(self) -> None:
-        """Close every connection that this producer opened, also those of its `Replies`; not a client passed in."""
+        """Close every connection that this producer opened, also those of its `Replies`; not a client passed
+        in."""
         for replies in list(self._listeners):
             replies.close()
         self._connections.close()
@@ -162,7 +165,8 @@ class Replies(Iterator[Reply]):
         siblings.add(self)
 
     def get(self, timeout_s: float | None = None) -> Reply | None:
-        """Return the next reply, or None after `timeout_s` seconds (None: no limit) or when this is closed."""
+        """Return the next reply, or None after `timeout_s` seconds (None: no limit) or when this is
+        closed."""
         return self._connections.run(self._listening.next(timeout_s))
 
     def subscribe(self, *sessions: str) -> None:
@@ -179,7 +183,8 @@ class Replies(Iterator[Reply]):
         self._connections.run(self._listening.unsubscribe(sessions))
 
     def last_seq(self, session: str) -> int | None:
-        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed to."""
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed
+        to."""
         return self._listening.inbox.last_seq(session)
 
     def reconnect(self) -> None:

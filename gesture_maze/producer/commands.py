@@ -31,7 +31,8 @@ def read_lag(partition: int) -> list[Command]:
 
 
 def lag_of(groups: Any, length: Any) -> int:
-    """Return the number of waiting entries: the lag of the group, or the length of the stream if it is unknown.
+    """Return the number of waiting entries: the lag of the group, or the length of the stream if it is
+    unknown.
 
     Args:
         groups: answer to XINFO GROUPS; an error where the stream does not exist.
@@ -50,7 +51,8 @@ def read_topology() -> Command:
 
 
 def claim_topology(partitions: int) -> list[Command]:
-    """Return the commands that write the topology where it is not written, and read it; the last answer is it."""
+    """Return the commands that write the topology where it is not written, and read it; the last answer is
+    it."""
     return [
         ("HSETNX", TOPOLOGY, "version", WIRE_VERSION),
         ("HSETNX", TOPOLOGY, "partitions", partitions),

@@ -1,8 +1,8 @@
 """Carry out the steps of a producer over redis-py, blocking or with asyncio.
 
-What is to be done is decided by generators of steps, see `producer.steps`: all decisions are written once, are
-pure, and are tested without a network. `Connections` and `AsyncConnections` only carry the steps out and send
-the answers back. psycopg 3 is built the same way.
+What is to be done is decided by generators of steps, see `producer.steps`: all decisions are written once,
+are pure, and are tested without a network. `Connections` and `AsyncConnections` only carry the steps out and
+send the answers back. psycopg 3 is built the same way.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from gesture_maze.wire.errors import RedisRefused
 DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 READ_WAIT_S: Final = 0.01
-"""How long a thread waits for another one to end its read before it looks again whether it still has to read."""
+"""How long a thread waits for another one to end its read before it looks again whether it still has to
+read."""
 
 T = TypeVar("T")
 
@@ -57,7 +58,9 @@ def open_async_connections(redis: str | AsyncRedis, options: Options) -> AsyncCo
     """As `open_connections`, for asyncio."""
     if not isinstance(redis, str):
         return AsyncConnections(redis, owned=False)
-    return AsyncConnections(open_async_client(redis, name=options.name, timeout_s=options.timeout_s), owned=True)
+    return AsyncConnections(
+        open_async_client(redis, name=options.name, timeout_s=options.timeout_s), owned=True
+    )
 
 
 class Connections:
@@ -264,7 +267,8 @@ def _send_pubsub(pubsub: Any, step: PubSubCommand) -> Any:
 
 
 def _subscribed_anew(pubsub: Any) -> bool:
-    """Return whether redis-py has replaced the connection, with its subscriptions, before it raised the error."""
+    """Return whether redis-py has replaced the connection, with its subscriptions, before it raised the
+    error."""
     connection = None if pubsub is None else pubsub.connection
     return connection is not None and connection.is_connected and bool(pubsub.channels)
 

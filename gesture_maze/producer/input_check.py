@@ -28,13 +28,15 @@ SECONDS: Final = (
     "milliseconds: pass time in ms, time.time_ns() // 1_000_000 say, or leave it out"
 )
 SCALED: Final = (
-    "session {session!r}: landmarks reach {largest:.4g} with aspect {aspect:.4g}, so they are stretched as image "
+    "session {session!r}: landmarks reach {largest:.4g} with aspect "
+    "{aspect:.4g}, so they are stretched as image "
     "coordinates (0 to 1) are. For pixels, millimetres or metres, equal in x and y, pass aspect=1.0"
 )
 ISOTROPIC: Final = (
-    "session {session!r}: landmarks reach {largest:.4g}, and are taken for one unit in x and y (aspect 1.0). "
-    "That is right for pixels and millimetres; for image coordinates divide x by the width and y by the height "
-    "of the image and pass aspect=width / height"
+    "session {session!r}: landmarks reach {largest:.4g}, and are taken for "
+    "one unit in x and y (aspect 1.0). "
+    "That is right for pixels and millimetres; for image coordinates divide x by the width and y by the "
+    "height of the image and pass aspect=width / height"
 )
 
 

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.replies import Inbox
-from gesture_maze.producer.steps import Disconnect, NoAnswer, Pause, ReadMessage, PubSubCommand, Steps
+from gesture_maze.producer.steps import Disconnect, NoAnswer, Pause, PubSubCommand, ReadMessage, Steps
 from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.wire.replies import Reply
 
 SLICE_S: Final = 0.05
-"""Longest single read, after which another thread or task can subscribe or close. Less wakes up more often."""
+"""Longest single read, after which another thread or task can subscribe or close. Less wakes up more
+often."""
 
 SILENCE_S: Final = 3.0
 """After this time without a message a PING is sent; after the same time without an answer the connection is
@@ -84,7 +85,8 @@ class Listening:
         return ready.popleft() if ready and not self.closed else None
 
     def _read(self, done: Callable[[], bool], timeout_s: float | None) -> Steps[None]:
-        """Read until `done`, the time is up or the subscriptions are closed. Lost connections are replaced."""
+        """Read until `done`, the time is up or the subscriptions are closed. Lost connections are
+        replaced."""
         end_s = float("inf") if timeout_s is None else self._clock() + timeout_s
         # at least one read, so that a timeout of 0 returns what has arrived
         first = True

@@ -1,4 +1,5 @@
-"""Number frames from the clock, for callers that leave seq or the time out. Pure; the clocks are passed in."""
+"""Number frames from the clock, for callers that leave seq or the time out. Pure; the clocks are passed
+in."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class Numbering:
         self._last: Final[dict[str, int]] = {}
 
     def number(self, frames: Sequence[Frame]) -> Sequence[Frame]:
-        """Return the frames with seq and time filled in where they were None; the same object where none was."""
+        """Return the frames with seq and time filled in where they were None; the same object where none
+        was."""
         if all(one.seq is not None and one.captured_ms is not None for one in frames):
             return frames
         wall_ms = self._wall_ms()

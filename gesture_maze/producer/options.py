@@ -28,8 +28,8 @@ class Options(BaseModel):
 
     Attributes:
         partitions: partition count, a power of two from 1 to 1,024. None (the default) takes what
-            Redis holds, and waits for a pool where it holds none. A number is written into an empty Redis; another
-            one than Redis holds is an error.
+            Redis holds, and waits for a pool where it holds none. A number is written into an empty Redis;
+            another one than Redis holds is an error.
         max_lag: entries that a partition may be behind before frames for it are refused with
             `Backpressure("lag")`. 10,000 single-frame entries take one worker about a tenth of a second.
         guard_interval_s: how old a reading of the lag may be, in seconds. A new one travels in the same round
@@ -38,8 +38,8 @@ class Options(BaseModel):
             frames, read or not; the pool counts what it ate as `trimmed`. Leave it to the guard unless memory
             must be bounded while no worker runs.
         retries: how often a send is tried again after a lost connection or a missing answer.
-        timeout_s: longest wait for a connection, for an answer, for a momentary refusal (a failover, a full disk)
-            to end, and for a pool to start, each in seconds.
+        timeout_s: longest wait for a connection, for an answer, for a momentary refusal (a failover, a full
+            disk) to end, and for a pool to start, each in seconds.
         release_ms: `release_ms` of the pool's decision policy. Where the replies to a session cease for this
             time and 100 ms while a move is held, its listener gets a `stop` marked as `synthetic`: a hidden
             tab or a dead client sends no frame that could end the move.

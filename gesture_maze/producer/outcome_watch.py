@@ -1,9 +1,9 @@
 """Notice that a session's frames come to nothing, and say so once, with the remedy. Pure.
 
-The pool counts what became of each frame in `outcomes:{p}`. At most once a second, in the round trip of a send,
-these counters are read for the partitions that were sent to. A session is in trouble where its partition counts
-frames but answers none of them, or where this producer listens for the session's replies and none came, while
-its partition counts frames that were not answered.
+The pool counts what became of each frame in `outcomes:{p}`. At most once a second, in the round trip of a
+send, these counters are read for the partitions that were sent to. A session is in trouble where its
+partition counts frames but answers none of them, or where this producer listens for the session's replies and
+none came, while its partition counts frames that were not answered.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ OUTCOMES: Final = ("answered", "duplicate", "rejected", "stale", "superseded", "
 
 REMEDIES: Final = {
     "duplicate": (
-        "seq must rise for the life of a session id, also over restarts of this program: leave seq out, or take "
+        "seq must rise for the life of a session id, also over restarts of "
+        "this program: leave seq out, or take "
         "it from a clock in ms"
     ),
     "rejected": "they break the contract: `maze dead list` shows the reasons",
@@ -104,9 +105,7 @@ class OutcomeWatch:
             self._once("no_worker", text)
         self._compare(partition, seen, counts, last_seqs)
 
-    def _compare(
-        self, partition: int, seen: _Seen, counts: Counts, last_seqs: dict[str, int | None]
-    ) -> None:
+    def _compare(self, partition: int, seen: _Seen, counts: Counts, last_seqs: dict[str, int | None]) -> None:
         answered, *others = (new - old for new, old in zip(counts, seen.counts, strict=True))
         count = max(others)
         if count < FEWEST:
@@ -120,8 +119,8 @@ class OutcomeWatch:
             outcome = OUTCOMES[1 + others.index(count)]
             self._once(
                 outcome,
-                f"session {min(silent)!r} gets no replies: {count} frames of its partition ({partition}) ended as "
-                f"{outcome} within the last second; {REMEDIES[outcome]}",
+                f"session {min(silent)!r} gets no replies: {count} frames of its partition ({partition}) "
+                f"ended as {outcome} within the last second; {REMEDIES[outcome]}",
             )
 
     def _once(self, kind: str, text: str) -> None:

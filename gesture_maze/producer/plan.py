@@ -185,7 +185,9 @@ def _check_column(name: str, column: npt.NDArray[np.generic]) -> None:
     good = (flat >= low) & (flat <= high)
     if not good.all():
         row = int(np.argmin(good))
-        raise FrameError(_REASON_OF_COLUMN[name], f"frame {row}: {name} is {flat[row]}, must be from {low} to {high}")
+        raise FrameError(
+            _REASON_OF_COLUMN[name], f"frame {row}: {name} is {flat[row]}, must be from {low} to {high}"
+        )
 
 
 def plan_arrays(sessions: Sequence[str], frames: Columns, router: Router) -> list[Entry]:

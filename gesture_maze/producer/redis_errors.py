@@ -58,7 +58,8 @@ _REASON_OF_CLASS: Final[tuple[tuple[type[Exception], RefusalReason], ...]] = (
 _REMEDY: Final = {
     RefusalReason.NO_PERMISSION: "grant the user this right; `maze acl` prints the rules of each role",
     RefusalReason.CREDENTIALS: "check the user and the password",
-    RefusalReason.WRONG_TYPE: "the key holds another type of value: something else uses it; delete or rename it",
+    RefusalReason.WRONG_TYPE: "the key holds another type of value: something else uses it; delete "
+    "or rename it",
     RefusalReason.UNKNOWN_COMMAND: "Redis 7.0 or Valkey 8 or newer is needed, with the command enabled",
     RefusalReason.WRONG_NODE: "this server is a node of a cluster: use an address of redis+cluster://",
     RefusalReason.OTHER: "see the server's log",
@@ -77,14 +78,14 @@ _REMEDY: Final = {
 }
 
 _CODE: Final = re.compile(r"(?:^|caused error: |: )(?:-)?(" + "|".join(_REASON_OF_CODE) + r")(?= |$)")
-"""The code at the start of the message, behind redis-py's note on a pipeline, or in the message of a script."""
+"""The code at the start of the message, behind redis-py's note on a pipeline, or in the message of a
+script."""
 
 _NO_ANSWER: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError)
 _DENIED_IN_SCRIPT: Final = ("The user executing the script can't", "ACL failure in script")
 """Messages of Redis and Valkey for a missing right within a script, which have no code of their own."""
 _CLUSTER_AWAY: Final = "Redis Cluster cannot be connected"
 """Start of the message of redis-py's error where no node answers; it has no class of its own."""
-
 
 
 def redis_error(error: Exception, command: str = "") -> MazeError:

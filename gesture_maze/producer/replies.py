@@ -18,8 +18,8 @@ GRACE_S: Final = 0.1
 class Inbox:
     """Takes the messages of some sessions' channels and keeps the replies that are new.
 
-    A reply is new if its seq is above that of the session's last one: on one connection pub/sub neither repeats
-    nor reorders, but a hand-over between workers, or a new connection, may.
+    A reply is new if its seq is above that of the session's last one: on one connection pub/sub neither
+    repeats nor reorders, but a hand-over between workers, or a new connection, may.
 
     Args:
         partitions: partition count.
@@ -74,7 +74,8 @@ class Inbox:
         return [one for one in channels if one not in self._confirmed]
 
     def last_seq(self, session: str) -> int | None:
-        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed to."""
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed
+        to."""
         if self._channel(session) not in self._wanted:
             return None
         return self._last_seq.get(session, -1)
@@ -84,7 +85,8 @@ class Inbox:
         return not self._wanted
 
     def take(self, message: dict[str, Any] | None, now_s: float = 0.0) -> None:
-        """Take one message of redis-py: {"type": "message", "channel": b"actions:{3}:p1", "data": b"{...}"}."""
+        """Take one message of redis-py: {"type": "message", "channel": b"actions:{3}:p1", "data":
+        b"{...}"}."""
         if message is None:
             return
         channel, data = _bytes(message["channel"]), message["data"]

@@ -1,4 +1,5 @@
-"""The sending side of a producer, in steps: number, plan, guard, send, try again. Pure; shared by both clients."""
+"""The sending side of a producer, in steps: number, plan, guard, send, try again. Pure; shared by both
+clients."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ from gesture_maze.wire.frames import Frame
 T = TypeVar("T")
 
 warn: Final = logging.getLogger("gesture_maze.producer").warning
-"""Where a producer says what it noticed about its own frames. A program without logging shows it on stderr."""
+"""Where a producer says what it noticed about its own frames. A program without logging shows it on
+stderr."""
 
 
 def _not_listening(_session: str) -> None:
@@ -135,11 +137,13 @@ class Sending:
         for partition, answer in zip(partitions, answers, strict=True):
             if not isinstance(answer, list):
                 # an access list from before producers read the counters
-                return self._watch.disable()
+                self._watch.disable()
+                return
             self._watch.note(partition, answer, self._clock())
 
     def _look_again(self, entries: Sequence[Entry]) -> Steps[None]:
-        """Read the lag of full partitions again where the last reading is old, before their frames are refused."""
+        """Read the lag of full partitions again where the last reading is old, before their frames are
+        refused."""
         full = [one.partition for one in entries if self._guard.full(one.partition)]
         due = self._guard.due(full, self._clock())
         if due:
@@ -173,4 +177,6 @@ def _readings(due: Sequence[int]) -> list[Command]:
     """Return the commands that the guard needs: each partition's lag and, last, the topology."""
     if not due:
         return []
-    return [command for partition in due for command in commands.read_lag(partition)] + [commands.read_topology()]
+    return [command for partition in due for command in commands.read_lag(partition)] + [
+        commands.read_topology()
+    ]

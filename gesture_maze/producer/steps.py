@@ -36,7 +36,8 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """An answer: there was no connection, or Redis did not answer in time. What became of the step is unknown.
+    """An answer: there was no connection, or Redis did not answer in time. What became of the step is
+    unknown.
 
     Attributes:
         why: redis-py's message.
@@ -62,7 +63,8 @@ class ReadMessage:
 
 @dataclass(frozen=True, slots=True)
 class PubSubCommand:
-    """Send SUBSCRIBE, UNSUBSCRIBE or PING on the pub/sub connection, if there is one. `ReadMessage` gets the reply."""
+    """Send SUBSCRIBE, UNSUBSCRIBE or PING on the pub/sub connection, if there is one. `ReadMessage` gets the
+    reply."""
 
     word: str
     channels: Sequence[bytes]

@@ -1,7 +1,7 @@
 """How a producer agrees with a pool on the number of partitions, in steps. Pure.
 
-Workers write the topology when they start. A producer writes it only if it was given a number: one that was not
-would write a guess into a Redis that was just emptied, and stop a pool with another number.
+Workers write the topology when they start. A producer writes it only if it was given a number: one that was
+not would write a guess into a Redis that was just emptied, and stop a pool with another number.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Topology(NamedTuple):
 
 
 def topology_of(answer: Any) -> Topology | None:
-    """Return the topology out of the answer to `commands.read_topology`; None where it is not written in whole.
+    """Return the topology out of the answer to `commands.read_topology`; None where it is not written in
+    whole.
 
     Raises:
         SettingsError: `topology`, where the hash holds anything but numbers.
@@ -69,8 +70,8 @@ class Connecting:
 
         Raises:
             SettingsError: `topology`, where Redis holds another partition count or version.
-            ConnectionLost: `connection`, Redis does not answer; `no_pool`, no topology is written, this producer
-                was given no number, and no worker started within `timeout_s`.
+            ConnectionLost: `connection`, Redis does not answer; `no_pool`, no topology is written, this
+                producer was given no number, and no worker started within `timeout_s`.
             RedisRefused: Redis answers with an error.
             Backpressure: `memory`, if Redis has no memory for the topology.
         """
@@ -123,21 +124,24 @@ class Connecting:
             if found is not None:
                 return found
         message = (
-            f"no worker has started on this Redis yet ({TOPOLOGY} is not written): start `maze worker`, or pass "
+            f"no worker has started on this Redis yet ({TOPOLOGY} is not written): "
+            f"start `maze worker`, or pass "
             "partitions=16, the number that its workers use by default"
         )
         raise ConnectionLost("no_pool", message)
 
     def _agree(self, found: Topology) -> Router:
         if found.version != WIRE_VERSION:
-            message = f"Redis holds frames of wire version {found.version}; this producer writes {WIRE_VERSION}"
+            message = (
+                f"Redis holds frames of wire version {found.version}; this producer writes {WIRE_VERSION}"
+            )
             raise SettingsError("topology", message)
         known = self._router.partitions if self._router else self._options.partitions
         if known not in (None, found.partitions):
             how = "was given" if self._options.partitions else "has been using"
             message = (
-                f"Redis has {found.partitions} partitions, this producer {how} {known}: leave the number out, or "
-                "empty Redis before you change it, and restart every producer"
+                f"Redis has {found.partitions} partitions, this producer {how} {known}: leave the number "
+                "out, or empty Redis before you change it, and restart every producer"
             )
             raise SettingsError("topology", message)
         router = self._router or Router(check_partitions(found.partitions))

@@ -90,7 +90,8 @@ def _enter(
 
 
 def _open(part: Part, frames: Frames, row: int, worker: bytes) -> Session | None:
-    """Return the new session of a frame, or reject the frame and return None if its id breaks the contract."""
+    """Return the new session of a frame, or reject the frame and return None if its id breaks the
+    contract."""
     try:
         return part.partition.sessions.open(frames.sessions[row])
     except FrameError as error:

@@ -1,8 +1,9 @@
 """How long entries have waited in a stream.
 
-An entry id holds the server's time, which normally gives its age. Ids are ahead of the clock after the server's
-clock was set back, and after one XADD with an id in the future: from then on all ids of the stream hold the same
-time. The age of such an id is at least the time since the stream's last id was first observed at or after it.
+An entry id holds the server's time, which normally gives its age. Ids are ahead of the clock after the
+server's clock was set back, and after one XADD with an id in the future: from then on all ids of the stream
+hold the same time. The age of such an id is at least the time since the stream's last id was first observed
+at or after it.
 """
 
 from __future__ import annotations

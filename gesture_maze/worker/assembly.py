@@ -34,7 +34,8 @@ from gesture_maze.worker.wake import Wake
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The parts of a worker. The caller runs `keeper` and `loop`, in one thread or two, and closes the worker."""
+    """The parts of a worker. The caller runs `keeper` and `loop`, in one thread or two, and closes the
+    worker."""
 
     broker: Broker
     keeper: Keeper

@@ -1,4 +1,5 @@
-"""The classify stage: one call of the model for the whole batch, and the fewest further calls if that fails."""
+"""The classify stage: one call of the model for the whole batch, and the fewest further calls if that
+fails."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from gesture_maze.worker.batch import Batch, Failure
 from gesture_maze.worker.serving.serving import Serving
 
 MAX_FAILED_CALLS: Final = 64
-"""Failed calls per batch after which the remaining frames count as failed. It bounds the calls of a model that
-fails on every frame."""
+"""Failed calls per batch after which the remaining frames count as failed. It bounds the calls of a model
+that fails on every frame."""
 
 MAX_TRIES: Final = 3
 """Failed calls after which a frame is buried."""

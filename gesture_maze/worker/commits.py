@@ -1,4 +1,5 @@
-"""The commit stage: a batch's effects are sent, and their results are collected when the next batch is ready."""
+"""The commit stage: a batch's effects are sent, and their results are collected when the next batch is
+ready."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ class Commits:
         return self.send_each([part.commit() for part in batch.parts])
 
     def send_each(self, commits: Sequence[Commit]) -> bool:
-        """Send the commits of partitions that are still ours, move their cursors, and return whether any was sent.
+        """Send the commits of partitions that are still ours, move their cursors, and return whether any was
+        sent.
 
         Args:
             commits: at most one per partition.

@@ -18,10 +18,12 @@ MAX_COUNT: Final = 1024
 MAX_READ_BYTES: Final = 32 << 20
 """Target for the largest size of one read, in bytes."""
 MAX_BATCH_BYTES: Final = 4 << 20
-"""Bytes of entries per batch, about 16,000 frames. What a read returns beyond that is processed in later passes."""
+"""Bytes of entries per batch, about 16,000 frames. What a read returns beyond that is processed in later
+passes."""
 READ_AHEAD_FRAMES: Final = 512
-"""After a read of at least about this many frames, the next read is requested before this one is processed. After
-a smaller one that would only split batches, because the first frame to arrive would end the blocking read."""
+"""After a read of at least about this many frames, the next read is requested before this one is processed.
+After a smaller one that would only split batches, because the first frame to arrive would end the blocking
+read."""
 INTERRUPT_S: Final = 0.02
 
 Owned = list[tuple[Partition, Read]]

@@ -1,9 +1,10 @@
-"""The lease keeper: heartbeats, renews, acquires and hands over partitions, in a thread with its own connection.
+"""The lease keeper: heartbeats, renews, acquires and hands over partitions, in a thread with its own
+connection.
 
-`step(now_s)` is one pass, with the time passed in. The keeper decides which partitions this worker should own. Only
-the main loop opens and closes them: whenever `revision` has changed, it compares `held()` with its partitions, opens
-new ones, closes lost ones, and drains those in `to_give()` before it releases them. Comparing states is safe if a
-connection is lost half-way; a queue of events would not be.
+`step(now_s)` is one pass, with the time passed in. The keeper decides which partitions this worker should
+own. Only the main loop opens and closes them: whenever `revision` has changed, it compares `held()` with its
+partitions, opens new ones, closes lost ones, and drains those in `to_give()` before it releases them.
+Comparing states is safe if a connection is lost half-way; a queue of events would not be.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from gesture_maze.worker.shares import plan
 RENEW_SHARE: Final = 0.25
 """Renew after this share of the time to live: three renewals may fail before a lease runs out."""
 SELF_FENCE_SHARE: Final = 0.7
-"""Stop using a lease after this share of its time to live without a renewal; the rest is a margin for clock drift."""
+"""Stop using a lease after this share of its time to live without a renewal; the rest is a margin for clock
+drift."""
 STALL_S: Final = 10.0
 """A main loop without progress for this long loses its leases, so that another worker can take over."""
 SURVEY_S: Final = 1.0
@@ -157,7 +159,8 @@ class Keeper:
         return now_s < self._usable_until_s.get(partition, 0.0)
 
     def progressed(self, now_s: float) -> None:
-        """Record that the main loop completed a pass with Redis. Waiting for Redis does not count as progress."""
+        """Record that the main loop completed a pass with Redis. Waiting for Redis does not count as
+        progress."""
         self._progress_s = now_s
 
     def leave(self, now_s: float) -> None:
@@ -170,7 +173,8 @@ class Keeper:
         self._info = info
 
     def server_ms(self, now_s: float) -> int | None:
-        """Return the server's time by our monotonic clock, or None before the first answer and in a replay."""
+        """Return the server's time by our monotonic clock, or None before the first answer and in a
+        replay."""
         offset_ms = self._clock_offset_ms
         return None if offset_ms is None or self._ageless else round(now_s * 1000 + offset_ms)
 

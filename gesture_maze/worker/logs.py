@@ -1,8 +1,8 @@
 """Structured logs: one event per line on standard error, for people or as JSON.
 
-Built on the standard library, because the common library for it costs a worker 4 MB and 40 ms at start. Values
-may come from untrusted clients (the session of a rejected frame), so line breaks and terminal control characters
-are escaped.
+Built on the standard library, because the common library for it costs a worker 4 MB and 40 ms at start.
+Values may come from untrusted clients (the session of a rejected frame), so line breaks and terminal control
+characters are escaped.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Sampler:
         self._suppressed: Counter[str] = Counter()
 
     def admit(self, kind: str, now_s: float) -> int | None:
-        """Return the number of suppressed events of this kind since the last one, or None to suppress this one."""
+        """Return the number of suppressed events of this kind since the last one, or None to suppress this
+        one."""
         last_s = self._last_s.get(kind)
         if last_s is not None and now_s - last_s < self._interval_s:
             self._suppressed[kind] += 1

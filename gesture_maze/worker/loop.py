@@ -2,8 +2,8 @@
 
 Reads and commits are in flight while the worker computes: the next read is requested before a large batch is
 processed, and a commit's result is collected when the next one is ready to be sent. Whenever the state of a
-partition may be wrong (a lost connection, a fenced commit, an expired lease), it is discarded and rebuilt from Redis
-under a new epoch.
+partition may be wrong (a lost connection, a fenced commit, an expired lease), it is discarded and rebuilt
+from Redis under a new epoch.
 """
 
 from __future__ import annotations
@@ -103,5 +103,6 @@ class Loop:
         self._commits.close()
 
     def _server_ms(self) -> int | None:
-        """Return the server's time by our monotonic clock, so that setting our wall clock does not age frames."""
+        """Return the server's time by our monotonic clock, so that setting our wall clock does not age
+        frames."""
         return self._keeper.server_ms(self._clock())

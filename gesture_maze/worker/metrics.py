@@ -1,7 +1,7 @@
 """All metrics of a worker, declared in one place, with one method per event.
 
-Each worker process has a registry and a port of its own. No label contains a session. Histograms are numpy counts,
-so that a batch of two thousand latencies is one call instead of two thousand.
+Each worker process has a registry and a port of its own. No label contains a session. Histograms are numpy
+counts, so that a batch of two thousand latencies is one call instead of two thousand.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from gesture_maze.models.bundle import ModelReason
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
-from gesture_maze.worker.serving.drift import OF
 from gesture_maze.worker.batch import Batch
 from gesture_maze.worker.records import OUTCOMES
+from gesture_maze.worker.serving.drift import OF
 
 LATENCY_BUCKETS_S: Final = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5,
@@ -80,7 +80,8 @@ class Histogram(Collector):
         yield family
 
     def quantile(self, q: float, counts: npt.NDArray[np.int64]) -> float:
-        """Return the q-quantile (0 to 1) of `counts`, interpolated within its bucket, or NaN without observations."""
+        """Return the q-quantile (0 to 1) of `counts`, interpolated within its bucket, or NaN without
+        observations."""
         if not counts.sum():
             return float("nan")
         cumulated = counts.cumsum()
@@ -219,7 +220,8 @@ class Metrics:
             "maze_stream_ahead_seconds", "How far the stream's last id is ahead of the server's clock."
         )
         for collector in (
-            self._frames, self._batch, self._inference, self._latency, self._confidence, self._lag, self._ahead,
+            self._frames, self._batch, self._inference, self._latency, self._confidence, self._lag,
+            self._ahead,
         ):  # fmt: skip
             at.register(collector)
         self._owned_now = 0
@@ -261,7 +263,8 @@ class Metrics:
         self._shadow.labels(result).inc(frames)
 
     def drift(self, indices: Mapping[str, float]) -> None:
-        """Set population stability indices by the names in `worker.serving.drift.OF`; NaN means no value yet."""
+        """Set population stability indices by the names in `worker.serving.drift.OF`; NaN means no value
+        yet."""
         for of, index in indices.items():
             self._drift.labels(of).set(index)
 

@@ -266,11 +266,12 @@ class Hold:
         return self.held
 
     def _release_ms(self, policy: Policy) -> int:
-        """Return the time after which the held gesture ends: at least two and a half of the session's frame gaps.
+        """Return the time after which the held gesture ends: at least two and a half of the session's frame
+        gaps.
 
         So one missing frame and some jitter do not end it. Only the two gaps before the current one count, so
-        that a new owner of the session soon computes the same value, and a silence does not extend itself. While
-        another hand is in view the time is twice as long.
+        that a new owner of the session soon computes the same value, and a silence does not extend itself.
+        While another hand is in view the time is twice as long.
         """
         gap_ms = min(max(self.gap_ms, self.earlier_gap_ms), LONGEST_GAP_MS)
         return max(policy.release_ms, gap_ms * 5 // 2) << self.away

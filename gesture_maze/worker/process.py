@@ -35,8 +35,8 @@ from gesture_maze.worker.tracing import open_tracing
 BACK_OFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Waits after consecutive failures to reach Redis, in seconds; the last one repeats."""
 SWITCH_S: Final = 0.0005
-"""Longest time that another thread holds the interpreter while frames wait. Python's default is 5 ms, which is
-visible in the latency."""
+"""Longest time that another thread holds the interpreter while frames wait. Python's default is 5 ms, which
+is visible in the latency."""
 GC_OBJECTS: Final = 200_000
 """New containers before the cycle collector runs. A batch makes thousands, which reference counting frees."""
 DRAIN_OVERDUE: Final = 1
@@ -151,7 +151,8 @@ class WorkerProcess:
         self._failures += 1
 
     def _find_champion(self) -> None:
-        """Load the champion named in Redis before any partition is acquired. Wait while Redis is unavailable."""
+        """Load the champion named in Redis before any partition is acquired. Wait while Redis is
+        unavailable."""
         while not self._stop.is_set():
             self._turned_s = time.monotonic()
             try:
@@ -284,8 +285,8 @@ def _bracketed(host: str) -> str:
 def _collect_rarely() -> None:
     """Keep the cycle collector out of the frame path.
 
-    A batch of single frames makes thousands of lists and no cycles. The collector would walk all of them and all
-    imported modules several times per batch, which takes a sixth of the worker's time.
+    A batch of single frames makes thousands of lists and no cycles. The collector would walk all of them and
+    all imported modules several times per batch, which takes a sixth of the worker's time.
     """
     gc.collect()
     gc.freeze()

@@ -1,9 +1,10 @@
 """Entries that may have killed the last owner of a partition, processed in small groups.
 
-An owner that dies leaves a note behind (`suspect:{p}`), and every entry that was waiting then is a suspect. The next
-owner runs suspects through the same stages as any batch, but in groups of about the square root of their number, and
-writes a note about each group before it is processed. If a group kills that owner too, the owner after it processes
-the frames of that group one by one, with a note before each. A frame that was part of three deaths is buried.
+An owner that dies leaves a note behind (`suspect:{p}`), and every entry that was waiting then is a suspect.
+The next owner runs suspects through the same stages as any batch, but in groups of about the square root of
+their number, and writes a note about each group before it is processed. If a group kills that owner too, the
+owner after it processes the frames of that group one by one, with a note before each. A frame that was part
+of three deaths is buried.
 
 So a frame that kills workers costs three deaths, and n suspects cost 2 sqrt(n) notes instead of n.
 """
@@ -28,7 +29,8 @@ from gesture_maze.worker.records import Grant, Read
 from gesture_maze.worker.redis.broker import Broker
 
 MAX_DEATHS: Final = 3
-"""Deaths after which a frame is buried: one in the batch that made it a suspect, and those counted by notes."""
+"""Deaths after which a frame is buried: one in the batch that made it a suspect, and those counted by
+notes."""
 MAX_GROUP: Final = 64
 """Entries per group at most."""
 

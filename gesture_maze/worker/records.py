@@ -49,10 +49,11 @@ class Grant:
         token: the fencing token, `<worker id>:<epoch>`.
         cursor: id of the last committed entry.
         entries_read: how many entries the group has read.
-        suspect_until: entries up to this id may have killed the last owner; None if it released the partition.
+        suspect_until: entries up to this id may have killed the last owner; None if it released the
+            partition.
         deaths: note of an earlier owner -> number of owners that died with it.
-        unsafe: ranges of entries that have been suspects, as (after, until): above the first id, up to and including
-            the second. They must not be classified again without a note.
+        unsafe: ranges of entries that have been suspects, as (after, until): above the first id, up to and
+            including the second. They must not be classified again without a note.
     """
 
     partition: int
@@ -125,5 +126,6 @@ class Standing:
 
     @property
     def trimmed(self) -> int:
-        """Entries removed before they were read. Exact once the cursor is at the end of the stream, before that 0."""
+        """Entries removed before they were read. Exact once the cursor is at the end of the stream, before
+        that 0."""
         return self.lag if self.cursor == self.last_id else 0

@@ -64,7 +64,8 @@ class Retention:
         self._unswept: Iterator[Partition] = iter(())
 
     def sweep(self) -> None:
-        """Run the tasks that are due. Sessions are forgotten one partition per call, to keep every call short.
+        """Run the tasks that are due. Sessions are forgotten one partition per call, to keep every call
+        short.
 
         Raises:
             ConnectionLost: Redis cannot be reached.
@@ -94,7 +95,8 @@ class Retention:
             self._metrics.clock_ahead(standing.partition, partition.ages.ahead_ms)
 
     def _boundaries(self, standings: list[Standing], now_ms: int) -> Iterator[tuple[int, bytes]]:
-        """Yield (partition, id): entries below the id may be trimmed. The id is never above the committed cursor."""
+        """Yield (partition, id): entries below the id may be trimmed. The id is never above the committed
+        cursor."""
         for standing in standings:
             partition = self._partitions.get(standing.partition)
             if partition is None or not standing.length:

@@ -18,7 +18,8 @@ class Session(Hold):
         head: beginning of each reply.
         seq: the last one seen; -1 before the first.
         active_ms: server time at which its last frame was admitted.
-        lead: its channel as an argument of a Redis command, and the beginning of the argument after it (RESP).
+        lead: its channel as an argument of a Redis command, and the beginning of the argument after it
+            (RESP).
     """
 
     __slots__ = ("active_ms", "channel", "head", "lead", "seq")

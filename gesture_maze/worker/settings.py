@@ -43,13 +43,15 @@ class Settings(BaseModel):
     """Decision policy"""
 
     deadline_ms: Annotated[int, Field(ge=0)] = 1000
-    """Shed frames older than this as stale; 0 answers every frame. Too low a value sheds frames in short stalls."""
+    """Shed frames older than this as stale; 0 answers every frame. Too low a value sheds frames in short
+    stalls."""
     supersede_ms: Annotated[int, Field(ge=0)] = 500
     """Under a backlog older than this, answer only the newest frame of each session; 0 turns this off."""
     batch_frames: _Positive = 2048
     """Frames per batch to aim for, over all partitions. More raises throughput and latency."""
     lease_ttl_ms: _Positive = 3000
-    """Time after which the partitions of a dead worker are taken over. Below 1000 a busy machine loses leases."""
+    """Time after which the partitions of a dead worker are taken over. Below 1000 a busy machine loses
+    leases."""
     retention_ms: _Positive = 60_000
     """How long committed entries stay in the stream, for rebuilding sessions and for captures."""
     rebuild_ms: _Positive = 5000

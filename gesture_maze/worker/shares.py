@@ -1,8 +1,8 @@
 """Fair shares without a coordinator: every worker computes them from the same roster.
 
 Pure. Every worker computes the same target sizes from the same input (live workers, current owners), releases
-partitions above its target and acquires free ones below it. Workers that own more get the larger targets, so that a
-join or a leave moves at most ceil(P / W) partitions.
+partitions above its target and acquires free ones below it. Workers that own more get the larger targets, so
+that a join or a leave moves at most ceil(P / W) partitions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class Plan:
 
 
 def targets(workers: Sequence[str], owners: Sequence[str | None]) -> dict[str, int]:
-    """Return how many partitions each worker should own: floor(P / W) or one more, the largest owners first."""
+    """Return how many partitions each worker should own: floor(P / W) or one more, the largest owners
+    first."""
     owned = Counter(owner for owner in owners if owner is not None)
     order = sorted(workers, key=lambda worker: (-owned[worker], worker))
     floor, extra = divmod(len(owners), len(order))
@@ -33,7 +34,8 @@ def plan(worker: str, workers: Sequence[str], owners: Sequence[str | None]) -> P
 
     Args:
         worker: its id.
-        workers: ids of the live workers. If `worker` is missing because it drains, it releases all partitions.
+        workers: ids of the live workers. If `worker` is missing because it drains, it releases all
+            partitions.
         owners: owner of each partition by index, or None if it is free.
     """
     mine = [partition for partition, owner in enumerate(owners) if owner == worker]

@@ -1,7 +1,7 @@
 """The supervisor of N worker processes: restarts those that die, frees their partitions, forwards signals.
 
-The parent holds no frames and no leases. `startup -> watch -> shutdown`; signal handlers only append to a list.
-Children drain when the parent ends for any reason, see `embedded.tether`.
+The parent holds no frames and no leases. `startup -> watch -> shutdown`; signal handlers only append to a
+list. Children drain when the parent ends for any reason, see `embedded.tether`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class Supervisor:
         self._exit_code = 0
 
     def run(self) -> int:
-        """Run the pool until a signal and return the exit code: 0 after a clean drain, 2 for wrong settings, else 1."""
+        """Run the pool until a signal and return the exit code: 0 after a clean drain, 2 for wrong settings,
+        else 1."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note_signal)
         for index in range(self._settings.processes):

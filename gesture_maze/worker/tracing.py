@@ -1,12 +1,13 @@
 """OpenTelemetry spans of sampled frames, by the messaging conventions. Off by default, and then not imported.
 
-OTEL_TRACES_EXPORTER=otlp (or console) turns it on; it needs the extra `tracing`. An entry is traced if its producer
-added a sampled W3C `traceparent` to it (see `producer.tracing`), so the producer decides about sampling. The cost is
-one comparison per batch when tracing is off, and a search for the field per entry when it is on.
+OTEL_TRACES_EXPORTER=otlp (or console) turns it on; it needs the extra `tracing`. An entry is traced if its
+producer added a sampled W3C `traceparent` to it (see `producer.tracing`), so the producer decides about
+sampling. The cost is one comparison per batch when tracing is off, and a search for the field per entry when
+it is on.
 
 Spans, as in semantic conventions 1.44: `receive frames:{p}` for the batch, with a link to every sampled
-message, and for each of these `process frames:{p}`, a child of the producer's span. They begin when the entries
-arrived and end when the commit was sent.
+message, and for each of these `process frames:{p}`, a child of the producer's span. They begin when the
+entries arrived and end when the commit was sent.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Tracing:
         }
 
     def record(self, batch: Batch) -> None:
-        """Record the spans of a batch whose commit was sent. A batch without sampled messages has no spans."""
+        """Record the spans of a batch whose commit was sent. A batch without sampled messages has no
+        spans."""
         messages = [
             (part.partition.number, entry_id, context)
             for part in batch.parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -55,3 +56,11 @@ def test_layers_are_the_known_ones() -> None:
 def test_test_files_have_distinct_names() -> None:
     names = Counter(path.name for path in TESTS.rglob("test_*.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_room_of_the_package_is_excluded_from_lint() -> None:
+    """An exclude without a leading slash matches folders at any depth."""
+    project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text())
+    ruff = project["tool"]["ruff"]
+    assert not [name for name in ruff if "exclude" in name]
+    assert not [name for name in project["tool"]["mypy"] if "exclude" in name]

@@ -1,8 +1,9 @@
 """The old service's model, an SVC with its min-max scaler in two pickles, as a bundle.
 
 Unpickling a file runs whatever code its writer put there, with the rights of the process. It happens only
-after the caller has confirmed that the files are trusted, and in a process of its own (`models.legacy.child`), which
-hands back numbers. That keeps the pickle's objects out of this process; it is no cage for a hostile one.
+after the caller has confirmed that the files are trusted, and in a process of its own
+(`models.legacy.child`), which hands back numbers. That keeps the pickle's objects out of this process; it is
+no cage for a hostile one.
 
 The old model takes raw image coordinates: it depends on where in the image the hand is, how large and which
 of the two hands it is. The bundle answers as it did.

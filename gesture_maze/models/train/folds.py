@@ -66,7 +66,9 @@ def folds(data: Dataset, count: int, seed: int) -> Iterator[Split]:
         users = len(np.unique(groups))
         if users < count:
             remedy = f"take --folds {users}" if users > 1 else "leave the column user_id out"
-            raise SettingsError("data", f"{count} folds need as many users, and the data has {users}: {remedy}")
+            raise SettingsError(
+                "data", f"{count} folds need as many users, and the data has {users}: {remedy}"
+            )
     else:
         known = np.arange(len(data))
         groups = known.astype(np.str_)

@@ -1,8 +1,8 @@
 """Redis commands outside the frame path: ownership, roster, rebuilding, surveying, trimming.
 
-Connections do not retry, because redis-py would send a commit twice. A connection that fails raises `ConnectionLost`.
-The worker then acquires its partitions again under a new epoch, which fences commits that the old connection may
-still deliver.
+Connections do not retry, because redis-py would send a commit twice. A connection that fails raises
+`ConnectionLost`. The worker then acquires its partitions again under a new epoch, which fences commits that
+the old connection may still deliver.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Broker:
         raise SettingsError("topology", message)
 
     def acquire(self, worker: str, partition: int, cursor: bytes = b"0-0") -> Grant | None:
-        """Acquire a partition that is free or already ours, and return the grant, or None if another worker holds it.
+        """Acquire a partition that is free or already ours, and return the grant, or None if another worker
+        holds it.
 
         Args:
             worker: our id.
@@ -134,7 +135,8 @@ class Broker:
             return self._scripts.attempt(grant.partition, grant.token, name)
 
     def clear_suspects(self, grant: Grant) -> bool:
-        """Delete the notes about suspects, which are all committed, and return whether the lease is still ours."""
+        """Delete the notes about suspects, which are all committed, and return whether the lease is still
+        ours."""
         with connection_errors():
             return self._scripts.clear_suspects(grant.partition, grant.token)
 
@@ -148,7 +150,8 @@ class Broker:
             ]
 
     def past(self, grant: Grant, since_ms: int) -> Iterator[Read]:
-        """Yield the committed entries from server time `since_ms` to the cursor, page by page, oldest first."""
+        """Yield the committed entries from server time `since_ms` to the cursor, page by page, oldest
+        first."""
         begin, end = f"{max(since_ms, 0)}-0", grant.cursor.decode()
         while True:
             with connection_errors():

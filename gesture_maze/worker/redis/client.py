@@ -47,7 +47,8 @@ def connect(url: str, client_name: str) -> redis.Redis:
 
 
 def leave_wrong_server(client: redis.Redis, error: MazeError) -> None:
-    """Drop the client's idle connections if the error shows that they lead to a server that is not the primary.
+    """Drop the client's idle connections if the error shows that they lead to a server that is not the
+    primary.
 
     After a managed failover behind a fixed address, the next connection reaches the new primary.
     """

@@ -17,9 +17,9 @@ from gesture_maze.wire.decode import decode
 from gesture_maze.wire.errors import FrameError, SettingsError
 from gesture_maze.wire.frames import META, META_BYTES
 from gesture_maze.wire.text import parse_objects
+from gesture_maze.worker.ages import entry_ms, entry_order
 from gesture_maze.worker.redis.client import connection_errors
 from gesture_maze.worker.redis.scripts import lua
-from gesture_maze.worker.ages import entry_ms, entry_order
 
 ORIGIN: Final = (b"reason", b"entry", b"worker")
 """Fields that the worker appends to the original ones, optionally followed by `CAUSE`; see `worker.batch`."""
@@ -86,7 +86,8 @@ def parse_name(name: str) -> tuple[int, bytes]:
     partition, _, dead_id = name.partition("/")
     ms, _, counter = dead_id.partition("-")
     if not (partition.isascii() and partition.isdecimal() and ms.isdecimal() and counter.isdecimal()):
-        message = f"a dead letter is named PARTITION/ID, for example 3/1700000000000-0, got {name!r}: see 'maze dead'"
+        example = "3/1700000000000-0"
+        message = f"a dead letter is named PARTITION/ID, such as {example}, got {name!r}: see 'maze dead'"
         raise SettingsError("settings", message)
     return int(partition), dead_id.encode()
 

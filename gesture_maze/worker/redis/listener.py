@@ -1,7 +1,8 @@
 """A subscription to the pool's wake channel that detects a dead peer.
 
-redis-py applies no timeout to a subscription: if the server's machine dies without closing the connection, or a NAT
-drops it, a read waits forever. Therefore it sends pings, and a missing answer counts as a lost connection.
+redis-py applies no timeout to a subscription: if the server's machine dies without closing the connection, or
+a NAT drops it, a read waits forever. Therefore it sends pings, and a missing answer counts as a lost
+connection.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@
 | `{maze}:models` | sorted set | versions kept, by the time of their last appointment (server's ms) |
 | `{maze}:shadow:<champion>:<challenger>` | hash | comparison of the two, see `worker.serving.shadow` |
 
-The access rights are in `ops/acl.py`: workers read models and add to comparisons, operators promote. A client that may
-write `{maze}:model` controls the answers of every worker. Bundles contain no code, but a wrong model does harm too.
+The access rights are in `ops/acl.py`: workers read models and add to comparisons, operators promote. A client
+that may write `{maze}:model` controls the answers of every worker. Bundles contain no code, but a wrong model
+does harm too.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from typing import Any, Final
 import redis
 
 from gesture_maze.models.bundle import MAX_ZIP_BYTES
-from gesture_maze.wire.errors import MazeError, SettingsError
 from gesture_maze.wire import keys
+from gesture_maze.wire.errors import MazeError, SettingsError
 from gesture_maze.wire.keys import WAKE_CHANNEL, bundle_key, shadow_key
 from gesture_maze.worker.redis.client import connection_errors, leave_wrong_server
 from gesture_maze.worker.redis.listener import WakeListener
@@ -91,7 +92,8 @@ class ModelRegistry:
         )
 
     def bundle(self, version: str) -> bytes | None:
-        """Return a bundle's bytes, or None if it does not exist. A bundle above the size limit is cut just above it."""
+        """Return a bundle's bytes, or None if it does not exist. A bundle above the size limit is cut just
+        above it."""
         with connection_errors():
             found: Any = self._client.getrange(bundle_key(version), 0, MAX_ZIP_BYTES)
         return bytes(found) or None
@@ -145,7 +147,8 @@ class ModelRegistry:
             pipe.execute()
 
     def rollback(self) -> tuple[str, str]:
-        """Swap the champion and the previous model atomically, and return the new champion and the new previous.
+        """Swap the champion and the previous model atomically, and return the new champion and the new
+        previous.
 
         Raises:
             SettingsError: `settings`, if there is no previous model, or its bundle is gone.

@@ -1,7 +1,7 @@
 """The only access to the Lua scripts: one function per script, whose signature is its contract.
 
-The text of a script is `lua/<name>.lua`. Shared helpers are in `lua/prelude.lua`, which is prepended to each script that
-uses them.
+The text of a script is `lua/<name>.lua`. Shared helpers are in `lua/prelude.lua`, which is prepended to each
+script that uses them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Scripts:
     """The pool's scripts, to be run on one client.
 
     Args:
-        client: redis-py's client, or one of its pipelines. With a pipeline every function returns the pipeline,
-            and `execute` returns the replies.
+        client: redis-py's client, or one of its pipelines. With a pipeline every function returns the
+            pipeline, and `execute` returns the replies.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -96,9 +96,7 @@ class Scripts:
         token, begin, entries_read, suspect_until, deaths, unsafe = found
         counts = {name: int(count) for name, count in zip(deaths[::2], deaths[1::2], strict=True)}
         ranges = tuple(zip(unsafe[::2], unsafe[1::2], strict=True))
-        return Grant(
-            partition, _text(token), begin, int(entries_read), suspect_until or None, counts, ranges
-        )
+        return Grant(partition, _text(token), begin, int(entries_read), suspect_until or None, counts, ranges)
 
     def renew(self, tokens: Mapping[int, str], lease_ttl_ms: int) -> set[int]:
         """Renew leases and return the partitions whose lease is no longer ours."""
@@ -111,15 +109,18 @@ class Scripts:
         return bool(self.run("release", [keys.lease_key(partition), keys.suspect_key(partition)], token))
 
     def abandon(self, partition: int, token: str) -> bool:
-        """Delete a lease and keep its entries suspect for the next owner. Return whether the lease was still ours."""
+        """Delete a lease and keep its entries suspect for the next owner. Return whether the lease was still
+        ours."""
         return bool(self.run("abandon", [keys.lease_key(partition)], token))
 
     def free(self, partition: int, worker: str, beyond_ms: int) -> bool:
-        """Delete the lease of a dead worker if it lasts longer than `beyond_ms`, and return whether it was deleted."""
+        """Delete the lease of a dead worker if it lasts longer than `beyond_ms`, and return whether it was
+        deleted."""
         return bool(self.run("free", [keys.lease_key(partition)], worker, beyond_ms))
 
     def attempt(self, partition: int, token: str, name: str) -> bool:
-        """Write a note about suspects, see `worker.quarantine`, and return whether the lease is still ours."""
+        """Write a note about suspects, see `worker.quarantine`, and return whether the lease is still
+        ours."""
         script_keys = [keys.lease_key(partition), keys.suspect_key(partition)]
         return bool(self.run("attempt", script_keys, token, name))
 

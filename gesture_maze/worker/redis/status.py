@@ -1,6 +1,7 @@
 """The status of a pool: owners, lag, outcomes, and whether all frames are accounted for.
 
-Read-only. Each partition is read at one instant (by one script), so that its counts are consistent while the pool runs.
+Read-only. Each partition is read at one instant (by one script), so that its counts are consistent while the
+pool runs.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import redis
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import WORKERS_INFO
+from gesture_maze.worker.records import OUTCOMES
 from gesture_maze.worker.redis.client import connection_errors
 from gesture_maze.worker.redis.scripts import lua
-from gesture_maze.worker.records import OUTCOMES
 
 FRAME_OUTCOMES: Final = tuple(outcome for outcome in OUTCOMES if outcome != "trimmed")
 """Outcomes that count frames. `trimmed` counts entries, whose frames are unknown."""

@@ -1,8 +1,8 @@
 """The two connections of the frame path: frames in, fenced commits out.
 
-Sending commands and reading answers are separate steps, so that the server works on a read and a commit while the
-worker computes. redis-py opens the connections (address, TLS, Sentinels, login). After that, their sockets and
-hiredis's parser are used directly, which saves 10 µs per command.
+Sending commands and reading answers are separate steps, so that the server works on a read and a commit while
+the worker computes. redis-py opens the connections (address, TLS, Sentinels, login). After that, their
+sockets and hiredis's parser are used directly, which saves 10 µs per command.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Reader(Protocol):
         """Request up to `count` entries per partition after the given ids. Returns immediately."""
 
     def wait(self, timeout_s: float, wake: int) -> bool:
-        """Wait for the answer and return True, or False once the descriptor `wake` is readable or time is over."""
+        """Wait for the answer and return True, or False once the descriptor `wake` is readable or time is
+        over."""
 
     def receive(self) -> list[Read]:
         """Return the answer to `request`."""

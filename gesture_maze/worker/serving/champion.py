@@ -1,9 +1,9 @@
 """The model watch: a side thread that follows the roles in Redis, and loads, tests and offers models.
 
-`step(now_s)` is one pass, with the time passed in. The watch only offers models: the main loop switches to a new
-champion between two batches, and the observer to a new challenger. A faulty bundle is refused, counted and logged
-once, and the current model stays in use. It also stays in use if Redis names no champion (because none was ever
-promoted, or because Redis was flushed).
+`step(now_s)` is one pass, with the time passed in. The watch only offers models: the main loop switches to a
+new champion between two batches, and the observer to a new challenger. A faulty bundle is refused, counted
+and logged once, and the current model stays in use. It also stays in use if Redis names no champion (because
+none was ever promoted, or because Redis was flushed).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ POLL_S: Final = 1.0
 """Interval at which roles are read. A promotion also wakes the watch."""
 MISSING_RETRY_S: Final = 10.0
 RETRY_S: Final[dict[str, float]] = {ModelReason.NOT_FOUND: MISSING_RETRY_S, ModelReason.TOO_COSTLY: 600.0}
-"""Delay before a refused bundle is loaded again without a new promotion: a missing bundle may still arrive, and one
-that exceeded its limits may have been loaded on a busy machine."""
+"""Delay before a refused bundle is loaded again without a new promotion: a missing bundle may still arrive,
+and one that exceeded its limits may have been loaded on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +165,8 @@ class ModelWatch:
 def load(version: str, data: bytes | None) -> Classifier:
     """Return a model from its bundle in Redis, verified on its golden hands.
 
-    It is first loaded in a child process with limits, see `models.proof`, because a bundle may contain a graph
-    that never terminates.
+    It is first loaded in a child process with limits, see `models.proof`, because a bundle may contain a
+    graph that never terminates.
 
     Raises:
         ModelError: with a `ModelReason`, if the bundle is missing or faulty.

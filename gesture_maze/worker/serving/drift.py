@@ -29,7 +29,8 @@ MODERATE: Final = 0.10
 LARGE: Final = 0.25
 """From this on, the population differs, and the figures of the manifest may not apply."""
 FLOOR: Final = 1e-4
-"""Share that an empty bin counts as, because log(0) is undefined. With a lower value one rare bin dominates."""
+"""Share that an empty bin counts as, because log(0) is undefined. With a lower value one rare bin
+dominates."""
 WINDOW_S: Final = 600.0
 SLOTS: Final = 60
 """Slots that the window consists of."""

@@ -1,8 +1,8 @@
 """The observer: compares a challenger with the champion and measures drift, outside the hot path.
 
-The main loop only queues one note per batch (about 1 µs). A thread processes the notes: it runs the challenger on the
-sampled batches, counts the comparison, writes it to Redis at most once a second, and updates the drift gauges. It may
-fall behind or fail without delaying answers.
+The main loop only queues one note per batch (about 1 µs). A thread processes the notes: it runs the
+challenger on the sampled batches, counts the comparison, writes it to Redis at most once a second, and
+updates the drift gauges. It may fall behind or fail without delaying answers.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from gesture_maze.wire.decode import Frames
 from gesture_maze.wire.errors import MazeError
 from gesture_maze.wire.gestures import GESTURES, Action
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
-from gesture_maze.worker.serving.drift import Drift
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.redis.registry import ModelRegistry
+from gesture_maze.worker.serving.drift import Drift
 from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.serving.shadow import Challenger, Comparison, Sample
 
 TICK_S: Final = 0.1
-"""Interval at which notes are processed. With a longer one, more notes wait, and more samples are skipped under
-load."""
+"""Interval at which notes are processed. With a longer one, more notes wait, and more samples are skipped
+under load."""
 FLUSH_S: Final = 1.0
 MAX_NOTES: Final = 1024
 """Most notes that wait; the oldest are dropped. At 2,048 frames each this is 32 MB."""
@@ -75,7 +75,8 @@ class Observer:
     def note(
         self, serving: Serving, frames: Frames, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64]
     ) -> None:
-        """Queue a note about an answered batch, see `worker.report.Observe`. Frames without a hand are ignored."""
+        """Queue a note about an answered batch, see `worker.report.Observe`. Frames without a hand are
+        ignored."""
         note = (serving, labels, steps)
         self._notes.append(note)
         challenger = self._challenger
@@ -90,7 +91,8 @@ class Observer:
     def step(self, now_s: float) -> None:
         """Process all queued notes. `now_s` is monotonic."""
         for serving, notes in groupby(self._take_notes(), key=lambda note: note[0]):
-            # joined, because counting hundreds of small notes one by one would hold the interpreter for milliseconds
+            # joined, because counting hundreds of small notes one by one would hold the interpreter for
+            # milliseconds
             columns = tuple(zip(*notes, strict=True))
             self._count(serving, np.concatenate(columns[1]), np.concatenate(columns[2]), now_s)
         while self._sampled:
@@ -149,7 +151,8 @@ class Observer:
         self._metrics.shadowed("disagreed", count - agreed)
 
     def _flush(self) -> None:
-        """Add the comparisons to Redis. If that fails they are dropped, because a retry could count them twice."""
+        """Add the comparisons to Redis. If that fails they are dropped, because a retry could count them
+        twice."""
         comparisons, self._comparisons = self._comparisons, {}
         try:
             for (champion, challenger), comparison in comparisons.items():

@@ -1,4 +1,5 @@
-"""A model as the frame path uses it: the classifier, its threshold and actions, and the writer of its replies."""
+"""A model as the frame path uses it: the classifier, its threshold and actions, and the writer of its
+replies."""
 
 from __future__ import annotations
 
@@ -87,7 +88,8 @@ class NumberedModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Serving:
-    """A model ready to classify. Compared by identity, because two of one version may differ in their threshold.
+    """A model ready to classify. Compared by identity, because two of one version may differ in their
+    threshold.
 
     Attributes:
         model: classifies.
@@ -133,7 +135,8 @@ class Serving:
 
 
 def numbered(classifier: Classifier) -> Model:
-    """Return a model whose labels are numbers of `wire.gestures`. With the default label set, this is the classifier.
+    """Return a model whose labels are numbers of `wire.gestures`. With the default label set, this is the
+    classifier.
 
     Raises:
         ModelError: `labels`, see `NumberedModel`.

@@ -1,6 +1,7 @@
 """Shadow: a challenger classifies a share of the champion's frames, and both results are counted.
 
-Counts by pair, as Redis keeps them in `{maze}:shadow:<champion>:<challenger>` (`worker.redis.registry.shadow_key`):
+Counts by pair, as Redis keeps them in `{maze}:shadow:<champion>:<challenger>`
+(`worker.redis.registry.shadow_key`):
 
 | field | frames in which |
 |---|---|
@@ -49,8 +50,9 @@ class Challenger:
 class Sample:
     """Selects batches so that their frames are at most the given share of all frames.
 
-    It counts frames, not batches, because batch sizes alternate (the first entry of a tick alone, then all the
-    others), so that every second batch may hold nine tenths of the frames. Deterministic for the same batches.
+    It counts frames, not batches, because batch sizes alternate (the first entry of a tick alone, then all
+    the others), so that every second batch may hold nine tenths of the frames. Deterministic for the same
+    batches.
     """
 
     def __init__(self) -> None:
@@ -113,7 +115,8 @@ class Comparison:
 
 
 def _crossed(codes: Sequence[npt.NDArray[np.int64]], size: int) -> npt.NDArray[np.int64]:
-    """Return how often each pair of codes, 0 to size - 1, occurs: (size, size). 10 times as fast as `np.add.at`."""
+    """Return how often each pair of codes, 0 to size - 1, occurs: (size, size). 10 times as fast as
+    `np.add.at`."""
     return np.bincount(codes[0] * size + codes[1], minlength=size * size).reshape(size, size)
 
 
