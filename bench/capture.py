@@ -1,9 +1,10 @@
-"""Whether a live system notices that it is recorded: reply latency and Redis's time, with and without.
+"""The cost of recording a live system: reply latency and Redis's processor time, with and without a
+recording.
 
 `python bench/capture.py [--rate 3000] [--seconds 8] [--runs 3]`
 
-One worker, 100 players; runs with and without a recording take turns, because a shared machine changes more
-from minute to minute than a recording does. Prints one JSON object with the medians.
+One worker, 100 players. Runs with and without a recording alternate, because the load of a shared machine
+varies more from minute to minute than a recording adds. Prints one JSON object with the medians.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ START_S = 1.0
 
 
 def maze(*words: object) -> list[str]:
-    """A command line."""
+    """Return the command line of a `maze` command."""
     return [sys.executable, "-m", "gesture_maze", *map(str, words)]
 
 
 def cpu_s(client: redis.Redis) -> float:
-    """Processor time that Redis has used so far, in seconds."""
+    """Return the processor time that Redis has used so far, in seconds."""
     info: Any = client.info("cpu")
     return float(info["used_cpu_user"] + info["used_cpu_sys"])
 
 
 def load(client: redis.Redis, url: str, rate: int, seconds: float) -> dict[str, float]:
-    """Send for `seconds`; what the players and Redis felt."""
+    """Send frames for `seconds` and return the latencies and the cost in Redis."""
     before_s = cpu_s(client)
     command = maze("simulate", "--redis", url, "--rate", rate, "--seconds", seconds, "--json")
     facts = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
@@ -50,14 +51,14 @@ def load(client: redis.Redis, url: str, rate: int, seconds: float) -> dict[str, 
 
 
 def recorded(client: redis.Redis, url: str, rate: int, seconds: float, out: Path) -> dict[str, float]:
-    """The same while it is recorded; `missed` frames must be 0."""
+    """Return the figures of `load` during a recording, with `missed` frames, which must be 0."""
     command = maze("capture", "--redis", url, "--out", out, "--json")
     recorder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     time.sleep(START_S)
     found = load(client, url, rate, seconds)
     recorder.terminate()
-    said, _ = recorder.communicate(timeout=10)
-    return found | {"missed": found["accepted"] - json.loads(said)["frames"]}
+    output, _ = recorder.communicate(timeout=10)
+    return found | {"missed": found["accepted"] - json.loads(output)["frames"]}
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""What a decision costs, in pairs with the policy before it: `python bench/decide.py [--pairs 15]`.
+"""The cost of a decision, in pairs with the previous policy: `python bench/decide.py [--pairs 15]`.
 
-Prints µs of CPU time a frame: the best of each, and the median of the differences between the two of a pair.
-`one hand` includes `Hold.moved_to`; `places_of` is a batch's part of that, with its lists.
+Prints µs of CPU time per frame: the best of each, and the median of the differences within a pair. `one hand`
+includes `Hold.moved_to`; `places_of` is the part of that per batch, including its lists.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def frames_of(kind: str) -> list[tuple[int, int, int]]:
 
 
 def cost_us(module: Any, frames: list[tuple[int, int, int]], *, follow: bool = False) -> float:
-    """Return the cost of a decision, µs a frame."""
+    """Return the cost of a decision in µs per frame."""
     hold, rules = module.Hold(), module.Policy(module.Rules())
     decide = hold.decide
     begin_s = time.process_time()
@@ -52,7 +52,7 @@ def cost_us(module: Any, frames: list[tuple[int, int, int]], *, follow: bool = F
 
 
 def places_us(rows: int, batches: int = 500) -> float:
-    """Return the cost of finding the places of a batch, µs."""
+    """Return the cost of finding the places of a batch, in µs."""
     landmarks = np.random.default_rng(1).random((rows, 21, 3), np.float32)
     begin_s = time.process_time()
     for _ in range(batches):

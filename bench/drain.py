@@ -1,11 +1,11 @@
-"""How many frames per second one worker takes from full streams, against a loop that only reads and commits.
+"""The throughput of one worker on full streams, compared with a loop that only reads and commits.
 
 `python bench/drain.py [--frames 400000] [--frames-per-entry 1 32] [--runs 3]`
 
 Fills 16 partition streams, starts one worker process and times it from its first commit to its last, by the
-counters in Redis. The whole path is measured: decoding, dedupe, the model, the policy, the JSON replies, the
-fenced commit. The baseline reads the same entries with XREAD and moves the cursor, and does nothing else. The
-deadline is off, for a full stream is old by nature. Prints one JSON object.
+counters in Redis. The whole path is measured: decoding, duplicate detection, the model, the policy, the JSON
+replies, the fenced commit. The baseline only reads the same entries with XREAD and moves the cursor. The
+deadline is off, because the entries of a full stream are old. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SESSIONS = 512
 
 
 def fill(client: redis.Redis, entries: int, frames_per_entry: int) -> None:
-    """Write `entries` entries, spread over all partitions, of hands that change every second or so."""
+    """Write `entries` entries, spread over all partitions, of hands that change about every second."""
     rng = np.random.default_rng(7)
     hands = synthesize(rng.integers(0, len(GESTURES), 4096), rng)
     sessions: list[list[str]] = [[] for _ in range(PARTITIONS)]
@@ -60,7 +60,7 @@ def fill(client: redis.Redis, entries: int, frames_per_entry: int) -> None:
 
 
 def answered(client: redis.Redis) -> int:
-    """Frames with an outcome so far."""
+    """Return the number of frames answered so far."""
     pipe = client.pipeline(transaction=False)
     for partition in range(PARTITIONS):
         pipe.hget(keys.outcomes_key(partition), "answered")
@@ -68,7 +68,7 @@ def answered(client: redis.Redis) -> int:
 
 
 def time_worker(client: redis.Redis, url: str, frames: int) -> dict[str, float]:
-    """Frames per second of one worker process, its start to readiness and its memory."""
+    """Return the frames per second of one worker process, its time to the first commit and its memory."""
     settings = {
         "redis": url, "metrics_port": 0, "deadline_ms": 0, "supersede_ms": 0, "log_level": "error",
     }  # fmt: skip
@@ -96,7 +96,7 @@ def time_worker(client: redis.Redis, url: str, frames: int) -> dict[str, float]:
 
 
 def time_baseline(client: redis.Redis, frames_per_entry: int) -> float:
-    """Frames per second of a loop that reads and moves the cursor."""
+    """Return the frames per second of a loop that reads and moves the cursor."""
     positions = {keys.frames_key(p): "0" for p in range(PARTITIONS)}
     for stream in positions:
         client.xgroup_create(stream, "baseline", "0")

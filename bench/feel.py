@@ -1,11 +1,11 @@
-"""How a game feels: the time from a gesture to its move, and the moves that should not have been made.
+"""How a game feels: the time from a gesture to its move, and the number of wrong moves.
 
 `python bench/feel.py CAPTURE... [--skip SESSION] [--model BUNDLE] [--picture OUT.svg] [--json OUT.json]`
 
-Compares the decision policy with the one before it (`policy_before.py`), on the hands of the captures and on
+Compares the decision policy with the previous one (`policy_before.py`), on the hands of the captures and on
 simulated players, at 30, 15, 7.5 and 5 frames/s. A capture is used if its frames have a `label`, the gesture
-that the person was asked to show; clips of one label each are expected. The model reads all hands once, and
-everything after that is the policy alone.
+that the person was asked to show. Each clip must have one label. The model classifies all hands once; after
+that only the policy runs.
 
 | figure | what |
 |---|---|
@@ -36,21 +36,21 @@ from gesture_maze.worker import policy
 from gesture_maze.worker.assembly import load_classifier
 
 STEPS = {30: 1, 15: 2, 7.5: 4, 5: 6}
-"""Frames per second: every which frame of a recording at 30 frames/s."""
+"""Frames per second -> step between the frames used of a recording at 30 frames/s."""
 STOP = MOVES.index("stop")
 LATE_MS = 500
-"""For this long after a change, the action of the gesture before it is not wrong."""
+"""Time after a change during which the action of the previous gesture does not count as wrong."""
 DEFAULT_SETTLE_MS = 120
 EVIDENCE = (500, 700, 850, 1000, 1200, 1400, 1700, 2000)
 SETTLE_MS = (0, 30, 60, 90, 120, 160, 200, 250)
 
 Moves = list[tuple[int, int]]
-"""When each move was made, ms, and its code."""
+"""Time of each move in ms, and its code."""
 Play = Callable[[Track], Moves]
 
 
 def by_evidence(bound: int = 1000, *, follow: bool = False) -> Play:
-    """Return the present policy; with `follow` it takes account of jumps."""
+    """Return the current policy, which takes account of jumps if `follow`."""
     rules = policy.Policy(policy.Rules(settle_evidence=bound))
 
     def play(track: Track) -> Moves:
@@ -63,7 +63,7 @@ def by_evidence(bound: int = 1000, *, follow: bool = False) -> Play:
 
 
 def by_time(settle_ms: int = DEFAULT_SETTLE_MS) -> Play:
-    """Return the policy before."""
+    """Return the previous policy."""
     rules = policy_before.Policy(policy_before.Rules(settle_ms=settle_ms))
 
     def play(track: Track) -> Moves:
@@ -129,7 +129,7 @@ def judge(source: Source, play: Play, step: int) -> dict[str, float]:
 
 
 def judge_two_people(tracks: Sequence[Track], play: Play) -> float:
-    """Return how often a minute the direction changes."""
+    """Return the changes of direction per minute."""
     changes = sum(len(list(groupby(move for _, move in play(track) if move != STOP))) - 1 for track in tracks)
     return changes / sum((track.ms[-1] - track.ms[0]) / 60_000 for track in tracks)
 
@@ -154,7 +154,7 @@ def compare(sources: dict[str, Source]) -> dict[str, Any]:
 
 
 def alternating(tracks: Sequence[Track]) -> dict[str, float]:
-    """Return how often a minute the direction changes with two people, by policy."""
+    """Return the changes of direction per minute with two people, by policy."""
     policies = {
         "before": by_time(),
         "evidence": by_evidence(),

@@ -27,7 +27,7 @@ LEAST_SHOWN_MS = 600
 CHANGES = 3000
 CHAINS, CLIPS_PER_CHAIN = 30, 45
 TURN_FRAMES = 6
-"""Frames that the camera follows one of two people before it follows the other."""
+"""Frames for which the camera follows one of two people before it follows the other."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Source:
 def read(
     classifier: Classifier, ms: Sequence[int], hands: list[Any], aspect: Sequence[float], asked: list[int]
 ) -> Track:
-    """Let the model read the hands of one player; None is no hand."""
+    """Classify the hands of one player and return the track. A hand of None is no hand."""
     seen = np.array([hand is not None for hand in hands])
     landmarks = np.zeros((len(hands), 21, 3), np.float32)
     for row in np.flatnonzero(seen):
@@ -135,7 +135,7 @@ def spliced(clips: list[Track], seed: int = 1) -> Source:
 
 
 def simulated(classifier: Classifier, players: int = 60, seconds: int = 60) -> Source:
-    """Return players who change their gesture every 1.2 to 2.5 s; half of their gestures are actions."""
+    """Return players who change their gesture every 1.2 to 2.5 s. Half of their gestures are actions."""
     others = [name for name in GESTURES if name not in DEFAULT_ACTIONS]
     mixed = [*list(DEFAULT_ACTIONS) * 3, *others]
     playing = _players(classifier, mixed, players, seconds, seed=1)

@@ -1,6 +1,6 @@
-"""Many sockets through one gateway beside the pool: how long a frame takes to its reply.
+"""The latency of frames from many sockets through one gateway.
 
-Starts everything itself: server, workers, gateway; this process is the crowd of browsers.
+Starts a server, workers and a gateway. This process acts as the browsers.
 
     python bench/gateway.py --sockets 1000 --fps 15 --seconds 10
 """
@@ -31,13 +31,13 @@ from gesture_maze.simulator.players import synthesize
 from gesture_maze.wire.gestures import LABELS
 
 GROUPS = 40
-"""Cameras are not in step: the sockets stand in so many groups that take turns."""
+"""Groups of sockets that send in turn, because cameras are not synchronised."""
 POSES = 64
 WARM_UP_S = 3.0
 
 
 class Browser(WSListener):
-    """One player: sends packed frames, notes when their replies come."""
+    """One player, who sends packed frames and measures the time to their replies."""
 
     def __init__(self, waits_ms: list[float], bodies: list[bytes]) -> None:
         self._waits_ms = waits_ms
@@ -78,30 +78,31 @@ class Browser(WSListener):
 
 
 @contextmanager
-def running(command: list[str], said: str) -> Iterator[tuple[str, int]]:
-    """A `maze` command that has said what we wait for; gives what it said, and its pid."""
+def running(command: list[str], pattern: str) -> Iterator[tuple[str, int]]:
+    """Run a `maze` command and yield the match of `pattern` in its log, and its pid."""
     with tempfile.NamedTemporaryFile("w+") as log:
         process = subprocess.Popen([sys.executable, "-m", "gesture_maze", *command], stdout=log, stderr=log)
         try:
-            yield _heard(process, Path(log.name), said), process.pid
+            yield _logged(process, Path(log.name), pattern), process.pid
         finally:
             process.terminate()
             process.wait(15)
 
 
-def _heard(process: subprocess.Popen[bytes], log: Path, said: str) -> str:
+def _logged(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:
+    """Wait until `pattern` is in the log and return its first match."""
     for _ in range(400):
-        found = re.findall(said, log.read_text())
+        found = re.findall(pattern, log.read_text())
         if found:
             return str(found[0])
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    sys.exit(f"it did not start:\n{log.read_text()}")
+    sys.exit(f"the command did not log {pattern!r}:\n{log.read_text()}")
 
 
 async def play(url: str, sockets: int, fps: float, seconds: float, pids: dict[str, int]) -> dict[str, Any]:
-    """Connect, warm up, measure."""
+    """Connect, warm up, measure and return the figures."""
     rng = np.random.default_rng(1)
     hands = synthesize(rng.choice([LABELS["like"], LABELS["fist"]], POSES), rng)
     bodies = [one.astype("<f4").tobytes() for one in hands.landmarks]
@@ -135,7 +136,7 @@ async def play(url: str, sockets: int, fps: float, seconds: float, pids: dict[st
 
 
 def _cpu_s(pid: int) -> float:
-    """Processor seconds that a process has used."""
+    """Return the processor time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,10 +1,10 @@
-"""From XADD to the subscriber: latency at a given rate.
+"""The latency from XADD to the subscriber at a given rate.
 
 `python bench/latency.py [--rate 3000] [--sessions 100] [--seconds 20]`
 
 One worker process, single-frame entries at an even rate, every session's channel subscribed. A frame's
-latency runs from just before its XADD is written to the socket until its reply is read. Sending and reading
-share one thread, so that no lock of the measuring program stands in the figures. Prints one JSON object.
+latency is the time from just before its XADD is written to the socket until its reply is read. Sending and
+reading share one thread, so that the figures include no lock of this program. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WARM_UP_S = 2.0
 
 
 def entries(rate: int, sessions: int, seconds: float) -> list[tuple[str, str, tuple[bytes, bytes, bytes]]]:
-    """All frames in the order they will be sent: stream, session, packed fields."""
+    """Return all frames in the order of sending: stream, session, packed fields."""
     rng = np.random.default_rng(3)
     hands = synthesize(rng.integers(0, len(GESTURES), 1024), rng).landmarks
     found = []
@@ -43,7 +43,7 @@ def entries(rate: int, sessions: int, seconds: float) -> list[tuple[str, str, tu
 
 
 def run(url: str, rate: int, sessions: int, seconds: float) -> np.ndarray:
-    """Latencies in ms, (n,) float64, of frames sent after the warm-up."""
+    """Send frames and return the latencies in ms, (n,) float64, of those sent after the warm-up."""
     todo = entries(rate, sessions, seconds + WARM_UP_S)
     client = redis.Redis.from_url(url, socket_timeout=10, protocol=2)  # plain messages, no push types
     sender, listener = client.connection_pool.get_connection(), client.connection_pool.get_connection()

@@ -1,4 +1,4 @@
-"""The page in a real browser, from hand to screen: where a move's milliseconds go.
+"""The latency of the page in a real browser, from hand to screen, by stage.
 
 Starts a server, a worker and a gateway of its own; needs chromium and Playwright.
 
@@ -94,7 +94,7 @@ def quantiles(values: Any) -> dict[str, float]:
 
 
 def press_keys(page: Any, count: int, seed: int) -> list[float]:
-    """Pose the simulated hand for the way out, once per move, and return key-to-paint times in ms."""
+    """Pose the simulated hand for the way out, one move at a time, and return key-to-paint times in ms."""
     maze = generate(14, 10, seed)
     waits = []
     for _ in range(count):
@@ -113,7 +113,7 @@ def press_keys(page: Any, count: int, seed: int) -> list[float]:
 
 
 def summary(probe: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Return what the probe saw, ms, per stage."""
+    """Return the times of the probe by stage, in ms."""
     sent = {seq: (captured, wall, at) for seq, captured, wall, at in probe["sent"]}
     replies = [row for row in probe["replies"] if row[0] in sent]
     gaps = np.array(probe["gaps"][30:])

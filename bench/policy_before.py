@@ -28,7 +28,7 @@ STOP: Final = MOVES.index("stop")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The policy's numbers. Times in ms of the frames' own clock, confidences 0 to 1."""
+    """The settings of the policy. Times are in ms of the frames' own clock, confidences 0 to 1."""
 
     settle_ms: int = 120
     enter: float = 0.70
@@ -77,7 +77,7 @@ class Policy:
 
 
 class Hold:
-    """What one session holds, and what may follow it. About 0.3 µs a frame.
+    """The state of one session: what it holds, and what may follow. Costs about 0.3 µs per frame.
 
     Attributes:
         held: code of the settled action, 0 for none.
@@ -100,7 +100,7 @@ class Hold:
         self.last_ms = 0
 
     def decide(self, policy: Policy, now_ms: int, action: int, confidence: int) -> int:
-        """The move of one frame.
+        """Return the move of one frame.
 
         Args:
             policy: the numbers.
@@ -121,7 +121,7 @@ class Hold:
         if self.held and action == self.held and confidence >= policy.leave and not expired:
             return self._hold(policy, now_ms)
         settled = self._lead(policy, now_ms, action, confidence)
-        # what has run out ends with its stop before it may settle anew
+        # an expired gesture ends with its stop before it may settle again
         if settled and not (expired and self.leading == self.held):
             return self._settle(policy, now_ms)
         if self.held and expired and not self._is_being_replaced(policy):
@@ -141,18 +141,18 @@ class Hold:
         self.leading = 0
         if now_ms < self.next_repeat_ms:
             return NOTHING
-        # a metronome, so that the frame rate does not slow the repeats; a late one does not hurry the next
+        # due times are fixed in advance, so that the frame rate does not slow the repeats
         self.next_repeat_ms = max(self.next_repeat_ms + policy.repeat_ms, now_ms + policy.repeat_ms // 2)
         return self.held
 
     def _is_being_replaced(self, policy: Policy) -> bool:
-        """Another gesture began to lead before what is held ran out, and may settle yet."""
+        """Return whether another gesture began to lead before the held one expired, and may still settle."""
         if not self.leading or self.leading == self.held:
             return False
         return self.leading_since_ms - self.seen_ms < policy.release_ms
 
     def _lead(self, policy: Policy, now_ms: int, action: int, confidence: int) -> bool:
-        """Follow the leading gesture; True when it has led for long enough to settle."""
+        """Follow the leading gesture and return whether it has led for long enough to settle."""
         sure = action if confidence >= policy.enter else 0
         if self.leading and sure == self.leading:
             self.missed = self.rival = 0
@@ -160,7 +160,7 @@ class Hold:
         if not self.leading:
             self.leading, self.leading_since_ms, self.missed, self.rival = sure, now_ms, 0, 0
             return bool(sure) and policy.settle_ms == 0
-        # not the leader: bridged, but remembered, so that a real change loses no time by the bridging
+        # not the leader: bridged, but remembered, so that bridging does not delay a real change
         self.missed += 1
         if sure != self.rival:
             self.rival, self.rival_since_ms = sure, now_ms
@@ -170,7 +170,7 @@ class Hold:
         return bool(self.leading) and now_ms - self.leading_since_ms >= policy.settle_ms
 
     def _clock_stepped_back(self, now_ms: int) -> None:
-        """A client's clock was set back: what is held stays, measured from now on."""
+        """Shift all times, after a client's clock was set back. The held gesture stays held."""
         back_ms = self.last_ms - now_ms
         self.seen_ms -= back_ms
         self.next_repeat_ms -= back_ms

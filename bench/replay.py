@@ -1,4 +1,4 @@
-"""How fast captures are written, and replayed without a server.
+"""The speed of writing captures, and of replaying them without a server.
 
 `python bench/replay.py [--players 100] [--seconds 60] [--keep FILE]`: 600 seconds make the 1.8 million
 frames of ten minutes of a hundred players, and take a few minutes to simulate.
@@ -60,7 +60,7 @@ def write(path: Path, players: int, seconds: float) -> dict[str, float]:
 
 
 def replay(path: Path) -> dict[str, float]:
-    """Replay it in a process of its own."""
+    """Replay a capture in another process and return the figures."""
     begin = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", "gesture_maze", "replay", str(path), "--json"],

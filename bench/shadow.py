@@ -1,10 +1,10 @@
-"""What a challenger costs a worker: processor time per frame, by the share of the frames that it sees.
+"""The cost of a challenger: the worker's processor time per frame, by the share of frames it classifies.
 
 `python bench/shadow.py [--frames 200000] [--runs 3] [--shares 0 0.1 0.5 1]`
 
-As bench/drain.py, with ticks of 32 frames. Processor time instead of frames per second, because the
-challenger runs in a thread of its own. Frames beyond what may wait are skipped at full speed; `seen` says how
-many were looked at. Prints one JSON object.
+Like bench/drain.py, with entries of 32 frames. It measures processor time instead of frames per second,
+because the challenger runs in its own thread. At full speed some sampled frames are skipped; `seen` is the
+share of frames that the challenger classified. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ FRAMES_PER_ENTRY = 32
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time of a process so far."""
+    """Return the processor time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run(client: redis.Redis, url: str, frames: int, share: float) -> dict[str, float]:
-    """One worker, one drain."""
+    """Drain full streams with one worker and return its cost per frame."""
     client.flushall()
     registry = ModelRegistry(client)
     champion, challenger = bundled(), disturbed(0.9)
@@ -53,7 +53,7 @@ def run(client: redis.Redis, url: str, frames: int, share: float) -> dict[str, f
         begin_s = cpu_s(worker.pid)
         while (last := answered(client)) < frames // FRAMES_PER_ENTRY * FRAMES_PER_ENTRY:
             time.sleep(0.005)
-        time.sleep(1.5)  # what waits is looked at and written
+        time.sleep(1.5)  # until waiting samples are classified and written
         used_s = cpu_s(worker.pid) - begin_s
         seen = registry.shadow(champion.version, challenger.version).get("frames", 0)
     finally:

@@ -1,4 +1,4 @@
-"""Frames per second that the simulator makes on one core, as JSON.
+"""The throughput of the simulator on one core, as JSON.
 
 Usage: python bench/simulator.py [--seconds 2]
 """
@@ -16,11 +16,12 @@ from gesture_maze.wire.gestures import GESTURES
 
 CROWDS = (1, 50, 200, 1000)
 HOLD_STEPS = 15
-"""Steps that a gesture is held, as a player does who moves once a second."""
+"""Steps for which a gesture is held, like a player who moves once a second."""
 
 
 def crowd_rate(players: int, seconds: float) -> float:
-    """Frames per second of `players` who all change their gesture once a second of their time."""
+    """Return the frames per second of `players` players who change their gesture once a (simulated)
+    second."""
     crowd = PlayerHands(players, seed=1)
     rng = np.random.default_rng(2)
     steps, started = 0, time.perf_counter()
@@ -33,7 +34,7 @@ def crowd_rate(players: int, seconds: float) -> float:
 
 
 def single_rate(hands: int, seconds: float) -> float:
-    """Independent hands per second, in calls for `hands` of all gestures."""
+    """Return the independent hands per second, in calls for `hands` hands of all gestures."""
     rng = np.random.default_rng(1)
     calls, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
@@ -43,6 +44,7 @@ def single_rate(hands: int, seconds: float) -> float:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

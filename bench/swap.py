@@ -1,12 +1,12 @@
-"""What swapping models costs the players: latency at a steady rate, with and without swaps.
+"""The cost of model swaps for players: latency at a steady rate, with and without swaps.
 
 `python bench/swap.py [--rate 20000] [--seconds 10] [--every 0.5] [--workers 1]`
 
-Every 20 ms one entry per partition with the frames of its sessions: game servers' ticks. Two runs are made:
-one left alone, one with a promotion every `--every` seconds, to another model and back. A frame's latency
-runs from just before its tick is written to the socket until its reply is read; sending and reading
-share one thread. Every frame must be answered once, and by a model that was promoted; on a busy machine some
-are shed for their age, with swaps or without. Prints one JSON object.
+Like the ticks of a game server, every 20 ms one entry per partition is sent with the frames of its sessions.
+There are two runs: one without swaps, and one with a promotion every `--every` seconds, to another model and
+back. A frame's latency is the time from just before its tick is written to the socket until its reply is
+read. Sending and reading share one thread. Every frame must be answered once, by a promoted model; on a busy
+machine some are shed in both runs. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LATE_MS = 100.0
 
 @dataclass
 class Ticks:
-    """All that is sent: per tick a list of (stream, fields)."""
+    """All frames to send: a list of (stream, fields) per tick."""
 
     sessions: list[str]
     packed: list[list[tuple[str, tuple[bytes, bytes, bytes]]]] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Ticks:
 
 
 class Promoter(threading.Thread):
-    """Promotes one model and the other in turn, until told to stop."""
+    """Promotes two models alternately, until `stop` is set."""
 
     def __init__(self, url: str, bundles: list[Bundle], every_s: float) -> None:
         super().__init__(daemon=True)
@@ -87,14 +87,14 @@ class Promoter(threading.Thread):
             self._registry.promote(version, data)
 
 
-class Heard:
-    """What was sent, and what came back.
+class Exchange:
+    """The frames sent and the replies received.
 
     Attributes:
         sent_s: (ticks,) when each tick was sent.
-        got_s: (ticks, sessions) when each frame was answered; 0 before.
-        answered, twice: first and further replies.
-        models: versions that replied.
+        got_s: (ticks, sessions) when each frame was answered; 0 if not yet.
+        answered, twice: numbers of first replies and of further replies to the same frame.
+        models: versions of the models that answered.
     """
 
     def __init__(self, ticks: Ticks) -> None:
@@ -105,7 +105,8 @@ class Heard:
         self._row_of = {name.encode(): row for row, name in enumerate(ticks.sessions)}
 
     def reply(self, message: bytes) -> None:
-        """Note a reply, by hand: 20,000 a second are too many for a JSON parser in this thread."""
+        """Record a reply. It is parsed by hand, because a JSON parser is too slow for 20,000 replies a
+        second."""
         session, _, rest = message[len(b'{"v":1,"session":"') :].partition(b'","seq":')
         at = int(rest[: rest.index(b",")]), self._row_of[session]
         if self.got_s[at]:
@@ -116,53 +117,54 @@ class Heard:
         self.models.add(message[message.rindex(b':"') + 2 : -2].decode())
 
 
-def play(url: str, ticks: Ticks) -> Heard:
-    """Send all ticks at their time and listen until every frame is answered, or for 5 s more."""
+def play(url: str, ticks: Ticks) -> Exchange:
+    """Send all ticks on time, receive replies until every frame is answered or 5 s have passed, and return
+    both."""
     client = redis.Redis.from_url(url, socket_timeout=10, protocol=2)
     sender, listener = client.connection_pool.get_connection(), client.connection_pool.get_connection()
     channels = [keys.actions_channel(keys.partition_of(name, PARTITIONS), name) for name in ticks.sessions]
     listener.send_command("SUBSCRIBE", *channels)
     for _ in channels:
         listener.read_response()
-    heard, waiting = Heard(ticks), 0
+    exchange, waiting = Exchange(ticks), 0
     begin, tick = time.perf_counter() + 0.1, 0
-    while heard.answered < heard.got_s.size:
+    while exchange.answered < exchange.got_s.size:
         now = time.perf_counter()
         due = begin + tick * TICK_S
         if tick < len(ticks.packed) and now >= due:
-            heard.sent_s[tick] = time.perf_counter()
+            exchange.sent_s[tick] = time.perf_counter()
             sender.send_packed_command(sender.pack_commands(adding(ticks.packed[tick])))
             waiting += len(ticks.packed[tick])
             tick += 1
             continue
         if now > begin + len(ticks.packed) * TICK_S + 5:
-            break  # what is missing is reported as lost
+            break  # missing replies are reported as lost
         wait_s = max(due - now, 0) if tick < len(ticks.packed) else 0.1
         ready, _, _ = select.select([listener._sock, sender._sock], [], [], wait_s)
         while waiting and sender._sock in ready and sender.can_read(0):
             sender.read_response()
             waiting -= 1
         while listener._sock in ready and listener.can_read(0):
-            heard.reply(listener.read_response()[2])
-    return heard
+            exchange.reply(listener.read_response()[2])
+    return exchange
 
 
 def adding(entries: list[tuple[str, tuple[bytes, bytes, bytes]]]) -> list[tuple[str | bytes, ...]]:
-    """The XADDs of a tick."""
+    """Return the XADD commands of a tick."""
     return [("XADD", stream, "*", "s", s, "m", m, "l", hands) for stream, (s, m, hands) in entries]
 
 
-def figures(heard: Heard, shed: int, at_s: list[float]) -> dict[str, object]:
-    """The report of one run; `shed` frames were too late to be answered, and counted as such by the pool."""
+def figures(exchange: Exchange, shed: int, at_s: list[float]) -> dict[str, object]:
+    """Return the report of one run, in which the pool shed `shed` frames."""
     warm = int(WARM_UP_S / TICK_S)
-    sent_s, answered = heard.sent_s, heard.got_s > 0
-    latency_ms = np.where(answered, (heard.got_s - sent_s[:, None]) * 1000, np.nan)[warm:]
+    sent_s, answered = exchange.sent_s, exchange.got_s > 0
+    latency_ms = np.where(answered, (exchange.got_s - sent_s[:, None]) * 1000, np.nan)[warm:]
     p50, p99, p999 = np.nanpercentile(latency_ms, [50, 99, 99.9]).round(3).tolist()
     report: dict[str, object] = {
         "frames": int(answered.size), "shed": shed, "lost": int((~answered).sum()) - shed,
-        "twice": heard.twice,
+        "twice": exchange.twice,
         "p50_ms": p50, "p99_ms": p99, "p99_9_ms": p999, "max_ms": round(float(np.nanmax(latency_ms)), 3),
-        f"over_{LATE_MS:.0f}_ms": int((latency_ms > LATE_MS).sum()), "models": sorted(heard.models),
+        f"over_{LATE_MS:.0f}_ms": int((latency_ms > LATE_MS).sum()), "models": sorted(exchange.models),
     }  # fmt: skip
     if at_s:
         # a swap ends within 100 ms of its promotion: 5 ticks
@@ -174,7 +176,7 @@ def figures(heard: Heard, shed: int, at_s: list[float]) -> dict[str, object]:
 
 
 def run(rate: int, seconds: float, every_s: float, workers: int) -> dict[str, object]:
-    """One run on a server and workers of its own."""
+    """Run once, on a new server with new workers, and return the report."""
     ticks = Ticks.make(rate, seconds + WARM_UP_S)
     with redis_server() as url:
         client = redis.Redis.from_url(url)
@@ -188,7 +190,7 @@ def run(rate: int, seconds: float, every_s: float, workers: int) -> dict[str, ob
             time.sleep(1.0)  # shares settle
             if every_s:
                 promoter.start()
-            heard = play(url, ticks)
+            exchange = play(url, ticks)
             outcomes = StatusReader(client).read().outcomes
             promoter.stop.set()
         finally:
@@ -196,7 +198,7 @@ def run(rate: int, seconds: float, every_s: float, workers: int) -> dict[str, ob
                 worker.terminate()
             for worker in pool:
                 worker.wait(10)
-        return figures(heard, outcomes["stale"] + outcomes["superseded"], promoter.at_s)
+        return figures(exchange, outcomes["stale"] + outcomes["superseded"], promoter.at_s)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Write the dashboards' JSON from the questions that they answer: python compose/grafana/make.py
+"""Generate the JSON of the dashboards from the questions they answer: python compose/grafana/make.py
 
 A panel is a question, one or more queries, and the way to show the answer. Tests hold that the files are up
 to date, that every metric exists, and that every query has data that moved on a running pool.
@@ -21,7 +21,7 @@ LATENCY: Final = "sum by (le) (rate(maze_reply_latency_seconds_bucket[1m]))"
 
 @dataclass(frozen=True)
 class Panel:
-    """A question and how it is answered.
+    """A question and the queries that answer it.
 
     Attributes:
         title: the question.

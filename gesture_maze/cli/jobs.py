@@ -1,4 +1,4 @@
-"""`maze jobs`: training, judging, promoting, replaying and redriving in the background."""
+"""`maze jobs`: training, evaluation, promotion, replay and redrive in the background."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ JobArguments = Annotated[str, typer.Argument(metavar="JSON", help="Its arguments
 JobId = Annotated[str, typer.Argument(metavar="ID", help="As 'maze jobs list' shows it.")]
 LISTED: Final = 100
 OTHER_SCHEMES: Final = ("redis+cluster://", "rediss+cluster://", "embedded")
-"""Addresses of frames that never are a jobs' database."""
+"""Schemes of addresses that are never a jobs' database."""
 LOST_S: Final = 120
-"""Two signs of life of a worker were missed, see `lifecycle.jobs.closed.SIGN_S`."""
+"""Time without a heartbeat after which a worker is not alive: two heartbeats, see
+`lifecycle.jobs.closed.SIGN_S`."""
 
 
 @app.command(context_settings=CONTEXT)
@@ -48,14 +49,14 @@ def worker(
     redis: RedisUrl = DEFAULT_REDIS,
     jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS,
     folder: Annotated[
-        Path, typer.Option(envvar=variable("folder"), help="All paths of jobs are inside it.")
+        Path, typer.Option(envvar=variable("folder"), help="Folder that contains all paths of jobs.")
     ] = Path(),
     tracking_uri: TrackingUri = DEFAULT_TRACKING,
     burst: Annotated[bool, typer.Option("--burst", help="End when no job is left.")] = False,
 ) -> None:
-    """Do jobs, one at a time, until SIGTERM or Ctrl-C; the job at hand is finished first.
+    """Run jobs, one at a time, until SIGTERM or Ctrl-C. The current job is finished first.
 
-    Only jobs of the closed list: a payload that names anything else fails, and nothing is imported for it.
+    Only jobs of the closed list run. Any other payload fails, and nothing is imported for it.
 
     Example: [bold]maze jobs worker --folder /srv/maze --jobs-redis redis://127.0.0.1:6379/1[/bold]
     """
@@ -64,13 +65,13 @@ def worker(
 
     check_apart(redis, jobs_redis)
     if not folder.is_dir():
-        raise SettingsError("settings", f"--folder {folder} is no folder")
-    os.chdir(folder)  # so that relative names, of a tracking database say, mean the same in every job
+        raise SettingsError("settings", f"--folder must be an existing folder, got {folder}")
+    os.chdir(folder)  # so that relative paths (such as a tracking database) mean the same in every job
     with _errors():
         jobs = ClosedWorker(connection_to(jobs_redis), Context(Path.cwd(), redis, tracking_uri))
         jobs.work(burst=burst)
     if not burst and not jobs.asked_to_stop:
-        sys.stderr.write("maze: the jobs' worker ended because of an error, see the log above\n")
+        sys.stderr.write("maze: the jobs worker ended because of an error, see the log above\n")
         raise typer.Exit(1)
 
 
@@ -81,7 +82,7 @@ def submit(
     jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS,
     as_json: AsJson = False,
 ) -> None:
-    """Put a job on the queue: train, evaluate, promote, rollback, replay or redrive.
+    """Submit a job: train, evaluate, promote, rollback, replay or redrive.
 
     Example: [bold]maze jobs submit evaluate '{"data": "landmarks.csv.gz", "report": "report.html"}'[/bold]
     """
@@ -92,12 +93,12 @@ def submit(
     if as_json:
         print_json({"id": job.id, "name": name})
     else:
-        print_line(f"{job.id} waits. Look at it: maze jobs show {job.id}")
+        print_line(f"{job.id} is queued. Show it with: maze jobs show {job.id}")
 
 
 @app.command("list", context_settings=CONTEXT)
 def list_jobs(jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = False) -> None:
-    """List jobs, newest first: those that wait, run, are done, failed or were stopped.
+    """List jobs, newest first: queued, started, finished, failed and cancelled ones.
 
     Example: [bold]maze jobs list --json[/bold]
     """
@@ -115,7 +116,7 @@ def list_jobs(jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = Fals
 
 @app.command(context_settings=CONTEXT)
 def show(job: JobId, jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = False) -> None:
-    """Show one job: arguments, progress, result or fault.
+    """Show one job: arguments, progress, result or error.
 
     Example: [bold]maze jobs show 1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed[/bold]
     """
@@ -130,7 +131,7 @@ def show(job: JobId, jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson
 
 @app.command(context_settings=CONTEXT)
 def cancel(job: JobId, jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = False) -> None:
-    """Take a job from the queue, or stop it if it runs. What it has written stays.
+    """Remove a job from the queue, or stop it if it runs. Files that it has written are kept.
 
     Example: [bold]maze jobs cancel 1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed[/bold]
     """
@@ -155,7 +156,7 @@ def cancel(job: JobId, jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJs
 
 @app.command(context_settings=CONTEXT)
 def alive(jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = False) -> None:
-    """Check that a jobs' worker of this machine, or container, is alive. Exit codes: 0 yes, 1 no.
+    """Check that a jobs worker on this machine, or in this container, is alive. Exit codes: 0 yes, 1 no.
 
     Example: [bold]maze jobs alive --jobs-redis redis://127.0.0.1:6379/1[/bold]
     """
@@ -167,9 +168,9 @@ def alive(jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS, as_json: AsJson = False) -
     if as_json:
         print_json({"alive": lives, "silent_s": silent})
     elif silent is None:
-        print_line("No jobs' worker has been here.")
+        print_line("No jobs worker is known on this machine.")
     else:
-        print_line(f"The last sign of life of a jobs' worker came {silent:.0f} s ago.")
+        print_line(f"The last heartbeat of a jobs worker was {silent:.0f} s ago.")
     raise typer.Exit(0 if lives else 1)
 
 
@@ -180,7 +181,7 @@ def cron(
     at: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday.")] = "0 3 * * *",
     jobs_redis: JobsRedis = DEFAULT_JOBS_REDIS,
 ) -> None:
-    """Submit a job at set times, by RQ's cron, until SIGTERM or Ctrl-C. Run one of these, not two.
+    """Submit a job at set times, by RQ's cron, until SIGTERM or Ctrl-C. Run only one of these.
 
     Example: [bold]maze jobs cron train '{"data": ["all.csv.gz"], "out": "nightly"}' --at "0 3 * * *"[/bold]
     """
@@ -191,10 +192,10 @@ def cron(
 
 
 def check_apart(frames: str, jobs: str) -> None:
-    """Refuse jobs in the frames' own database.
+    """Check that jobs and frames use different databases.
 
     Raises:
-        SettingsError: `settings`.
+        SettingsError: `settings`, if they use the same one, or a URL is invalid.
     """
     from redis.connection import parse_url
 
@@ -214,12 +215,12 @@ def check_apart(frames: str, jobs: str) -> None:
         return (host, parts.get("port", 6379), parts.get("path"), parts.get("db", 0))
 
     if place(frames) == place(jobs):
-        message = "--jobs-redis is where the frames are: take another database (.../1) or server"
+        message = "--jobs-redis must not be the frames' database: use another database (.../1) or server"
         raise SettingsError("settings", message)
 
 
 def as_dict(job: Job, *, whole: bool = False) -> dict[str, Any]:
-    """Return a job as `--json` prints it; `whole` with its arguments, result and fault."""
+    """Return a job as `--json` prints it, with `whole` including its arguments, result and fault."""
     from rq.exceptions import DeserializationError
 
     try:
@@ -258,7 +259,7 @@ def _jobs(queue: ClosedQueue) -> list[Job]:
     ids = [*queue.get_job_ids(), *(one for registry in registries for one in registry.get_job_ids())]
     known = []
     for one in dict.fromkeys(ids):
-        # one by one: a job that cannot be read must not hide the others
+        # one by one, so that a job that cannot be read does not hide the others
         with suppress(NoSuchJobError, ValueError):
             known.append(queue.job_class.fetch(one, connection=queue.connection, serializer=queue.serializer))
     return sorted(known, key=lambda job: job.created_at, reverse=True)[:LISTED]
@@ -267,7 +268,7 @@ def _jobs(queue: ClosedQueue) -> list[Job]:
 def _fetched(queue: ClosedQueue, job: str) -> Job:
     from rq.exceptions import NoSuchJobError
 
-    # a job whose worker was killed is failed once its heartbeat ran out
+    # marks a job as failed if the heartbeat of its worker has expired
     queue.started_job_registry.cleanup()
     try:
         return queue.job_class.fetch(job, connection=queue.connection, serializer=queue.serializer)
@@ -301,12 +302,12 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise SettingsError("settings", f"the arguments are not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise SettingsError("settings", 'the arguments are a JSON object, such as {"shadow": true}')
+        raise SettingsError("settings", 'the arguments must be a JSON object, for example {"shadow": true}')
     return found
 
 
 def _percent(progress: Any) -> str:
-    """Return how far a job is; empty where it says nothing that can be understood."""
+    """Return the progress of a job as text, or "" if it has none or it is malformed."""
     try:
         return f"{progress['title']} {100 * int(progress['done']) // int(progress['total'])} %"
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
@@ -314,5 +315,5 @@ def _percent(progress: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return text with control characters escaped: a job may have been written by a stranger."""
+    """Return text with control characters escaped, because jobs are untrusted."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

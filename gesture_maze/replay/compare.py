@@ -22,7 +22,7 @@ class Comparison:
 
     Attributes:
         frames: answered by both.
-        flips: (gesture, gesture) -> frames; None is no hand.
+        flips: (gesture before, gesture after) -> frames, with None for no hand.
         moves: session -> frames whose move differs.
         minutes: minute of the capture, from 0 -> frames whose move differs.
         moves_before, moves_after: moves, stops included, under each model.

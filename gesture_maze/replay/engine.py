@@ -1,8 +1,8 @@
-"""Replay: recorded frames through the very loop, pipeline and scripts of a live worker, in one process.
+"""Replay: recorded frames through the loop, stages and scripts of a live worker, in one process.
 
-Nothing ages in a replay: there is no deadline and no superseding, no session is forgotten, and the policy
-runs on the frames' own clock. So the answers are a function of the frames, their order, the model and the
-settings, and of nothing else: not of the speed, the batch sizes or the number of partitions.
+No frame ages in a replay: there is no deadline and no superseding, no session is forgotten, and the policy
+uses the frames' own clock. So the answers depend only on the frames, their order, the model and the settings,
+and not on the speed, the batch sizes or the number of partitions.
 """
 
 from __future__ import annotations
@@ -25,27 +25,28 @@ from gesture_maze.worker.settings import Settings
 
 WORKER: Final = "replay"
 NEVER_MS: Final = 10**12
-"""Leases that do not run out: nobody else wants them, and a breakpoint may last."""
+"""Lease TTL. Leases never expire, because there is no other worker and a debugger may stop this one."""
 IDLE_STEPS: Final = 8
-"""Steps without a frame after which something is broken; one now and then collects an empty read."""
+"""Steps in a row without a frame after which the replay fails. Single steps may have an empty read."""
 
 
 def replay_settings(**changed: Any) -> Settings:
-    """Settings of a replay: those of a worker, but nothing ages.
+    """Return the settings of a replay: those of a worker, but no frame ages.
 
     Args:
-        changed: `partitions`, `batch_frames`, `model`, `threshold`, `actions`, `policy`; None is the default.
+        changed: `partitions`, `batch_frames`, `model`, `threshold`, `actions`, `policy`; None selects the
+            default.
 
     Raises:
-        SettingsError: one sentence that names every fault.
+        SettingsError: `settings`, with one message that names every fault.
     """
     ageless = {"deadline_ms": 0, "supersede_ms": 0, "lease_ttl_ms": NEVER_MS, "block_ms": 1}
-    # one partition by default, for each has a script run of its own, which is what costs in fakeredis
+    # one partition by default, because each needs its own script run, the main cost in fakeredis
     return Settings.of(**{"partitions": 1, "log_level": "error", **changed, **ageless})
 
 
 class _Reader(StreamReader):
-    """Does not wait for frames: there are no others than those in the streams."""
+    """A reader that does not wait for frames, because all frames are in the streams."""
 
     def request(self, positions: Any, count: int, block_ms: int) -> None:
         del block_ms
@@ -53,11 +54,11 @@ class _Reader(StreamReader):
 
 
 class Replay:
-    """A worker without a process, a network or a clock. Use it in a `with` block.
+    """A worker without process, network and clock. Use it in a `with` block.
 
     Args:
         settings: see `replay_settings`.
-        classifier: what classifies; None loads the one that the settings name.
+        classifier: the classifier; None loads the one named by the settings.
         entry_frames: most frames per stream entry.
 
     Raises:
@@ -92,21 +93,21 @@ class Replay:
             reader=_Reader(self.client),
             on_rejected=lambda rejected: self.rejected.update(str(one.reason) for one in rejected),
         )
-        # without the server's time nothing is stale, superseded, swept or forgotten
+        # without the server's time no frame is stale or superseded and no session is forgotten
         self._worker.keeper.stop_time()
         self._worker.keeper.step(0.0)
 
     def run(self, block: Block) -> list[bytes | None]:
-        """What the pool publishes for these frames: per frame its reply, None where it was not answered.
+        """Process the frames and return their replies, with None for each frame that was not answered.
 
-        A frame is not answered if its seq is not above its session's last one, or if it was rejected.
+        A frame is not answered if its seq is not above the last one of its session, or if it is rejected.
         """
         if not len(block):
             return []
         rows = {key: row for row, key in reversed(list(enumerate(_keys(block))))}
         streams = self._add(block)
         self._work(len(block))
-        for stream in streams:  # all of it is committed
+        for stream in streams:  # all entries are committed
             self.client.xtrim(stream, maxlen=0, approximate=False)
         replies: list[bytes | None] = [None] * len(block)
         for _, message in self._published:
@@ -115,7 +116,7 @@ class Replay:
         return replies
 
     def outcomes(self) -> dict[str, int]:
-        """Frames by outcome so far, as the commits have counted them."""
+        """Return the number of frames by outcome so far, as counted by the commits."""
         total: Counter[str] = Counter()
         for partition in range(self.settings.partitions):
             counts: Any = self.client.hgetall(keys.outcomes_key(partition))
@@ -146,7 +147,7 @@ class Replay:
     def _add_entry(self, entry: Entry) -> str:
         stream = keys.frames_key(entry.partition)
         sessions, meta, landmarks = entry.fields
-        # an id of our own: the server's time has no place in a replay
+        # an explicit id, so that the result does not depend on the server's time
         entry_id = f"{next(self._ids)}-0"
         self.client.xadd(stream, {"s": sessions, "m": meta, "l": landmarks}, id=entry_id)
         return stream
@@ -162,7 +163,7 @@ class Replay:
 
 
 def _keys(block: Block) -> list[bytes]:
-    """What the reply to each frame begins with: its session and seq."""
+    """Return the beginning of the reply to each frame, which holds its session and seq."""
     heads = {session: reply_head(session) for session in set(block.sessions)}
     columns = zip(block.sessions, block.meta["seq"].tolist(), strict=True)
     return [f"{heads[session]}{seq}".encode() for session, seq in columns]

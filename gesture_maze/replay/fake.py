@@ -1,10 +1,12 @@
-"""A Redis within this process for replays: fakeredis, with its two slow places by-passed.
+"""A Redis within this process for replays: fakeredis, without its two slow parts.
 
 fakeredis copies the rest of its input for every argument it parses, and it takes 18 µs to publish a message
-from a script and 4 µs to fetch it, by way of queues, patterns and events. Here hiredis parses (the protocol
-is the same both ways), and what the commit script publishes goes into a list. Everything else is fakeredis:
-the scripts run as they are, in Lua. `fakeredis._socket` is private; should it change, no reply arrives, and
-a replay says so.
+from a script and 4 µs to fetch it, through queues, patterns and events. Here hiredis parses (the protocol is
+the same in both directions), and messages published by the commit script are appended to a list. Everything
+else is
+fakeredis: the scripts run unchanged, in Lua. `fakeredis._socket` is private. If it changes, no replies
+    arrive, and a
+replay fails with an error.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class _Socket(FakeSocket):
 
     def _lua_redis_call(self, lua_runtime: Any, expected_globals: Any, op: bytes, *args: Any) -> Any:
         if op == b"PUBLISH":
-            if args[1]:  # an empty message only tries whether publishing is allowed
+            if args[1]:  # an empty message only tests the right to publish
                 self._published.append((args[0], args[1]))
             return 1
         return super()._lua_redis_call(lua_runtime, expected_globals, op, *args)
@@ -60,7 +62,7 @@ class _Connection(fakeredis.FakeRedisConnection):
 
 
 def open_redis(published: Published) -> fakeredis.FakeRedis:
-    """A client of a new, empty server; what its scripts publish is appended to `published`."""
+    """Return a client of a new, empty server, whose scripts append what they publish to `published`."""
     server = fakeredis.FakeServer(version=(7,))
     client = fakeredis.FakeRedis(server=server, version=(7,))
     pool = client.connection_pool

@@ -1,8 +1,10 @@
-"""Golden files: the answers of a replay that was reviewed and found right.
+"""Golden files: the reviewed answers of a replay.
 
-A golden file is the replay's own output, one JSON object per answered frame. Compared is what the game sees:
-which frames are answered, with which gesture, action and move. The model's version is not compared, and the
-confidence only roughly, so that a golden file outlives a retrained model that decides alike.
+A golden file is the output of a replay, one JSON object per answered frame. The comparison covers what the
+game
+sees: which frames are answered, and their gesture, action and move. The model's version is not compared and
+    the
+confidence only roughly, so that a golden file stays valid for a retrained model with the same decisions.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class Difference:
     """One frame whose answer is not the expected one.
 
     Attributes:
-        expected, got: the answers as `(gesture, action, move, confidence)` objects; None where not answered.
+        expected, got: the answers as objects with gesture, action, move and confidence; None if not answered.
     """
 
     session: str
@@ -58,7 +60,7 @@ class Difference:
 
     @property
     def changed(self) -> list[str]:
-        """Return the names of what differs; `answered` where one of the two is missing."""
+        """The names of the values that differ, or `answered` if one of the two answers is missing."""
         if self.expected is None or self.got is None:
             return ["answered"]
         found = [name for name in COMPARED if self.expected.get(name) != self.got.get(name)]
@@ -66,16 +68,16 @@ class Difference:
 
     @property
     def key(self) -> Key:
-        """Return session and seq."""
+        """Session and seq."""
         return self.session, self.seq
 
 
 class Expected:
-    """The answers of a golden file, compared with those of a replay as they come, in any order.
+    """The answers of a golden file, compared with those of a replay in any order.
 
     Args:
         answers: by session and seq.
-        tolerance_ms: how much earlier or later the same gesture, action or move may come.
+        tolerance_ms: how much earlier or later the same gesture, action or move may occur.
     """
 
     def __init__(self, answers: dict[Key, dict[str, Any]], tolerance_ms: float = 0.0) -> None:
@@ -93,7 +95,7 @@ class Expected:
             self._differences.append(Difference(*key, got["offset_ms"], expected, got))
 
     def finish(self) -> list[Difference]:
-        """Return all differences by time; expected answers that did not come are among them."""
+        """Return all differences by time, including expected answers that are missing."""
         for (session, seq), expected in self._answers.items():
             offset_ms = float(expected.get("offset_ms", 0.0))
             if self._shifts is not None:
@@ -115,7 +117,7 @@ def _alike(expected: dict[str, Any], got: dict[str, Any]) -> bool:
 
 
 def _is_shift(one: Difference, shifts: Shifts) -> bool:
-    """Tell whether everything that differs in this frame is there a little earlier or later."""
+    """Return whether all values that differ in this frame occur slightly earlier or later."""
     if one.expected is None or one.got is None:
         return False
     return all(shifts.allows(name, one.session, one.offset_ms, one.expected, one.got) for name in one.changed)
@@ -159,13 +161,13 @@ def _lines(path: Path, lines: Any) -> Iterator[bytes]:
 
 @contextmanager
 def golden_file(path: Path) -> Iterator[CaptureFile]:
-    """Write a golden file, packed by its suffix; it replaces the old one only if the `with` block succeeds.
+    """Yield a golden file to write, compressed by its suffix. It replaces an old one only on success.
 
     Raises:
         SettingsError: `capture`, if it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # the same suffix, because that says how it is packed
+    # with the same suffix, which selects the compression
     unfinished = path.with_name(f".{urandom(4).hex()}-{path.name}")
     try:
         with create(unfinished) as file:
@@ -176,15 +178,15 @@ def golden_file(path: Path) -> Iterator[CaptureFile]:
 
 
 def require_answered(path: Path, frames: int, outcomes: dict[str, int]) -> None:
-    """Refuse to bless answers of which some are missing.
+    """Check that every frame was answered, before a golden file is written.
 
     Args:
         path: the golden file, for the error.
-        frames: how many were replayed.
+        frames: number of frames replayed.
         outcomes: frames by outcome.
 
     Raises:
-        SettingsError: `capture`.
+        SettingsError: `capture`, if a frame was not answered.
     """
     answered = outcomes.get("answered", 0)
     if frames and answered >= frames:
@@ -193,13 +195,13 @@ def require_answered(path: Path, frames: int, outcomes: dict[str, int]) -> None:
     raise SettingsError(
         "capture",
         f"{path} is not written: {answered:,} of {frames:,} frames were answered"
-        f"{f' ({others})' if others else ''}. Golden answers must cover every frame; if the missing ones are "
-        "intended, say so with --allow-unanswered (in pytest: allow_unanswered=True)",
+        f"{f' ({others})' if others else ''}. Golden answers must cover every frame; to allow missing ones, "
+        "use --allow-unanswered (in pytest: allow_unanswered=True)",
     )
 
 
 def write_golden(path: Path, answers: Sequence[bytes]) -> None:
-    """Write a golden file, packed by its suffix; an old one is replaced.
+    """Write a golden file, compressed by its suffix, and replace an old one.
 
     Raises:
         SettingsError: `capture`, if it cannot be written.

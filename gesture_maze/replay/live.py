@@ -18,9 +18,9 @@ from gesture_maze.worker.redis.attach import attached
 from gesture_maze.worker.redis.status import StatusReader
 
 SILENCE_S: Final = 2.0
-"""How long after the last reply the replay ends, although frames are unanswered."""
+"""Time after the last reply at which the replay ends with unanswered frames."""
 AGAIN_S: Final = 0.02
-"""Pause before refused frames are sent again, when speed does not matter."""
+"""Pause before refused frames are sent again by a patient replay."""
 
 Key = tuple[str, int]
 """Session as sent, and seq."""
@@ -28,16 +28,16 @@ Key = tuple[str, int]
 
 @dataclass(slots=True)
 class Exchange:
-    """What was sent and what came back.
+    """The frames sent and the replies received.
 
     Attributes:
         sent: frames that were accepted.
-        refused: frames that the pool could not take.
-        order: each frame's position in the capture and `offset_ms`; only these are listened for.
+        refused: frames that were refused.
+        order: position in the capture and `offset_ms` of each frame sent.
         replies: the first reply to each frame.
-        foreign: replies to other frames: the sessions are in use by live players.
+        foreign: replies to other frames, which show that live players use the sessions.
         models: versions of the models that answered.
-        last_s: when the last reply came, in monotonic seconds.
+        last_s: when the last reply was received, in monotonic seconds.
     """
 
     sent: int = 0
@@ -49,7 +49,7 @@ class Exchange:
     last_s: float = 0.0
 
     def take(self, reply: Reply) -> None:
-        """Take one reply; replies to frames that were not sent here are only counted."""
+        """Store one reply. Replies to frames that were not sent here are only counted."""
         if reply.synthetic:  # made by the SDK when frames cease, not by the pool
             return
         key = reply.session, reply.seq
@@ -67,9 +67,9 @@ class LiveResult:
     """The result of a live replay.
 
     Attributes:
-        summary: its outcomes are what the pool counted meanwhile, other producers' frames included.
-        answers: in the order of the frames, under the capture's session ids where there is one copy.
-        refused: frames that the pool could not take.
+        summary: its outcomes are those counted by the pool, including frames of other producers.
+        answers: in the order of the frames, with the session ids of the capture if there is one copy.
+        refused: frames that were refused.
         foreign: replies to frames of other producers in the same sessions.
     """
 
@@ -86,8 +86,8 @@ def run_live(
 
     Args:
         url: Redis.
-        blocks: what is sent, at the pace at which it comes, under the capture's session ids.
-        files: where it comes from.
+        blocks: the frames, sent as they are yielded, with the session ids of the capture.
+        files: the captures of the blocks.
         renaming: the session ids to send under.
         patient: send refused frames again instead of dropping them.
 

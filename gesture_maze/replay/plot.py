@@ -35,8 +35,8 @@ def frames_of(
 
     Args:
         path: the capture.
-        session: its id; None if the capture has only one.
-        model: path of a bundle; None is the bundled one.
+        session: id of the session; None if the capture has only one.
+        model: path of a bundle; None selects the bundled model.
         skip_bad: skip lines that break the contract.
 
     Raises:
@@ -51,21 +51,22 @@ def frames_of(
                     found.append(Shown(json.loads(answer), block.landmarks[row], aspect))
     names = sorted(files.sessions)
     if session is None and len(names) != 1:
-        raise SettingsError("settings", f"--session: choose one of {', '.join(names[:20])}")
+        message = f"--session must be one of the sessions of {path}: {', '.join(names[:20])}"
+        raise SettingsError("settings", message)
     if not found:
-        message = f"{path} has no answered frame of session {session}; it has {', '.join(names[:20])}"
+        message = f"{path} has no answered frame of session {session}; sessions: {', '.join(names[:20])}"
         raise SettingsError("settings", message)
     return session or names[0], found
 
 
 def plot(frames: Sequence[Shown], title: str, out: Path) -> None:
-    """Draw to `out`; its suffix decides the format (.png, .svg, .pdf).
+    """Draw the session to `out`, in the format of its suffix (.png, .svg, .pdf).
 
     Raises:
-        SettingsError: the suffix is not that of a known format.
-        OSError: it cannot be written.
+        SettingsError: `settings`, if the format is unknown.
+        OSError: `out` cannot be written.
     """
-    # without pyplot, which looks for a display and keeps state
+    # without pyplot, which requires a display and keeps global state
     from matplotlib.figure import Figure
 
     moves = [one for one in frames if one.answer["move"]]

@@ -1,4 +1,4 @@
-"""Session ids of a replay that must not be those of the capture."""
+"""New session ids for replays that must not use those of the capture."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Renaming:
 
     Args:
         copies: how often each session is replayed.
-        tag: what is appended to the ids, with the number of the copy; None keeps the ids where there is one
-            copy, and appends the number alone otherwise.
+        tag: appended to the ids, with the number of the copy. None keeps the ids if there is one copy, and
+            appends only the number otherwise.
     """
 
     def __init__(self, copies: int = 1, tag: str | None = None) -> None:
@@ -32,7 +32,7 @@ class Renaming:
 
     @classmethod
     def fresh(cls, copies: int = 1) -> Renaming:
-        """Return a renaming whose ids no pool has seen before."""
+        """Return a renaming with new, unique ids."""
         return cls(copies, f"r{urandom(4).hex()}")
 
     def blocks(self, blocks: Iterable[Block]) -> Iterator[Block]:
@@ -45,7 +45,7 @@ class Renaming:
                 yield block.renamed(partial(self.new, copy=copy))
 
     def new(self, session: str, copy: int = 0) -> str:
-        """Return the id of a copy of `session`; a long id is cut to make room for the tag.
+        """Return the id of a copy of `session`. A long id is cut to fit the tag.
 
         Raises:
             FrameError: `bad_session`, if `session` is not a session id.
@@ -63,5 +63,5 @@ class Renaming:
         return self._new[session, copy]
 
     def original(self, session: str) -> str:
-        """Return the capture's id of a session; of several copies each keeps its own."""
+        """Return the id of a session in the capture, or `session` itself if there are several copies."""
         return self._old.get(session, session) if self.copies == 1 else session

@@ -15,7 +15,7 @@ from gesture_maze.capture.reader import BLOCK_FRAMES, Block, CaptureReader
 from gesture_maze.replay.engine import Replay
 
 TICK_MS: Final = 10.0
-"""At a given speed, frames this close together in the capture are sent together."""
+"""Frames within this time of each other are sent together."""
 
 
 @dataclass(slots=True)
@@ -55,8 +55,8 @@ class Answers:
         self.count = 0
 
     def take(self, answer: bytes) -> None:
-        """Count one answer, a line of JSON without its end; takes 1 µs."""
-        # cut out of the text, because parsing it would cost as much as all the rest
+        """Count one answer, a line of JSON without its newline. Takes 1 µs."""
+        # cut from the text, because parsing would cost as much as everything else
         at = answer.index(b',"gesture":') + 11
         self._gestures[answer[at : answer.index(b",", at)]] += 1
         self._tails[answer[answer.index(b'"action":', at) :]] += 1
@@ -77,7 +77,7 @@ class Answers:
 
 
 class Files:
-    """Captures one after the other, read as one; each begins where the one before it ended.
+    """Several captures read as one, in which each begins where the one before ends.
 
     Args:
         paths: the captures.
@@ -94,7 +94,11 @@ class Files:
         self.faults: Final[list[str]] = []
 
     def blocks(self) -> Iterator[Block]:
-        """Yield the frames of all captures; raises `SettingsError` as `CaptureReader` does."""
+        """Yield the frames of all captures.
+
+        Raises:
+            SettingsError: as `CaptureReader` does.
+        """
         begin_ms = 0.0
         for path in self._paths:
             end_ms = begin_ms
@@ -122,7 +126,7 @@ def paced(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Block]:
-    """Yield the frames at `speed` times the captured pace; None is as fast as they are consumed."""
+    """Yield the frames at `speed` times the captured pace, or without waiting if `speed` is None."""
     begin_s = clock()
     for block in blocks:
         if speed is None:
@@ -141,7 +145,7 @@ def paced(
 
 
 def timed(block: Block, replies: Sequence[bytes | None]) -> Iterator[tuple[int, bytes]]:
-    """Yield row and answer of each answered frame: the reply with the frame's `offset_ms` before it."""
+    """Yield the row and answer of each answered frame. An answer is the reply with `offset_ms` prepended."""
     for row, reply in enumerate(replies):
         if reply is not None:
             yield row, b'{"offset_ms":%s,%b' % (repr(block.offset_ms[row]).encode(), reply[1:])
@@ -180,7 +184,13 @@ def run(
 def landmarks_of(
     paths: Sequence[Path], wanted: set[tuple[str, int]], *, skip_bad: bool
 ) -> dict[tuple[str, int], tuple[Any, float]]:
-    """Read the captures again; return landmarks (21, 3) and aspect of `wanted` frames by session and seq."""
+    """Return the landmarks (21, 3) and aspect of the `wanted` frames, from another read of the captures.
+
+    Args:
+        paths: the captures.
+        wanted: session and seq of each frame.
+        skip_bad: skip lines that break the contract.
+    """
     found: dict[tuple[str, int], tuple[Any, float]] = {}
     for block in Files(paths, skip_bad=skip_bad).blocks():
         for row, key in enumerate(zip(block.sessions, block.meta["seq"].tolist(), strict=True)):

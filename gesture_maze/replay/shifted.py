@@ -1,4 +1,4 @@
-"""A tolerance in time: the same gesture, action or move, a little earlier or later. Pure."""
+"""Comparison with a tolerance in time: the same gesture, action or move slightly earlier or later. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, Final
 
 Answer = dict[str, Any]
 Moment = tuple[float, Any]
-"""offset_ms and what was answered then: a gesture, action, move or confidence."""
+"""offset_ms, and the gesture, action, move or confidence answered then."""
 NAMES: Final = ("gesture", "action", "move", "confidence")
 CONFIDENCE: Final = 0.25
-"""Confidences nearer than this are alike: models trained twice on the same hands differ by less."""
+"""Confidences within this distance count as equal. Two trainings on the same hands differ by less."""
 
 
 class _Session:
-    """What was expected and what came in one session, per compared name, as moments."""
+    """The expected and the received answers of one session, per compared name, as moments."""
 
     def __init__(self) -> None:
         self.expected: Final[dict[str, list[Moment]]] = {name: [] for name in NAMES}
@@ -40,7 +40,7 @@ class Shifts:
         self._sessions: Final[dict[str, _Session]] = defaultdict(_Session)
 
     def add(self, session: str, offset_ms: float, expected: Answer | None, got: Answer | None) -> None:
-        """Take one frame as it was expected and as it was answered."""
+        """Add the expected and the received answer to one frame."""
         found = self._sessions[session]
         for answer, sides in ((expected, found.expected), (got, found.got)):
             if answer is not None:
@@ -48,7 +48,7 @@ class Shifts:
                     moments.append((offset_ms, answer.get(name)))
 
     def match_moves(self) -> None:
-        """Match the moves of all sessions; call it once, after the last `add`."""
+        """Match the moves of all sessions. Call it once, after the last `add`."""
         for session in self._sessions.values():
             for sides in (session.expected, session.got):
                 for moments in sides.values():
@@ -72,7 +72,7 @@ class Shifts:
         return found | {at_ms for at_ms, _ in (*left[i:], *right[j:])}
 
     def allows(self, name: str, session: str, offset_ms: float, expected: Answer, got: Answer) -> bool:
-        """Tell whether what differs by `name` in this frame is only shifted."""
+        """Return whether the difference in `name` in this frame is only a shift in time."""
         found = self._sessions[session]
         if name == "move":
             return offset_ms not in found.unmatched

@@ -14,9 +14,9 @@ from gesture_maze.replay.run import Files, timed
 COLUMNS: Final = 60
 """Cells of a timeline."""
 GAP_MS: Final = 250.0
-"""A longer pause between two frames of a session is a gap; it is long enough to end a held gesture."""
+"""Longest pause between two frames of a session that is not a gap. A longer one ends a held gesture."""
 SYMBOLS: Final = {"up": "U", "down": "D", "left": "L", "right": "R", "stop": "s"}
-"""A move's letter in the timeline; the first one of a cell is shown."""
+"""Symbol of each move in the timeline, which shows the first move of a cell."""
 
 
 @dataclass(slots=True)
@@ -24,8 +24,8 @@ class SessionView:
     """One session of a capture.
 
     Attributes:
-        gaps: pauses of over `GAP_MS`.
-        missing: seqs that were left out.
+        gaps: pauses longer than `GAP_MS`.
+        missing: number of skipped seqs.
         no_hand: frames without a hand.
         gestures: gesture -> frames.
         moves: (offset_ms, move).
@@ -66,7 +66,7 @@ class SessionView:
 
     @property
     def fps(self) -> float:
-        """Return the frames per second from the first to the last frame."""
+        """Frames per second from the first to the last frame."""
         span_ms = self.seen_ms[-1] - self.seen_ms[0]
         return (self.frames - 1) * 1000 / span_ms if span_ms > 0 else 0.0
 
@@ -98,11 +98,11 @@ class CaptureView:
     model: str
 
     def timeline(self, view: SessionView) -> str:
-        """Return `COLUMNS` cells of equal time: a move's letter, `.` without a move, blank for a gap."""
+        """Return `COLUMNS` cells of equal time: the symbol of a move, `.` without one, or blank in a gap."""
         cells = [" "] * COLUMNS
         last_ms = view.seen_ms[0]
         for offset_ms in view.seen_ms:
-            # a low frame rate is no gap: frames may be further apart than a cell is wide
+            # frames may be further apart than a cell is wide, which is not a gap
             begin_ms = last_ms if offset_ms - last_ms <= GAP_MS else offset_ms
             for cell in range(self._cell(begin_ms), self._cell(offset_ms) + 1):
                 cells[cell] = "."

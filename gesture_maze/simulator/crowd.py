@@ -1,4 +1,4 @@
-"""A crowd of simulated players: the frames that their cameras send at an instant. Pure; time is passed in."""
+"""A crowd of simulated players and the frames of their cameras. Pure; time is passed in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Shot:
     """The frames of n players at one instant, as `FrameProducer.send_arrays` takes them.
 
     Attributes:
-        players: (n,) int64, whose frames they are.
+        players: (n,) int64, number of each frame's player.
         sessions: n session ids.
         seq: (n,) int64.
         captured_ms: the same for all.
@@ -38,15 +38,15 @@ class Shot:
 class Crowd:
     """Players with cameras of one frame rate, whose shutters are spread evenly over its interval.
 
-    A game server collects frames as they arrive, not of all players at the same instant. So the players are
-    divided into `groups`, and each call of `shoot` gives the frames of the next group.
+    A game server receives frames over time, not of all players at the same instant. So the players are
+    divided into `groups` groups, and each call of `shoot` returns the frames of the next one.
 
     Args:
         players: number of players.
         fps: frames per second of each camera.
         seed: same seed, times and targets: same frames.
         name: prefix of the session ids; unique in this Redis, because seqs of a session must rise.
-        groups: number of groups; fewer where there are fewer players.
+        groups: number of groups, limited by the number of players.
     """
 
     def __init__(self, players: int, fps: float, seed: int, name: str, groups: int = 4) -> None:

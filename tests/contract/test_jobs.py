@@ -315,7 +315,7 @@ def test_cron_submits_at_its_time(url: str, worker: Any) -> None:
 def test_jobs_and_frames_are_kept_apart(url: str) -> None:
     found = run(url, "worker", "--redis", url)
     assert found.exit_code == 2
-    assert "--jobs-redis is where the frames are" in found.output
+    assert "--jobs-redis must not be the frames' database" in found.output
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The closed list of jobs: their names, their arguments, and what they do.
 
 A payload holds a name of this list and arguments that are checked here, nothing else: no code, no path
-outside the jobs' folder, no address of another server. Those are settings of the worker that does the job.
+outside the jobs' folder, no address of another server. Those are settings of the worker that runs the job.
 """
 
 from __future__ import annotations
@@ -34,16 +34,15 @@ def _inside(path: str) -> str:
 
 
 Inside = Annotated[str, Field(max_length=300), AfterValidator(_inside)]
-"""A path relative to the jobs' folder, which it does not leave (links in that folder are its owner's
-doing)."""
+"""A path relative to the jobs' folder and inside it. Links in that folder are followed."""
 
 Report = Callable[[str, int, int], None]
-"""Called with what a job does, steps done, steps in all."""
+"""Called with a description of the work, the steps done and the total steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a job gets from the worker that does it.
+    """The settings that a job gets from its worker.
 
     Attributes:
         folder: all paths are inside it.
@@ -57,14 +56,14 @@ class Context:
 
 
 class Arguments(BaseModel):
-    """The arguments of a job; anything else is refused."""
+    """The arguments of a job. Unknown arguments are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: ClassVar[str]
 
     def run(self, context: Context, report: Report) -> Any:
-        """Do the job and return its result as plain values."""
+        """Run the job and return its result as JSON values."""
         raise NotImplementedError
 
 
@@ -112,10 +111,10 @@ class Train(Arguments):
 
 
 class _Command(Arguments):
-    """A job that is one of our own commands, in a process of its own; its `--json` is the result."""
+    """A job that runs a `maze` command in its own process. Its `--json` output is the result."""
 
     needs_redis: ClassVar[bool] = True
-    """Whether it is given the address of the frames; with it, a replay would go to the live pool."""
+    """Whether the command gets the address of the frames. With it, a replay would go to the live pool."""
 
     def words(self) -> list[str]:
         """Return the words behind `maze`."""
@@ -125,7 +124,7 @@ class _Command(Arguments):
         """Run the command in the jobs' folder.
 
         Raises:
-            SettingsError: `settings`: it failed; with its own message.
+            SettingsError: `settings`, with the command's own message, if it failed.
         """
         report(self.name, 0, 1)
         done = subprocess.run(  # noqa: S603 - our own module, and words that were checked
@@ -140,7 +139,7 @@ class _Command(Arguments):
         return json.loads(done.stdout)
 
     def _environment(self, context: Context) -> dict[str, str]:
-        """Return the worker's environment without our settings: only its arguments control a job."""
+        """Return the environment without `MAZE_*` settings, so that only its arguments control a job."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MAZE_")}
         if not self.needs_redis:
             return kept
@@ -230,7 +229,7 @@ def checked(name: object, arguments: object) -> Arguments:
     """
     kind = JOBS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise SettingsError("settings", f"there is no job {name!r}; those are: {', '.join(JOBS)}")
+        raise SettingsError("settings", f"there is no job {name!r}; the jobs are {', '.join(JOBS)}")
     try:
         return kind.model_validate(arguments)
     except ValidationError as error:

@@ -1,10 +1,9 @@
 """RQ, closed: a worker that looks names up in `lifecycle.jobs.catalog` and imports nothing for a payload.
 
-RQ by itself unpickles payloads; with its JSON serializer it still imports whatever dotted name a payload
-gives, as the job's function, as a callback or as the class of either, and posts to whatever address it names
-as a webhook. Whoever can write to its Redis could run code in its workers. Here a job is a name of the closed
-list and JSON arguments; everything else in a payload is refused before the job begins, and nothing is
-imported.
+By default RQ unpickles payloads. With its JSON serializer it still imports any dotted name in a payload (the
+job's function, a callback or a class), and posts to any webhook address in it. A client that can write to its
+Redis could run code in its workers. Here a job is a name of the closed list and JSON arguments. Everything
+else in a payload is refused before the job begins, and nothing is imported.
 """
 
 from __future__ import annotations
@@ -28,13 +27,14 @@ from gesture_maze.wire.errors import SettingsError
 
 QUEUE: Final = "maze-jobs"
 PROGRESS_S: Final = 1.0
-"""Least time between two notes of progress: an epoch can take milliseconds."""
+"""Least time between two progress updates, because an epoch can take milliseconds."""
 TIMEOUT_S: Final = 6 * 3600
-"""A search over a large table takes hours; a job that hangs should not hold its worker for ever."""
+"""Longest time of a job. A search over a large table takes hours, but a hanging job must not block its
+worker."""
 SIGN_S: Final = 60
 """A worker without a job sends a heartbeat every 45 s (RQ takes 15 s off), one with a job every 30 s."""
 MAX_FIELD_BYTES: Final = 1024 * 1024
-"""Most bytes of one field of a job, packed or unpacked; ours take hundreds."""
+"""Most bytes of one field of a job, compressed or not. Valid jobs take hundreds."""
 UNASKED: Final = frozenset(
     {
         "retries_left", "number_of_retries", "retry_intervals", "repeats_left", "repeat_intervals",
@@ -42,9 +42,9 @@ UNASKED: Final = frozenset(
         "rate_limit_key", "rate_limit_concurrency",
     }
 )  # fmt: skip
-"""Fields by which RQ would do a job again, wait for others, or put others on the queue. Ours have none."""
+"""Fields that make RQ repeat a job, wait for other jobs, or enqueue others. They are dropped."""
 RESULT_S: Final = 30 * 24 * 3600
-"""Results and failures can be looked at for a month."""
+"""How long results and failures are kept: a month."""
 
 
 class ClosedJob(Job):
@@ -55,14 +55,14 @@ class ClosedJob(Job):
 
     @property
     def func(self) -> Any:
-        """The function that RQ calls for a job: ours, whatever the payload names."""
+        """The function that RQ calls for a job, regardless of the payload."""
         return self._checked_run
 
     def _checked_run(self, *args: Any, **kwargs: Any) -> Any:
-        """Check the payload and do the job.
+        """Check the payload, run the job and return its result.
 
         Raises:
-            SettingsError: the payload asks for anything but a job of the list.
+            SettingsError: `settings`, if the payload is not a job of the list.
         """
         if args or self.instance is not None or self._names_callbacks():
             raise SettingsError("settings", "a job has a name and named arguments, nothing else")
@@ -72,11 +72,12 @@ class ClosedJob(Job):
         return arguments.run(self.context, self._note)
 
     def restore(self, raw_data: Any) -> Any:
-        """Read the job from Redis, without what RQ would do for it unasked.
+        """Read the job from Redis, without the fields in `UNASKED`.
 
         Raises:
-            NoSuchJobError: it is none of ours, whatever is wrong with it. RQ then takes the next one, where
-                any other exception would end the worker.
+            NoSuchJobError: it is not a valid job. RQ then takes the next one; any other exception would end
+            the
+                worker.
         """
         fields = {key: value for key, value in raw_data.items() if _text(key) not in UNASKED}
         try:
@@ -87,7 +88,7 @@ class ClosedJob(Job):
             raise NoSuchJobError(f"job {self.id!r} cannot be read: {error!r}") from None
         self.webhooks = []
 
-    # RQ imports these by name; a worker of the closed list has none to call.
+    # RQ imports callbacks by name, so they are disabled.
 
     @property
     def success_callback(self) -> None:
@@ -109,7 +110,7 @@ class ClosedJob(Job):
         return any(isinstance(name, str) for name in names)
 
     def _note(self, title: str, done: int, total: int) -> None:
-        """Store how far the job is, at most once per `PROGRESS_S`, and at both ends."""
+        """Store the progress of the job, at most once per `PROGRESS_S`, and at the beginning and end."""
         now_s = time.monotonic()
         last_s: float = getattr(self, "_noted_s", float("-inf"))
         if now_s - last_s >= PROGRESS_S or done in (0, total):
@@ -123,10 +124,10 @@ def _text(key: object) -> str:
 
 
 def _check_size(fields: Mapping[Any, Any]) -> None:
-    """Refuse a payload that is larger than any of ours, before RQ unpacks it whole.
+    """Check the size of a payload before RQ decompresses it.
 
     Raises:
-        ValueError: it is.
+        ValueError: it is above `MAX_FIELD_BYTES`.
     """
     packed = next((value for key, value in fields.items() if _text(key) == "data"), b"")
     if any(len(value) > MAX_FIELD_BYTES for value in fields.values() if isinstance(value, bytes)):
@@ -135,22 +136,22 @@ def _check_size(fields: Mapping[Any, Any]) -> None:
         unpacker = zlib.decompressobj()
         unpacker.decompress(packed, MAX_FIELD_BYTES)
     except zlib.error:
-        return  # not packed: RQ takes it as it is
+        return  # not compressed: RQ reads it as it is
     if unpacker.unconsumed_tail:
         raise ValueError(f"the payload unpacks to over {MAX_FIELD_BYTES} bytes")
 
 
 class ClosedQueue(Queue):
-    """A queue whose jobs are of the closed list, wherever RQ makes one by itself."""
+    """A queue whose jobs are all of the closed list."""
 
     job_class = ClosedJob
 
 
 class ClosedWorker(Worker):
-    """Does jobs of the closed list, one at a time, each in a forked process."""
+    """Runs jobs of the closed list, one at a time, each in a forked process."""
 
     asked_to_stop: bool = False
-    """Whether a signal asked it to end; if not, it ended because of an error that RQ has logged."""
+    """Whether a signal ended it. Otherwise it ended because of an error that RQ logged."""
 
     job_class = ClosedJob
     queue_class = ClosedQueue
@@ -165,16 +166,16 @@ class ClosedWorker(Worker):
             serializer=JSONSerializer,
             default_result_ttl=RESULT_S,
             worker_ttl=SIGN_S,
-            log_job_description=False,  # it repeats the arguments, which strangers may have written
+            log_job_description=False,  # it contains the arguments, which are untrusted
         )
 
     def handle_warm_shutdown_request(self) -> None:
-        """Note that the end is wanted."""
+        """Record that a signal ended the worker."""
         self.asked_to_stop = True
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Do a job. One that RQ cannot handle fails, and the worker goes on."""
+        """Run a job. If RQ cannot handle it, the job fails and the worker continues."""
         try:
             super().execute_job(job, queue)
         except (redis.RedisError, StopRequested):
@@ -185,16 +186,16 @@ class ClosedWorker(Worker):
 
 
 def silent_s(connection: redis.Redis, host: str) -> float | None:
-    """Return the seconds since the last heartbeat of a worker of this host; None without a worker."""
+    """Return the seconds since the last heartbeat of a worker on `host`, or None without a worker."""
     workers = Worker.all(connection, ClosedJob, ClosedQueue, serializer=JSONSerializer)
     signs = [one.last_heartbeat for one in workers if one.hostname == host and one.last_heartbeat]
     return (now() - max(signs)).total_seconds() if signs else None
 
 
 def forbid_imports() -> None:
-    """Disable RQ's own way from a name to code, for the rest of this process.
+    """Disable RQ's import of names, for the rest of this process.
 
-    `ClosedJob` never uses it. It guards against what a later RQ may add.
+    `ClosedJob` never uses it. This guards against later versions of RQ.
     """
     import rq.job
     import rq.queue
@@ -204,14 +205,14 @@ def forbid_imports() -> None:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise SettingsError("settings", f"nothing is imported for a job: {name!r}")
+    raise SettingsError("settings", f"a job must not import anything, got {name!r}")
 
 
 def connection_to(url: str) -> redis.Redis:
     """Return a client for RQ, which sets the timeouts of its blocking reads itself.
 
     Raises:
-        SettingsError: `settings`: the URL is none.
+        SettingsError: `settings`, if the URL is invalid.
     """
     if is_sentinel(url):
         return open_client(url, name="maze-jobs", timeout_s=SIGN_S)
@@ -233,7 +234,7 @@ def queue_on(connection: redis.Redis) -> ClosedQueue:
 
 
 def submit(queue: Queue, name: str, arguments: dict[str, Any]) -> Job:
-    """Check a job and put it on the queue.
+    """Check a job, enqueue it and return it.
 
     Raises:
         SettingsError: `settings`: there is no such job, or its arguments are not allowed.

@@ -1,4 +1,4 @@
-"""RQ's cron for jobs of the closed list: a nightly training, say."""
+"""RQ's cron for jobs of the closed list, for example a nightly training."""
 
 from __future__ import annotations
 
@@ -18,27 +18,24 @@ NIGHTLY: Final = "0 3 * * *"
 
 
 class ClosedCronJob(CronJob):
-    """A job of the closed list, submitted at set times. RQ's own would put a pickled function on the
-    queue."""
+    """A job of the closed list at set times. RQ's own class would enqueue a pickled function."""
 
     def enqueue(self, connection: redis.Redis) -> Job:
-        """Submit it once."""
+        """Submit the job once and return it."""
         return submit(queue_on(connection), self.func_name, self.kwargs)
 
 
 def scheduler(connection: redis.Redis, at: str, name: str, arguments: dict[str, Any]) -> CronScheduler:
     """Return a scheduler that submits the job at the times of the cron expression `at`.
 
-    Its `start` runs until a signal.
-
-    Run one of them: two submit everything twice.
+    Its `start` runs until a signal. Run only one scheduler, because two submit every job twice.
 
     Raises:
         SettingsError: `settings`: the expression or the job is wrong.
     """
     checked(name, arguments)
     if not croniter.is_valid(at):
-        raise SettingsError("settings", f"--at {at!r} is no cron expression, such as '{NIGHTLY}'")
+        raise SettingsError("settings", f"--at must be a cron expression such as '{NIGHTLY}', got {at!r}")
     found = CronScheduler(connection)
     found.get_jobs().append(ClosedCronJob(QUEUE, func_name=name, kwargs=arguments, cron=at))
     return found
