@@ -7,7 +7,7 @@ from gesture_maze.producer import Frame
 
 @pytest.mark.maze_capture("captures/two_players.jsonl.gz", golden="captures/two_players.golden.jsonl")
 def test_every_answer_is_as_it_was():
-    """The comparison with the golden answers is all there is to it."""
+    """The marker compares the answers with the golden ones."""
 
 
 @pytest.mark.maze_capture("captures/two_players.jsonl.gz")
