@@ -75,7 +75,7 @@ class PlainView:
         self._shown_events = 0
 
     def show(self, look: Look) -> None:
-        """See `demo.run.View`."""
+        """Show this moment."""
         self._window.add(look)
         for at_s, sentence in look.events[self._shown_events :]:
             self._write(f"{at_s:5.1f} s  {sentence}")
@@ -114,7 +114,7 @@ class LiveView:
         self._live.stop()
 
     def show(self, look: Look) -> None:
-        """See `demo.run.View`."""
+        """Show this moment."""
         self._window.add(look)
         width, height = self._console.size
         self._live.update(render(look, self._window, width, height), refresh=True)

@@ -206,6 +206,13 @@ class Metrics:
         self._drift = Gauge(
             "maze_drift_psi", "Population stability index against the model's baseline.", ["of"], registry=at
         )
+        self._declare_arrays()
+        self._owned_now = 0
+        self._name_all_series()
+        self._last = (dict(self._frames.outcomes), self._frames.gestures(), self._latency.counts)
+
+    def _declare_arrays(self) -> None:
+        """Declare the metrics that the main loop keeps as arrays or plain numbers."""
         self._frames = _FrameTotals()
         self._batch = Histogram("maze_batch_frames", "Frames per batch.", BATCH_BUCKETS)
         self._inference = Histogram("maze_inference_seconds", "Model time per batch.", INFERENCE_BUCKETS_S)
@@ -223,10 +230,7 @@ class Metrics:
             self._frames, self._batch, self._inference, self._latency, self._confidence, self._lag,
             self._ahead,
         ):  # fmt: skip
-            at.register(collector)
-        self._owned_now = 0
-        self._name_all_series()
-        self._last = (dict(self._frames.outcomes), self._frames.gestures(), self._latency.counts)
+            self.registry.register(collector)
 
     def _name_all_series(self) -> None:
         """Create all series at zero, so that rates include the first event."""

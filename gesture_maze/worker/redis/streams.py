@@ -165,7 +165,7 @@ class StreamReader:
         return self._head + b"".join([b"$%d\r\n%b\r\n" % (len(at), at) for at in positions.values()])
 
     def wait(self, timeout_s: float, wake: int) -> bool:
-        """See `Reader`."""
+        """Wait for the answer or for `wake`, see `Reader`."""
         with connection_errors():
             if not self.pending:
                 _readable((wake,), timeout_s)
@@ -174,7 +174,7 @@ class StreamReader:
             return answer is None or answer.fileno() in _readable((wake, answer.fileno()), timeout_s)
 
     def receive(self) -> list[Read]:
-        """See `Reader`."""
+        """Return the entries read, see `Reader`."""
         with connection_errors():
             # None, or {stream: [[id, [name, value, ...]], ...]} (RESP 3), or pairs of the same (RESP 2)
             reply = self._connection.receive()
@@ -191,12 +191,12 @@ class StreamReader:
         ]
 
     def interrupt(self) -> None:
-        """See `Reader`."""
+        """End a blocking request, see `Reader`."""
         with connection_errors():
             self._client.client_unblock(self._client_id)
 
     def close(self) -> None:
-        """See `Reader`."""
+        """Drop the connection and the pending request."""
         self._connection.close()
         self.pending = False
         self._client_id = 0
