@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 
 import pytest
 
@@ -17,7 +16,7 @@ def test_worker_id_is_a_child_of_the_process_that_gives_it() -> None:
 
 @pytest.mark.parametrize("host", ["maze-7-0-worker", "a" * 60, "pod.example.org"])
 def test_worker_id_on_any_host_is_a_child(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    monkeypatch.setattr("socket.gethostname", lambda: host)
     assert is_child_of(worker_id(), os.getpid())
 
 
