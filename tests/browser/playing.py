@@ -20,6 +20,15 @@ def cell(page: Any) -> int:
     return int(page.get_attribute("#maze", "data-cell"))
 
 
+def at_rest(page: Any) -> int:
+    """Wait until the token has stood still for half a second, and return its cell: a held gesture may repeat."""
+    while True:
+        before = cell(page)
+        page.wait_for_timeout(500)
+        if cell(page) == before:
+            return before
+
+
 def ready(page: Any) -> None:
     """Wait until there is a maze and frames are answered."""
     page.wait_for_selector("#maze[data-cell]")

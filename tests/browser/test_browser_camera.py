@@ -121,6 +121,7 @@ def test_camera_in_the_dark_or_without_a_hand_says_so(
     browser.close()
 
 
+@pytest.mark.timeout(180)
 def test_gestures_of_the_clip_become_their_moves(tracker: None, camera: Any, gateway: Served) -> None:
     page = camera.new_page()
     replies: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ import signal
 
 from gesture_maze.game.mazes import generate, solve
 from tests.browser.conftest import Line, Visit, picture
-from tests.browser.playing import cell, open_settings, ready, state, walk, walk_by_keys
+from tests.browser.playing import at_rest, cell, open_settings, ready, state, walk, walk_by_keys
 from tests.support.gateway import Served
 from tests.support.processes import Workers
 from tests.support.servers import Server, wait_until
@@ -73,7 +73,7 @@ def test_connection_lost_is_restored_with_the_maze(visit: Visit, line: Line, gat
     ready(page)
     maze = generate(*SMALL, 7)
     walk(page, maze, 2)
-    before = cell(page)
+    before = at_rest(page)
     resumed = gateway.count("maze_gateway_resumed_total")
     line.cut()
     state(page, "reconnecting")
@@ -81,7 +81,7 @@ def test_connection_lost_is_restored_with_the_maze(visit: Visit, line: Line, gat
     assert gateway.count("maze_gateway_resumed_total") == resumed + 1
     assert cell(page) == before
     walk(page, maze, 1)
-    after = cell(page)
+    after = at_rest(page)
     page.reload()
     ready(page)
     assert cell(page) == after, "a reloaded page goes on where it was"

@@ -14,8 +14,11 @@ def test_lag_of_a_partition_released_away_after_the_survey_is_not_shown() -> Non
     worker = HandWorker(client)
     worker.join()
     worker.work()
-    worker.keeper.standings = [Standing(99, 40, 40, b"5-0", b"0-0", 8), Standing(0, 3, 3, b"3-0", b"3-0", 3)]
-    worker.loop._next_sweep_s = 0.0
+    worker.keeper._standings = [
+        Standing(99, 40, 40, b"1-0", b"5-0", b"0-0", 8),
+        Standing(0, 3, 3, b"1-0", b"3-0", b"3-0", 3),
+    ]
+    worker.loop._retention._next_sweep_s = 0.0
     worker.work(1)
     lines = generate_latest(worker.metrics.registry).decode().splitlines()
     lags = [one for one in lines if one.startswith("maze_lag_entries{")]

@@ -76,6 +76,7 @@ def ask(composed: Containers, path: str, host: str | None = None, **query: str) 
         return json.load(answer)
 
 
+@pytest.mark.timeout(180)
 def test_layers_of_the_jobs_image_are_below_their_limit(
     image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
