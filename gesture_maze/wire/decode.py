@@ -260,7 +260,13 @@ def _valid(frames: Frames) -> npt.NDArray[np.bool_] | None:
         and frames.seq.max() <= MAX_SEQ
     ):
         return None
-    good: npt.NDArray[np.bool_] = np.array([_fault(frames, row) is None for row in range(len(frames))])
+    good: npt.NDArray[np.bool_] = (
+        (frames.seq <= MAX_SEQ)
+        & (aspect >= MIN_ASPECT)
+        & (aspect <= MAX_ASPECT)
+        & (frames.flags <= KNOWN_FLAGS)
+        & (np.abs(landmarks).reshape(len(frames), -1).max(axis=1) <= MAX_MAGNITUDE)
+    )
     return good
 
 

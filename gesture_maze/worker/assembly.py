@@ -96,7 +96,7 @@ def assemble(
     """
     log, wake = log or open_log(settings, worker=worker), Wake()
     broker = Broker(client, settings.partitions, settings.lease_ttl_ms)
-    keeper = Keeper(broker, worker, info, wake, log)
+    keeper = Keeper(broker, worker, info, wake, log, clock)
     path = _path(settings, serving, worker, metrics, log, clock)
     common = _Common(settings, broker, keeper, path, metrics, clock, log, {})
     committer = Committer(

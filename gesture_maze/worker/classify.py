@@ -16,10 +16,12 @@ from gesture_maze.wire.replies import CONFIDENCE_STEPS
 from gesture_maze.worker.batch import Batch, Failure
 from gesture_maze.worker.serving.serving import Serving
 
-MAX_FAILED_CALLS: Final = 64
-"""Failed calls per batch after which the remaining frames count as failed. It bounds the calls of a model
-that fails on every frame."""
+MIN_FAILED_CALLS: Final = 64
+"""Failed calls that a batch may have, or one per four of its frames if that is more.
 
+The frames that are not classified by then count as failed: a model that fails on every frame must not be called
+once per frame for ever.
+"""
 MAX_TRIES: Final = 3
 """Failed calls after which a frame is buried."""
 
@@ -66,12 +68,13 @@ class _Searcher:
         self._confidences: Final = confidences
         self._on_error: Final = on_error
         self._failed_calls = 0
+        self._most_failed_calls: Final = max(MIN_FAILED_CALLS, len(frames) // 4)
         self.failures: dict[int, Failure] = {}
 
     def classify(self, begin: int, end: int, tries: int = 1) -> None:
         rows = slice(begin, end)
         cause = "the model failed on too many frames of this batch"
-        if self._failed_calls < MAX_FAILED_CALLS:
+        if self._failed_calls < self._most_failed_calls:
             try:
                 self._labels[rows], self._confidences[rows] = run_model(self._serving, self._frames, rows)
             except Exception as error:  # noqa: BLE001 - a model may raise anything

@@ -86,15 +86,21 @@ class Commits:
                     partition.settled = commit.last_id
             elif result is Result.FENCED:
                 self._metrics.fenced(by="redis")
-                self._drop(commit.partition, "fenced: another owner has the lease")
+                self._drop_owner_of(commit, "fenced: another owner has the lease")
             if error:
                 self._report(commit, error)
             if result is Result.REFUSED:
-                self._drop(commit.partition, "Redis refused a commit")
+                self._drop_owner_of(commit, "Redis refused a commit")
 
     def close(self) -> None:
         """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""
         self._committer.close()
+
+    def _drop_owner_of(self, commit: Commit, why: str) -> None:
+        """Drop the partition of a commit, unless it has been acquired under a new epoch since."""
+        partition = self._partitions.get(commit.partition)
+        if partition is not None and partition.token == commit.token:
+            self._drop(commit.partition, why)
 
     def _is_usable(self, commit: Commit, now_s: float) -> bool:
         partition = self._partitions.get(commit.partition)

@@ -43,12 +43,22 @@ class Keeper:
         info: JSON shown to operators beside our id.
         wake: called when there is something for the main loop.
         log: where events go.
+        clock: monotonic seconds, for the server's time.
 
     Attributes:
         revision: rises with every change of `held()` or `to_give()`.
     """
 
-    def __init__(self, broker: Broker, worker: str, info: str, wake: Callable[[], None], log: Log) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        worker: str,
+        info: str,
+        wake: Callable[[], None],
+        log: Log,
+        clock: Callable[[], float],
+    ) -> None:
+        self._clock: Final = clock
         self._broker: Final = broker
         self._worker: Final = worker
         self._info = info
@@ -88,8 +98,10 @@ class Keeper:
             self._stepped_s = now_s
 
     def _share(self, now_s: float) -> None:
+        asked_s = self._clock()
         roster = self._broker.roster(self._worker, "" if self._leaving else self._info)
-        self._clock_offset_ms = roster.server_ms - now_s * 1000
+        # half-way between question and answer, and not before: a slow server must not make frames look old
+        self._clock_offset_ms = roster.server_ms - (asked_s + self._clock()) * 500
         if self._leaving:
             return
         todo = plan(self._worker, roster.workers, self._owners(roster))
@@ -149,10 +161,12 @@ class Keeper:
             self._giving.difference_update(tokens)
         self._broker.release(tokens)
 
-    def forget(self, partition: int) -> None:
-        """Stop renewing a lease that can no longer be trusted. It may be acquired again later."""
+    def forget(self, partition: int, token: str) -> None:
+        """Stop renewing a lease that is not to be trusted any more; it may be acquired again."""
         with self._lock:
-            self._grants.pop(partition, None)
+            grant = self._grants.get(partition)
+            if grant is not None and grant.token == token:
+                del self._grants[partition]
 
     def is_usable(self, partition: int, now_s: float) -> bool:
         """Return whether our own clock still allows us to use the partition."""

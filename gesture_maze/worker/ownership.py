@@ -83,9 +83,10 @@ class Ownership:
 
     def drop(self, number: int, why: str) -> None:
         """Stop using a partition whose state or lease can no longer be trusted."""
-        if self._partitions.pop(number, None) is not None:
+        partition = self._partitions.pop(number, None)
+        if partition is not None:
             self.on_close(number)
-            self._keeper.forget(number)
+            self._keeper.forget(number, partition.token)
             self._metrics.partitions_owned(set(self._partitions))
             self._log.warning("partition_lost", partition=number, why=why)
 

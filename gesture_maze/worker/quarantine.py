@@ -105,7 +105,9 @@ class Quarantine:
         return sum(self._work(partition, read) for partition, read in suspect)
 
     def _work(self, partition: Partition, read: Read) -> int:
-        grant = self._suspects[partition.number]
+        grant = self._suspects.get(partition.number)
+        if grant is None or grant is not partition.grant:
+            return 0  # dropped since it was read
         frames = 0
         for group in self._groups(partition, grant, read):
             if group.name and not self._broker.attempt(grant, group.name):
@@ -117,7 +119,8 @@ class Quarantine:
             self._path.decode(batch)
             self._path.admit(batch)
             if group.alone:
-                self._classify_alone(batch, grant)
+                if not self._classify_alone(batch, grant):
+                    return frames
             else:
                 self._path.classify(batch)
             self._path.decide(batch)
@@ -126,7 +129,7 @@ class Quarantine:
             self._commits.settle()
             self._report(batch)
             frames += batch.counted
-            if partition.number not in self._suspects:
+            if self._suspects.get(partition.number) is not grant:
                 return frames  # dropped while it was committed
         self._clear_if_done(partition)
         return frames
@@ -141,10 +144,13 @@ class Quarantine:
         assert grant.suspect_until is not None
         yield from groups(read.ids, stale, grant.suspect_until, grant.deaths)
 
-    def _classify_alone(self, batch: Batch, grant: Grant) -> None:
+    def _classify_alone(self, batch: Batch, grant: Grant) -> bool:
         """Classify each admitted frame by itself, with a note before each.
 
-        A frame that was part of two deaths before is not classified again.
+        A frame that was part of two noted deaths, three with the one that made it suspect, is not classified.
+
+        Returns:
+            False if the partition is not ours any more.
         """
         frames = batch.admitted
         assert frames is not None
@@ -160,7 +166,8 @@ class Quarantine:
             ):
                 batch.failures[row] = Failure(RejectReason.KILLED_WORKER, f"{MAX_DEATHS} workers died")
                 continue
-            self._broker.attempt(grant, name)
+            if not self._broker.attempt(grant, name):
+                return False
             one = Batch(batch.parts, batch.entries, batch.serving, batch.now_ms, batch.begun_ns)
             one.admitted = frames.take(np.array([row], np.intp))
             self._path.classify(one)
@@ -168,6 +175,7 @@ class Quarantine:
             if one.failures:
                 batch.failures[row] = one.failures[0]
         batch.labels, batch.confidences = labels, confidences
+        return True
 
     def _clear_if_done(self, partition: Partition) -> None:
         until = self._suspects[partition.number].suspect_until

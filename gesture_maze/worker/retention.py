@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from gesture_maze.wire.errors import MazeError
+from gesture_maze.wire.errors import RedisRefused
 from gesture_maze.worker.ages import entry_order
 from gesture_maze.worker.commits import Commits
 from gesture_maze.worker.keeper import Keeper
-from gesture_maze.worker.logs import Log
+from gesture_maze.worker.logs import Log, Sampler
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Commit, Standing
@@ -60,6 +60,7 @@ class Retention:
         self._clock: Final = clock
         self._log: Final = log
         self._retained_ms = retention_ms
+        self._sampler: Final = Sampler(interval_s=60.0)
         self._next_sweep_s = 0.0
         self._unswept: Iterator[Partition] = iter(())
 
@@ -74,17 +75,18 @@ class Retention:
         if now_ms is None:
             return
         partition = next(self._unswept, None)
-        if partition is not None:
+        if partition is None:
+            self._unswept = iter(list(self._partitions.values()))
+        else:
             partition.sessions.forget_older(now_ms - self._retention_ms)
         if now_s < self._next_sweep_s:
             return
         self._next_sweep_s = now_s + SWEEP_S
-        self._unswept = iter(list(self._partitions.values()))
         standings = self._keeper.take_standings()
         for standing in standings:
             self._observe(standing, now_ms)
         self._adapt()
-        self._broker.trim(dict(self._boundaries(standings, now_ms)))
+        self._trim(dict(self._boundaries(standings, now_ms)))
         self._count_trimmed(standings)
 
     def _observe(self, standing: Standing, now_ms: int) -> None:
@@ -106,11 +108,19 @@ class Retention:
             if entry_order(standing.first_id) < entry_order(boundary):
                 yield standing.partition, boundary
 
+    def _trim(self, boundaries: dict[int, bytes]) -> None:
+        try:
+            self._broker.trim(boundaries)
+        except RedisRefused as error:
+            suppressed = self._sampler.admit("trim", self._clock())
+            if suppressed is not None:
+                self._log.error("trim_refused", error=str(error), suppressed=suppressed)
+
     def _adapt(self) -> None:
         """Shorten retention while memory is short, so that Redis does not refuse frames."""
         try:
             used, limit = self._broker.memory()
-        except MazeError:
+        except RedisRefused:
             return  # the right to INFO is missing: `maze doctor` says so
         retained_ms = self._retention_ms
         if limit:

@@ -21,7 +21,10 @@ def cell(page: Any) -> int:
 
 
 def at_rest(page: Any) -> int:
-    """Wait until the token has stood still for half a second, and return its cell: a held gesture may repeat."""
+    """Wait until the token has stood still for half a second, and return its cell.
+
+    A gesture that was held may repeat once more.
+    """
     while True:
         before = cell(page)
         page.wait_for_timeout(500)

@@ -289,3 +289,26 @@ def test_ranges_of_suspects_survive_further_deaths_until_the_stream_has_moved_on
     ids = [entry_id for entry_id, _ in client.xrange("frames:{1}")]
     unsafe = [one for one in ids if any(after < one <= until for after, until in grant.unsafe)]
     assert unsafe == [ids[1], ids[2], ids[3], ids[4], ids[5]]
+
+
+@pytest.mark.parametrize("how", ["reconnects", "is released"])
+def test_suspects_stay_suspect_when_the_partition(client: Any, replies: Subscriber, how: str) -> None:
+    """The owner after a death has processed nothing yet when it loses its connection, or drains."""
+    add(client, hand(A, 1), hand(B, 1, "rock"))
+    first = HandWorker(client, "a", model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
+    first.join()
+    with pytest.raises(_Dies):
+        first.work()
+    first.broker.release_dead("a")
+    second = HandWorker(client, "b", model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
+    second.join()
+    suspect_until = second.keeper.held()[1].suspect_until
+    assert suspect_until is not None
+    if how == "reconnects":
+        second.keeper.acquire(1, time.monotonic())
+        assert second.keeper.held()[1].suspect_until == suspect_until
+    else:
+        second.keeper.release([1])
+        third = HandWorker(client, "c", deadline_ms=0, supersede_ms=0)
+        third.keeper.acquire(1, time.monotonic())
+        assert third.keeper.held()[1].suspect_until == suspect_until

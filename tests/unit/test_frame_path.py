@@ -239,7 +239,7 @@ def test_model_that_always_fails_is_not_called_once_per_frame() -> None:
     entries = [entry(*(frame(HERE[n], seq, "poison") for n in range(8))) for seq in range(64)]
     commit, _ = run(frame_path(model), partition(), read(*entries))
     assert outcomes(commit) == {"buried": 512}
-    assert len(model.calls) == 64
+    assert len(model.calls) == 128
 
 
 @pytest.mark.parametrize(

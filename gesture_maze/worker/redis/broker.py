@@ -175,7 +175,9 @@ class Broker:
                 words = ("MINID", "~", boundary, "LIMIT", TRIM_ENTRIES)
                 key = keys.frames_key(partition)
                 pipe.execute_command("XTRIM", key, *words)  # type: ignore[no-untyped-call]
-            pipe.execute(raise_on_error=False)
+            for answer in pipe.execute(raise_on_error=False):
+                if isinstance(answer, redis.RedisError):
+                    raise answer
 
     def memory(self) -> tuple[int, int]:
         """Return the memory that Redis uses and its limit, in bytes. A limit of 0 means no limit."""

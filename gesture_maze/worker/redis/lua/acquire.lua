@@ -97,12 +97,17 @@ if noted then
       redis.call('HDEL', KEYS[3], 'trying')
     end
   end
-  local fields = redis.call('HGETALL', KEYS[3])
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, 5) == 'died:' then
-      deaths[#deaths + 1] = string.sub(fields[i], 6)
-      deaths[#deaths + 1] = tonumber(fields[i + 1]) or 0
-    end
+end
+-- Suspects that no owner has committed stay suspect, also where we acquire our own lease again, or the last owner
+-- released the partition before it was through.
+if suspect_until == '' and #unsafe > 0 and before(cursor, unsafe[#unsafe]) then
+  suspect_until = unsafe[#unsafe]
+end
+local fields = redis.call('HGETALL', KEYS[3])
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 5) == 'died:' then
+    deaths[#deaths + 1] = string.sub(fields[i], 6)
+    deaths[#deaths + 1] = tonumber(fields[i + 1]) or 0
   end
 end
 redis.call('HSET', KEYS[3], 'owner', token)
