@@ -19,8 +19,8 @@ from gesture_maze.worker.serving.serving import Serving
 MIN_FAILED_CALLS: Final = 64
 """Failed calls that a batch may have, or one per four of its frames if that is more.
 
-The frames that are not classified by then count as failed: a model that fails on every frame must not be called
-once per frame for ever.
+The frames that are not classified by then count as failed: a model that fails on every frame must not be
+called once per frame for ever.
 """
 MAX_TRIES: Final = 3
 """Failed calls after which a frame is buried."""
