@@ -22,7 +22,10 @@ try:
     from gesture_maze.cli.options import CONTEXT
     from gesture_maze.cli.printing import print_error
 except ModuleNotFoundError:
-    sys.exit("maze: the command line needs more than a producer does: pip install 'gesture-maze[game]'")
+    sys.exit(
+        "maze: the command line needs more than a producer does: pip install 'gesture-maze[worker]', "
+        "or gesture-maze[game] for the demo"
+    )
 
 COMMANDS: Final = (
     "demo",

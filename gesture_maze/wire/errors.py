@@ -14,7 +14,7 @@ class RejectReason(StrEnum):
     """Why a frame ended as `rejected` or `buried`. Closed: a new fault gets a new word here, nowhere else."""
 
     UNKNOWN_ENCODING = "unknown_encoding"
-    """The entry has neither the packed fields `s`, `m`, `l` nor the text field `json`."""
+    """The entry has neither the packed fields `s`, `m` and `l` or `c`, nor the text field `json`."""
     TOO_LARGE = "too_large"
     """The entry is over `wire.frames.MAX_ENTRY_BYTES`."""
     BAD_LENGTH = "bad_length"
@@ -40,7 +40,7 @@ class RejectReason(StrEnum):
     NEEDS_Z = "needs_z"
     """The frame came without z (compact landmarks), and the model in use declares z as an input."""
     PROCESSING_FAILED = "processing_failed"
-    """Buried: classifying the frame raised an error three times."""
+    """Buried: classifying the frame raised an error, three times unless too many frames of its batch did."""
     KILLED_WORKER = "killed_worker"
     """Buried: three workers died while they held the frame."""
 

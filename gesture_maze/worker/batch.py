@@ -130,7 +130,7 @@ class Batch:
         entries: the fields of all entries, part after part.
         serving: the model that classifies this batch.
         now_ms: the server's time; None in a replay, where no frame ages.
-        begun_ns: Unix time when the entries arrived.
+        begun_ns: Unix time at which their processing began.
         frames: decoded frames, n rows in the order of the entries.
         admitted: the rows to classify, m rows.
         labels: (m,) int64; the number of gestures for a frame without a hand, -1 where it failed.

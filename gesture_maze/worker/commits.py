@@ -52,7 +52,7 @@ class Commits:
         """Send the commits of a batch and return whether any was sent.
 
         Raises:
-            ConnectionLost: it is unknown which commits were done.
+            ConnectionLost, RedisRefused: it is unknown which commits were done.
         """
         return self.send_each([part.commit() for part in batch.parts])
 

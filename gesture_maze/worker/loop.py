@@ -81,7 +81,7 @@ class Loop:
         return batch.counted + self._quarantine.work(suspect)
 
     def drain(self) -> None:
-        """Commit what was read and release every partition.
+        """Settle what was sent and release every partition; what was read ahead is left to the next owner.
 
         Raises:
             ConnectionLost, RedisRefused: what was not committed is read again by the next owner.

@@ -1,4 +1,4 @@
-"""The stages of the frame path between reading and committing, with what they need. No network, no clock."""
+"""The stages of the frame path between reading and committing, with what they need. No network."""
 
 from __future__ import annotations
 
