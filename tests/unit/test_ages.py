@@ -1,4 +1,4 @@
-"""How long entries have waited, by their ids and by observation."""
+"""The age of entries, by their ids and by the time of observation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def ids(*ms: int) -> list[bytes]:
     return [f"{one}-{counter}".encode() for counter, one in enumerate(ms)]
 
 
-def test_older_with_ids_of_the_past_follows_the_ids() -> None:
+def test_older_with_past_ids_counts_by_id() -> None:
     ages = Ages(Clock())
     assert ages.older(ids(NOW_MS - 2000, NOW_MS - 1001, NOW_MS - 1000, NOW_MS), NOW_MS, 1000) == 2
 
 
-def test_older_with_ids_of_the_future_follows_what_was_observed() -> None:
+def test_older_with_future_ids_counts_by_observation_time() -> None:
     clock = Clock()
     ages = Ages(clock)
     future = NOW_MS + 10**10
@@ -37,7 +37,7 @@ def test_older_with_ids_of_the_future_follows_what_was_observed() -> None:
     assert ages.ahead_ms == 10**10
 
 
-def test_boundary_with_ids_of_the_future_trims_what_was_seen_long_ago() -> None:
+def test_boundary_with_future_ids_uses_the_observation_time() -> None:
     clock = Clock()
     ages = Ages(clock)
     future = f"{NOW_MS + 10**10}-7".encode()
@@ -47,7 +47,7 @@ def test_boundary_with_ids_of_the_future_trims_what_was_seen_long_ago() -> None:
     assert ages.boundary(NOW_MS + 61_000, 60_000) == future
 
 
-def test_boundary_after_a_clock_set_back_trims_what_was_seen_long_ago() -> None:
+def test_boundary_after_clock_set_back_uses_the_observation_time() -> None:
     clock = Clock()
     ages = Ages(clock)
     ages.observe(f"{NOW_MS}-0".encode(), NOW_MS)

@@ -1,4 +1,4 @@
-"""A good bundle loads and answers; every kind of bad one is refused with its reason."""
+"""A valid bundle loads and classifies, and an invalid one is refused with its reason."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def zipped(files: Files) -> bytes:
 
 
 def resealed(files: Files, **changes: object) -> Files:
-    """The files with a manifest that fits them again: what someone would do who means harm."""
+    """Return the files with a manifest that matches them again, as an attacker would write it."""
     raw = json.loads(files[MANIFEST]) | changes
     raw["files"] = {name: hashlib.sha256(files[name]).hexdigest() for name in (MODEL, GOLDEN, CARD)}
     try:
@@ -72,7 +72,7 @@ def reason_of(call: Callable[[], object]) -> str:
     return caught.value.reason
 
 
-def test_the_bundled_one_names_itself_by_its_content(good):
+def test_bundled_model_version_is_its_content_digest(good):
     assert good.version == f"mlp-{model_digest(good.manifest)}"
     assert good.manifest.labels == GESTURES
     assert good.version in good.card
@@ -80,14 +80,14 @@ def test_the_bundled_one_names_itself_by_its_content(good):
     assert sum(map(len, good.files.values())) < 1_000_000
 
 
-def test_the_bundled_one_keeps_its_figures(good):
+def test_bundled_model_evaluation_meets_its_limits(good):
     held_out = good.manifest.evaluation["held_out"]
     assert held_out.accuracy >= 0.975
     assert held_out.ece <= 0.02
     assert good.manifest.evaluation["mirrored"].accuracy == held_out.accuracy
 
 
-def test_folder_and_zip_are_the_same_bundle(good, tmp_path):
+def test_bundle_as_folder_or_zip_has_the_same_files(good, tmp_path):
     packed = good.to_zip()
     assert packed == load_zip(packed).to_zip()
     file = tmp_path / "bundle.zip"
@@ -97,7 +97,7 @@ def test_folder_and_zip_are_the_same_bundle(good, tmp_path):
     assert load_bundle(tmp_path / "folder").files == good.files
 
 
-def test_answers_do_not_depend_on_the_batch(classifier):
+def test_classify_in_a_batch_or_alone_gives_equal_answers(classifier):
     rng = np.random.default_rng(5)
     landmarks = rng.random((2 * SLICE_ROWS + 3, 21, 3), np.float32)
     aspect = rng.uniform(0.5, 2.0, len(landmarks)).astype(np.float32)
@@ -112,19 +112,19 @@ def test_answers_do_not_depend_on_the_batch(classifier):
         assert alone[0] == pytest.approx(probabilities[row], abs=1e-5)
 
 
-def test_no_frames_give_no_answers(classifier):
+def test_classify_without_frames_returns_empty_arrays(classifier):
     labels, confidence = classifier.classify(np.zeros((0, 21, 3), np.float32), np.zeros(0, np.float32))
     assert (len(labels), len(confidence)) == (0, 0)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-3, 1e9])
-def test_extreme_hands_give_probabilities(classifier, scale):
+def test_probabilities_of_extreme_hands_are_finite(classifier, scale):
     landmarks = np.float32(scale) * np.random.default_rng(6).random((4, 21, 3), np.float32)
     probabilities = classifier.probabilities(landmarks, np.full(4, 100.0, np.float32))
     assert np.isfinite(probabilities).all()
 
 
-def test_mirror_place_and_size_do_not_matter_to_the_graph(classifier, good):
+def test_probabilities_of_a_mirrored_moved_scaled_hand_are_unchanged(classifier, good):
     landmarks, aspect = good.golden.landmarks, good.golden.aspect
     altered = landmarks * np.array([-3.0, 3.0, 0.0], np.float32) + np.float32(0.5)
     expected = classifier.probabilities(landmarks, aspect)
@@ -132,14 +132,14 @@ def test_mirror_place_and_size_do_not_matter_to_the_graph(classifier, good):
 
 
 @pytest.mark.parametrize("name", [MODEL, GOLDEN, CARD])
-def test_a_flipped_byte_is_noticed(good, name):
+def test_verify_files_with_a_flipped_byte_raises_hash_mismatch(good, name):
     data = bytearray(good.files[name])
     data[len(data) // 2] ^= 1
     assert reason_of(lambda: verify_files(good.files | {name: bytes(data)})) == ModelReason.HASH_MISMATCH
 
 
 @pytest.mark.parametrize("name", list(SIZE_LIMITS_BYTES))
-def test_a_missing_file_is_noticed(good, name):
+def test_load_zip_without_a_file_raises_missing_file(good, name):
     files = {key: data for key, data in good.files.items() if key != name}
     assert reason_of(lambda: load_zip(zipped(files))) == ModelReason.MISSING_FILE
 
@@ -165,11 +165,11 @@ def test_a_missing_file_is_noticed(good, name):
         ({"surprise": 1}, ModelReason.BAD_MANIFEST),
     ],
 )
-def test_a_foreign_manifest_is_refused(good, changes, reason):
+def test_manifest_with_invalid_values_is_refused(good, changes, reason):
     assert reason_of(lambda: verify_files(resealed(good.files, **changes))) == reason
 
 
-def test_bundle_of_format_1_gets_the_published_numbers_and_its_inputs_measured(good):
+def test_bundle_of_format_1_gets_published_numbers_and_measured_inputs(good):
     first = verify_files(resealed(good.files, format_version=1, inputs=None, numbers=[]))
     assert first.manifest.numbers == tuple(range(19))
     assert first.version != good.version, "the declared inputs are part of what a version stands for"
@@ -177,12 +177,12 @@ def test_bundle_of_format_1_gets_the_published_numbers_and_its_inputs_measured(g
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\x80\x04.", b"[" * 100_000])
-def test_a_manifest_that_is_none_is_refused(good, data):
+def test_manifest_that_is_not_a_json_object_is_refused(good, data):
     found = reason_of(lambda: verify_files(good.files | {MANIFEST: data}))
     assert found in (ModelReason.BAD_MANIFEST, ModelReason.FORMAT_VERSION)
 
 
-def test_another_threshold_is_another_version(good):
+def test_manifest_with_a_changed_threshold_raises_version_mismatch(good):
     raw = json.loads(good.files[MANIFEST]) | {"thresholds": {"act": 0.1}}
     files = good.files | {MANIFEST: json.dumps(raw).encode()}
     assert reason_of(lambda: verify_files(files)) == ModelReason.VERSION_MISMATCH
@@ -192,18 +192,18 @@ def test_another_threshold_is_another_version(good):
     "name",
     ["model.pkl", "../model.onnx", "/etc/passwd", "sub/model.onnx", "sub/", "model.onnx\\..", "x" * 300],
 )
-def test_what_no_bundle_has_is_refused(good, name):
+def test_load_zip_with_an_unexpected_name_is_refused(good, name):
     files = good.files | {name: pickle.dumps({"a": 1})}
     assert reason_of(lambda: load_zip(zipped(files))) == ModelReason.UNEXPECTED_FILE
 
 
-def test_a_pickle_beside_the_files_is_refused(good, tmp_path):
+def test_load_bundle_with_an_additional_pickle_is_refused(good, tmp_path):
     good.write(tmp_path)
     (tmp_path / "svc.pkl").write_bytes(pickle.dumps([1]))
     assert reason_of(lambda: load_bundle(tmp_path)) == ModelReason.UNEXPECTED_FILE
 
 
-def test_a_pickle_in_place_of_the_graph_never_runs(good, tmp_path):
+def test_pickle_in_place_of_the_graph_is_not_executed(good, tmp_path):
     class Harm:
         def __reduce__(self):
             return (tmp_path.joinpath("harm").write_text, ("done",))
@@ -214,20 +214,20 @@ def test_a_pickle_in_place_of_the_graph_never_runs(good, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_is_there_twice_is_refused(good):
+def test_load_zip_with_a_duplicate_name_is_refused(good):
     out = io.BytesIO(zipped(good.files))
     with zipfile.ZipFile(out, "a") as archive:
         archive.writestr(MODEL, b"another")
     assert reason_of(lambda: load_zip(out.getvalue())) == ModelReason.UNEXPECTED_FILE
 
 
-def test_a_zip_bomb_is_not_unpacked(good):
+def test_load_zip_of_a_zip_bomb_is_refused(good):
     bomb = zipped(good.files | {GOLDEN: bytes(SIZE_LIMITS_BYTES[GOLDEN] * 4)})
     assert len(bomb) < 1_000_000
     assert reason_of(lambda: load_zip(bomb)) == ModelReason.TOO_LARGE
 
 
-def test_a_file_over_its_limit_is_refused(good, tmp_path):
+def test_bundle_over_a_size_limit_is_refused(good, tmp_path):
     good.write(tmp_path)
     (tmp_path / CARD).write_bytes(bytes(SIZE_LIMITS_BYTES[CARD] + 1))
     assert reason_of(lambda: load_bundle(tmp_path)) == ModelReason.TOO_LARGE
@@ -235,11 +235,11 @@ def test_a_file_over_its_limit_is_refused(good, tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"PK\x05\x06" + bytes(18) + b"x", b"\x80\x04.", bytes(1000)])
-def test_what_is_no_zip_is_refused(data):
+def test_load_zip_of_other_data_is_refused(data):
     assert reason_of(lambda: load_zip(data)) in (ModelReason.NOT_A_BUNDLE, ModelReason.MISSING_FILE)
 
 
-def test_a_cut_or_unusually_packed_zip_is_refused(good):
+def test_load_zip_of_truncated_or_lzma_data_is_refused(good):
     whole = good.to_zip()
     assert reason_of(lambda: load_zip(whole[: len(whole) // 2])) == ModelReason.NOT_A_BUNDLE
     out = io.BytesIO()
@@ -248,29 +248,29 @@ def test_a_cut_or_unusually_packed_zip_is_refused(good):
     assert reason_of(lambda: load_zip(out.getvalue())) == ModelReason.NOT_A_BUNDLE
 
 
-def test_nothing_there_is_said_so(tmp_path):
+def test_load_bundle_of_a_missing_or_empty_folder_names_the_reason(tmp_path):
     assert reason_of(lambda: load_bundle(tmp_path / "none")) == ModelReason.NOT_FOUND
     assert reason_of(lambda: load_bundle(tmp_path)) == ModelReason.MISSING_FILE
 
 
-def test_external_data_is_refused(good):
+def test_graph_with_external_data_is_refused(good):
     files = resealed(good.files | {MODEL: good.model + b"\x0a\x08location"})
     assert reason_of(lambda: verify_files(files)) == ModelReason.EXTERNAL_DATA
 
 
 @pytest.mark.parametrize("model", [b"", b"not a graph", b"\x08\x08"])
-def test_what_is_no_graph_is_refused(good, model):
+def test_graph_that_is_not_a_valid_model_is_refused(good, model):
     files = resealed(good.files | {MODEL: model})
     assert reason_of(lambda: Classifier.from_bundle(verify_files(files))) == ModelReason.BAD_GRAPH
 
 
-def test_a_graph_with_other_outputs_is_refused(good):
+def test_graph_with_other_outputs_is_refused(good):
     renamed = good.model.replace(b"probabilities", b"probabilitiez")
     files = resealed(good.files | {MODEL: renamed})
     assert reason_of(lambda: Classifier.from_bundle(verify_files(files))) == ModelReason.BAD_GRAPH
 
 
-def test_wrong_golden_outputs_are_refused(good):
+def test_golden_with_wrong_probabilities_fails_the_self_test(good):
     golden = good.golden
     wrong = Golden(golden.landmarks, golden.aspect, np.roll(golden.probabilities, 1, axis=1))
     files = resealed(good.files | {GOLDEN: wrong.to_json()})
@@ -289,12 +289,12 @@ def test_wrong_golden_outputs_are_refused(good):
         b'{"landmarks": [NaN], "aspect": [1], "probabilities": [[1]]}',
     ],
 )
-def test_golden_hands_that_are_none_are_refused(good, golden):
+def test_golden_with_invalid_content_is_refused(good, golden):
     files = resealed(good.files | {GOLDEN: golden})
     assert reason_of(lambda: verify_files(files)) == ModelReason.BAD_GOLDEN
 
 
-def test_golden_hands_survive_their_file(good):
+def test_golden_written_to_json_is_read_back_equal(good):
     again = Golden.from_json(good.golden.to_json())
     assert again.probabilities == pytest.approx(good.golden.probabilities, abs=1e-6)
     assert (again.landmarks == good.golden.landmarks).all()

@@ -1,4 +1,4 @@
-"""The threshold follows from a confidence bound, and does not hang on single rows."""
+"""The threshold follows from a confidence bound, and does not depend on single rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gesture_maze.wire.gestures import LABELS
 
 
 def rows(*cases: tuple[str, str, float, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities of (true gesture, predicted gesture, confidence, how often)."""
+    """Return labels and probabilities of (true gesture, predicted gesture, confidence, count)."""
     labels, probabilities = [], []
     for true, predicted, confidence, n in cases:
         row = np.full(19, (1.0 - confidence) / 18)
@@ -27,7 +27,7 @@ def rows(*cases: tuple[str, str, float, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(("right", "n"), [(1, 1), (5, 5), (395, 400), (199, 200)])
-def test_lower_bound_is_the_share_at_which_the_count_is_a_five_percent_event(right: int, n: int) -> None:
+def test_lower_bound_is_the_one_sided_95_percent_confidence_bound(right: int, n: int) -> None:
     assert 1.0 - binom.cdf(right - 1, n, lower_bound(right, n)) == pytest.approx(0.05)
 
 
@@ -42,20 +42,20 @@ def test_threshold_of_precise_model_is_the_floor() -> None:
     assert "reached. At 0.800, 400 of 400" in found.sentence()
 
 
-def test_threshold_rises_to_where_the_bound_is_reached() -> None:
+def test_threshold_rises_until_the_bound_is_reached() -> None:
     found = choose_threshold(*rows(("like", "like", 0.97, 400), ("palm", "like", 0.9, 10)))
     assert found.act == pytest.approx(0.9, abs=0.0011)
     assert found.bound >= WANTED_PRECISION
 
 
-def test_threshold_without_enough_rows_says_so() -> None:
+def test_threshold_with_too_few_rows_is_reported_as_not_reached() -> None:
     found = choose_threshold(*rows(("like", "like", 0.99, 20)))
     assert found.act == LEAST_THRESHOLD
     assert found.lowest is None
     assert "NOT reached" in found.sentence()
 
 
-def test_threshold_of_mislabelled_rows_does_not_depend_on_one_more() -> None:
+def test_threshold_with_one_more_mislabelled_row_is_nearly_unchanged() -> None:
     right = (("like", "like", 0.81 + k / 1000, 2) for k in range(180))
     wrong = tuple(("palm", "like", 0.80 + k / 40, 1) for k in range(7))
     right = tuple(right)
@@ -68,7 +68,7 @@ def test_threshold_of_a_model_that_never_acts_is_the_floor() -> None:
     assert (found.act, found.actions, found.bound) == (LEAST_THRESHOLD, 0, 0.0)
 
 
-def test_threshold_of_two_gestures_with_one_action_counts_them_as_each_other() -> None:
+def test_threshold_of_two_gestures_with_one_action_counts_either_as_correct() -> None:
     labels, probabilities = rows(("like", "one", 0.9, 300))
     found = choose_threshold(labels, probabilities, actions={"like": "up", "one": "up"})
     assert found.right == found.actions == 300

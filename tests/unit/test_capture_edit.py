@@ -1,4 +1,4 @@
-"""Parts of captures, several as one, and captures as tables."""
+"""Trimming and joining captures, and converting them to tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def maze(*words: Any, code: int = 0) -> Result:
 
 
 def write(path: Path, sessions: str = "ab", seqs: range = range(10), **more: Any) -> Path:
-    """One frame per session every 100 ms."""
+    """Write a capture with one frame per session every 100 ms."""
     with CaptureWriter(path, {"note": "kept"}) as writer:
         for seq in seqs:
             for session in sessions:
@@ -43,7 +43,7 @@ def frames(path: Path) -> list[dict[str, Any]]:
         return [line.values for line in reader.frames()]
 
 
-def test_trim_keeps_times_and_sessions_that_are_asked_for(tmp_path: Path) -> None:
+def test_trim_keeps_the_requested_times_and_sessions(tmp_path: Path) -> None:
     source, out = write(tmp_path / "a.jsonl", "abc", label="like"), tmp_path / "b.jsonl.gz"
     maze("trim", source, "--out", out, "--from", 0.3, "--to", 0.6, "--sessions", "[ab]")
     found = frames(out)
@@ -64,7 +64,7 @@ def test_trim_to_before_from_or_onto_itself_is_refused(tmp_path: Path) -> None:
     assert "another file" in maze("trim", source, "--out", source, code=2).stderr
 
 
-def test_join_makes_no_duplicates_and_continues_what_goes_on(tmp_path: Path) -> None:
+def test_join_renames_duplicate_sessions_and_continues_others(tmp_path: Path) -> None:
     first, again = write(tmp_path / "a.jsonl", "ab"), write(tmp_path / "b.jsonl", "b")
     later = write(tmp_path / "c.jsonl", "a", range(10, 12))
     out = tmp_path / "all.jsonl"

@@ -1,4 +1,4 @@
-"""Captures: read, written, and bad ones named by line."""
+"""Reading and writing captures, and errors that name the line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def line(number: int, **changed: Any) -> dict[str, Any]:
 
 
 def written(path: Path, *lines: Any) -> Path:
-    """A capture of these lines; text as it is, all else as JSON."""
+    """Write a capture of these lines, strings unchanged and other values as JSON."""
     texts = [one if isinstance(one, str) else json.dumps(one) for one in lines]
     path.write_text("\n".join(texts) + "\n")
     return path
@@ -129,7 +129,7 @@ def test_frame_read_alone_and_in_a_block_is_equal(tmp_path: Path, frame: dict[st
     found = columns_of([raw], set())
     alone = block_of([parse_line(2, raw)])
     if frame.get("extra"):
-        assert found is None  # an unknown `true`: looked at by itself
+        assert found is None  # a line with an unknown `true` is parsed by itself
         return
     assert found is not None
     offset_ms, sessions, meta, landmarks = found
@@ -151,7 +151,7 @@ def test_bad_line_is_named_or_skipped(tmp_path: Path, bad: Any) -> None:
 
 
 @given(st.data())
-def test_damaged_capture_raises_our_error_or_skips_lines(
+def test_damaged_capture_raises_settings_error_or_skips_lines(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     raw = bytearray("\n".join(json.dumps(line(number)) for number in range(4)).encode())
@@ -193,7 +193,7 @@ def test_foreign_header_is_refused_even_with_skip_bad(tmp_path: Path, header: An
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
 @pytest.mark.parametrize("keep", [-1, -9, 4000])
-def test_truncated_packed_capture_is_read_up_to_its_end(tmp_path: Path, suffix: str, keep: int) -> None:
+def test_truncated_compressed_capture_is_read_up_to_its_end(tmp_path: Path, suffix: str, keep: int) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / f"a.jsonl.{suffix}"
     with CaptureWriter(path) as writer:
@@ -227,7 +227,7 @@ def test_flushed_capture_without_an_end_is_readable(tmp_path: Path) -> None:
     assert read(tmp_path / "a.jsonl.gz") == [("p1", 1)]
 
 
-def test_missing_file_or_folder_is_an_error() -> None:
+def test_capture_in_a_missing_folder_raises_settings_error() -> None:
     with pytest.raises(SettingsError, match="cannot read"):
         CaptureReader(Path("/nowhere/a.jsonl"))
     with pytest.raises(SettingsError, match="cannot write"):
@@ -241,7 +241,7 @@ def test_blocks_have_the_requested_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
-def test_capture_that_unpacks_to_gigabytes_is_refused_in_bounded_memory(tmp_path: Path, suffix: str) -> None:
+def test_capture_of_a_compression_bomb_is_refused_in_bounded_memory(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"bomb.jsonl.{suffix}"
     with create(path) as file:
         file.write(json.dumps(HEADER).encode() + b"\n")
@@ -254,7 +254,7 @@ def test_capture_that_unpacks_to_gigabytes_is_refused_in_bounded_memory(tmp_path
             with CaptureReader(path, skip_bad=True) as reader:
                 assert not list(reader.frames())
                 fault = reader.faults[-1]
-        except SettingsError as error:  # zstandard finds it before the header is read
+        except SettingsError as error:  # zstandard reports it before the header is read
             fault = str(error)
         assert "unpacks to more than 250 times its size" in fault
         assert tracemalloc.get_traced_memory()[1] < 64 << 20

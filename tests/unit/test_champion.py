@@ -1,4 +1,4 @@
-"""The model watch, step by step, with the time and Redis given by the test."""
+"""The model watch, step by step, with the clock and the registry supplied by the test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEW = disturbed(0.9)
 
 
 class Registry:
-    """Stands for Redis."""
+    """Stand-in for the registry in Redis."""
 
     def __init__(self) -> None:
         self.now = Roles()
@@ -39,7 +39,7 @@ class Registry:
 
 
 class Lines:
-    """A log that remembers."""
+    """Log that records its events."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -73,13 +73,13 @@ def watched() -> Watched:
     return Watched()
 
 
-def test_where_redis_names_no_champion_nothing_changes(watched: Watched) -> None:
+def test_model_watch_without_a_champion_changes_nothing(watched: Watched) -> None:
     for second in range(3):
         watched.watch.step(second)
     assert (watched.offered, watched.trials, watched.registry.reads) == ([], [], 0)
 
 
-def test_a_new_champion_is_loaded_once_and_offered(watched: Watched) -> None:
+def test_new_champion_is_loaded_and_offered_once(watched: Watched) -> None:
     watched.registry.bundles[NEW.version] = NEW.to_zip()
     watched.registry.now = Roles(champion=NEW.version, promoted_ms=1)
     for second in range(3):
@@ -92,7 +92,7 @@ def test_a_new_champion_is_loaded_once_and_offered(watched: Watched) -> None:
     assert watched.registry.reads == 1
 
 
-def test_the_one_in_use_is_not_loaded_again_and_a_flush_changes_nothing(watched: Watched) -> None:
+def test_champion_in_use_is_not_reloaded_and_a_flush_changes_nothing(watched: Watched) -> None:
     watched.registry.now = Roles(champion=OLD.version, promoted_ms=1)
     watched.watch.step(0.0)
     watched.registry.bundles[NEW.version] = NEW.to_zip()
@@ -103,7 +103,7 @@ def test_the_one_in_use_is_not_loaded_again_and_a_flush_changes_nothing(watched:
     assert [serving.version for serving in watched.offered] == [NEW.version]
 
 
-def test_the_threshold_is_the_models_unless_it_is_set() -> None:
+def test_threshold_is_the_setting_or_else_that_of_the_model() -> None:
     other = with_threshold(0.6)
     for setting, expected in ((None, 600), (0.9, 900)):
         watched = Watched(setting)
@@ -122,7 +122,7 @@ def test_the_threshold_is_the_models_unless_it_is_set() -> None:
     ],
     ids=("rubbish", "damaged", "another"),
 )
-def test_a_broken_bundle_is_refused_once(watched: Watched, data: bytes, reason: ModelReason) -> None:
+def test_broken_bundle_is_refused_once(watched: Watched, data: bytes, reason: ModelReason) -> None:
     watched.registry.bundles[NEW.version] = data
     watched.registry.now = Roles(champion=NEW.version, promoted_ms=1)
     for second in range(100):
@@ -133,7 +133,7 @@ def test_a_broken_bundle_is_refused_once(watched: Watched, data: bytes, reason: 
     assert watched.registry.reads == 1, "no hot loop"
 
 
-def test_a_model_that_fails_its_self_test_is_refused_and_a_rollback_needs_no_load(watched: Watched) -> None:
+def test_model_that_fails_its_self_test_is_refused_and_rollback_loads_nothing(watched: Watched) -> None:
     bad = wrong()
     watched.registry.bundles[bad.version] = bad.to_zip()
     watched.registry.now = Roles(champion=bad.version, previous=OLD.version, promoted_ms=1)
@@ -145,7 +145,7 @@ def test_a_model_that_fails_its_self_test_is_refused_and_a_rollback_needs_no_loa
     assert (watched.offered, watched.registry.reads) == ([], 1)
 
 
-def test_what_was_mended_and_promoted_anew_is_taken(watched: Watched) -> None:
+def test_repaired_bundle_is_offered_after_its_next_promotion(watched: Watched) -> None:
     watched.registry.bundles[NEW.version] = damaged(NEW)
     watched.registry.now = Roles(champion=NEW.version, promoted_ms=1)
     watched.watch.step(0.0)
@@ -157,7 +157,7 @@ def test_what_was_mended_and_promoted_anew_is_taken(watched: Watched) -> None:
     assert [serving.version for serving in watched.offered] == [NEW.version]
 
 
-def test_a_bundle_that_is_not_there_yet_is_looked_for_again(watched: Watched) -> None:
+def test_missing_bundle_is_looked_up_again_until_it_exists(watched: Watched) -> None:
     watched.registry.now = Roles(champion=NEW.version, promoted_ms=1)
     for second in range(25):
         watched.watch.step(second)
@@ -168,7 +168,7 @@ def test_a_bundle_that_is_not_there_yet_is_looked_for_again(watched: Watched) ->
     assert len(watched.offered) == 1
 
 
-def test_a_challenger_is_loaded_changed_and_dismissed(watched: Watched) -> None:
+def test_challenger_is_loaded_updated_and_cleared(watched: Watched) -> None:
     watched.registry.bundles[NEW.version] = NEW.to_zip()
     watched.registry.now = Roles(challenger=NEW.version, share=0.1, challenged_ms=1)
     watched.watch.step(0.0)
@@ -184,7 +184,7 @@ def test_a_challenger_is_loaded_changed_and_dismissed(watched: Watched) -> None:
     assert watched.offered == []
 
 
-def test_a_broken_challenger_is_refused_and_the_champion_stays(watched: Watched) -> None:
+def test_broken_challenger_is_refused_once(watched: Watched) -> None:
     watched.registry.bundles[NEW.version] = b"rubbish"
     watched.registry.now = Roles(challenger=NEW.version, share=0.1, challenged_ms=1)
     for second in range(20):
@@ -194,13 +194,13 @@ def test_a_broken_challenger_is_refused_and_the_champion_stays(watched: Watched)
     assert watched.registry.reads == 1
 
 
-def test_who_is_champion_does_not_challenge(watched: Watched) -> None:
+def test_challenger_equal_to_the_champion_is_ignored(watched: Watched) -> None:
     watched.registry.now = Roles(champion=OLD.version, challenger=OLD.version, share=1.0)
     watched.watch.step(0.0)
     assert watched.trials == []
 
 
-def test_a_lost_connection_changes_nothing_and_is_said_once(watched: Watched) -> None:
+def test_lost_connection_changes_nothing_and_is_logged_once(watched: Watched) -> None:
     watched.registry.away = True
     for second in range(3):
         with pytest.raises(ConnectionLost) as caught:
@@ -210,7 +210,7 @@ def test_a_lost_connection_changes_nothing_and_is_said_once(watched: Watched) ->
     assert watched.offered == []
 
 
-def test_whatever_breaks_in_loading_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_with_an_unexpected_error_raises_model_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(_data: bytes) -> Any:
         raise MemoryError
 

@@ -1,4 +1,4 @@
-"""`maze classify`: hands in as people write them, one answer per hand."""
+"""`maze classify`: hands in each input format, and one answer per hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gesture_maze.wire.errors import MazeError
 from gesture_maze.wire.gestures import GESTURES
 
 app = typer.Typer()
-for command in (classify, evaluate):  # two, because an app of one command takes no command's name
+for command in (classify, evaluate):  # Typer expects no command name in an app of one command
     app.command()(command)
 
 
@@ -28,7 +28,7 @@ def a_hand() -> list[list[float]]:
 
 
 @pytest.mark.parametrize("as_lines", [False, True])
-def test_classify_takes_hands_frames_and_lists(as_lines):
+def test_classify_of_hands_and_frames_answers_each(as_lines):
     hand = a_hand()
     items = [hand, {"landmarks": hand, "aspect": 1.0}, {"landmarks": []}, [point[:2] for point in hand]]
     text = "\n".join(map(json.dumps, items)) if as_lines else json.dumps(items)
@@ -40,19 +40,19 @@ def test_classify_takes_hands_frames_and_lists(as_lines):
     assert "no hand" in run("classify", "--aspect", "4:3", input=text).stdout
 
 
-def test_classify_one_hand_from_a_file(tmp_path):
+def test_classify_of_a_hand_from_a_file_prints_one_answer(tmp_path):
     file = tmp_path / "hand.json"
     file.write_text(json.dumps(a_hand()))
     (answer,) = run("classify", file, "--aspect", "1.3333", "--json").stdout.splitlines()
     assert set(json.loads(answer)) == {"gesture", "label", "confidence", "action", "model"}
 
 
-def test_classify_without_an_aspect_refuses_normalised_points():
+def test_classify_of_normalised_points_without_aspect_is_refused():
     found = run("classify", input=json.dumps(a_hand()))
     assert "--aspect 640x480" in str(found.exception)
 
 
-def test_classify_takes_a_table(tmp_path):
+def test_classify_of_a_csv_table_prints_an_answer(tmp_path):
     header = ",".join(f"{axis}{point}" for point in range(21) for axis in "xyz")
     row = ",".join(str(number) for point in a_hand() for number in point)
     (tmp_path / "hand.csv").write_text(f"{header}\n{row}\n")
@@ -75,6 +75,6 @@ def test_classify_takes_a_table(tmp_path):
         "3",
     ],
 )
-def test_classify_refuses_what_is_no_hand(text):
+def test_classify_of_invalid_input_is_refused(text):
     found = run("classify", input=text)
     assert isinstance(found.exception, MazeError)

@@ -1,4 +1,4 @@
-"""The command line itself: help, environment, errors, start-up. No Redis."""
+"""The command line without Redis: help, settings, errors and start-up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def invoke(*words: str, env: dict[str, str] | None = None) -> Any:
 
 
 @pytest.mark.parametrize("words", [(name,) for name in COMMANDS] + list(SUBCOMMANDS), ids=" ".join)
-def test_help_of_every_command_shows_an_example(words: tuple[str, ...]) -> None:
+def test_help_of_each_command_shows_an_example(words: tuple[str, ...]) -> None:
     result = invoke(*words, "--help")
     assert result.exit_code == 0
     assert f"Example: maze {words[0]}" in result.output
@@ -44,7 +44,7 @@ def test_help_lists_every_command() -> None:
     assert all(re.search(rf"^│ {name} ", output, re.MULTILINE) for name in COMMANDS)
 
 
-def test_command_without_words_shows_its_help() -> None:
+def test_maze_without_arguments_shows_the_help() -> None:
     assert "Usage" in invoke().output
 
 
@@ -65,7 +65,7 @@ def test_worker_without_flags_has_the_default_settings(monkeypatch: pytest.Monke
     assert started(monkeypatch) == PoolSettings()
 
 
-def test_every_setting_of_a_worker_has_a_flag_a_default_and_a_text() -> None:
+def test_worker_setting_has_a_flag_a_default_and_a_help_text() -> None:
     options = {param.name: param for param in load("worker").params if param.name != "help"}
     rules = {field.name for field in fields(Rules)}
     assert options.keys() == (PoolSettings.model_fields.keys() - {"policy"}) | rules
@@ -78,7 +78,7 @@ def test_every_setting_of_a_worker_has_a_flag_a_default_and_a_text() -> None:
             assert str(option.default) == str(getattr(owner, name)), name
 
 
-def test_flags_of_a_worker_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_flags_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = fields(Rules)[0]
     words = ["--deadline-ms", "0", "--actions", "ok=up, palm=down", f"--{rule.name.replace('_', '-')}", "75"]
     found = started(monkeypatch, *words, "--processes", "3", "--supervise")
@@ -109,13 +109,13 @@ def test_worker_with_many_faults_reports_all_at_once() -> None:
     assert result.output.count("\n") == 1
 
 
-def test_fault_in_an_address_does_not_show_its_password() -> None:
+def test_settings_error_for_an_address_hides_its_password() -> None:
     with pytest.raises(SettingsError, match="redis: ") as caught:
         Settings.of(redis=["redis://user:secret@host"])
     assert "secret" not in str(caught.value)
 
 
-def test_sharded_replies_are_not_offered() -> None:
+def test_sharded_replies_setting_is_refused() -> None:
     assert invoke("worker", "--sharded").exit_code == 2
     with pytest.raises(SettingsError, match="sharded"):
         Settings.of(sharded=True)
@@ -145,7 +145,9 @@ def failing(error: BaseException) -> typer.Typer:
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_errors_are_a_sentence_and_a_code(error: BaseException, code: int, words: str) -> None:
+def test_error_ends_the_command_with_a_message_and_an_exit_code(
+    error: BaseException, code: int, words: str
+) -> None:
     result = RUNNER.invoke(failing(error), ["fail"])
     assert result.exit_code == code
     assert words in result.output
@@ -153,12 +155,12 @@ def test_errors_are_a_sentence_and_a_code(error: BaseException, code: int, words
     assert not result.stdout.strip()
 
 
-def test_a_bug_shows_its_traceback_when_asked() -> None:
+def test_unexpected_error_with_maze_traceback_is_raised() -> None:
     result = RUNNER.invoke(failing(KeyError("x")), ["fail"], env={"MAZE_TRACEBACK": "1"})
     assert isinstance(result.exception, KeyError)
 
 
-def test_extras_that_are_named_exist() -> None:
+def test_extras_named_in_errors_exist_in_pyproject() -> None:
     pyproject = (ROOT / "pyproject.toml").read_text()
     for extra in set(EXTRA_OF.values()):
         assert re.search(rf"^{extra} = \[", pyproject, re.MULTILINE)
@@ -169,7 +171,9 @@ def test_extras_that_are_named_exist() -> None:
     ("url", "words"),
     [("embedded", "empty server"), ("http://x", "Redis URL 'http://x'"), ("redis://127.0.0.1:1/0", "Redis")],
 )
-def test_a_redis_that_is_none_is_a_sentence(command: tuple[str, ...], url: str, words: str) -> None:
+def test_command_without_a_usable_redis_prints_an_error(
+    command: tuple[str, ...], url: str, words: str
+) -> None:
     result = invoke(*command, "--redis", url)
     assert result.exit_code == 2
     assert words in result.output
@@ -179,16 +183,16 @@ def test_a_redis_that_is_none_is_a_sentence(command: tuple[str, ...], url: str, 
 @pytest.mark.parametrize(
     "words", [("dead", "redrive"), ("dead", "purge"), ("dead", "purge", "1/1-1", "--all")], ids=" ".join
 )
-def test_a_command_that_changes_things_wants_to_know_what(words: tuple[str, ...]) -> None:
+def test_dead_command_without_a_clear_selection_is_refused(words: tuple[str, ...]) -> None:
     result = invoke(*words, "--redis", "redis://127.0.0.1:1/0")
     assert result.exit_code == 2
 
 
-def test_every_reporting_command_has_json() -> None:
+def test_reporting_command_has_a_json_flag() -> None:
     for name in set(COMMANDS) - {
         "worker",
         "gateway",
         "watch",
         "jobs",
-    }:  # they serve, or have subcommands only
+    }:  # these run a service or only have subcommands
         assert "--json" in [flag for param in load(name).params for flag in param.opts], name

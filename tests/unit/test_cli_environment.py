@@ -1,4 +1,4 @@
-"""What commands read from the environment: deployment settings, and nothing else."""
+"""The environment variables that commands read: deployment settings only."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def variables(words: str) -> set[str]:
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> list[PoolSettings]:
-    """The settings with which `maze worker` would have started."""
+    """Collect the settings with which `maze worker` would start."""
     seen: list[PoolSettings] = []
     monkeypatch.setattr(worker_command, "run", seen.append)
     return seen
 
 
 @pytest.mark.parametrize("words", ALL)
-def test_options_of_one_run_have_no_variable(words: str) -> None:
+def test_option_of_one_run_has_no_variable(words: str) -> None:
     assert not [param.name for param in ALL[words].params if param.envvar and param.name in PER_RUN]
 
 
 @pytest.mark.parametrize("words", ["replay", "demo", "evaluate", "classify", "capture show", "acl"])
-def test_command_that_must_not_touch_a_live_pool_reads_no_variable(words: str) -> None:
+def test_command_without_a_live_pool_reads_no_variable(words: str) -> None:
     assert variables(words) == set()
 
 
@@ -66,7 +66,7 @@ def test_command_on_a_pool_reads_its_address(words: str) -> None:
     assert "MAZE_REDIS" in variables(words)
 
 
-def test_operations_page_lists_exactly_the_variables_that_are_read() -> None:
+def test_operations_page_lists_exactly_the_variables_read() -> None:
     section = OPERATIONS.read_text().partition("## Environment variables\n")[2].partition("\n## ")[0]
     table = "\n".join(line for line in section.splitlines() if line.startswith("| "))
     listed = set(re.findall(r"`(MAZE_[A-Z_]*[A-Z])`", table))
@@ -75,13 +75,13 @@ def test_operations_page_lists_exactly_the_variables_that_are_read() -> None:
     assert listed - {"MAZE_TRACEBACK"} == read - policy
 
 
-def test_flag_wins_over_the_variable(workers: list[PoolSettings]) -> None:
+def test_flag_overrides_the_variable(workers: list[PoolSettings]) -> None:
     env = {"MAZE_REDIS": "redis://x:1/0", "MAZE_DEADLINE_MS": "80", "MAZE_BLOCK_MS": "70"}
     assert RUNNER.invoke(build(), ["worker", "--deadline-ms", "90"], env=env).exit_code == 0
     assert (workers[0].redis, workers[0].deadline_ms, workers[0].block_ms) == ("redis://x:1/0", 90, 70)
 
 
-def test_variable_wins_over_its_file(workers: list[PoolSettings], tmp_path: Path) -> None:
+def test_variable_overrides_its_file(workers: list[PoolSettings], tmp_path: Path) -> None:
     (tmp_path / "url").write_text("redis://worker:pw@redis/0\n")
     env = {"MAZE_REDIS_FILE": str(tmp_path / "url")}
     RUNNER.invoke(build(), ["worker"], env=env)
@@ -98,7 +98,7 @@ def test_variable_that_names_a_missing_file_is_a_settings_error(words: list[str]
 
 
 @pytest.mark.parametrize("words", ALL)
-def test_service_links_of_kubernetes_are_not_settings(words: str) -> None:
+def test_kubernetes_service_links_are_not_settings(words: str) -> None:
     command = load(words.split()[0])
     links = dict.fromkeys(variables(words), "tcp://10.96.0.17:8000")
     apply_environment(command, links)
@@ -106,14 +106,14 @@ def test_service_links_of_kubernetes_are_not_settings(words: str) -> None:
     assert not [param.name for param in found.params if param.envvar]
 
 
-def test_worker_beside_a_service_called_maze_starts(workers: list[PoolSettings]) -> None:
+def test_worker_beside_a_service_named_maze_starts_with_defaults(workers: list[PoolSettings]) -> None:
     env = {"MAZE_PORT": "tcp://10.96.0.17:8000", "MAZE_METRICS_PORT": "tcp://10.96.0.18:9464"}
     result = RUNNER.invoke(build(), ["worker"], env=env)
     assert result.exit_code == 0, result.output
     assert workers == [PoolSettings()]
 
 
-def test_gateway_takes_its_secret_from_flag_variable_or_file(
+def test_gateway_secret_is_read_from_flag_variable_or_file_in_that_order(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[str] = []

@@ -1,4 +1,4 @@
-"""What can be read of a dead letter, however broken it is."""
+"""The fields that can be read from a dead letter, valid or damaged."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def packed(**changed: bytes) -> DeadLetter:
         (letter(), Glance()),
     ],
 )
-def test_glance(dead: DeadLetter, seen: Glance) -> None:
+def test_glance_of_a_dead_letter_shows_its_readable_fields(dead: DeadLetter, seen: Glance) -> None:
     assert glance(dead) == seen
 
 
-def test_glance_at_many_frames_shows_the_first() -> None:
+def test_glance_of_many_frames_shows_the_first() -> None:
     meta = np.zeros(2, META)
     meta["seq"] = (5, 6)
     dead = letter(b"s", b"a b c", b"m", meta.tobytes(), b"l", b"")
     assert glance(dead) == Glance("a", 5, 0)
 
 
-def test_a_name_and_back() -> None:
+def test_dead_letter_name_is_parsed_back() -> None:
     dead = letter()
     assert dead.name == "3/1700000000000-1"
     assert parse_name(dead.name) == (3, b"1700000000000-1")
@@ -55,6 +55,6 @@ def test_a_name_and_back() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "3", "3/", "x/1-1", "3/1", "3/1-x", "3/-", "-3/1-1", "3/1-1-1", "3/+"])
-def test_what_is_no_name(name: str) -> None:
+def test_parse_name_of_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="named PARTITION/ID"):
         parse_name(name)

@@ -1,4 +1,4 @@
-"""Take-overs are told from hand-overs."""
+"""Takeovers are distinguished from handovers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, Worker
 
 
 def look(owners: dict[int, str | None], live: str, epoch: int = 1000) -> PoolStatus:
-    """A pool of workers with one-letter names, `live` ones only."""
+    """Return the status of a pool whose live workers have the one-letter names in `live`."""
     partitions = tuple(
         PartitionStatus(number, owner, epoch, 3000, 0, 0, 0, 0, {}) for number, owner in owners.items()
     )
@@ -20,13 +20,13 @@ def look(owners: dict[int, str | None], live: str, epoch: int = 1000) -> PoolSta
     return PoolStatus(0, partitions, workers)
 
 
-def test_the_first_look_is_no_takeover() -> None:
+def test_owners_at_the_first_status_reports_no_takeover() -> None:
     owners = Owners()
     assert owners.look(look({0: "a", 1: "b", 2: None}, "ab")) == []
     assert owners.takeovers == 0
 
 
-def test_partitions_of_a_dead_worker_are_taken_over() -> None:
+def test_partitions_of_a_dead_worker_count_as_taken_over() -> None:
     owners = Owners()
     owners.look(look({0: "a", 1: "a", 2: "b"}, "ab"))
     (takeover,) = owners.look(look({0: "b", 1: "b", 2: "b"}, "b", epoch=2000))
@@ -35,13 +35,13 @@ def test_partitions_of_a_dead_worker_are_taken_over() -> None:
     assert owners.takeovers == 2
 
 
-def test_a_hand_over_between_the_living_is_none() -> None:
+def test_handover_between_live_workers_is_not_a_takeover() -> None:
     owners = Owners()
     owners.look(look({0: "a", 1: "a"}, "a"))
     assert owners.look(look({0: "a", 1: "b"}, "ab")) == []
 
 
-def test_a_partition_may_be_nobodys_in_between() -> None:
+def test_partition_without_an_owner_in_between_counts_as_one_takeover() -> None:
     owners = Owners()
     owners.look(look({0: "a"}, "ab"))
     assert owners.look(look({0: None}, "b")) == []

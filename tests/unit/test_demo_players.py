@@ -1,4 +1,4 @@
-"""The rules of the game, move by move."""
+"""The rules of the demo's game, move by move."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ def players() -> Players:
 
 
 def walk_out(players: Players, number: int, now_ms: int) -> int:
-    """Send a player out by the solution; how many steps."""
+    """Move a player to the exit along the solution and return the number of steps."""
     steps = solve(players.all[number].maze, players.all[number].cell)
     for step in steps:
         players.receive(number, step, now_ms)
     return len(steps)
 
 
-def test_a_player_shows_the_gesture_of_the_way_out(players: Players) -> None:
+def test_player_shows_the_gesture_of_the_next_step(players: Players) -> None:
     for player, label in zip(players.all, players.targets(1000).tolist(), strict=True):
         assert player.wants is not None
         assert label == LABELS[GESTURE_OF[player.wants]]
         assert DEFAULT_ACTIONS[GESTURE_OF[player.wants]] == player.wants
 
 
-def test_a_move_along_the_way_counts_and_leaves_a_trail(players: Players) -> None:
+def test_move_along_the_solution_is_counted_and_leaves_a_trail(players: Players) -> None:
     player = players.all[1]
     wants = player.wants
     assert wants is not None
@@ -40,13 +40,13 @@ def test_a_move_along_the_way_counts_and_leaves_a_trail(players: Players) -> Non
     assert players.all[0].cell == 0
 
 
-def test_a_wall_stops_the_token(players: Players) -> None:
+def test_move_into_a_wall_leaves_the_token_in_place(players: Players) -> None:
     players.receive(0, "up", 1200)
     assert players.all[0].cell == 0
     assert (players.score.moves, players.score.bumped) == (0, 1)
 
 
-def test_a_step_off_the_way_is_wrong_and_the_player_turns_back(players: Players) -> None:
+def test_step_off_the_solution_is_counted_as_wrong_and_player_turns_back(players: Players) -> None:
     player = next(one for one in players.all if _step_off(one))
     step = _step_off(player)
     assert step is not None
@@ -59,7 +59,7 @@ def test_a_step_off_the_way_is_wrong_and_the_player_turns_back(players: Players)
 
 
 def _step_off(player: Player) -> str | None:
-    """A step from a cell on the way out that leads away from it; walks the player there first."""
+    """Move a player to a cell with a step off the solution and return that step, or None."""
     for step in solve(player.maze):
         off = [way for way in STEPS if way != player.wants and player.maze.move(player.cell, way) is not None]
         if off:
@@ -68,7 +68,7 @@ def _step_off(player: Player) -> str | None:
     return None
 
 
-def test_a_solved_maze_is_counted_and_followed_by_another(players: Players) -> None:
+def test_solved_maze_is_counted_and_replaced(players: Players) -> None:
     before = players.all[2].maze
     steps = walk_out(players, 2, 2000)
     player = players.all[2]
@@ -77,7 +77,7 @@ def test_a_solved_maze_is_counted_and_followed_by_another(players: Players) -> N
     assert player.maze != before
 
 
-def test_between_mazes_the_hand_is_lowered_until_stop(players: Players) -> None:
+def test_hand_after_a_solved_maze_is_lowered_until_stop(players: Players) -> None:
     walk_out(players, 0, 2000)
     assert players.targets(2000)[0] == LOWERED
     assert players.targets(2000)[1] != LOWERED
@@ -86,20 +86,20 @@ def test_between_mazes_the_hand_is_lowered_until_stop(players: Players) -> None:
     assert players.score.stops == 1
 
 
-def test_without_a_stop_the_rest_ends_by_itself(players: Players) -> None:
+def test_rest_without_a_stop_ends_after_its_duration(players: Players) -> None:
     walk_out(players, 0, 2000)
     assert players.targets(2000 + REST_MS - 1)[0] == LOWERED
     assert players.targets(2000 + REST_MS)[0] != LOWERED
 
 
-def test_a_player_whom_nobody_understands_tries_again(players: Players) -> None:
+def test_player_without_replies_retries_after_a_rest(players: Players) -> None:
     late_ms = 1000 + PATIENCE_MS + 1
     assert set(players.targets(late_ms)) == {LOWERED}
     assert players.score.retries == 3
     assert LOWERED not in players.targets(late_ms + REST_MS)
 
 
-def test_the_same_seed_gives_the_same_game() -> None:
+def test_players_with_the_same_seed_get_the_same_mazes() -> None:
     one, two, other = (Players(4, seed, 5, 0) for seed in (1, 1, 2))
     assert [player.maze for player in one.all] == [player.maze for player in two.all]
     assert [player.maze for player in one.all] != [player.maze for player in other.all]

@@ -1,4 +1,4 @@
-"""The demo's picture, without a demo."""
+"""The demo's screen, rendered without a running demo."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def text(seen: Look, width: int, height: int) -> str:
     return console.export_text()
 
 
-def test_rates_are_of_the_recent_past() -> None:
+def test_window_rate_covers_recent_looks_only() -> None:
     window = Window()
     window.add(look(1.0, 100, 0.002))
     assert window.frames_per_s == pytest.approx(100)
@@ -61,7 +61,7 @@ def test_rates_are_of_the_recent_past() -> None:
     assert window.frames_per_s == pytest.approx(200)
 
 
-def test_quantiles_forget_what_is_long_ago() -> None:
+def test_window_quantile_excludes_old_latencies() -> None:
     window = Window()
     slow, fast = Latencies(), Latencies()
     slow.add(0.5)
@@ -72,14 +72,14 @@ def test_quantiles_forget_what_is_long_ago() -> None:
     assert window.quantile_ms(0.99) == pytest.approx(1.0, rel=0.02)
 
 
-def test_gestures_are_shares_largest_first() -> None:
+def test_window_gestures_are_shares_in_descending_order() -> None:
     window = Window()
     window.add(look(1, 4, 0.01, gestures={"like": 3, "four": 1}))
     assert window.gestures == [("like", 0.75), ("four", 0.25)]
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (130, 40), (200, 60)])
-def test_the_picture_fits_the_terminal(width: int, height: int) -> None:
+def test_screen_fits_the_terminal(width: int, height: int) -> None:
     events = tuple((float(at), f"event {at}") for at in range(9))
     shown = text(look(3.0, 2000, 0.002, events=events), width, height)
     lines = shown.rstrip("\n").splitlines()
@@ -97,12 +97,12 @@ def test_the_picture_fits_the_terminal(width: int, height: int) -> None:
     assert "maze status --redis redis://h:1/0" in shown
 
 
-def test_a_wide_terminal_shows_more_mazes() -> None:
+def test_screen_of_a_wide_terminal_shows_more_mazes() -> None:
     narrow, wide = (text(look(1, 10, 0.002), width, 40).count("●") for width in (80, 200))
     assert (narrow, wide) == (1, 4)
 
 
-def test_a_line_tells_all_that_matters() -> None:
+def test_plain_line_shows_rate_latency_lag_and_partitions() -> None:
     window = Window()
     seen = look(2.0, 1500, 0.002)
     window.add(seen)
@@ -111,7 +111,7 @@ def test_a_line_tells_all_that_matters() -> None:
         assert word in line
 
 
-def test_a_line_a_second_and_every_event_once() -> None:
+def test_plain_view_prints_a_line_per_second_and_each_event_once() -> None:
     lines: list[str] = []
     view = PlainView(lines.append)
     events = ((0.6, "one died"),)
@@ -121,7 +121,7 @@ def test_a_line_a_second_and_every_event_once() -> None:
     assert sum("frames/s" in line for line in lines) == 4
 
 
-def test_the_summary_says_what_was_lost_out_of_how_many() -> None:
+def test_summary_shows_lost_frames_out_of_those_sent() -> None:
     summary = Summary(
         seconds=20, players=50, workers=2, seed=1, sent=15000, answered=14990, lost=0, unknown=3,
         refused={"lag": 7}, outcomes={"answered": 14990, "stale": 10}, sum_holds=True, mazes_solved=9,

@@ -1,4 +1,4 @@
-"""The figures, by hand on a few rows."""
+"""Evaluation figures, calculated by hand on a few rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gesture_maze.wire.gestures import GESTURES, LABELS
 
 
 def rows(*cases: tuple[str, str, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities of (true gesture, predicted gesture, confidence)."""
+    """Return labels and probabilities of (true gesture, predicted gesture, confidence)."""
     probabilities = np.zeros((len(cases), 19))
     for row, (_, said, confidence) in enumerate(cases):
         probabilities[row] = (1.0 - confidence) / 18
@@ -20,7 +20,7 @@ def rows(*cases: tuple[str, str, float]) -> tuple[np.ndarray, np.ndarray]:
 
 CASES = rows(
     ("like", "like", 0.95),
-    ("like", "like", 0.60),  # right, but below the threshold: no action
+    ("like", "like", 0.60),  # correct, but below the threshold: no action
     ("dislike", "four", 0.90),  # a wrong action
     ("no_gesture", "three", 0.80),  # a false action
     ("no_gesture", "no_gesture", 0.99),
@@ -28,7 +28,7 @@ CASES = rows(
 )
 
 
-def test_figures_by_hand():
+def test_evaluate_equals_hand_calculated_figures():
     found = evaluate(*CASES, threshold=0.7, model="mlp-0")
     assert found["rows"] == 6
     assert found["accuracy"] == pytest.approx(4 / 6)
@@ -49,21 +49,21 @@ def test_figures_by_hand():
     assert set(found) == {"rows", "accuracy", "macro_f1", "per_class", "action", "model"}
 
 
-def test_two_gestures_of_one_action_count_as_each_other():
+def test_evaluate_of_two_gestures_with_one_action_counts_either_as_correct():
     labels, probabilities = rows(("like", "one", 0.9))
     both = {"like": "up", "one": "up"}
     found = evaluate(labels, probabilities, threshold=0.5, model="", actions=both)
     assert found["action"]["precision"] == 1.0
 
 
-def test_nothing_to_divide_by_is_said_so():
+def test_evaluate_without_actions_returns_none_for_the_ratios():
     found = evaluate(*rows(("palm", "palm", 0.9)), threshold=0.7, model="")
     assert found["action"] == {"precision": None, "recall": None, "false_action_rate": None}
     assert found["per_class"]["like"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "n": 0}
     assert summarise(*rows(("palm", "palm", 0.9)), threshold=0.7).action_precision is None
 
 
-def test_calibration_error_of_sure_and_half_right_answers():
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     labels, probabilities = rows(*[("like", "like", 0.9)] * 5, *[("like", "palm", 0.9)] * 5)
     assert calibration_error(labels, probabilities) == pytest.approx(0.4)
     labels, probabilities = rows(*[("like", "like", 1.0)] * 5)

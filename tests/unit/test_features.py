@@ -1,4 +1,4 @@
-"""The features do not change with what a camera chooses, and the graph computes the same ones."""
+"""Features do not depend on the camera's view, and the graph computes the same ones."""
 
 from __future__ import annotations
 
@@ -24,60 +24,60 @@ GRID = st.integers(-500, 500).map(lambda number: number / 500)
 
 
 def turn(hand: np.ndarray) -> float:
-    """The side that a hand shows: what mirroring is decided from, relative to the hand's size."""
+    """Return the signed area that decides mirroring, relative to the square of the hand's size."""
     index, little = hand[INDEX_KNUCKLE] - hand[0], hand[LITTLE_KNUCKLE] - hand[0]
     size = max(float(np.ptp(hand, axis=0).max()), 1e-9)
     return float(index[0] * little[1] - index[1] * little[0]) / size**2
 
 
 hands = arrays(np.float64, (21, 2), elements=GRID).filter(lambda hand: abs(turn(hand)) > 1e-3)
-"""Any 21 points that are not edge-on: there the side is a toss-up, for any two roundings."""
+"""Any 21 points that are not edge-on, where rounding would decide the side."""
 
 
 @given(hands, st.floats(-1e3, 1e3), st.floats(-1e3, 1e3))
-def test_place_does_not_matter(hand, x, y):
+def test_features_of_a_moved_hand_are_unchanged(hand, x, y):
     assert features((hand + np.array([x, y]))[None]) == pytest.approx(features(hand[None]), abs=1e-6)
 
 
 @given(hands, st.floats(1e-3, 1e4))
-def test_size_does_not_matter(hand, factor):
+def test_features_of_a_scaled_hand_are_unchanged(hand, factor):
     assert features(hand[None] * factor) == pytest.approx(features(hand[None]), abs=1e-9)
 
 
 @given(hands)
-def test_a_mirrored_hand_is_the_same_hand(hand):
+def test_features_of_a_mirrored_hand_are_unchanged(hand):
     assert features(hand[None] * [-1.0, 1.0]) == pytest.approx(features(hand[None]), abs=1e-12)
 
 
 @given(hands, st.floats(0.2, 5.0))
-def test_the_aspect_is_undone(hand, aspect):
+def test_features_with_an_aspect_are_those_of_the_undistorted_hand(hand, aspect):
     seen = hand / [aspect, 1.0]
     assert features(seen[None], np.array([aspect])) == pytest.approx(features(hand[None]), abs=1e-9)
 
 
 @given(hands, arrays(np.float64, (21, 1), elements=st.floats(-1e6, 1e6)))
-def test_depth_is_not_looked_at(hand, depth):
+def test_features_with_depth_ignore_it(hand, depth):
     with_depth = np.concatenate([hand, depth], axis=1)
     assert (features(with_depth[None]) == features(hand[None])).all()
 
 
 @given(hands, st.floats(-180.0, 180.0))
-def test_turning_changes_no_distance(hand, angle):
+def test_features_of_a_rotated_hand_keep_the_distances(hand, angle):
     turned = features(rotated(hand[None], angle))
     assert turned[:, COORDINATES:] == pytest.approx(features(hand[None])[:, COORDINATES:], abs=1e-9)
 
 
 @given(hands)
-def test_turning_upside_down_changes_the_coordinates(hand):
+def test_features_of_a_hand_upside_down_negate_the_coordinates(hand):
     coordinates = features(hand[None])[:, :COORDINATES]
     assert features(rotated(hand[None], 180.0))[:, :COORDINATES] == pytest.approx(-coordinates, abs=1e-9)
 
 
-def test_points_that_coincide_give_zeros():
+def test_features_of_coincident_points_are_zero():
     assert (features(np.full((2, 21, 2), 0.5)) == np.zeros((2, FEATURES))).all()
 
 
-def test_coordinates_have_unit_length_and_the_input_is_left_alone():
+def test_features_coordinates_have_unit_length_and_input_is_unchanged():
     hand = np.random.default_rng(1).normal(size=(5, 21, 3))
     before = hand.copy()
     found = features(hand, np.full(5, 1.5))
@@ -85,7 +85,7 @@ def test_coordinates_have_unit_length_and_the_input_is_left_alone():
     assert (hand == before).all()
 
 
-def test_the_matrices_of_the_graph_compute_the_same():
+def test_features_computed_by_the_graph_matrices_are_equal():
     hand = np.random.default_rng(2).normal(size=(1, 21, 3))
     centred = hand.reshape(1, 63) @ centring_matrix()
     index_x, little_x, little_y, index_y = centred[0, COORDINATES:]
@@ -99,7 +99,7 @@ def test_the_matrices_of_the_graph_compute_the_same():
     assert features(hand)[0] == pytest.approx(np.concatenate([coordinates, distances]), abs=1e-12)
 
 
-def test_copies_stray_as_told():
+def test_augmented_copies_have_the_requested_spread():
     hand = np.random.default_rng(3).normal(size=(1, 21, 2)).repeat(400, axis=0)
     rng = np.random.default_rng(4)
     still = augmented(hand, rng, Spread(rotation_deg=0.0, stretch=0.0, jitter=0.0))

@@ -1,4 +1,4 @@
-"""Imports point down the floors, without circles; what must stay light imports nothing heavy."""
+"""Imports point down the floors without cycles, and the worker imports no heavy package."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ FLOORS = (
     {"demo", "ops"},
     {"cli"},
 )
-"""Rooms of the package, from the ground up. A room may import rooms of lower floors only."""
+"""Rooms of the package, lowest floor first. A room may import rooms of lower floors only."""
 
 SIDEWAYS = {("testing", "replay")}
-"""Rooms of one floor, the first of which may import the second."""
+"""Pairs of rooms on one floor, the first of which may import the second."""
 
 FOREIGN = {"wire": {"numpy", "pydantic", "pydantic_core"}, "producer": {"redis", "numpy", "pydantic"}}
 """Third-party packages that the rooms of a game server may import."""
@@ -46,7 +46,7 @@ MODULES = {module_name(path): path for path in sorted((ROOT / PACKAGE).rglob("*.
 
 
 def imports(path: Path, *, deferred: bool) -> Iterator[str]:
-    """Dotted names that a file imports; those of functions and of `if TYPE_CHECKING` if `deferred`."""
+    """Yield the names that a file imports, if `deferred` also in functions and `if TYPE_CHECKING`."""
     tree = ast.parse(path.read_text())
     late = {
         child
@@ -71,7 +71,7 @@ def imports(path: Path, *, deferred: bool) -> Iterator[str]:
 
 
 def room(name: str) -> str:
-    """`worker.redis.broker` is in the room `worker`; the package itself and its door in none."""
+    """Return the room of a module, such as `worker`, or an empty string for the package itself."""
     return name.split(".")[1] if "." in name else ""
 
 
@@ -83,7 +83,7 @@ ROOMS = sorted(set(map(room, MODULES)) - {"", "__main__"})
 
 
 @pytest.mark.parametrize("name", ROOMS)
-def test_room_stands_on_a_floor(name: str) -> None:
+def test_room_belongs_to_a_floor(name: str) -> None:
     assert any(name in rooms for rooms in FLOORS)
 
 
@@ -102,7 +102,7 @@ def test_import_never_points_up(name: str) -> None:
     assert not up
 
 
-def test_modules_import_each_other_without_a_circle() -> None:
+def test_module_imports_form_no_cycle() -> None:
     ahead = {
         name: {target for target in imports(path, deferred=False) if target in MODULES and target != name}
         for name, path in MODULES.items()
@@ -122,7 +122,7 @@ def test_modules_import_each_other_without_a_circle() -> None:
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_game_server_rooms_import_few_packages(name: str) -> None:
+def test_game_server_rooms_import_allowed_packages_only(name: str) -> None:
     foreign = {
         target.partition(".")[0]
         for module, path in MODULES.items()
@@ -133,7 +133,7 @@ def test_game_server_rooms_import_few_packages(name: str) -> None:
 
 
 def reachable(*roots: str) -> set[str]:
-    """Modules, ours and foreign, that are imported when these are."""
+    """Return the modules, own and third-party, that importing `roots` imports."""
     waiting, seen = list(roots), set[str]()
     while waiting:
         name = waiting.pop()
@@ -144,7 +144,7 @@ def reachable(*roots: str) -> set[str]:
     return seen
 
 
-def test_running_worker_imports_nothing_heavy() -> None:
+def test_running_worker_imports_no_heavy_package() -> None:
     found = reachable(*(name for name in MODULES if room(name) == "worker"))
     assert len(found) > 50
     assert not {name.partition(".")[0] for name in found} & TOO_HEAVY
@@ -152,7 +152,7 @@ def test_running_worker_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", ["worker", "producer", "models", "wire", "maze"])
 def test_former_package_name_is_not_imported(name: str) -> None:
-    """The links at the top of the repository are for people; importing through them would load code twice."""
+    """Importing through the links at the top of the repository would load the code twice."""
     folders = [PACKAGE, "tests", "bench", "examples", "compose"]
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     assert len(files) > 200
@@ -163,10 +163,10 @@ def test_former_package_name_is_not_imported(name: str) -> None:
 
 
 KEY_NAME = re.compile(r"\b(frames|lease|epoch|suspect|outcomes|dead|actions):\{|\{maze\}")
-"""The beginning of a key or channel of the pool, as `wire.keys` makes them."""
+"""The start of a key or channel name of the pool, as `wire.keys` builds it."""
 
 
-def test_only_one_module_spells_the_names_of_keys_and_channels() -> None:
+def test_key_and_channel_names_are_spelled_in_one_module_only() -> None:
     spelled = []
     for name, path in MODULES.items():
         tree = ast.parse(path.read_text())

@@ -1,4 +1,4 @@
-"""From entries to effects: every frame ends in exactly one outcome, and its neighbours do not care."""
+"""The frame path from entries to a commit: each frame ends in exactly one outcome."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ELSEWHERE = next(name for name in (f"p{n}" for n in range(99)) if keys.partition
 
 
 class Faulty:
-    """Reads the gesture in the wrist's x, and raises for a negative one."""
+    """Model that returns the wrist's x as the label and raises for a negative one."""
 
     version = "faulty-1"
 
@@ -95,7 +95,7 @@ def run(path: FramePath, owned: Partition, got: Read) -> tuple[Commit, list[dict
 
 
 def published(commit: Commit) -> list[tuple[str, str]]:
-    """Channel and message of each reply, from the RESP that a commit holds."""
+    """Return the channel and message of each reply in the RESP of a commit."""
     found = []
     for reply in commit.replies:
         channel_size, channel, message_size, message, end = reply.split("\r\n")
@@ -108,7 +108,7 @@ def outcomes(commit: Commit) -> dict[str, int]:
     return {name: n for name, n in commit.outcomes.items() if name not in ("frames", "entries") and n}
 
 
-def test_a_frame_is_answered_on_its_own_channel() -> None:
+def test_frame_is_answered_on_the_channel_of_its_session() -> None:
     commit, replies = run(frame_path(), partition(), read(entry(frame(HERE[0], 7, "four", t=123))))
     assert published(commit)[0][0] == keys.actions_channel(1, HERE[0])
     assert replies == [
@@ -124,23 +124,23 @@ def test_a_frame_is_answered_on_its_own_channel() -> None:
     )
 
 
-def test_no_hand_is_answered_without_a_gesture() -> None:
+def test_frame_without_a_hand_is_answered_without_a_gesture() -> None:
     _, (reply,) = run(frame_path(), partition(), read(entry(Frame(HERE[0], 1, 0, None))))
     assert (reply["gesture"], reply["label"], reply["confidence"], reply["action"]) == (None, None, 0.0, None)
 
 
-def test_below_the_threshold_there_is_no_action() -> None:
+def test_frame_below_the_threshold_has_no_action() -> None:
     _, (reply,) = run(frame_path(threshold=0.99), partition(), read(entry(frame(HERE[0], 1))))
     assert (reply["gesture"], reply["action"]) == ("like", None)
 
 
-def test_the_mapping_is_a_setting() -> None:
+def test_actions_setting_maps_gestures_to_actions() -> None:
     path = frame_path(actions={"fist": "up"})
     _, replies = run(path, partition(), read(entry(frame(HERE[0], 1, "fist"), frame(HERE[1], 1, "like"))))
     assert [reply["action"] for reply in replies] == ["up", None]
 
 
-def test_a_repeated_or_lower_seq_is_a_duplicate_within_a_batch_and_across() -> None:
+def test_repeated_or_lower_seq_is_a_duplicate_within_and_across_batches() -> None:
     path, owned = frame_path(), partition()
     first, replies = run(
         path, owned, read(entry(frame(HERE[0], 1)), entry(frame(HERE[0], 1), frame(HERE[0], 2)))
@@ -153,7 +153,7 @@ def test_a_repeated_or_lower_seq_is_a_duplicate_within_a_batch_and_across() -> N
     assert outcomes(again) == {"answered": 1, "duplicate": 2}
 
 
-def test_too_old_is_stale_by_the_entry_id_and_its_retry_a_duplicate() -> None:
+def test_frame_past_the_deadline_is_stale_and_its_retry_a_duplicate() -> None:
     path, owned = frame_path(), partition()
     stale, _ = run(path, owned, read(entry(frame(HERE[0], 1)), age_ms=1001))
     again, _ = run(path, owned, read(entry(frame(HERE[0], 1))))
@@ -161,21 +161,21 @@ def test_too_old_is_stale_by_the_entry_id_and_its_retry_a_duplicate() -> None:
     assert outcomes(again) == {"duplicate": 1}
 
 
-def test_without_a_deadline_everything_is_answered() -> None:
+def test_frame_without_a_deadline_is_answered_at_any_age() -> None:
     commit, _ = run(
         frame_path(deadline_ms=0, supersede_ms=0), partition(), read(entry(frame(HERE[0], 1)), age_ms=10**9)
     )
     assert outcomes(commit) == {"answered": 1}
 
 
-def test_under_a_backlog_the_newest_frame_of_each_session_is_answered() -> None:
+def test_backlog_answers_only_the_newest_frame_of_each_session() -> None:
     got = read(entry(frame(HERE[0], 1), frame(HERE[1], 1)), entry(frame(HERE[0], 2)), age_ms=600)
     commit, replies = run(frame_path(), partition(), got)
     assert outcomes(commit) == {"superseded": 1, "answered": 2}
     assert [(reply["session"], reply["seq"]) for reply in replies] == [(HERE[1], 1), (HERE[0], 2)]
 
 
-def test_a_session_of_another_partition_is_rejected_beside_its_neighbour() -> None:
+def test_frame_of_another_partition_is_rejected_and_its_neighbour_answered() -> None:
     commit, replies = run(frame_path(), partition(), read(entry(frame(ELSEWHERE, 1), frame(HERE[0], 1))))
     assert outcomes(commit) == {"rejected": 1, "answered": 1}
     assert [reply["session"] for reply in replies] == [HERE[0]]
@@ -197,24 +197,24 @@ def test_a_session_of_another_partition_is_rejected_beside_its_neighbour() -> No
         ("", ""),
     ],
 )
-def test_rejected_frame_names_its_session_where_it_can_be_read(text: str, session: str) -> None:
+def test_rejected_frame_names_its_session_if_readable(text: str, session: str) -> None:
     batch = process(frame_path(), partition(), read([b"json", text.encode()]))
     assert [one.session for one in batch.parts[0].rejected] == [session]
 
 
-def test_dead_letter_of_many_fields_is_cut_to_what_lua_can_unpack() -> None:
+def test_dead_letter_of_many_fields_is_truncated() -> None:
     commit, _ = run(frame_path(), partition(), read([b"x", b"y"] * 5000))
     assert len(commit.dead_letters[0]) < 300
 
 
-def test_dead_letter_that_is_too_large_keeps_its_head_and_says_so() -> None:
+def test_dead_letter_over_the_size_limit_is_truncated_and_records_its_size() -> None:
     commit, _ = run(frame_path(), partition(), read([b"x", b"y" * 900_000]))
     fields = commit.dead_letters[0]
     assert sum(map(len, fields)) < 20_000
     assert dict(zip(fields[::2], fields[1::2], strict=True))[b"cut"] == b"900001"
 
 
-def test_frame_that_fails_is_buried_with_its_cause_and_its_batch_mates_are_answered() -> None:
+def test_frame_that_fails_is_buried_with_its_cause_and_the_rest_are_answered() -> None:
     model = Faulty()
     got = read(entry(frame(HERE[0], 1), frame(HERE[1], 1, "poison")), entry(frame(HERE[2], 1)))
     commit, replies = run(frame_path(model), partition(), got)
@@ -227,7 +227,7 @@ def test_frame_that_fails_is_buried_with_its_cause_and_its_batch_mates_are_answe
     assert model.calls == [3, 1, 2, 1, 1], "together, then by halves; three calls held the one that fails"
 
 
-def test_lone_frame_that_fails_is_tried_three_times() -> None:
+def test_single_frame_that_fails_is_tried_three_times() -> None:
     model = Faulty()
     commit, _ = run(frame_path(model), partition(), read(entry(frame(HERE[0], 1, "poison"))))
     assert outcomes(commit) == {"buried": 1}
@@ -246,7 +246,7 @@ def test_model_that_always_fails_is_not_called_once_per_frame() -> None:
     ("label", "confidence"),
     [(3, float("nan")), (3, float("inf")), (3, 1.5), (3, -0.5), (-1, 0.9), (19, 0.9), (2**40, 0.9)],
 )
-def test_impossible_output_of_a_model_buries_the_frame(label: int, confidence: float) -> None:
+def test_model_output_out_of_range_buries_the_frame(label: int, confidence: float) -> None:
     class Nonsense:
         version = "nonsense-1"
 
@@ -277,7 +277,7 @@ def test_compact_frame_is_rejected_by_a_model_that_needs_z() -> None:
     assert full
 
 
-def test_rebuilding_leaves_sessions_where_they_were() -> None:
+def test_rebuild_from_past_entries_restores_the_session_state() -> None:
     past = [entry(frame(HERE[0], seq, "like", t=seq * 40)) for seq in range(10)]
     live, rebuilt = partition(), partition()
     path = frame_path()
@@ -308,7 +308,7 @@ ENTRIES = st.lists(
 
 
 @given(ENTRIES, st.integers(0, 2000))
-def test_every_frame_ends_in_exactly_one_outcome(entries: list[Any], age_ms: int) -> None:
+def test_frame_ends_in_exactly_one_outcome(entries: list[Any], age_ms: int) -> None:
     raw = [e if isinstance(e[0], bytes) else entry(*(frame(*one) for one in e)) for e in entries]
     frames = sum(1 if isinstance(e[0], bytes) else len(e) for e in entries)
     commit, replies = run(frame_path(), partition(), read(*raw, age_ms=age_ms))

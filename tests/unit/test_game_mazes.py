@@ -1,4 +1,4 @@
-"""Every maze can be walked, by exactly one way."""
+"""Generated mazes: each cell is reachable by exactly one path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ mazes = st.builds(generate, st.integers(2, 14), st.integers(2, 14), st.integers(
 
 
 def reached(maze: Maze) -> dict[int, int]:
-    """Cell -> steps from the start, for every cell that can be reached."""
+    """Return the number of steps from the start to each reachable cell."""
     steps, edge = {maze.start: 0}, deque([maze.start])
     while edge:
         cell = edge.popleft()
@@ -27,14 +27,14 @@ def reached(maze: Maze) -> dict[int, int]:
 
 
 @given(mazes)
-def test_every_cell_can_be_reached_and_by_one_way_only(maze: Maze) -> None:
+def test_maze_cells_are_connected_by_exactly_one_path(maze: Maze) -> None:
     cells = maze.width * maze.height
     assert len(reached(maze)) == cells
     assert maze.passages == cells - 1
 
 
 @given(mazes)
-def test_a_passage_is_open_from_both_sides_and_stays_inside(maze: Maze) -> None:
+def test_passage_is_open_from_both_sides_and_stays_inside(maze: Maze) -> None:
     for cell, ways in enumerate(maze.open_ways):
         for direction in ways:
             beyond = maze.move(cell, direction)
@@ -43,7 +43,7 @@ def test_a_passage_is_open_from_both_sides_and_stays_inside(maze: Maze) -> None:
 
 
 @given(mazes, st.data())
-def test_the_solution_leads_out_by_the_shortest_way(maze: Maze, data: st.DataObject) -> None:
+def test_solution_leads_to_the_exit_by_the_shortest_path(maze: Maze, data: st.DataObject) -> None:
     cell = data.draw(st.integers(0, maze.exit))
     steps = solve(maze, cell)
     for direction in steps:
@@ -55,16 +55,16 @@ def test_the_solution_leads_out_by_the_shortest_way(maze: Maze, data: st.DataObj
 
 
 @given(st.integers(2, 9), st.integers(2, 9), st.integers())
-def test_the_same_seed_gives_the_same_maze(width: int, height: int, seed: int) -> None:
+def test_generate_with_the_same_seed_returns_the_same_maze(width: int, height: int, seed: int) -> None:
     assert generate(width, height, seed) == generate(width, height, seed)
 
 
-def test_different_seeds_give_different_mazes() -> None:
+def test_generate_with_different_seeds_returns_different_mazes() -> None:
     assert len({generate(6, 6, seed).open_ways for seed in range(20)}) == 20
 
 
 @given(mazes)
-def test_walls_stop_and_the_edge_is_a_wall(maze: Maze) -> None:
+def test_move_into_a_wall_or_over_the_edge_returns_none(maze: Maze) -> None:
     for cell, ways in enumerate(maze.open_ways):
         for direction in STEPS.keys() - ways:
             assert maze.move(cell, direction) is None
@@ -75,7 +75,7 @@ def test_walls_stop_and_the_edge_is_a_wall(maze: Maze) -> None:
 
 
 @given(mazes)
-def test_the_drawing_shows_every_passage_and_every_wall(maze: Maze) -> None:
+def test_drawing_shows_every_passage_and_wall(maze: Maze) -> None:
     lines = draw(maze).splitlines()
     assert len(lines) == 2 * maze.height + 1
     assert {len(line) for line in lines} == {4 * maze.width + 1}
@@ -86,7 +86,7 @@ def test_the_drawing_shows_every_passage_and_every_wall(maze: Maze) -> None:
         assert (beside == " ") == ("left" in ways)
 
 
-def test_the_drawing_of_a_small_maze() -> None:
+def test_drawing_of_a_small_maze_shows_token_trail_and_exit() -> None:
     maze = Maze(2, 2, (frozenset({"right"}), frozenset({"left", "down"}), frozenset({"right"}),
                        frozenset({"up", "left"})))  # fmt: skip
     assert draw(maze, token=1, trail={0}).splitlines() == [
@@ -99,6 +99,6 @@ def test_the_drawing_of_a_small_maze() -> None:
 
 
 @pytest.mark.parametrize("side", [1, 201])
-def test_sides_out_of_range_are_our_own_bug(side: int) -> None:
+def test_generate_with_a_side_out_of_range_fails_an_assertion(side: int) -> None:
     with pytest.raises(AssertionError):
         generate(side, 5, 0)

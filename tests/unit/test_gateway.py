@@ -1,4 +1,4 @@
-"""The gateway's pure parts, and its outbox and sockets before a producer and a browser of straw."""
+"""The gateway's pure parts, and its outbox and sockets with a stand-in producer and browser."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from gesture_maze.worker.logs import Log
 # --- limits
 
 
-def test_an_allowance_lets_a_steady_camera_through_and_thins_a_flood() -> None:
+def test_allowance_passes_a_steady_camera_and_limits_a_flood() -> None:
     steady = Allowance(30, 0.0)
     assert all(steady.take(frame / 30) for frame in range(300))
     flood = Allowance(30, 0.0)
@@ -46,13 +46,13 @@ def test_an_allowance_lets_a_steady_camera_through_and_thins_a_flood() -> None:
     assert 60 <= passed <= 30 * 1.1 * 2 + 16
 
 
-def test_patience_ends_for_faults_in_a_row_and_not_for_rare_ones() -> None:
+def test_patience_ends_after_frequent_faults_and_not_after_rare_ones() -> None:
     often, rare = Patience(0.0), Patience(0.0)
     assert [often.ends(6, 0.01 * n) for n in range(11)].index(True) == MOST_FAULTS / 6
     assert not any(rare.ends(6, 5.0 * n) for n in range(1000))
 
 
-def test_doorkeeper_counts_by_network_and_in_all() -> None:
+def test_doorkeeper_limits_sockets_per_network_and_in_total() -> None:
     door = Doorkeeper(per_network=2, in_all=3)
     for address in ("a", "a", "b"):
         door.enter(address)
@@ -65,7 +65,7 @@ def test_doorkeeper_counts_by_network_and_in_all() -> None:
     assert len(door) == 3
 
 
-def test_doorkeeper_with_the_empty_network_counts_in_all_only() -> None:
+def test_doorkeeper_with_an_empty_network_limits_the_total_only() -> None:
     door = Doorkeeper(per_network=1, in_all=2)
     door.enter("")
     door.enter("")
@@ -106,14 +106,14 @@ def test_address_is_read_without_port_and_limited_by_network(said: str, address:
     ("values", "expected"),
     [(["https"], True), (["http, wss"], True), (["https", "http"], False), ([], False), (["WSS"], True)],
 )
-def test_scheme_of_the_last_proxy_counts(values: list[str], expected: bool) -> None:
+def test_encrypted_uses_the_scheme_of_the_last_proxy(values: list[str], expected: bool) -> None:
     assert encrypted(values) is expected
 
 
 # --- tokens and settings
 
 
-def test_tokens_say_what_was_signed_and_to_whom() -> None:
+def test_tokens_return_the_signed_claim_and_refuse_other_bearers() -> None:
     tokens = Tokens("x" * 32, 60)
     claim = Claim(session=new_session(), name="Ann", bearer=bearer_of("cookie", "10.0.0.1"))
     token = tokens.issue(claim)
@@ -127,13 +127,13 @@ def test_tokens_say_what_was_signed_and_to_whom() -> None:
         assert bad.value.refusal is Refusal.BAD_TOKEN
 
 
-def test_sessions_are_128_random_bits() -> None:
+def test_new_session_is_128_random_bits() -> None:
     assert len({new_session() for _ in range(1000)}) == 1000
     assert len(bytes.fromhex(new_session())) == 16
 
 
 def library_lines(count: int, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """Let a library log the same message `count` times, and return what the gateway's log says."""
+    """Log one library message `count` times and return the lines of the gateway's log."""
     handler = LibraryHandler(Log("json", "info"))
     try:
         int("no")
@@ -144,7 +144,7 @@ def library_lines(count: int, capsys: pytest.CaptureFixture[str]) -> list[dict[s
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_library_log_is_one_event_in_the_workers_format(capsys: pytest.CaptureFixture[str]) -> None:
+def test_library_log_is_one_event_in_the_log_format_of_the_worker(capsys: pytest.CaptureFixture[str]) -> None:
     (found,) = library_lines(1, capsys)
     assert (found["level"], found["event"], found["logger"]) == ("warning", "library_logged", "uvicorn")
     assert found["time"].endswith("Z")
@@ -152,11 +152,11 @@ def test_library_log_is_one_event_in_the_workers_format(capsys: pytest.CaptureFi
     assert "ValueError: invalid" in found["traceback"]
 
 
-def test_library_log_in_a_flood_is_sampled(capsys: pytest.CaptureFixture[str]) -> None:
+def test_library_log_of_repeated_messages_is_sampled(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(library_lines(1000, capsys)) == 1
 
 
-def test_settings_tell_every_fault_and_show_no_secret(tmp_path: Path) -> None:
+def test_settings_error_lists_every_fault_and_shows_no_secret(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as faults:
         Settings.of(fps=0, secret="short", colour="red", log_level="loud")
     assert all(word in str(faults.value) for word in ("fps", "secret", "colour", "log_level"))
@@ -175,7 +175,7 @@ def test_settings_tell_every_fault_and_show_no_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_game_ends_at_the_exit(size: Any) -> None:
+def test_game_ends_at_the_exit(size: Any) -> None:
     game = Game.begin(size, 5)
     way = solve(game.maze)
     for at, step in enumerate(way):
@@ -187,7 +187,7 @@ def test_a_game_ends_at_the_exit(size: Any) -> None:
     assert (game.moves, game.input) == (len(way), "camera")
 
 
-def test_walls_and_stops_move_nothing_and_the_easiest_input_counts() -> None:
+def test_game_does_not_move_at_walls_or_stops_and_records_easiest_input() -> None:
     game = Game.begin("small", 5)
     wall = next(way for way in STEPS if way not in game.maze.open_ways[0])
     assert game.step(wall, "keyboard", 0.0)
@@ -200,13 +200,13 @@ def test_walls_and_stops_move_nothing_and_the_easiest_input_counts() -> None:
     assert game.input == "keyboard"
 
 
-def test_ways_are_a_digit_per_cell() -> None:
+def test_ways_are_one_hex_digit_per_cell() -> None:
     maze = generate(6, 5, 1)
     bits = [int(digit, 16) for digit in ways_of(maze)]
     assert [{way for at, way in enumerate(STEPS) if bit & 1 << at} for bit in bits] == list(maze.open_ways)
 
 
-def test_the_pages_hands_are_what_they_show_left_or_right() -> None:
+def test_hands_of_the_page_are_classified_as_their_gesture_left_or_right() -> None:
     classifier = Classifier.from_bundle(load_bundle(bundled_path()))
     shown = {name: points for name, points in hands().items() if name in DEFAULT_ACTIONS or name == "fist"}
     right = np.array(list(shown.values()), np.float32)
@@ -224,7 +224,7 @@ def test_the_pages_hands_are_what_they_show_left_or_right() -> None:
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """Clock in seconds that a test sets."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -233,7 +233,7 @@ class Clock:
         return self.now_s
 
 
-def test_absent_players_are_kept_if_they_have_something_to_come_back_to() -> None:
+def test_session_of_an_absent_player_is_kept_if_it_has_a_game_in_progress() -> None:
     clock = Clock()
     sessions = Sessions(30, 60, Metrics(), clock)
     idle, busy = sessions.open("idle", "a"), sessions.open("busy", "b")
@@ -251,7 +251,7 @@ def test_absent_players_are_kept_if_they_have_something_to_come_back_to() -> Non
     assert len(sessions) == 0
 
 
-def test_sessions_of_absent_players_are_bounded() -> None:
+def test_sessions_of_absent_players_are_limited_to_the_newest() -> None:
     sessions = Sessions(30, 60, Metrics(), Clock())
     for number in range(2000):
         session = sessions.open(f"s{number}", "a")
@@ -264,13 +264,13 @@ def test_sessions_of_absent_players_are_bounded() -> None:
     assert sessions.open("s1999", "a").game is not None
 
 
-def test_session_that_got_no_socket_is_dropped() -> None:
+def test_session_without_a_socket_is_dropped() -> None:
     sessions = Sessions(30, 60, Metrics(), Clock())
     sessions.drop(sessions.open("s", "a"))
     assert len(sessions) == 0
 
 
-def test_seqs_rise_over_resumptions_and_restarts() -> None:
+def test_seqs_increase_across_resumptions_and_do_not_decrease_after_restart() -> None:
     outbox: Any = Straw()
     session = Session("s", "n", 30, Clock())
     begin = session.begin_seq()
@@ -287,7 +287,7 @@ def test_seqs_rise_over_resumptions_and_restarts() -> None:
 
 
 class Straw:
-    """A producer, sender and outbox that only remember."""
+    """Stand-in for a producer, a sender and an outbox that records its calls."""
 
     def __init__(self, name: str = "s", error: Exception | None = None) -> None:
         self.id = name
@@ -326,7 +326,7 @@ def outcome(metrics: Metrics, name: str) -> float | None:
     return metrics.registry.get_sample_value("maze_gateway_frames_total", {"outcome": name})
 
 
-def test_of_a_session_the_newest_frame_of_a_tick_wins() -> None:
+def test_outbox_sends_the_newest_frame_of_each_session_per_flush() -> None:
     producer, (a, b) = Straw(), (Straw("a"), Straw("b"))
     outbox, metrics = outbox_of(producer)
     for sender, seq in ((a, 1), (b, 5), (a, 2), (a, 3)):
@@ -337,7 +337,7 @@ def test_of_a_session_the_newest_frame_of_a_tick_wins() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e10])
-def test_a_frame_that_is_no_number_is_refused_alone(value: float) -> None:
+def test_outbox_refuses_only_the_frame_with_invalid_coordinates(value: float) -> None:
     producer, (a, b) = Straw(), (Straw("a"), Straw("b"))
     outbox, _ = outbox_of(producer)
     outbox.put(a, frame(1, value))
@@ -355,7 +355,9 @@ def test_a_frame_that_is_no_number_is_refused_alone(value: float) -> None:
         (SendLost("connection", "gone", rows=[0, 1]), [[Refusal.UNAVAILABLE]] * 2, 1),
     ],
 )
-def test_frames_that_were_not_accepted_are_refused(error: Any, refused: Any, failures: int) -> None:
+def test_outbox_refuses_frames_that_the_producer_did_not_accept(
+    error: Any, refused: Any, failures: int
+) -> None:
     senders = [Straw("a"), Straw("b")]
     producer = Straw(error=error)
     outbox, _ = outbox_of(producer)
@@ -366,11 +368,11 @@ def test_frames_that_were_not_accepted_are_refused(error: Any, refused: Any, fai
     assert producer.failures == failures
 
 
-# --- moves that are held
+# --- held moves
 
 
 def followed(*replies: tuple[float, int, str | None], until_s: float) -> list[tuple[float, Any]]:
-    """Pass on replies of (second, seq, move); return when a `stop` was passed on, and its seq."""
+    """Pass on replies of (second, seq, move) and return the time and seq of each synthetic `stop`."""
     clock, found = Clock(), []
     releases = Releases(250, clock)
     hearer = releases.following(
@@ -390,19 +392,19 @@ def test_held_move_without_replies_ends_with_one_stop() -> None:
     assert followed((0.0, 1, "up"), (0.1, 2, None), until_s=3.0) == [(0.45, 2)]
 
 
-def test_held_move_that_the_pool_ends_gets_no_second_stop() -> None:
+def test_held_move_that_the_pool_ends_gets_no_additional_stop() -> None:
     assert followed((0.0, 1, "up"), (0.1, 2, "stop"), until_s=3.0) == []
 
 
-def test_replies_without_a_move_are_followed_by_no_stop() -> None:
+def test_replies_without_a_move_are_not_followed_by_a_stop() -> None:
     assert followed((0.0, 1, None), (0.1, 2, None), until_s=3.0) == []
 
 
-# --- a browser that does not keep up
+# --- slow browsers
 
 
 class Wire:
-    """A transport that remembers."""
+    """Transport that records what is sent."""
 
     def __init__(self) -> None:
         self.said: list[bytes] = []
@@ -414,7 +416,7 @@ class Wire:
 
 @pytest.fixture
 def slow() -> tuple[PlaySocket, Wire]:
-    """A socket whose browser has stopped reading."""
+    """Return a socket whose browser does not read, and its transport."""
     room: Any = type("Room", (), {"metrics": Metrics()})()
     socket, wire = PlaySocket(room, "address", "bearer"), Wire()
     socket._transport = wire  # type: ignore[assignment]
@@ -422,7 +424,7 @@ def slow() -> tuple[PlaySocket, Wire]:
     return socket, wire
 
 
-def test_to_a_browser_that_is_behind_only_the_newest_of_each_kind_goes(slow: tuple[PlaySocket, Wire]) -> None:
+def test_slow_browser_gets_only_the_newest_message_of_each_kind(slow: tuple[PlaySocket, Wire]) -> None:
     socket, wire = slow
     socket.pause_writing()
     for seq in range(100):

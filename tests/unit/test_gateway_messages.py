@@ -1,4 +1,4 @@
-"""What a browser may say: whatever comes, it is understood or refused with a reason, never anything else."""
+"""Messages from a browser: any input is either parsed or refused with a reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gesture_maze.wire.frames import HAND, LEFT, META, MIRRORED
 from tests.support.gateway import packed
 
 
-def test_a_packed_frame_is_that_of_the_wire() -> None:
+def test_packed_frame_has_the_layout_of_the_wire() -> None:
     raw = packed(17, "four", t=1_700_000_000_000, flags=HAND | LEFT)
     found = messages.unpack_frame(raw)
     assert (found.seq, found.captured_ms, found.flags) == (17, 1_700_000_000_000, HAND | LEFT)
@@ -29,7 +29,7 @@ def test_a_packed_frame_is_that_of_the_wire() -> None:
 
 
 @given(st.binary(max_size=300) | st.binary(min_size=FRAME_BYTES, max_size=FRAME_BYTES))
-def test_any_bytes_are_a_frame_or_refused(raw: bytes) -> None:
+def test_unpack_frame_of_any_bytes_returns_a_frame_or_refuses(raw: bytes) -> None:
     refusals = {Refusal.BAD_FRAME, Refusal.BAD_SEQ, Refusal.BAD_ASPECT}
     try:
         landmarks = messages.unpack_frame(raw).landmarks
@@ -40,7 +40,7 @@ def test_any_bytes_are_a_frame_or_refused(raw: bytes) -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
-def test_any_text_is_understood_or_refused(raw: bytes) -> None:
+def test_arbitrary_text_is_refused_with_a_gateway_error(raw: bytes) -> None:
     for read in (messages.read_hello, messages.read_message):
         with pytest.raises(GatewayError):
             read(raw)
@@ -50,7 +50,7 @@ def said(**values: Any) -> bytes:
     return json.dumps(values).encode()
 
 
-def test_messages_are_told_apart_by_their_type() -> None:
+def test_messages_are_parsed_by_their_type() -> None:
     assert messages.read_message(said(type="start", size="large", seed=7)) == Start(
         type="start", size="large", seed=7
     )
@@ -62,7 +62,7 @@ def test_messages_are_told_apart_by_their_type() -> None:
     assert np.frombuffer(frame.landmarks, "<f4").reshape(21, 3).tolist() == [[1, 2, 0]] * 21
 
 
-def test_no_hand_is_no_fault() -> None:
+def test_text_frame_without_a_hand_is_accepted() -> None:
     found = messages.read_message(said(type="frame", seq=1, t=2, landmarks=[]))
     assert isinstance(found, TextFrame)
     frame = messages.pack_text(found, 1.0)
@@ -71,12 +71,12 @@ def test_no_hand_is_no_fault() -> None:
 
 
 @given(st.text(max_size=100))
-def test_names_can_be_shown(name: str) -> None:
+def test_clean_name_of_any_text_is_printable_and_idempotent(name: str) -> None:
     found = messages.clean_name(name)
     assert 1 <= len(found) <= MAX_NAME
     assert found.isprintable()
     assert messages.clean_name(found) == found
 
 
-def test_refusals_that_end_a_socket_have_codes_of_their_own_range() -> None:
+def test_close_codes_of_refusals_are_in_the_private_range() -> None:
     assert all(4000 <= code < 5000 for code in CLOSE_CODES.values())

@@ -1,4 +1,4 @@
-"""The label set belongs to the bundle: names decide, and own gestures are trained like any other."""
+"""The label set of a bundle: labels match by name, and own gestures are trained like published ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(*words: object, **options: Any) -> Any:
 
 
 def own_csv(folder: Path, **names: str) -> Path:
-    """Labelled hands with some gestures renamed."""
+    """Write labelled hands with some gestures renamed."""
     path = write_csv(folder / "own.csv", hands())
     text = path.read_text()
     for old, new in names.items():
@@ -45,7 +45,7 @@ def own_csv(folder: Path, **names: str) -> Path:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that knows like, no_gesture and the own gesture swipe."""
+    """Train a bundle with the labels like, no_gesture and the own gesture swipe."""
     folder = tmp_path_factory.mktemp("own")
     source = own_csv(folder, palm="swipe")
     words = (source, "--out", folder / "b", "--folds", 2, "--epochs", 20, "--tracking-uri", "none", "--json")
@@ -79,7 +79,7 @@ def test_columns_are_mapped_by_name() -> None:
         (("like", "wave"), (16, 20), ""),
     ],
 )
-def test_label_faults_name_what_is_wrong(
+def test_label_faults_name_the_fault_of_an_invalid_label_set(
     labels: tuple[str, ...], numbers: tuple[int, ...], fault: str
 ) -> None:
     found = label_faults(labels, numbers)
@@ -98,7 +98,7 @@ def test_train_with_own_gesture_ships_it_by_name_and_number(own: Path) -> None:
     assert set(classifier.manifest.baseline.gesture_mix) == set(classifier.labels)  # type: ignore[union-attr]
 
 
-def test_card_of_three_gestures_shows_three(own: Path) -> None:
+def test_card_of_three_gestures_lists_only_those(own: Path) -> None:
     card = load_bundle(own).card
     assert "one of 3 gestures" in card
     assert "like, no_gesture, swipe" in card
@@ -121,7 +121,7 @@ def test_train_warns_of_own_gestures_missing_users_and_missing_negatives(tmp_pat
     assert "false actions were not measured" in card
 
 
-def test_evaluate_counts_gestures_that_the_model_does_not_know_as_missed(own: Path, tmp_path: Path) -> None:
+def test_evaluate_counts_gestures_unknown_to_the_model_as_missed(own: Path, tmp_path: Path) -> None:
     found = run("evaluate", own_csv(tmp_path), "--model", own, "--json")
     report = json.loads(found.stdout)
     assert report["per_class"]["palm"]["recall"] == 0.0
@@ -152,7 +152,7 @@ def test_worker_model_of_fewer_gestures_answers_with_published_numbers(own: Path
     assert np.mean(labels == data.labels) > 0.95
 
 
-def test_dataset_by_default_uses_the_published_gestures() -> None:
+def test_dataset_by_default_has_the_published_gestures() -> None:
     data = hands()
     assert isinstance(data, Dataset)
     assert data.gestures == GESTURES

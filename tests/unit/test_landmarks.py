@@ -1,4 +1,4 @@
-"""Pictures and videos become recordings; the browser is a stand-in here, and real in tests/browser."""
+"""Conversion of pictures and videos to recordings, with a stand-in for the browser (see tests/browser)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POINTS = [[0.5, 0.25, -0.125]] * 21
 
 
 class Stand:
-    """Plays videos of a second, sees a left hand in every other frame, and shows what a test wants."""
+    """Stand-in for the tracker that finds a left hand in every other frame of a video."""
 
     def __init__(self, video: Video | None, *playable: str) -> None:
         self.result = video
@@ -64,12 +64,12 @@ def test_video_gives_its_frame_rate_aspect_and_times(tmp_path: Path) -> None:
     assert stand.seconds[0] == pytest.approx(0.02)
 
 
-def test_mirrored_video_keeps_the_side_and_says_so(tmp_path: Path) -> None:
+def test_mirrored_video_keeps_the_side_and_is_marked_as_mirrored(tmp_path: Path) -> None:
     (lines,) = run(Stand(Video(640, 480, 0.1, 30.0), ".mp4"), [tmp_path / "a.mp4"], Wanted(mirrored=True))
     assert (lines[0]["hand"], lines[0]["mirrored"]) == ("left", True)
 
 
-def test_pictures_are_one_session_in_order(tmp_path: Path) -> None:
+def test_pictures_of_a_folder_become_one_session_in_name_order(tmp_path: Path) -> None:
     folder = tmp_path / "likes"
     folder.mkdir()
     for name in ("b.png", "a.JPG", "notes.md"):
@@ -81,7 +81,9 @@ def test_pictures_are_one_session_in_order(tmp_path: Path) -> None:
     assert {line["aspect"] for line in lines} == {0.75}
 
 
-def test_video_that_no_browser_plays_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_video_that_the_browser_cannot_play_is_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[str] = []
 
     def convert(path: Path, out: Path, *_: object) -> Path:
@@ -96,19 +98,21 @@ def test_video_that_no_browser_plays_is_converted(tmp_path: Path, monkeypatch: p
         run(Stand(None), [tmp_path / "a.avi"], Wanted())
 
 
-def test_video_without_ffmpeg_says_how_to_convert_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_video_without_ffmpeg_is_refused_with_a_conversion_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(SettingsError, match=r"convert it \(ffmpeg -i a.avi a.mp4\)"):
         run(Stand(None), [tmp_path / "a.avi"], Wanted())
 
 
-def test_picture_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
+def test_picture_that_cannot_be_shown_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"broken.png: the browser cannot show this picture"):
         run(Stand(None), [tmp_path / "broken.png"], Wanted())
 
 
 @pytest.mark.parametrize(("name", "words"), [("a.txt", "must be a picture"), ("none.png", "no such file")])
-def test_source_that_is_no_picture_is_refused(tmp_path: Path, name: str, words: str) -> None:
+def test_source_without_pictures_is_refused(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "a.txt").touch()
     with pytest.raises(SettingsError, match=words):
         sources([tmp_path / name])

@@ -1,4 +1,4 @@
-"""The layers of the tests: a unit test starts no process, opens no connection and does not sleep."""
+"""The test layers: unit tests start no process, open no connection and do not sleep."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_unit_test_starts_no_process_and_does_not_sleep(name: str) -> None:
     assert sorted(found & (SERVERS_AND_PROCESSES | {"time.sleep", "asyncio.sleep"})) == []
 
 
-def test_layers_are_the_known_ones() -> None:
+def test_layer_folders_are_known() -> None:
     folders = {path.name for path in TESTS.iterdir() if path.is_dir() and not path.name.startswith("__")}
     assert folders <= LAYERS
 
@@ -58,7 +58,7 @@ def test_test_files_have_distinct_names() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_no_room_of_the_package_is_excluded_from_lint() -> None:
+def test_lint_settings_exclude_no_room_of_the_package() -> None:
     """An exclude without a leading slash matches folders at any depth."""
     project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text())
     ruff = project["tool"]["ruff"]

@@ -1,4 +1,4 @@
-"""The old service's pickles: opened only when trusted, elsewhere, and converted exactly."""
+"""Import of the old service's pickles: only when trusted, in a child process, with equal answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from gesture_maze.wire.gestures import GESTURES
 from tests.support.bundles import sealed
 
 FOUR = (16, 2, 3, 14)
-"""Classes of the old service, by its numbers."""
+"""Class numbers of the old service."""
 QUICK = Recipe(hidden=8, members=1, epochs=2, batch_rows=64)
 
 
@@ -86,7 +86,9 @@ def opened(files: Files, **options: Any) -> Any:
     [(63, {"clip": True}), (42, {"kernel": "poly"}), (42, {"probability": True, "random_state": 0})],
     ids=["63 values", "42 values", "with probabilities"],
 )
-def test_the_bundle_answers_as_the_pickles(tmp_path: Path, width: int, parameters: dict[str, Any]) -> None:
+def test_imported_bundle_gives_the_answers_of_the_pickles(
+    tmp_path: Path, width: int, parameters: dict[str, Any]
+) -> None:
     files = make(tmp_path, width, **parameters)
     legacy = opened(files)
     bundle = legacy_bundle(legacy, PROBES, GOLDEN)
@@ -116,7 +118,7 @@ def test_model_of_63_values_is_not_judged_without_z(tmp_path: Path) -> None:
     assert judge(bundle, deep).evaluation()["rows"] == 4
 
 
-def test_model_that_declares_not_to_use_z_and_does_is_refused(tmp_path: Path) -> None:
+def test_model_that_uses_z_against_its_declaration_is_refused(tmp_path: Path) -> None:
     bundle = legacy_bundle(opened(make(tmp_path)), PROBES, GOLDEN)
     lying = sealed(bundle.files, inputs={"coordinates": ["x", "y"], "aspect": False})
     with pytest.raises(ModelError, match="its answers depend on it") as caught:
@@ -126,13 +128,13 @@ def test_model_that_declares_not_to_use_z_and_does_is_refused(tmp_path: Path) ->
     assert Classifier.from_bundle(undeclared).needs_depth
 
 
-def test_probabilities_can_be_passed_over(tmp_path: Path) -> None:
+def test_import_with_votes_ignores_probabilities(tmp_path: Path) -> None:
     files = make(tmp_path, probability=True, random_state=0)
     assert opened(files).svc.calibrated
     assert not opened(files, votes=True).svc.calibrated
 
 
-def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:
+def test_export_that_differs_from_the_trained_model_is_refused(tmp_path: Path) -> None:
     legacy = opened(make(tmp_path))
     other = replace(legacy, offset=legacy.offset + 0.01)
     with pytest.raises(Exception, match="differs from the trained one"):
@@ -158,7 +160,7 @@ def run(*words: str) -> Any:
     return CliRunner(env={"COLUMNS": "300"}).invoke(app(), ["import", *words])
 
 
-def test_nothing_is_opened_without_the_flag(tmp_path: Path) -> None:
+def test_import_without_trust_pickle_opens_no_file(tmp_path: Path) -> None:
     files = make(tmp_path)
     files.svc.write_bytes(pickle.dumps(Bomb(tmp_path / "went off")))
     found = run(*files.flags())
@@ -167,7 +169,7 @@ def test_nothing_is_opened_without_the_flag(tmp_path: Path) -> None:
     assert not (tmp_path / "went off").exists()
 
 
-def test_a_pickle_that_is_something_else_is_refused_and_stays_outside(tmp_path: Path) -> None:
+def test_pickle_of_another_object_is_refused_and_writes_no_bundle(tmp_path: Path) -> None:
     files = make(tmp_path)
     files.svc.write_bytes(pickle.dumps(Bomb(tmp_path / "went off")))
     found = run(*files.flags(), "--trust-pickle", "--out", str(tmp_path / "out"))
@@ -177,7 +179,7 @@ def test_a_pickle_that_is_something_else_is_refused_and_stays_outside(tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_import_command_writes_a_bundle_and_reports_it(tmp_path: Path) -> None:
     files = make(tmp_path)
     out = tmp_path / "out"
     found = run(*files.flags(), "--trust-pickle", "--out", str(out), "--json")
@@ -189,11 +191,11 @@ def test_the_command(tmp_path: Path) -> None:
     assert "faster?    --distill" in run(*files.flags(), "--trust-pickle", "--out", str(out)).stdout
 
 
-def test_this_process_never_imports_the_child() -> None:
+def test_legacy_child_is_not_imported_by_this_process() -> None:
     assert "gesture_maze.models.legacy.child" not in sys.modules
 
 
-def test_a_pupil_learns_from_a_teacher(tmp_path: Path) -> None:
+def test_distilled_model_agrees_with_its_teacher(tmp_path: Path) -> None:
     bundle = legacy_bundle(opened(make(tmp_path)), PROBES, GOLDEN)
     sets = [simulated(n, seed)[0] for n, seed in ((60, 2), (20, 3), (2, 4))]
     lessons, judged, golden = (Hands(hands, np.full(len(hands), 4 / 3, np.float32)) for hands in sets)
@@ -214,28 +216,28 @@ def test_a_pupil_learns_from_a_teacher(tmp_path: Path) -> None:
         ('{"16": "like", "2": "like"}', "a gesture is there twice"),
     ],
 )
-def test_bad_tables_are_refused(tmp_path: Path, table: str, words: str) -> None:
+def test_labels_table_with_a_fault_is_refused(tmp_path: Path, table: str, words: str) -> None:
     path = tmp_path / "table.json"
     path.write_text(table)
     with pytest.raises(SettingsError, match=words):
         read_labels(path)
 
 
-def test_tables_of_all_forms(tmp_path: Path) -> None:
+def test_labels_table_in_each_form_is_read(tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     for table in ({"0": "like", "1": "fist"}, {"like": 0, "fist": 1}, ["like", "fist"]):
         path.write_text(json.dumps(table))
         assert read_labels(path) == {"0": "like", "1": "fist"}
 
 
-def test_a_class_without_a_gesture_is_named(tmp_path: Path) -> None:
+def test_class_without_a_gesture_is_named_in_the_error(tmp_path: Path) -> None:
     files = make(tmp_path)
     files.labels.write_text('{"16": "like", "2": "dislike", "3": "four"}')
     with pytest.raises(SettingsError, match="the labels do not name 14"):
         opened(files)
 
 
-def test_column_names_decide_the_order() -> None:
+def test_column_places_follow_the_names_or_else_the_layout() -> None:
     assert column_places(42, [], Layout.INTERLEAVED)[:4] == [0, 1, 3, 4]
     assert column_places(63, [], Layout.PLANAR)[:3] == [0, 3, 6]
     names = [f"{axis}{point}" for axis in "yx" for point in range(1, 22)]

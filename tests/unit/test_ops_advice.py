@@ -15,7 +15,7 @@ LOAD = Load(frames_per_s=29_000, lag=0, lag_per_s=0, frame_s=20e-6, workers=2, p
 
 
 def test_advice_plans_headroom_and_a_spare_worker() -> None:
-    found = advise(LOAD)  # one serves 0.6 / 20 µs = 30,000 frames/s
+    found = advise(LOAD)  # one worker serves 0.6 / 20 µs = 30,000 frames/s
     assert found.workers_needed == 2
     assert found.worker_frames_per_s == pytest.approx(30_000)
     assert found.utilisation == pytest.approx(0.29)
@@ -48,7 +48,7 @@ def test_load_is_the_difference_of_two_statuses() -> None:
     assert found.frame_s == pytest.approx(0.5 / 40)
 
 
-def test_total_adds_all_series_of_exactly_that_name() -> None:
+def test_metrics_page_total_adds_all_series_of_exactly_that_name() -> None:
     found = MetricsPage.parse('a_total{x="1"} 2.0\na_total{x="2"} 3\na_total_more 9\n# HELP a_total 5\n')
     assert found.total("a_total") == 5
     assert found.total("b_total") == 0

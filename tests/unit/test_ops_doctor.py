@@ -1,4 +1,4 @@
-"""What `maze doctor` concludes from the facts it gathers."""
+"""The findings of `maze doctor` for given facts."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_screen_shows_rates_since_the_oldest_status() -> None:
     assert found["workers"]["w1"]["cores"] == pytest.approx(0.25)
 
 
-def test_screen_without_a_pool_or_without_workers_says_so() -> None:
+def test_screen_without_a_pool_or_workers_shows_their_absence() -> None:
     window = Window()
     window.add(Reading(0.0, PoolStatus(0, (), ()), {}))
     assert "No pool has used" in screen(window)
