@@ -1,4 +1,4 @@
-"""Captures and a model that the replay tests share."""
+"""Captures and a model shared by the replay tests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.support.captures import synthetic
 
 @pytest.fixture(scope="session")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight seconds of eight players."""
+    """Return a capture of eight players over 8 s."""
     return synthetic(tmp_path_factory.mktemp("capture") / "synthetic.jsonl.gz")
 
 
 @pytest.fixture(scope="session")
 def classifier() -> Classifier:
-    """The bundled model."""
+    """Return a classifier of the bundled model."""
     return load_classifier(None)

@@ -1,4 +1,4 @@
-"""`maze replay` and what `maze capture` does with files, as a tester uses them."""
+"""`maze replay` and the file commands of `maze capture`, as a tester uses them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def test_expect_with_differences_reports_each_kind_and_draws_hands(small: Path, 
     assert facts("replay", small, "--expect", golden, code=1)["differences"] == 5
 
 
-def test_expect_of_another_model_with_equal_answers_has_no_differences(small: Path, tmp_path: Path) -> None:
+def test_expect_with_other_model_and_equal_answers_reports_no_differences(
+    small: Path, tmp_path: Path
+) -> None:
     golden = tmp_path / "golden.jsonl.gz"
     maze("replay", small, "--expect", golden, "--bless")
     text = gzip.decompress(golden.read_bytes()).replace(b'"model":"mlp-', b'"model":"older-')
@@ -88,7 +90,7 @@ def test_expect_of_another_model_with_equal_answers_has_no_differences(small: Pa
 
 
 def strict_bundle(folder: Path) -> Path:
-    """The bundled model under a threshold that few frames reach, so that actions and only they change."""
+    """Write the bundled model with a threshold that few frames reach, so that only actions change."""
     import hashlib
 
     from gesture_maze.models.manifest import model_digest
@@ -104,7 +106,7 @@ def strict_bundle(folder: Path) -> Path:
     return folder
 
 
-def test_against_compares_two_models(small: Path, tmp_path: Path) -> None:
+def test_against_with_other_model_compares_both(small: Path, tmp_path: Path) -> None:
     same = facts("replay", small, "--against", bundled_path())
     assert (same["flipped"], same["moves_changed"]) == (0, 0)
     assert same["moves"]["model"] == same["moves"]["against"] > 10
@@ -133,7 +135,7 @@ def test_against_compares_two_models(small: Path, tmp_path: Path) -> None:
         (["--expect", "/nowhere"], "cannot read"),
     ],
 )
-def test_replay_with_contradictory_flags_is_refused(small: Path, words: list[str], sentence: str) -> None:
+def test_replay_with_contradictory_flags_is_rejected(small: Path, words: list[str], sentence: str) -> None:
     assert sentence in maze("replay", small, *words, code=2).stderr
 
 
@@ -153,7 +155,7 @@ AMBIENT = {
 }
 
 
-def test_replay_with_deployment_settings_in_the_environment_stays_in_this_process(
+def test_replay_with_deployment_environment_ignores_it_and_opens_no_connection(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(*_: object) -> None:
@@ -167,7 +169,7 @@ def test_replay_with_deployment_settings_in_the_environment_stays_in_this_proces
     assert {**found, "seconds": 0, "frames_per_s": 0} == {**usual, "seconds": 0, "frames_per_s": 0}
 
 
-def test_bless_with_unanswered_frames_is_refused_and_keeps_the_old_file(small: Path, tmp_path: Path) -> None:
+def test_bless_with_unanswered_frames_is_rejected_and_keeps_old_file(small: Path, tmp_path: Path) -> None:
     golden = tmp_path / "golden.jsonl.gz"
     golden.write_bytes(b"old")
     refusal = maze("replay", small, small, "--expect", golden, "--bless", code=2).stderr
@@ -179,7 +181,7 @@ def test_bless_with_unanswered_frames_is_refused_and_keeps_the_old_file(small: P
     assert facts("replay", small, "--expect", golden)["differences"] == 0
 
 
-def test_bless_of_a_capture_without_frames_is_refused(tmp_path: Path) -> None:
+def test_bless_with_empty_capture_is_rejected(tmp_path: Path) -> None:
     with CaptureWriter(tmp_path / "a.jsonl"):
         pass
     refusal = maze("replay", tmp_path / "a.jsonl", "--expect", tmp_path / "g", "--bless", code=2).stderr
@@ -202,7 +204,7 @@ ANSWER = '{"offset_ms":0.0,"session":"a","seq":1,"gesture":"like","action":"up",
         ("[]\n", "line 1 is not an answer"),
     ],
 )
-def test_expect_of_an_unusable_golden_file_is_an_error(
+def test_expect_with_unusable_golden_file_is_rejected(
     small: Path, tmp_path: Path, content: str, sentence: str
 ) -> None:
     (tmp_path / "golden.jsonl").write_text(content)
@@ -211,7 +213,7 @@ def test_expect_of_an_unusable_golden_file_is_an_error(
 
 @pytest.mark.parametrize("name", ["g.jsonl.gz", "g.jsonl.zst"])
 @pytest.mark.parametrize("keep", [-1, -30, 200, 9, 0])
-def test_expect_of_a_truncated_packed_golden_file_is_an_error(
+def test_expect_with_truncated_compressed_golden_file_is_rejected(
     small: Path, tmp_path: Path, name: str, keep: int
 ) -> None:
     golden = tmp_path / name
@@ -221,14 +223,14 @@ def test_expect_of_a_truncated_packed_golden_file_is_an_error(
     assert "cut off" in sentence or "is empty" in sentence
 
 
-def test_tolerance_accepts_moves_one_frame_later_and_not_others(small: Path, tmp_path: Path) -> None:
+def test_tolerance_ms_accepts_moves_one_frame_late_only(small: Path, tmp_path: Path) -> None:
     golden = tmp_path / "golden.jsonl"
     maze("replay", small, "--expect", golden, "--bless")
     answers = [json.loads(line) for line in golden.read_text().splitlines()]
     by_session: dict[str, list[dict[str, Any]]] = {}
     for answer in answers:
         by_session.setdefault(answer["session"], []).append(answer)
-    for frames in by_session.values():  # what a frame showed, its neighbour shows
+    for frames in by_session.values():  # shift every answer to the next frame
         shown = [{name: one[name] for name in ("gesture", "action", "move", "confidence")} for one in frames]
         for one, other in zip(frames[1:], shown, strict=False):
             one.update(other)
@@ -243,14 +245,14 @@ def test_tolerance_accepts_moves_one_frame_later_and_not_others(small: Path, tmp
     assert "move 2" in found or "move 1" in found
 
 
-def test_bundled_names_the_default_model_in_every_flag(small: Path, tmp_path: Path) -> None:
+def test_bundled_in_every_flag_selects_default_model(small: Path, tmp_path: Path) -> None:
     usual = facts("replay", small)
     assert facts("replay", small, "--model", "bundled")["sha256"] == usual["sha256"]
     assert facts("replay", small, "--against", "bundled")["flipped"] == 0
     assert facts("capture", "show", small, "--model", "bundled")["model"] == usual["model"]
 
 
-def test_replay_of_bad_lines_names_or_counts_them(tmp_path: Path) -> None:
+def test_replay_with_bad_lines_names_or_counts_them(tmp_path: Path) -> None:
     path = synthetic(tmp_path / "a.jsonl", players=2, seconds=1)
     lines = path.read_text().splitlines()
     lines[7] = lines[7][:100]
@@ -261,7 +263,7 @@ def test_replay_of_bad_lines_names_or_counts_them(tmp_path: Path) -> None:
     assert "line 8" in found["bad"][0]
 
 
-def test_show_lists_sessions_gestures_moves_and_a_timeline(small: Path) -> None:
+def test_show_lists_sessions_gestures_moves_and_timeline(small: Path) -> None:
     found = facts("capture", "show", small)
     assert [one["session"] for one in found["sessions"]] == ["player-0", "player-1", "player-2"]
     for one in found["sessions"]:
@@ -274,7 +276,7 @@ def test_show_lists_sessions_gestures_moves_and_a_timeline(small: Path) -> None:
     assert "player-2 |" in maze("capture", "show", small).stdout
 
 
-def test_timeline_with_a_gap_is_blank_there(tmp_path: Path) -> None:
+def test_timeline_with_gap_is_blank_there(tmp_path: Path) -> None:
     with CaptureWriter(tmp_path / "a.jsonl") as writer:
         for seq in [*range(30), *range(60, 90)]:
             writer.write({"offset_ms": seq * 33, "session": "a", "seq": seq, "t": seq * 33, "landmarks": []})
@@ -283,7 +285,7 @@ def test_timeline_with_a_gap_is_blank_there(tmp_path: Path) -> None:
     assert 15 < one["timeline"].count(" ") < 25
 
 
-def test_plot_draws_a_session(small: Path, tmp_path: Path) -> None:
+def test_plot_of_chosen_session_writes_image(small: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     out = tmp_path / "x.png"
     maze("capture", "plot", small, "--session", "player-1", "--out", out)
@@ -295,14 +297,14 @@ def test_plot_draws_a_session(small: Path, tmp_path: Path) -> None:
     assert "--out" in maze("capture", "plot", small, "--session", "player-1", "--out", "x.foo", code=2).stderr
 
 
-def test_mutate_writes_another_file(small: Path, tmp_path: Path) -> None:
+def test_mutate_writes_other_file_only(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "b.jsonl.gz"
     found = facts("capture", "mutate", small, "--out", out, "--drop", 0.5, "--seed", 3)
     assert 0.4 < found["frames"] / facts("replay", small)["frames"] < 0.6
     assert "another file" in maze("capture", "mutate", small, "--out", small, code=2).stderr
 
 
-def test_convert_of_recordings_makes_a_capture(tmp_path: Path) -> None:
+def test_convert_of_recordings_writes_capture(tmp_path: Path) -> None:
     hand = np.random.default_rng(0).random((21, 2)).round(4).tolist()
     folder = tmp_path / "recordings"
     folder.mkdir()
@@ -336,12 +338,12 @@ def test_convert_of_recordings_makes_a_capture(tmp_path: Path) -> None:
 
 
 def escaped(value: bytes) -> str:
-    """As redis-cli prints a string in a terminal."""
+    """Return the string as redis-cli prints it in a terminal."""
     plain = {34: '\\"', 92: "\\\\", 10: "\\n", 13: "\\r", 9: "\\t", 7: "\\a", 8: "\\b"}
     return "".join(plain.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in value)
 
 
-def test_convert_of_dumps_makes_a_capture(tmp_path: Path) -> None:
+def test_convert_of_dumps_writes_capture(tmp_path: Path) -> None:
     landmarks = np.random.default_rng(1).random((21, 3), np.float32)
     frames = [Frame("a", 1, 5, landmarks, 1.5, left=True), Frame("b", 7, 6, None)]
     s, m, points = pack(frames)
@@ -369,7 +371,7 @@ def test_convert_of_dumps_makes_a_capture(tmp_path: Path) -> None:
 
 
 def converted(path: Path, out: Path, *words: Any) -> dict[str, list[dict[str, Any]]]:
-    """The frames of a converted file by session."""
+    """Return the frames of a converted file by session."""
     maze("capture", "convert", path, "--out", out, *words)
     found: dict[str, list[dict[str, Any]]] = {}
     with CaptureReader(out) as reader:
@@ -379,7 +381,7 @@ def converted(path: Path, out: Path, *words: Any) -> dict[str, list[dict[str, An
 
 
 @pytest.mark.parametrize("name", layouts.WRITERS)
-def test_convert_of_any_layout_keeps_the_hands(tmp_path: Path, name: str) -> None:
+def test_convert_of_any_layout_keeps_hands(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(3)
     hands = [layouts.Written(rng.random((21, 3)).round(6), "like") for _ in range(4)]
     text = layouts.WRITERS[name][1](hands)
@@ -395,11 +397,11 @@ def test_convert_of_any_layout_keeps_the_hands(tmp_path: Path, name: str) -> Non
     np.testing.assert_array_equal(got, np.array([hand.points[:, :axes] for hand in hands]))
     assert {one["label"] for one in shown} == {"like"}
     assert {one["aspect"] for one in shown} == {4 / 3}
-    if name != "tasks-js":  # which has times of its own
+    if name != "tasks-js":  # which has its own times
         assert [one["t"] for one in shown] == [0, 100, 200, 300]
 
 
-def test_convert_of_two_hands_makes_a_session_of_each(tmp_path: Path) -> None:
+def test_convert_of_two_hands_writes_one_session_per_hand(tmp_path: Path) -> None:
     points = layouts.objects(layouts.Written(np.random.default_rng(0).random((21, 3)), ""))
     both = {
         "landmarks": [points, points],
@@ -416,7 +418,7 @@ def test_convert_of_two_hands_makes_a_session_of_each(tmp_path: Path) -> None:
     assert [frame["hand"] for frame in found["a-left"][:2]] == ["left", "left"]
 
 
-def test_convert_without_an_aspect_or_a_known_key_is_refused(tmp_path: Path) -> None:
+def test_convert_without_aspect_or_known_key_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"pose_landmarks": [], "score": 1}))
     refusal = maze("capture", "convert", tmp_path / "a.json", "--out", tmp_path / "o", code=2).stderr
     assert "pose_landmarks, score" in refusal
@@ -426,7 +428,7 @@ def test_convert_without_an_aspect_or_a_known_key_is_refused(tmp_path: Path) -> 
     assert "--aspect 640x480" in refusal
 
 
-def test_drawing_of_a_hand_stays_within_its_bounds() -> None:
+def test_drawing_of_hand_stays_within_bounds() -> None:
     landmarks = np.zeros((21, 3), np.float32)
     assert braille(landmarks, 1.0) == ["(no hand)"]
     assert "no hand" in svg(landmarks, 1.0)
@@ -435,5 +437,5 @@ def test_drawing_of_a_hand_stays_within_its_bounds() -> None:
     assert len(lines) == 5
     assert max(map(len, lines)) <= 10
     assert all(0x2800 <= ord(one) < 0x2900 for line in lines for one in line)
-    landmarks[:] = 5.0  # all in one point
+    landmarks[:] = 5.0  # all landmarks at one point
     assert len(braille(landmarks, 1.0)) == 11

@@ -1,4 +1,4 @@
-"""The pytest plugin, by way of the example that testers copy."""
+"""The pytest plugin, exercised through the example that testers copy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOLDEN = Path("captures") / "two_players.golden.jsonl"
 
 
 def run(folder: Path, *words: str) -> tuple[int, str]:
-    """Pytest by itself with no plugin but ours, warnings as errors; exit code and what it printed."""
+    """Run pytest with only our plugin and warnings as errors; return the exit code and the output."""
     command = [sys.executable, "-m", "pytest", "-p", "gesture_maze.testing.plugin", "-W", "error", *words]
     alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     environment = {**os.environ, **alone}
@@ -29,7 +29,7 @@ def run(folder: Path, *words: str) -> tuple[int, str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the example, to be changed."""
+    """Return a copy of the example that a test may change."""
     return Path(shutil.copytree(EXAMPLE, tmp_path / "tester", ignore=shutil.ignore_patterns("__pycache__")))
 
 
@@ -39,7 +39,7 @@ def test_example_project_passes(project: Path) -> None:
     assert "5 passed" in output
 
 
-def test_marker_with_a_changed_answer_fails_and_draws_the_hand(project: Path) -> None:
+def test_marker_with_changed_answer_fails_and_draws_hand(project: Path) -> None:
     lines = (project / GOLDEN).read_text().splitlines(keepends=True)
     at = next(number for number, line in enumerate(lines) if '"move":"up"' in line)
     lines[at] = lines[at].replace('"move":"up"', '"move":"left"')
@@ -62,7 +62,7 @@ def test_marker_without_golden_answers_fails_until_blessed(project: Path) -> Non
     assert run(project, "-k", "as_it_was")[0] == 0
 
 
-def test_marker_without_a_capture_fails_with_the_remedy(project: Path) -> None:
+def test_marker_without_capture_fails_with_remedy(project: Path) -> None:
     (project / "test_game.py").write_text(
         "import pytest\n@pytest.mark.maze_capture\ndef test_it(maze_replay): maze_replay()\n"
     )
@@ -71,7 +71,7 @@ def test_marker_without_a_capture_fails_with_the_remedy(project: Path) -> None:
     assert "name the capture" in output
 
 
-def test_pytest_without_our_fixtures_imports_nothing(tmp_path: Path) -> None:
+def test_plugin_without_used_fixtures_imports_no_dependencies(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import sys\n\ndef test_it():\n"
         "    assert not {'numpy', 'redis', 'fakeredis', 'typer'} & set(sys.modules)\n"
@@ -80,7 +80,7 @@ def test_pytest_without_our_fixtures_imports_nothing(tmp_path: Path) -> None:
     assert code == 0, output
 
 
-def test_fixture_without_its_extra_fails_with_one_sentence(project: Path) -> None:
+def test_fixture_without_installed_extra_fails_with_install_command(project: Path) -> None:
     (project / "conftest.py").write_text(
         "import gesture_maze.testing.plugin as plugin\nplugin.find_spec = lambda name: None\n"
     )
@@ -92,7 +92,7 @@ def test_fixture_without_its_extra_fails_with_one_sentence(project: Path) -> Non
     assert "Traceback" not in output
 
 
-def test_blessing_with_unanswered_frames_is_refused(project: Path) -> None:
+def test_marker_bless_with_unanswered_frames_is_rejected(project: Path) -> None:
     (project / "test_game.py").write_text(
         "import pytest\n"
         "@pytest.mark.maze_capture('twice.jsonl', golden='g.jsonl', allow_unanswered=False)\n"
@@ -111,7 +111,7 @@ def test_blessing_with_unanswered_frames_is_refused(project: Path) -> None:
     assert run(project, "-k", "lenient")[0] == 0
 
 
-def test_distribution_registers_the_plugin() -> None:
+def test_distribution_registers_plugin() -> None:
     found = [one.value for one in entry_points(group="pytest11", name="gesture_maze.testing.plugin")]
     if not found:
         absent("the plugin's entry point", "is not installed: install the project again")

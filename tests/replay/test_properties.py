@@ -1,4 +1,4 @@
-"""What holds between a capture and a changed copy of it, on simulated players and on real webcams."""
+"""Properties of a capture and its mutated copies, on simulated players and real webcams."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEED = 3
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty players for 20 s: some 700 moves, enough for 2 % to mean something."""
+    """Return 20 players over 20 s: about 700 moves, so that 2 % is a meaningful bound."""
     return synthetic(tmp_path_factory.mktemp("long") / "long.jsonl", players=20, seconds=20)
 
 
@@ -55,7 +55,7 @@ def answers(
 
 @cache
 def known(path: Path, classifier: Classifier) -> list[dict[str, Any]]:
-    """The answers to a capture that many tests start from."""
+    """Return the cached answers to a capture that several tests share."""
     return answers(path, classifier)
 
 
@@ -72,7 +72,7 @@ def moves(found: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def steered(found: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Where each player steered: the directions that settled, without their repeats and stops."""
+    """Return the directions that settled for each session, without repeats and stops."""
     by_session = defaultdict(list)
     for session, made in moves(found).items():
         by_session[session] = [move for move, _ in groupby(move for move in made if move != "stop")]
@@ -80,7 +80,7 @@ def steered(found: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def changed_moves(before: dict[str, list[str]], after: dict[str, list[str]]) -> float:
-    """Share of the moves that must be added, removed or replaced to turn one sequence into the other."""
+    """Return the share of moves to add, remove or replace to turn one sequence into the other."""
     changed = 0
     for session in before.keys() | after.keys():
         matcher = SequenceMatcher(None, before.get(session, []), after.get(session, []), autojunk=False)
@@ -90,7 +90,7 @@ def changed_moves(before: dict[str, list[str]], after: dict[str, list[str]]) -> 
     return changed / sum(map(len, before.values()))
 
 
-def test_mirrored_capture_changes_no_action_and_no_move(
+def test_mirrored_capture_keeps_actions_and_moves(
     original: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
     before = known(original, classifier)
@@ -99,13 +99,13 @@ def test_mirrored_capture_changes_no_action_and_no_move(
     assert sum(one["action"] is not None for one in before) > 1000
 
 
-def test_duplicated_frames_change_nothing(original: Path, classifier: Classifier, tmp_path: Path) -> None:
+def test_duplicated_frames_keep_answers(original: Path, classifier: Classifier, tmp_path: Path) -> None:
     before = known(original, classifier)
     assert answers(mutated(original, tmp_path / "a", duplicate=0.5), classifier) == before
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_fifth_of_frames_dropped_changes_at_most_2_percent_of_moves(
+def test_dropping_20_percent_of_frames_changes_at_most_2_percent_of_moves(
     long: Path, classifier: Classifier, tmp_path: Path, seed: int
 ) -> None:
     before = known(long, classifier)
@@ -118,9 +118,9 @@ def test_fifth_of_frames_dropped_changes_at_most_2_percent_of_moves(
 
 @cache
 def clear_clips(classifier: Classifier) -> dict[str, list[str]]:
-    """Where the real clips steer, without those that an eager policy steers otherwise than a calm one.
+    """Return the directions of the real clips, without clips on which eager and calm policies differ.
 
-    In these a hand wavers for about as long as a gesture takes to settle.
+    In the omitted clips a hand wavers for about as long as a gesture takes to settle.
     """
     eager, calm = (
         steered(answers(webcam_sequences(), classifier, settle_evidence=evidence)) for evidence in (700, 1400)
@@ -132,12 +132,12 @@ def clear_clips(classifier: Classifier) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_fifth_of_frames_dropped_changes_no_direction_of_clear_clips(
+def test_dropping_20_percent_of_frames_keeps_directions_of_clear_clips(
     classifier: Classifier, tmp_path: Path, seed: int
 ) -> None:
-    """Repeats do not count: the clips last 1.3 s, and many end with the frame that repeats.
+    """Ignore repeats: the clips last 1.3 s, and many end with the frame that repeats.
 
-    Two clips show their gesture in 11 of 40 frames, 5 of them in a row: where 3 of those 5 are dropped, it
+    Two clips show their gesture in 11 of 40 frames, 5 of them in a row: when 3 of those 5 are dropped, it
     may be missed, but no other direction may take its place.
     """
     clear = clear_clips(classifier)
@@ -152,7 +152,9 @@ def test_fifth_of_frames_dropped_changes_no_direction_of_clear_clips(
     assert all(after.get(clip) in (None, clear[clip]) for clip in brief)
 
 
-def test_rescaled_hands_show_the_same(original: Path, classifier: Classifier, tmp_path: Path) -> None:
+def test_rescaled_hands_keep_actions_and_moves(
+    original: Path, classifier: Classifier, tmp_path: Path
+) -> None:
     before = known(original, classifier)
     for factor in (0.5, 3.0):
         after = answers(mutated(original, tmp_path / "a", rescale=factor), classifier)
@@ -160,7 +162,7 @@ def test_rescaled_hands_show_the_same(original: Path, classifier: Classifier, tm
         assert differ <= 0.001 * len(before)
 
 
-def test_reordered_frames_are_duplicates_and_cost_few_moves(
+def test_reordered_frames_become_duplicates_and_change_few_moves(
     long: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
     before = known(long, classifier)
@@ -169,7 +171,7 @@ def test_reordered_frames_are_duplicates_and_cost_few_moves(
     assert changed_moves(steered(before), steered(after)) <= 0.02
 
 
-def test_mutate_same_seed_gives_same_file(long: Path, tmp_path: Path) -> None:
+def test_mutate_with_same_seed_gives_same_file(long: Path, tmp_path: Path) -> None:
     changes = {"drop": 0.1, "duplicate": 0.1, "reorder": 0.1, "corrupt": 0.1, "no_hand": 0.1, "jitter": 0.01,
             "jitter_ms": 5.0, "mirror": True, "rescale": 0.5}  # fmt: skip
     one, two, other = (
@@ -179,7 +181,7 @@ def test_mutate_same_seed_gives_same_file(long: Path, tmp_path: Path) -> None:
     assert one == two != other
 
 
-def test_corrupt_lines_are_counted_and_all_others_are_answered(
+def test_corrupt_lines_are_counted_and_other_lines_answered(
     long: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
     path = mutated(long, tmp_path / "a", corrupt=0.02)
@@ -193,7 +195,9 @@ def test_corrupt_lines_are_counted_and_all_others_are_answered(
         answers(path, classifier)
 
 
-def test_mutate_no_hand_removes_hands_in_bursts(long: Path, classifier: Classifier, tmp_path: Path) -> None:
+def test_mutate_with_no_hand_removes_hands_in_bursts(
+    long: Path, classifier: Classifier, tmp_path: Path
+) -> None:
     path = mutated(long, tmp_path / "a", no_hand=0.2)
     with CaptureReader(path) as reader:
         away = [not line.values["landmarks"] for line in reader.frames() if line.frame.session == "player-1"]
@@ -202,7 +206,7 @@ def test_mutate_no_hand_removes_hands_in_bursts(long: Path, classifier: Classifi
     assert changes / 2 < sum(away) / 3
 
 
-def test_mutate_jitter_ms_keeps_times_rising(long: Path, tmp_path: Path) -> None:
+def test_mutate_with_jitter_ms_keeps_times_rising(long: Path, tmp_path: Path) -> None:
     times = defaultdict(list)
     with CaptureReader(mutated(long, tmp_path / "a", jitter_ms=40)) as reader:
         for line in reader.frames():

@@ -1,4 +1,4 @@
-"""Replay: the same answers whatever the speed, the batch sizes and the number of partitions."""
+"""Replay: answers do not depend on the speed, the batch size or the partition count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.captures import synthetic
 from tests.support.data import webcam_sequences
 
 SHOWS_A_LIKE = {"ok-00": range(3, 27)}
-"""Drawn, frames 3 to 17 of ok-00 are a plain thumbs-up before the ok."""
+"""Frames 3 to 17 of ok-00, when drawn, show a plain thumbs-up before the ok."""
 
 
 def answers(
@@ -35,7 +35,7 @@ def answers(
     speed: float | None = None,
     **changed: Any,
 ) -> list[bytes]:
-    """What a replay writes; at a given speed on a clock that only sleeping moves."""
+    """Return the lines that a replay writes; with a speed, on a clock that only sleeping advances."""
     found: list[bytes] = []
     now_s = [0.0]
 
@@ -50,7 +50,7 @@ def answers(
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A capture small enough to be replayed frame by frame."""
+    """Return a capture small enough to replay frame by frame."""
     return synthetic(tmp_path_factory.mktemp("capture") / "short.jsonl", players=5, seconds=4)
 
 
@@ -75,7 +75,7 @@ def test_replay_at_any_speed_batch_size_and_partition_count_is_identical(
     assert len(found) > 500
 
 
-def test_replay_at_a_speed_takes_the_time_of_the_capture(capture: Path) -> None:
+def test_replay_at_given_speed_takes_scaled_capture_time(capture: Path) -> None:
     now_s = [100.0]
 
     def sleep(seconds: float) -> None:
@@ -98,7 +98,7 @@ def test_replay_of_duplicates_accounts_for_all_frames(capture: Path, classifier:
     assert {"up", "down", "left", "right", "stop"} == set(summary.moves)
 
 
-def test_copies_of_sessions_make_the_same_moves(capture: Path, classifier: Classifier) -> None:
+def test_replay_of_session_copies_gives_same_moves(capture: Path, classifier: Classifier) -> None:
     files, found = Files([capture]), []
     with Replay(classifier=classifier) as replay:
         blocks = Renaming(2, "x").blocks(files.blocks())
@@ -111,7 +111,7 @@ def test_copies_of_sessions_make_the_same_moves(capture: Path, classifier: Class
     assert all(moves["x0", session] == moves["x1", session] for _, session in moves)
 
 
-def test_real_clips_of_like_and_dislike_move_and_others_do_not(classifier: Classifier) -> None:
+def test_real_clips_move_for_like_and_dislike_only(classifier: Classifier) -> None:
     real = webcam_sequences()
     with CaptureReader(real) as reader:
         asked = {line.frame.session: line.values["label"] for line in reader.frames()}
@@ -127,14 +127,14 @@ def test_real_clips_of_like_and_dislike_move_and_others_do_not(classifier: Class
         assert len(right) >= (18 if moves else 20), (gesture, right)
 
 
-def test_real_capture_on_any_partition_count_has_equal_answers(classifier: Classifier) -> None:
+def test_real_capture_on_other_partition_count_has_equal_answers(classifier: Classifier) -> None:
     real = webcam_sequences()
     expected = answers(real, classifier)
     assert answers(real, classifier, block=33, partitions=16, batch_frames=50) == expected
     assert len(expected) == 3200
 
 
-def test_renaming_long_ids_that_differ_at_the_end_stay_distinct_and_legal() -> None:
+def test_renaming_of_long_similar_ids_stays_distinct_and_legal() -> None:
     renaming = Renaming.fresh()
     sessions = [f"{'p' * 60}-{number}" for number in range(10, 30)] + ["a"]
     renamed = [renaming.new(session) for session in sessions]
@@ -145,7 +145,7 @@ def test_renaming_long_ids_that_differ_at_the_end_stay_distinct_and_legal() -> N
     assert [renaming.new(session) for session in sessions] == renamed
 
 
-def test_renaming_without_copies_and_tag_keeps_the_ids() -> None:
+def test_renaming_without_copies_and_tag_keeps_ids() -> None:
     assert Renaming().new("a") == "a"
     assert Renaming().original("a") == "a"
 
@@ -157,7 +157,7 @@ def live_reply(session: str, seq: int) -> Reply:
     )  # fmt: skip
 
 
-def test_live_replies_to_frames_of_other_producers_are_ignored() -> None:
+def test_live_replies_to_other_producers_are_ignored() -> None:
     exchange = Exchange(order={("a", 1): (0, 12.5)})
     stop = live_reply("a", 1).model_copy(update={"synthetic": True})
     for reply in (stop, live_reply("a", 1), live_reply("a", 1), live_reply("a", 2), live_reply("b", 1)):

@@ -1,4 +1,4 @@
-"""Two people in the picture, of whom the camera finds one at a time."""
+"""Two people in view, of whom the detector finds one at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TURN_FRAMES = 6
 
 
 def by_turns(path: Path, seconds: int = 10, fps: int = 30) -> Path:
-    """Write a capture in which one session shows a like on the left, then a four on the right, and so on."""
+    """Write a capture in which one session alternates between a like on the left and a four on the right."""
     hands = PlayerHands(2, 1, fps, missing_share=0, dropped_share=0)
     labels = np.array([LABELS["like"], LABELS["four"]])
     with CaptureWriter(path, {"name": "two people"}) as writer:
@@ -38,7 +38,7 @@ def by_turns(path: Path, seconds: int = 10, fps: int = 30) -> Path:
 
 
 @pytest.mark.parametrize("block_frames", [1, 512])
-def test_two_people_by_turns_move_as_the_first_one_shows(
+def test_two_people_in_alternation_move_as_first_hand_shows(
     tmp_path: Path, classifier: Classifier, block_frames: int
 ) -> None:
     found: list[str | None] = []

@@ -1,4 +1,4 @@
-"""Where hands are, and which of them jumped."""
+"""Positions of hands, and detection of jumps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIKES = np.full(40, LABELS["like"])
 
 
 def jumps(landmarks: NDArray[np.float32], every_ms: int = 33) -> list[bool]:
-    """Whether the hand of each frame of one session jumped."""
+    """Return whether the hand jumped, for each frame of one session."""
     hold = Hold()
     places, sizes = places_of(landmarks)
     return [hold.moved_to(row * every_ms, *hand) for row, hand in enumerate(zip(places, sizes, strict=True))]
@@ -23,17 +23,17 @@ def jumps(landmarks: NDArray[np.float32], every_ms: int = 33) -> list[bool]:
 
 @pytest.fixture(scope="module")
 def hand() -> NDArray[np.float32]:
-    """(21, 3) one like."""
+    """Return the (21, 3) landmarks of one like."""
     return synthesize(LIKES[:1], np.random.default_rng(1)).landmarks[0]
 
 
-def test_places_of_hand_are_its_middle_finger_and_palm() -> None:
+def test_places_of_hand_returns_middle_knuckle_and_palm_size() -> None:
     landmarks = np.zeros((1, 21, 3), np.float32)
     landmarks[0, [0, 5, 9, 17], :2] = (0.5, 0.75), (0.5625, 0.5), (0.5, 0.5), (0.4375, 0.5)
     assert places_of(landmarks) == ([0.5 + 0.5j], [0.25 + 0.125])
 
 
-def test_places_do_not_depend_on_the_batch() -> None:
+def test_places_of_batch_equal_places_of_single_hands() -> None:
     hands = synthesize(np.arange(len(GESTURES)), np.random.default_rng(2)).landmarks
     places, sizes = places_of(hands)
     alone = [places_of(hand[None]) for hand in hands]
@@ -41,13 +41,13 @@ def test_places_do_not_depend_on_the_batch() -> None:
     assert sizes == [size for _, (size,) in alone]
 
 
-def test_places_of_no_hands_are_empty() -> None:
+def test_places_without_hand_are_empty_or_zero() -> None:
     assert places_of(np.zeros((0, 21, 3), np.float32)) == ([], [])
     assert places_of(np.zeros((1, 21, 3), np.float32)) == ([0j], [0.0])
 
 
 @pytest.mark.parametrize("every_ms", [33, 66, 125, 250])
-def test_hand_elsewhere_jumped_and_hand_nearby_did_not(hand: NDArray[np.float32], every_ms: int) -> None:
+def test_hand_jumps_only_beyond_distance_limit(hand: NDArray[np.float32], every_ms: int) -> None:
     (size,) = places_of(hand[None])[1]
     far = hand + np.float32([size * (1.1 + every_ms / 132), 0, 0])
     near = hand + np.float32([0, size * (0.9 + every_ms / 132), 0])
@@ -55,7 +55,7 @@ def test_hand_elsewhere_jumped_and_hand_nearby_did_not(hand: NDArray[np.float32]
     assert jumps(np.stack((hand, near, near, hand)), every_ms) == [False] * 4
 
 
-def test_hand_that_was_away_for_a_second_may_be_a_quarter_second_away(hand: NDArray[np.float32]) -> None:
+def test_hand_far_away_after_one_second_without_hand_jumps(hand: NDArray[np.float32]) -> None:
     (size,) = places_of(hand[None])[1]
     far = hand + np.float32([4 * size, 0, 0])
     nothing = np.zeros((30, 21, 3), np.float32)
@@ -67,7 +67,7 @@ def test_first_hand_and_frames_without_hand_do_not_jump(hand: NDArray[np.float32
     assert not any(jumps(np.stack((nothing, hand, nothing, nothing, hand))))
 
 
-def test_clock_that_is_set_back_makes_no_jump(hand: NDArray[np.float32]) -> None:
+def test_hand_after_clock_set_back_does_not_jump(hand: NDArray[np.float32]) -> None:
     hold = Hold()
     (place,), (size,) = places_of(hand[None])
     assert not hold.moved_to(10_000, place, size)
@@ -75,7 +75,7 @@ def test_clock_that_is_set_back_makes_no_jump(hand: NDArray[np.float32]) -> None
 
 
 @pytest.mark.parametrize("fps", [30, 15, 5])
-def test_players_who_change_their_gesture_do_not_jump(fps: float) -> None:
+def test_hand_changing_gesture_in_place_does_not_jump(fps: float) -> None:
     hands = PlayerHands(20, 1, fps)
     rng = np.random.default_rng(1)
     frames = []

@@ -1,4 +1,4 @@
-"""The decision policy as a table of sequences, and what holds for any sequence."""
+"""The decision policy: a table of sequences, and properties of any sequence."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ Shown = tuple[int, int, int]
 
 
 def moves(frames: list[Shown], policy: Policy = POLICY, hold: Hold | None = None) -> list[tuple[int, str]]:
-    """The moves that were made and when."""
+    """Return the moves made, each with its time in ms."""
     hold = hold or Hold()
     found = [(ms, MOVES[hold.decide(policy, ms, action, confidence)]) for ms, action, confidence in frames]
     return [(ms, move) for ms, move in found if move]
 
 
 def shown(action: int, begin_ms: int, end_ms: int, confidence: int = 980, fps: float = 30) -> list[Shown]:
-    """Frames that show one action from `begin_ms` up to and without `end_ms`."""
+    """Return frames that show one action from `begin_ms` to `end_ms`, end excluded."""
     count = math.ceil((end_ms - begin_ms) * fps / 1000)
     return [(begin_ms + int(frame * 1000 / fps), action, confidence) for frame in range(count)]
 
 
 def empty(begin_ms: int, end_ms: int, fps: float = 30) -> list[Shown]:
-    """Frames without a hand."""
+    """Return frames without a hand."""
     return shown(NO_ACTION, begin_ms, end_ms, 0, fps)
 
 
@@ -135,12 +135,12 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_policy_sequence_yields_its_moves(name: str) -> None:
+def test_policy_with_frame_sequence_makes_expected_moves(name: str) -> None:
     frames, expected = CASES[name]
     assert moves(frames) == expected
 
 
-def test_settle_evidence_eager_default_calm_settle_with_frame_2_3_4() -> None:
+def test_settle_evidence_700_1000_1400_settles_at_frame_2_3_4() -> None:
     at_ms = {bound: moves(shown(UP, 0, 300), Policy(Rules(bound)))[0] for bound in (700, 1000, 1400)}
     assert at_ms == {700: (33, "up"), 1000: (66, "up"), 1400: (100, "up")}
 
@@ -149,12 +149,12 @@ def test_settle_evidence_smallest_needs_two_frames() -> None:
     assert moves(shown(UP, 0, 200), Policy(Rules(settle_evidence=1)))[0] == (33, "up")
 
 
-def test_silence_ends_gesture_that_settles_at_once_too() -> None:
+def test_silence_with_smallest_settle_evidence_ends_gesture() -> None:
     frames = [(0, UP, 950), (33, UP, 950), (440, UP, 950), (473, UP, 950)]
     assert moves(frames, Policy(Rules(settle_evidence=1))) == [(33, "up"), (440, "stop"), (473, "up")]
 
 
-def test_odds_are_100_logarithms_and_far_from_where_rounding_could_differ() -> None:
+def test_odds_are_scaled_log_odds_away_from_rounding_ties() -> None:
     assert [ODDS[q] for q in (0, 300, 500, 700, 900, 980, 1000)] == [-400, -85, 0, 85, 220, 389, 400]
     exact = [100 * math.log(q / (1000 - q)) for q in range(1, 1000)]
     assert min(abs(odds % 1 - 0.5) for odds in exact) > 1e-6
@@ -162,7 +162,7 @@ def test_odds_are_100_logarithms_and_far_from_where_rounding_could_differ() -> N
 
 
 @pytest.mark.parametrize("fps", [3, 4, 5, 6, 7, 8, 10])
-def test_held_gesture_at_few_frames_per_second_does_not_flap(fps: float) -> None:
+def test_held_gesture_at_low_frame_rate_does_not_flap(fps: float) -> None:
     made = moves(shown(UP, 0, 6000, fps=fps) + empty(6000, 9000, fps))
     assert [move for move, _ in groupby(move for _, move in made)] == ["up", "stop"]
     stop_ms = made[-1][0]
@@ -171,7 +171,7 @@ def test_held_gesture_at_few_frames_per_second_does_not_flap(fps: float) -> None
 
 @pytest.mark.parametrize("fps", [3, 4, 5, 6, 7, 8])
 @pytest.mark.parametrize("lost", ["dropped", "empty"])
-def test_held_gesture_at_few_frames_per_second_survives_lost_frame(fps: float, lost: str) -> None:
+def test_held_gesture_at_low_frame_rate_survives_lost_frame(fps: float, lost: str) -> None:
     frames = shown(UP, 0, 6000, fps=fps)
     for row in (9, 13, 16):
         frames[row] = (frames[row][0], 0, 0)
@@ -200,7 +200,7 @@ def timed(steps: list[tuple[int, int, int]]) -> list[Shown]:
 
 
 @given(FRAMES)
-def test_stop_follows_direction_and_never_another_stop(steps: list[tuple[int, int, int]]) -> None:
+def test_stop_for_any_frames_follows_direction_only(steps: list[tuple[int, int, int]]) -> None:
     held = False
     for _, move in moves(timed(steps)):
         assert held or move != "stop"
@@ -208,7 +208,7 @@ def test_stop_follows_direction_and_never_another_stop(steps: list[tuple[int, in
 
 
 @given(FRAMES)
-def test_directions_are_never_closer_than_gesture_takes_to_settle(
+def test_directions_for_any_frames_are_at_least_49_ms_apart(
     steps: list[tuple[int, int, int]],
 ) -> None:
     made = [ms for ms, move in moves(timed(steps)) if move != "stop"]
@@ -216,14 +216,16 @@ def test_directions_are_never_closer_than_gesture_takes_to_settle(
 
 
 @given(FRAMES, st.integers(-(10**6), 10**6))
-def test_only_time_differences_count(steps: list[tuple[int, int, int]], shift_ms: int) -> None:
+def test_moves_with_shifted_times_are_shifted_equally(
+    steps: list[tuple[int, int, int]], shift_ms: int
+) -> None:
     frames = timed(steps)
     later = [(ms + shift_ms, action, confidence) for ms, action, confidence in frames]
     assert [(ms + shift_ms, move) for ms, move in moves(frames)] == moves(later)
 
 
 @given(FRAMES)
-def test_direction_needs_two_frames_of_it(steps: list[tuple[int, int, int]]) -> None:
+def test_direction_for_any_frames_needs_two_frames_of_it(steps: list[tuple[int, int, int]]) -> None:
     frames = timed(steps)
     for ms, move in moves(frames):
         if move != "stop":
@@ -236,8 +238,8 @@ def state(hold: Hold) -> dict[str, object]:
 
 
 @given(FRAMES)
-def test_rebuilt_session_decides_as_if_it_had_seen_all(steps: list[tuple[int, int, int]]) -> None:
-    """What came before a second without a hand does not matter to what comes after."""
+def test_session_rebuilt_after_pause_decides_as_original(steps: list[tuple[int, int, int]]) -> None:
+    """Frames before one second without a hand must not affect later decisions."""
     before, frames = timed(steps), timed([(33, UP, 980)] * 20)
     pause = empty(before[-1][0] + 33, before[-1][0] + 3000)
     later = [(ms + pause[-1][0], action, confidence) for ms, action, confidence in frames]
@@ -255,7 +257,7 @@ def followed(hands: list[tuple[int, int, int, bool]]) -> list[tuple[int, str]]:
 
 
 def two_people(one: int, other: int, turn: int, frames: int = 180) -> list[tuple[int, int, int, bool]]:
-    """Two hands that alternate every `turn` frames at two places."""
+    """Return two hands that alternate every `turn` frames at two places."""
     return [
         (ms, other if row // turn % 2 else one, 980, row > 0 and row % turn == 0)
         for row, (ms, _, _) in enumerate(shown(one, 0, frames * 1000 // 30))
@@ -263,26 +265,26 @@ def two_people(one: int, other: int, turn: int, frames: int = 180) -> list[tuple
 
 
 @pytest.mark.parametrize("turn", [3, 6, 10, 13])
-def test_two_people_who_alternate_one_is_followed(turn: int) -> None:
+def test_alternating_people_follow_first_hand_only(turn: int) -> None:
     hands = two_people(UP, RIGHT, turn)
     assert {move for _, move in followed(hands)} == {"up"}
     unaware = [(*hand[:3], False) for hand in hands]
     assert {move for _, move in followed(unaware)} == {"up", "right"}
 
 
-def test_two_people_one_leaves_other_is_followed() -> None:
+def test_first_person_leaving_follows_second_hand() -> None:
     hands = [*two_people(UP, RIGHT, 6, 12), *((ms, UP, 980, ms == 400) for ms, _, _ in shown(UP, 400, 600))]
     hands += [(ms, RIGHT, 980, ms == 600) for ms, _, _ in shown(RIGHT, 600, 1200)]
     directions = [move for move, _ in groupby(move for _, move in followed(hands))]
     assert directions == ["up", "right"]
 
 
-def test_hand_that_jumps_before_it_settles_starts_its_own_evidence() -> None:
+def test_hand_jumping_before_settling_restarts_evidence() -> None:
     hands = [(ms, UP, 980, ms == 66) for ms, _, _ in shown(UP, 0, 200)]
     assert followed(hands)[0] == (133, "up")
 
 
-def test_hand_that_jumps_with_held_gesture_holds_it() -> None:
+def test_hand_jumping_with_held_gesture_keeps_holding() -> None:
     hands = [(ms, UP, 980, ms == 200) for ms, _, _ in shown(UP, 0, 1000)]
     assert followed(hands) == moves(shown(UP, 0, 1000))
 
@@ -291,6 +293,6 @@ def test_hand_that_jumps_with_held_gesture_holds_it() -> None:
     "wrong",
     [{"settle_evidence": 0}, {"repeat_ms": 0}, {"release_ms": -1}, {"leave": 1.5}, {"leave": -0.1}],
 )
-def test_rules_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+def test_rules_out_of_range_are_rejected(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         Rules(**wrong)  # type: ignore[arg-type]

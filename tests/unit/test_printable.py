@@ -1,4 +1,4 @@
-"""Values made safe to show."""
+"""Escaping of values before they are shown."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def test_printable_of_any_text_is_printable(text: str) -> None:
     assert printable(text).isprintable()
 
 
-def test_printable_of_plain_text_is_the_same_text() -> None:
+def test_printable_of_plain_text_is_unchanged() -> None:
     assert printable("Ünïcode ● 手 [red]") == "Ünïcode ● 手 [red]"
 
 
-def test_printable_escapes_as_python_does() -> None:
+def test_printable_of_control_characters_uses_python_escapes() -> None:
     assert printable("\x1b[2J\n\u202e") == "\\x1b[2J\\n\\u202e"
 
 
-def test_output_with_terminal_commands_in_it_shows_them_escaped(
+def test_output_with_terminal_commands_is_escaped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_line(EVIL)
@@ -42,7 +42,7 @@ def test_output_with_terminal_commands_in_it_shows_them_escaped(
     assert out.count("\\x1b]0;title") == 2
 
 
-def test_finite_replaces_nan_and_infinity_at_any_depth() -> None:
+def test_finite_of_nested_nan_and_infinity_replaces_with_none() -> None:
     value = {"a": math.nan, "b": [1.5, {"c": (math.inf, -math.inf)}], 3: "text", "d": None, "e": 7}
     assert finite(value) == {"a": None, "b": [1.5, {"c": [None, None]}], "3": "text", "d": None, "e": 7}
     json.dumps(finite(value), allow_nan=False)

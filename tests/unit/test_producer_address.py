@@ -1,4 +1,4 @@
-"""Addresses of Redis: what they are taken apart into, and what is said of one that is none."""
+"""Redis URLs: parsing, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gesture_maze.wire.errors import SettingsError
 URL = "redis+sentinel://user:p%40ss@one:26380,two,[::1]:5/maze/3?sentinel_password=key&ssl_ca_certs=ca.pem"
 
 
-def test_an_address_of_sentinels_is_taken_apart() -> None:
+def test_sentinel_url_is_parsed_into_its_parts() -> None:
     place = Place.of(URL)
     assert place.sentinels == [("one", 26380), ("two", 26379), ("::1", 5)]
     assert place.service == "maze"
@@ -30,7 +30,7 @@ def test_an_address_of_sentinels_is_taken_apart() -> None:
     assert place.sentinel == {"password": "key", "ssl_ca_certs": "ca.pem"}
 
 
-def test_tls_is_for_redis_and_sentinels_alike() -> None:
+def test_sentinel_url_with_tls_enables_tls_for_redis_and_sentinels() -> None:
     place = Place.of("rediss+sentinel://one/maze")
     assert place.redis == {"db": 0, "ssl": True}
     assert place.sentinel == {"ssl": True}
@@ -41,12 +41,12 @@ def test_tls_is_for_redis_and_sentinels_alike() -> None:
 @pytest.mark.parametrize(
     ("open_one", "pool"), [(open_client, SentinelConnectionPool), (open_async_client, AsyncPool)]
 )
-def test_a_client_asks_the_sentinels(open_one: Any, pool: type[Any]) -> None:
+def test_client_with_sentinel_url_uses_sentinel_pool(open_one: Any, pool: type[Any]) -> None:
     found = open_one(URL.partition("&ssl")[0], name="worker-1", timeout_s=2.0).connection_pool
     assert isinstance(found, pool)
     words = found.connection_kwargs
     assert (words["client_name"], words["socket_timeout"], words["db"]) == ("worker-1", 2.0, 3)
-    assert words["retry"].get_retries() == 0, "whoever asked decides whether to try again"
+    assert words["retry"].get_retries() == 0, "the caller decides whether to retry"
 
 
 @pytest.mark.parametrize("open_one", [open_client, open_async_client])
@@ -61,15 +61,13 @@ def test_a_client_asks_the_sentinels(open_one: Any, pool: type[Any]) -> None:
         ("redis+sentinel://u:secret@one/maze/0?socket_timeout=soon", "socket_timeout"),
     ],
 )
-def test_an_address_that_is_none_is_a_sentence_without_its_password(
-    open_one: Any, url: str, says: str
-) -> None:
+def test_invalid_url_raises_settings_error_without_password(open_one: Any, url: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says) as error:
         open_one(url, name="n", timeout_s=1.0)
     assert "secret" not in str(error.value)
 
 
-def test_no_password_is_shown() -> None:
+def test_sentinel_url_is_shown_without_passwords() -> None:
     assert without_password(URL) == (
         "redis+sentinel://user:***@one:26380,two,[::1]:5/maze/3?sentinel_password=***&ssl_ca_certs=ca.pem"
     )
@@ -88,11 +86,11 @@ def test_no_password_is_shown() -> None:
         ("redis://host:1/0?password=a&x=b", "redis://host:1/0?password=***&x=b"),
     ],
 )
-def test_url_with_a_password_is_shown_without_it(url: str, shown: str) -> None:
+def test_url_with_password_is_shown_without_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
 
 
-def test_missing_certificate_file_is_named(tmp_path: Path) -> None:
+def test_url_with_missing_certificate_files_names_them(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("x")
     url = (
         f"rediss://user:pw@host/0?ssl_ca_certs={tmp_path}/ca.pem&ssl_certfile=/no/c.pem&ssl_keyfile=/no/k.pem"
@@ -105,11 +103,11 @@ def test_missing_certificate_file_is_named(tmp_path: Path) -> None:
     assert "pw" not in str(caught.value)
 
 
-def test_tls_hint_names_the_other_scheme() -> None:
+def test_tls_hint_names_other_scheme() -> None:
     assert "write redis://" in tls_hint("rediss://host/0")
     assert "write rediss://" in tls_hint("redis://host/0")
 
 
-def test_address_that_is_no_url_is_a_settings_error() -> None:
+def test_malformed_url_raises_settings_error() -> None:
     with pytest.raises(SettingsError, match="Redis URL"):
         open_client("redis://[::1", name="n", timeout_s=1.0)

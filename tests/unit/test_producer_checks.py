@@ -1,4 +1,4 @@
-"""What a producer does for its caller: number frames, and warn of those that can hardly be meant."""
+"""Producer conveniences: numbering frames, and warnings about implausible input."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def entry(frame: Frame) -> Entry:
 # --- numbering
 
 
-def test_seqs_rise_per_session_even_where_the_clock_stands_still() -> None:
+def test_seqs_with_stopped_clock_rise_per_session() -> None:
     numbering = Numbering(clock=lambda: 50)
     assert numbering.seqs(["a", "b", "a", "a"]) == [50, 50, 51, 52]
     assert numbering.seqs(["b"]) == [51]
 
 
-def test_seqs_of_a_restarted_process_continue_above() -> None:
+def test_seqs_after_process_restart_continue_above_previous() -> None:
     now = [1000]
     first = Numbering(clock=lambda: now[0]).seqs(["a"] * 3)
     now[0] += 33
     assert Numbering(clock=lambda: now[0]).seqs(["a"])[0] > max(first)
 
 
-def test_numbering_forgets_sessions_that_the_clock_has_passed_and_keeps_the_others() -> None:
+def test_numbering_with_many_sessions_forgets_only_those_behind_clock() -> None:
     now = [1000]
     numbering = Numbering(clock=lambda: now[0])
     numbering.seqs(["busy"] * 100)
@@ -53,7 +53,7 @@ def test_numbering_forgets_sessions_that_the_clock_has_passed_and_keeps_the_othe
     assert "busy" not in numbering._last
 
 
-def test_steady_clock_is_unix_time_and_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steady_clock_with_wall_clock_set_back_keeps_rising(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SteadyClock()
     first = clock()
     monkeypatch.setattr("time.time", lambda: 0.0)
@@ -82,7 +82,7 @@ def checked(frame: Frame, times: int = 1) -> list[str]:
         replace(GOOD, landmarks=HAND - 0.5),
     ],
 )
-def test_usual_frame_is_not_warned_of(frame: Frame) -> None:
+def test_input_check_with_plausible_frame_does_not_warn(frame: Frame) -> None:
     assert checked(frame) == []
 
 
@@ -96,13 +96,13 @@ def test_usual_frame_is_not_warned_of(frame: Frame) -> None:
         (replace(GOOD, landmarks=HAND * 80, aspect=1.0), "one unit in x and y"),
     ],
 )
-def test_frame_that_can_hardly_be_meant_is_warned_of_once(frame: Frame, words: str) -> None:
+def test_input_check_with_implausible_frame_warns_once(frame: Frame, words: str) -> None:
     (text,) = checked(frame, times=3)
     assert words in text
     assert "session 'p1'" in text
 
 
-def test_looks_become_rare_after_the_first_ones() -> None:
+def test_input_check_after_first_frames_samples_once_per_second() -> None:
     found: list[str] = []
     check = InputCheck(found.append, wall_s=lambda: NOW_S)
     for _ in range(FIRST_CHECKS):
@@ -113,11 +113,11 @@ def test_looks_become_rare_after_the_first_ones() -> None:
     assert len(found) == 1
 
 
-# --- frames that come to nothing
+# --- frames without replies
 
 
 class World:
-    """A watch over one partition, whose counters are set by the test."""
+    """Watch one partition whose counters the test sets."""
 
     def __init__(self, last_seq: int | None = None) -> None:
         self.found: list[str] = []
@@ -144,7 +144,7 @@ class World:
         ("buried", "maze dead list"),
     ],
 )
-def test_partition_that_answers_nothing_is_warned_of_once(outcome: str, words: str) -> None:
+def test_outcome_watch_with_unanswered_partition_warns_once(outcome: str, words: str) -> None:
     world = World()
     for second in range(5):
         world.second(**{outcome: 30 * second})
@@ -153,21 +153,21 @@ def test_partition_that_answers_nothing_is_warned_of_once(outcome: str, words: s
     assert f"ended as {outcome}" in text
 
 
-def test_partition_that_answers_too_is_not_warned_of() -> None:
+def test_outcome_watch_with_some_answers_does_not_warn() -> None:
     world = World()
     for second in range(5):
         world.second(answered=second, duplicate=30 * second)
     assert not world.found
 
 
-def test_listened_session_without_replies_is_warned_of_even_if_others_are_answered() -> None:
+def test_outcome_watch_with_unanswered_listened_session_warns_once() -> None:
     world = World(last_seq=-1)
     for second in range(3):
         world.second(answered=30 * second, duplicate=30 * second)
     assert len(world.found) == 1
 
 
-def test_listened_session_with_replies_is_not_warned_of() -> None:
+def test_outcome_watch_with_answered_listened_session_does_not_warn() -> None:
     world = World(last_seq=0)
     for second in range(5):
         world.second(answered=30 * second, stale=30 * second)
@@ -175,14 +175,14 @@ def test_listened_session_with_replies_is_not_warned_of() -> None:
     assert not world.found
 
 
-def test_few_duplicates_are_normal() -> None:
+def test_outcome_watch_with_few_duplicates_does_not_warn() -> None:
     world = World()
     for second in range(5):
         world.second(duplicate=2 * second)
     assert not world.found
 
 
-def test_partition_without_a_worker_is_warned_of_after_some_seconds() -> None:
+def test_outcome_watch_without_worker_warns_after_several_seconds() -> None:
     world = World()
     for _ in range(5):
         world.second()

@@ -1,4 +1,4 @@
-"""The listening scripts, played with made-up messages."""
+"""The listening scripts, run against simulated messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def taken(inbox: Inbox) -> list[tuple[str, int]]:
     return [(one.session, one.seq) for one in inbox.ready]
 
 
-def test_late_and_repeated_replies_are_dropped_per_session() -> None:
+def test_inbox_drops_late_and_repeated_replies_per_session() -> None:
     inbox = Inbox(16)
     inbox.want(["p1", "p2"])
     for session, seq in [("p1", 3), ("p1", 3), ("p2", 1), ("p1", 2), ("p1", 4), ("p2", 0), ("p2", 9)]:
@@ -43,7 +43,7 @@ def test_late_and_repeated_replies_are_dropped_per_session() -> None:
     assert taken(inbox) == [("p1", 3), ("p2", 1), ("p1", 4), ("p2", 9)]
 
 
-def test_the_first_seq_may_be_zero() -> None:
+def test_inbox_accepts_first_seq_zero() -> None:
     inbox = Inbox(16)
     inbox.want(["p1"])
     inbox.take(reply("p1", 0))
@@ -51,7 +51,7 @@ def test_the_first_seq_may_be_zero() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b"null", b'{"v":2}'])
-def test_message_that_is_no_reply_is_ignored(data: bytes) -> None:
+def test_inbox_ignores_messages_that_are_not_replies(data: bytes) -> None:
     inbox = Inbox(16)
     inbox.want(["p1"])
     inbox.take({"type": "message", "channel": channel("p1"), "data": data})
@@ -61,7 +61,7 @@ def test_message_that_is_no_reply_is_ignored(data: bytes) -> None:
     assert not inbox.ready
 
 
-def test_a_dropped_session_is_forgotten() -> None:
+def test_inbox_forgets_dropped_session() -> None:
     inbox = Inbox(16)
     inbox.want(["p1", "p2"])
     inbox.take(reply("p1", 5))
@@ -74,7 +74,7 @@ def test_a_dropped_session_is_forgotten() -> None:
     assert taken(inbox) == [("p2", 5), ("p1", 1)]
 
 
-def test_bad_session_subscribes_to_nothing() -> None:
+def test_inbox_with_bad_session_subscribes_to_nothing() -> None:
     inbox = Inbox(16)
     with pytest.raises(FrameError):
         inbox.want(["p1", "p*"])
@@ -82,7 +82,7 @@ def test_bad_session_subscribes_to_nothing() -> None:
 
 
 class Player:
-    """Plays scripts: reads get the next message, and None (after the time they wait) when there is none."""
+    """Run scripts: a read returns the next message, or None after its timeout when there is none."""
 
     def __init__(self, *messages: Any, **words: Any) -> None:
         self.now_s = 0.0
@@ -108,7 +108,7 @@ class Player:
         return [type(step) for step in self.steps]
 
 
-def test_a_subscription_ends_when_redis_has_confirmed() -> None:
+def test_subscribe_returns_once_redis_confirms_all_channels() -> None:
     player = Player(confirmation("p1"), reply("p1", 1), confirmation("p2"), reply("p1", 2))
     player.play(player.listening.subscribe(["p1", "p2"]))
     assert player.steps[0] == PubSubCommand("SUBSCRIBE", [channel("p1"), channel("p2")])
@@ -117,7 +117,7 @@ def test_a_subscription_ends_when_redis_has_confirmed() -> None:
     assert player.play(player.listening.next(0)).seq == 2
 
 
-def test_known_sessions_are_not_subscribed_again() -> None:
+def test_subscribe_to_known_session_sends_nothing() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
     player.steps.clear()
@@ -125,7 +125,7 @@ def test_known_sessions_are_not_subscribed_again() -> None:
     assert not player.steps
 
 
-def test_no_confirmation_is_a_lost_connection() -> None:
+def test_subscribe_without_confirmation_raises_connection_lost() -> None:
     player = Player(retries=1, timeout_s=1.0)
     with pytest.raises(ConnectionLost):
         player.play(player.listening.subscribe(["p1"]))
@@ -138,14 +138,14 @@ def test_no_confirmation_is_a_lost_connection() -> None:
     assert player.listening.inbox.empty()
 
 
-def test_read_ends_with_its_timeout() -> None:
+def test_next_without_messages_returns_none_at_timeout() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
     assert player.play(player.listening.next(0.6)) is None
     assert player.now_s == pytest.approx(0.6)
 
 
-def test_a_lost_connection_is_subscribed_anew_after_growing_pauses() -> None:
+def test_next_after_lost_connection_resubscribes_with_growing_pauses() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
     player.messages = [NoAnswer("gone"), NoAnswer("gone"), confirmation("p1"), reply("p1", 7)]
@@ -157,7 +157,7 @@ def test_a_lost_connection_is_subscribed_anew_after_growing_pauses() -> None:
     assert reads[0].channels() == [channel("p1")]
 
 
-def test_replies_after_a_lost_connection_still_rise() -> None:
+def test_replies_after_lost_connection_keep_rising() -> None:
     player = Player(
         confirmation("p1"),
         reply("p1", 7),
@@ -170,7 +170,7 @@ def test_replies_after_a_lost_connection_still_rise() -> None:
     assert [player.play(player.listening.next(None)).seq for _ in range(2)] == [7, 8]
 
 
-def test_silent_connection_is_pinged_and_then_replaced() -> None:
+def test_silent_connection_is_pinged_then_replaced() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
     player.steps.clear()
@@ -181,7 +181,7 @@ def test_silent_connection_is_pinged_and_then_replaced() -> None:
     ]
 
 
-def test_pong_keeps_the_connection() -> None:
+def test_silent_connection_with_pong_is_kept() -> None:
     player = Player(confirmation("p1"))
     player.play(player.listening.subscribe(["p1"]))
     player.play(player.listening.next(SILENCE_S + 1))
@@ -191,14 +191,14 @@ def test_pong_keeps_the_connection() -> None:
     assert Disconnect() not in player.steps
 
 
-def test_closing_ends_the_wait() -> None:
+def test_next_when_closed_returns_none() -> None:
     player = Player(confirmation("p1"), reply("p1", 1))
     player.play(player.listening.subscribe(["p1"]))
     player.listening.closed = True
     assert player.play(player.listening.next(None)) is None
 
 
-def test_without_sessions_nothing_is_read() -> None:
+def test_next_without_sessions_reads_nothing() -> None:
     player = Player()
     assert player.play(player.listening.next(0.5)) is None
     assert set(player.kinds()) == {Pause}
@@ -212,18 +212,18 @@ def moves_of(player: Player, timeout_s: float) -> list[tuple[int, str | None, bo
     return found
 
 
-def test_held_move_without_replies_ends_with_one_marked_stop() -> None:
+def test_held_move_without_replies_ends_with_one_synthetic_stop() -> None:
     player = Player(confirmation("p1"), reply("p1", 1, move="up"), reply("p1", 2))
     assert moves_of(player, 2.0) == [(1, "up", False), (2, None, False), (2, "stop", True)]
     assert 0.35 <= player.now_s - 2.0 <= 0.45
 
 
-def test_held_move_that_the_pool_ends_gets_no_second_stop() -> None:
+def test_held_move_stopped_by_pool_gets_no_synthetic_stop() -> None:
     player = Player(confirmation("p1"), reply("p1", 1, move="up"), reply("p1", 2, move="stop"))
     assert moves_of(player, 2.0) == [(1, "up", False), (2, "stop", False)]
 
 
-def test_reply_after_an_own_stop_is_passed_on() -> None:
+def test_reply_after_synthetic_stop_is_delivered() -> None:
     player = Player(confirmation("p1"), reply("p1", 1, move="up"))
     assert len(moves_of(player, 1.0)) == 2
     player.messages = [reply("p1", 2, move="up")]

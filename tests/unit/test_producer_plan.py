@@ -1,4 +1,4 @@
-"""Frames -> entries: one per partition and tick, and nothing of a tick with a bad frame."""
+"""Planning of frames into entries: one per partition and tick; a bad frame rejects its tick."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def by_arrays(frames: list[Frame], router: Router) -> list[Entry]:
 
 
 @given(st.lists(st.text("abc1", min_size=1, max_size=3), max_size=40), st.sampled_from([1, 4, 16]))
-def test_each_partition_gets_one_entry_with_its_frames_in_order(sessions: list[str], partitions: int) -> None:
+def test_plan_frames_gives_each_partition_one_entry_in_order(sessions: list[str], partitions: int) -> None:
     frames = frames_of(sessions)
     entries = plan_frames(frames, Router(partitions))
     assert [one.partition for one in entries] == sorted({partition_of(one, partitions) for one in sessions})
@@ -52,7 +52,7 @@ def test_each_partition_gets_one_entry_with_its_frames_in_order(sessions: list[s
 
 
 @given(st.lists(st.text("abc1", min_size=1, max_size=3), max_size=40))
-def test_arrays_are_planned_as_frames_are(sessions: list[str]) -> None:
+def test_plan_arrays_gives_same_entries_as_plan_frames(sessions: list[str]) -> None:
     frames = frames_of(sessions)
     by_frames, arrays = plan_frames(frames, Router(8)), by_arrays(frames, Router(8))
     assert [(one.partition, list(one.rows), one.fields) for one in by_frames] == [
@@ -60,7 +60,7 @@ def test_arrays_are_planned_as_frames_are(sessions: list[str]) -> None:
     ]
 
 
-def test_a_tick_too_large_for_an_entry_is_split_in_order() -> None:
+def test_plan_of_oversized_tick_is_split_in_order() -> None:
     frames = frames_of(["x" * 64] * 2500)
     for entries in (plan_frames(frames, Router(1)), by_arrays(frames, Router(1))):
         assert [len(one.rows) for one in entries] == [1024, 1024, 452]
@@ -68,7 +68,7 @@ def test_a_tick_too_large_for_an_entry_is_split_in_order() -> None:
         assert all(sum(map(len, one.fields)) <= MAX_ENTRY_BYTES for one in entries)
 
 
-def test_a_bad_frame_stops_the_whole_tick() -> None:
+def test_plan_with_bad_frame_rejects_whole_tick() -> None:
     frames = frames_of(["a", "b", "c"])
     frames[2] = replace(frames[2], landmarks=np.full((21, 3), np.inf))
     with pytest.raises(FrameError) as caught:
@@ -95,14 +95,14 @@ BAD: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("reason", "change"), BAD)
-def test_bad_arrays_are_refused_with_their_reason(reason: str, change: dict[str, Any]) -> None:
+def test_plan_arrays_with_bad_values_raises_with_reason(reason: str, change: dict[str, Any]) -> None:
     given_arrays: dict[str, Any] = {**ONE, "landmarks": np.zeros((2, 21, 3)), **change}
     with pytest.raises(FrameError) as caught:
         plan_arrays(given_arrays["sessions"], columns(**given_arrays), Router(16))
     assert caught.value.reason == reason
 
 
-def test_the_partitions_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_router_cache_with_many_sessions_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "MAX_KNOWN_SESSIONS", 3)
     router = Router(16)
     for number in range(10):
@@ -110,19 +110,19 @@ def test_the_partitions_that_are_remembered_are_bounded(monkeypatch: pytest.Monk
     assert len(router) <= 3
 
 
-def test_option_faults_are_reported_together() -> None:
+def test_options_with_several_faults_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         options_of({"max_lag": -1, "timeout_s": 0.0, "colour": "red"})  # type: ignore[typeddict-unknown-key]
     assert all(word in str(caught.value) for word in ("max_lag", "timeout_s", "colour"))
 
 
-def test_partitions_must_be_a_power_of_two() -> None:
+def test_options_with_partitions_not_power_of_two_are_rejected() -> None:
     with pytest.raises(SettingsError, match="power of two"):
         options_of({"partitions": 12})
 
 
 @pytest.mark.parametrize("plan_them", [plan_frames, by_arrays])
-def test_entries_are_compact_where_the_pool_takes_them_and_the_landmarks_allow(plan_them: Any) -> None:
+def test_plan_is_compact_only_when_pool_and_landmark_range_allow(plan_them: Any) -> None:
     router = Router(1)
     router.compact = True
     frames = [Frame("a", 0, 5, HANDS), Frame("a", 1, 5, HANDS * 3)]

@@ -1,4 +1,4 @@
-"""The sending scripts, played with made-up answers: no Redis, no clock, no chance."""
+"""The sending scripts, run against simulated answers: no Redis, no real clock, no randomness."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from gesture_maze.wire.keys import partition_of
 OOM = exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
 NOPERM = exceptions.NoPermissionError("No permissions to access a key", status_code="NOPERM")
 FRAMES = [Frame(f"p{number}", 1, 2, None) for number in range(4)]
-"""In partitions of 16: all different."""
+"""One frame each for four different partitions of 16."""
 
 
 @dataclass
 class Server:
-    """Answers rounds. `on_add` may refuse an entry, or the whole round by giving `NoAnswer`."""
+    """Answer round trips. `on_add` may refuse an entry, or the whole round by returning `NoAnswer`."""
 
     topology: list[bytes | None] = field(default_factory=lambda: [b"1", b"16"])
     lag: dict[int, int | None] = field(default_factory=dict)
@@ -37,13 +37,13 @@ class Server:
     rounds: list[list[Command]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     silent: int = 0
-    """So many of the next rounds get no answer."""
+    """Number of upcoming rounds that get no answer."""
     outcomes: dict[str, int] | None = field(default_factory=dict)
-    """Counters of every partition; None where the producer may not read them."""
+    """Counters of every partition; None when the producer has no permission to read them."""
     refuse: Exception | None = None
-    """Answers every command."""
+    """Error that answers every command, if set."""
     topology_after: tuple[float, list[bytes | None]] | None = None
-    """When another topology is written, and which."""
+    """Time in s at which another topology is written, and that topology."""
 
     def play(self, script: Steps[Any]) -> Any:
         answer: Any = None
@@ -88,7 +88,7 @@ class Server:
         return self.on_add(partition)
 
     def added(self) -> list[list[int]]:
-        """Partitions added to, round by round."""
+        """Return the partitions that received entries, round by round."""
         keys = [[str(one[1]) for one in commands if one[0] == "XADD"] for commands in self.rounds]
         return [[int(key.strip("frames:{}")) for key in one] for one in keys]
 
@@ -102,7 +102,7 @@ def partitions(frames: list[Frame]) -> list[int]:
     return sorted(partition_of(one.session, 16) for one in frames)
 
 
-def test_a_tick_is_one_round_with_one_entry_per_partition() -> None:
+def test_send_of_tick_makes_one_round_trip_with_one_entry_per_partition() -> None:
     server = Server()
     one = sending(server)
     server.play(one.connect())
@@ -111,7 +111,7 @@ def test_a_tick_is_one_round_with_one_entry_per_partition() -> None:
     assert server.added() == [partitions(FRAMES)]
 
 
-def test_the_topology_is_asked_once() -> None:
+def test_connect_repeated_reads_topology_once() -> None:
     server = Server()
     one = sending(server)
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_the_topology_is_asked_once() -> None:
     assert len(server.rounds) == 1
 
 
-def test_first_producer_with_a_number_writes_the_topology() -> None:
+def test_connect_with_partitions_to_empty_redis_writes_topology() -> None:
     server = Server(topology=[None, None])
     assert server.play(sending(server, partitions=4).connect()).partitions == 4
     assert server.topology == [b"1", b"4"]
@@ -127,7 +127,7 @@ def test_first_producer_with_a_number_writes_the_topology() -> None:
 
 
 @pytest.mark.parametrize("topology", [[b"1", b"8"], [b"2", b"16"], [b"1", b"many"]])
-def test_another_topology_is_an_error(topology: list[bytes | None]) -> None:
+def test_send_with_conflicting_topology_raises_settings_error(topology: list[bytes | None]) -> None:
     server = Server(topology=topology)
     with pytest.raises(SettingsError) as caught:
         server.play(sending(server, partitions=16).send_frames(FRAMES))
@@ -135,7 +135,7 @@ def test_another_topology_is_an_error(topology: list[bytes | None]) -> None:
     assert server.added() == [[]]
 
 
-def test_emptied_redis_gets_the_given_topology_again_at_the_next_reading() -> None:
+def test_emptied_redis_with_given_partitions_gets_topology_at_next_reading() -> None:
     server = Server()
     one = sending(server, guard_interval_s=1.0, partitions=16)
     server.play(one.send_frames(FRAMES))
@@ -149,7 +149,7 @@ def test_emptied_redis_gets_the_given_topology_again_at_the_next_reading() -> No
     assert server.topology == [b"1", b"16"]
 
 
-def test_emptied_redis_gets_no_topology_from_a_producer_without_a_number() -> None:
+def test_emptied_redis_without_given_partitions_gets_no_topology() -> None:
     server = Server(topology=[b"1", b"16"])
     one = sending(server, guard_interval_s=0)
     server.play(one.send_frames(FRAMES))
@@ -160,7 +160,7 @@ def test_emptied_redis_gets_no_topology_from_a_producer_without_a_number() -> No
     assert server.added()[-1] == partitions(FRAMES)
 
 
-def test_producer_without_a_number_waits_for_a_pool_and_writes_nothing() -> None:
+def test_send_without_partitions_and_pool_raises_no_pool_and_writes_nothing() -> None:
     server = Server(topology=[None, None])
     with pytest.raises(SendLost, match="start `maze worker`") as caught:
         server.play(sending(server).send_frames(FRAMES))
@@ -170,12 +170,12 @@ def test_producer_without_a_number_waits_for_a_pool_and_writes_nothing() -> None
     assert 1.0 <= server.now_s < 1.5
 
 
-def test_producer_without_a_number_takes_the_one_of_a_pool_that_starts_meanwhile() -> None:
+def test_connect_without_partitions_uses_topology_of_starting_pool() -> None:
     server = Server(topology=[None, None], topology_after=(0.3, [b"1", b"64"]))
     assert server.play(sending(server).connect()).partitions == 64
 
 
-def test_topology_that_turns_hostile_between_sends_stops_the_next_one_only() -> None:
+def test_topology_becoming_invalid_between_sends_fails_next_send() -> None:
     server = Server()
     one = sending(server, guard_interval_s=0)
     server.play(one.connect())
@@ -185,7 +185,7 @@ def test_topology_that_turns_hostile_between_sends_stops_the_next_one_only() -> 
         server.play(one.send_frames(FRAMES))
 
 
-def test_a_topology_changed_under_way_stops_the_next_send() -> None:
+def test_topology_changing_between_sends_fails_next_send() -> None:
     server = Server()
     one = sending(server, guard_interval_s=0)
     server.play(one.send_frames(FRAMES))
@@ -197,7 +197,7 @@ def test_a_topology_changed_under_way_stops_the_next_send() -> None:
     assert server.added() == [[]]
 
 
-def test_the_lag_is_read_at_most_once_per_interval() -> None:
+def test_lag_is_read_at_most_once_per_guard_interval() -> None:
     server = Server()
     one = sending(server, guard_interval_s=0.25)
     readings = []
@@ -209,7 +209,7 @@ def test_the_lag_is_read_at_most_once_per_interval() -> None:
     assert readings == [1, 0, 0, 1, 0]
 
 
-def test_a_partition_too_far_behind_is_refused_until_a_fresh_reading() -> None:
+def test_partition_over_max_lag_raises_backpressure_until_next_reading() -> None:
     full = partition_of("p1", 16)
     server = Server(lag={full: 11})
     one = sending(server, max_lag=10, guard_interval_s=1.0)
@@ -231,7 +231,7 @@ def test_a_partition_too_far_behind_is_refused_until_a_fresh_reading() -> None:
 
 
 @pytest.mark.parametrize("lag", [{}, {partition_of("p0", 16): None}])
-def test_without_a_lag_the_length_counts(lag: dict[int, int | None]) -> None:
+def test_guard_without_lag_uses_stream_length(lag: dict[int, int | None]) -> None:
     server = Server(lag=lag, length=11)
     one = sending(server, max_lag=10)
     server.play(one.send_frames(FRAMES[:1]))
@@ -239,7 +239,7 @@ def test_without_a_lag_the_length_counts(lag: dict[int, int | None]) -> None:
         server.play(one.send_frames(FRAMES[:1]))
 
 
-def test_out_of_memory_names_the_frames_that_were_not_accepted() -> None:
+def test_send_out_of_memory_names_only_frames_not_accepted() -> None:
     full = {partition_of("p1", 16), partition_of("p3", 16)}
     server = Server(on_add=lambda partition: OOM if partition in full else b"1-0")
     with pytest.raises(Backpressure) as caught:
@@ -247,13 +247,13 @@ def test_out_of_memory_names_the_frames_that_were_not_accepted() -> None:
     assert caught.value.reason == "memory"
     assert caught.value.rows == (1, 3)
     assert caught.value.frames == (FRAMES[1], FRAMES[3])
-    # following the advice sends no accepted frame again
+    # sending the named frames again sends no accepted frame twice
     server.on_add = lambda partition: b"1-1"
     server.play(sending(server).send_frames(caught.value.frames))
     assert set(server.added()[-1]) == full
 
 
-def test_a_lost_answer_is_tried_again_after_growing_pauses() -> None:
+def test_send_with_lost_answer_retries_with_growing_pauses() -> None:
     server = Server()
     one = sending(server)
     server.play(one.connect())
@@ -263,7 +263,7 @@ def test_a_lost_answer_is_tried_again_after_growing_pauses() -> None:
     assert server.pauses == [0.05, 0.1]
 
 
-def test_lost_answer_after_the_last_try_leaves_the_frames_doubtful() -> None:
+def test_send_with_lost_answer_after_last_retry_reports_unknown_outcome() -> None:
     server = Server()
     one = sending(server, retries=1)
     server.play(one.connect())
@@ -275,7 +275,7 @@ def test_lost_answer_after_the_last_try_leaves_the_frames_doubtful() -> None:
     assert "unknown" in str(caught.value)
 
 
-def test_only_what_was_not_answered_is_tried_again() -> None:
+def test_send_retry_repeats_only_refused_entries() -> None:
     loading = partition_of("p2", 16)
     answers = iter([exceptions.ReadOnlyError("READONLY"), b"1-0"])
     server = Server(on_add=lambda partition: next(answers) if partition == loading else b"1-0")
@@ -283,7 +283,7 @@ def test_only_what_was_not_answered_is_tried_again() -> None:
     assert server.added()[1:] == [partitions(FRAMES), [loading]]
 
 
-def test_a_momentary_refusal_names_what_memory_refused_too() -> None:
+def test_momentary_refusal_with_out_of_memory_names_frames_of_both() -> None:
     server = Server(
         on_add=lambda p: OOM if p == partition_of("p1", 16) else exceptions.ReadOnlyError("READONLY")
     )
@@ -301,7 +301,7 @@ def test_a_momentary_refusal_names_what_memory_refused_too() -> None:
         ("BUSY Redis is busy running a script.", "busy"),
     ],
 )
-def test_momentary_refusal_is_waited_out_and_reported_as_what_it_is(answer: str, reason: str) -> None:
+def test_momentary_refusal_past_timeout_is_reported_with_its_reason(answer: str, reason: str) -> None:
     refusing = partition_of("p2", 16)
     error = exceptions.ResponseError(answer)
     server = Server(on_add=lambda partition: error if partition == refusing else b"1-0")
@@ -314,14 +314,14 @@ def test_momentary_refusal_is_waited_out_and_reported_as_what_it_is(answer: str,
     assert 1.0 <= server.now_s < 1.3
 
 
-def test_momentary_refusal_that_ends_in_time_loses_no_frame() -> None:
+def test_momentary_refusal_ending_before_timeout_loses_no_frame() -> None:
     refusals = iter([exceptions.ResponseError("NOREPLICAS Not enough good replicas to write.")] * 5)
     server = Server(on_add=lambda partition: next(refusals, b"1-0"))
     server.play(sending(server, retries=0).send_frames(FRAMES[:1]))
     assert len(server.added()) == 7
 
 
-def test_refusal_after_a_lost_answer_leaves_the_frames_doubtful() -> None:
+def test_refusal_after_lost_answer_reports_unknown_outcome() -> None:
     server = Server(on_add=lambda partition: OOM)
     one = sending(server)
     server.play(one.connect())
@@ -333,7 +333,7 @@ def test_refusal_after_a_lost_answer_leaves_the_frames_doubtful() -> None:
 
 
 @pytest.mark.parametrize("topology", [[b"1", b"16"], [None, None]])
-def test_no_connection_at_all_loses_every_frame(topology: list[bytes | None]) -> None:
+def test_send_without_connection_raises_send_lost_for_all_frames(topology: list[bytes | None]) -> None:
     server = Server(topology=topology, silent=3)
     with pytest.raises(SendLost) as caught:
         server.play(sending(server).send_frames(FRAMES))
@@ -354,7 +354,7 @@ def test_terminal_refusal_is_not_retried_and_names_command_key_and_frames() -> N
 
 
 @pytest.mark.parametrize("topology", [[b"1", b"16"], [None, None]])
-def test_connect_refused_sends_no_frame(topology: list[bytes | None]) -> None:
+def test_connect_with_refused_credentials_sends_no_frame(topology: list[bytes | None]) -> None:
     server = Server(topology=topology, refuse=exceptions.AuthenticationError("invalid user"))
     with pytest.raises(SendRefused) as caught:
         server.play(sending(server).send_frames(FRAMES))
@@ -363,7 +363,7 @@ def test_connect_refused_sends_no_frame(topology: list[bytes | None]) -> None:
     assert len(server.rounds) == 1
 
 
-def test_a_bad_frame_sends_nothing() -> None:
+def test_send_with_bad_frame_sends_nothing() -> None:
     server = Server()
     with pytest.raises(FrameError):
         server.play(sending(server).send_frames([*FRAMES, Frame("p 1", 1, 2, None)]))
@@ -371,14 +371,14 @@ def test_a_bad_frame_sends_nothing() -> None:
 
 
 @pytest.mark.parametrize(("value", "name"), [(b"1", "c"), (b"0", "l"), (b"yes", "l"), (None, "l")])
-def test_landmarks_are_compact_where_the_topology_says_so(value: bytes | None, name: str) -> None:
+def test_landmarks_are_compact_only_when_topology_allows(value: bytes | None, name: str) -> None:
     server = Server(topology=[b"1", b"16", value])
     server.play(sending(server).send_frames(FRAMES[:1]))
     (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
     assert command[7] == name
 
 
-def test_landmarks_follow_a_topology_that_changes() -> None:
+def test_landmark_encoding_follows_topology_changes() -> None:
     server = Server(topology=[b"1", b"16", b"1"])
     one = sending(server, guard_interval_s=0)
     found = []
@@ -391,7 +391,7 @@ def test_landmarks_follow_a_topology_that_changes() -> None:
     assert found == ["c", "l", "c"]
 
 
-def test_frames_without_seq_and_time_are_numbered_and_named_in_errors() -> None:
+def test_frames_without_seq_and_time_are_numbered_also_in_errors() -> None:
     server = Server(on_add=lambda partition: OOM)
     numbering = Numbering(clock=lambda: 1000, wall_ms=lambda: 1003)
     one = Sending(options_of({}), clock=lambda: server.now_s, numbering=numbering)
@@ -413,7 +413,7 @@ def test_arrays_without_seq_and_time_are_numbered() -> None:
     assert meta["captured_ms"].tolist() == [1003, 1003]
 
 
-def test_session_whose_frames_all_end_as_duplicates_is_warned_of_once(
+def test_session_with_only_duplicates_warns_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = Server()
@@ -430,7 +430,7 @@ def test_session_whose_frames_all_end_as_duplicates_is_warned_of_once(
     assert readings == 5
 
 
-def test_counters_that_may_not_be_read_stop_the_watch_and_no_send() -> None:
+def test_outcome_counters_without_permission_disable_watch_but_not_sends() -> None:
     server = Server(outcomes=None)
     one = sending(server)
     for second in range(4):
@@ -440,20 +440,20 @@ def test_counters_that_may_not_be_read_stop_the_watch_and_no_send() -> None:
     assert len(readings) == len(FRAMES)
 
 
-def test_an_empty_tick_sends_nothing() -> None:
+def test_send_of_empty_tick_sends_nothing() -> None:
     server = Server()
     server.play(sending(server).send_frames([]))
     assert server.added() == [[]]
 
 
-def test_maxlen_is_sent_with_every_entry() -> None:
+def test_send_with_maxlen_trims_with_every_entry() -> None:
     server = Server()
     server.play(sending(server, maxlen=500).send_frames(FRAMES[:1]))
     (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
     assert command[2:6] == ("MAXLEN", "~", 500, "*")
 
 
-def test_refused_arrays_are_named_by_their_rows() -> None:
+def test_send_arrays_refused_names_rows_without_frames() -> None:
     server = Server(on_add=lambda partition: OOM)
     numbers = ([1, 1], 5, 1.0, 0)
     with pytest.raises(Backpressure) as caught:

@@ -1,4 +1,4 @@
-"""A bundle from elsewhere is proven by a child first: one that is too costly is refused."""
+"""An untrusted bundle is first proven in a child process, which rejects one that is too costly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.bundles import bundled, damaged, sealed, wrong
 
 
 def costly(*nodes: Any, **constants: Any) -> Bundle:
-    """The bundled model with nodes between its softmax, then called `raw`, and its output."""
+    """Return the bundled model with nodes inserted between its softmax (renamed `raw`) and its output."""
     good = bundled()
     model = onnx.load_from_string(good.model)
     for node in model.graph.node:
@@ -70,15 +70,15 @@ def reason_of(data: bytes, **options: Any) -> str:
     return caught.value.reason
 
 
-def test_prove_of_a_sound_bundle_is_silent() -> None:
+def test_prove_with_sound_bundle_passes() -> None:
     prove(bundled().to_zip())
 
 
-def test_prove_of_an_endless_graph_ends_in_time() -> None:
+def test_prove_with_endless_graph_raises_too_costly() -> None:
     assert reason_of(endless().to_zip()) == ModelReason.TOO_COSTLY
 
 
-def test_prove_of_a_graph_that_wants_all_memory_is_refused() -> None:
+def test_prove_with_graph_exhausting_memory_is_rejected() -> None:
     found = reason_of(hungry().to_zip())
     assert found in (ModelReason.BAD_GRAPH, ModelReason.TOO_COSTLY)
 
@@ -91,9 +91,9 @@ def test_prove_of_a_graph_that_wants_all_memory_is_refused() -> None:
         (wrong().to_zip(), ModelReason.SELF_TEST),
     ],
 )
-def test_prove_gives_the_reason_that_the_child_found(data: bytes, reason: str) -> None:
+def test_prove_with_bad_bundle_raises_reason_of_child(data: bytes, reason: str) -> None:
     assert reason_of(data) == reason
 
 
-def test_prove_of_a_damaged_zip_is_refused() -> None:
+def test_prove_with_damaged_zip_is_rejected() -> None:
     assert reason_of(damaged(bundled())) in (ModelReason.NOT_A_BUNDLE, ModelReason.HASH_MISMATCH)

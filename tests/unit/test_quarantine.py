@@ -1,4 +1,4 @@
-"""How suspects are grouped: few notes where they are innocent, three deaths where one of them kills."""
+"""Grouping of suspects: few writes when all are harmless, three deaths when one kills."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from gesture_maze.worker.quarantine import Group, groups
 IDS = [f"5-{counter}".encode() for counter in range(200)]
 
 
-def test_suspects_are_tried_in_groups_of_the_square_root() -> None:
+def test_suspects_are_grouped_by_square_root_of_their_count() -> None:
     found = list(groups(IDS[:100], 0, IDS[99], {}))
     assert len(found) == 10
     assert found[0] == Group(0, 10, "5-0..5-9")
 
 
-def test_entries_after_the_last_suspect_are_not_noted() -> None:
+def test_entries_after_last_suspect_form_unnamed_group() -> None:
     found = list(groups(IDS[:30], 0, IDS[8], {}))
     assert found[-1] == Group(9, 30, "")
     assert [group.name for group in found[:-1]] == ["5-0..5-2", "5-3..5-5", "5-6..5-8"]
 
 
-def test_group_that_killed_is_tried_entry_by_entry() -> None:
+def test_group_with_death_is_split_into_single_entries() -> None:
     found = list(groups(IDS[:9], 0, IDS[8], {b"5-3..5-5": 1}))
     assert [(group.begin, group.end, group.alone) for group in found] == [
         (0, 3, False), (3, 4, True), (4, 5, True), (5, 6, True), (6, 9, False),
     ]  # fmt: skip
 
 
-def test_frame_that_killed_alone_keeps_its_entry_alone() -> None:
+def test_entry_with_deadly_frame_stays_alone() -> None:
     found = list(groups(IDS[:4], 0, IDS[3], {b"5-2/p1/7": 1}))
     assert [(group.begin, group.alone) for group in found] == [(0, False), (2, True), (3, False)]
 
 
 @given(st.integers(0, 200), st.integers(0, 199), st.sets(st.integers(0, 198), max_size=4))
-def test_groups_cover_every_entry_once(count: int, until: int, killers: set[int]) -> None:
+def test_groups_with_any_deaths_cover_every_entry_once(count: int, until: int, killers: set[int]) -> None:
     deaths = {f"5-{one}..5-{one + 1}".encode(): 1 for one in killers}
     at = 0
     for group in groups(IDS[:count], 0, IDS[until], deaths):

@@ -1,4 +1,4 @@
-"""Every layout that people have reads back to the hands it was written from, or is refused with a reason."""
+"""Every supported layout reads back to the hands it was written from, or is rejected with a reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.layouts import PLANE, WRITERS, Written
 
 
 def random_hand(seed: int, digits: int, label: str) -> Written:
-    """Sixty-three coordinates drawn one by one take hypothesis half a second; a seed does as well."""
+    """Return a hand drawn from a seed: drawing 63 coordinates through hypothesis takes half a second."""
     return Written(np.random.default_rng(seed).uniform(-0.5, 1.5, (21, 3)).round(digits), label)
 
 
@@ -50,7 +50,7 @@ def check(found: Recording, written: list[Written], *, plane: bool) -> None:
 @pytest.mark.parametrize("name", WRITERS)
 @settings(max_examples=25, deadline=None)
 @given(written=hands_of)
-def test_layout_written_from_hands_reads_back_to_the_same_hands(name: str, written: list[Written]) -> None:
+def test_layout_written_from_hands_reads_back_equal(name: str, written: list[Written]) -> None:
     layout, write = WRITERS[name]
     found = read_text("a", write(written), aspect=4 / 3)
     assert found.layout == layout
@@ -63,7 +63,7 @@ def test_layout_written_from_hands_reads_back_to_the_same_hands(name: str, writt
 @given(
     written=hands_of, mark=st.booleans(), semicolon=st.booleans(), windows=st.booleans(), upper=st.booleans()
 )
-def test_table_as_excel_saves_it_reads_back_to_the_same_hands(
+def test_table_in_excel_dialect_reads_back_equal(
     tmp_path_factory: pytest.TempPathFactory,
     written: list[Written],
     mark: bool,
@@ -84,13 +84,13 @@ def test_table_as_excel_saves_it_reads_back_to_the_same_hands(
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
-def test_table_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> None:
+def test_table_with_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.csv").write_text(layouts.xyz([one()]), encoding=encoding)
     check(read_recording(tmp_path / "a.csv", aspect=1), [one()], plane=False)
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
-def test_packed_table_is_read(tmp_path: Path, suffix: str) -> None:
+def test_compressed_table_is_read(tmp_path: Path, suffix: str) -> None:
     from gesture_maze.capture.files import create
 
     with create(tmp_path / f"a.csv.{suffix}") as file:
@@ -102,46 +102,46 @@ NORMALISED = [name for name in WRITERS if name != "isotropic"]
 
 
 @pytest.mark.parametrize("name", NORMALISED)
-def test_normalised_coordinates_without_an_aspect_are_refused(name: str) -> None:
+def test_normalised_coordinates_without_aspect_are_rejected(name: str) -> None:
     with pytest.raises(SettingsError, match="--aspect 640x480"):
         read_text("a", WRITERS[name][1]([one()]))
 
 
-def test_isotropic_columns_that_look_normalised_are_warned_of() -> None:
+def test_isotropic_columns_with_normalised_range_warn_unless_aspect_given() -> None:
     text = WRITERS["isotropic"][1]([one()])
     assert any("warning" in note for note in read_text("a", text).notes)
     assert not any("warning" in note for note in read_text("a", text, aspect=1.0).notes)
 
 
 def scaled(hand: Written) -> Written:
-    """As keypoint.csv has it: wrist at 0, 0, divided by the largest value."""
+    """Return the hand as in keypoint.csv: wrist at (0, 0), divided by the largest value."""
     points = hand.points - hand.points[0]
     points[:, 2] = 0
     return Written(points / np.abs(points).max(), hand.label)
 
 
 @pytest.mark.parametrize("name", ["keypoint", "xyz", "point-axis"])
-def test_hand_scaled_to_1_around_its_wrist_is_isotropic(name: str) -> None:
+def test_hand_scaled_to_1_around_wrist_is_read_as_isotropic(name: str) -> None:
     found = read_text("a", WRITERS[name][1]([scaled(one()), scaled(one("fist"))]))
     assert {hand.aspect for hand in found.hands} == {1.0}
     assert "scaled to 1" in found.describe()
 
 
 @pytest.mark.parametrize("name", ["xyz", "tasks-js", "tidy"])
-def test_pixels_are_isotropic(name: str) -> None:
+def test_pixel_coordinates_are_read_as_isotropic(name: str) -> None:
     pixels = Written(one().points * 400, "like")
     found = read_text("a", WRITERS[name][1]([pixels]))
     assert {hand.aspect for hand in found.hands} == {1.0}
     assert "pixels" in found.describe()
 
 
-def test_outlier_among_normalised_hands_does_not_make_pixels() -> None:
+def test_normalised_hands_with_outlier_are_not_read_as_pixels() -> None:
     text = layouts.xyz([*[one()] * 5, Written(one().points * 400, "like")])
     with pytest.raises(SettingsError, match="--aspect 640x480"):
         read_text("a", text)
 
 
-def test_image_size_in_the_file_gives_the_aspect() -> None:
+def test_image_size_in_file_sets_aspect() -> None:
     text = layouts.xyz([one()])
     header, row = text.splitlines()
     found = read_text("a", f"{header},Image Width,image_height\n{row},640,480\n")
@@ -150,7 +150,7 @@ def test_image_size_in_the_file_gives_the_aspect() -> None:
     assert read_text("a", json.dumps([item])).hands[0].aspect == 640 / 480
 
 
-def test_aspect_given_overrides_the_file() -> None:
+def test_aspect_argument_overrides_file() -> None:
     item = {"landmarks": one().points.tolist(), "aspect": 1.0}
     assert read_text("a", json.dumps([item]), aspect=1.5).hands[0].aspect == 1.5
     assert read_text("a", json.dumps([item])).hands[0].aspect == 1.0
@@ -166,7 +166,7 @@ def test_aspect_given_overrides_the_file() -> None:
         {"bboxes": [[0, 0, 1, 1]], "label": "like"},
     ],
 )
-def test_object_without_a_known_key_is_an_error_that_names_its_keys(item: dict[str, Any]) -> None:
+def test_object_without_known_key_raises_error_naming_its_keys(item: dict[str, Any]) -> None:
     for text in (
         json.dumps(item),
         json.dumps([item]),
@@ -176,13 +176,13 @@ def test_object_without_a_known_key_is_an_error_that_names_its_keys(item: dict[s
             read_text("a.json", text, aspect=1)
 
 
-def test_hagrid_with_boxes_only_is_an_error() -> None:
+def test_hagrid_with_boxes_only_is_rejected() -> None:
     text = json.dumps({"1": {"bboxes": [[0, 0, 1, 1]], "labels": ["like"], "user_id": "u"}})
     with pytest.raises(SettingsError, match="boxes only"):
         read_text("like.json", text, aspect=1)
 
 
-def test_hagrid_gives_labels_and_users_of_each_hand_and_skips_empty_ones() -> None:
+def test_hagrid_file_yields_label_and_user_per_hand_and_skips_empty_hands() -> None:
     points = one().points[:, :2].tolist()
     text = json.dumps(
         {
@@ -202,12 +202,12 @@ def test_hagrid_gives_labels_and_users_of_each_hand_and_skips_empty_ones() -> No
 @pytest.mark.parametrize(
     "empty", [{"landmarks": []}, {"hand_landmarks": []}, {"multiHandLandmarks": None}, [], None]
 )
-def test_frame_without_a_hand_is_a_frame(empty: Any) -> None:
+def test_item_without_hand_is_read_as_empty_frame(empty: Any) -> None:
     found = read_text("a", json.dumps([empty, one().points.tolist()]), aspect=1)
     assert [hand.points is None for hand in found.hands] == [True, False]
 
 
-def test_two_hands_of_a_result_are_told_apart_by_side() -> None:
+def test_result_with_two_hands_is_split_by_side() -> None:
     item = {
         "landmarks": [layouts.objects(one()), layouts.objects(one(shift=0.1))],
         "handednesses": [[{"categoryName": "Left"}], [{"categoryName": "Right"}]],
@@ -216,7 +216,7 @@ def test_two_hands_of_a_result_are_told_apart_by_side() -> None:
     assert [(hand.side, hand.frame) for hand in found] == [("left", 0), ("right", 0)]
 
 
-def test_hand_of_zeros_is_no_hand_in_any_table() -> None:
+def test_hand_of_zeros_is_read_as_no_hand() -> None:
     zeros = Written(np.zeros((21, 3)), "like")
     for name in ("isotropic", "xyz", "planar", "keypoint", "two-hands", "tidy", "tasks-js", "legacy"):
         found = read_text("a", WRITERS[name][1]([one(), zeros]), aspect=1)
@@ -224,7 +224,7 @@ def test_hand_of_zeros_is_no_hand_in_any_table() -> None:
 
 
 @pytest.mark.parametrize("count", [84, 126])
-def test_two_hands_without_a_header_are_split(count: int) -> None:
+def test_two_hand_row_without_header_is_split(count: int) -> None:
     axes = count // 42
     numbers = [repr(value) for value in one().points[:, :axes].reshape(-1).tolist()]
     found = read_text("a", ",".join(["2", *["0"] * (count // 2), *numbers]) + "\n", aspect=1)
@@ -249,12 +249,12 @@ def test_two_hands_without_a_header_are_split(count: int) -> None:
         (lambda text: '"' + text, "row"),
     ],
 )
-def test_broken_table_is_an_error_that_names_the_place(change: Any, sentence: str) -> None:
+def test_broken_table_raises_error_naming_row_and_column(change: Any, sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         read_text("a.csv", change(layouts.xyz([one()])), aspect=1)
 
 
-def test_tidy_rows_name_a_missing_and_a_double_landmark() -> None:
+def test_tidy_rows_with_missing_or_repeated_landmark_are_rejected() -> None:
     lines = layouts.tidy([one()]).splitlines()
     with pytest.raises(SettingsError, match="has no landmark 7"):
         read_text("a", "\n".join([line for line in lines if not line.startswith("0,0,7,")]), aspect=1)
@@ -262,7 +262,7 @@ def test_tidy_rows_name_a_missing_and_a_double_landmark() -> None:
         read_text("a", "\n".join([*lines, lines[5]]), aspect=1)
 
 
-def test_tidy_rows_of_a_body_keep_only_the_hands(tmp_path: Path) -> None:
+def test_tidy_rows_with_whole_body_keep_only_hands(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     written = one()
@@ -282,7 +282,7 @@ def test_tidy_rows_of_a_body_keep_only_the_hands(tmp_path: Path) -> None:
     check(found, [Written(written.points, "")], plane=False)
 
 
-def test_layout_given_overrides_what_the_numbers_look_like() -> None:
+def test_layout_argument_overrides_detection() -> None:
     rows = layouts.table(None, [[*map(repr, one().points[:, :2].T.reshape(-1).tolist())]])
     check(read_text("a", rows, layout="planar", aspect=1), [Written(one().points, "")], plane=True)
     odd = layouts.table([f"f{number}" for number in range(42)], [["0.5", "0.25"] * 21])
@@ -291,31 +291,31 @@ def test_layout_given_overrides_what_the_numbers_look_like() -> None:
     assert len(read_text("a", odd, layout="numbers", aspect=1).shown()) == 1
 
 
-def test_layout_given_that_is_another_one_is_refused() -> None:
+def test_layout_argument_that_is_unknown_or_does_not_match_is_rejected() -> None:
     with pytest.raises(SettingsError, match="but the file is xyz"):
         read_text("a", layouts.xyz([one()]), layout="joints", aspect=1)
     with pytest.raises(SettingsError, match="--layout must be one of isotropic, "):
         read_text("a", layouts.xyz([one()]), layout="other", aspect=1)
 
 
-def test_every_layout_that_is_written_is_listed() -> None:
+def test_layouts_with_writer_are_listed() -> None:
     assert {layout for layout, _ in WRITERS.values()} <= set(LAYOUTS)
 
 
 @pytest.mark.parametrize(
     ("text", "aspect"), [("640x480", 4 / 3), ("4:3", 4 / 3), ("16/9", 16 / 9), ("1.5", 1.5)]
 )
-def test_aspect_is_a_ratio_a_size_or_a_number(text: str, aspect: float) -> None:
+def test_aspect_accepts_ratio_size_or_number(text: str, aspect: float) -> None:
     assert parse_aspect(text) == pytest.approx(aspect)
 
 
 @pytest.mark.parametrize("text", ["", "4:0", "wide", "0", "1000", "nan", "-1"])
-def test_aspect_of_anything_else_is_refused(text: str) -> None:
+def test_aspect_with_invalid_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - click names the flag
         parse_aspect(text)
 
 
-def test_labels_of_other_projects_are_mapped_and_shown() -> None:
+def test_labels_of_other_projects_are_mapped_and_described() -> None:
     names = ["thumbs_up", "Open Palm", "Thumb_Down", "like", "Closed_Fist", "dislke", "swipe", "None"]
     found = map_labels(names, GESTURES)
     assert [found.names[name] for name in names] == [
@@ -327,14 +327,14 @@ def test_labels_of_other_projects_are_mapped_and_shown() -> None:
     assert "did you mean dislike?" in text
 
 
-def test_label_map_overrides_and_leaves_rows_out(tmp_path: Path) -> None:
+def test_label_map_overrides_defaults_and_excludes_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(layouts.xyz([one("thumbs_up"), one("junk"), one("ok")]))
     (tmp_path / "map.csv").write_text("from,to\nthumbs_up,swipe left\njunk,-\n")
     found = read_labelled([tmp_path / "a.csv"], aspect=1, labels=tmp_path / "map.csv")
     assert found.labels == ["swipe_left", "ok"]
 
 
-def test_numbers_as_labels_need_names(tmp_path: Path) -> None:
+def test_numeric_labels_without_names_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "keypoint.csv"
     path.write_text(layouts.keypoint([scaled(one("0")), scaled(one("2"))]))
     with pytest.raises(SettingsError, match=r"numbers without names \(0, 2\)"):
@@ -347,7 +347,7 @@ def test_numbers_as_labels_need_names(tmp_path: Path) -> None:
     assert "names of the numbers from keypoint_classifier_label.csv" in found.report
 
 
-def test_file_without_labels_gets_them_by_its_name(tmp_path: Path) -> None:
+def test_file_without_labels_is_labelled_by_file_name_map(tmp_path: Path) -> None:
     path = tmp_path / "take.json"
     path.write_text(json.dumps([one().points.tolist()]))
     with pytest.raises(SettingsError, match=r"take.json,like"):
@@ -356,13 +356,13 @@ def test_file_without_labels_gets_them_by_its_name(tmp_path: Path) -> None:
     assert read_labelled([path], aspect=1, labels=tmp_path / "map.csv").labels == ["fist"]
 
 
-def test_label_map_with_a_label_twice_is_refused(tmp_path: Path) -> None:
+def test_label_map_with_repeated_label_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "map.csv").write_text("a,like\na,fist\n")
     with pytest.raises(SettingsError, match="more than once"):
         read_label_map(tmp_path / "map.csv")
 
 
-def test_labelled_points_are_isotropic(tmp_path: Path) -> None:
+def test_labelled_points_with_aspect_are_made_isotropic(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(layouts.xyz([one()]))
     found = read_labelled([tmp_path / "a.csv"], aspect=2.0)
     np.testing.assert_allclose(found.points[0], one().points * (2.0, 1.0, 2.0))
@@ -371,7 +371,7 @@ def test_labelled_points_are_isotropic(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_damaged_file_is_an_error_of_ours_or_hands(data: st.DataObject) -> None:
+def test_damaged_file_raises_settings_error_or_yields_finite_hands(data: st.DataObject) -> None:
     written = [one(), one("fist")]
     text = list(WRITERS[data.draw(st.sampled_from(sorted(WRITERS)))][1](written))
     for _ in range(data.draw(st.integers(1, 6))):

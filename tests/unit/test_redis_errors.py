@@ -1,4 +1,4 @@
-"""redis-py's exceptions, made by its own parser from Redis's words, become one tree of errors."""
+"""Exceptions that redis-py parses from Redis answers map to one tree of errors."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ TERMINAL = {"no_permission", "credentials", "wrong_type", "unknown_command", "wr
 
 @pytest.mark.parametrize(("answer", "reason"), ANSWERS.items())
 @pytest.mark.parametrize("annotated", [False, True])
-def test_answer_of_redis_becomes_a_refusal_with_its_reason(answer: str, reason: str, annotated: bool) -> None:
+def test_error_answer_maps_to_redis_refused_with_reason(answer: str, reason: str, annotated: bool) -> None:
     error = BaseParser.parse_error(answer)  # type: ignore[no-untyped-call]
-    if annotated:  # as redis-py's pipelines do
+    if annotated:  # as redis-py's pipelines annotate it
         error.args = (f"Command # 1 (XADD frames:{{3}} * s p1) of pipeline caused error: {error}",)
     found = redis_error(error, "XADD frames:{3}")
     assert isinstance(found, RedisRefused)
@@ -72,18 +72,18 @@ def test_refusal_reasons_are_all_covered() -> None:
         TimeoutError(),
     ],
 )
-def test_missing_answer_is_a_lost_connection(error: Exception) -> None:
+def test_missing_answer_maps_to_connection_lost(error: Exception) -> None:
     found = redis_error(error)
     assert type(found) is ConnectionLost
     assert found.reason == "connection"
 
 
-def test_error_of_ours_stays_as_it_is() -> None:
+def test_maze_error_is_returned_unchanged() -> None:
     error = MazeError("settings", "wrong")
     assert redis_error(error) is error
 
 
 @pytest.mark.parametrize("error", [TypeError("a bug"), ValueError("a bug"), KeyError("a bug")])
-def test_bug_does_not_pass_for_a_lost_connection(error: Exception) -> None:
+def test_programming_error_is_reraised(error: Exception) -> None:
     with pytest.raises(type(error)):
         redis_error(error)

@@ -1,4 +1,4 @@
-"""The report: figures that follow from counts, and a page that needs nothing but itself."""
+"""The report: figures derived from counts, and a self-contained page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.hands import hands, write_csv
 
 
 def judged(right_share: float = 0.8, seed: int = 0, n: int = 400, users: bool = True) -> Judged:
-    """Answers for the same n hands, of which about this share is right."""
+    """Return answers for the same n hands, of which about `right_share` are right."""
     truth = np.random.default_rng(99).integers(0, len(GESTURES), n)
     rng = np.random.default_rng(seed)
     said = np.where(rng.random(n) < right_share, truth, (truth + 1) % len(GESTURES))
@@ -39,16 +39,16 @@ def judged(right_share: float = 0.8, seed: int = 0, n: int = 400, users: bool = 
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
-def test_mcnemar_is_the_binomial_test(first: int, second: int) -> None:
+def test_mcnemar_equals_binomial_test(first: int, second: int) -> None:
     wanted = binomtest(first, first + second, 0.5).pvalue if first + second else 1.0
     assert mcnemar(first, second) == pytest.approx(wanted, rel=1e-9)
 
 
-def test_mcnemar_of_many_does_not_overflow() -> None:
+def test_mcnemar_with_large_counts_does_not_overflow() -> None:
     assert 0 <= mcnemar(10_000, 9_000) < 1e-10
 
 
-def test_two_models_are_compared_hand_by_hand() -> None:
+def test_compare_of_two_models_is_paired_by_hand() -> None:
     good, bad = judged(0.9), judged(0.6, seed=1)
     found = compare(good, bad)
     assert found.only_first + found.only_second + found.both + found.neither == 400
@@ -62,9 +62,9 @@ def test_two_models_are_compared_hand_by_hand() -> None:
     assert same.p_text() == "p = 1"
 
 
-def test_hands_of_one_user_widen_the_interval() -> None:
+def test_compare_with_repeated_users_widens_interval() -> None:
     first, second = judged(0.5, users=False), judged(0.5, users=False)
-    rows = np.repeat(np.arange(20), 20)  # each hand twenty times over
+    rows = np.repeat(np.arange(20), 20)  # each hand repeated 20 times
     together = [
         Judged(one.model, 0.7, one.points[rows], one.labels[rows], users, one.probabilities[rows])
         for one, users in (
@@ -82,7 +82,7 @@ def test_hands_of_one_user_widen_the_interval() -> None:
     assert compare(first, second).p_value == 1.0
 
 
-def test_the_bins_give_the_calibration_error() -> None:
+def test_reliability_bins_sum_to_calibration_error() -> None:
     one = judged()
     bins = reliability(one)
     assert sum(b.n for b in bins) == 400
@@ -90,7 +90,7 @@ def test_the_bins_give_the_calibration_error() -> None:
     assert gaps == pytest.approx(calibration_error(one.labels, one.probabilities))
 
 
-def test_the_worst_mistakes_come_first() -> None:
+def test_worst_mistakes_are_sorted_by_confidence() -> None:
     one = judged()
     worst = one.worst(3, 5)
     assert (one.labels[worst] == 3).all()
@@ -101,7 +101,7 @@ def test_the_worst_mistakes_come_first() -> None:
     assert np.trace(one.confusion()) == one.right.sum()
 
 
-def test_pictures_are_svg() -> None:
+def test_pictures_are_well_formed_svg() -> None:
     one = judged()
     pictures = (
         hand_svg(one.points[0]),
@@ -117,7 +117,7 @@ def test_pictures_are_svg() -> None:
 
 
 class Page(HTMLParser):
-    """Remembers what a browser would fetch, and whether tags close."""
+    """Record what a browser would fetch, and check that tags close."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_needs_nothing_but_itself() -> None:
+def test_report_page_is_self_contained() -> None:
     bundle, data = load_bundle(bundled_path()), hands()
     first = Subject(judge(bundle, data), bundle.manifest)
     page = report_html(data, first, Subject(judged(n=len(data)), bundle.manifest))
@@ -151,7 +151,7 @@ def test_the_page_needs_nothing_but_itself() -> None:
         assert words in page
 
 
-def test_names_cannot_break_out_of_the_page() -> None:
+def test_report_page_with_hostile_file_name_escapes_it() -> None:
     bundle, data = load_bundle(bundled_path()), hands(10)
     sly = type(data)(
         data.points, data.labels, data.users, data.sources, ("<script>x</script>.csv",), "0" * 64
@@ -161,7 +161,7 @@ def test_names_cannot_break_out_of_the_page() -> None:
     assert "&lt;script&gt;" in page
 
 
-def test_rows_that_were_trained_on_are_named_as_such() -> None:
+def test_report_page_with_training_rows_names_them_as_such() -> None:
     bundle, data = load_bundle(bundled_path()), hands(10)
     assert bundle.manifest.training_data is not None
     own = type(data)(
@@ -172,7 +172,7 @@ def test_rows_that_were_trained_on_are_named_as_such() -> None:
     assert "these very rows" not in report_html(data, subject)
 
 
-def test_the_command_writes_it(tmp_path: Path) -> None:
+def test_evaluate_command_with_report_and_against_writes_page(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(evaluate)
     source, page = write_csv(tmp_path / "hands.csv", hands(10)), tmp_path / "out.html"

@@ -1,4 +1,4 @@
-"""Kinds are searched by folds that keep people apart, the winner follows from the rule, and is exported."""
+"""Search over model kinds: folds that separate users, ranking, and export of the winner."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def order(*trials: Trial) -> list[str]:
     return [trial.kind for trial in ranked(trials)]
 
 
-def test_the_rule_is_f1_then_false_actions_then_speed() -> None:
+def test_ranking_orders_by_f1_then_false_actions_then_speed() -> None:
     slow = made("slow", 0.98, 0.0, 200.0)
     assert order(slow, made("worse", 0.98 - 2 * F1_TIE, 0.0, 1.0)) == ["slow", "worse"]
     assert order(made("acts", 0.98, 0.01, 1.0), slow) == ["slow", "acts"]
@@ -56,7 +56,7 @@ def test_the_rule_is_f1_then_false_actions_then_speed() -> None:
     assert order(made("none", 0.98, None, 3.0), slow) == ["none", "slow"], "no empty hands, no false actions"
 
 
-def test_every_trial_is_judged_on_all_hands(trials: list[Trial]) -> None:
+def test_search_judges_every_trial_on_all_hands(trials: list[Trial]) -> None:
     assert len(trials) == sum(len(GRIDS[kind]) for kind in KINDS)
     for trial in trials:
         assert sorted(trial.calibrated.held.rows) == list(range(120))
@@ -67,7 +67,7 @@ def test_every_trial_is_judged_on_all_hands(trials: list[Trial]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_shipped_is_what_was_fitted(trials: list[Trial], kind: str) -> None:
+def test_shipped_bundle_matches_fitted_pipeline(trials: list[Trial], kind: str) -> None:
     data = hands()
     trial = next(one for one in trials if one.kind == kind)
     shipped = ship(trial, data, QUICK, golden_hands(1), lambda: None)
@@ -81,7 +81,7 @@ def test_what_is_shipped_is_what_was_fitted(trials: list[Trial], kind: str) -> N
     assert (judged.labels == data.labels[shipped.calibrated.held.rows]).all()
 
 
-def test_an_export_that_differs_is_refused(trials: list[Trial], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_that_differs_is_rejected(trials: list[Trial], monkeypatch: pytest.MonkeyPatch) -> None:
     import gesture_maze.models.train.fitting as module
 
     trial = next(one for one in trials if one.kind == "knn")
@@ -104,7 +104,7 @@ def run(*words: object) -> Any:
     return CliRunner(env={"COLUMNS": "250"}).invoke(app, [str(word) for word in words])
 
 
-def test_the_command_searches_and_keeps_the_pipeline_beside_the_bundle(tmp_path: Path) -> None:
+def test_train_command_with_search_writes_bundle_and_pipeline(tmp_path: Path) -> None:
     source, out = write_csv(tmp_path / "hands.csv", hands()), tmp_path / "b"
     words = (source, "--out", out, "--folds", 2, "--epochs", 1, "--search", "--kinds", "knn")
     found = run(*words, "--json")
@@ -119,14 +119,14 @@ def test_the_command_searches_and_keeps_the_pipeline_beside_the_bundle(tmp_path:
     assert "the first one won" in run(*words).stdout
 
 
-def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+def test_train_command_with_unknown_kind_is_rejected(tmp_path: Path) -> None:
     source = write_csv(tmp_path / "hands.csv", hands())
     found = run(source, "--search", "--kinds", "forest,knn")
     assert isinstance(found.exception, SettingsError)
     assert "no such kind: forest" in str(found.exception)
 
 
-def test_kind_that_cannot_be_trained_is_named() -> None:
+def test_kind_failing_to_train_is_named_in_error() -> None:
     few = hands(6)
     with pytest.raises(
         ModelError, match=r"knn cannot be trained or judged on \d+ rows: ValueError"
@@ -137,7 +137,7 @@ def test_kind_that_cannot_be_trained_is_named() -> None:
     assert caught.value.reason == "training"
 
 
-def test_fewer_users_than_folds_are_refused_with_the_remedy() -> None:
+def test_folds_with_too_few_users_are_rejected_with_remedy() -> None:
     data = hands()
     two = replace(data, users=np.where(np.arange(len(data)) % 2, "a", "b"))
     with pytest.raises(SettingsError, match="5 folds need as many users, and the data has 2: take --folds 2"):

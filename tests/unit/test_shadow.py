@@ -1,4 +1,4 @@
-"""A challenger sees its share, what it says is counted, and whatever it does harms nobody."""
+"""A challenger sees its share of frames, its answers are counted, and its failures affect no replies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHAMPION = Serving.of(WristModel(), 0.7, {})
 
 
 class Notebook:
-    """Stands for Redis."""
+    """Stand-in for Redis."""
 
     def __init__(self) -> None:
         self.written: list[tuple[str, str, dict[str, int]]] = []
@@ -35,7 +35,7 @@ class Notebook:
 
 
 class Contrary:
-    """Calls every like a palm, and is sure of it."""
+    """Classify every like as a palm with high confidence."""
 
     version = "contrary-1"
 
@@ -57,7 +57,7 @@ def frames_of(*gestures: str) -> Frames:
 
 
 class Bench:
-    """An observer with a challenger on trial."""
+    """Set up an observer with a challenger on trial."""
 
     def __init__(self, model: Any = None, share: float = 1.0) -> None:
         self.registry = Notebook()
@@ -85,7 +85,7 @@ def chosen(batches: list[int], share: float) -> list[int]:
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 1 / 3, 0.5, 1.0])
 @pytest.mark.parametrize("rhythm", [[1], [1, 39], [2048, 1, 1, 7], [5, 5, 400]], ids=str)
-def test_the_sample_is_the_share_of_the_frames_and_always_the_same(share: float, rhythm: list[int]) -> None:
+def test_sample_takes_share_of_frames_deterministically(share: float, rhythm: list[int]) -> None:
     batches = rhythm * 300
     found = chosen(batches, share)
     assert found == chosen(batches, share)
@@ -93,11 +93,11 @@ def test_the_sample_is_the_share_of_the_frames_and_always_the_same(share: float,
     assert share * sum(batches) - max(batches) <= frames <= share * sum(batches)
 
 
-def test_single_frames_are_sampled_evenly() -> None:
+def test_sample_of_single_frames_is_evenly_spaced() -> None:
     assert set(np.diff(chosen([1] * 1000, 0.25)).tolist()) == {4}
 
 
-def test_pairs_and_flips_are_counted_and_read_back() -> None:
+def test_comparison_counts_pairs_and_flips_and_round_trips() -> None:
     like, palm, four = (LABELS[name] for name in ("like", "palm", "four"))
     comparison = Comparison(DEFAULT_ACTIONS)
     mine, other = np.array([like, like, palm, four]), np.array([like, palm, palm, four])
@@ -114,7 +114,7 @@ def test_pairs_and_flips_are_counted_and_read_back() -> None:
     assert trial.flips == {("up", "none"): 1, ("right", "none"): 1}
 
 
-def test_what_the_challenger_says_is_counted_for_the_pair_of_models() -> None:
+def test_observer_writes_counts_for_pair_of_models() -> None:
     bench = Bench()
     bench.note("like", "four", "no hand")
     bench.observer.step(10.0)
@@ -124,7 +124,7 @@ def test_what_the_challenger_says_is_counted_for_the_pair_of_models() -> None:
     assert (bench.count("agreed"), bench.count("disagreed")) == (1, 1)
 
 
-def test_redis_is_written_to_once_a_second_at_most() -> None:
+def test_observer_writes_at_most_once_per_second() -> None:
     bench = Bench()
     for tenth in range(40):
         bench.note("like")
@@ -134,7 +134,7 @@ def test_redis_is_written_to_once_a_second_at_most() -> None:
     assert sum(counts["frames"] for _, _, counts in bench.registry.written) == 40
 
 
-def test_only_the_share_is_looked_at() -> None:
+def test_observer_with_share_classifies_only_sampled_frames() -> None:
     bench = Bench(share=0.25)
     for _ in range(40):
         bench.note("four")
@@ -142,19 +142,19 @@ def test_only_the_share_is_looked_at() -> None:
     assert bench.count("agreed") == 10
 
 
-def test_a_challenger_that_raises_is_dropped_and_counted() -> None:
+def test_challenger_that_raises_is_dropped_and_counted() -> None:
     bench = Bench(Raises())
     bench.note("like", "four")
     bench.note("like")
     bench.observer.step(10.0)
-    assert bench.count("failed") == 2, "the second batch was not tried"
+    assert bench.count("failed") == 2, "the second batch must not be classified"
     bench.note("like")
     bench.observer.step(12.0)
     assert (bench.count("failed"), bench.count("agreed")) == (2, 0)
     assert bench.registry.written == []
 
 
-def test_a_challenger_that_does_not_keep_up_skips_and_holds_nobody_up() -> None:
+def test_challenger_that_falls_behind_skips_frames() -> None:
     bench = Bench()
     batch = ["four"] * 2048
     for _ in range(MAX_WAITING_FRAMES // 2048 + 3):
@@ -166,7 +166,7 @@ def test_a_challenger_that_does_not_keep_up_skips_and_holds_nobody_up() -> None:
     assert bench.count("skipped") == 3 * 2048
 
 
-def test_what_cannot_be_written_is_dropped() -> None:
+def test_counts_that_fail_to_write_are_dropped() -> None:
     bench = Bench()
     bench.registry.away = True
     bench.note("like")
@@ -177,7 +177,7 @@ def test_what_cannot_be_written_is_dropped() -> None:
     assert [counts["frames"] for _, _, counts in bench.registry.written] == [1]
 
 
-def test_without_a_challenger_nothing_is_kept() -> None:
+def test_observer_without_challenger_writes_nothing() -> None:
     bench = Bench()
     bench.observer.challenge(None)
     bench.note("like")
@@ -185,7 +185,7 @@ def test_without_a_challenger_nothing_is_kept() -> None:
     assert bench.registry.written == []
 
 
-def test_another_model_begins_its_own_window() -> None:
+def test_champion_change_restarts_drift_window() -> None:
     bench = Bench()
     bench.observer.note(CHAMPION, frames_of("like"), np.full(2000, 16), np.full(2000, 900))
     other = Serving.of(WristModel(), 0.5, {})

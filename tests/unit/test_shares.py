@@ -1,4 +1,4 @@
-"""Fair shares: what every worker works out for itself must fit together."""
+"""Fair shares: the plans that workers compute independently must be consistent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gesture_maze.worker.shares import plan, targets
 
 
 def settle(workers: list[str], owners: list[str | None]) -> tuple[list[str | None], int]:
-    """Let workers act in turn until nobody wants to; the owners then, and how many partitions moved."""
+    """Apply each worker's plan in turn until none changes; return the owners and the number of moves."""
     owners = list(owners)
     moved = 0
     for _ in range(20):
@@ -28,14 +28,14 @@ def settle(workers: list[str], owners: list[str | None]) -> tuple[list[str | Non
         moved += sum(a != b and a is not None for a, b in zip(before, owners, strict=True))
         if before == owners:
             return owners, moved
-    raise AssertionError(f"no rest after 20 rounds: {owners}")
+    raise AssertionError(f"owners still change after 20 rounds: {owners}")
 
 
 COUNTS = st.tuples(st.sampled_from([1, 2, 4, 8, 16, 64]), st.integers(1, 9))
 
 
 @given(COUNTS)
-def test_every_partition_gets_an_owner_and_shares_differ_by_one_at_most(counts: tuple[int, int]) -> None:
+def test_plan_settles_with_all_partitions_owned_and_shares_within_one(counts: tuple[int, int]) -> None:
     partitions, size = counts
     workers = [f"w{number}" for number in range(size)]
     owners, _ = settle(workers, [None] * partitions)
@@ -45,7 +45,7 @@ def test_every_partition_gets_an_owner_and_shares_differ_by_one_at_most(counts: 
 
 
 @given(COUNTS, st.integers(0, 8))
-def test_a_leave_moves_only_what_the_leaver_had(counts: tuple[int, int], leaver: int) -> None:
+def test_plan_after_leave_moves_only_partitions_of_leaver(counts: tuple[int, int], leaver: int) -> None:
     partitions, size = counts[0], counts[1] + 1
     workers = [f"w{number}" for number in range(size)]
     owners, _ = settle(workers, [None] * partitions)
@@ -57,7 +57,7 @@ def test_a_leave_moves_only_what_the_leaver_had(counts: tuple[int, int], leaver:
 
 
 @given(COUNTS)
-def test_a_join_moves_at_most_its_share(counts: tuple[int, int]) -> None:
+def test_plan_after_join_moves_at_most_one_share(counts: tuple[int, int]) -> None:
     partitions, size = counts
     workers = [f"w{number}" for number in range(size)]
     owners, _ = settle(workers, [None] * partitions)
@@ -67,9 +67,9 @@ def test_a_join_moves_at_most_its_share(counts: tuple[int, int]) -> None:
     assert after.count("new") >= partitions // (size + 1)
 
 
-def test_who_owns_more_keeps_the_larger_share() -> None:
+def test_targets_give_larger_share_to_worker_owning_more() -> None:
     assert targets(["a", "b", "c"], ["b", "b", None, None]) == {"b": 2, "a": 1, "c": 1}
 
 
-def test_who_is_not_on_the_roster_gives_everything_away() -> None:
+def test_plan_of_worker_not_on_roster_gives_up_all_partitions() -> None:
     assert plan("a", ["b"], ["a", "b", "a"]).give == (0, 2)

@@ -1,4 +1,4 @@
-"""The simulator: seeded, anatomically constant, in motion, and recognised by a model of real hands."""
+"""The simulator: seeding, constant anatomy, motion, and recognition by a model trained on real hands."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ BACK_SHOWN = ("peace_inverted", "stop_inverted", "two_up_inverted")
 
 
 def isotropic(hands: Hands) -> Float32:
-    """Image x and y (n, 21, 2) in one unit, the image's height."""
+    """Return image x and y, (n, 21, 2), in units of the image's height."""
     stretch = np.stack((hands.aspect, np.ones_like(hands.aspect)), axis=-1)
     xy: Float32 = hands.landmarks[:, :, :2] * stretch[:, None]
     return xy
 
 
 def bone_lengths(points: Float32) -> Float32:
-    """The (n, 5, 3) lengths of the bones between the landmarks of each chain."""
+    """Return the (n, 5, 3) lengths of the bones between the landmarks of each chain."""
     chains = points[:, 1:].reshape(-1, 5, 4, 3)
     lengths: Float32 = np.linalg.norm(np.diff(chains, axis=2), axis=-1)
     return lengths
@@ -58,7 +58,7 @@ def assert_is_frame_batch(hands: Hands, count: int) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_bones_keep_their_length_whatever_the_pose(seed: int) -> None:
+def test_bones_in_any_pose_keep_their_length(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = draw_shapes(8, rng)
     joints = rng.uniform(-2, 2, (8, JOINTS)).astype(np.float32)
@@ -67,7 +67,7 @@ def test_bones_keep_their_length_whatever_the_pose(seed: int) -> None:
     np.testing.assert_array_equal(points[:, 0], 0)
 
 
-def test_straight_fingers_point_away_from_the_wrist_and_curl_to_the_palm() -> None:
+def test_fingers_point_away_from_wrist_when_straight_and_curl_to_palm() -> None:
     shape = draw_shapes(1, np.random.default_rng(0))
     joints = np.zeros((1, JOINTS), np.float32)
     straight = bend(shape, joints)
@@ -78,21 +78,21 @@ def test_straight_fingers_point_away_from_the_wrist_and_curl_to_the_palm() -> No
     assert curled[0, 12, 1] < 0.6
 
 
-def test_a_left_hand_is_a_mirrored_right_hand() -> None:
+def test_left_hand_is_mirrored_right_hand() -> None:
     points = bend(draw_shapes(2, np.random.default_rng(0)), np.stack([RELAXED, RELAXED]))
     both = mirror(points, np.array([False, True]))
     np.testing.assert_array_equal(both[0], points[0])
     np.testing.assert_array_equal(both[1], points[1] * np.array([-1, 1, 1], np.float32))
 
 
-def test_turns_are_clockwise_and_bring_the_fingertips_to_the_camera() -> None:
+def test_turns_are_clockwise_and_tilt_fingertips_to_camera() -> None:
     up = np.array([[[0, 1, 0]]], np.float32)
     quarter = np.float32(np.pi / 2)
     np.testing.assert_allclose(turn(up, np.array([[quarter, 0, 0]]))[0, 0], [1, 0, 0], atol=1e-6)
     np.testing.assert_allclose(turn(up, np.array([[0, quarter, 0]]))[0, 0], [0, 0, 1], atol=1e-6)
 
 
-def test_poses_are_finite_and_every_gesture_has_some() -> None:
+def test_poses_of_every_gesture_stay_within_joint_range() -> None:
     poses = draw_poses(EACH_GESTURE.repeat(50), np.random.default_rng(0))
     assert poses.shape == (950, ANGLES)
     assert poses.dtype == np.float32
@@ -102,7 +102,7 @@ def test_poses_are_finite_and_every_gesture_has_some() -> None:
 # Single hands
 
 
-def test_synthesize_returns_a_batch_of_frames() -> None:
+def test_synthesize_returns_batch_of_frames() -> None:
     hands = synthesize(EACH_GESTURE, np.random.default_rng(0), aspect=16 / 9)
     assert_is_frame_batch(hands, len(GESTURES))
     assert hands.aspect == pytest.approx(16 / 9)
@@ -110,16 +110,16 @@ def test_synthesize_returns_a_batch_of_frames() -> None:
     np.testing.assert_array_equal(hands.landmarks[:, 0, 2], 0)
 
 
-def test_synthesize_takes_no_hands() -> None:
+def test_synthesize_without_labels_returns_empty_batch() -> None:
     assert_is_frame_batch(synthesize(EACH_GESTURE[:0], np.random.default_rng(0)), 0)
 
 
-def test_synthesize_is_deterministic() -> None:
+def test_synthesize_with_same_seed_is_deterministic() -> None:
     one, other = (synthesize(EACH_GESTURE, np.random.default_rng(7)) for _ in range(2))
     assert_same(one, other)
 
 
-def test_a_mirrored_image_is_flagged_and_reversed() -> None:
+def test_synthesize_mirrored_flips_x_and_sets_flag() -> None:
     straight, mirrored = (
         synthesize(EACH_GESTURE, np.random.default_rng(7), mirrored_share=share) for share in (0, 1)
     )
@@ -132,7 +132,9 @@ def test_a_mirrored_image_is_flagged_and_reversed() -> None:
     ("names", "left_share", "thumb_right"),
     [(PALM_SHOWN, 0, True), (PALM_SHOWN, 1, False), (BACK_SHOWN, 0, False), (BACK_SHOWN, 1, True)],
 )
-def test_the_side_shown_fits_the_hand(names: tuple[str, ...], left_share: float, thumb_right: bool) -> None:
+def test_synthesize_shows_palm_or_back_that_fits_hand(
+    names: tuple[str, ...], left_share: float, thumb_right: bool
+) -> None:
     labels = np.array([LABELS[name] for name in names]).repeat(100)
     hands = synthesize(labels, np.random.default_rng(3), left_share=left_share)
     assert (hands.left == left_share).all()
@@ -142,7 +144,7 @@ def test_the_side_shown_fits_the_hand(names: tuple[str, ...], left_share: float,
 
 
 @pytest.mark.parametrize("name", GESTURES)
-def test_hands_of_a_gesture_differ(name: str) -> None:
+def test_synthesize_of_one_gesture_varies_hands(name: str) -> None:
     xy = isotropic(synthesize(np.full(300, LABELS[name]), np.random.default_rng(1), left_share=0))
     xy -= xy[:, :1]
     xy /= np.linalg.norm(xy, axis=-1).max(axis=1)[:, None, None]
@@ -153,11 +155,11 @@ def test_hands_of_a_gesture_differ(name: str) -> None:
 
 
 def run(players: PlayerHands, targets: list[Labels], step_ms: float = FRAME_MS) -> list[Hands]:
-    """The frames of `players` heading for one row of `targets` after the other."""
+    """Return the frames of `players` as they move to one row of `targets` after the other."""
     return [players.step(1000 + step_ms * i, row) for i, row in enumerate(targets)]
 
 
-def test_players_are_deterministic() -> None:
+def test_players_with_same_seed_are_deterministic() -> None:
     rng = np.random.default_rng(0)
     targets = [rng.integers(len(GESTURES), size=20) for _ in range(6) for _ in range(5)]
     for one, other in zip(run(PlayerHands(20, 5), targets), run(PlayerHands(20, 5), targets), strict=True):
@@ -165,12 +167,12 @@ def test_players_are_deterministic() -> None:
         assert_is_frame_batch(one, 20)
 
 
-def test_another_seed_gives_other_players() -> None:
+def test_players_with_other_seed_differ() -> None:
     one, other = (PlayerHands(20, seed).step(0, np.zeros(20, np.int64)) for seed in (1, 2))
     assert not np.isclose(one.landmarks[:, 5], other.landmarks[:, 5]).any(axis=1).all()
 
 
-def test_players_keep_their_hand_and_camera() -> None:
+def test_players_keep_hand_and_camera_over_time() -> None:
     crowd = PlayerHands(100, 3, missing_share=0, left_share=0.4)
     frames = run(crowd, [np.full(100, label) for label in (16, 2, 3) for _ in range(10)])
     assert 20 <= frames[0].left.sum() <= 60
@@ -179,7 +181,7 @@ def test_players_keep_their_hand_and_camera() -> None:
         np.testing.assert_array_equal(frame.aspect, frames[0].aspect)
 
 
-def test_a_held_hand_trembles_and_sways_but_does_not_jump() -> None:
+def test_held_hand_moves_slightly_without_jumping() -> None:
     frames = run(PlayerHands(50, 3, missing_share=0), [np.full(50, LABELS["palm"])] * 60)
     moves = [
         np.abs(after.landmarks[:, :, :2] - before.landmarks[:, :, :2]).max(axis=(1, 2))
@@ -189,8 +191,8 @@ def test_a_held_hand_trembles_and_sways_but_does_not_jump() -> None:
     assert np.max(moves) < 0.06
 
 
-def test_a_change_of_gesture_passes_through_the_relaxed_hand() -> None:
-    """From fist to rock the middle finger is curled at both ends, and reaches out between."""
+def test_gesture_change_passes_through_relaxed_hand() -> None:
+    """From fist to rock, the middle finger is curled at both ends and extended in between."""
     crowd = PlayerHands(200, 4, missing_share=0)
     fist, rock = (np.full(200, LABELS[name]) for name in ("fist", "rock"))
     frames = run(crowd, [fist, rock, rock, rock, rock], step_ms=100)
@@ -204,7 +206,7 @@ def test_a_change_of_gesture_passes_through_the_relaxed_hand() -> None:
     assert middle > max(start, end) + 0.3
 
 
-def test_a_change_of_gesture_takes_150_to_250_ms() -> None:
+def test_gesture_change_takes_150_to_250_ms() -> None:
     crowd = PlayerHands(100, 4)
     crowd.step(0, np.full(100, LABELS["fist"]))
     assert crowd.settled(0).all()
@@ -214,7 +216,7 @@ def test_a_change_of_gesture_takes_150_to_250_ms() -> None:
     assert crowd.settled(1000 + longest_ms).all()
 
 
-def test_interrupted_change_of_gesture_continues_from_the_present_pose() -> None:
+def test_gesture_change_interrupted_continues_from_current_pose() -> None:
     crowd = PlayerHands(100, 4, missing_share=0)
     fist, like, palm = (np.full(100, LABELS[name]) for name in ("fist", "like", "palm"))
     frames = run(crowd, [fist, like, like, like, like, palm, palm], step_ms=10)
@@ -222,7 +224,7 @@ def test_interrupted_change_of_gesture_continues_from_the_present_pose() -> None
     assert max(jumps) < 0.15
 
 
-def test_frames_are_dropped_and_hands_missed_at_the_given_rates() -> None:
+def test_frames_are_dropped_and_hands_missed_at_given_rates() -> None:
     crowd = PlayerHands(500, 8, dropped_share=0.05, missing_share=0.1)
     frames = run(crowd, [np.zeros(500, np.int64)] * 40)
     flags = np.stack([frame.flags for frame in frames])
@@ -235,11 +237,11 @@ def test_frames_are_dropped_and_hands_missed_at_the_given_rates() -> None:
     assert flags.max() <= HAND | LEFT | MIRRORED
 
 
-def test_the_pace_follows_the_frame_rate() -> None:
+def test_players_interval_follows_frame_rate() -> None:
     assert PlayerHands(1, 0, fps=25).interval_ms == 40
 
 
-# Realism, judged by the model that was trained on real hands
+# Realism, measured by the model trained on real hands
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +250,7 @@ def classifier() -> Classifier:
 
 
 @pytest.mark.parametrize("name", GESTURES)
-def test_real_hands_model_recognises_the_hands(classifier: Classifier, name: str) -> None:
+def test_bundled_model_recognises_synthesized_hands(classifier: Classifier, name: str) -> None:
     hands = synthesize(np.full(1000, LABELS[name]), np.random.default_rng(11), mirrored_share=0.5)
     found, _ = classifier.classify(hands.landmarks, hands.aspect)
     assert (found == LABELS[name]).mean() >= 0.95
@@ -256,7 +258,7 @@ def test_real_hands_model_recognises_the_hands(classifier: Classifier, name: str
         assert np.isin(found, ACTIONS).mean() <= 0.01
 
 
-def test_real_hands_model_recognises_players(classifier: Classifier) -> None:
+def test_bundled_model_recognises_players(classifier: Classifier) -> None:
     targets = EACH_GESTURE.repeat(150)
     frames = run(PlayerHands(len(targets), 12, missing_share=0), [targets] * 6)
     found = np.stack([classifier.classify(frame.landmarks, frame.aspect)[0] for frame in frames])

@@ -1,4 +1,4 @@
-"""What scikit-learn answers is what the exported graph answers, for each kind and for two classes too."""
+"""The exported graph answers as scikit-learn does, for each kind and for two classes as well."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ KINDS = tuple(candidates(0))
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [3, 2])
-def test_the_graph_gives_the_probabilities_of_the_pipeline(kind: str, classes: int) -> None:
+def test_graph_gives_same_probabilities_as_pipeline(kind: str, classes: int) -> None:
     data = hands()
     kept = np.isin(data.labels, np.unique(data.labels)[:classes])
     pipeline = candidates(0)[kind].fit(data.points[kept].reshape(-1, 42), data.labels[kept])
     graph = pipeline_graph(pipeline, 1.3, 19)
     refuse_external_data(graph)
     session = ort.InferenceSession(graph)
-    # the very rows that were trained on (neighbours at a distance of zero), and others
+    # the training rows (neighbours at distance zero), and others
     points = np.concatenate([data.points[kept], hands(seed=5).points])
     landmarks = np.zeros((len(points), 21, 3), np.float32)
     landmarks[:, :, :2] = points
@@ -38,7 +38,7 @@ def test_the_graph_gives_the_probabilities_of_the_pipeline(kind: str, classes: i
     assert found.dtype == np.float32
 
 
-def test_the_aspect_is_undone() -> None:
+def test_graph_with_aspect_undoes_stretch() -> None:
     data = hands()
     pipeline = candidates(0)["knn"].fit(data.points.reshape(-1, 42), data.labels)
     session = ort.InferenceSession(pipeline_graph(pipeline, 1.0, 19))
@@ -51,7 +51,7 @@ def test_the_aspect_is_undone() -> None:
     assert np.abs(one - two).max() < 1e-4
 
 
-def test_another_kind_is_refused() -> None:
+def test_graph_of_unsupported_classifier_is_rejected() -> None:
     data = hands()
     pipeline = Pipeline([("classifier", DecisionTreeClassifier())])
     pipeline.fit(data.points.reshape(-1, 42), data.labels)

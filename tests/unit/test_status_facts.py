@@ -1,4 +1,4 @@
-"""The sum over all frames, what healthy means, and how `maze status` shows it."""
+"""Accounting for all frames, pool health, and the output of `maze status`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FRESH = PartitionStatus(0, None, 0, 0, 0, 0, None, 0, {})
 WORKER = WorkerStatus("a", "host", 17, 9464, "mlp-1", "0.1.0", 120, (3,))
 
 
-def test_the_sum_holds_where_all_is_accounted_for() -> None:
+def test_partition_with_all_frames_accounted_for_has_valid_sum() -> None:
     assert GOOD.sum_holds
     assert GOOD.lag == 3
     assert FRESH.sum_holds
@@ -39,28 +39,28 @@ def test_the_sum_holds_where_all_is_accounted_for() -> None:
         replace(GOOD, entries_read=14),
     ],
 )
-def test_one_too_few_or_too_many_breaks_it(broken: PartitionStatus) -> None:
+def test_partition_with_one_count_off_breaks_sum_and_is_unhealthy(broken: PartitionStatus) -> None:
     assert not broken.sum_holds
     assert not PoolStatus(0, (GOOD, broken), ()).healthy
 
 
-def test_entries_that_wait_are_in_the_sum() -> None:
+def test_partition_with_waiting_entries_has_valid_sum() -> None:
     more = replace(GOOD, added=20)
     assert more.sum_holds
     assert more.lag == 10
 
 
-def test_frames_that_wait_without_an_owner_are_not_healthy() -> None:
+def test_pool_with_waiting_frames_and_no_owner_is_unhealthy() -> None:
     found = PoolStatus(0, (FRESH, replace(GOOD, owner=None)), ())
     assert found.without_owner == (3,)
     assert not found.healthy
 
 
-def test_a_quiet_partition_needs_no_owner() -> None:
+def test_pool_with_idle_partition_and_no_owner_is_healthy() -> None:
     assert PoolStatus(0, (FRESH,), ()).healthy
 
 
-def test_totals() -> None:
+def test_pool_totals_add_up_over_partitions() -> None:
     found = PoolStatus(0, (GOOD, replace(GOOD, partition=4)), (WORKER,))
     assert found.outcomes["answered"] == 28
     assert found.outcomes["trimmed"] == 4
@@ -75,16 +75,16 @@ def test_totals() -> None:
 @pytest.mark.parametrize(
     ("numbers", "words"), [((), ""), ((4,), "4"), ((0, 1, 2, 3), "0-3"), ((0, 1, 5, 7, 8), "0-1, 5, 7-8")]
 )
-def test_ranges(numbers: tuple[int, ...], words: str) -> None:
+def test_ranges_of_numbers_are_joined(numbers: tuple[int, ...], words: str) -> None:
     assert ranges(numbers) == words
 
 
-def test_every_outcome_of_a_frame_is_in_exactly_one_column() -> None:
+def test_columns_contain_each_frame_outcome_once() -> None:
     counted = [outcome for outcomes in COLUMNS.values() for outcome in outcomes]
     assert sorted(counted) == sorted(FRAME_OUTCOMES)
 
 
-def test_columns_of_a_partition_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_columns_of_partition_add_up_to_frames(capsys: pytest.CaptureFixture[str]) -> None:
     show(PoolStatus(0, (GOOD,), (WORKER,)))
     lines = capsys.readouterr().out.splitlines()
     header = next(line for line in lines if "answered" in line).split()
@@ -96,7 +96,9 @@ def test_columns_of_a_partition_add_up(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("columns", ["40", "80"])
-def test_names_are_whole_in_a_pipe(columns: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_show_to_pipe_does_not_truncate_names(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     name, model = "gesture-maze-worker-6d5f7c9b8-abcde-17-3-0a1b2c3d", "network-0123456789-of-an-evening"
     show(PoolStatus(0, (replace(GOOD, owner=name),), (replace(WORKER, worker=name, model=model),)))
@@ -106,7 +108,7 @@ def test_names_are_whole_in_a_pipe(columns: str, monkeypatch: pytest.MonkeyPatch
     assert "…" not in output
 
 
-def test_names_that_are_commands_to_a_terminal_are_shown_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_with_terminal_commands_in_names_escapes_them(capsys: pytest.CaptureFixture[str]) -> None:
     evil = "\x1b]0;title\x07\x1b[2J[red]\u202e"
     show(PoolStatus(0, (replace(GOOD, owner=evil),), (replace(WORKER, host=evil, model=evil),)))
     output = capsys.readouterr().out

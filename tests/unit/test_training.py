@@ -1,4 +1,4 @@
-"""Bad CSVs are refused by name, folds keep people apart, and what is trained is what is shipped."""
+"""Training: bad CSVs are rejected by name, folds separate users, the shipped model is the trained one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CLASSES = (LABELS["like"], LABELS["palm"], LABELS["three"])
 
 
 def hands(rows_per_class: int = 40, seed: int = 0) -> Dataset:
-    """Three easily told kinds of synthetic hands, of users with four hands each."""
+    """Return three well-separated kinds of synthetic hands, of users with four hands each."""
     rng = np.random.default_rng(seed)
     kinds = rng.normal(size=(len(CLASSES), 21, 2))
     labels = np.tile(np.array(CLASSES, np.int64), rows_per_class)
@@ -81,7 +81,7 @@ def built():
 # ---- data
 
 
-def test_a_csv_is_read_with_or_without_users_and_depth(tmp_path):
+def test_csv_with_or_without_users_and_depth_is_read(tmp_path):
     data = hands(4)
     plain = read_dataset([write_csv(tmp_path / "a.csv", data, users=False)])
     assert plain.points == pytest.approx(data.points)
@@ -132,7 +132,7 @@ def put(row: int, column: str, value: str):
         (lambda rows: rows.clear(), ("empty",)),
     ],
 )
-def test_a_bad_csv_is_refused_with_its_row_and_column(tmp_path, edit, words):
+def test_csv_with_fault_is_rejected_with_row_and_column(tmp_path, edit, words):
     with pytest.raises(SettingsError) as caught:
         read_dataset([edited(tmp_path, edit)])
     assert caught.value.reason == "data"
@@ -143,7 +143,7 @@ def test_a_bad_csv_is_refused_with_its_row_and_column(tmp_path, edit, words):
 @pytest.mark.parametrize(
     ("name", "data"), [("a.csv.gz", b"x1,y1"), ("a.csv", b"\xff\xfe"), ("a.csv", b"\x00")]
 )
-def test_what_is_no_csv_is_refused(tmp_path, name, data):
+def test_file_that_is_not_csv_is_rejected(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(SettingsError, match=r"a\.csv"):
         read_dataset([tmp_path / name])
@@ -151,7 +151,7 @@ def test_what_is_no_csv_is_refused(tmp_path, name, data):
         read_dataset([tmp_path / "none.csv"])
 
 
-def test_too_little_to_train_on_is_refused(tmp_path):
+def test_data_too_small_to_train_on_is_rejected(tmp_path):
     with pytest.raises(SettingsError, match=r"'label' holds palm in 4 rows only"):
         require_trainable(hands(4))
     data = hands(12)
@@ -166,7 +166,7 @@ def test_too_little_to_train_on_is_refused(tmp_path):
 # ---- folds and training
 
 
-def test_no_user_is_on_both_sides_and_strangers_are_never_judged_by():
+def test_folds_separate_users_and_hold_out_only_rows_with_user():
     data = hands()
     users = data.users.copy()
     users[::5] = ""
@@ -180,21 +180,21 @@ def test_no_user_is_on_both_sides_and_strangers_are_never_judged_by():
     assert sorted(judged) == list(np.flatnonzero(users != ""))
 
 
-def test_without_users_every_row_is_judged_once():
+def test_folds_without_users_hold_out_every_row_once():
     data = hands()
     nobody = Dataset(data.points, data.labels, np.full(len(data), ""), data.sources, data.names, data.sha256)
     judged = np.concatenate([outside for _, outside in folds(nobody, 4, 0)])
     assert sorted(judged) == list(range(len(data)))
 
 
-def test_the_same_seed_gives_the_same_network():
+def test_network_with_same_seed_is_identical():
     data = hands()
     first, again, other = (train_network(data.points, targets(data), QUICK, seed) for seed in (3, 3, 4))
     assert all((a == b).all() for a, b in zip(first.weights, again.weights, strict=True))
     assert (first.weights[0] != other.weights[0]).any()
 
 
-def test_members_merged_average_their_logits():
+def test_network_members_merged_average_their_logits():
     data = hands()
     ticks: list[None] = []
     merged = train_network(data.points, targets(data), QUICK, 3, lambda: ticks.append(None))
@@ -213,7 +213,7 @@ def test_members_merged_average_their_logits():
     assert merged.probabilities(values) == pytest.approx(expected, abs=1e-9)
 
 
-def test_two_gestures_are_enough_and_the_others_never_win():
+def test_network_trained_on_two_gestures_never_predicts_third():
     data = hands()
     two = data.labels != CLASSES[2]
     network = train_network(data.points[two], targets(data)[two], QUICK, 0)
@@ -222,7 +222,7 @@ def test_two_gestures_are_enough_and_the_others_never_win():
     assert probabilities[:, CLASSES[2]].max() < 1e-6
 
 
-def test_doubt_is_shared_among_the_gestures_there_are():
+def test_label_smoothing_spreads_over_present_gestures_only():
     found = smoothed(np.array([*CLASSES, CLASSES[0]]), 0.3, 19)
     assert found.sum(axis=1) == pytest.approx(np.ones(4))
     assert found[0, CLASSES[0]] == pytest.approx(0.8)
@@ -230,7 +230,7 @@ def test_doubt_is_shared_among_the_gestures_there_are():
     assert np.count_nonzero(found.any(axis=0)) == len(CLASSES)
 
 
-def test_the_classifier_is_no_surer_of_a_label_than_it_was_told_to_be():
+def test_classifier_with_doubt_limits_its_confidence():
     data = hands()
     recipe = replace(QUICK, epochs=20)
     sure, doubting = (
@@ -244,7 +244,7 @@ def test_the_classifier_is_no_surer_of_a_label_than_it_was_told_to_be():
     assert (doubting.argmax(axis=1) == data.labels).all()
 
 
-def test_hands_without_a_gesture_are_seen_again():
+def test_classifier_with_empty_turns_favours_no_gesture():
     data = hands()
     empty = np.where(data.labels == CLASSES[0], LABELS["no_gesture"], data.labels)
     often = replace(QUICK, empty_turns=9, epochs=1)
@@ -255,7 +255,7 @@ def test_hands_without_a_gesture_are_seen_again():
     assert found[:, LABELS["no_gesture"]].mean() > usual[:, LABELS["no_gesture"]].mean() + 0.02
 
 
-def test_the_temperature_that_was_put_in_is_found():
+def test_temperature_of_overconfident_model_is_recovered():
     rng = np.random.default_rng(0)
     logits = rng.normal(0.0, 1.5, (8000, 19))
     honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -266,7 +266,7 @@ def test_the_temperature_that_was_put_in_is_found():
 
 
 @pytest.mark.parametrize("name", ["svc", "mlp", "knn"])
-def test_candidates_learn(name):
+def test_candidate_on_separable_data_learns(name):
     data = hands()
     fit = fit_candidate(lambda: candidates(0)[name], Spread(), 0, 19)
     held = cross_validate(data, fit, list(folds(data, 2, 0)))
@@ -274,7 +274,7 @@ def test_candidates_learn(name):
     assert np.mean(held.probabilities.argmax(axis=1) == held.labels) > 0.9
 
 
-def test_the_comparison_ends_with_the_shipped_one(built):
+def test_comparison_of_candidates_ends_with_shipped(built):
     ticks: list[None] = []
     knn, shipped = compare_all(hands(), built, QUICK_SETTINGS, lambda: ticks.append(None), ["knn"])
     assert (knn.name, shipped.name) == ("knn", "shipped")
@@ -285,7 +285,7 @@ def test_the_comparison_ends_with_the_shipped_one(built):
 # ---- export
 
 
-def test_what_is_built_is_judged_and_verified(built):
+def test_built_bundle_is_evaluated_and_verified(built):
     manifest = built.bundle.manifest
     assert built.evaluation["model"] == built.bundle.version
     assert built.evaluation["accuracy"] > 0.95
@@ -295,13 +295,13 @@ def test_what_is_built_is_judged_and_verified(built):
     assert sum(manifest.baseline.confidence_histogram) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_building_again_gives_the_same_bytes(built):
+def test_build_repeated_gives_identical_bytes(built):
     data = hands()
     again = ship_network(data, QUICK_SETTINGS, Hands(data.landmarks[:6], data.aspect[:6]))
     assert again.bundle.files == built.bundle.files
 
 
-def test_an_export_that_differs_is_refused(built):
+def test_export_that_differs_is_rejected(built):
     data = hands()
     other = train_network(data.points, targets(data), QUICK, 99)
     with pytest.raises(ModelError) as caught:
@@ -321,13 +321,13 @@ def run(*words: object, **options):
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "classify"])
-def test_help_shows_an_example(command):
+def test_help_of_command_shows_example(command):
     found = run(command, "--help", color=False)
     assert found.exit_code == 0
     assert f"Example: maze {command}" in found.stdout
 
 
-def test_train_then_evaluate(tmp_path):
+def test_train_command_writes_bundle_that_evaluate_reads(tmp_path):
     source = write_csv(tmp_path / "hands.csv", hands())
     found = run("train", source, "--out", tmp_path / "b", "--folds", 2, "--epochs", 2, "--json")
     assert found.exit_code == 0, found.output
@@ -340,7 +340,7 @@ def test_train_then_evaluate(tmp_path):
     assert "palm" in tables.stdout
 
 
-def test_evaluate_prints_the_agreed_json(tmp_path):
+def test_evaluate_with_json_flag_prints_documented_keys(tmp_path):
     found = run("evaluate", write_csv(tmp_path / "hands.csv", hands()), "--json")
     report = json.loads(found.stdout)
     assert set(report) == {"rows", "accuracy", "macro_f1", "per_class", "action", "model"}
@@ -348,10 +348,10 @@ def test_evaluate_prints_the_agreed_json(tmp_path):
     assert set(report["per_class"]["like"]) == {"precision", "recall", "f1", "n"}
 
 
-# ---- the real data, where it is
+# ---- real data, when available
 
 
-def test_the_bundled_model_knows_its_training_data():
+def test_bundled_model_on_its_training_data_reaches_accuracy():
     data = read_dataset([landmarks_train()])
     classifier = Classifier.from_bundle(load_bundle(bundled_path()))
     found = judge(

@@ -1,4 +1,4 @@
-"""Verdicts on rows: read, refused where they belong to another file, and reported beside given labels."""
+"""Verdicts on rows: reading, rejection for another file, and figures reported beside given labels."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ def test_verdicts_applied_exclude_and_relabel_rows(tmp_path: Path) -> None:
         ("row,label,verdict\n0,like,keep\n0,like,exclude\n", "row 3: there is a second verdict on row 0"),
     ],
 )
-def test_verdicts_that_do_not_fit_are_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_verdicts_that_do_not_match_data_are_rejected(tmp_path: Path, text: str, words: str) -> None:
     data = read_dataset([write_csv(tmp_path / "hands.csv", hands(10))])
     with pytest.raises(SettingsError, match=words):
         read_verdicts(written(tmp_path, text), data)
 
 
-def test_verdicts_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+def test_verdicts_with_missing_file_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot read"):
         read_verdicts(tmp_path / "none.csv", hands())
 
 
-def test_evaluate_with_verdicts_reports_both_figures(tmp_path: Path) -> None:
+def test_evaluate_with_verdicts_reports_given_and_adjudicated_figures(tmp_path: Path) -> None:
     source = write_csv(tmp_path / "hands.csv", hands(10))
     words = (source, "--model", bundled_path(), "--verdicts", written(tmp_path, GOOD))
     report = json.loads(run(evaluate, *words, "--json").stdout)
@@ -81,7 +81,7 @@ def test_evaluate_with_verdicts_reports_both_figures(tmp_path: Path) -> None:
     assert "flatter" in tables
 
 
-def test_train_with_verdicts_writes_both_figures_into_the_card(tmp_path: Path) -> None:
+def test_train_with_verdicts_writes_both_figures_to_card(tmp_path: Path) -> None:
     source = write_csv(tmp_path / "hands.csv", hands())
     verdicts = written(tmp_path, "row,label,verdict\n0,like,exclude\n")
     out = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""Properties of the codec: what goes in comes out, and one bad frame harms no other."""
+"""Properties of the codec: frames round-trip, and a bad frame does not affect others."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ def assert_same(found: Frames, wanted: list[Frame]) -> None:
 
 
 @given(st.lists(frames(), min_size=1, max_size=4))
-def test_packed_frames_come_back(wanted: list[Frame]) -> None:
+def test_packed_frames_round_trip(wanted: list[Frame]) -> None:
     found, rejects = decode([packed_entry(*wanted)])
     assert not rejects
     assert_same(found, wanted)
 
 
 @given(st.lists(frames(), min_size=1, max_size=4))
-def test_text_frames_come_back(wanted: list[Frame]) -> None:
+def test_text_frames_round_trip(wanted: list[Frame]) -> None:
     found, rejects = decode([text_entry(*wanted)])
     assert not rejects
     assert_same(found, wanted)
 
 
 @given(st.lists(st.tuples(frames(), st.booleans()), max_size=6))
-def test_mixed_encodings_keep_the_order_of_the_stream(wanted: list[tuple[Frame, bool]]) -> None:
+def test_mixed_encodings_keep_stream_order(wanted: list[tuple[Frame, bool]]) -> None:
     entries = [text_entry(one) if as_text else packed_entry(one) for one, as_text in wanted]
     found, rejects = decode(entries)
     assert not rejects
@@ -91,7 +91,7 @@ BAD: list[tuple[RejectReason, RawFields]] = [
 
 
 @given(st.sampled_from(BAD), frames(), frames())
-def test_neighbours_of_a_bad_entry_are_unharmed(
+def test_bad_entry_does_not_affect_neighbouring_entries(
     bad: tuple[RejectReason, RawFields], first: Frame, last: Frame
 ) -> None:
     reason, fields = bad
@@ -102,7 +102,7 @@ def test_neighbours_of_a_bad_entry_are_unharmed(
 
 
 @given(st.lists(frames(), min_size=3, max_size=3), st.integers(0, 2))
-def test_neighbours_of_a_bad_frame_in_the_same_entry_are_unharmed(wanted: list[Frame], bad: int) -> None:
+def test_bad_frame_does_not_affect_other_frames_of_entry(wanted: list[Frame], bad: int) -> None:
     fields = list(packed_entry(*wanted))
     landmarks = bytearray(fields[5])
     landmarks[252 * bad : 252 * bad + 4] = np.float32(np.nan).tobytes()
@@ -110,14 +110,14 @@ def test_neighbours_of_a_bad_frame_in_the_same_entry_are_unharmed(wanted: list[F
     found, rejects = decode([fields])
     assert_same(found, wanted[:bad] + wanted[bad + 1 :])
     assert [one.reason for one in rejects] == [RejectReason.NOT_FINITE]
-    # the dead letter is an entry of its own, with that one frame in it
+    # the dead letter is a separate entry that holds only the rejected frame
     again, still = decode([rejects[0].fields])
     assert len(again) == 0
     assert [one.reason for one in still] == [RejectReason.NOT_FINITE]
 
 
 @given(frames(), st.permutations([0, 1, 2]))
-def test_packed_fields_may_stand_in_any_order(one: Frame, order: list[int]) -> None:
+def test_packed_fields_in_any_order_are_decoded(one: Frame, order: list[int]) -> None:
     fields = packed_entry(one)
     shuffled = [part for place in order for part in fields[2 * place : 2 * place + 2]]
     found, rejects = decode([shuffled])
@@ -125,7 +125,7 @@ def test_packed_fields_may_stand_in_any_order(one: Frame, order: list[int]) -> N
     assert_same(found, [one])
 
 
-def test_bad_objects_of_a_list_leave_the_good_ones() -> None:
+def test_list_with_bad_objects_keeps_good_objects() -> None:
     good = object_of(Frame("p1", 1, 2, None))
     found, rejects = decode([[b"json", dump([{**good, "seq": -1}, good, 17])]])
     assert found.seq.tolist() == [1]
@@ -133,20 +133,20 @@ def test_bad_objects_of_a_list_leave_the_good_ones() -> None:
     assert json.loads(rejects[0].fields[1])["seq"] == -1
 
 
-def test_no_entries_are_no_frames() -> None:
+def test_decode_without_entries_returns_no_frames() -> None:
     found, rejects = decode([])
     assert len(found) == 0
     assert found.landmarks.shape == (0, 21, 3)
     assert not rejects
 
 
-def test_the_other_keys_of_an_object_are_ignored() -> None:
+def test_unknown_keys_of_object_are_ignored() -> None:
     found, rejects = decode([[b"json", dump({**object_of(Frame("p1", 1, 2, None)), "extra": [1]})]])
     assert not rejects
     assert len(found) == 1
 
 
-def test_the_last_of_two_equal_keys_counts() -> None:
+def test_repeated_key_of_object_uses_last_value() -> None:
     text = b'{"session":"p1","seq":1,"seq":2,"t":0,"landmarks":[]}'
     found, _ = decode([[b"json", text]])
     assert found.seq.tolist() == [2]
@@ -168,7 +168,7 @@ cuts = st.sampled_from([0, 0, 0, 1, 2, 4, 12, 24, 252])
 
 
 @given(frames(), st.booleans(), st.integers(0, 5), changes, cuts)
-def test_mutated_entries_never_raise_and_are_decoded_or_rejected(
+def test_mutated_entry_is_decoded_or_rejected_without_raising(
     one: Frame, as_text: bool, place: int, spoil: list[tuple[int, int]], cut: int
 ) -> None:
     fields = list(text_entry(one) if as_text else packed_entry(one))
@@ -195,7 +195,9 @@ json_objects = st.dictionaries(
 
 
 @given(json_objects, frames())
-def test_strange_values_never_raise(strange: dict[str, Any], one: Frame) -> None:
+def test_object_with_unexpected_values_is_decoded_or_rejected_without_raising(
+    strange: dict[str, Any], one: Frame
+) -> None:
     text = json.dumps({**object_of(one), **strange}).encode()
     found, rejects = decode([[b"json", text]])
     assert len(found) + len(rejects) == 1
@@ -223,7 +225,7 @@ STRANGE_TEXTS = [
 ]
 
 
-def test_strange_texts_are_rejected_one_by_one() -> None:
+def test_malformed_texts_are_each_rejected() -> None:
     found, rejects = decode([[b"json", text] for text in STRANGE_TEXTS])
     assert len(found) == 0
     assert sorted({one.entry for one in rejects}) == list(range(len(STRANGE_TEXTS)))
@@ -233,14 +235,16 @@ def test_strange_texts_are_rejected_one_by_one() -> None:
 @given(
     st.lists(st.lists(st.tuples(st.binary(max_size=300), st.binary(max_size=300)), max_size=4), max_size=4)
 )
-def test_any_fields_at_all_never_raise(entries: list[list[tuple[bytes, bytes]]]) -> None:
+def test_entries_with_random_fields_are_accounted_for_without_raising(
+    entries: list[list[tuple[bytes, bytes]]],
+) -> None:
     raw = [[part for pair in entry for part in pair] for entry in entries]
     found, rejects = decode(raw)
     assert len({*found.entry.tolist(), *(one.entry for one in rejects)}) == len(raw)
 
 
 @given(st.binary(min_size=24, max_size=24), st.binary(min_size=252, max_size=252))
-def test_any_numbers_at_all_never_raise_or_warn(meta: bytes, landmarks: bytes) -> None:
+def test_packed_frame_with_random_bytes_never_raises_or_warns(meta: bytes, landmarks: bytes) -> None:
     found, rejects = decode([[b"s", b"p1", b"m", meta, b"l", landmarks]])
     assert len(found) + len(rejects) == 1
 
@@ -274,7 +278,7 @@ def assert_close(found: Frames, wanted: list[Frame]) -> None:
 
 
 @given(st.lists(st.tuples(compact_frames(), st.sampled_from(["c", "l", "json"])), min_size=1, max_size=6))
-def test_compact_frames_come_back_among_frames_of_other_encodings(wanted: list[tuple[Frame, str]]) -> None:
+def test_compact_frames_among_other_encodings_round_trip(wanted: list[tuple[Frame, str]]) -> None:
     write = {"c": compact_entry, "l": packed_entry, "json": text_entry}
     found, rejects = decode([write[encoding](one) for one, encoding in wanted])
     assert not rejects
@@ -288,7 +292,7 @@ def test_compact_frames_come_back_among_frames_of_other_encodings(wanted: list[t
 
 
 @given(st.lists(compact_frames(), min_size=2, max_size=4))
-def test_compact_frame_taken_out_is_compact_again_byte_for_byte(wanted: list[Frame]) -> None:
+def test_compact_frame_taken_from_batch_keeps_its_bytes(wanted: list[Frame]) -> None:
     fields = compact_entry(*wanted)
     found, _ = decode([fields])
     taken = found.take(np.array([1], np.intp))
@@ -299,7 +303,7 @@ def test_compact_frame_taken_out_is_compact_again_byte_for_byte(wanted: list[Fra
     assert not rejects
 
 
-def test_rejected_compact_frame_keeps_its_encoding_in_the_dead_letter() -> None:
+def test_rejected_compact_frame_keeps_encoding_in_dead_letter() -> None:
     fields = list(compact_entry(Frame("p1", 1, 2, np.full((21, 2), 0.25)), Frame("p1", 2, 3)))
     meta = bytearray(fields[3])
     meta[20:24] = (8 | 1).to_bytes(4, "little")
@@ -311,16 +315,14 @@ def test_rejected_compact_frame_keeps_its_encoding_in_the_dead_letter() -> None:
 
 
 @pytest.mark.parametrize("outside", [-1.001, 3.001, np.nan, np.inf])
-def test_landmarks_outside_the_range_cannot_be_compact(outside: float) -> None:
+def test_landmarks_outside_compact_range_are_not_compacted(outside: float) -> None:
     landmarks = np.zeros((1, 21, 3), np.float32)
     landmarks[0, 5, 1] = outside
     assert to_compact(landmarks, np.array([True])) is None
 
 
 @given(st.lists(frames(), min_size=1, max_size=6), st.lists(st.binary(max_size=300), max_size=3))
-def test_single_frame_entries_decode_as_the_general_way_does(
-    wanted: list[Frame], spoilt: list[bytes]
-) -> None:
+def test_single_frame_entries_decode_as_general_path(wanted: list[Frame], spoilt: list[bytes]) -> None:
     entries = [packed_entry(one) for one in wanted]
     entries += [[b"s", b"a b", b"m", one, b"l", one] for one in spoilt]
     found, rejects = decode(entries)

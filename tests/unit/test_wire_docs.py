@@ -1,4 +1,4 @@
-"""docs/wire.md, and clients in other languages, say what the code does."""
+"""docs/wire.md and clients in other languages match the code."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "wire.md").read_text()
 NOT_OF_THE_WIRE = {RejectReason.PROCESSING_FAILED, RejectReason.KILLED_WORKER}
 SPELLED_OUT = ["docs/wire.md", "examples/c/game_server.c", "clients/js/src/wire.js"]
-"""Files outside the package that name keys: change them together with `wire.keys`."""
+"""Files outside the package that spell out keys; change them together with `wire.keys`."""
 
 
 @pytest.mark.parametrize("path", SPELLED_OUT)
-def test_keys_are_spelled_as_in_the_package(path: str) -> None:
+def test_keys_outside_package_match_wire_keys(path: str) -> None:
     text = (ROOT / path).read_text()
     assert keys.TOPOLOGY in text
     assert set(re.findall(r"[\w{}]*:topology\b", text)) == {keys.TOPOLOGY}
@@ -43,12 +43,12 @@ def test_keys_are_spelled_as_in_the_package(path: str) -> None:
         keys.TRACEPARENT.decode(),
     ],
 )
-def test_name_is_documented(name: str) -> None:
+def test_key_name_is_documented(name: str) -> None:
     assert f"`{name}" in PAGE or f" {name}" in PAGE
 
 
 @pytest.mark.parametrize("reason", sorted(set(RejectReason) - NOT_OF_THE_WIRE))
-def test_reason_of_a_rejection_is_documented(reason: RejectReason) -> None:
+def test_reject_reason_is_documented(reason: RejectReason) -> None:
     assert f"`{reason}`" in PAGE
 
 
@@ -75,7 +75,7 @@ def test_limits_are_documented() -> None:
         assert value in PAGE, value
 
 
-def test_example_of_the_page_is_what_the_packer_gives() -> None:
+def test_packed_example_in_docs_matches_packer() -> None:
     frame = frames.Frame("p1", 17, 1_700_000_000_000, [(0.5, 0.5, 0.0)] * 21, 1.25)
     sessions, meta, landmarks = frames.pack([frame])
     found = dict(re.findall(r"^([sm])  ((?:[0-9a-f]{2} +)+[0-9a-f]{2})$", PAGE, re.M))
@@ -85,7 +85,7 @@ def test_example_of_the_page_is_what_the_packer_gives() -> None:
 
 
 @pytest.mark.parametrize("session", ["p1", "player-1"])
-def test_partitions_of_the_page_are_right(session: str) -> None:
+def test_partition_example_in_docs_matches_partition_of(session: str) -> None:
     at = PAGE.index(f'`crc32("{session}")` = ')
     crc, in_16 = re.findall(r"\d+", PAGE[at + len(session) + 9 :].replace(f"`{session}`", ""))[:2]
     assert int(in_16) == int(crc) % 16 == keys.partition_of(session, 16)

@@ -1,4 +1,4 @@
-"""What a producer is told before it sends."""
+"""Validation of frames before a producer sends them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_SESSIONS = ["", "x" * 65, "p 1", "p1\n", "\np1", "p1\x00", "ä", "p{1}", "p:1
 
 
 @pytest.mark.parametrize("session", NO_SESSIONS)
-def test_illegal_session_id_reaches_no_key(session: str) -> None:
+def test_session_id_illegal_is_rejected(session: str) -> None:
     assert not is_session(session)
     assert not is_session(session.encode())
     with pytest.raises(FrameError) as caught:
@@ -26,13 +26,13 @@ def test_illegal_session_id_reaches_no_key(session: str) -> None:
 
 
 @pytest.mark.parametrize("session", ["a", "Z" * 64, "-", "_", "0", "Az09_-"])
-def test_session_ids(session: str) -> None:
+def test_session_id_legal_is_accepted(session: str) -> None:
     assert is_session(session)
     assert is_session(session.encode())
     assert check_session(session) == session
 
 
-def test_a_session_id_is_text() -> None:
+def test_session_id_as_bytes_is_rejected() -> None:
     not_text: Any = b"p1"
     with pytest.raises(FrameError):
         check_session(not_text)
@@ -68,45 +68,45 @@ BAD: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("reason", "change"), BAD)
-def test_bad_frame_is_refused_with_its_reason(reason: str, change: dict[str, Any]) -> None:
+def test_pack_with_bad_frame_raises_with_reason(reason: str, change: dict[str, Any]) -> None:
     with pytest.raises(FrameError) as caught:
         pack([GOOD, replace(GOOD, **change)])
     assert caught.value.reason == reason
     assert str(caught.value)
 
 
-def test_numbers_of_numpy_are_numbers() -> None:
+def test_frame_with_numpy_numbers_is_accepted() -> None:
     one = replace(GOOD, seq=np.uint64(7), captured_ms=np.int64(8), aspect=np.float32(1.5))  # type: ignore[arg-type]
     assert check_frame(one) is one
 
 
-def test_flags() -> None:
+def test_frame_flags_follow_hand_side_and_mirroring() -> None:
     assert GOOD.flags == HAND
     assert replace(GOOD, left=True, mirrored=True).flags == HAND | LEFT | MIRRORED
     assert replace(GOOD, landmarks=None).flags == 0
     assert replace(GOOD, landmarks=[]).flags == 0
 
 
-def test_pairs_get_a_depth_of_zero() -> None:
+def test_landmark_pairs_get_zero_depth() -> None:
     points = landmark_array([[0.25, 0.75]] * 21)
     assert points.shape == (21, 3)
     assert points.dtype == np.float32
     assert points[0].tolist() == [0.25, 0.75, 0.0]
 
 
-def test_an_entry_over_one_mebibyte_is_refused() -> None:
+def test_pack_over_one_mebibyte_is_rejected() -> None:
     with pytest.raises(FrameError) as caught:
         pack([GOOD] * 4000)
     assert caught.value.reason == "too_large"
 
 
 @pytest.mark.parametrize("partitions", [0, -1, 3, 17, 2048])
-def test_partitions_are_a_power_of_two(partitions: int) -> None:
+def test_partitions_not_power_of_two_in_range_are_rejected(partitions: int) -> None:
     with pytest.raises(SettingsError):
         check_partitions(partitions)
 
 
-def test_every_partition_gets_its_share() -> None:
+def test_partition_of_many_sessions_is_balanced() -> None:
     found = [partition_of(f"player-{number}", 16) for number in range(16_000)]
     counts = np.bincount(found, minlength=16)
     assert counts.min() > 800

@@ -1,4 +1,4 @@
-"""Frames out of MediaPipe's results, in each form in which they come."""
+"""Frames from MediaPipe results, in each form that MediaPipe returns."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ EMPTY: dict[str, Any] = {
 @pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("hand", [0, 1])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_result_of_mediapipe_becomes_a_frame(name: str, hand: int, mirrored: bool) -> None:
+def test_mediapipe_result_becomes_frame(name: str, hand: int, mirrored: bool) -> None:
     frame = Frame.from_mediapipe(RESULTS[name], "p1", image_size=SIZE, hand=hand, seq=1, mirrored=mirrored)
     np.testing.assert_array_equal(landmark_array(frame.landmarks), HANDS[hand].astype(np.float32))
     assert (frame.session, frame.seq, frame.captured_ms) == ("p1", 1, None)
@@ -75,7 +75,7 @@ def test_result_of_mediapipe_becomes_a_frame(name: str, hand: int, mirrored: boo
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_label_is_swapped_where_it_is_said_to_be_of_a_mirrored_picture(name: str) -> None:
+def test_mediapipe_label_of_mirrored_picture_is_swapped(name: str) -> None:
     found = [
         Frame.from_mediapipe(RESULTS[name], "p1", image_size=SIZE, label_of_mirrored=swap).left
         for swap in (False, True)
@@ -84,25 +84,25 @@ def test_label_is_swapped_where_it_is_said_to_be_of_a_mirrored_picture(name: str
 
 
 @pytest.mark.parametrize("name", EMPTY)
-def test_result_without_a_hand_becomes_a_frame_without_one(name: str) -> None:
+def test_mediapipe_result_without_hand_becomes_frame_without_hand(name: str) -> None:
     frame = Frame.from_mediapipe(EMPTY[name], "p1", image_size=SIZE)
     assert frame.landmarks is None
     assert frame.flags == 0
 
 
-def test_hand_that_was_not_detected_becomes_a_frame_without_one() -> None:
+def test_mediapipe_hand_index_not_detected_becomes_frame_without_hand() -> None:
     assert Frame.from_mediapipe(RESULTS["Tasks, Python"], "p1", image_size=SIZE, hand=2).landmarks is None
 
 
 @pytest.mark.parametrize("points", [objects(0), dicts(0), Thing(landmark=objects(0))])
-def test_landmarks_of_one_hand_become_a_frame(points: Any) -> None:
+def test_mediapipe_landmarks_of_one_hand_become_frame(points: Any) -> None:
     frame = Frame.from_mediapipe(points, "p1", image_size=SIZE)
     np.testing.assert_array_equal(landmark_array(frame.landmarks), HANDS[0].astype(np.float32))
     assert not frame.left
 
 
 @pytest.mark.parametrize("points", [objects(0), dicts(0)])
-def test_points_of_mediapipe_are_landmarks_as_they_are(points: Any) -> None:
+def test_frame_with_mediapipe_points_packs_as_array(points: Any) -> None:
     assert pack([Frame("p1", 1, 5, points)]) == pack([Frame("p1", 1, 5, HANDS[0])])
 
 
@@ -110,13 +110,13 @@ NO_RESULTS: list[Any] = ["hand", 17, {"hands": []}, [1, 2, 3], [{"x": 1.0}], [{"
 
 
 @pytest.mark.parametrize("nothing", NO_RESULTS)
-def test_what_is_no_result_is_refused_with_what_is_expected(nothing: Any) -> None:
+def test_mediapipe_invalid_result_is_rejected_with_expectation(nothing: Any) -> None:
     with pytest.raises(FrameError, match="expected a result of HandLandmarker") as caught:
         Frame.from_mediapipe(nothing, "p1", image_size=SIZE)
     assert caught.value.reason == "bad_landmarks"
 
 
 @pytest.mark.parametrize("size", [(0, 480), (640, -1)])
-def test_image_size_that_is_none_is_refused(size: tuple[int, int]) -> None:
+def test_mediapipe_image_size_not_positive_is_rejected(size: tuple[int, int]) -> None:
     with pytest.raises(FrameError, match="image_size"):
         Frame.from_mediapipe(None, "p1", image_size=size)

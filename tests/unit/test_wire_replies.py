@@ -1,4 +1,4 @@
-"""Replies are JSON that says what was meant, for every combination that a worker can write."""
+"""Replies round-trip through JSON, for every combination that a worker can write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRITER = ReplyWriter(GESTURES, "v1.2-a_b")
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(-(2**63) + 1, 2**63 - 1), st.integers(0, 1000))
-def test_numbers_of_a_reply_come_back(seq: int, t: int, confidence: int) -> None:
+def test_reply_numbers_round_trip(seq: int, t: int, confidence: int) -> None:
     text = WRITER.write(reply_head("p1"), seq, t, 16, confidence, 1, 1)
     reply = Reply.model_validate_json(text)
     assert (reply.seq, reply.t, reply.confidence) == (seq, t, confidence / 1000)
@@ -25,7 +25,7 @@ def test_numbers_of_a_reply_come_back(seq: int, t: int, confidence: int) -> None
 
 
 @pytest.mark.parametrize("label", range(len(GESTURES) + 1))
-def test_actions_and_moves_come_back(label: int) -> None:
+def test_reply_labels_actions_and_moves_round_trip(label: int) -> None:
     gesture = GESTURES[label] if label < len(GESTURES) else None
     for action, move in product(range(5), range(6)):
         text = WRITER.write(reply_head("p1"), 1, 2, label, 500, action, move)
@@ -35,7 +35,7 @@ def test_actions_and_moves_come_back(label: int) -> None:
         assert reply.model == "v1.2-a_b"
 
 
-def test_the_published_labels() -> None:
+def test_gesture_labels_match_published_numbers() -> None:
     assert {name: LABELS[name] for name in DEFAULT_ACTIONS} == {
         "like": 16,
         "dislike": 2,
@@ -46,12 +46,12 @@ def test_the_published_labels() -> None:
     assert GESTURES[18] == "no_gesture"
 
 
-def test_another_version_of_the_wire_is_not_read() -> None:
+def test_reply_of_other_wire_version_is_rejected() -> None:
     text = WRITER.write(reply_head("p1"), 1, 2, 16, 500, 1, 1).replace('"v":1', '"v":2')
     with pytest.raises(ValidationError):
         Reply.model_validate_json(text)
 
 
-def test_new_keys_of_a_reply_are_ignored() -> None:
+def test_reply_with_unknown_keys_ignores_them() -> None:
     text = WRITER.write(reply_head("p1"), 1, 2, 16, 500, 1, 1)
     assert Reply.model_validate_json(text[:-1] + ',"extra":1}').seq == 1

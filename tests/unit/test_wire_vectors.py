@@ -1,4 +1,4 @@
-"""The codec against vectors that were computed without it."""
+"""The codec against independently computed vectors."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def frame_of_case(one: dict[str, Any]) -> Frame:
 
 
 @pytest.mark.parametrize("name", ["frames", "partitions", "replies", "rejects"])
-def test_the_committed_vectors_are_what_the_generator_computes(name: str) -> None:
+def test_committed_vectors_match_generator(name: str) -> None:
     generator = runpy.run_path(str(VECTORS / "make.py"))
     computed = generator["CASES"][name]()
     assert json.loads(json.dumps(computed)) == cases(name)
 
 
 @named("frames")
-def test_packing_gives_the_expected_bytes(case: dict[str, Any]) -> None:
+def test_pack_of_vector_frames_gives_expected_bytes(case: dict[str, Any]) -> None:
     packed = pack([frame_of_case(one) for one in case["frames"]])
     assert [part.hex() for part in packed] == [case["packed"][name] for name in "sml"]
 
 
 @named("frames")
-def test_both_encodings_decode_to_the_same_frames(case: dict[str, Any]) -> None:
+def test_packed_and_text_vectors_decode_to_same_frames(case: dict[str, Any]) -> None:
     packed, rejects = decode([raw_fields({"fields": case["packed"]})])
     text, text_rejects = decode([[b"json", case["text"].encode()]])
     assert not rejects
@@ -67,7 +67,7 @@ def test_both_encodings_decode_to_the_same_frames(case: dict[str, Any]) -> None:
 
 
 @named("frames")
-def test_compact_landmarks_have_the_expected_bytes_and_come_back(case: dict[str, Any]) -> None:
+def test_compact_vectors_have_expected_bytes_and_round_trip(case: dict[str, Any]) -> None:
     frames = [frame_of_case(one) for one in case["frames"]]
     meta, landmarks = frame_arrays(frames)
     fields = pack_compact([one.session for one in frames], meta, landmarks)
@@ -83,21 +83,21 @@ def test_compact_landmarks_have_the_expected_bytes_and_come_back(case: dict[str,
 
 
 @named("rejects")
-def test_bad_entry_is_rejected_with_its_reason(case: dict[str, Any]) -> None:
+def test_bad_entry_vector_is_rejected_with_its_reason(case: dict[str, Any]) -> None:
     frames, rejects = decode([raw_fields(case)])
     assert len(frames) == 0
     assert [one.reason for one in rejects] == [case["reason"]]
 
 
 @pytest.mark.parametrize("case", cases("partitions"))
-def test_partitions_are_those_of_the_vectors(case: dict[str, Any]) -> None:
+def test_partition_of_session_matches_vector(case: dict[str, Any]) -> None:
     for partitions, partition in case["partition"].items():
         assert partition_of(case["session"], int(partitions)) == partition
         assert partition_of(case["session"].encode(), int(partitions)) == partition
 
 
 @pytest.mark.parametrize("case", cases("replies"))
-def test_replies_are_those_of_the_vectors(case: dict[str, Any]) -> None:
+def test_reply_of_values_matches_vector(case: dict[str, Any]) -> None:
     said = case["value"]
     gestures = tuple(LABELS)
     writer = ReplyWriter(gestures, said["model"])

@@ -1,4 +1,4 @@
-"""Log lines, for people and as JSON."""
+"""Log lines in the human and JSON formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def refuse(word: str) -> Any:
     raise AssertionError(f"{word} is not JSON")
 
 
-def test_json_line_with_nan_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_log_line_with_nan_is_valid_json(capsys: pytest.CaptureFixture[str]) -> None:
     values = {"p50_ms": math.nan, "gestures": {"like": math.inf}, "path": Path("x"), "partitions": [1, 2]}
     Log("json", "info", worker="w").info("summary", **values)
     [line] = capsys.readouterr().err.splitlines()
@@ -29,13 +29,15 @@ def test_json_line_with_nan_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("log_format", ["human", "json"])
-def test_value_of_a_stranger_stays_in_its_line(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_line_with_hostile_value_stays_on_one_line(
+    log_format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Log(log_format, "info").warning("frame_rejected", session=EVIL, fields={EVIL: EVIL})
     [line] = capsys.readouterr().err.splitlines()
     assert line.isprintable()
 
 
-def test_level_below_the_least_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_event_below_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     log = Log("human", "warning")
     log.info("started")
     log.error("process_exited", pid=7)
@@ -43,14 +45,14 @@ def test_level_below_the_least_is_not_written(capsys: pytest.CaptureFixture[str]
     assert line.endswith("pid=7")
 
 
-def test_sampler_admits_one_of_a_kind_per_interval_and_counts_the_rest() -> None:
+def test_sampler_admits_one_event_per_key_and_interval() -> None:
     sampler = Sampler(1.0)
     assert [sampler.admit("a", at_s) for at_s in (0.0, 0.1, 0.2, 1.1)] == [0, None, None, 2]
     assert sampler.admit("b", 1.2) == 0
 
 
 @pytest.mark.parametrize("log_format", ["human", "json"])
-def test_log_line_has_its_event_and_values(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_line_has_event_and_fields(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(log_format, "info", worker="w")
     log.debug("too_fine", number=1)
     log.warning("partition_lost", partition=3, why="fenced")
@@ -66,7 +68,7 @@ def test_log_line_has_its_event_and_values(log_format: str, capsys: pytest.Captu
         assert line.endswith("worker=w partition=3 why=fenced")
 
 
-def test_sampler_of_a_flood_counts_what_it_left_out() -> None:
+def test_sampler_under_flood_counts_suppressed_events() -> None:
     sampler = Sampler(interval_s=1.0)
     assert [sampler.admit("a", now_s) for now_s in (0.0, 0.2, 0.9, 1.0, 1.5, 3.0)] == [
         0,

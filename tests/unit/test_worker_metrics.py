@@ -1,4 +1,4 @@
-"""The metrics of a worker: histograms, and that each event is counted once."""
+"""Worker metrics: histograms, and counting each event once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gesture_maze.worker.serving.serving import Serving
 from tests.support.pool import PARTITIONS, WristModel, hand, sessions_of
 
 
-def test_histogram_counts_like_prometheus() -> None:
+def test_histogram_observations_are_cumulative_as_in_prometheus() -> None:
     histogram = Histogram("h", "text", (1.0, 2.0, 5.0))
     histogram.observe(np.array([0.5, 1.0, 1.5, 5.0, 9.0]))
     (family,) = histogram.collect()
@@ -30,7 +30,9 @@ def test_histogram_counts_like_prometheus() -> None:
     ("values", "q", "expected"),
     [([], 0.5, None), ([0.5] * 10, 0.5, 0.5), ([1.5] * 10, 1.0, 2.0), ([0.5] * 9 + [9.0], 0.99, 5.0)],
 )
-def test_quantile_lies_in_its_bucket(values: list[float], q: float, expected: float | None) -> None:
+def test_histogram_quantile_lies_within_its_bucket(
+    values: list[float], q: float, expected: float | None
+) -> None:
     histogram = Histogram("h", "text", (1.0, 2.0, 5.0))
     histogram.observe(np.array(values))
     found = histogram.quantile(q, histogram.counts)
@@ -41,7 +43,7 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def test_new_metrics_have_every_series() -> None:
+def test_metrics_when_new_have_every_series_at_zero() -> None:
     metrics = Metrics()
     assert all(sample(metrics, "predicted_gesture_count_total", gesture=name) == 0 for name in GESTURES)
     assert all(sample(metrics, "maze_frames_rejected_total", reason=reason) == 0 for reason in RejectReason)
@@ -50,7 +52,7 @@ def test_new_metrics_have_every_series() -> None:
 
 
 def counted(*gestures: str | None, age_ms: int = 4) -> Metrics:
-    """Metrics of one batch of these frames; None has no hand."""
+    """Return the metrics after one batch of these frames; None is a frame without a hand."""
     metrics = Metrics()
     path = FramePath(Serving.of(WristModel(), 0.7, {}), Limits(0, 0), Policy(Rules()), "w")
     (session,) = sessions_of(1, 1)
@@ -68,9 +70,9 @@ def counted(*gestures: str | None, age_ms: int = 4) -> Metrics:
     return metrics
 
 
-def test_batch_is_counted_once_by_every_metric() -> None:
+def test_metrics_after_batch_count_every_frame_once() -> None:
     metrics = counted("four", "four", "like", None, None)
-    assert sample(metrics, "model_predictions_total") == 3, "no hand, no prediction"
+    assert sample(metrics, "model_predictions_total") == 3, "a frame without a hand is not a prediction"
     assert sample(metrics, "predicted_gesture_count_total", gesture="four") == 2
     assert sample(metrics, "maze_frames_total", outcome="answered") == 5
     assert sample(metrics, "maze_frames_rejected_total", reason="unknown_encoding") == 1
@@ -80,23 +82,23 @@ def test_batch_is_counted_once_by_every_metric() -> None:
     assert summary.outcomes == {"answered": 5, "rejected": 1}
     assert summary.gestures == {"four": 2, "like": 1, "no_hand": 2}
     assert summary.latency_p50_ms == pytest.approx(4.0, abs=1.0)
-    assert metrics.summary().outcomes == {}, "a summary counts what is new"
+    assert metrics.summary().outcomes == {}, "a summary covers only events since the previous one"
 
 
-def test_confidence_histogram_counts_the_frames_with_a_hand() -> None:
+def test_confidence_histogram_counts_only_frames_with_hand() -> None:
     metrics = counted("four", "like", None)
     assert sample(metrics, "maze_confidence_count") == 2
     assert sample(metrics, "maze_confidence_bucket", le="0.9") == 0
     assert sample(metrics, "maze_confidence_bucket", le="0.95") == 2
 
 
-def test_latency_of_an_entry_of_the_future_counts_as_zero() -> None:
+def test_latency_of_entry_with_future_time_counts_as_zero() -> None:
     metrics = counted("four", age_ms=-10_000)
     assert sample(metrics, "maze_reply_latency_seconds_sum") == 0
     assert sample(metrics, "maze_reply_latency_seconds_count") == 1
 
 
-def test_lag_of_a_released_partition_is_not_shown() -> None:
+def test_lag_of_released_partition_is_removed() -> None:
     metrics = Metrics()
     for partition in (1, 2):
         metrics.lag(partition, 10)

@@ -1,4 +1,4 @@
-"""The settings of a worker."""
+"""Worker settings."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.settings import Settings
 
 
-def test_settings_with_many_faults_name_them_all() -> None:
+def test_settings_with_many_faults_name_all_of_them() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.of(partitions=3, deadline_ms=-1, actions={"wave": "up"}, metrics_port=70_000)
     for name in ("partitions", "deadline_ms", "wave", "metrics_port"):
         assert name in str(raised.value)
 
 
-def test_settings_as_json_are_read_back_equal() -> None:
+def test_settings_as_json_round_trip() -> None:
     settings = Settings.of(partitions=4, actions={"fist": "up"}, policy={"settle_evidence": 900})
     assert Settings.of(**json.loads(settings.model_dump_json())) == settings
 
 
-def test_unknown_setting_is_refused() -> None:
+def test_settings_with_unknown_name_are_rejected() -> None:
     with pytest.raises(SettingsError, match="dead_line"):
         Settings.of(dead_line=3)
