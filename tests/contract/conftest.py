@@ -55,13 +55,13 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture(params=KINDS[1:])
 def real_server(request: pytest.FixtureRequest) -> Server:
-    """Each of the servers that are processes, empty."""
+    """Each real server process, empty."""
     return _fresh(request.getfixturevalue(_FIXTURES[request.param]))
 
 
 @pytest.fixture
 def proxy(real_server: Server) -> Iterator[Proxy]:
-    """A proxy before `real_server`."""
+    """A proxy in front of `real_server`."""
     assert real_server.url is not None
     found = Proxy(int(real_server.url.rpartition(":")[2].partition("/")[0]))
     yield found
@@ -70,7 +70,7 @@ def proxy(real_server: Server) -> Iterator[Proxy]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Any]:
-    """A client of each of the servers; workers stepped by hand on it are closed at the end."""
+    """A client of each server; hand-stepped workers on it are closed at the end."""
     yield server.client
     HandWorker.close_all()
 

@@ -1,4 +1,4 @@
-"""Who may do what in Redis: the whole matrix of role, command and key, asked of real servers, then tried."""
+"""Rights of each role in Redis: every command and key, first as a dry run and then executed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEYS = {
     "scores": "{maze}:scores:small", "demo": "{maze}:demo", "rq": "rq:queue:default",
     "game": "{maze}:game:a1", "race": "{maze}:race:b2", "else": "frames:3",
 }  # fmt: skip
-"""Kind -> a key of it; the last one is nobody's."""
+"""Kind -> an example key; the last one is granted to no role."""
 
 COMMANDS = {
     "XADD": "XADD K * a b", "XDEL": "XDEL K 1-1", "XTRIM": "XTRIM K MAXLEN 0", "XLEN": "XLEN K",
@@ -97,7 +97,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
          "XREVRANGE", "EVAL"), QUEUES,
     ),
 }  # fmt: skip
-"""What each role may do, said once more and in other words than in ops.acl. All else must be refused."""
+"""What each role may do, stated independently of ops.acl. Everything else must be refused."""
 
 DANGEROUS = (
     "FLUSHALL", "FLUSHDB", "KEYS *", "SCAN 0", "RANDOMKEY", "DBSIZE", "SHUTDOWN", "DEBUG SLEEP 0", "MONITOR",
@@ -108,7 +108,7 @@ DANGEROUS = (
     "PUBSUB CHANNELS", "PSUBSCRIBE actions:*", "CLUSTER RESET", "SLOWLOG RESET", "LATENCY RESET",
     "MEMORY PURGE", "MIGRATE h 1 k 0 1",
 )  # fmt: skip
-"""For nobody."""
+"""Commands that no role may run."""
 
 SPOKEN = ("SUBSCRIBE", "PUBLISH", "SPUBLISH", "SSUBSCRIBE")
 CHANNELS = {
@@ -129,19 +129,19 @@ HEARD: dict[str, dict[str, set[str]]] = {
 
 @dataclass
 class Guarded:
-    """A server with the roles. `admin` may do everything; `users` are clients, by role."""
+    """A server with the roles: `admin` may run every command; `users` maps roles to clients."""
 
     admin: Any
     users: dict[str, Any]
 
     def may(self, role: str, *words: str) -> bool:
-        """The server's own check, without doing it."""
+        """Return whether the server would allow the command, without running it."""
         return bool(self.admin.execute_command("ACL DRYRUN", role, *words) in (b"OK", "OK"))
 
 
 @pytest.fixture
 def guarded(real_server: Server) -> Iterator[Guarded]:
-    """A real server to which the roles are given, and the default user is left for the tests."""
+    """A real server with a user per role; the default user stays enabled for the tests."""
     admin = real_server.client
     for role in ROLES:
         give(admin, role, PASSWORD)
@@ -160,7 +160,9 @@ def expected(role: str, word: str, kind: str) -> bool:
     return kind in ALLOWED[role].get(word, set())
 
 
-def test_every_cell_of_role_command_and_key(guarded: Guarded, capsys: pytest.CaptureFixture[str]) -> None:
+def test_role_with_each_command_and_key_has_only_the_expected_rights(
+    guarded: Guarded, capsys: pytest.CaptureFixture[str]
+) -> None:
     cells = [(role, word, kind) for role in NAMES for word in COMMANDS for kind in KEYS]
     with guarded.admin.pipeline(transaction=False) as pipe:
         for role, word, kind in cells:
@@ -173,7 +175,7 @@ def test_every_cell_of_role_command_and_key(guarded: Guarded, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_every_cell_is_tried_in_earnest(guarded: Guarded, role: str) -> None:
+def test_command_of_a_role_without_the_right_is_refused_by_the_server(guarded: Guarded, role: str) -> None:
     cells = [(word, kind) for word in COMMANDS for kind in KEYS]
     with guarded.users[role].pipeline(transaction=False) as pipe:
         for word, kind in cells:
@@ -188,20 +190,20 @@ def _words(word: str, kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_nobody_may_do_what_is_dangerous(guarded: Guarded, role: str) -> None:
+def test_dangerous_command_of_any_role_is_refused(guarded: Guarded, role: str) -> None:
     allowed = [words for words in DANGEROUS if guarded.may(role, *words.split(" "))]
     assert allowed == []
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_every_cell_of_role_and_channel(guarded: Guarded, role: str) -> None:
+def test_role_with_each_channel_has_only_the_expected_rights(guarded: Guarded, role: str) -> None:
     for word in SPOKEN:
         for kind, channel in CHANNELS.items():
             words = [word, channel] + ["x"] * word.endswith("PUBLISH")
             assert guarded.may(role, *words) == (kind in HEARD[role].get(word, set())), words
 
 
-def test_a_script_gives_nobody_more(guarded: Guarded) -> None:
+def test_script_without_the_right_to_write_a_key_is_refused(guarded: Guarded) -> None:
     worker = guarded.users["worker"]
     sha = worker.script_load("return redis.call('XADD', KEYS[1], '*', 'a', 'b')")
     with pytest.raises(redis.ResponseError, match=r"(?i)permission|ACL failure|can't access"):
@@ -209,7 +211,7 @@ def test_a_script_gives_nobody_more(guarded: Guarded) -> None:
     assert worker.evalsha(sha, 1, "dead:{3}")
 
 
-def test_a_wrong_password_is_refused(guarded: Guarded) -> None:
+def test_wrong_password_is_refused(guarded: Guarded) -> None:
     address = guarded.admin.connection_pool.connection_kwargs
     with (
         redis.Redis(
@@ -220,12 +222,12 @@ def test_a_wrong_password_is_refused(guarded: Guarded) -> None:
         client.ping()
 
 
-def test_passwords_must_be_there_and_long() -> None:
+def test_passwords_missing_or_short_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"producer, .*jobs"):
         acl_file(dict.fromkeys(NAMES, "short"))
 
 
-def test_the_file_has_hashes_and_no_passwords() -> None:
+def test_acl_file_contains_hashes_and_no_passwords() -> None:
     text = acl_file(dict.fromkeys(NAMES, PASSWORD))
     assert PASSWORD not in text
     assert text.startswith("user default off ")

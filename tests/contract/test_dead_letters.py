@@ -1,4 +1,4 @@
-"""Dead letters are listed, given back once, and thrown away, on every server."""
+"""Dead letters are listed, redriven once and purged, on every server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def closed() -> Iterator[None]:
 
 @pytest.fixture
 def letters(server: Server) -> DeadLetters:
-    """Two letters on partition 1, one on partition 3, written by a worker in this order: 1, 3, 1."""
+    """Two dead letters on partition 1, one on partition 3, written by a worker in this order: 1, 3, 1."""
     worker = HandWorker(server.client)
     worker.join()
     for partition, fields in ((1, {"foo": "bar"}), (3, {"json": "{"}), (1, {"json": "[]"})):
@@ -30,7 +30,7 @@ def letters(server: Server) -> DeadLetters:
     return DeadLetters(server.client, PARTITIONS)
 
 
-def test_newest_first_over_all_partitions(letters: DeadLetters) -> None:
+def test_dead_letters_of_all_partitions_are_listed_newest_first(letters: DeadLetters) -> None:
     found = letters.newest()
     assert [(one.partition, one.reason) for one in found] == [
         (1, "bad_json"), (3, "bad_json"), (1, "unknown_encoding"),
@@ -40,14 +40,14 @@ def test_newest_first_over_all_partitions(letters: DeadLetters) -> None:
     assert found[0].entry.count("-") == 1
 
 
-def test_filters(letters: DeadLetters) -> None:
+def test_dead_letters_by_partition_reason_and_limit_are_filtered(letters: DeadLetters) -> None:
     assert [one.partition for one in letters.newest(partition=3)] == [3]
     assert [one.partition for one in letters.newest(reason="bad_json")] == [1, 3]
     assert [one.partition for one in letters.newest(reason="bad_json", limit=1)] == [1]
     assert letters.newest(reason="no_such") == []
 
 
-def test_more_than_a_page(server: Server) -> None:
+def test_dead_letters_beyond_one_page_are_all_listed(server: Server) -> None:
     for number in range(250):
         server.client.xadd(
             keys.dead_key(number % 2),
@@ -58,13 +58,13 @@ def test_more_than_a_page(server: Server) -> None:
     assert [int(one.fields[1]) for one in found] == list(range(249, -1, -1))
 
 
-def test_one_by_its_name(letters: DeadLetters) -> None:
+def test_dead_letter_by_partition_and_id_is_found(letters: DeadLetters) -> None:
     one = letters.newest(limit=1)[0]
     assert letters.get(one.partition, one.dead_id) == one
     assert letters.get(one.partition, b"1-1") is None
 
 
-def test_redriving_twice_has_one_effect(server: Server, letters: DeadLetters) -> None:
+def test_dead_letter_redriven_twice_is_sent_once(server: Server, letters: DeadLetters) -> None:
     one = letters.newest(partition=3)[0]
     before = server.client.xlen(keys.frames_key(3))
     entry = letters.redrive(one)
@@ -77,7 +77,7 @@ def test_redriving_twice_has_one_effect(server: Server, letters: DeadLetters) ->
     assert letters.newest(partition=3) == []
 
 
-def test_a_redriven_frame_is_answered_once_its_fault_is_gone(server: Server) -> None:
+def test_redriven_frame_without_its_fault_is_answered_once(server: Server) -> None:
     early, late = sessions_of(2, 2)
     broken = HandWorker(server.client, "a", model=Broken(), deadline_ms=0)
     broken.join()
@@ -89,7 +89,7 @@ def test_a_redriven_frame_is_answered_once_its_fault_is_gone(server: Server) -> 
     assert glance(letter).session == early
     broken.loop.drain()
 
-    # the new owner's memory does not reach back to the frame that was buried
+    # the new owner does not rebuild sessions as far back as the dead-lettered frame
     whole = HandWorker(server.client, "b", rebuild_ms=100, deadline_ms=0)
     whole.join()
     letters.redrive(letter)
@@ -105,7 +105,7 @@ class Broken:
         raise ValueError("no")
 
 
-def test_out_of_memory_leaves_the_letter(real_server: Server) -> None:
+def test_redrive_out_of_memory_keeps_the_dead_letter(real_server: Server) -> None:
     client = real_server.client
     worker = HandWorker(client)
     worker.join()
@@ -122,13 +122,13 @@ def test_out_of_memory_leaves_the_letter(real_server: Server) -> None:
     assert letters.newest() == [letter]
 
 
-def test_purge(letters: DeadLetters) -> None:
+def test_purge_of_a_partition_keeps_the_dead_letters_of_others(letters: DeadLetters) -> None:
     assert letters.purge(letters.newest(partition=1)) == 2
     assert letters.purge([]) == 0
     assert [one.partition for one in letters.newest()] == [3]
 
 
-def test_a_letter_that_no_worker_wrote_is_shown_and_redriven_whole(server: Server) -> None:
+def test_dead_letter_of_a_foreign_writer_is_listed_and_redriven_unchanged(server: Server) -> None:
     server.client.xadd(keys.dead_key(0), {"json": "{}"})
     letters = DeadLetters(server.client, PARTITIONS)
     (letter,) = letters.newest()

@@ -1,4 +1,4 @@
-"""Jobs over RQ: the closed list is done with progress, and nothing else is done or imported."""
+"""Jobs over RQ: jobs of the closed list run with progress; nothing else is run or imported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def url(system_redis: Server) -> str:
-    """The jobs' database of an empty server. One is enough: what RQ asks of a server is RQ's own contract."""
+    """The jobs' database of an empty server; one server is enough, since RQ tests its own commands."""
     system_redis.client.flushall()
     assert system_redis.url is not None
     return system_redis.url.removesuffix("/0") + "/1"
@@ -46,7 +46,7 @@ def url(system_redis: Server) -> str:
 
 @pytest.fixture
 def worker(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Does all jobs that wait, each in a forked process as in life; then RQ is open again for other tests."""
+    """Run all queued jobs, each in a forked process as in production; restore RQ afterwards."""
     import rq.job
     import rq.queue
 
@@ -79,7 +79,7 @@ def run(url: str, *words: str) -> Any:
     )
 
 
-def test_a_job_is_submitted_done_and_shown(url: str, worker: Any, tmp_path: Path) -> None:
+def test_job_submitted_to_a_worker_is_run_and_shown(url: str, worker: Any, tmp_path: Path) -> None:
     write_csv(tmp_path / "hands.csv", hands(20))
     words = json.dumps({"data": ["hands.csv"], "out": "out", "epochs": 1, "folds": 2})
     put = run(url, "submit", "train", words, "--json")
@@ -97,7 +97,7 @@ def test_a_job_is_submitted_done_and_shown(url: str, worker: Any, tmp_path: Path
     assert "finished" in run(url, "show", name).stdout
 
 
-def test_a_worker_is_alive_while_it_gives_signs(url: str, worker: Any) -> None:
+def test_alive_command_with_a_recent_heartbeat_of_this_host_exits_with_0(url: str, worker: Any) -> None:
     assert run(url, "alive").exit_code == 1
     with connection_to(url) as connection:
         one = ClosedWorker(connection, Context(Path(), url, "none"))
@@ -112,7 +112,7 @@ def test_a_worker_is_alive_while_it_gives_signs(url: str, worker: Any) -> None:
         one.register_death()
 
 
-def test_a_command_job_gives_its_json(url: str, worker: Any, tmp_path: Path) -> None:
+def test_command_job_when_finished_returns_its_json(url: str, worker: Any, tmp_path: Path) -> None:
     write_csv(tmp_path / "hands.csv", hands(5))
     queue = queue_on(connection_to(url))
     good = submit(queue, "evaluate", {"data": "hands.csv", "report": "report.html"})
@@ -125,7 +125,7 @@ def test_a_command_job_gives_its_json(url: str, worker: Any, tmp_path: Path) -> 
     assert "cannot read missing.csv" in fault(url, bad)
 
 
-def test_jobs_reach_the_pool(url: str, worker: Any, tmp_path: Path, system_redis: Server) -> None:
+def test_jobs_on_a_pool_act_on_its_redis(url: str, worker: Any, tmp_path: Path, system_redis: Server) -> None:
     system_redis.client.hset("{maze}:topology", mapping={"version": 1, "partitions": 4})
     load_bundle(bundled_path()).write(tmp_path / "mine")
     queue = queue_on(connection_to(url))
@@ -148,7 +148,7 @@ def test_jobs_reach_the_pool(url: str, worker: Any, tmp_path: Path, system_redis
 
 
 def payloads() -> dict[str, Any]:
-    """What somebody who can write to the queue's Redis might put there."""
+    """Return payloads that an attacker with write access to the queue's Redis could enqueue."""
     return {
         "a function": {"func": f"{MARK}.run"},
         "a builtin": {"func": "os.system", "args": ("true",)},
@@ -163,7 +163,7 @@ def payloads() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("payload", payloads().values(), ids=payloads())
-def test_anything_else_is_refused_and_nothing_is_imported(
+def test_unlisted_job_is_refused_without_an_import(
     url: str, worker: Any, tmp_path: Path, payload: dict[str, Any]
 ) -> None:
     open_queue = Queue(QUEUE, connection=Redis.from_url(url), serializer=JSONSerializer)
@@ -175,7 +175,7 @@ def test_anything_else_is_refused_and_nothing_is_imported(
     assert MARK not in sys.modules
 
 
-def test_a_pickled_payload_is_not_opened(url: str, worker: Any, tmp_path: Path) -> None:
+def test_pickled_payload_is_not_loaded(url: str, worker: Any, tmp_path: Path) -> None:
     job = Queue(QUEUE, connection=Redis.from_url(url)).enqueue_call(f"{MARK}.run")
     worker()
     assert not (tmp_path / "touched").exists()
@@ -184,7 +184,7 @@ def test_a_pickled_payload_is_not_opened(url: str, worker: Any, tmp_path: Path) 
 
 
 def crafted() -> dict[str, dict[str, Any]]:
-    """Fields of jobs that RQ itself would never write."""
+    """Return job fields that RQ itself never writes."""
     good = zlib.compress(json.dumps(["rollback", None, [], {}]).encode())
     unknown = zlib.compress(json.dumps(["nope", None, [], {}]).encode())
     return {
@@ -205,7 +205,7 @@ def crafted() -> dict[str, dict[str, Any]]:
     }
 
 
-def test_worker_with_crafted_jobs_lives_and_does_the_next_one(url: str, worker: Any) -> None:
+def test_worker_after_crafted_jobs_runs_the_next_job(url: str, worker: Any) -> None:
     connection, stamp = Redis.from_url(url), utcformat(now())
     for number, fields in enumerate(crafted().values()):
         usual = {"status": "queued", "origin": QUEUE, "timeout": "30"}
@@ -225,7 +225,7 @@ def test_worker_with_crafted_jobs_lives_and_does_the_next_one(url: str, worker: 
         assert "\x1b" not in shown.stdout
 
 
-def test_worker_that_ends_without_being_asked_exits_with_an_error(
+def test_worker_that_ends_without_a_signal_exits_with_1(
     url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ClosedWorker, "work", lambda *_, **__: False)
@@ -234,7 +234,7 @@ def test_worker_that_ends_without_being_asked_exits_with_an_error(
     assert "ended because of an error" in found.output
 
 
-def test_job_of_a_killed_worker_is_shown_as_failed_once_its_heartbeat_ran_out(url: str) -> None:
+def test_job_of_a_killed_worker_with_an_expired_heartbeat_is_shown_as_failed(url: str) -> None:
     queue = queue_on(connection_to(url))
     job = submit(queue, "rollback", {})
     queue.connection.lpop(f"rq:queue:{QUEUE}")
@@ -253,7 +253,9 @@ def test_job_of_a_killed_worker_is_shown_as_failed_once_its_heartbeat_ran_out(ur
         ("redis+cluster://a:1", "redis://127.0.0.1:6379/0", True),
     ],
 )
-def test_jobs_and_frames_behind_sentinels_are_kept_apart(frames: str, jobs: str, apart: bool) -> None:
+def test_jobs_in_the_database_of_frames_behind_sentinels_are_refused(
+    frames: str, jobs: str, apart: bool
+) -> None:
     if apart:
         check_apart(frames, jobs)
     else:
@@ -271,7 +273,7 @@ def test_webhooks_are_not_called(url: str) -> None:
     assert not fetched(url, job).webhooks
 
 
-def test_a_job_that_waits_can_be_cancelled(url: str, worker: Any) -> None:
+def test_queued_job_when_cancelled_is_not_run(url: str, worker: Any) -> None:
     job = submit(queue_on(connection_to(url)), "rollback", {})
     assert "is cancelled" in run(url, "cancel", job.id).stdout
     worker()
@@ -280,7 +282,7 @@ def test_a_job_that_waits_can_be_cancelled(url: str, worker: Any) -> None:
     assert "there is no job nonsense" in run(url, "show", "nonsense").output
 
 
-def test_a_running_job_can_be_stopped(url: str, tmp_path: Path) -> None:
+def test_running_job_when_cancelled_is_stopped(url: str, tmp_path: Path) -> None:
     write_csv(tmp_path / "hands.csv", hands(400))
     job = submit(queue_on(connection_to(url)), "train", {"data": ["hands.csv"], "out": "out", "folds": 20})
     environment = {**os.environ, "MAZE_JOBS_REDIS": url, "MAZE_REDIS": "redis://127.0.0.1:1/0"}
@@ -298,7 +300,7 @@ def test_a_running_job_can_be_stopped(url: str, tmp_path: Path) -> None:
         assert process.wait(10) == 0
 
 
-def test_cron_submits_at_its_time(url: str, worker: Any) -> None:
+def test_cron_job_when_due_is_submitted(url: str, worker: Any) -> None:
     connection = connection_to(url)
     cron = scheduler(connection, "0 3 * * *", "rollback", {"shadow": True})
     assert not cron.enqueue_jobs(), "not before its time"
@@ -312,7 +314,7 @@ def test_cron_submits_at_its_time(url: str, worker: Any) -> None:
             scheduler(connection, at, name, {})
 
 
-def test_jobs_and_frames_are_kept_apart(url: str) -> None:
+def test_jobs_worker_in_the_database_of_frames_exits_with_2(url: str) -> None:
     found = run(url, "worker", "--redis", url)
     assert found.exit_code == 2
     assert "--jobs-redis must not be the frames' database" in found.output
@@ -321,12 +323,12 @@ def test_jobs_and_frames_are_kept_apart(url: str) -> None:
 @pytest.mark.parametrize(
     "words", [("nothing",), ("train",), ("train", "[]"), ("train", "{"), ("rollback", '{"x": 1}')]
 )
-def test_a_wrong_job_is_not_submitted(url: str, words: tuple[str, ...]) -> None:
+def test_invalid_job_is_not_submitted(url: str, words: tuple[str, ...]) -> None:
     assert run(url, "submit", *words).exit_code == 2
     assert not queue_on(connection_to(url)).jobs
 
 
-def test_every_job_is_a_command() -> None:
+def test_jobs_in_the_catalog_map_to_commands() -> None:
     assert set(JOBS) == {"train", "evaluate", "promote", "rollback", "replay", "redrive"}
     job = checked("promote", {"model": "mlp-0123456789", "shadow": True, "share": 0.5})
     assert job.words() == ["promote", "mlp-0123456789", "--shadow", "--share=0.5"]  # type: ignore[attr-defined]

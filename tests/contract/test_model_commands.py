@@ -1,4 +1,4 @@
-"""`maze promote`, `maze rollback` and `maze models` as a person types them, on real servers."""
+"""`maze promote`, `maze rollback` and `maze models` from the command line, on real servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.servers import Server
 OLD, NEW = bundled(), disturbed(0.9)
 RUNNER = CliRunner(env={"COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1"})
 PATIENT = ("--max-us-per-frame", "1000")
-"""A busy machine is not what these tests are about."""
+"""A generous speed limit: these tests do not measure speed."""
 
 
 class Shell:
@@ -43,7 +43,7 @@ def shell(real_server: Server, tmp_path: Path) -> Shell:
     return Shell(real_server, tmp_path)
 
 
-def test_promote_list_and_roll_back(shell: Shell) -> None:
+def test_commands_promote_models_and_rollback_change_the_champion(shell: Shell) -> None:
     found = shell.json("promote", str(shell.folder / "new"), *PATIENT)
     assert (found["model"], found["role"], found["forced_over"]) == (NEW.version, "champion", None)
     listed = shell.json("models")
@@ -56,7 +56,7 @@ def test_promote_list_and_roll_back(shell: Shell) -> None:
     assert f"{NEW.version} is the champion now." in shell.run("promote", NEW.version, *PATIENT)
 
 
-def test_what_is_broken_is_refused_with_a_sentence_and_can_be_forced(shell: Shell) -> None:
+def test_promote_of_a_broken_bundle_is_refused_unless_forced(shell: Shell) -> None:
     for name, says in (
         ("damaged.zip", "not a readable zip"),
         ("wrong.zip", "golden outputs"),
@@ -76,7 +76,7 @@ def test_what_is_broken_is_refused_with_a_sentence_and_can_be_forced(shell: Shel
     assert "not_a_bundle" in shell.run("models")
 
 
-def test_workers_on_different_models_are_seen(shell: Shell) -> None:
+def test_models_command_with_workers_on_different_models_reports_it(shell: Shell) -> None:
     broker = Broker(shell.client, 4, 3000)
     for worker, model in (("a", OLD.version), ("b", NEW.version)):
         broker.roster(worker, json.dumps({"host": "h", "pid": 1, "port": 1, "model": model, "version": "1"}))
@@ -89,7 +89,7 @@ def test_workers_on_different_models_are_seen(shell: Shell) -> None:
     assert "different models" in shell.run("models")
 
 
-def test_a_trial_is_shown_and_ended(shell: Shell) -> None:
+def test_challenger_when_dismissed_is_no_longer_shown(shell: Shell) -> None:
     assert "no challenger" in shell.run("models", "--shadow", code=2)
     shell.run("promote", str(shell.folder / "new"), *PATIENT)
     blind = disturbed(0.0)

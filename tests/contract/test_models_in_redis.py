@@ -44,14 +44,14 @@ def registry(client: Any) -> ModelRegistry:
     return ModelRegistry(client)
 
 
-def test_an_empty_redis_names_nobody(registry: ModelRegistry) -> None:
+def test_registry_of_an_empty_redis_has_no_roles_and_no_models(registry: ModelRegistry) -> None:
     assert registry.roles() == Roles()
     assert registry.versions() == {}
     assert registry.bundle("v-1") is None
     assert registry.shadow("a", "b") == {}
 
 
-def test_a_promotion_writes_all_and_wakes_the_workers(client: Any, registry: ModelRegistry) -> None:
+def test_promotion_of_a_bundle_is_stored_and_wakes_the_workers(client: Any, registry: ModelRegistry) -> None:
     listener = registry.listener(time.monotonic)
     registry.promote(NEW.version, NEW.to_zip())
     roles = registry.roles()
@@ -66,7 +66,7 @@ def test_a_promotion_writes_all_and_wakes_the_workers(client: Any, registry: Mod
     listener.close()
 
 
-def test_rollback_changes_places(registry: ModelRegistry) -> None:
+def test_rollback_swaps_champion_and_previous(registry: ModelRegistry) -> None:
     with pytest.raises(SettingsError, match="no previous model"):
         registry.rollback()
     for version in ("a-1", "b-2"):
@@ -77,7 +77,9 @@ def test_rollback_changes_places(registry: ModelRegistry) -> None:
     assert registry.rollback() == ("b-2", "a-1")
 
 
-def test_rollback_to_a_bundle_that_is_gone_changes_nothing(client: Any, registry: ModelRegistry) -> None:
+def test_rollback_to_a_missing_bundle_is_refused_and_keeps_the_champion(
+    client: Any, registry: ModelRegistry
+) -> None:
     for version in ("a-1", "b-2"):
         registry.promote(version, b"zip")
     client.delete(bundle_key("a-1"))
@@ -86,13 +88,13 @@ def test_rollback_to_a_bundle_that_is_gone_changes_nothing(client: Any, registry
     assert registry.roles().champion == "b-2"
 
 
-def test_promoting_the_champion_again_keeps_the_previous_one(registry: ModelRegistry) -> None:
+def test_promotion_of_the_champion_keeps_the_previous_model(registry: ModelRegistry) -> None:
     for version in ("a-1", "b-2", "b-2"):
         registry.promote(version, b"zip")
     assert registry.roles().previous == "a-1"
 
 
-def test_a_version_that_is_not_there_is_refused_and_changes_nothing(registry: ModelRegistry) -> None:
+def test_promotion_of_an_unknown_version_is_refused_and_keeps_the_champion(registry: ModelRegistry) -> None:
     registry.promote("a-1", b"zip")
     with pytest.raises(SettingsError, match="no model b-2"):
         registry.promote("b-2", None)
@@ -101,7 +103,7 @@ def test_a_version_that_is_not_there_is_refused_and_changes_nothing(registry: Mo
         registry.promote("a:b", b"zip")
 
 
-def test_old_bundles_go_and_those_in_a_role_stay(client: Any, registry: ModelRegistry) -> None:
+def test_old_bundles_without_a_role_are_deleted(client: Any, registry: ModelRegistry) -> None:
     registry.challenge("trial-0", b"zip", 0.1)
     for number in range(6):
         registry.promote(f"v-{number}", b"zip", keep=2)
@@ -112,7 +114,7 @@ def test_old_bundles_go_and_those_in_a_role_stay(client: Any, registry: ModelReg
     }
 
 
-def test_a_challenger_comes_and_goes(registry: ModelRegistry) -> None:
+def test_challenger_when_dismissed_or_promoted_is_unset(registry: ModelRegistry) -> None:
     registry.promote("a-1", b"zip")
     registry.challenge("b-2", b"zip", 0.25)
     roles = registry.roles()
@@ -124,7 +126,7 @@ def test_a_challenger_comes_and_goes(registry: ModelRegistry) -> None:
     assert (registry.roles().challenger, registry.roles().champion) == (None, "b-2")
 
 
-def test_rubbish_in_the_hash_is_nobody(client: Any, registry: ModelRegistry) -> None:
+def test_roles_with_malformed_values_are_ignored(client: Any, registry: ModelRegistry) -> None:
     rubbish = {"champion": b"\xff{}", "challenger": "x" * 65, "share": "nan", "promoted_ms": "soon"}
     client.hset(ROLES_KEY, mapping=rubbish)
     assert registry.roles() == Roles()
@@ -134,7 +136,7 @@ def test_rubbish_in_the_hash_is_nobody(client: Any, registry: ModelRegistry) -> 
         registry.roles()
 
 
-def test_a_bundle_is_never_read_beyond_the_limit(client: Any, registry: ModelRegistry) -> None:
+def test_bundle_beyond_the_size_limit_is_refused(client: Any, registry: ModelRegistry) -> None:
     client.set(bundle_key("big-1"), b"x" * (MAX_ZIP_BYTES + 1000))
     data = registry.bundle("big-1")
     assert data is not None
@@ -144,14 +146,14 @@ def test_a_bundle_is_never_read_beyond_the_limit(client: Any, registry: ModelReg
     assert caught.value.reason == ModelReason.TOO_LARGE
 
 
-def test_comparisons_add_up_and_expire(client: Any, registry: ModelRegistry) -> None:
+def test_shadow_counts_add_up_and_expire(client: Any, registry: ModelRegistry) -> None:
     for _ in range(2):
         registry.add_shadow("a-1", "b-2", {"frames": 3, "like>palm": 1})
     assert registry.shadow("a-1", "b-2") == {"frames": 6, "like>palm": 2}
     assert client.ttl(shadow_key("a-1", "b-2")) > 0
 
 
-def test_out_of_memory_refuses_the_promotion_as_a_whole(real_server: Server) -> None:
+def test_promotion_out_of_memory_changes_nothing(real_server: Server) -> None:
     client = real_server.client
     registry = ModelRegistry(client)
     registry.promote(OLD.version, OLD.to_zip())
@@ -163,7 +165,7 @@ def test_out_of_memory_refuses_the_promotion_as_a_whole(real_server: Server) -> 
     assert list(registry.versions()) == [OLD.version]
 
 
-def test_the_roles_are_enough_and_a_worker_cannot_promote(real_server: Server) -> None:
+def test_operator_role_can_promote_and_worker_role_cannot(real_server: Server) -> None:
     client = real_server.client
     assert real_server.url is not None
     users = {}
@@ -193,14 +195,14 @@ def test_the_roles_are_enough_and_a_worker_cannot_promote(real_server: Server) -
         client.execute_command("ACL", "DELUSER", name)
 
 
-def test_the_first_promotion_can_be_rolled_back_to_the_bundled_model(client: Any) -> None:
+def test_rollback_of_the_first_promotion_restores_the_bundled_model(client: Any) -> None:
     promote(client, check(NEW.to_zip(), client, GATES))
     registry = ModelRegistry(client)
     assert registry.rollback() == (OLD.version, NEW.version)
     assert load(OLD.version, registry.bundle(OLD.version)).version == OLD.version
 
 
-def test_it_is_not_where_workers_use_another_one(client: Any) -> None:
+def test_promotion_with_workers_on_another_model_has_no_previous_model(client: Any) -> None:
     info = '{"host": "h", "pid": 1, "port": 1, "model": "mlp-other", "version": "1"}'
     Broker(client, 4, 3000).roster("a", info)
     promote(client, check(NEW.to_zip(), client, GATES))
@@ -208,7 +210,7 @@ def test_it_is_not_where_workers_use_another_one(client: Any) -> None:
     client.delete(keys.WORKERS, WORKERS_INFO, INDEX_KEY)
 
 
-def test_a_bundle_is_found_by_path_or_by_version(client: Any, tmp_path: Any) -> None:
+def test_bundle_by_path_or_version_is_found(client: Any, tmp_path: Any) -> None:
     places = sources(client)
     NEW.write(tmp_path / "folder")
     (tmp_path / "zip").write_bytes(NEW.to_zip())
@@ -225,7 +227,7 @@ def test_a_bundle_is_found_by_path_or_by_version(client: Any, tmp_path: Any) -> 
     [(damaged(NEW), ModelReason.NOT_A_BUNDLE), (wrong().to_zip(), ModelReason.SELF_TEST)],
     ids=("damaged", "wrong"),
 )
-def test_what_is_broken_does_not_pass_unless_it_is_forced(client: Any, data: bytes, reason: str) -> None:
+def test_broken_bundle_is_refused_unless_forced(client: Any, data: bytes, reason: str) -> None:
     with pytest.raises(ModelError) as caught:
         check(data, client, GATES)
     assert caught.value.reason == reason
@@ -235,13 +237,13 @@ def test_what_is_broken_does_not_pass_unless_it_is_forced(client: Any, data: byt
     assert ModelRegistry(client).bundle(passed.version) == data
 
 
-def test_the_speed_gate(client: Any) -> None:
+def test_bundle_slower_than_the_speed_gate_is_refused(client: Any) -> None:
     with pytest.raises(ModelError, match="µs per frame") as caught:
         check(OLD.to_zip(), client, Gates(max_us_per_frame=0.001))
     assert caught.value.reason == GateReason.TOO_SLOW
 
 
-def test_the_accuracy_gate(client: Any, tmp_path: Any) -> None:
+def test_bundle_below_the_accuracy_gate_is_refused(client: Any, tmp_path: Any) -> None:
     data = tmp_path / "hands.csv"
     data.write_text(golden_csv())
     assert check(NEW.to_zip(), client, Gates(data, max_us_per_frame=1000.0)).accuracy is not None
@@ -253,7 +255,7 @@ def test_the_accuracy_gate(client: Any, tmp_path: Any) -> None:
         check(unsure.to_zip(), client, Gates(data, max_us_per_frame=1000.0))
 
 
-def test_the_champion_cannot_challenge_itself(client: Any) -> None:
+def test_champion_as_challenger_is_refused(client: Any) -> None:
     passed = Passed(NEW.version, NEW.to_zip())
     promote(client, passed)
     with pytest.raises(SettingsError, match="is the champion"):
@@ -261,7 +263,7 @@ def test_the_champion_cannot_challenge_itself(client: Any) -> None:
 
 
 def golden_csv() -> str:
-    """The bundled golden hands, labelled as the bundled model labels them."""
+    """Return a CSV of the bundled golden hands, labelled by the bundled model."""
     from gesture_maze.models.dataset import COORDINATES
     from gesture_maze.wire.gestures import GESTURES
 
@@ -275,5 +277,5 @@ def golden_csv() -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_the_bundled_model_is_a_path_too(client: Any) -> None:
+def test_bundled_model_by_path_is_found(client: Any) -> None:
     assert find(str(bundled_path()), sources(client))

@@ -1,4 +1,4 @@
-"""Who owns a partition, for how long, and what becomes of frames when the owner changes or dies."""
+"""Ownership of partitions: leases, epochs, and the frames of an owner that changes or dies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.pool import (
 from tests.support.servers import Server
 
 
-def test_a_second_worker_gets_its_share_and_a_leaver_gives_it_back(client: Any, replies: Subscriber) -> None:
+def test_partitions_after_a_join_and_a_drain_are_rebalanced(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     add(client, hand(A, 1))
     a.work()
@@ -50,7 +50,7 @@ def test_a_second_worker_gets_its_share_and_a_leaver_gives_it_back(client: Any, 
     assert b.count("maze_fenced_commits_total", by="redis") == 0
 
 
-def test_a_hand_over_does_not_reset_a_players_gesture(client: Any, replies: Subscriber) -> None:
+def test_gesture_held_across_a_handover_is_not_reset(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     for seq in range(4):
         add(client, hand(A, seq))
@@ -67,7 +67,7 @@ def test_a_hand_over_does_not_reset_a_players_gesture(client: Any, replies: Subs
     assert moves == [(2, "up")]
 
 
-def test_who_lost_the_lease_changes_nothing(client: Any, replies: Subscriber) -> None:
+def test_worker_with_a_lost_lease_commits_nothing(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     add(client, hand(A, 1))
     client.set(keys.lease_key(1), "thief:99999999999999")
@@ -83,18 +83,20 @@ def test_who_lost_the_lease_changes_nothing(client: Any, replies: Subscriber) ->
     assert replies.seqs() == [1], "taken again, from the cursor"
 
 
-def test_a_lease_that_could_not_be_renewed_is_not_used(client: Any, replies: Subscriber) -> None:
+def test_lease_that_is_not_renewed_is_not_used(client: Any, replies: Subscriber) -> None:
     a = HandWorker(client, lease_ttl_ms=100)
     a.join()
     a.work()
     add(client, hand(A, 1))
-    time.sleep(0.08)  # over 0.7 of its time to live: the worker stops by its own clock, before Redis says so
+    time.sleep(
+        0.08
+    )  # over 0.7 of the lease's time to live: the worker stops by its own clock before the lease expires
     a.work(3)
     assert a.count("maze_fenced_commits_total", by="clock") == 1
     assert replies.seqs() == []
 
 
-def test_epochs_only_grow(client: Any) -> None:
+def test_epochs_of_successive_owners_increase(client: Any) -> None:
     seen = []
     for name in "abc":
         worker = joined(client, name)
@@ -106,7 +108,7 @@ def test_epochs_only_grow(client: Any) -> None:
     assert client.get(keys.lease_key(1)) == b"d:%d" % (10**15 + 1)
 
 
-def test_a_lost_connection_means_a_new_epoch_and_nothing_twice(client: Any, replies: Subscriber) -> None:
+def test_reconnect_takes_a_new_epoch_and_answers_each_frame_once(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     add(client, hand(A, 1))
     a.work()
@@ -118,7 +120,7 @@ def test_a_lost_connection_means_a_new_epoch_and_nothing_twice(client: Any, repl
     assert replies.seqs() == [1, 2]
 
 
-def test_after_flushall_everything_is_made_again(client: Any, replies: Subscriber) -> None:
+def test_pool_after_flushall_recreates_its_keys(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     add(client, hand(A, 1))
     a.work()
@@ -133,7 +135,7 @@ def test_after_flushall_everything_is_made_again(client: Any, replies: Subscribe
     assert outcomes(client, 1) == {"answered": 1, "frames": 1, "entries": 1}
 
 
-def test_a_destroyed_group_begins_where_the_worker_is(client: Any, replies: Subscriber) -> None:
+def test_destroyed_group_is_recreated_at_the_worker_cursor(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     add(client, hand(A, 1))
     a.work()
@@ -144,13 +146,13 @@ def test_a_destroyed_group_begins_where_the_worker_is(client: Any, replies: Subs
     assert standing(client)["lag"] == 0
 
 
-def test_another_topology_stops_the_start(client: Any) -> None:
+def test_worker_with_another_topology_does_not_start(client: Any) -> None:
     client.hset(keys.TOPOLOGY, mapping={"version": 1, "partitions": 64})
     with pytest.raises(SettingsError, match="--partitions 64"):
         HandWorker(client).join()
 
 
-def test_a_stream_put_to_another_use_stops_only_its_partition(real_server: Server) -> None:
+def test_stream_replaced_by_another_type_stops_only_its_partition(real_server: Server) -> None:
     client = real_server.client
     elsewhere = sessions_of(2, 1)[0]
     replies = Subscriber(client, A, elsewhere)
@@ -172,9 +174,7 @@ def test_a_stream_put_to_another_use_stops_only_its_partition(real_server: Serve
     HandWorker.close_all()
 
 
-def test_one_partition_that_cannot_be_had_keeps_nobody_from_the_others(
-    client: Any, replies: Subscriber
-) -> None:
+def test_partition_of_a_wrong_type_at_start_does_not_block_the_rest(client: Any, replies: Subscriber) -> None:
     client.set(STREAM, "not a stream")
     a = HandWorker(client)
     a.join()
@@ -183,7 +183,7 @@ def test_one_partition_that_cannot_be_had_keeps_nobody_from_the_others(
 
 
 class _Dies(BaseException):
-    """Stands for the death of the process in the middle of a batch."""
+    """Simulate the death of the process in the middle of a batch."""
 
 
 class _KillsOn:
@@ -199,7 +199,7 @@ class _KillsOn:
         return labels, aspect * 0 + 0.95
 
 
-def test_a_frame_that_kills_three_workers_is_buried_and_its_mates_are_answered(
+def test_frame_that_kills_three_workers_is_dead_lettered_and_the_rest_are_answered(
     client: Any, replies: Subscriber
 ) -> None:
     add(client, hand(A, 1), hand(B, 1, "rock"), hand(A, 2))
@@ -222,8 +222,8 @@ def test_a_frame_that_kills_three_workers_is_buried_and_its_mates_are_answered(
     assert outcomes(client, 1) == {"answered": 3, "buried": 1, "frames": 4, "entries": 2}
 
 
-def test_an_innocent_death_buries_nobody(client: Any, replies: Subscriber) -> None:
-    """Killed while idle, again and again: what comes later is not suspect."""
+def test_frames_after_deaths_of_idle_workers_are_answered(client: Any, replies: Subscriber) -> None:
+    """Workers die while idle: entries added later are not suspect."""
     for name in "abcde":
         joined(client, name).broker.release_dead(name)
     worker = joined(client, "f")
@@ -233,7 +233,7 @@ def test_an_innocent_death_buries_nobody(client: Any, replies: Subscriber) -> No
     assert outcomes(client, 1) == {"answered": 1, "frames": 1, "entries": 1}
 
 
-def test_buried_frame_that_kills_is_not_classified_when_sessions_are_rebuilt(
+def test_dead_lettered_frame_during_session_rebuild_is_not_classified(
     client: Any, replies: Subscriber
 ) -> None:
     add(client, hand(A, 1))
@@ -256,9 +256,7 @@ def test_buried_frame_that_kills_is_not_classified_when_sessions_are_rebuilt(
     assert outcomes(client, 1)["duplicate"] == 1
 
 
-def test_stale_frame_that_kills_is_not_classified_when_sessions_are_rebuilt(
-    client: Any, replies: Subscriber
-) -> None:
+def test_stale_frame_during_session_rebuild_is_not_classified(client: Any, replies: Subscriber) -> None:
     first = HandWorker(client, "a", model=_KillsOn(11), deadline_ms=0)
     add(client, hand(B, 1, "rock"))
     first.join()
@@ -278,7 +276,7 @@ def test_stale_frame_that_kills_is_not_classified_when_sessions_are_rebuilt(
     assert replies.seqs() == [1]
 
 
-def test_ranges_of_suspects_survive_further_deaths_until_the_stream_has_moved_on(client: Any) -> None:
+def test_suspect_ranges_after_further_deaths_are_kept(client: Any) -> None:
     for name in "abc":
         add(client, hand(A, ord(name)))
         worker = joined(client, name, deadline_ms=0)
@@ -292,8 +290,8 @@ def test_ranges_of_suspects_survive_further_deaths_until_the_stream_has_moved_on
 
 
 @pytest.mark.parametrize("how", ["reconnects", "is released"])
-def test_suspects_stay_suspect_when_the_partition(client: Any, replies: Subscriber, how: str) -> None:
-    """The owner after a death has processed nothing yet when it loses its connection, or drains."""
+def test_suspects_after_a_reconnect_or_a_release_are_kept(client: Any, replies: Subscriber, how: str) -> None:
+    """The next owner loses its connection, or drains, before it processes an entry."""
     add(client, hand(A, 1), hand(B, 1, "rock"))
     first = HandWorker(client, "a", model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
     first.join()

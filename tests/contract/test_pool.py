@@ -1,4 +1,4 @@
-"""What a worker promises to Redis and by Redis: one suite on fakeredis, Valkey and Redis."""
+"""The contract of a worker with Redis: one suite on fakeredis, Valkey and Redis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.pool import (
 )
 
 
-def test_frames_sent_before_and_after_the_worker_came_are_answered_in_order(
+def test_frames_sent_before_and_after_the_worker_joins_are_answered_in_order(
     client: Any, replies: Subscriber
 ) -> None:
     add(client, hand(A, 1), hand(B, 1))
@@ -35,7 +35,7 @@ def test_frames_sent_before_and_after_the_worker_came_are_answered_in_order(
     assert outcomes(client, 1) == {"answered": 4, "frames": 4, "entries": 3}
 
 
-def test_the_cursor_and_the_lag_are_redis_own(client: Any) -> None:
+def test_group_after_commits_has_the_cursor_and_no_lag(client: Any) -> None:
     worker = joined(client)
     last = [add(client, hand(A, seq)) for seq in range(5)][-1]
     assert standing(client)["lag"] == 5
@@ -45,7 +45,7 @@ def test_the_cursor_and_the_lag_are_redis_own(client: Any) -> None:
     assert found["pending"] == 0, "there is no list of pending entries"
 
 
-def test_a_text_entry_written_by_hand_is_answered(client: Any, replies: Subscriber) -> None:
+def test_json_entry_written_by_hand_is_answered(client: Any, replies: Subscriber) -> None:
     worker = joined(client)
     client.execute_command(
         "XADD", STREAM, "*", "json", json.dumps({"session": A, "seq": 1, "t": 5, "landmarks": []})
@@ -54,7 +54,7 @@ def test_a_text_entry_written_by_hand_is_answered(client: Any, replies: Subscrib
     assert [(reply["seq"], reply["t"], reply["gesture"]) for reply in replies.read()] == [(1, 5, None)]
 
 
-def test_bad_frames_become_dead_letters_and_their_neighbours_are_answered(
+def test_bad_frames_become_dead_letters_and_valid_frames_are_answered(
     client: Any, replies: Subscriber
 ) -> None:
     worker = joined(client)
@@ -83,7 +83,7 @@ def test_bad_frames_become_dead_letters_and_their_neighbours_are_answered(
     assert worker.count("maze_frames_rejected_total", reason="bad_seq") == 1
 
 
-def test_an_entry_of_thousands_of_fields_is_rejected_and_nothing_else_happens(client: Any) -> None:
+def test_entry_with_thousands_of_fields_is_rejected(client: Any) -> None:
     worker = joined(client)
     client.xadd(STREAM, {f"field-{n}": "x" for n in range(9000)})
     add(client, hand(A, 1))
@@ -92,7 +92,7 @@ def test_an_entry_of_thousands_of_fields_is_rejected_and_nothing_else_happens(cl
     assert client.xlen(keys.dead_key(1)) == 1
 
 
-def test_a_retried_frame_is_answered_once(client: Any, replies: Subscriber) -> None:
+def test_retried_frame_is_answered_once(client: Any, replies: Subscriber) -> None:
     worker = joined(client)
     for _ in range(2):
         add(client, hand(A, 1))
@@ -103,7 +103,7 @@ def test_a_retried_frame_is_answered_once(client: Any, replies: Subscriber) -> N
     assert outcomes(client, 1)["duplicate"] == 2
 
 
-def test_flushed_scripts_are_loaded_again(client: Any, replies: Subscriber) -> None:
+def test_scripts_after_script_flush_are_loaded_again(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     add(client, hand(A, 1))
     a.work()
@@ -113,11 +113,11 @@ def test_flushed_scripts_are_loaded_again(client: Any, replies: Subscriber) -> N
     assert replies.seqs() == [1, 2]
 
 
-def test_what_somebodys_maxlen_ate_is_counted(client: Any, replies: Subscriber) -> None:
+def test_entries_trimmed_before_reading_are_counted(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     add(client, hand(A, 1))
     a.work()
-    with client.pipeline(transaction=True) as together:  # so that a read that waits sees only what is left
+    with client.pipeline(transaction=True) as together:  # a blocked read sees only the remaining entries
         for seq in range(2, 12):
             s, m, landmarks = pack([hand(A, seq)])
             together.xadd(STREAM, {"s": s, "m": m, "l": landmarks})
@@ -133,7 +133,7 @@ def test_what_somebodys_maxlen_ate_is_counted(client: Any, replies: Subscriber) 
     assert standing(client)["entries-read"] == 11
 
 
-def test_committed_entries_are_trimmed_and_others_never(client: Any) -> None:
+def test_retention_trims_only_committed_entries(client: Any) -> None:
     a = joined(client, retention_ms=2, deadline_ms=0, supersede_ms=0, rebuild_ms=1)
     for seq in range(300):
         add(client, hand(A, seq))
@@ -149,7 +149,7 @@ def test_committed_entries_are_trimmed_and_others_never(client: Any) -> None:
     assert outcomes(client, 1)["answered"] == 301
 
 
-def test_an_old_frame_is_shed_as_stale(client: Any, replies: Subscriber) -> None:
+def test_frame_older_than_its_deadline_is_shed_as_stale(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     seconds, micros = client.time()
     now_ms = seconds * 1000 + micros // 1000
@@ -160,7 +160,7 @@ def test_an_old_frame_is_shed_as_stale(client: Any, replies: Subscriber) -> None
     assert outcomes(client, 1)["stale"] == 1
 
 
-def test_a_key_put_to_another_use_does_not_stop_the_replies(client: Any, replies: Subscriber) -> None:
+def test_outcomes_key_of_a_wrong_type_does_not_stop_the_replies(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     client.set(keys.outcomes_key(1), "not a hash")
     add(client, hand(A, 1))
@@ -169,7 +169,7 @@ def test_a_key_put_to_another_use_does_not_stop_the_replies(client: Any, replies
     assert a.count("maze_redis_errors_total", operation="commit") == 1
 
 
-def test_frames_without_a_hand_do_not_reach_the_model(client: Any, replies: Subscriber) -> None:
+def test_frame_without_a_hand_is_answered_without_the_model(client: Any, replies: Subscriber) -> None:
     a = joined(client)
     add(client, Frame(A, 1, 0, None))
     a.work()

@@ -1,4 +1,4 @@
-"""What the producers promise, on fakeredis and on real servers."""
+"""The contract of the producers, on fakeredis and on real servers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def answer(server: Server, session: str, seq: int) -> None:
 # --- sending
 
 
-def test_a_frame_arrives_as_it_was_sent(server: Server, producer: FrameProducer) -> None:
+def test_frame_sent_arrives_unchanged(server: Server, producer: FrameProducer) -> None:
     producer.send(frame())
     ((_, fields),) = server.client.xrange(frames_key(partition_of("p1", 16)))
     (found, _) = decode([[part for pair in fields.items() for part in pair]])
@@ -81,7 +81,7 @@ def test_a_frame_arrives_as_it_was_sent(server: Server, producer: FrameProducer)
     np.testing.assert_array_equal(found.landmarks[0], HAND)
 
 
-def test_a_tick_is_one_entry_per_partition(server: Server, producer: FrameProducer) -> None:
+def test_tick_of_many_frames_is_one_entry_per_partition(server: Server, producer: FrameProducer) -> None:
     producer.send_tick(TICK)
     for partition in range(16):
         wanted = [one.session for one in TICK if partition_of(one.session, 16) == partition]
@@ -89,20 +89,20 @@ def test_a_tick_is_one_entry_per_partition(server: Server, producer: FrameProduc
         assert [session for session, _ in found_on(server, partition)] == wanted
 
 
-def test_arrays_arrive_as_frames_do(server: Server, producer: FrameProducer) -> None:
+def test_arrays_sent_arrive_as_frames(server: Server, producer: FrameProducer) -> None:
     sessions = [one.session for one in TICK]
     producer.send_arrays(sessions, np.ones(40, np.int64), 5, np.stack([HAND] * 40), aspect=4 / 3)
     assert found_everywhere(server) == sorted((one, 1) for one in sessions)
 
 
-def test_a_bad_frame_sends_none_of_its_tick(server: Server, producer: FrameProducer) -> None:
+def test_tick_with_a_bad_frame_is_not_sent(server: Server, producer: FrameProducer) -> None:
     with pytest.raises(FrameError) as caught:
         producer.send_tick([*TICK, frame("p 1")])
     assert caught.value.reason == "bad_session"
     assert not server.client.keys("frames:*")
 
 
-async def test_asyncio_sends_the_same(server: Server) -> None:
+async def test_asyncio_producer_sends_frames_ticks_and_arrays(server: Server) -> None:
     async with AsyncFrameProducer(server.async_redis, partitions=16) as producer:
         await producer.send(frame(seq=0))
         await producer.send_tick(TICK)
@@ -113,7 +113,7 @@ async def test_asyncio_sends_the_same(server: Server) -> None:
     assert len(found_everywhere(server)) == 42
 
 
-def test_maxlen_bounds_the_stream(server: Server) -> None:
+def test_stream_with_maxlen_is_bounded(server: Server) -> None:
     with FrameProducer(server.redis, maxlen=100, partitions=1) as producer:
         for seq in range(400):
             producer.send(frame(seq=seq))
@@ -123,7 +123,7 @@ def test_maxlen_bounds_the_stream(server: Server) -> None:
 # --- topology
 
 
-def test_the_first_writes_the_topology_and_all_check_it(server: Server) -> None:
+def test_topology_written_by_the_first_producer_is_checked_by_others(server: Server) -> None:
     with (
         FrameProducer(server.redis, partitions=4) as first,
         FrameProducer(server.redis) as second,
@@ -136,7 +136,7 @@ def test_the_first_writes_the_topology_and_all_check_it(server: Server) -> None:
     assert "4 partitions" in str(caught.value)
 
 
-def test_an_emptied_server_gets_its_topology_again(server: Server) -> None:
+def test_topology_after_flushall_is_written_again(server: Server) -> None:
     with FrameProducer(server.redis, partitions=4, guard_interval_s=0) as producer:
         producer.send(frame(seq=1))
         server.client.flushall()
@@ -149,7 +149,7 @@ def test_an_emptied_server_gets_its_topology_again(server: Server) -> None:
 # --- backpressure
 
 
-def test_the_lag_guard_refuses_and_lets_through_again(server: Server) -> None:
+def test_lag_guard_refuses_frames_until_the_lag_falls(server: Server) -> None:
     key = frames_key(partition_of("p1", 16))
     with FrameProducer(server.redis, max_lag=3, guard_interval_s=0, partitions=16) as producer:
         producer.send(frame(seq=0))
@@ -169,7 +169,7 @@ def test_the_lag_guard_refuses_and_lets_through_again(server: Server) -> None:
         assert server.client.xlen(key) == 5
 
 
-def test_without_a_group_the_length_is_the_lag(server: Server) -> None:
+def test_lag_without_a_group_is_the_stream_length(server: Server) -> None:
     with FrameProducer(server.redis, max_lag=3, guard_interval_s=0, partitions=16) as producer:
         for seq in range(4):
             producer.send(frame(seq=seq))
@@ -177,7 +177,7 @@ def test_without_a_group_the_length_is_the_lag(server: Server) -> None:
             producer.send(frame(seq=4))
 
 
-def test_out_of_memory_is_reported_at_once(real_server: Server) -> None:
+def test_send_out_of_memory_raises_backpressure(real_server: Server) -> None:
     with FrameProducer(real_server.redis, partitions=16) as producer:
         producer.send(frame(seq=1))
         real_server.client.config_set("maxmemory-policy", "noeviction")
@@ -191,7 +191,7 @@ def test_out_of_memory_is_reported_at_once(real_server: Server) -> None:
     assert len(found_everywhere(real_server)) == 41
 
 
-def test_no_memory_for_the_topology_is_backpressure_too(real_server: Server) -> None:
+def test_topology_out_of_memory_raises_backpressure(real_server: Server) -> None:
     real_server.client.config_set("maxmemory", "1mb")
     with FrameProducer(real_server.redis, partitions=16) as producer, pytest.raises(Backpressure) as caught:
         producer.send(frame())
@@ -202,7 +202,7 @@ def test_no_memory_for_the_topology_is_backpressure_too(real_server: Server) -> 
 # --- refusals
 
 
-def test_missing_replicas_are_waited_out_and_reported_as_what_they_are(real_server: Server) -> None:
+def test_missing_replicas_are_reported_as_a_momentary_refusal(real_server: Server) -> None:
     with FrameProducer(real_server.redis, partitions=16, timeout_s=0.3, retries=0) as producer:
         producer.send(frame(seq=1))
         real_server.client.config_set("min-replicas-to-write", 1)
@@ -217,7 +217,7 @@ def test_missing_replicas_are_waited_out_and_reported_as_what_they_are(real_serv
     assert len(found_everywhere(real_server)) == 41
 
 
-def test_one_partition_put_to_another_use_is_named_and_the_others_are_accepted(server: Server) -> None:
+def test_partition_of_a_wrong_type_is_reported_and_the_others_are_accepted(server: Server) -> None:
     key = frames_key(partition_of("p1", 16))
     server.client.set(key, "not a stream")
     with FrameProducer(server.redis, partitions=16) as producer, pytest.raises(SendRefused) as caught:
@@ -231,16 +231,16 @@ def test_one_partition_put_to_another_use_is_named_and_the_others_are_accepted(s
 # --- lost connections
 
 
-def test_a_lost_answer_doubles_an_entry_at_most(real_server: Server, proxy: Proxy) -> None:
+def test_lost_answer_writes_the_entry_at_most_twice(real_server: Server, proxy: Proxy) -> None:
     with FrameProducer(proxy.url, partitions=16) as producer:
         producer.connect()
         proxy.lose_answers_to = 1
         producer.send(frame())
-    # the pool answers the first and counts the second as `duplicate`
+    # the pool answers the first entry and counts the second as `duplicate`
     assert found_on(real_server, partition_of("p1", 16)) == [("p1", 1)] * 2
 
 
-def test_lost_answers_are_retried_as_often_as_configured(real_server: Server, proxy: Proxy) -> None:
+def test_lost_answers_are_retried_up_to_the_limit(real_server: Server, proxy: Proxy) -> None:
     with FrameProducer(proxy.url, retries=1, partitions=16) as producer:
         producer.connect()
         proxy.lose_answers_to = 9
@@ -253,7 +253,7 @@ def test_lost_answers_are_retried_as_often_as_configured(real_server: Server, pr
     assert found_on(real_server, partition_of("p1", 16)) == [("p1", 1), ("p1", 1), ("p1", 2)]
 
 
-def test_no_answer_at_all_ends_with_the_time(real_server: Server, proxy: Proxy) -> None:
+def test_send_without_an_answer_ends_at_the_timeout(real_server: Server, proxy: Proxy) -> None:
     with FrameProducer(proxy.url, retries=1, timeout_s=0.1, partitions=16) as producer:
         producer.connect()
         proxy.swallow = True
@@ -264,7 +264,7 @@ def test_no_answer_at_all_ends_with_the_time(real_server: Server, proxy: Proxy) 
     assert found_on(real_server, partition_of("p1", 16)) == [("p1", 2)]
 
 
-async def test_asyncio_tries_a_lost_answer_again(real_server: Server, proxy: Proxy) -> None:
+async def test_asyncio_lost_answer_is_retried(real_server: Server, proxy: Proxy) -> None:
     async with AsyncFrameProducer(proxy.url, timeout_s=0.5, partitions=16) as producer:
         await producer.connect()
         proxy.lose_answers_to = 1
@@ -272,7 +272,7 @@ async def test_asyncio_tries_a_lost_answer_again(real_server: Server, proxy: Pro
     assert found_on(real_server, partition_of("p1", 16)) == [("p1", 1)] * 2
 
 
-def test_connections_that_were_cut_while_idle_cost_nothing(real_server: Server) -> None:
+def test_connections_cut_while_idle_lose_no_frame(real_server: Server) -> None:
     with FrameProducer(real_server.redis, retries=1, partitions=16) as producer:
         for seq in (1, 2, 3):
             producer.send(frame(seq=seq))
@@ -280,7 +280,7 @@ def test_connections_that_were_cut_while_idle_cost_nothing(real_server: Server) 
     assert [seq for _, seq in found_on(real_server, partition_of("p1", 16))] == [1, 2, 3]
 
 
-async def test_asyncio_connections_that_were_cut_while_idle_cost_nothing(real_server: Server) -> None:
+async def test_asyncio_connections_cut_while_idle_lose_no_frame(real_server: Server) -> None:
     async with AsyncFrameProducer(real_server.redis, retries=1, partitions=16) as producer:
         for seq in (1, 2, 3):
             await producer.send(frame(seq=seq))
@@ -288,7 +288,7 @@ async def test_asyncio_connections_that_were_cut_while_idle_cost_nothing(real_se
     assert [seq for _, seq in found_on(real_server, partition_of("p1", 16))] == [1, 2, 3]
 
 
-def test_unreachable_server_is_a_lost_connection() -> None:
+def test_unreachable_server_raises_connection_lost() -> None:
     with FrameProducer(f"redis://127.0.0.1:{free_port()}/0", retries=0) as producer:
         with pytest.raises(ConnectionLost):
             producer.send(frame())
@@ -301,7 +301,7 @@ def test_malformed_url_is_refused() -> None:
         FrameProducer("http://127.0.0.1", partitions=16)
 
 
-def test_a_wrong_password_is_not_tried_again(real_server: Server) -> None:
+def test_wrong_password_is_refused_without_a_retry(real_server: Server) -> None:
     assert real_server.url is not None
     with FrameProducer(real_server.url.replace("//", "//nobody:wrong@")) as producer:
         with pytest.raises(SendRefused) as caught:
@@ -331,7 +331,7 @@ def test_replies_after_subscribing_arrive_in_order_and_once(server: Server, prod
         assert replies.get(0) is None
 
 
-def test_sessions_are_subscribed_and_unsubscribed(server: Server, producer: FrameProducer) -> None:
+def test_session_unsubscribed_receives_no_replies(server: Server, producer: FrameProducer) -> None:
     with producer.actions() as replies:
         assert replies.get(0) is None
         replies.subscribe("p1")
@@ -342,7 +342,7 @@ def test_sessions_are_subscribed_and_unsubscribed(server: Server, producer: Fram
         assert next(replies).session == "p2"
 
 
-def test_one_thread_reads_while_another_subscribes_and_closes(
+def test_listener_read_in_one_thread_can_be_changed_and_closed_in_another(
     server: Server, producer: FrameProducer
 ) -> None:
     found: list[Any] = []
@@ -359,7 +359,7 @@ def test_one_thread_reads_while_another_subscribes_and_closes(
     assert {one.session for one in found} == {"p1", "p2"}
 
 
-def test_closing_the_producer_closes_its_listeners(producer: FrameProducer) -> None:
+def test_listener_of_a_closed_producer_is_closed(producer: FrameProducer) -> None:
     replies = producer.actions("p1")
     producer.close()
     assert list(replies) == []
@@ -390,7 +390,7 @@ def test_cut_subscription_is_replaced(real_server: Server) -> None:
     wait_until(lambda: not listeners())
 
 
-async def test_asyncio_reads_subscribes_and_closes(server: Server) -> None:
+async def test_asyncio_listener_reads_while_it_subscribes_and_closes(server: Server) -> None:
     async with AsyncFrameProducer(server.async_redis, partitions=16) as producer:
         replies = await producer.actions("p1")
         found: list[Any] = []

@@ -1,4 +1,4 @@
-"""What producers and their listeners do when a peer is silent, or no primary any more."""
+"""Producers and listeners on a silent connection or behind a demoted primary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def publish(client: Any, seq: int) -> int:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Iterator[RedisProcess]:
-    """A primary that is about to be demoted."""
+    """A primary that the test demotes."""
     found = RedisProcess(tmp_path)
     yield found
     found.client.close()
@@ -79,7 +79,7 @@ def test_capture_on_a_silent_connection_reports_it(real_server: Server, proxy: P
 
 
 def demote(old: RedisProcess) -> None:
-    """Make the server a replica of one that cannot be reached."""
+    """Make the server a replica of an unreachable server."""
     old.client.replicaof("127.0.0.1", free_port())
 
 

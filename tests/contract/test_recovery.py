@@ -1,4 +1,4 @@
-"""What a pool survives: memory at its limit, missing rights, tampered keys, stalls, clocks that jump."""
+"""Recovery of a pool: memory limit, missing rights, tampered keys, stalls, clock jumps."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.support.pool import (
 from tests.support.servers import Server
 
 FUTURE_ID = "10000000000000-0"
-"""Of the year 2286."""
+"""An entry id of the year 2286."""
 
 
 @pytest.fixture
 def full(real_server: Server) -> Any:
-    """A server that can be filled: call the value to put it at its memory limit."""
+    """A client and a function that puts the server at its memory limit."""
 
     def fill() -> None:
         real_server.client.config_set("maxmemory", "1mb")
@@ -44,14 +44,14 @@ def full(real_server: Server) -> Any:
     HandWorker.close_all()
 
 
-def test_takeover_out_of_memory_answers_what_was_waiting(full: Any) -> None:
+def test_takeover_out_of_memory_answers_waiting_frames(full: Any) -> None:
     client, fill = full
     replies = Subscriber(client, A)
     first = joined(client)
     add(client, hand(A, 1))
     first.work()
     add(client, hand(A, 2))
-    first.broker.release_dead("a")  # it died, and leaves suspects behind
+    first.broker.release_dead("a")  # simulated death, which leaves suspects
     fill()
     with pytest.raises(Exception, match=r"OOM|memory"):
         client.set("anything", "x")
@@ -73,7 +73,7 @@ def test_clearing_suspects_with_a_lost_lease_changes_nothing(client: Any) -> Non
 
 
 def _user(client: Any, *commands: str) -> Any:
-    """A client that is logged in as a user with these rights, on every key and channel."""
+    """Return a client of a user with these rights, on every key and channel."""
     client.acl_setuser(
         "mute", enabled=True, nopass=True, reset=True, commands=list(commands), keys=["*"], channels=["*"]
     )
@@ -98,7 +98,7 @@ def test_partition_of_a_worker_without_the_right_to_publish_is_refused(real_serv
     client.acl_deluser("mute")
 
 
-def test_right_to_publish_withdrawn_later_answers_nothing_and_moves_no_cursor(real_server: Server) -> None:
+def test_worker_that_loses_the_right_to_publish_commits_nothing(real_server: Server) -> None:
     client = real_server.client
     mute = _user(client, "+@all")
     worker = joined(mute)
@@ -119,7 +119,7 @@ def test_right_to_publish_withdrawn_later_answers_nothing_and_moves_no_cursor(re
     client.acl_deluser("mute")
 
 
-def test_stalled_loop_gives_its_leases_up_and_takes_them_again_when_it_moves(client: Any) -> None:
+def test_stalled_loop_releases_its_leases_and_reclaims_its_share_on_progress(client: Any) -> None:
     stalled = joined(client)
     other = HandWorker(client, "b")
     other.join()
@@ -137,7 +137,7 @@ def test_stalled_loop_gives_its_leases_up_and_takes_them_again_when_it_moves(cli
     assert len(other.keeper.to_give()) == PARTITIONS // 2
 
 
-def test_stalled_loop_that_reconnects_does_not_take_abandoned_leases_back(client: Any) -> None:
+def test_stalled_loop_after_a_reconnect_does_not_reacquire_its_leases(client: Any) -> None:
     stalled = joined(client)
     now_s = time.monotonic()
     stalled.keeper.progressed(now_s)
@@ -157,7 +157,7 @@ def test_stalled_loop_that_reconnects_does_not_take_abandoned_leases_back(client
         ("epoch nan", lambda client: client.set(keys.epoch_key(1), b"nan")),
     ],
 )
-def test_hostile_value_under_a_key_of_the_pool_stops_nobody(
+def test_hostile_value_in_a_pool_key_does_not_stop_the_worker(
     client: Any, replies: Subscriber, key: str, write: Any
 ) -> None:
     write(client)
@@ -172,7 +172,7 @@ def test_hostile_value_under_a_key_of_the_pool_stops_nobody(
 
 
 @pytest.mark.parametrize("partitions", [b"sixteen", b"\xff", b"", b"64"])
-def test_tampered_topology_is_reported_and_the_leases_stay(client: Any, partitions: bytes) -> None:
+def test_tampered_topology_is_reported_and_leases_are_kept(client: Any, partitions: bytes) -> None:
     worker = joined(client)
     client.hset(keys.TOPOLOGY, "partitions", partitions)
     with pytest.raises(SettingsError, match="topology"):
@@ -180,14 +180,14 @@ def test_tampered_topology_is_reported_and_the_leases_stay(client: Any, partitio
     assert len(worker.keeper.held()) == PARTITIONS
 
 
-def test_heartbeat_of_the_future_counts_as_dead(client: Any) -> None:
+def test_heartbeat_in_the_future_counts_as_dead(client: Any) -> None:
     client.zadd(keys.WORKERS, {"ghost": 10**14})
     worker = joined(client)
     assert len(worker.loop.partitions) == PARTITIONS
     assert client.zrange(keys.WORKERS, 0, -1) == [b"a"]
 
 
-def test_lease_that_lasts_for_an_hour_is_freed_when_its_owner_is_gone(client: Any) -> None:
+def test_long_lease_of_a_missing_owner_is_released(client: Any) -> None:
     client.set(keys.lease_key(1), "ghost:1", px=3_600_000)
     worker = HandWorker(client)
     now_s = time.monotonic()
@@ -197,7 +197,7 @@ def test_lease_that_lasts_for_an_hour_is_freed_when_its_owner_is_gone(client: An
     assert len(worker.loop.partitions) == PARTITIONS
 
 
-def test_stream_made_anew_below_the_cursor_is_read_from_its_start(client: Any, replies: Subscriber) -> None:
+def test_stream_recreated_below_the_cursor_is_read_from_its_start(client: Any, replies: Subscriber) -> None:
     worker = joined(client)
     add(client, hand(A, 1), entry_id=FUTURE_ID)
     worker.work()
@@ -208,7 +208,7 @@ def test_stream_made_anew_below_the_cursor_is_read_from_its_start(client: Any, r
     assert replies.seqs() == [1, 2, 3]
 
 
-def test_frames_with_ids_of_the_future_are_shed_and_trimmed_by_observation(client: Any) -> None:
+def test_frames_with_future_ids_are_answered_and_trimmed_by_observation(client: Any) -> None:
     worker = joined(client, retention_ms=200, rebuild_ms=1, supersede_ms=0)
     add(client, hand(A, 1), entry_id=FUTURE_ID)
     for seq in range(2, 402):
@@ -234,7 +234,7 @@ def _sweep(worker: HandWorker) -> None:
     worker.work()
 
 
-def test_idle_partition_is_trimmed_too(client: Any) -> None:
+def test_idle_partition_is_trimmed(client: Any) -> None:
     worker = joined(client, retention_ms=200, rebuild_ms=1)
     for seq in range(400):
         add(client, hand(A, seq))

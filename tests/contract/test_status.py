@@ -1,4 +1,4 @@
-"""A look at a pool from outside, on every server."""
+"""The status of a pool as read from Redis, on every server."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def closed() -> Iterator[None]:
     HandWorker.close_all()
 
 
-def test_an_empty_redis_has_no_pool(server: Server) -> None:
+def test_status_of_an_empty_redis_has_no_pool(server: Server) -> None:
     found = StatusReader(server.client).read()
     assert (found.partitions, found.workers, found.healthy) == ((), (), True)
     assert partition_count(server.client) == 0
 
 
-def test_another_wire_version_is_refused(server: Server) -> None:
+def test_status_of_another_wire_version_is_refused(server: Server) -> None:
     server.client.hset(keys.TOPOLOGY, mapping={"version": 2, "partitions": 4})
     with pytest.raises(SettingsError, match="got 2"):
         StatusReader(server.client).read()
 
 
-def test_a_working_pool(server: Server) -> None:
+def test_status_of_a_working_pool_has_owners_counts_and_lag(server: Server) -> None:
     worker = HandWorker(server.client)
     worker.join()
     session = sessions_of(2, 1)[0]
@@ -62,7 +62,7 @@ def test_a_working_pool(server: Server) -> None:
     assert found.healthy
 
 
-def test_the_sum_holds_after_a_takeover_that_rebuilds_sessions(server: Server) -> None:
+def test_status_after_a_takeover_accounts_for_all_frames(server: Server) -> None:
     first = HandWorker(server.client, "a")
     first.join()
     session = sessions_of(1, 1)[0]
@@ -83,7 +83,7 @@ def test_the_sum_holds_after_a_takeover_that_rebuilds_sessions(server: Server) -
     assert found.sum_holds
 
 
-def test_what_was_miscounted_is_seen(server: Server) -> None:
+def test_status_of_miscounted_frames_is_unhealthy(server: Server) -> None:
     worker = HandWorker(server.client)
     worker.join()
     add(server.client, hand(sessions_of(0, 1)[0], 1))
@@ -94,7 +94,7 @@ def test_what_was_miscounted_is_seen(server: Server) -> None:
     assert not found.healthy
 
 
-def test_frames_without_an_owner_are_seen(server: Server) -> None:
+def test_status_of_frames_without_an_owner_is_unhealthy(server: Server) -> None:
     HandWorker(server.client).join()
     add(server.client, hand(sessions_of(3, 1)[0], 1))
     server.client.delete(keys.lease_key(3))
@@ -105,7 +105,7 @@ def test_frames_without_an_owner_are_seen(server: Server) -> None:
 
 
 @pytest.mark.parametrize("words", READING)
-def test_command_that_reads_works_while_redis_is_out_of_memory(real_server: Server, words: str) -> None:
+def test_read_only_command_out_of_memory_works(real_server: Server, words: str) -> None:
     assert real_server.url is not None
     worker = HandWorker(real_server.client)
     worker.join()

@@ -1,4 +1,4 @@
-"""Spans of sampled entries, and that nothing happens for the others."""
+"""Spans are made of sampled entries only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LANDMARKS = [b"s", b"p", b"m", b"", b"l", b""]
 
 @pytest.fixture
 def spans() -> Iterator[Any]:
-    """Where spans end, and a `Tracing` that makes them."""
+    """An exporter that keeps spans in memory, and a `Tracing` that exports to it."""
     try:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -43,14 +43,14 @@ def spans() -> Iterator[Any]:
 
 
 def batch(*traceparents: str | None) -> Batch:
-    """Entries 1-0, 1-1, ... of partition 3 with these traceparents."""
+    """Return a batch of entries 1-0, 1-1, ... of partition 3 with these traceparents."""
     fields = [LANDMARKS + ([b"traceparent", one.encode()] if one else []) for one in traceparents]
     read = Read(3, [f"1-{number}".encode() for number in range(len(fields))], fields)
     serving = Serving.of(WristModel(), 0.7, {})
     return Batch.of([(Partition(Grant(3, "w:1", b"0-0", 0), 4), read)], serving, None)
 
 
-def test_a_sampled_entry_becomes_a_child_of_its_producers_span(spans: Any) -> None:
+def test_sampled_entry_becomes_a_child_of_its_producer_span(spans: Any) -> None:
     exporter, made = spans
     made.record(batch(None, SAMPLED, None))
     process, receive = exporter.get_finished_spans()
@@ -69,19 +69,19 @@ def test_a_sampled_entry_becomes_a_child_of_its_producers_span(spans: Any) -> No
 @pytest.mark.parametrize(
     "traceparent", [None, f"00-{TRACE}-{SPAN}-00", "00-xyz", "", f"01-{TRACE}-{SPAN}-01"]
 )
-def test_what_is_not_sampled_or_not_well_formed_makes_no_span(spans: Any, traceparent: str | None) -> None:
+def test_traceparent_unsampled_or_malformed_makes_no_span(spans: Any, traceparent: str | None) -> None:
     exporter, made = spans
     made.record(batch(traceparent))
     assert exporter.get_finished_spans() == ()
 
 
-def test_a_producer_that_samples_everything_does_not_slow_the_pool(spans: Any) -> None:
+def test_spans_of_a_batch_are_limited(spans: Any) -> None:
     exporter, made = spans
     made.record(batch(*[SAMPLED] * 1000))
     assert len(exporter.get_finished_spans()) == MOST_PER_BATCH + 1
 
 
-def test_the_field_travels_with_the_entry_and_is_passed_over_by_the_decoder() -> None:
+def test_traceparent_field_is_sent_and_ignored_by_the_decoder() -> None:
     client = fakeredis.FakeRedis(version=(7,))
     tracing.carry(lambda: SAMPLED)
     try:
@@ -96,27 +96,27 @@ def test_the_field_travels_with_the_entry_and_is_passed_over_by_the_decoder() ->
     client.close()
 
 
-def test_off_makes_nothing_and_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracing_without_an_exporter_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTEL_TRACES_EXPORTER", raising=False)
     assert open_tracing("w") is None
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     assert open_tracing("w") is None
 
 
-def test_an_unknown_exporter_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracing_with_an_unknown_exporter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "carrier-pigeon")
     with pytest.raises(SettingsError, match="carrier-pigeon"):
         open_tracing("w")
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracing_without_the_extra_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(SettingsError, match=r"gesture-maze\[tracing\]"):
         open_tracing("w")
 
 
-def test_a_worker_without_tracing_answers_traced_frames() -> None:
+def test_worker_without_tracing_answers_traced_frames() -> None:
     client = fakeredis.FakeRedis(version=(7,))
     worker = HandWorker(client)
     worker.join()

@@ -1,4 +1,4 @@
-"""The watch beside a worker: heartbeats, the pool's metrics, a Redis without a pool."""
+"""The watch of a pool: heartbeats, pool metrics, a Redis without a pool."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_watch_logs_a_lost_redis_once_and_its_return(
     assert value(watch, "maze_watch_failures_total") == 3
 
 
-def test_watch_logs_a_refused_heartbeat_and_listens_when_it_may(
+def test_watch_logs_a_refused_heartbeat_and_listens_once_permitted(
     watched: tuple[Any, Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, watch = watched

@@ -1,4 +1,4 @@
-"""The lag that a worker's metrics show."""
+"""The lag in a worker's metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gesture_maze.worker.records import Standing
 from tests.support.pool import PARTITIONS, HandWorker
 
 
-def test_lag_of_a_partition_released_away_after_the_survey_is_not_shown() -> None:
+def test_lag_of_a_partition_released_after_the_survey_is_not_shown() -> None:
     client = fakeredis.FakeRedis(version=(7,))
     worker = HandWorker(client)
     worker.join()

@@ -1,4 +1,4 @@
-"""Importing this leaves a mark: what no payload may achieve."""
+"""A module that leaves a mark when it is imported, which no payload may cause."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ Path(os.environ["TOUCHED_BY_IMPORT"]).touch()
 
 
 def run(*_: object, **__: object) -> None:
-    """What a payload would like to be called."""
+    """The function that a payload asks RQ to call."""
     Path(os.environ["TOUCHED_BY_IMPORT"]).touch()

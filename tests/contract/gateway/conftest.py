@@ -1,4 +1,4 @@
-"""A gateway beside a real server and a real worker, and one that has neither."""
+"""A gateway with a real server and a real worker, and one without a worker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="package")
 def gateway(pool: Server) -> Iterator[Served]:
-    """A gateway beside it."""
+    """A gateway on the server of `pool`."""
     assert pool.url is not None
     with serving(
         pool.url, origins=("https://friend.example",), sessions_per_address=1000, predict_timeout_ms=5000
@@ -36,7 +36,7 @@ def gateway(pool: Server) -> Iterator[Served]:
 
 @pytest.fixture
 def lonely(tmp_path: Path) -> Iterator[tuple[Served, Server]]:
-    """A gateway beside a server without any worker."""
+    """A gateway on a server without a worker, and that server."""
     with running_valkey(tmp_path) as server:
         assert server.url is not None
         with serving(
@@ -47,6 +47,6 @@ def lonely(tmp_path: Path) -> Iterator[tuple[Served, Server]]:
 
 @pytest.fixture
 def bystander(gateway: Served) -> Iterator[Player]:
-    """Somebody who plays by the rules."""
+    """A player who sends valid messages."""
     with gateway.play(name="bystander") as found:
         yield found

@@ -1,4 +1,4 @@
-"""What one anonymous client may do to the gateway and to the others: little."""
+"""Limits on what one anonymous client can do to the gateway and to other clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HAND = {"landmarks": hands()["like"]}
 
 @pytest.fixture(scope="module")
 def strict(pool: Server) -> Iterator[Served]:
-    """A gateway with low limits behind a proxy, so that tests can be many clients."""
+    """A gateway with low limits behind a proxy, so that a test can act as many clients."""
     assert pool.url is not None
     with serving(
         pool.url, behind_proxy=True, requests_per_s=5, predict_per_address=2, watchers_per_address=2,
@@ -52,7 +52,7 @@ def opened(gateway: Served) -> socket.socket:
 
 
 def received(one: socket.socket) -> bytes:
-    """Return all that comes until the connection ends."""
+    """Return all bytes up to the end of the connection."""
     found = b""
     with suppress(ConnectionError):
         while part := one.recv(1 << 16):
@@ -68,7 +68,7 @@ def resident_mb() -> float:
 
 
 @pytest.mark.parametrize("line", [b"h: " + b"v" * 200 + b"\r\n", b"h: " + b"v" * 1_000_000])
-def test_headers_without_end_are_cut_off(gateway: Served, line: bytes, bystander: Player) -> None:
+def test_endless_headers_close_the_connection(gateway: Served, line: bytes, bystander: Player) -> None:
     before, memory = gateway.refused("too_large"), resident_mb()
     with opened(gateway) as one:
         one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
@@ -89,26 +89,26 @@ def test_headers_without_end_are_cut_off(gateway: Served, line: bytes, bystander
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
     ],
 )
-def test_request_that_does_not_end_is_cut_off(short: Served, begin: bytes) -> None:
+def test_incomplete_request_past_the_time_limit_is_closed(short: Served, begin: bytes) -> None:
     with opened(short) as one:
         one.sendall(begin)
         assert received(one) == b""
     assert short.refused("too_slow") == 1
 
 
-def test_idle_connection_after_a_response_may_stay(short: Served) -> None:
+def test_idle_connection_after_a_response_stays_open(short: Served) -> None:
     with opened(short) as one:
         for _ in range(3):
             one.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = b""
-            while not answer.endswith(b"}"):  # head and body may come apart
+            while not answer.endswith(b"}"):  # head and body may arrive separately
                 answer += one.recv(1 << 16)
             assert b"200 OK" in answer
             time.sleep(0.7)
     assert short.refused("too_slow") == 0
 
 
-def test_response_that_is_not_read_is_cut_off(short: Served) -> None:
+def test_unread_response_past_the_time_limit_is_closed(short: Served) -> None:
     short.app.add_route("/big", lambda _request: Response(b"x" * 20_000_000))
     with opened(short) as one:
         one.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -146,7 +146,7 @@ def from_address(gateway: Served, address: str) -> httpx.Client:
     )
 
 
-def test_requests_of_an_address_are_limited_and_those_of_others_are_not(strict: Served) -> None:
+def test_requests_beyond_the_limit_of_one_address_are_refused(strict: Served) -> None:
     with from_address(strict, "10.0.0.1:555") as greedy, from_address(strict, "10.0.0.2") as other:
         answers = [greedy.get("/livez") for _ in range(120)]
         refused = [one for one in answers if one.status_code == 429]
@@ -166,7 +166,7 @@ def test_ipv6_addresses_of_one_network_share_a_limit(strict: Served) -> None:
     assert answers("2001:db8:0:1::1", 1) == [200]
 
 
-def test_predict_of_one_address_leaves_lanes_for_others(strict: Served) -> None:
+def test_predict_flood_of_one_address_leaves_capacity_for_others(strict: Served) -> None:
     def ask(address: str) -> int:
         with from_address(strict, address) as client:
             return client.post("/predict", json=HAND).status_code
@@ -178,7 +178,7 @@ def test_predict_of_one_address_leaves_lanes_for_others(strict: Served) -> None:
         assert {one.result() for one in greedy} <= {200, 429}
 
 
-def test_watch_of_one_address_leaves_places_for_others(strict: Served) -> None:
+def test_watch_streams_of_one_address_leave_capacity_for_others(strict: Served) -> None:
     with from_address(strict, "10.2.0.1") as greedy, from_address(strict, "10.2.0.2") as other:
         with greedy.stream("GET", "/watch/stream") as one, greedy.stream("GET", "/watch/stream") as two:
             begun = one.iter_raw(), two.iter_raw()
@@ -199,7 +199,7 @@ def test_head_is_answered_as_get_without_a_body(gateway: Served, path: str) -> N
     assert body == b""
 
 
-def test_methods_do_not_become_labels(gateway: Served) -> None:
+def test_unknown_methods_do_not_become_metric_labels(gateway: Served) -> None:
     for method in ("PROPFIND", "PURGE", "LOCK", "SOURCE", "DELETE"):
         answer = gateway.http.request(method, "/predict")
         assert answer.status_code == 405
@@ -211,13 +211,13 @@ def test_methods_do_not_become_labels(gateway: Served) -> None:
 
 
 @pytest.mark.parametrize("length", ["9" * 18, "9" * 5000, "-1", "1e3", "x"])
-def test_content_length_malformed_is_no_server_error(gateway: Served, length: str) -> None:
+def test_malformed_content_length_is_a_client_error(gateway: Served, length: str) -> None:
     with opened(gateway) as one:
         one.sendall(f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
         assert received(one).split()[1] in (b"400", b"413")
 
 
-def test_no_redirect_repeats_the_host_header(gateway: Served) -> None:
+def test_redirect_with_a_foreign_host_does_not_repeat_it(gateway: Served) -> None:
     for path in ("/static", "/game/", "/docs/viewer"):
         answer = gateway.http.get(path, headers={"Host": "evil.example"})
         assert "evil" not in answer.headers.get("location", "")
@@ -230,7 +230,7 @@ def from_place(gateway: Served, address: str) -> Player:
     return gateway.socket(**{"X-Forwarded-For": address})
 
 
-def test_floods_of_starts_are_thinned_and_cut_off(strict: Served) -> None:
+def test_flood_of_starts_closes_the_socket(strict: Served) -> None:
     with from_place(strict, "10.3.0.1") as player:
         player.hello()
         with suppress(ConnectionClosed):
@@ -254,7 +254,7 @@ def test_sockets_opened_in_a_row_are_limited(strict: Served) -> None:
         assert other.hello()["type"] == "welcome"
 
 
-def test_sessions_begun_and_left_are_bounded(gateway: Served) -> None:
+def test_abandoned_sessions_are_bounded(gateway: Served) -> None:
     way = solve(generate(14, 10, 7))[0]
     for _ in range(30):
         with gateway.play() as player:
@@ -277,7 +277,7 @@ def test_walk_of_a_program_is_not_ranked(gateway: Served) -> None:
     assert "program" not in names
 
 
-def test_score_that_no_gateway_wrote_is_left_out(gateway: Served, pool: Server) -> None:
+def test_malformed_score_is_left_out(gateway: Served, pool: Server) -> None:
     pool.client.zadd("{maze}:scores:medium", {"not json": 0, json.dumps([1]): 1, b"\xff": 2})
     answer = gateway.http.get("/scores/medium")
     assert answer.status_code == 200

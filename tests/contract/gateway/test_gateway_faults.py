@@ -1,4 +1,4 @@
-"""What the gateway does when Redis is silent, demoted, loading, late or refuses one thing."""
+"""The gateway while Redis is silent, demoted, loading, late or refuses a command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ready(gateway: Served) -> bool:
 
 
 def answered(player: Player, timeout_s: float = 0.3) -> bool:
-    """Send a frame and return whether its reply came."""
+    """Send a frame and return whether its reply arrived."""
     seq = player.show("dislike")
     try:
         return bool(player.hear(lambda one: one.get("seq") == seq and "v" in one, timeout_s))
@@ -108,7 +108,7 @@ def test_readyz_with_one_broken_partition_is_200(lonely: tuple[Served, Server]) 
 
 
 @pytest.mark.parametrize("option", [("min-replicas-to-write", 1, 0), ("maxmemory", 1, 0)])
-def test_readyz_while_redis_refuses_writes_for_a_moment_is_200(
+def test_readyz_while_redis_momentarily_refuses_writes_is_200(
     lonely: tuple[Served, Server], option: tuple[str, int, int]
 ) -> None:
     gateway, server = lonely
@@ -123,7 +123,7 @@ def test_readyz_while_redis_refuses_writes_for_a_moment_is_200(
         server.client.config_set(name, good)
 
 
-def test_the_probe_writes_nothing(lonely: tuple[Served, Server]) -> None:
+def test_readiness_probe_writes_nothing(lonely: tuple[Served, Server]) -> None:
     gateway, server = lonely
     wait_until(lambda: ready(gateway))
     assert [key for key in server.client.keys("*") if b"probe" in key] == []

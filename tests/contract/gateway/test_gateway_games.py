@@ -21,7 +21,7 @@ from tests.support.servers import Server, wait_until
 
 
 def press(player: Player, *ways: str) -> dict[str, Any]:
-    """Walk by keyboard; the last answer."""
+    """Walk by keyboard and return the last answer."""
     for way in ways:
         player.say({"type": "key", "move": way})
         found = player.hear_type("at")
@@ -29,7 +29,7 @@ def press(player: Player, *ways: str) -> dict[str, Any]:
 
 
 def finish(player: Player, size: tuple[int, int], seed: int) -> dict[str, Any]:
-    """Walk the shortest way from the entrance; the final message."""
+    """Walk the shortest path from the entrance and return the final message."""
     player.walk(*solve(generate(*size, seed)))
     return player.hear_type("finished")
 

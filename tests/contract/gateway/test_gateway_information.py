@@ -23,7 +23,7 @@ CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q
 
 @pytest.fixture(scope="module")
 def below(pool: Server) -> Iterator[Served]:
-    """A gateway below a path."""
+    """A gateway served below a path prefix."""
     assert pool.url is not None
     with serving(pool.url, root_path="/maze/") as found:
         yield found
@@ -34,11 +34,11 @@ def below(pool: Server) -> Iterator[Served]:
     [(CHROME, True), ("*/*", False), ("", False), ("application/json", False),
      ("application/json, text/html", False), ("text/html", True)],
 )  # fmt: skip
-def test_only_browsers_prefer_html(accept: str, expected: bool) -> None:
+def test_accept_header_of_a_browser_prefers_html(accept: str, expected: bool) -> None:
     assert prefers_html(accept) is expected
 
 
-def test_root_leads_browsers_to_the_game_and_tells_programs_what_is_there(gateway: Served) -> None:
+def test_root_redirects_browsers_to_the_game_and_lists_endpoints_for_programs(gateway: Served) -> None:
     answer = gateway.http.get("/", headers={"Accept": CHROME})
     assert (answer.status_code, answer.headers["location"]) == (307, "game")
     page = httpx.get(f"http://{gateway.address}/", headers={"Accept": CHROME}, follow_redirects=True)
@@ -46,7 +46,7 @@ def test_root_leads_browsers_to_the_game_and_tells_programs_what_is_there(gatewa
     assert gateway.http.get("/").json()["endpoints"]["GET /game"]
 
 
-def test_docs_load_nothing_from_elsewhere(gateway: Served) -> None:
+def test_docs_page_loads_nothing_from_other_origins(gateway: Served) -> None:
     page = gateway.http.get("/docs")
     assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", page.text)
     for path in re.findall(r"(?:src|href)=\"([^\"]+)\"", page.text):
@@ -80,7 +80,7 @@ def test_gateway_below_a_path_names_it_in_its_interface(below: Served) -> None:
     assert below.http.get("/maze/openapi.json").json()["servers"] == [{"url": "/maze"}]
 
 
-def test_metrics_below_a_path_have_the_usual_labels(below: Served) -> None:
+def test_metrics_of_a_gateway_below_a_path_have_unprefixed_labels(below: Served) -> None:
     below.http.get("/maze/daily")
     assert 'handler="/daily"' in below.http.get("/metrics").text.replace("/maze", "")
 
@@ -94,7 +94,7 @@ def info(actions: object) -> bytes:
     return json.dumps({"host": "h", "actions": actions}).encode()
 
 
-def test_mapping_is_that_of_most_workers() -> None:
+def test_mapping_of_mixed_workers_is_that_of_the_majority() -> None:
     found = mapping()
     assert found.actions == DEFAULT_ACTIONS
     assert found.note({b"a": info({"peace": "up"}), b"b": info({"rock": "up"}), b"c": info({"rock": "up"})})
@@ -140,6 +140,6 @@ def test_remapped_actions_reach_welcome_root_and_page(tmp_path_factory: pytest.T
             workers.close()
 
 
-def test_head_of_a_browser_at_the_root_is_led_to_the_game(gateway: Served) -> None:
+def test_head_of_a_browser_at_the_root_redirects_to_the_game(gateway: Served) -> None:
     answer = httpx.head(f"http://{gateway.address}/", headers={"Accept": CHROME})
     assert answer.status_code == 307

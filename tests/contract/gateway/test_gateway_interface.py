@@ -1,4 +1,4 @@
-"""The gateway's interface as it is described, and its socket against whatever may be sent."""
+"""The gateway against its OpenAPI schema, and its socket against arbitrary messages."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.support.gateway import Player, Served
 
 @pytest.fixture(scope="module")
 def long_player(gateway: Served) -> Iterator[Player]:
-    """Somebody who plays by the rules all the while."""
+    """A player who sends valid messages during the whole module."""
     with gateway.play(name="long") as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def interface(gateway: Served) -> Any:
-    """What /openapi.json describes."""
-    # its own list but for 413: what is wrong may be too large as well
+    """The schema of /openapi.json."""
+    # the default list and 413: an invalid body may be too large as well
     refused = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
     checks = {"negative_data_rejection": {"expected-statuses": [str(one) for one in refused]}}
     config = schemathesis.Config.from_dict({"checks": checks})
@@ -38,13 +38,13 @@ OPERATIONS = ("POST /predict", "GET /scores/{size}", "GET /daily", "GET /", "GET
 
 @pytest.mark.parametrize("mode", schemathesis.GenerationMode)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_interface_keeps_its_description(
+def test_operation_with_generated_requests_matches_its_schema(
     interface: Any, name: str, mode: schemathesis.GenerationMode
 ) -> None:
     method, path = name.split()
     operation = interface[path][method]
     if mode.is_negative and not (operation.body or operation.path_parameters):
-        return  # nothing can be wrong about it
+        return  # no input that could be invalid
 
     @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
@@ -54,7 +54,7 @@ def test_the_interface_keeps_its_description(
     holds()
 
 
-def test_every_operation_is_tried(interface: Any) -> None:
+def test_operations_in_the_schema_are_all_tested(interface: Any) -> None:
     described = {f"{one.ok().method.upper()} {one.ok().path}" for one in interface.get_all_operations()}
     assert described == set(OPERATIONS)
 
@@ -82,7 +82,7 @@ SAID = (
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=SAID, said=st.lists(SAID, max_size=12), welcomed=st.booleans())
-def test_whatever_a_client_says_harms_nobody_else(
+def test_client_with_arbitrary_messages_does_not_affect_other_players(
     gateway: Served, long_player: Player, first: Any, said: list[Any], welcomed: bool
 ) -> None:
     with gateway.socket() as client, suppress(ConnectionClosed, TimeoutError):
@@ -94,6 +94,6 @@ def test_whatever_a_client_says_harms_nobody_else(
     assert long_player.still_plays()
 
 
-def test_who_keeps_the_rules_was_never_refused(long_player: Player) -> None:
+def test_player_with_valid_messages_is_never_refused(long_player: Player) -> None:
     with pytest.raises(TimeoutError):
         long_player.hear(lambda message: message.get("type") == "refused", 0.05)

@@ -1,4 +1,4 @@
-"""WS /play: frames, replies and the game; tokens, limits, and everything that is refused."""
+"""WS /play: frames, replies, the game, tokens, limits and refusals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOST = (0.0, 0.0, NAN)
 # --- sockets
 
 
-def test_frames_go_up_and_replies_come_down(gateway: Served) -> None:
+def test_frames_sent_on_a_socket_are_answered(gateway: Served) -> None:
     with gateway.play(name="  Ann\u202e\n ") as ann:
         assert len(ann.welcome["session"]) == 32
         assert ann.welcome["name"] == "Ann"
@@ -45,7 +45,7 @@ def test_frames_go_up_and_replies_come_down(gateway: Served) -> None:
         assert ann.reply_to(ann.seq)["gesture"] is None
 
 
-def test_the_frames_of_a_tick_share_entries(pool: Server) -> None:
+def test_frames_of_one_tick_share_entries(pool: Server) -> None:
     assert pool.url is not None
     with serving(pool.url, tick_ms=200) as gateway:
         players = [gateway.play() for _ in range(16)]
@@ -61,7 +61,7 @@ def test_the_frames_of_a_tick_share_entries(pool: Server) -> None:
             one.close()
 
 
-def test_a_token_resumes_the_session_and_its_maze(gateway: Served) -> None:
+def test_token_after_a_disconnect_resumes_the_session_and_its_maze(gateway: Served) -> None:
     with gateway.play() as ann:
         ann.say({"type": "start", "size": "small", "seed": 3})
         way = solve(generate(6, 5, 3))
@@ -80,7 +80,7 @@ def test_a_token_resumes_the_session_and_its_maze(gateway: Served) -> None:
             assert third.still_plays()
 
 
-def test_a_token_outlives_its_gateway(pool: Server, gateway: Served) -> None:
+def test_token_of_another_gateway_resumes_the_session(pool: Server, gateway: Served) -> None:
     assert pool.url is not None
     with gateway.play() as ann:
         seq = ann.show()
@@ -111,7 +111,7 @@ def foreign_token(secret: str = SECRET, bearer: str | None = None, session: str 
         ({"type": "start"}, "no_hello"),
     ],
 )
-def test_a_hello_that_is_none_ends_the_socket(
+def test_hello_invalid_closes_the_socket(
     gateway: Served, hello: dict[str, Any], reason: str, bystander: Player
 ) -> None:
     before = gateway.refused(reason)
@@ -122,7 +122,7 @@ def test_a_hello_that_is_none_ends_the_socket(
     assert bystander.still_plays()
 
 
-def test_a_token_expires(pool: Server) -> None:
+def test_token_past_its_ttl_is_refused(pool: Server) -> None:
     assert pool.url is not None
     with serving(pool.url, token_ttl_s=1) as gateway, gateway.play() as ann:
         time.sleep(2.1)  # the signature counts whole seconds
@@ -154,7 +154,9 @@ BAD_MESSAGES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("what", BAD_MESSAGES)
-def test_a_bad_message_is_refused_and_the_game_goes_on(gateway: Served, what: str, bystander: Player) -> None:
+def test_invalid_message_is_refused_and_the_game_continues(
+    gateway: Served, what: str, bystander: Player
+) -> None:
     message, reason = BAD_MESSAGES[what]
     before = gateway.refused(reason)
     with gateway.play() as player:
@@ -169,7 +171,7 @@ def test_a_bad_message_is_refused_and_the_game_goes_on(gateway: Served, what: st
     assert bystander.still_plays()
 
 
-def test_garbage_is_cut_off_alone(gateway: Served, bystander: Player) -> None:
+def test_flood_of_garbage_closes_only_its_socket(gateway: Served, bystander: Player) -> None:
     with gateway.play() as player:
         with suppress(ConnectionClosed):
             for _ in range(30):
@@ -178,7 +180,7 @@ def test_garbage_is_cut_off_alone(gateway: Served, bystander: Player) -> None:
     assert bystander.still_plays()
 
 
-def test_a_flood_of_frames_is_thinned_and_then_cut_off(gateway: Served, bystander: Player) -> None:
+def test_flood_of_frames_is_thinned_and_then_closed(gateway: Served, bystander: Player) -> None:
     before = gateway.refused("too_fast")
     with gateway.play() as player:
         with suppress(ConnectionClosed):
@@ -189,7 +191,7 @@ def test_a_flood_of_frames_is_thinned_and_then_cut_off(gateway: Served, bystande
     assert bystander.still_plays()
 
 
-def test_30_fps_are_not_too_fast(gateway: Served) -> None:
+def test_frames_at_30_fps_are_not_refused(gateway: Served) -> None:
     before = gateway.refused("too_fast")
     with gateway.play() as player:
         begin_s = time.monotonic()
@@ -201,7 +203,9 @@ def test_30_fps_are_not_too_fast(gateway: Served) -> None:
 
 
 @pytest.mark.parametrize(("size", "code"), [(5000, 4413), (200_000, 1009)])
-def test_a_large_message_ends_the_socket(gateway: Served, size: int, code: int, bystander: Player) -> None:
+def test_message_too_large_closes_the_socket(
+    gateway: Served, size: int, code: int, bystander: Player
+) -> None:
     before = gateway.refused("too_large")
     with gateway.play() as player:
         player.say("x" * size)
@@ -210,7 +214,7 @@ def test_a_large_message_ends_the_socket(gateway: Served, size: int, code: int, 
     assert bystander.still_plays()
 
 
-def test_pages_from_elsewhere_open_no_socket(gateway: Served) -> None:
+def test_socket_from_a_foreign_origin_is_refused(gateway: Served) -> None:
     with pytest.raises(InvalidStatus) as refused:
         gateway.socket(Origin="https://evil.example")
     assert refused.value.response.status_code == 403
@@ -220,7 +224,7 @@ def test_pages_from_elsewhere_open_no_socket(gateway: Served) -> None:
             assert player.hello()["type"] == "welcome"
 
 
-def test_an_address_has_so_many_sockets(lonely: tuple[Served, Server]) -> None:
+def test_sockets_of_one_address_are_limited(lonely: tuple[Served, Server]) -> None:
     gateway, _ = lonely
     with gateway.play(), gateway.play(), gateway.socket() as third:
         assert third.closed() == (4430, "too_many_sessions")
@@ -229,13 +233,13 @@ def test_an_address_has_so_many_sockets(lonely: tuple[Served, Server]) -> None:
         assert gateway.refused("too_many_sessions") == 1
 
 
-def test_who_says_nothing_is_shown_out(lonely: tuple[Served, Server]) -> None:
+def test_socket_without_a_hello_is_closed(lonely: tuple[Served, Server]) -> None:
     gateway, _ = lonely
     with gateway.socket() as silent:
         assert silent.closed() == (4408, "no_hello")
 
 
-def test_replies_are_heard_again_after_the_subscription_was_lost(gateway: Served, pool: Server) -> None:
+def test_replies_after_a_lost_subscription_resume(gateway: Served, pool: Server) -> None:
     with gateway.play() as ann:
         assert ann.still_plays()
         pool.client.client_kill_filter(_type="pubsub")
@@ -253,7 +257,7 @@ def test_replies_are_heard_again_after_the_subscription_was_lost(gateway: Served
 # --- the game
 
 
-def test_a_maze_is_walked_to_its_exit_and_onto_the_scoreboard(gateway: Served, pool: Server) -> None:
+def test_maze_walked_to_its_exit_enters_the_scoreboard(gateway: Served, pool: Server) -> None:
     with gateway.play(name="Walker") as player:
         player.say({"type": "start", "size": "small", "seed": 11})
         assert player.hear_type("maze")["cell"] == 0
@@ -267,7 +271,7 @@ def test_a_maze_is_walked_to_its_exit_and_onto_the_scoreboard(gateway: Served, p
     assert gateway.http.get("/scores/huge").status_code == 422
 
 
-def test_gestures_move_the_token_by_the_pools_moves(gateway: Served) -> None:
+def test_gesture_held_moves_the_player(gateway: Served) -> None:
     maze = generate(6, 5, 11)
     gesture = {"up": "like", "down": "dislike", "left": "three", "right": "four"}[solve(maze)[0]]
     with gateway.play() as player:

@@ -1,4 +1,4 @@
-"""POST /predict, the pages and what operators ask for; every body that is refused."""
+"""POST /predict, the pages and the operators' endpoints; every refused body."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOST = (0.0, 0.0, NAN)
 
 
 @pytest.mark.parametrize("gesture", ACTIONS)
-def test_a_hand_is_predicted_as_by_the_original_service(gateway: Served, gesture: str) -> None:
+def test_predict_of_a_hand_matches_the_original_service(gateway: Served, gesture: str) -> None:
     answer = gateway.http.post("/predict", json={"landmarks": hands()[gesture], "aspect": 4 / 3})
     assert answer.status_code == 200
     found = answer.json()
@@ -39,7 +39,7 @@ def test_a_hand_is_predicted_as_by_the_original_service(gateway: Served, gesture
     assert found["confidence"] > 0.7
 
 
-def test_pairs_in_pixels_need_no_aspect(gateway: Served) -> None:
+def test_predict_of_pixel_pairs_needs_no_aspect(gateway: Served) -> None:
     pixels = [[x * 640, y * 480] for x, y, _ in hands()["dislike"]]
     assert gateway.http.post("/predict", json={"landmarks": pixels}).json()["action"] == "down"
 
@@ -65,7 +65,7 @@ def test_pairs_in_pixels_need_no_aspect(gateway: Served) -> None:
         ("[" * 5000, 400, "bad_json"),
     ],
 )
-def test_a_body_that_is_no_hand_is_refused_with_a_sentence(
+def test_predict_of_an_invalid_body_is_refused_with_a_reason(
     gateway: Served, body: str, status: int, reason: str
 ) -> None:
     before = gateway.refused(reason)
@@ -76,26 +76,26 @@ def test_a_body_that_is_no_hand_is_refused_with_a_sentence(
 
 
 @pytest.mark.parametrize("said", [True, False])
-def test_a_body_of_10_mb_is_refused_without_being_read(gateway: Served, said: bool) -> None:
+def test_predict_of_a_10_mb_body_is_refused(gateway: Served, said: bool) -> None:
     body: Any = b"x" * 10_000_000 if said else (b"x" * 100_000 for _ in range(100))
     before = gateway.refused("too_large")
     try:
         status = gateway.http.post("/predict", content=body).status_code
     except httpx.TransportError:
-        status = 413  # it hung up while we were still sending
+        status = 413  # the gateway closed the connection during the upload
     assert status == 413
     assert gateway.refused("too_large") == before + 1
     assert gateway.http.post("/predict", json={"landmarks": POINTS}).status_code == 200
 
 
-def test_without_a_worker_one_is_told_when_to_come_again(lonely: tuple[Served, Server]) -> None:
+def test_predict_without_a_worker_is_503_with_retry_after(lonely: tuple[Served, Server]) -> None:
     gateway, _ = lonely
     answer = gateway.http.post("/predict", json={"landmarks": POINTS})
     assert (answer.status_code, answer.json()["reason"]) == (503, "no_answer")
     assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_not_ready_while_redis_is_away(lonely: tuple[Served, Server]) -> None:
+def test_readyz_without_redis_is_503(lonely: tuple[Served, Server]) -> None:
     gateway, server = lonely
     server.client.shutdown(nosave=True)
     wait_until(lambda: gateway.http.get("/readyz").status_code == 503)
@@ -104,7 +104,7 @@ def test_not_ready_while_redis_is_away(lonely: tuple[Served, Server]) -> None:
     assert (answer.status_code, answer.json()["reason"]) == (503, "unavailable")
 
 
-def test_information_and_metrics(gateway: Served) -> None:
+def test_metrics_after_a_prediction_count_the_request(gateway: Served) -> None:
     welcome = gateway.http.get("/").json()
     assert welcome["actions"]["like"] == "up"
     gateway.http.post("/predict", json={"landmarks": POINTS})
@@ -115,7 +115,7 @@ def test_information_and_metrics(gateway: Served) -> None:
     assert gateway.http.get("/docs").status_code == 200
 
 
-def test_the_original_front_end_calls_at_30_fps(gateway: Served) -> None:
+def test_predict_at_30_fps_is_answered_within_100_ms(gateway: Served) -> None:
     waits_ms = []
     begin_s = time.monotonic()
     origin = {"Origin": "https://front.example"}
@@ -132,7 +132,7 @@ def test_the_original_front_end_calls_at_30_fps(gateway: Served) -> None:
 # --- pages
 
 
-def test_pages_bear_a_policy_and_the_game_a_cookie(gateway: Served) -> None:
+def test_pages_have_a_content_security_policy_and_the_game_a_cookie(gateway: Served) -> None:
     game = gateway.http.get("/game")
     policy = game.headers["content-security-policy"]
     assert "'wasm-unsafe-eval' 'unsafe-eval'" in policy
@@ -146,7 +146,7 @@ def test_pages_bear_a_policy_and_the_game_a_cookie(gateway: Served) -> None:
     assert gateway.http.get("/static/../settings.py").status_code == 404
 
 
-def test_the_demo_is_handed_on_to_those_who_watch(gateway: Served, pool: Server) -> None:
+def test_demo_message_is_sent_to_watch_streams(gateway: Served, pool: Server) -> None:
     with gateway.http.stream("GET", "/watch/stream") as stream:
         lines = stream.iter_lines()
         assert next(lines) == "retry: 1000"

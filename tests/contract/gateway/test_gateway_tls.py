@@ -1,4 +1,4 @@
-"""TLS at the gateway itself: real certificates, with and without those of clients."""
+"""TLS of the gateway: real certificates, with and without client certificates."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tests.support.servers import Server, free_port, wait_until
 
 HAND = {"landmarks": hands()["like"], "aspect": 4 / 3}
 REFUSED = (httpx.TransportError, ConnectionClosed, InvalidMessage, OSError, EOFError)
-"""What it looks like to a client: the line breaks, sooner or later, after an alert or without one."""
+"""Errors of a refused client: the connection closes, with or without a TLS alert."""
 
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificates of our own authority."""
+    """Certificates of the gateway's authority."""
     return make_certificates(tmp_path_factory.mktemp("ours"), "redis", "--", "localhost", "127.0.0.1")
 
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same of a stranger's."""
+    """Certificates of another authority."""
     return make_certificates(tmp_path_factory.mktemp("theirs"), "redis")
 
 
@@ -43,21 +43,21 @@ def files(folder: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def public(pool: Server, ours: Path) -> Iterator[Served]:
-    """A gateway that serves TLS to everybody."""
+    """A gateway that serves TLS and requires no client certificate."""
     with serving(str(pool.url), client_context(ours), predict_timeout_ms=5000, **files(ours)) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def closed(pool: Server, ours: Path) -> Iterator[Served]:
-    """A gateway that serves only who shows a certificate; operators have a port of their own."""
+    """A gateway that requires client certificates and has a separate port for metrics."""
     changed = {**files(ours), "tls_client_ca": ours / "ca.pem", "metrics_port": 0}
     with serving(str(pool.url), client_context(ours, ours), predict_timeout_ms=5000, **changed) as found:
         yield found
 
 
 @pytest.mark.parametrize("kind", ["public", "closed"])
-def test_it_plays_and_predicts(kind: str, request: pytest.FixtureRequest) -> None:
+def test_gateway_over_tls_plays_and_predicts(kind: str, request: pytest.FixtureRequest) -> None:
     gateway: Served = request.getfixturevalue(kind)
     assert gateway.http.post("/predict", json=HAND).json()["action"] == "up"
     with gateway.play(name="Ann") as ann:
@@ -70,12 +70,12 @@ def test_it_plays_and_predicts(kind: str, request: pytest.FixtureRequest) -> Non
         assert again.welcome["session"] == ann.welcome["session"]
 
 
-def test_the_cookie_is_for_https_only(public: Served) -> None:
+def test_cookie_over_tls_is_secure(public: Served) -> None:
     cookie = public.http.get("/game").headers["set-cookie"].lower()
     assert {"secure", "httponly", "samesite=strict"} <= {word.strip() for word in cookie.split(";")}
 
 
-def test_a_page_that_came_without_tls_opens_no_socket(public: Served) -> None:
+def test_socket_with_an_http_origin_is_refused(public: Served) -> None:
     with pytest.raises(InvalidStatus) as refused:
         public.socket(Origin=f"http://{public.address}")
     assert refused.value.response.status_code == 403
@@ -83,7 +83,7 @@ def test_a_page_that_came_without_tls_opens_no_socket(public: Served) -> None:
         assert player.hello()["type"] == "welcome"
 
 
-def test_nothing_is_served_without_tls(public: Served) -> None:
+def test_request_without_tls_is_refused(public: Served) -> None:
     with pytest.raises(REFUSED):
         httpx.get(f"http://{public.address}/livez")
     with pytest.raises(REFUSED):
@@ -91,14 +91,14 @@ def test_nothing_is_served_without_tls(public: Served) -> None:
     assert public.http.get("/livez").status_code == 200
 
 
-def test_a_client_that_does_not_know_the_authority_does_not_stay(public: Served, theirs: Path) -> None:
+def test_client_without_the_authority_rejects_the_certificate(public: Served, theirs: Path) -> None:
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         httpx.get(f"https://{public.address}/livez", verify=client_context(theirs))
 
 
 @pytest.mark.parametrize("shown", [None, "theirs"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_without_a_certificate_of_the_authority_nobody_comes_in(
+def test_client_without_a_certificate_of_the_authority_is_refused(
     closed: Served, ours: Path, theirs: Path, shown: str | None, version: ssl.TLSVersion
 ) -> None:
     context = client_context(ours, theirs if shown else None)
@@ -110,7 +110,7 @@ def test_without_a_certificate_of_the_authority_nobody_comes_in(
     assert closed.http.get("/livez").status_code == 200
 
 
-def test_operators_ask_at_a_port_of_their_own(closed: Served) -> None:
+def test_metrics_port_with_client_certificates_serves_operators(closed: Served) -> None:
     assert closed.metrics is not None
     for path in ("/livez", "/readyz"):
         answer = httpx.get(f"{closed.metrics}{path}")
@@ -123,7 +123,7 @@ def test_operators_ask_at_a_port_of_their_own(closed: Served) -> None:
 
 
 @pytest.mark.parametrize(("behind", "secure"), [(True, True), (False, False)])
-def test_a_proxy_that_ends_tls_is_believed_if_there_is_one(pool: Server, behind: bool, secure: bool) -> None:
+def test_forwarded_proto_is_trusted_only_behind_a_proxy(pool: Server, behind: bool, secure: bool) -> None:
     said = {"X-Forwarded-Proto": "https"}
     with serving(str(pool.url), behind_proxy=behind) as gateway:
         cookie = gateway.http.get("/game", headers=said).headers["set-cookie"]
@@ -142,7 +142,7 @@ def command(redis: str, **environment: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_the_command_reads_its_environment_and_leaves_in_good_order(pool: Server, ours: Path) -> None:
+def test_command_with_tls_from_the_environment_serves_and_exits_with_0(pool: Server, ours: Path) -> None:
     port = free_port()
     process = command(
         str(pool.url), MAZE_PORT=str(port), MAZE_TLS_CERT=str(ours / "gateway.pem"),
@@ -170,7 +170,7 @@ def test_the_command_reads_its_environment_and_leaves_in_good_order(pool: Server
     assert "Traceback" not in said
 
 
-def test_command_without_redis_waits_for_it_and_is_alive() -> None:
+def test_command_without_redis_is_alive_and_not_ready() -> None:
     port = free_port()
     process = command(f"redis://127.0.0.1:{free_port()}/0", MAZE_PORT=str(port))
     try:

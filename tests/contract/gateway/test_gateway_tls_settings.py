@@ -1,4 +1,4 @@
-"""The gateway's settings of TLS, its pulse, and what it believes of a proxy."""
+"""The gateway's TLS settings, its liveness pulse and forwarded headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.certificates import make_certificates
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificates, and files that are none."""
+    """A folder of certificates and of files that are not certificates."""
     folder = make_certificates(tmp_path_factory.mktemp("made"), "redis")
     (folder / "none.pem").write_text("hello")
     (folder / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
@@ -43,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("gateway.pem", "gateway.key", "broken.pem", ["--tls-client-ca", "cannot be used"]),
     ],
 )
-def test_every_fault_is_told_at_once_and_with_the_others(
+def test_settings_with_several_faults_report_all_of_them(
     made: Path, cert: str | None, key: str | None, client_ca: str | None, sentences: list[str]
 ) -> None:
     names = {"tls_cert": cert, "tls_key": key, "tls_client_ca": client_ca}
@@ -55,12 +55,12 @@ def test_every_fault_is_told_at_once_and_with_the_others(
     assert [sentence for sentence in sentences if sentence not in said] == []
 
 
-def test_without_files_there_is_no_tls() -> None:
+def test_settings_without_files_have_no_tls() -> None:
     assert Settings.of().tls.context() is None
 
 
 @pytest.mark.parametrize("client_ca", [None, "ca.pem"])
-def test_what_was_asked_for_is_what_a_server_gets(made: Path, client_ca: str | None) -> None:
+def test_context_of_valid_files_has_the_configured_verification(made: Path, client_ca: str | None) -> None:
     settings = Settings.of(
         tls_cert=made / "gateway.pem",
         tls_key=made / "gateway.key",
@@ -72,7 +72,7 @@ def test_what_was_asked_for_is_what_a_server_gets(made: Path, client_ca: str | N
     assert context.verify_mode == (ssl.CERT_REQUIRED if client_ca else ssl.CERT_NONE)
 
 
-def test_files_that_went_bad_since_are_told_too(made: Path, tmp_path: Path) -> None:
+def test_context_of_a_deleted_key_raises_a_settings_error(made: Path, tmp_path: Path) -> None:
     key = tmp_path / "gateway.key"
     key.write_bytes((made / "gateway.key").read_bytes())
     settings = Settings.of(tls_cert=made / "gateway.pem", tls_key=key)
@@ -81,7 +81,7 @@ def test_files_that_went_bad_since_are_told_too(made: Path, tmp_path: Path) -> N
         settings.tls.context()
 
 
-def test_the_command_ends_with_a_sentence_before_it_listens(made: Path) -> None:
+def test_command_with_invalid_settings_exits_with_2(made: Path) -> None:
     flags = ["--tls-cert", str(made / "gateway.pem"), "--tick-ms", "0"]
     done = CliRunner().invoke(build(("gateway", "status")), ["gateway", *flags])
     assert done.exit_code == 2
@@ -89,7 +89,7 @@ def test_the_command_ends_with_a_sentence_before_it_listens(made: Path) -> None:
     assert "tick_ms" in done.output
 
 
-def test_a_loop_that_does_not_turn_is_not_alive() -> None:
+def test_pulse_without_a_recent_beat_is_not_live() -> None:
     now_s = 0.0
     pulse = Pulse(lambda: now_s)
     now_s = LOST_S - 1
@@ -103,5 +103,5 @@ def test_a_loop_that_does_not_turn_is_not_alive() -> None:
 @pytest.mark.parametrize(
     ("values", "entry"), [([], ""), (["a"], "a"), (["a, b"], "b"), (["a", "b,c "], "c"), ([""], "")]
 )
-def test_of_what_was_forwarded_only_the_proxys_own_word_counts(values: list[str], entry: str) -> None:
+def test_forwarded_header_with_many_entries_yields_the_last_one(values: list[str], entry: str) -> None:
     assert last_entry(values) == entry
