@@ -21,7 +21,7 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def server(redis_process: Server) -> Server:
-    """The same, empty and with all the memory it wants."""
+    """The system's redis-server, empty and without a memory limit."""
     redis_process.client.config_set("maxmemory", 0)
     redis_process.client.flushall()
     return redis_process
@@ -29,7 +29,7 @@ def server(redis_process: Server) -> Server:
 
 @pytest.fixture
 def workers(server: Server) -> Iterator[Workers]:
-    """Starts worker processes; those that are left at the end are killed."""
+    """A starter of worker processes, which kills the remaining ones at the end."""
     assert server.url is not None
     found = Workers(server.url, server.client)
     yield found

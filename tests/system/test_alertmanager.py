@@ -1,4 +1,4 @@
-"""The example of Alertmanager: amtool accepts it, and its webhook receives firing and resolved alerts."""
+"""The Alertmanager example: amtool accepts it, and its webhook receives firing and resolved alerts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "compose/prometheus/alertmanager.yml"
 
 @pytest.fixture
 def webhook() -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """A receiver: its port, and what was posted to it."""
+    """The port of a webhook receiver, and the bodies posted to it."""
     posted: list[dict[str, Any]] = []
 
     class Receiver(BaseHTTPRequestHandler):

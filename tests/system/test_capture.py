@@ -1,4 +1,4 @@
-"""Recording a real system: whole, without being noticed, over a restart, ended by a signal."""
+"""Recordings of a real system: complete, without side effects, across a restart, ended by a signal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LANDMARKS = np.random.default_rng(0).random((20, 21, 3), np.float32)
 
 
 class Recording:
-    """A recorder in a thread of its own."""
+    """A recorder in its own thread."""
 
     def __init__(self, url: str, out: Path, pattern: str | None = None, **options: bool) -> None:
         self._stop = threading.Event()
@@ -45,7 +45,7 @@ class Recording:
         self._thread = threading.Thread(target=self.recorder.run, args=(self._stop,))
 
     def __enter__(self) -> Recording:
-        self.recorder.step()  # it knows where the streams end before anything is sent
+        self.recorder.step()  # find the ends of the streams before anything is sent
         self._thread.start()
         return self
 
@@ -69,7 +69,7 @@ def send(producer: FrameProducer, seqs: range, sessions: int = 20) -> None:
 
 
 def entries(server: Server, partition: int) -> list[tuple[str, str, int]]:
-    """Partition, session and seq of every frame on a stream."""
+    """Return partition, session and seq of every frame on a stream."""
     found = server.client.xrange(keys.frames_key(partition))
     frames, _ = decode([[part for pair in fields.items() for part in pair] for _, fields in found])
     return [
@@ -89,7 +89,7 @@ def producer(server: Server) -> Iterator[FrameProducer]:
         yield found
 
 
-def test_recording_has_every_frame_from_its_start_on(
+def test_recording_contains_every_frame_after_its_start(
     server: Server, producer: FrameProducer, tmp_path: Path
 ) -> None:
     send(producer, range(5))
@@ -120,7 +120,7 @@ def test_recording_of_chosen_sessions_has_new_names_and_replies(
     with Recording(server.url, out, "team-*", anonymise=True, with_replies=True) as recording:
         for seq in range(30):
             send(producer, range(seq, seq + 1))
-            time.sleep(0.01)  # as frames come; a session's first one is needed to know that it is there
+            time.sleep(0.01)  # spread the frames; the first frame of a session announces it
         recording.wait(30 * 10)
     found = lines(out)
     assert {line.frame.session for line in found} == {f"player-{n}" for n in range(1, 11)}
@@ -162,7 +162,7 @@ def test_recording_over_a_restart_of_redis_continues(tmp_path: Path) -> None:
     ]
 
 
-def test_capture_without_redis_ends_with_the_reason(tmp_path: Path) -> None:
+def test_capture_without_redis_exits_with_the_reason(tmp_path: Path) -> None:
     words = ["capture", "--redis", f"redis://127.0.0.1:{free_port()}/0", "--out", str(tmp_path / "a.jsonl")]
     done = subprocess.run(
         [sys.executable, "-m", "gesture_maze", *words], capture_output=True, text=True, cwd=ROOT, timeout=20
@@ -193,7 +193,7 @@ def test_capture_ended_by_a_signal_has_a_complete_file(
     assert len(lines(out)) == 400
 
 
-def test_live_replay_has_the_answers_of_a_local_one(server: Server, workers: Workers, tmp_path: Path) -> None:
+def test_live_replay_answers_match_a_local_replay(server: Server, workers: Workers, tmp_path: Path) -> None:
     workers.start("a")
     capture = synthetic(tmp_path / "a.jsonl", players=6, seconds=4)
     found = {}
@@ -215,7 +215,7 @@ def replayed(*words: Any) -> dict[str, Any]:
     return found
 
 
-def test_live_replay_by_default_uses_session_ids_that_no_pool_has_seen(
+def test_live_replay_by_default_uses_new_session_ids(
     server: Server, workers: Workers, tmp_path: Path
 ) -> None:
     workers.start("a")
@@ -228,7 +228,7 @@ def test_live_replay_by_default_uses_session_ids_that_no_pool_has_seen(
     assert not sent & {"player-0", "player-1"}
 
 
-def test_live_replay_with_the_ids_of_sessions_that_still_play_ends_with_a_warning(
+def test_live_replay_with_ids_of_active_sessions_ends_with_a_warning(
     server: Server, workers: Workers, producer: FrameProducer, tmp_path: Path
 ) -> None:
     workers.start("a")

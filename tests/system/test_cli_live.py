@@ -1,4 +1,4 @@
-"""The commands on a live pool that `maze worker` runs, with entries written by hand as at redis-cli."""
+"""Commands on a live pool of `maze worker`, with entries written by hand as with redis-cli."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Live:
     client: Any
 
     def run(self, *words: str) -> Any:
-        """A command's result."""
+        """Run a command and return its result."""
         return RUNNER.invoke(build(), [*words, "--redis", self.url])
 
     def json(self, *words: str) -> Any:
-        """What a command prints with --json."""
+        """Return the parsed --json output of a command."""
         result = self.run(*words, "--json")
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
@@ -50,7 +50,7 @@ class Live:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """`maze worker --redis embedded --processes 2`; at the end it must drain and exit 0."""
+    """`maze worker --redis embedded --processes 2`, which must drain and exit with 0 at the end."""
     log = tmp_path_factory.mktemp("pool") / "log"
     command = ["worker", "--redis", "embedded", "--processes", "2", "--metrics-port", "0"]
     with log.open("wb") as out:
@@ -86,7 +86,7 @@ def hand(gesture: str) -> list[list[float]]:
     return points
 
 
-def test_an_entry_written_by_hand_is_answered_on_the_right_channel(live: Live) -> None:
+def test_entry_written_by_hand_is_answered_on_its_channel(live: Live) -> None:
     with live.client.pubsub(ignore_subscribe_messages=True) as pubsub:
         pubsub.subscribe(keys.actions_channel(keys.partition_of("by-hand", 16), "by-hand"))
         pubsub.get_message(timeout=2)
@@ -106,7 +106,7 @@ def test_an_entry_written_by_hand_is_answered_on_the_right_channel(live: Live) -
 
 
 @pytest.mark.usefixtures("no_dead_letters")
-def test_malformed_entries_are_dead_letters_with_a_reason(live: Live) -> None:
+def test_malformed_entries_become_dead_letters_with_a_reason(live: Live) -> None:
     bad = {
         "bad_json": "{",
         "bad_landmarks": '{"session":"m","seq":1,"t":5,"landmarks":[[0,0]]}',
@@ -133,13 +133,13 @@ def test_malformed_entries_are_dead_letters_with_a_reason(live: Live) -> None:
 
 
 @pytest.mark.usefixtures("no_dead_letters")
-def test_redrive_and_purge(live: Live) -> None:
+def test_dead_letter_is_redriven_once_and_purged(live: Live) -> None:
     live.write("r", '{"session":"r"}')
     wait_until(lambda: len(live.json("dead")) == 1)
     (first,) = live.json("dead")
     assert live.json("dead", "redrive", first["id"])["redriven"] == 1
     assert live.json("dead", "redrive", first["id"])["redriven"] == 0
-    # still broken, so it dies again, as another letter
+    # still malformed, so it becomes another dead letter
     wait_until(lambda: [one["id"] for one in live.json("dead")] not in ([], [first["id"]]))
     missing = live.run("dead", "show", first["id"])
     assert missing.exit_code == 2
@@ -174,7 +174,7 @@ def test_status_with_a_wrong_sum_exits_with_1(live: Live) -> None:
         live.client.hincrby(key, "answered", -1)
 
 
-def test_simulate_reports_what_became_of_its_frames(live: Live) -> None:
+def test_simulate_reports_the_outcomes_of_its_frames(live: Live) -> None:
     found = live.json("simulate", "--players", "40", "--rate", "800", "--seconds", "1.5")
     assert found["accepted"] == found["heard"] == found["outcomes"]["answered"] > 500
     assert (found["refused"], found["lag"], found["sum_holds"]) == ({}, 0, True)
@@ -188,7 +188,7 @@ def test_simulate_counts_every_frame_as_accepted_or_refused(live: Live) -> None:
     assert set(found["refused"]) <= {"lag"}
 
 
-def test_the_embedded_server_ends_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+def test_embedded_server_of_a_killed_worker_exits(tmp_path: Path) -> None:
     said = tmp_path / "said"
     command = [sys.executable, "-m", "gesture_maze", "worker", "--redis", "embedded", "--metrics-port", "0"]
     with said.open("wb") as err, subprocess.Popen(command, stderr=err, cwd=ROOT) as process:

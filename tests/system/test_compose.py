@@ -1,4 +1,4 @@
-"""compose/: what docker-compose makes of it, and rules that no engine would hold us to."""
+"""compose/: the merged configuration, and rules that no engine enforces."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _published(service: dict[str, Any]) -> list[str]:
     return [port if isinstance(port, str) else f"{port['host_ip']}:" for port in service.get("ports", [])]
 
 
-def test_environment_holds_no_secret() -> None:
+def test_environment_contains_no_secret() -> None:
     values = [str(value) for one in ALL.values() for value in one.get("environment", {}).values()]
     assert not [value for value in values if re.search(r"://[^/]*@", value)]
 
@@ -72,7 +72,7 @@ def test_own_service_has_a_health_check(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, one in OURS.items() if one.get("volumes")])
 def test_volume_belongs_to_the_user_of_the_image(name: str) -> None:
-    # a new volume is the owner's of the folder that the image has there; without one it is root's
+    # a new volume takes the owner of the image's folder at its path; without that folder, root
     for volume in OURS[name]["volumes"]:
         assert f"install -d -o 10001 -g 10001 {volume.partition(':')[2]}" in stage(
             OURS[name]["image"].partition("/")[2]
@@ -88,9 +88,7 @@ def test_gateway_requires_client_certificates_only_if_a_ca_is_set() -> None:
 
 
 @pytest.mark.parametrize("overlays", [(), ("compose.tls.yaml",)], ids=str)
-def test_commands_at_the_heads_of_the_files_make_every_secret(
-    overlays: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_commands_in_the_file_headers_create_every_secret(overlays: tuple[str, ...], tmp_path: Path) -> None:
     shutil.copytree(COMPOSE / "tls", tmp_path / "compose/tls")
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     for file in ("compose.yaml", *overlays):
@@ -116,7 +114,7 @@ def test_players_start_with_the_demo_and_not_with_tls_alone() -> None:
     "name", ["redis", "jobs-redis", "redis-exporter", "prometheus", "alertmanager", "grafana"]
 )
 def test_foreign_image_does_not_run_as_root(name: str) -> None:
-    # these images have a user of their own, but for the server's, which would begin as root
+    # these images set their own user, except the server's, which starts as root by default
     assert ALL[name].get("user", "set by the image") == ("valkey" if "redis" in name and "ex" not in name else
                                                         "set by the image")  # fmt: skip
 
@@ -129,7 +127,7 @@ def test_own_image_does_not_run_as_root(target: str) -> None:
     assert "org.opencontainers.image.revision" in stage(target)
 
 
-def test_worker_image_requires_nothing_of_training() -> None:
+def test_worker_image_has_no_training_dependencies() -> None:
     needs = subprocess.run(
         [sys.executable, str(COMPOSE / "requirements.py"), "worker", "tracing"],
         capture_output=True, text=True, check=True, timeout=20,

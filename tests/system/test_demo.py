@@ -1,4 +1,4 @@
-"""`maze demo` as a person runs it: mazes are solved, nothing is lost, and a killed worker changes neither."""
+"""`maze demo` from the command line: mazes are solved and no frame is lost, even after a kill."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def play(log: Path, *words: str) -> tuple[dict[str, Any], str]:
-    """Run a demo to its end; its summary, and what it said while it ran."""
+    """Run a demo to its end and return its summary and its standard error."""
     done = subprocess.run(
         [*DEMO, "--json", "--log", str(log), *words],
         capture_output=True, text=True, timeout=50, cwd=ROOT, check=False,
@@ -43,7 +43,7 @@ def gone(pid: int) -> bool:
 
 
 def solved_by(said: str) -> list[tuple[float, int]]:
-    """Seconds and mazes solved, line by line."""
+    """Return (seconds, mazes solved) of each progress line."""
     found = re.findall(r"^ *([\d.]+) s .* solved (\d+) ", said, re.MULTILINE)
     return [(float(seconds), int(solved)) for seconds, solved in found]
 
@@ -69,7 +69,7 @@ def test_demo_solves_mazes_and_accounts_for_every_frame(log: Path) -> None:
     assert "pool_stopped" in log.read_text(), "the pool was not drained"
 
 
-def test_demo_after_a_kill_shows_the_takeover_and_goes_on(log: Path) -> None:
+def test_demo_after_a_kill_shows_the_takeover_and_continues(log: Path) -> None:
     summary, said = play(log, "--seconds", "7", "--kill-after", "2")
     assert_all_accounted_for(summary)
     assert summary["takeovers"] == 8
@@ -83,7 +83,7 @@ def test_demo_after_a_kill_shows_the_takeover_and_goes_on(log: Path) -> None:
 
 def test_demo_after_ctrl_c_exits_cleanly(log: Path, tmp_path: Path) -> None:
     said = tmp_path / "said"
-    # a session of its own, so that the interrupt reaches everything that a terminal's Ctrl-C would
+    # a separate session: the interrupt reaches the same processes as a terminal's Ctrl-C
     with said.open("wb") as err, subprocess.Popen(
         [*DEMO, "--seconds", "0", "--json", "--log", str(log)],
         stdout=subprocess.PIPE, stderr=err, text=True, cwd=ROOT, start_new_session=True,
@@ -102,7 +102,7 @@ def test_demo_after_ctrl_c_exits_cleanly(log: Path, tmp_path: Path) -> None:
     assert "exit_code=0" in log.read_text()
 
 
-def test_demo_whose_workers_cannot_start_says_so(log: Path) -> None:
+def test_demo_with_workers_that_cannot_start_reports_it(log: Path) -> None:
     done = subprocess.run(
         [*DEMO, "--seconds", "2", "--log", str(log)],
         capture_output=True, text=True, timeout=30, cwd=ROOT, check=False,

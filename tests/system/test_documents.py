@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, commands and their flags exist, the README stays short."""
+"""Documents: links resolve, commands and their flags exist, the README stays short."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
-def test_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+def test_link_points_to_an_existing_file_and_heading(path: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
         if re.match(r"[a-z]+:", target):
             continue
@@ -69,7 +69,7 @@ def commands(path: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if list(commands(path))], ids=named)
-def test_command_and_its_flags_exist(path: Path) -> None:
+def test_command_in_documents_and_its_flags_exist(path: Path) -> None:
     for words in commands(path):
         known = help_of(words[0])
         word = words[1] if len(words) > 1 else "-"
@@ -79,7 +79,7 @@ def test_command_and_its_flags_exist(path: Path) -> None:
         assert [flag for flag in flags if not re.search(rf"{flag}\b", known)] == [], " ".join(words)
 
 
-def test_readme_is_short() -> None:
+def test_readme_is_at_most_150_lines() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
@@ -99,7 +99,7 @@ def test_make_targets_in_documents_exist() -> None:
     assert named_in <= known
 
 
-def test_every_document_is_in_the_index() -> None:
+def test_index_lists_every_document() -> None:
     index = (ROOT / "docs/README.md").read_text()
     names = {path.name for path in ROOT.glob("docs/*.md")} - {"README.md"}
     assert [name for name in sorted(names) if f"({name})" not in index] == []

@@ -32,7 +32,7 @@ def connect(server: HealthServer) -> socket.socket:
 
 
 def closed(client: socket.socket) -> bool:
-    """Whether the server has closed a connection; waits up to 5 s."""
+    """Return whether the server has closed a connection; wait up to 5 s."""
     try:
         return client.recv(1000) == b""
     except ConnectionError:
@@ -44,7 +44,7 @@ def livez(server: HealthServer, host: str = "127.0.0.1") -> bytes:
         return bytes(answer.read())
 
 
-def test_idle_connections_neither_pile_up_nor_keep_a_scrape_out(server: HealthServer) -> None:
+def test_idle_connections_are_bounded_and_do_not_block_a_scrape(server: HealthServer) -> None:
     before = threading.active_count()
     clients = [connect(server) for _ in range(4 * MAX_CONNECTIONS)]
     begin_s = time.monotonic()
@@ -63,7 +63,9 @@ def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, server: He
         assert closed(client)
 
 
-def test_connection_that_trickles_is_closed(monkeypatch: pytest.MonkeyPatch, server: HealthServer) -> None:
+def test_slow_connection_past_the_time_limit_is_closed(
+    monkeypatch: pytest.MonkeyPatch, server: HealthServer
+) -> None:
     monkeypatch.setattr(health, "MAX_CONNECTION_S", 0.3)
 
     def refused() -> bool:

@@ -1,4 +1,4 @@
-"""The containers' own command lines, in what the Dockerfile lays out, on Redis as compose configures it."""
+"""The containers' command lines on the Dockerfile's layout, with Redis as compose configures it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PORTS = {"redis": ("6379",), "worker": ("9464",), "watch": ("9109",), "gateway":
 
 @dataclass
 class Images:
-    """Folders with `opt/maze` as in an image, by target; and our wheel."""
+    """Folders with `opt/maze` as in an image, by target, and the project's wheel."""
 
     folders: dict[str, Path]
     wheel: Path
@@ -36,7 +36,7 @@ class Images:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
-    """The images of the worker, which is the watch's too, and of the gateway."""
+    """The image of the worker and the watch, and the image of the gateway."""
     folder = tmp_path_factory.mktemp("images")
     wheel = build_wheel(folder)
     worker = install(folder / "worker", "worker", wheel)
@@ -66,7 +66,7 @@ def composed(
 
 
 @pytest.mark.parametrize("target", LARGEST_MB)
-def test_layers_of_an_image_are_small(
+def test_image_layers_are_below_their_limits(
     images: Images, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, wheel = size_mb(images.folders[target] / "opt/maze"), images.wheel.stat().st_size / 1e6
@@ -78,7 +78,7 @@ def test_layers_of_an_image_are_small(
     assert wheel < 20  # most of it is the hand tracker that the gateway hands to browsers
 
 
-def test_linked_packages_are_those_that_pip_installs(images: Images) -> None:
+def test_linked_packages_match_a_pip_installation(images: Images) -> None:
     linked = {canonicalize_name(one.name): one.version for one in closure(dependencies("worker")[0])}
     assert packages(images.folders["worker"]) == linked
 
@@ -88,10 +88,10 @@ def test_services_are_healthy_by_their_own_checks(composed: Containers) -> None:
         wait_until(lambda name=name: composed.healthy(name), 15)
 
 
-def test_players_are_answered(composed: Containers) -> None:
+def test_players_of_the_composed_pool_are_answered(composed: Containers) -> None:
     assert composed.running["players"].wait(30) == 0, composed.output("players", "err").read_text()
     report = json.loads(composed.output("players", "out").read_text())
-    # on a busy machine some grow stale, but none is lost
+    # on a busy machine some become stale, but none is lost
     shed = report["outcomes"]["stale"] + report["outcomes"]["superseded"]
     assert report["heard"] + shed >= report["accepted"] > 100
     assert report["heard"] > shed
@@ -150,7 +150,7 @@ def test_log_of_a_service_is_one_object_per_line(composed: Containers, name: str
 
 
 def test_client_without_credentials_is_refused(composed: Containers) -> None:
-    # without a certificate the connection breaks; without a password it is of no use
+    # without a certificate the connection fails; without a password every command is refused
     with (
         composed.client(certificate=False) as stranger,
         pytest.raises(redis.ConnectionError if composed.tls else redis.AuthenticationError),

@@ -1,4 +1,4 @@
-"""Profile `train` of compose.yaml: jobs and MLflow, each by its own command line in what its image holds."""
+"""Profile `train` of compose.yaml: jobs and MLflow, each by its own command line in its image's layout."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.support.servers import wait_until
 LARGEST_MB = 1100
 PORTS = {"redis": ("6379",), "jobs-redis": ("6379",), "mlflow": ("5000",), "jobs": ()}
 UP_S = 55
-"""MLflow makes its tables first, and on a busy machine takes its time."""
+"""Startup limit: MLflow creates its tables first, which is slow on a busy machine."""
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image of jobs, whose layers are MLflow's too."""
+    """The image of jobs, which MLflow shares."""
     folder = tmp_path_factory.mktemp("image")
     return link(folder / "jobs", "jobs", build_wheel(folder))
 
@@ -46,7 +46,7 @@ def composed(
         found.start("redis")
         for name in ("jobs-redis", *(() if found.tls else ("mlflow",)), "jobs"):
             found.start(name)
-        # a pool has been here; it is not part of this
+        # the topology that an earlier pool wrote
         found.admin.hset("{maze}:topology", mapping={"version": 1, "partitions": 16})
         yield found
     finally:
@@ -54,7 +54,7 @@ def composed(
 
 
 def done(composed: Containers, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Submit a job as an operator does, and wait for its end; the result."""
+    """Submit a job as an operator does, wait for its end and return the result."""
     put = composed.inside("jobs", "jobs", "submit", name, json.dumps(arguments), "--json")
     assert put.returncode == 0, put.stderr
     job = json.loads(put.stdout)["id"]
@@ -68,7 +68,7 @@ def done(composed: Containers, name: str, arguments: dict[str, Any]) -> dict[str
 
 
 def ask(composed: Containers, path: str, host: str | None = None, **query: str) -> Any:
-    """MLflow's API, by the name that the jobs call it."""
+    """Call MLflow's API by the host name that the jobs use."""
     port = composed.here.ports["mlflow"]["5000"]
     url = f"http://127.0.0.1:{port}/api/2.0/mlflow/{path}?{urllib.parse.urlencode(query)}"
     request = urllib.request.Request(url, headers={"Host": host or f"mlflow:{port}"})
@@ -77,9 +77,7 @@ def ask(composed: Containers, path: str, host: str | None = None, **query: str) 
 
 
 @pytest.mark.timeout(180)
-def test_layers_of_the_jobs_image_are_below_their_limit(
-    image: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_jobs_image_layers_are_below_their_limit(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = size_mb(image / "opt/maze")
     bytecode = sum(one.stat().st_size for one in (image / "opt/maze").rglob("*.pyc")) / 1e6
     with capsys.disabled():
@@ -113,16 +111,16 @@ def test_doctor_on_a_composed_server_finds_only_the_missing_pool(composed: Conta
     assert composed.refused() == []
 
 
-def test_mlflow_is_healthy_and_answers_only_to_its_names(composed: Containers) -> None:
+def test_mlflow_is_healthy_and_refuses_other_host_names(composed: Containers) -> None:
     if composed.tls:
-        return  # the same command line, and nothing of TLS in it
+        return  # the command line is the same and has no TLS options
     wait_until(lambda: composed.healthy("mlflow"), UP_S)
     assert ask(composed, "experiments/search", max_results="1")["experiments"]
     with pytest.raises(urllib.error.HTTPError, match="403"):
         ask(composed, "experiments/search", host="evil.example", max_results="1")
 
 
-def test_training_is_tracked_in_mlflow(composed: Containers) -> None:
+def test_training_job_is_tracked_in_mlflow(composed: Containers) -> None:
     if composed.tls:
         return
     folder = Path(composed.here.word("jobs", "/data"))

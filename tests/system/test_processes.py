@@ -1,4 +1,4 @@
-"""Real worker processes, real Redis, real signals; every run ends with the sum."""
+"""Real worker processes, real Redis, real signals; every run accounts for all frames."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tests.support.servers import RedisProcess, Server, wait_until
 
 LEASE_S = 1.0
 AGELESS = {"deadline_ms": 0, "supersede_ms": 0}
-"""A busy machine may let a frame grow older than a second; here each has to be answered all the same."""
+"""A generous deadline: on a busy machine a frame may be over a second old and must still be answered."""
 
 
-def test_killed_workers_lose_no_frame_and_answer_none_twice(server: Server, workers: Workers) -> None:
+def test_killed_workers_lose_no_frame_and_repeat_no_answer(server: Server, workers: Workers) -> None:
     workers.start("a", **AGELESS)
     workers.start("b", **AGELESS)
     with Traffic(server.url) as traffic:
@@ -121,7 +121,7 @@ def test_worker_without_memory_for_frames_answers_its_backlog_and_keeps_its_leas
         workers.signal("a", signal.SIGCONT)
         wait_until(lambda: not backlog & traffic.unanswered(), 15)
         assert len(traffic.answered) >= answered_before + len(backlog), "answered while memory was out"
-        time.sleep(lease_s)  # every lease runs out unless it is renewed without memory
+        time.sleep(lease_s)  # every lease expires unless it is renewed without memory
         assert [server.client.get(keys.lease_key(p)) for p in range(PARTITIONS)] == tokens
         server.client.config_set("maxmemory", 0)
         traffic.wait_for_answers()
@@ -129,7 +129,7 @@ def test_worker_without_memory_for_frames_answers_its_backlog_and_keeps_its_leas
     assert traffic.unanswered() == set(), "accepted frames without an answer"
 
 
-def test_poison_frame_kills_three_times_and_is_buried(server: Server, workers: Workers) -> None:
+def test_poison_frame_after_three_deaths_is_dead_lettered(server: Server, workers: Workers) -> None:
     producer = FrameProducer(server.url, partitions=PARTITIONS)
     poison = np.zeros((21, 3), np.float32)
     poison[0, 0] = 666

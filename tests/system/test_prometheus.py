@@ -43,19 +43,19 @@ def cases() -> Iterator[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("alert", [rule["alert"] for rule in ALERTS])
-def test_alert_has_a_case_that_fires_and_one_that_does_not(alert: str) -> None:
+def test_alert_has_a_firing_and_a_silent_case(alert: str) -> None:
     assert {fires for name, fires in cases() if name == alert} == {True, False}
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: str(rule["alert"]))
-def test_runbook_url_of_each_alert_leads_to_its_section(rule: dict[str, Any]) -> None:
+def test_alert_runbook_url_points_to_its_section(rule: dict[str, Any]) -> None:
     address, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     assert address == "{{ $externalURL }}/user/runbook.html"
     section = RUNBOOK.read_text().partition(f'<h2 id="{anchor}">')[2].partition("<h2")[0]
     assert f"<code>{rule['alert']}</code>" in section
 
 
-def test_runbook_page_is_what_its_script_makes() -> None:
+def test_runbook_page_matches_the_output_of_its_script() -> None:
     code = "import runbook; print(runbook.page(runbook.SOURCE.read_text()), end='')"
     made = subprocess.run(
         [sys.executable, "-c", code], cwd=RUNBOOK.parents[1], capture_output=True, text=True, check=True
@@ -66,7 +66,7 @@ def test_runbook_page_is_what_its_script_makes() -> None:
 @pytest.mark.parametrize(
     "rule", [*ALERTS, *RECORDED], ids=lambda rule: str(rule.get("alert") or rule["record"])
 )
-def test_rule_names_metrics_that_exist(rule: dict[str, Any]) -> None:
+def test_rule_uses_existing_metrics(rule: dict[str, Any]) -> None:
     assert metrics_in(rule["expr"])
     assert metrics_in(rule["expr"]) <= known_metrics()
 
@@ -114,7 +114,7 @@ def test_watch_lists_the_workers_for_http_sd(observed: Observed) -> None:
     ("service", "port"),
     [("worker", 9464), ("watch", 9109), ("gateway", 9464), ("redis-exporter", 9121), ("alertmanager", 9093)],
 )
-def test_service_of_compose_is_found_by_all_its_addresses(service: str, port: int) -> None:
+def test_compose_service_is_discovered_at_all_its_addresses(service: str, port: int) -> None:
     settings = yaml.safe_load((ROOT / "prometheus.yml").read_text())
     jobs = [*settings["scrape_configs"], *settings["alerting"]["alertmanagers"]]
     found = [one for job in jobs for one in job.get("dns_sd_configs", ()) if one["names"] == [service]]

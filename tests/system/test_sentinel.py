@@ -1,4 +1,4 @@
-"""A primary, its replica and a Sentinel: what a failover costs, and that pool and producers follow it."""
+"""A primary, its replica and a Sentinel: the cost of a failover that pool and producers follow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.processes import Traffic, Workers, pool_outcomes
 from tests.support.servers import RedisProcess, free_port, wait_until
 
 DOWN_MS = 500
-"""After so much silence the Sentinel holds the primary for dead."""
+"""How long the primary must be silent before the Sentinel declares it down."""
 
 
 class Watched:
-    """Two servers and the Sentinel that watches them; `url` is the address that people give."""
+    """Two servers and the Sentinel that monitors them; `url` is the address for clients."""
 
     def __init__(self, folder: Path) -> None:
         folders = [folder / name for name in ("one", "two", "sentinel")]
@@ -40,7 +40,7 @@ class Watched:
         wait_until(lambda: self.sentinel.client.sentinel_slaves("maze"), 10)
 
     def close(self) -> None:
-        """End all three."""
+        """Stop all three processes."""
         for one in (self.sentinel, self.replica, self.primary):
             one.end(signal.SIGKILL)
 
@@ -52,7 +52,9 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     found.close()
 
 
-def test_failover_of_sentinels_is_followed(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pool_and_producers_after_a_sentinel_failover_use_the_new_primary(
+    watched: Watched, capsys: pytest.CaptureFixture[str]
+) -> None:
     workers = Workers(watched.url, open_client(watched.url, name="tests", timeout_s=5))
     try:
         workers.start("a", deadline_ms=0, supersede_ms=0)

@@ -19,12 +19,12 @@ from tests.support.processes import PARTITIONS, ROOT, Traffic, pool_outcomes
 from tests.support.servers import Server, wait_until
 
 LEASE_MS = 60_000
-"""So long that a takeover within the test can only be the supervisor's doing."""
+"""Long enough that only the supervisor can cause a takeover during the test."""
 
 
 @contextmanager
 def pool(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`maze worker` as an operator starts it, killed at the end if it is still there."""
+    """`maze worker` as an operator starts it, killed at the end if it still runs."""
     assert server.url is not None
     command = [
         sys.executable,
@@ -46,7 +46,7 @@ def pool(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def pids(server: Server) -> dict[int, int]:
-    """Process id -> partitions it owns."""
+    """Return the number of owned partitions by process id."""
     return {worker.pid: len(worker.partitions) for worker in StatusReader(server.client).read().workers}
 
 
@@ -56,7 +56,7 @@ def shared(server: Server, without: int = 0) -> bool:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -127,7 +127,7 @@ def test_single_process_after_ctrl_c_drains(server: Server) -> None:
 
 
 def test_children_of_a_killed_supervisor_drain(server: Server) -> None:
-    # they look for their parent only once a minute: it is the kernel that tells them
+    # workers check their parent only once a minute; the kernel's signal arrives first
     with pool(server, "--processes", "2", "--summary-s", "60") as parent:
         wait_until(lambda: shared(server), 20)
         parent.kill()

@@ -1,4 +1,4 @@
-"""Models are swapped under load: nothing is lost or answered twice, and every reply names who gave it."""
+"""Model swaps under load: no frame is lost or answered twice, and every reply names its model."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def promote(registry: ModelRegistry, bundle: Bundle) -> None:
 
 
 def models_by_session(traffic: Traffic) -> dict[str, list[str]]:
-    """Session -> the models that answered it, one after the other."""
+    """Return the models that answered each session, in order."""
     replies: dict[str, list[Any]] = {}
     for reply in traffic.answered:
         replies.setdefault(reply.session, []).append(reply.model)
@@ -108,13 +108,13 @@ def test_broken_bundle_in_redis_is_refused_by_every_worker(
     with Traffic(server.url) as traffic:
         traffic.wait_for_answers()
         server.client.set(bundle_key(NEW.version), damaged(NEW))
-        server.client.hset(ROLES_KEY, "champion", NEW.version)  # and nobody is woken
+        server.client.hset(ROLES_KEY, "champion", NEW.version)  # without waking the workers
         name = 'maze_models_refused_total{reason="not_a_bundle"}'
         for worker in "ab":
             wait_until(lambda worker=worker: series(server, worker, name)[name] == 1)  # type: ignore[misc]
         traffic.wait_for_answers(1000)
         assert all(uses(server, OLD.version, worker)() for worker in "ab")
-        promote(registry, NEW)  # mended
+        promote(registry, NEW)  # a valid bundle again
         wait_until(uses(server, NEW.version, "a", "b"))
         traffic.wait_for_answers()
     check_nothing_lost(server, traffic)

@@ -1,4 +1,4 @@
-"""MLflow: a training is kept whole, roles move, and its own server shows it all."""
+"""MLflow: a training run is tracked completely, aliases move, and its server shows the run."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from tests.support.servers import Server, free_port, wait_until
 
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=1, batch_rows=32), folds=2, seed=1)
 DATA = hands(noise=1.0)
-"""Hard enough to be mistaken for each other."""
+"""Noise at which hands of different gestures are confused."""
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables: making them takes seconds, copying them none."""
+    """A database with MLflow's tables: creating them takes seconds, so tests copy the file."""
     path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of MLflow, about what it is made of
+        warnings.simplefilter("ignore")  # MLflow warns about its own dependencies
         import mlflow
 
         mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
@@ -120,7 +120,7 @@ def test_model_promoted_from_mlflow_moves_its_alias(
     assert json.loads(listed.stdout)[0]["figures"]["macro_f1"] == kept.figures["macro_f1"]
 
 
-def test_tracking_without_a_server_says_so() -> None:
+def test_tracking_without_a_server_reports_it() -> None:
     with pytest.raises(SettingsError, match="--tracking-uri nonsense://x"):
         Tracking("nonsense://x")
 
@@ -142,7 +142,7 @@ def up(url: str) -> bool:
 def test_mlflow_server_shows_the_run(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
     version = Tracking(uri).record(shipped[0], DATA, {"seed": 1}, shipped[1])
     port = free_port()
-    # without its seven processes for jobs of its own, which nobody here gives it
+    # without MLflow's seven job processes, which this test does not use
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     with (tmp_path / "server.log").open("wb") as log:

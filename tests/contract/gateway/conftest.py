@@ -14,11 +14,11 @@ from tests.support.servers import Server, running_valkey
 
 @pytest.fixture(scope="package")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with one worker, of the gateway's own: the other suites look at who is connected to theirs."""
+    """A separate server with one worker: other suites inspect the connections of their own server."""
     with running_valkey(tmp_path_factory.mktemp("gateway")) as server:
         assert server.url is not None
         workers = Workers(server.url, server.client)
-        # on a busy machine, too, every frame is answered
+        # every frame is answered, even on a busy machine
         workers.start("gateway-worker", deadline_ms=20_000, supersede_ms=0, lease_ttl_ms=5000)
         yield server
         workers.close()

@@ -80,7 +80,7 @@ def test_gateway_below_a_path_names_it_in_its_interface(below: Served) -> None:
     assert below.http.get("/maze/openapi.json").json()["servers"] == [{"url": "/maze"}]
 
 
-def test_metrics_of_a_gateway_below_a_path_have_unprefixed_labels(below: Served) -> None:
+def test_metrics_of_a_gateway_below_a_path_have_handler_labels(below: Served) -> None:
     below.http.get("/maze/daily")
     assert 'handler="/daily"' in below.http.get("/metrics").text.replace("/maze", "")
 
