@@ -1,4 +1,4 @@
-"""A real browser before a real gateway, Redis and worker."""
+"""A real browser with a real gateway, Redis and worker."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ FLAGS = (
 )
 CAMERA_FLAGS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 PICTURES = os.environ.get("MAZE_PICTURES")
-"""A folder: the tests leave their screenshots there, of which some stand in the documentation."""
+"""A folder for screenshots of the tests, some of which the documentation uses."""
 
 
 # not for the whole session: while it lives an event loop runs in this thread, and asyncio's tests need one
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
-    """Playwright, without a browser of its own."""
+    """Playwright, without a browser."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -62,7 +62,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def workers(redis_server: Server) -> Iterator[Workers]:
-    """Its worker processes; one runs."""
+    """The worker processes of the server; one is started."""
     assert redis_server.url is not None
     found = Workers(redis_server.url, redis_server.client)
     found.start("browser-worker")
@@ -72,30 +72,30 @@ def workers(redis_server: Server) -> Iterator[Workers]:
 
 @pytest.fixture(scope="session")
 def gateway(redis_server: Server, workers: Workers) -> Iterator[Served]:
-    """A gateway beside them."""
+    """A gateway on the server of the session."""
     assert redis_server.url is not None
     with serving(redis_server.url) as found:
         yield found
 
 
 class Line(Proxy):
-    """What lies between a browser and its gateway."""
+    """The connection between a browser and its gateway."""
 
     def cut(self) -> None:
-        """All connections break; new ones can be made."""
+        """Close all connections; new ones are accepted."""
         for one in self._sockets:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
     @property
     def address(self) -> str:
-        """Where the browser goes."""
+        """The URL that the browser opens."""
         return self.url.removeprefix("redis://").partition("/")[0]
 
 
 @pytest.fixture
 def line(gateway: Served) -> Iterator[Line]:
-    """A line that can be cut."""
+    """A connection that a test can close."""
     found = Line(int(gateway.address.rpartition(":")[2]))
     yield found
     found.close()
@@ -103,12 +103,12 @@ def line(gateway: Served) -> Iterator[Line]:
 
 Visit = Callable[..., Any]
 DEFAULTS: dict[str, Any] = {"viewport": {"width": 1180, "height": 860}, "service_workers": "block"}
-"""Without the offline shell, whose answers could hide what the gateway says."""
+"""Options without the offline shell, whose cached answers could hide those of the gateway."""
 
 
 @pytest.fixture
 def visit(chromium: Any, gateway: Served) -> Iterator[Visit]:
-    """Open a page of the gateway in a browser of its own; whatever the page throws fails the test."""
+    """Open a page of the gateway in its own browser context; an error on the page fails the test."""
     faults: list[str] = []
     contexts = []
 
@@ -129,6 +129,6 @@ def visit(chromium: Any, gateway: Served) -> Iterator[Visit]:
 
 
 def picture(page: Any, name: str, **options: Any) -> None:
-    """Leave a screenshot, if they are wanted."""
+    """Save a screenshot if a folder for them is set."""
     if PICTURES:
         page.screenshot(path=Path(PICTURES) / f"{name}.png", **options)

@@ -1,4 +1,4 @@
-"""What a player does on the page, for the tests: wait for a state, hold a gesture, walk the way out."""
+"""Actions of a player on the page: wait for a state, hold a gesture, walk to the exit."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def moved(page: Any, before: int) -> None:
 
 
 def walk(page: Any, maze: Maze, steps: int = 1000) -> None:
-    """Pose the hand for the way out until the token has moved so often, or is there."""
+    """Pose the hand along the path to the exit for a number of moves, or up to the exit."""
     held = ""
     for _ in range(steps):
         at = cell(page)
@@ -70,7 +70,7 @@ def walk(page: Any, maze: Maze, steps: int = 1000) -> None:
 
 
 def walk_by_keys(page: Any, maze: Maze, steps: int = 1000) -> None:
-    """Walk the way out by arrow keys."""
+    """Walk to the exit by arrow keys."""
     for _ in range(steps):
         at = cell(page)
         wanted = maze.way_out[at]
@@ -81,6 +81,6 @@ def walk_by_keys(page: Any, maze: Maze, steps: int = 1000) -> None:
 
 
 def open_settings(page: Any) -> None:
-    """Unfold the settings."""
+    """Open the settings."""
     page.click("#fold")
     page.wait_for_selector("#setup:not([hidden])")

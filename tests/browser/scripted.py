@@ -1,4 +1,4 @@
-"""A camera and a hand tracker that do as a test says, in a real browser and through the page's own code."""
+"""A scripted camera and hand tracker, in a real browser and through the page's own code."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Tracker:
             route.fulfill(body=TRACKER, content_type="text/javascript", headers=headers)
 
     def show(self, *gestures: str) -> None:
-        """Let it find these hands, or none."""
+        """Set the hands that the tracker finds; none without arguments."""
         self.mode = {"fault": None, "hands": [hands()[one] for one in gestures]}
 
 

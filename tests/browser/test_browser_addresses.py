@@ -1,4 +1,4 @@
-"""The page below a path, whether the proxy strips it or not, and the page without a network."""
+"""The page below a path, with or without a proxy that strips it, and the page without a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.servers import Server
 
 
 class Stripping(Line):
-    """A proxy that serves a gateway below /maze and asks it without."""
+    """A proxy that serves a gateway below /maze and strips the prefix."""
 
     def _pass(self, chunk: bytes, sink: object) -> bool:
         return super()._pass(re.sub(rb"^(GET|POST|HEAD) /maze/", rb"\1 /", chunk), sink)  # type: ignore[arg-type]
@@ -26,7 +26,7 @@ class Stripping(Line):
 def below(
     request: pytest.FixtureRequest, redis_server: Server, workers: Workers, gateway: Served
 ) -> Iterator[str]:
-    """The address of a gateway below /maze: one that knows its path, and one that knows nothing of it."""
+    """The address of a gateway below /maze, configured with its path or not."""
     root = "" if request.param == "stripped and unknown" else "/maze"
     with serving(str(redis_server.url), root_path=root) as found:
         if request.param == "kept":
@@ -57,7 +57,7 @@ def test_game_below_a_path_plays(visit: Visit, below: str) -> None:
     assert [one for one in requests if "/maze/" not in one] == []
 
 
-def test_page_without_network_opens_and_waits(visit: Visit, gateway: Served) -> None:
+def test_page_without_a_network_opens_and_waits(visit: Visit, gateway: Served) -> None:
     page = visit("/game?seed=7&size=small", service_workers="allow")
     ready(page)
     page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
@@ -70,7 +70,7 @@ def test_page_without_network_opens_and_waits(visit: Visit, gateway: Served) -> 
     ready(page)
 
 
-def test_offline_shell_holds_every_module_of_the_page(gateway: Served) -> None:
+def test_offline_shell_contains_every_module_of_the_page(gateway: Served) -> None:
     from gesture_maze.gateway.pages import FOLDER
 
     worker = gateway.http.get("/sw.js").text

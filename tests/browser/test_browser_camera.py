@@ -1,4 +1,4 @@
-"""The webcam path: a clip of real hands, MediaPipe in the browser, and the moves that come back."""
+"""The webcam path: a clip of real hands, MediaPipe in the browser, and the resulting moves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ HTMLVideoElement.prototype.requestVideoFrameCallback = function (callback) {
 
 @pytest.fixture(scope="module")
 def tracker() -> None:
-    """The hand tracker, fetched if need be."""
+    """The hand tracker, downloaded if it is missing."""
     if (HANDS / "hands.js").exists():
         return
     if shutil.which("npm") is None:
@@ -107,7 +107,7 @@ def grey_clip(path: Path, *levels: int, seconds: int) -> None:
             clip.write((b"FRAME\n" + picture) * (10 * seconds))
 
 
-def test_camera_in_the_dark_or_without_a_hand_says_so(
+def test_camera_in_the_dark_or_without_a_hand_shows_its_state(
     tracker: None, playwright: Any, gateway: Served, tmp_path: Path
 ) -> None:
     clip = tmp_path / "grey.y4m"
@@ -122,7 +122,7 @@ def test_camera_in_the_dark_or_without_a_hand_says_so(
 
 
 @pytest.mark.timeout(180)
-def test_gestures_of_the_clip_become_their_moves(tracker: None, camera: Any, gateway: Served) -> None:
+def test_gestures_in_the_camera_clip_become_moves(tracker: None, camera: Any, gateway: Served) -> None:
     page = camera.new_page()
     replies: list[dict[str, Any]] = []
 

@@ -1,4 +1,4 @@
-"""Everything that goes wrong with a camera or its tracker: its own state, and a way back."""
+"""Faults of the camera and its tracker: each has its own state and can be recovered from."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_keyboard_chosen_while_the_prompt_is_open_leaves_the_camera_off(filmed: 
         ("AbortError", "camera-busy"),
     ],
 )
-def test_camera_refused_has_a_state_and_can_be_tried_again(filmed: Open, fault: str, wanted: str) -> None:
+def test_camera_refused_shows_a_state_and_can_be_retried(filmed: Open, fault: str, wanted: str) -> None:
     page, _ = filmed(script=f"fake.fault = '{fault}';")
     state(page, wanted)
     page.evaluate("fake.fault = null")
@@ -68,7 +68,7 @@ def test_camera_refused_has_a_state_and_can_be_tried_again(filmed: Open, fault: 
     ready(page)
 
 
-def test_camera_on_an_insecure_address_says_so(playwright: Any, gateway: Served) -> None:
+def test_camera_on_an_insecure_address_shows_the_reason(playwright: Any, gateway: Served) -> None:
     flags = [*FLAGS, "--host-resolver-rules=MAP maze.lan 127.0.0.1"]
     browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
     page = browser.new_page(**DEFAULTS)
@@ -80,7 +80,7 @@ def test_camera_on_an_insecure_address_says_so(playwright: Any, gateway: Served)
     browser.close()
 
 
-def test_camera_unplugged_returns_when_it_is_plugged_in(filmed: Open) -> None:
+def test_camera_unplugged_resumes_when_plugged_in(filmed: Open) -> None:
     page, _ = filmed()
     ready(page)
     page.evaluate("fake.fault = 'NotFoundError'; fake.unplug()")
@@ -89,7 +89,7 @@ def test_camera_unplugged_returns_when_it_is_plugged_in(filmed: Open) -> None:
     ready(page)
 
 
-def test_camera_permission_withdrawn_returns_when_it_is_granted(filmed: Open) -> None:
+def test_camera_permission_withdrawn_resumes_when_granted(filmed: Open) -> None:
     script = """
     fake.permission = Object.assign(new EventTarget(), { state: "granted" });
     navigator.permissions.query = async () => fake.permission;
@@ -107,7 +107,7 @@ def test_camera_permission_withdrawn_returns_when_it_is_granted(filmed: Open) ->
     ready(page)
 
 
-def test_camera_without_pictures_is_noticed_and_resumes(filmed: Open) -> None:
+def test_camera_without_pictures_is_detected_and_resumes(filmed: Open) -> None:
     page, _ = filmed()
     ready(page)
     page.evaluate("fake.frozen = true")
@@ -116,10 +116,10 @@ def test_camera_without_pictures_is_noticed_and_resumes(filmed: Open) -> None:
     ready(page)
 
 
-def test_camera_turned_changes_the_aspect_of_the_frames(filmed: Open) -> None:
+def test_camera_rotated_changes_the_aspect_of_the_frames(filmed: Open) -> None:
     page, _ = filmed(query="input=keyboard")
     frames = frames_of(page)
-    page.reload()  # the socket is noticed from its beginning
+    page.reload()  # the reload lets the test observe the socket from its start
     page.click('[data-input="camera"]')
     ready(page)
     wait_until(lambda: frames and abs(frames[-1]["aspect"] - 4 / 3) < 0.01)
@@ -149,7 +149,7 @@ def test_tab_hidden_sends_nothing_and_resumes_when_shown(filmed: Open) -> None:
 
 
 @pytest.mark.parametrize("place", ["worker", "page"])
-def test_tracker_that_fails_on_pictures_is_started_again_then_given_up(filmed: Open, place: str) -> None:
+def test_tracker_that_fails_on_pictures_is_restarted_and_then_stopped(filmed: Open, place: str) -> None:
     page, tracker = filmed(query=f"input=camera&tracker={place}")
     ready(page)
     assert ("page's thread" in page.text_content("#used")) == (place == "page")
@@ -162,7 +162,7 @@ def test_tracker_that_fails_on_pictures_is_started_again_then_given_up(filmed: O
 
 
 @pytest.mark.parametrize("place", ["worker", "page"])
-def test_tracker_that_loses_its_graphics_context_is_started_again(filmed: Open, place: str) -> None:
+def test_tracker_that_loses_its_graphics_context_is_restarted(filmed: Open, place: str) -> None:
     page, tracker = filmed(query=f"input=camera&tracker={place}")
     ready(page)
     loads = tracker.loads
@@ -172,7 +172,7 @@ def test_tracker_that_loses_its_graphics_context_is_started_again(filmed: Open, 
     ready(page)
 
 
-def test_tracker_that_cannot_be_loaded_can_be_tried_again(filmed: Open) -> None:
+def test_tracker_that_cannot_be_loaded_can_be_retried(filmed: Open) -> None:
     page, tracker = filmed(query="input=keyboard")
     state(page, "playing")
     tracker.missing = True
@@ -196,7 +196,7 @@ def test_play_refused_waits_for_a_tap(filmed: Open) -> None:
     ready(page)
 
 
-def test_two_hands_in_the_picture_one_is_followed(filmed: Open) -> None:
+def test_tracker_with_two_hands_follows_one(filmed: Open) -> None:
     page, tracker = filmed(query="input=keyboard")
     frames = frames_of(page)
     page.reload()

@@ -1,4 +1,4 @@
-"""The page's ring against the pool's policy: the same evidence, frame by frame."""
+"""The page's ring shows the same evidence as the pool's policy, frame by frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What players return for: races, the daily maze, the own best and its ghost, and play by gestures alone."""
+"""Races, the daily maze, the personal best and its ghost, and play by gestures alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def race_maze(page: Any, gateway: Served) -> Any:
 
 
 @pytest.mark.timeout(180)
-def test_race_is_run_by_two_who_see_each_other(visit: Visit, gateway: Served) -> None:
+def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
     ann, ben = visit("/game?size=small", **phone), visit("/game?size=small")
     for page, name in ((ann, "Ann"), (ben, "Ben")):
@@ -66,7 +66,7 @@ def test_race_is_run_by_two_who_see_each_other(visit: Visit, gateway: Served) ->
     assert ann.locator("#race-box").is_hidden()
 
 
-def test_race_that_is_unknown_leads_to_a_maze(visit: Visit) -> None:
+def test_unknown_race_starts_a_maze(visit: Visit) -> None:
     page = visit("/game?race=unknown1&size=small")
     ready(page)
     page.wait_for_function("document.getElementById('hint').textContent.includes('begin another one')")
@@ -97,10 +97,10 @@ def test_held_palm_opens_the_menu_and_chooses(visit: Visit) -> None:
     assert page.locator("#menu").is_hidden()
 
 
-def test_palm_by_accident_does_nothing(visit: Visit) -> None:
+def test_palm_shown_briefly_does_nothing(visit: Visit) -> None:
     page = visit("/game?seed=7&size=small")
     ready(page)
-    for _ in range(4):  # shown for a moment, again and again
+    for _ in range(4):  # shown briefly, repeatedly
         page.keyboard.down("e")
         page.wait_for_timeout(900)
         page.keyboard.up("e")
@@ -108,7 +108,7 @@ def test_palm_by_accident_does_nothing(visit: Visit) -> None:
     assert page.locator("#menu").is_hidden()
 
 
-def test_palm_after_a_walk_begins_the_next_maze(visit: Visit) -> None:
+def test_palm_after_a_walk_starts_the_next_maze(visit: Visit) -> None:
     page = visit("/game?seed=7&size=small")
     ready(page)
     walk_by_keys(page, generate(*SMALL, 7))
@@ -118,7 +118,7 @@ def test_palm_after_a_walk_begins_the_next_maze(visit: Visit) -> None:
     page.keyboard.up("e")
 
 
-def test_daily_maze_is_the_same_for_two_and_has_a_board(
+def test_daily_maze_is_the_same_for_two_players_and_has_a_scoreboard(
     visit: Visit, gateway: Served, redis_server: Server
 ) -> None:
     for key in redis_server.client.keys("{maze}:scores:*"):
@@ -130,7 +130,7 @@ def test_daily_maze_is_the_same_for_two_and_has_a_board(
         with page.expect_response("**/daily"):
             page.click("#daily")
         page.wait_for_timeout(300)
-    # at a person's pace: a program's walk is not entered
+    # at human speed: a walk at program speed is not ranked
     for _ in range(60):
         if generate(*SMALL, seed).way_out[cell(ann)] is None:
             break
@@ -172,7 +172,7 @@ def test_ghost_of_the_best_walk_accompanies_the_next_one(visit: Visit) -> None:
     page.wait_for_function(f"!({drawn})()")
 
 
-def test_sound_is_off_until_it_is_turned_on(visit: Visit) -> None:
+def test_sound_is_off_by_default_and_on_once_enabled(visit: Visit) -> None:
     page = visit("/game?seed=7&size=small&input=keyboard")
     page.evaluate("""() => {
       window.tones = 0;
@@ -191,7 +191,7 @@ def test_sound_is_off_until_it_is_turned_on(visit: Visit) -> None:
     assert page.is_checked("#sound"), "remembered"
 
 
-def test_speed_shows_where_the_milliseconds_go(visit: Visit) -> None:
+def test_speed_panel_shows_the_latency_of_each_stage(visit: Visit) -> None:
     page = visit("/game?seed=7&size=small")
     ready(page)
     hold(page, "right")

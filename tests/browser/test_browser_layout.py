@@ -1,4 +1,4 @@
-"""Hand and maze in one view on each kind of screen, and nothing that axe-core objects to."""
+"""Hand and maze share one view on each kind of screen; axe-core finds no violation."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_maze_and_hand_share_one_view(visit: Visit, screen: str) -> None:
 
 
 def violations(page: Any) -> list[str]:
-    """Return what axe-core objects to, with the elements."""
+    """Return the violations that axe-core finds, with their elements."""
     found = Axe().run(page).response["violations"]
     return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']]}" for one in found]
 

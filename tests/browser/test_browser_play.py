@@ -1,4 +1,4 @@
-"""Playing in a real browser: simulated hand, keyboard, phone, and all that goes wrong."""
+"""Play in a real browser: simulated hand, keyboard, phone, and faults."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_simulated_hand_at_exit_enters_the_scoreboard(
     assert page.locator("#done").is_hidden()
 
 
-def test_game_without_worker_says_so_and_resumes(visit: Visit, workers: Workers) -> None:
+def test_game_without_a_worker_shows_it_and_resumes(visit: Visit, workers: Workers) -> None:
     page = visit("/game?seed=7&size=small")
     ready(page)
     maze = generate(*SMALL, 7)
@@ -167,7 +167,7 @@ def test_keyboard_input_does_not_show_the_last_hand(visit: Visit) -> None:
     ready(page)
     page.wait_for_function("document.getElementById('gesture').textContent === 'at rest'")
     page.click('[data-input="keyboard"]')
-    page.wait_for_timeout(300)  # answers to frames that were under way
+    page.wait_for_timeout(300)  # answers to frames in flight
     assert page.text_content("#gesture") == "no hand"
     drawn = "document.getElementById('hand').getContext('2d').getImageData(0, 0, 640, 480).data.some(Boolean)"
     assert not page.evaluate(drawn)

@@ -1,4 +1,4 @@
-"""The page in a real browser, served by https, with and without a certificate of the browser's own."""
+"""The page over https in a real browser, with and without a client certificate."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ def test_page_over_tls_plays(
         assert [(one["secure"], one["httpOnly"], one["sameSite"]) for one in cookies] == [
             (True, True, "Strict")
         ]
-        page.context.close()  # before the server, which would otherwise end with half a goodbye
+        page.context.close()  # before the server stops, so that the TLS connections close cleanly

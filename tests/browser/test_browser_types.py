@@ -1,4 +1,4 @@
-"""The page's modules keep their types: TypeScript reads their comments, nothing is built."""
+"""TypeScript checks the types in the comments of the page's modules, without a build."""
 
 from __future__ import annotations
 
