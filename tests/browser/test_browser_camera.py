@@ -67,7 +67,7 @@ def camera(playwright: Any) -> Iterator[Any]:
 
 
 def labels() -> list[str]:
-    """What the clip shows, by frame."""
+    """The gesture of each frame of the clip."""
     with camera_clip().with_suffix(".csv").open() as lines:
         return [row["label"] for row in csv.DictReader(lines)]
 
@@ -80,7 +80,7 @@ def thumbnails() -> Pixels:
 
 
 def frames_shown(shown: list[tuple[float, list[int]]]) -> list[tuple[float, int]]:
-    """When each picture stood before the camera, ms, and which frame of the clip it was.
+    """When each picture was shown to the camera, ms, and which frame of the clip it was.
 
     By what it shows: a busy machine plays the clip more slowly than the clock goes.
     """
@@ -93,7 +93,7 @@ def frames_shown(shown: list[tuple[float, list[int]]]) -> list[tuple[float, int]
 
 
 def frame_at(shown: list[tuple[float, int]], captured_ms: float) -> int:
-    """Which frame of the clip stood before the camera then."""
+    """Return the frame of the clip that the camera showed at this time."""
     return max((one for one in shown if one[0] <= captured_ms), default=shown[0])[1]
 
 

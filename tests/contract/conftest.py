@@ -29,7 +29,7 @@ def embedded_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 
 def _fake() -> Server:
-    # one version for all clients of it, or fakeredis complains
+    # fakeredis requires one version for all clients of a server
     inner = fakeredis.FakeServer(version=(7,))
     make: dict[str, Any] = {"server": inner, "version": (7,)}
     clients = fakeredis.FakeRedis(**make), fakeredis.FakeAsyncRedis(**make), fakeredis.FakeRedis(**make)

@@ -88,9 +88,7 @@ def test_lease_that_is_not_renewed_is_not_used(client: Any, replies: Subscriber)
     a.join()
     a.work()
     add(client, hand(A, 1))
-    time.sleep(
-        0.08
-    )  # over 0.7 of the lease's time to live: the worker stops by its own clock before the lease expires
+    time.sleep(0.08)  # over 0.7 of the lease's time: the worker stops by its own clock first
     a.work(3)
     assert a.count("maze_fenced_commits_total", by="clock") == 1
     assert replies.seqs() == []
@@ -160,7 +158,7 @@ def test_stream_replaced_by_another_type_stops_only_its_partition(real_server: S
     client.delete(STREAM)
     client.set(STREAM, "not a stream")
     with pytest.raises(RedisRefused):
-        a.work(50)  # the read that waits has to end first
+        a.work(50)  # the blocked read must end first
     a.loop.reconnect()
     add(client, hand(elsewhere, 1))
     a.work()

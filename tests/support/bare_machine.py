@@ -29,7 +29,7 @@ def documented_commands() -> dict[str, str]:
 
 
 def bare_machine(folder: Path, ports: dict[str, int]) -> None:
-    """Lay prometheus.yml and the files that it names in a folder, as in the repository.
+    """Copy prometheus.yml and the files that it names into a folder, laid out as in the repository.
 
     Only ports and intervals differ, so that tests can run side by side and do not wait.
 
@@ -48,7 +48,7 @@ def bare_machine(folder: Path, ports: dict[str, int]) -> None:
 
 
 class BareMachine:
-    """Starts the documented programs, each on ports of its own.
+    """Starter of the documented programs, each on its own ports.
 
     Args:
         folder: with prometheus.yml, as `bare_machine` lays it out.
@@ -78,7 +78,7 @@ class BareMachine:
         assert self._commands.keys() == self._more.keys(), "docs/operations.md and this test differ"
 
     def start(self, stack: ExitStack, pool_is_there: Callable[[], object]) -> None:
-        """Start all programs in their order, and wait for the pool after its workers; the stack ends them."""
+        """Start all programs in order and wait for the pool after its workers; the stack stops them."""
         for name, line in self._commands.items():
             word, _, rest = line.partition(" ")
             path = f"{sys.executable} -m gesture_maze" if word == "maze" else program_path(word)
@@ -89,14 +89,14 @@ class BareMachine:
 
 
 def program_path(name: str) -> str:
-    """Return the path of a program under its own name or the one that Debian gives it."""
+    """Return the path of a program under its own name or its Debian name."""
     other = {"redis_exporter": "prometheus-redis-exporter", "alertmanager": "prometheus-alertmanager"}
     return shutil.which(name) or binary(other.get(name, name))
 
 
 @contextmanager
 def observed_pool(folder: Path, players_s: int = 60) -> Iterator[Observed]:
-    """Start a pool on a bare machine by the documented commands, with players, a challenger and mishaps.
+    """Start a pool on a bare machine by the documented commands, with players, a challenger and faults.
 
     Args:
         folder: for logs, data and configuration.

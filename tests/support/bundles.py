@@ -26,12 +26,12 @@ from gesture_maze.models.manifest import Manifest, model_digest
 
 
 def bundled() -> Bundle:
-    """The default bundle."""
+    """Return the default bundle."""
     return load_bundle(bundled_path())
 
 
 def sealed(files: dict[str, bytes], **changes: Any) -> Bundle:
-    """The files under a manifest that fits them, with these of its fields changed."""
+    """Return the files with a matching manifest in which the given fields are changed."""
     raw = json.loads(files[MANIFEST]) | changes
     raw["files"] = {name: hashlib.sha256(files[name]).hexdigest() for name in (MODEL, GOLDEN, CARD)}
     kind = raw["model_version"].rpartition("-")[0]
@@ -40,13 +40,13 @@ def sealed(files: dict[str, bytes], **changes: Any) -> Bundle:
 
 
 def with_threshold(act: float) -> Bundle:
-    """The default model under another threshold, and therefore another version."""
+    """Return the default model with another threshold, and therefore another version."""
     good = bundled()
     return sealed(good.files, thresholds={"act": act})
 
 
 def disturbed(scale: float) -> Bundle:
-    """A sound bundle whose model has its last layer's weights multiplied by `scale`: 0 knows nothing."""
+    """Return a valid bundle whose last layer's weights are multiplied by `scale`; 0 removes all knowledge."""
     good = bundled()
     graph = onnx.load_from_string(good.model)
     last = [node for node in graph.graph.node if node.op_type == "Gemm"][-1]
@@ -54,7 +54,7 @@ def disturbed(scale: float) -> Bundle:
         if tensor.name == last.input[1]:
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * scale, tensor.name))
     files = good.files | {MODEL: graph.SerializeToString()}
-    # Its golden outputs are its own: a bundle is sound if it does what it did when it was exported.
+    # The golden outputs are those of the changed model, so that the self-test passes.
     unchecked = Classifier.__new__(Classifier)
     unchecked.manifest = good.manifest
     unchecked._session = _session(files[MODEL])
@@ -63,12 +63,12 @@ def disturbed(scale: float) -> Bundle:
 
 
 def wrong() -> Bundle:
-    """A bundle that is whole, but whose model does not give its golden outputs."""
+    """Return a complete bundle whose model does not reproduce its golden outputs."""
     return sealed(bundled().files | {GOLDEN: disturbed(0.5).files[GOLDEN]})
 
 
 def damaged(bundle: Bundle) -> bytes:
-    """Its zip with some bytes of the graph turned over."""
+    """Return the zip of the bundle with some bytes of the graph inverted."""
     data = bytearray(bundle.to_zip())
     middle = len(data) // 2
     for at in range(middle, middle + 64):

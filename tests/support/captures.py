@@ -1,4 +1,4 @@
-"""A synthetic capture for tests: the simulator's players, who change their gesture now and then."""
+"""A synthetic capture for tests: the simulator's players, who change their gesture at random times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN = (*DEFAULT_ACTIONS, "no_gesture", "palm", "ok")
 
 
 def synthetic(path: Path, players: int = 8, seconds: float = 8.0, fps: float = 30.0, seed: int = 7) -> Path:
-    """Write a capture; the same arguments, the same bytes."""
+    """Write a capture; equal arguments give equal bytes."""
     hands = PlayerHands(players, seed, fps)
     rng = np.random.default_rng(seed)
     labels = np.array([LABELS[name] for name in SHOWN])

@@ -1,4 +1,4 @@
-"""Real certificates, made by the operators' own script."""
+"""Real certificates, created by the script for operators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "compose/tls/certificates.sh"
 
 
 def make_certificates(folder: Path, *names: str) -> Path:
-    """The folder, with ca, server, gateway and client in it."""
+    """Run the script with these names, which writes the certificates, and return the folder."""
     try:
         subprocess.run([str(SCRIPT), str(folder), *names], check=True, timeout=30)
     except (FileNotFoundError, subprocess.CalledProcessError):
@@ -21,7 +21,7 @@ def make_certificates(folder: Path, *names: str) -> Path:
 
 
 def client_context(authority: Path, shown: Path | None = None) -> ssl.SSLContext:
-    """A client that believes the authority of one folder, and shows the client's certificate of another."""
+    """Return a context that trusts one folder's authority and shows another's client certificate."""
     context = ssl.create_default_context(cafile=authority / "ca.pem")
     if shown is not None:
         context.load_cert_chain(shown / "client.pem", shown / "client.key")

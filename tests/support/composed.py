@@ -1,4 +1,4 @@
-"""compose/ without an engine: the merged configuration, the Dockerfile's stages, their command lines here."""
+"""compose/ without an engine: the merged configuration, the Dockerfile's stages, local command lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOCKERFILE = (COMPOSE / "Dockerfile").read_text()
 
 @cache
 def merged(*overlays: str, **environment: str) -> dict[str, Any]:
-    """What docker-compose makes of compose.yaml and these overlays."""
+    """Return the configuration that docker-compose merges from compose.yaml and these overlays."""
     files = [word for name in ("compose.yaml", *overlays) for word in ("-f", str(COMPOSE / name))]
     done = subprocess.run(
         [binary("docker-compose"), *files, "config"],
@@ -34,13 +34,13 @@ def merged(*overlays: str, **environment: str) -> dict[str, Any]:
 
 
 def services(*overlays: str) -> dict[str, Any]:
-    """The services of it."""
+    """Return the services of the merged configuration."""
     found: dict[str, Any] = merged(*overlays)["services"]
     return found
 
 
 def stage(name: str) -> str:
-    """The lines of a stage of the Dockerfile and of those that it is made from, the first one first."""
+    """Return the lines of a stage of the Dockerfile, preceded by those of its base stages."""
     found = re.search(rf"^FROM (\S+) AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
     assert found, name
     before = stage(found[1]) if re.fullmatch(r"[a-z-]+", found[1]) else ""
@@ -48,32 +48,32 @@ def stage(name: str) -> str:
 
 
 def last(word: str, lines: str) -> str:
-    """The last value of an instruction; empty without any."""
+    """Return the last value of an instruction, or an empty string."""
     values = re.findall(rf"^{word} (.*)$", lines, re.MULTILINE)
     return str(values[-1]) if values else ""
 
 
 def variables(lines: str) -> dict[str, str]:
-    """What the ENV instructions set."""
+    """Return the variables that the ENV instructions set."""
     text = lines.replace("\\\n", " ")
     pairs = [pair for line in re.findall(r"^ENV (.*)$", text, re.MULTILINE) for pair in line.split()]
     return dict(pair.split("=", 1) for pair in pairs)
 
 
 def sources(service: Mapping[str, Any], kind: str) -> list[str]:
-    """Names of a service's secrets, in either of compose's forms."""
+    """Return the names of a service's secrets, in either of compose's forms."""
     return [one if isinstance(one, str) else str(one["source"]) for one in service.get(kind, [])]
 
 
 @dataclass
 class Here:
-    """Turns what containers would run into what can be run here.
+    """Translation of container command lines into local ones.
 
     Attributes:
-        folder: what is mounted, in `run` by service, and the volumes. The operator's files are in `secrets`.
-        config: of docker-compose.
+        folder: mounted files, in `run` by service, and volumes; the operator's files are in `secrets`.
+        config: the merged configuration of docker-compose.
         images: target of the Dockerfile -> a folder with its `opt/maze`.
-        ports: service -> port in its container -> port here.
+        ports: service -> port in its container -> local port.
     """
 
     folder: Path
@@ -82,7 +82,7 @@ class Here:
     ports: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def mount(self, name: str) -> None:
-        """The service's own secrets, and no others; its volumes, empty unless somebody wrote to them."""
+        """Mount only the service's own secrets, and its volumes, which are empty at first use."""
         service = self.config["services"][name]
         folder = self.folder / "run" / name / "secrets"
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ class Here:
             path.mkdir(parents=True, exist_ok=True)
 
     def command(self, name: str) -> list[str]:
-        """ENTRYPOINT of the image and command of the service."""
+        """Return the image's ENTRYPOINT and the service's command."""
         service = self.config["services"][name]
         words = [str(word) for word in service.get("command") or json.loads(last("CMD", self._stage(name)))]
         if service["image"].startswith("gesture-maze/"):
@@ -101,7 +101,7 @@ class Here:
         return [self.word(name, word) for word in words]
 
     def health(self, name: str) -> list[str]:
-        """The health check's command."""
+        """Return the command of the health check."""
         kind, *words = self.config["services"][name]["healthcheck"]["test"]
         if kind == "CMD-SHELL":
             return ["/bin/sh", "-c", *(self.word(name, word) for word in words)]
@@ -109,7 +109,7 @@ class Here:
         return [*self.word(name, program).split(" "), *(self.word(name, word) for word in more)]
 
     def environment(self, name: str) -> dict[str, str]:
-        """All that is set in the container, where nobody has a home."""
+        """Return the environment of the container, in which no home folder exists."""
         service = self.config["services"][name]
         ours = service["image"].startswith("gesture-maze/")
         image = {**variables(self._stage(name)), "HOME": "/proc/nonexistent"} if ours else {}
@@ -118,7 +118,7 @@ class Here:
         return {**found, "PATH": found.get("PATH", "$PATH").replace("$PATH", "/usr/bin:/bin")}
 
     def word(self, name: str, word: str) -> str:
-        """A word, or a whole file, of a service, with the paths, names and ports that it has here."""
+        """Return a word, or a whole file, of a service with local paths, names and ports."""
         service = self.config["services"][name]
         for other, ports in self.ports.items():
             for port, here in ports.items() if other != name else ():
@@ -135,7 +135,7 @@ class Here:
         return word
 
     def _volumes(self, name: str) -> dict[str, Path]:
-        """Where the named volumes of a service are: path in the container -> path here."""
+        """Return the named volumes of a service: path in the container -> local path."""
         pairs = [str(one).split(":") for one in self.config["services"][name].get("volumes", [])]
         named = [(source, target) for source, target, *_ in pairs if "/" not in source]
         return {target: self.folder / "volumes" / source for source, target in named}

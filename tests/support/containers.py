@@ -1,4 +1,4 @@
-"""Services of compose.yaml as processes of this machine, set up as an operator would."""
+"""Services of compose.yaml as local processes, set up as by an operator."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.observed import binary
 from tests.support.servers import free_port, wait_until
 
 ADMIN = "user admin on >the-tests-own-password ~* &* +@all\n"
-"""As docs/operations.md says: an administrator's line is the operator's own."""
+"""The ACL line of an administrator, which operators add as docs/operations.md describes."""
 
 
 class Containers:
-    """Starts services, in the order in which they are asked for, and ends them.
+    """Starter of services, which stops them at the end.
 
     Args:
-        here: how they run.
+        here: their local command lines.
         tls: whether Redis has only a port with TLS.
     """
 
@@ -42,7 +42,7 @@ class Containers:
         self.admin = self.client(username="admin", password="the-tests-own-password", certificate=True)
 
     def start(self, name: str, *more: str, instead: tuple[tuple[str, str], ...] = ()) -> None:
-        """Start a service, with some words of its command changed."""
+        """Start a service, optionally with some words of its command replaced."""
         self.here.mount(name)
         if name == "redis":
             binary("redis-server")
@@ -59,18 +59,18 @@ class Containers:
             wait_until(self.answers, 20)
 
     def output(self, name: str, kind: str) -> Path:
-        """Where standard output, `out`, or error, `err`, of a service goes."""
+        """Return the file of standard output (`out`) or standard error (`err`) of a service."""
         return self.here.folder / f"{name}.{kind}"
 
     def healthy(self, name: str) -> bool:
-        """What the service's own check says."""
+        """Return whether the service's own health check succeeds."""
         done = subprocess.run(
             self.here.health(name), env=self.here.environment(name), capture_output=True, timeout=20
         )
         return done.returncode == 0
 
     def inside(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """`docker compose exec NAME maze ...`: a command in the place and with the settings of a service."""
+        """Run a command with the settings of a service, as `docker compose exec NAME maze ...` does."""
         maze = self.here.word(name, "/opt/maze/bin/maze")
         place = self.here.word(name, self.here.config["services"][name].get("working_dir", "/"))
         return subprocess.run(
@@ -79,7 +79,7 @@ class Containers:
         )  # fmt: skip
 
     def client(self, *, certificate: bool, **options: Any) -> Any:
-        """A client of the frames' Redis."""
+        """Return a client of the frames' Redis."""
         folder = self.here.folder / "secrets"
         if self.tls:
             options |= {"ssl": True, "ssl_ca_certs": str(folder / "ca.pem")}
@@ -88,23 +88,23 @@ class Containers:
         return redis.Redis(port=self.here.ports["redis"]["6379"], retry=Retry(NoBackoff(), 0), **options)
 
     def answers(self) -> bool:
-        """Whether Redis does."""
+        """Return whether Redis answers."""
         try:
             return bool(self.admin.ping())
         except redis.ConnectionError:
             return False
 
     def refused(self) -> list[tuple[str, str, str]]:
-        """What Redis refused to whom: user, command or key, reason."""
+        """Return the ACL log of Redis: user, command or key, reason."""
         return [
             (entry["username"], entry["object"], entry["reason"])
             for entry in self.admin.acl_log()
-            # redis-py offers its name to every server, and does not mind a refusal
+            # redis-py sends its name to every server and ignores a refusal
             if entry["object"] not in ("client|setinfo", b"client|setinfo")
         ]
 
     def close(self) -> None:
-        """Kill what still runs, with all that it has started."""
+        """Kill the remaining processes and their children."""
         for process in self.running.values():
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -112,7 +112,7 @@ class Containers:
         self.admin.close()
 
     def _set_up(self) -> None:
-        """What the comments at the heads of the compose files say to do."""
+        """Run the commands in the headers of the compose files."""
         folder = self.here.folder / "secrets"
         url = "redis://redis:6379/0"
         if self.tls:

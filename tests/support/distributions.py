@@ -1,4 +1,4 @@
-"""Our wheel and source distribution, built as `make dist` builds them, and environments for them."""
+"""The wheel and source distribution, built as by `make dist`, and environments for them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Environment:
 
     @classmethod
     def linked(cls, folder: Path, *extras: str) -> Environment:
-        """Create one with the packages that extras of ours require, as hard links to the tests' own."""
+        """Create one with the packages that the given extras require, as hard links to local ones."""
         found = cls.bare(folder)
         needs = run(sys.executable, ROOT / "compose/requirements.py", *extras).splitlines()
         link_packages(folder, closure(needs), compiled=True)

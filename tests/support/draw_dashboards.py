@@ -28,7 +28,7 @@ COLUMNS = 3
 
 
 def draw(observed: Observed, name: str, begin_s: float, end_s: float) -> None:
-    """One dashboard's panels, three in a row."""
+    """Draw one dashboard's panels, three in a row."""
     board = json.loads((ROOT / f"compose/grafana/dashboards/{name}.json").read_text())
     lines = -(-len(board["panels"]) // COLUMNS)
     figure, axes = plt.subplots(lines, COLUMNS, figsize=(14, 2.7 * lines), squeeze=False)
@@ -66,13 +66,13 @@ def _heat(axis: Any, found: list[Any], _legend: str, begin_s: float) -> None:
     rows = np.array(
         [[dict(map(tuple, series["values"])).get(at, 0) for at in times] for series in found], float
     )
-    counts = np.diff(rows, axis=0, prepend=0)  # the buckets are cumulated
+    counts = np.diff(rows, axis=0, prepend=0)  # the buckets are cumulative
     axis.pcolormesh(np.array(times) - begin_s, np.arange(len(found)), counts, cmap="magma", shading="nearest")
     axis.set_yticks(range(len(found)), [series["metric"]["le"] for series in found])
 
 
 def main() -> None:
-    """Observe and draw."""
+    """Observe a pool and draw its dashboards."""
     (ROOT / "docs/pictures").mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,

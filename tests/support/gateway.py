@@ -37,8 +37,8 @@ class Served:
         address: host and port.
         app: the application itself.
         http: a client for it.
-        metrics: where its port for operators is, if it has one.
-        trust: what its clients believe and show, with TLS.
+        metrics: the URL of its port for operators, if it has one.
+        trust: the TLS context of its clients.
     """
 
     address: str
@@ -48,21 +48,21 @@ class Served:
     trust: ssl.SSLContext | None = None
 
     def count(self, name: str, **labels: str) -> float:
-        """A metric's value."""
+        """Return the value of a metric."""
         return self.app.state.room.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def refused(self, reason: str) -> float:
-        """How often something was refused for this reason."""
+        """Return the number of refusals for this reason."""
         return self.count("maze_gateway_refused_total", reason=reason)
 
     def play(self, **hello: Any) -> Player:
-        """A player who has been welcomed."""
+        """Return a player who received a welcome."""
         player = self.socket()
         player.hello(**hello)
         return player
 
     def socket(self, **headers: str) -> Player:
-        """A socket that has said nothing yet."""
+        """Return a socket that has sent nothing yet."""
         return Player(self.connected("/play", **headers))
 
     def connected(self, path: str, **headers: str) -> ClientConnection:
@@ -76,8 +76,8 @@ class Served:
 def serving(
     redis: str, trust: ssl.SSLContext | None = None, *, wait_ready: bool = True, **changed: Any
 ) -> Iterator[Served]:
-    """Run a gateway on a free port, by https where its clients are told whom to trust."""
-    # a gateway waits for a pool; some tests do without one
+    """Run a gateway on a free port, with https if the clients have a TLS context."""
+    # a gateway waits for a pool; some tests run without one
     with suppress(MazeError), FrameProducer(redis, partitions=16, retries=0) as producer:
         producer.connect()
     settings = Settings.of(**{"redis": redis, "port": 0, "secret": SECRET} | changed)
@@ -102,7 +102,7 @@ def serving(
 
 
 def packed(seq: int, gesture: str = "like", t: int | None = None, **changed: Any) -> bytes:
-    """A frame of 276 bytes."""
+    """Return a packed frame of 276 bytes."""
     points = [number for point in changed.get("points", hands()[gesture]) for number in point]
     now_ms = time.time_ns() // 1_000_000 if t is None else t
     head = struct.pack("<QqfI", seq, now_ms, changed.get("aspect", 4 / 3), changed.get("flags", 1))
@@ -111,37 +111,37 @@ def packed(seq: int, gesture: str = "like", t: int | None = None, **changed: Any
 
 @dataclass
 class Player:
-    """One socket."""
+    """A player on one socket."""
 
     socket: ClientConnection
     welcome: dict[str, Any] = field(default_factory=dict)
     seq: int = 0
 
     def hello(self, **values: Any) -> dict[str, Any]:
-        """Introduce oneself; the welcome."""
+        """Send a hello and return the welcome or the refusal."""
         self.say({"type": "hello", "name": "tester", **values})
         self.welcome = self.hear(lambda message: message.get("type") in ("welcome", "refused"))
         self.seq = self.welcome.get("seq", 0)
         return self.welcome
 
     def say(self, message: Any) -> None:
-        """Send text: JSON, or the text itself."""
+        """Send a text as it is, or another value as JSON."""
         self.socket.send(message if isinstance(message, str) else json.dumps(message))
 
     def walk(self, *ways: str) -> None:
-        """Walk by keyboard, as fast as a person may."""
+        """Walk by keyboard at the highest human speed."""
         for way in ways:
             self.say({"type": "key", "move": way})
             time.sleep(0.06)
 
     def show(self, gesture: str = "like", **changed: Any) -> int:
-        """Send a packed frame; its seq."""
+        """Send a packed frame and return its seq."""
         self.seq += 1
         self.socket.send(packed(self.seq, gesture, **changed))
         return self.seq
 
     def hear(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 5.0) -> dict[str, Any]:
-        """The next message that is wanted; others are skipped."""
+        """Return the next message that matches; skip others."""
         end_s = time.monotonic() + timeout_s
         while True:
             message = json.loads(self.socket.recv(max(end_s - time.monotonic(), 0.001)))
@@ -149,15 +149,15 @@ class Player:
                 return dict(message)
 
     def hear_type(self, kind: str) -> dict[str, Any]:
-        """The next message of this type."""
+        """Return the next message of this type."""
         return self.hear(lambda message: message.get("type") == kind)
 
     def reply_to(self, seq: int) -> dict[str, Any]:
-        """The worker's reply to this frame."""
+        """Return the worker's reply to this frame."""
         return self.hear(lambda message: message.get("v") == 1 and message["seq"] == seq)
 
     def still_plays(self) -> bool:
-        """Whether frames of this player are answered; one that a busy machine lets grow stale is not."""
+        """Return whether frames of this player are answered; retry, since a frame may become stale."""
         for _ in range(TRIES):
             seq = self.show("dislike")
             with suppress(TimeoutError):
@@ -166,7 +166,7 @@ class Player:
         return False
 
     def closed(self, timeout_s: float = 5.0) -> tuple[int, str | None]:
-        """Wait for the end; its code, and the reason of the last refusal."""
+        """Wait until the socket is closed; return its code and the reason of the last refusal."""
         reason = None
         end_s = time.monotonic() + timeout_s
         try:
@@ -178,7 +178,7 @@ class Player:
             return self.socket.close_code, reason
 
     def close(self) -> None:
-        """Leave."""
+        """Close the socket."""
         self.socket.__exit__(None, None, None)
 
     def __enter__(self) -> Player:

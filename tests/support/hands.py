@@ -1,4 +1,4 @@
-"""Small labelled data for tests of training: kinds of hands that are easily told apart."""
+"""Small labelled data for tests of training: kinds of hands that are easy to separate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = (LABELS["like"], LABELS["palm"], LABELS["no_gesture"])
 
 
 def hands(rows_per_class: int = 40, seed: int = 0, noise: float = 0.1) -> Dataset:
-    """Three kinds of synthetic hands (the same ones whatever the seed), of users with four hands each."""
+    """Return three kinds of synthetic hands (the same for every seed), of users with four hands each."""
     kinds = np.random.default_rng(0).normal(size=(len(KINDS), 21, 2))
     rng = np.random.default_rng(seed + 1)
     labels = np.tile(np.array(KINDS, np.int64), rows_per_class)
@@ -25,7 +25,7 @@ def hands(rows_per_class: int = 40, seed: int = 0, noise: float = 0.1) -> Datase
 
 
 def write_csv(path: Path, data: Dataset) -> Path:
-    """The data as a CSV that `maze train` reads."""
+    """Write the data as a CSV that `maze train` reads."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*COORDINATES, "label", "user_id"])

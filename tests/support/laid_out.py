@@ -27,7 +27,7 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
 def run(*words: str | Path, folder: Path = ROOT) -> str:
-    """Standard output of a program that must succeed."""
+    """Return the standard output of a program that must succeed."""
     environment = {
         "PATH": "/usr/bin:/bin",
         "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
@@ -42,7 +42,7 @@ def run(*words: str | Path, folder: Path = ROOT) -> str:
 
 
 def dependencies(target: str) -> tuple[list[str], bool]:
-    """What the stage `<target>-dependencies` installs, and whether with bytecode."""
+    """Return the requirements of the stage `<target>-dependencies`, and whether bytecode is compiled."""
     lines = stage(f"{target}-dependencies")
     found = re.search(r"^RUN python compose/requirements.py (.*?) > ", lines, re.MULTILINE)
     assert found, target
@@ -51,14 +51,14 @@ def dependencies(target: str) -> tuple[list[str], bool]:
 
 
 def base_of(target: str) -> str:
-    """The image that has the layers of this one: `worker` for `watch`."""
+    """Return the image whose layers this one shares: `worker` for `watch`."""
     found = re.search(rf"^FROM (\S+) AS {target}$", DOCKERFILE, re.MULTILINE)
     assert found, target
     return target if found[1] == "base" else base_of(found[1])
 
 
 def build_wheel(folder: Path) -> Path:
-    """Our own wheel, of what the stage `wheel` copies and nothing else."""
+    """Build the project's wheel from only those files that the stage `wheel` copies."""
     source = folder / "src"
     for names in re.findall(r"^COPY ([\w. -]+) \S+$", stage("wheel"), re.MULTILINE):
         for name in names.split():
@@ -69,7 +69,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 def install(folder: Path, target: str, wheel: Path) -> Path:
-    """The image's folder, by pip."""
+    """Create the image's folder with pip."""
     image = _environment(folder)
     needs, compiled = dependencies(target)
     (folder / "requirements.txt").write_text("\n".join(needs))
@@ -80,7 +80,7 @@ def install(folder: Path, target: str, wheel: Path) -> Path:
 
 
 def link(folder: Path, target: str, wheel: Path) -> Path:
-    """The same by hard links, our own wheel by pip."""
+    """Create the image's folder with hard links, and the project's wheel with pip."""
     image = _environment(folder)
     needs, compiled = dependencies(target)
     link_packages(image, closure(needs), compiled=compiled)
@@ -89,7 +89,7 @@ def link(folder: Path, target: str, wheel: Path) -> Path:
 
 
 def link_packages(environment: Path, installed: Iterable[Distribution], *, compiled: bool) -> None:
-    """Add packages that are installed here to a virtual environment, as hard links.
+    """Add locally installed packages to a virtual environment, as hard links.
 
     Args:
         environment: its root.
@@ -104,7 +104,7 @@ def link_packages(environment: Path, installed: Iterable[Distribution], *, compi
 
 
 def closure(needs: Iterable[str]) -> list[Distribution]:
-    """What is installed here for these requirements, and for what they require in turn."""
+    """Return the locally installed packages of these requirements and of their dependencies."""
     waiting = [(canonicalize_name(one.name), frozenset(one.extras)) for one in map(Requirement, needs)]
     done = set[tuple[str, frozenset[str]]]()
     while waiting:
@@ -116,7 +116,7 @@ def closure(needs: Iterable[str]) -> list[Distribution]:
 
 
 def packages(image: Path) -> dict[str, str]:
-    """Name -> version of all that is in an image's folder, without ours."""
+    """Return name -> version of the packages in an image's folder, without gesture-maze."""
     folders = (image / "opt/maze" / SITE).glob("*.dist-info")
     pairs = [path.name.removesuffix(".dist-info").rpartition("-") for path in folders]
     found = {canonicalize_name(name): version for name, _, version in pairs}
@@ -124,7 +124,7 @@ def packages(image: Path) -> dict[str, str]:
 
 
 def size_mb(path: Path) -> float:
-    """All files under a folder, MB."""
+    """Return the size of all files under a folder, in MB."""
     return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file()) / 1e6
 
 

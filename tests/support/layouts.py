@@ -1,4 +1,4 @@
-"""Writes hands in every layout that people have; made up after the shapes that are found in public files."""
+"""Writers of hands in every supported layout, modelled on the shapes of public files."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ PLANE = {
     "hagrid-v1",
     "isotropic",
 }
-"""Layouts that are written without z."""
+"""Layouts without z."""
 
 WRITERS: dict[str, tuple[str, Callable[[Hands], str]]] = {
     "isotropic": ("isotropic", lambda hands: xyz(hands, base=1, axes=2)),
@@ -244,4 +244,4 @@ WRITERS: dict[str, tuple[str, Callable[[Hands], str]]] = {
     "keypoints": ("keypoints", keypoints),
     "frames": ("frames", frames),
 }
-"""A name of ours -> the reader's name of the layout, and what writes it."""
+"""Test name -> the reader's name of the layout, and its writer."""

@@ -1,4 +1,4 @@
-"""Programs of this machine, and what a Prometheus that watches a pool answers."""
+"""Local programs, and the answers of a Prometheus that observes a pool."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def fetch(url: str) -> Any:
-    """A JSON document."""
+    """Return the JSON document at a URL."""
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)
 
 
 def binary(name: str) -> str:
-    """Where a program is; without it the test is skipped, or fails in CI."""
+    """Return the path of a program; without it skip the test, or fail in CI."""
     found = shutil.which(name)
     if found is None:
         absent(name)
@@ -36,7 +36,7 @@ def binary(name: str) -> str:
 
 @dataclass
 class Observed:
-    """What is running.
+    """The addresses of running programs.
 
     Attributes:
         redis: its URL.
@@ -48,11 +48,11 @@ class Observed:
     watch: str
 
     def api(self, path: str, **query: str) -> Any:
-        """The data of an answer of Prometheus's HTTP API."""
+        """Return the data of an answer of Prometheus's HTTP API."""
         return fetch(f"{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(query)}")["data"]
 
     def query(self, expression: str) -> list[Any]:
-        """An instant query: [{"metric": {label: value}, "value": [unix seconds, "1"]}, ...]."""
+        """Run an instant query and return [{"metric": {label: value}, "value": [unix seconds, "1"]}, ...]."""
         found: list[Any] = self.api("query", query=expression)["result"]
         return found
 
@@ -64,7 +64,7 @@ class Observed:
             return False
 
     def range(self, expression: str, begin_s: float, end_s: float, step_s: float) -> list[Any]:
-        """A range query: [{"metric": {...}, "values": [[unix seconds, "1"], ...]}, ...]."""
+        """Run a range query and return [{"metric": {...}, "values": [[unix seconds, "1"], ...]}, ...]."""
         found: list[Any] = self.api(
             "query_range", query=expression, start=f"{begin_s}", end=f"{end_s}", step=f"{step_s}"
         )["result"]
@@ -73,7 +73,7 @@ class Observed:
 
 @contextmanager
 def program(folder: Path, name: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that writes to `folder/name.log`; terminated at the end."""
+    """Run a program that writes to `folder/name.log`; terminate it at the end."""
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder, env=ENVIRONMENT)
     try:

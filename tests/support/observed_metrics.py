@@ -1,4 +1,4 @@
-"""Which metrics there are, by the code itself, and which ones an expression names."""
+"""The metrics that the code declares, and those that an expression names."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ REDIS_EXPORTER = {
     "redis_aof_enabled", "redis_aof_last_write_status", "redis_blocked_clients", "redis_evicted_keys_total",
     "redis_latency_spike_duration_seconds",
 }  # fmt: skip
-"""Of the names that redis_exporter documents, those that are used here."""
+"""The metrics of redis_exporter that this project uses."""
 
 NAME = re.compile(r"(?<![\w:.])(?:[a-z]+:)?(?:maze_|redis_|model_|predicted_|up\b)[a-z0-9_]*(?::[a-z0-9_]+)?")
 STRINGS = re.compile(r'"[^"]*"')
 
 
 def metrics_in(expression: str) -> set[str]:
-    """Names of metrics in a PromQL expression."""
+    """Return the names of metrics in a PromQL expression."""
     bare = STRINGS.sub('""', expression)
     bare = re.sub(r"\b(by|on|ignoring|without|group_left|group_right)\s*\([^)]*\)", "", bare)
     return set(NAME.findall(bare))
@@ -36,7 +36,7 @@ def metrics_in(expression: str) -> set[str]:
 
 @cache
 def known_metrics() -> frozenset[str]:
-    """Names of all series that are scraped or recorded."""
+    """Return the names of all series that are scraped or recorded."""
     watch = CollectorRegistry()
     watch.register(Pool())
     found = {"up"} | REDIS_EXPORTER | _of_watch()
@@ -56,7 +56,7 @@ _ENDINGS = {
 
 
 def _of_watch() -> set[str]:
-    """Those that the watch itself declares; it cannot be made without a Redis."""
+    """Return the metrics that the watch declares."""
     source = (ROOT / "gesture_maze/ops/watch.py").read_text()
     kinds = {"Counter": ("_total",), "Gauge": ("",), "Histogram": _ENDINGS["histogram"]}
     return {

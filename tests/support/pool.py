@@ -21,7 +21,7 @@ PARTITIONS = 4
 
 
 class WristModel:
-    """Takes the label from the wrist's x: a model that a test can read."""
+    """A model that reads the label from the wrist's x."""
 
     version = "wrist-1"
 
@@ -32,21 +32,21 @@ class WristModel:
 
 
 def hand(session: str, seq: int, gesture: str = "like", t: int | None = None) -> Frame:
-    """A frame whose gesture `WristModel` reads."""
+    """Return a frame whose gesture `WristModel` reads."""
     landmarks = np.zeros((21, 3), np.float32)
     landmarks[0, 0] = LABELS[gesture]
     return Frame(session, seq, seq * 40 if t is None else t, landmarks)
 
 
 def add(client: Any, *frames: Frame, entry_id: str = "*", partitions: int = PARTITIONS) -> bytes:
-    """One entry with these frames of one partition; its id."""
+    """Add one entry with these frames of one partition and return its id."""
     s, m, landmarks = pack(frames)
     stream = keys.frames_key(keys.partition_of(frames[0].session, partitions))
     return bytes(client.xadd(stream, {"s": s, "m": m, "l": landmarks}, id=entry_id))
 
 
 def sessions_of(partition: int, count: int, partitions: int = PARTITIONS) -> list[str]:
-    """Names of sessions that live on `partition`."""
+    """Return names of sessions on `partition`."""
     names = (f"player-{number}" for number in range(10_000))
     found = [name for name in names if keys.partition_of(name, partitions) == partition]
     return found[:count]
@@ -58,12 +58,12 @@ class HandWorker:
     Args:
         client: a redis-py client.
         name: its worker id.
-        model: what classifies.
+        model: the classifier.
         changed: settings that differ from the tests' defaults.
     """
 
     def __init__(self, client: Any, name: str = "a", model: Any = None, **changed: Any) -> None:
-        # a lease that a slow machine does not lose between two calls of the test
+        # a lease that does not expire between two calls of a test on a slow machine
         defaults = {
             "partitions": PARTITIONS, "block_ms": 20, "lease_ttl_ms": 20_000, "log_level": "error",
         }  # fmt: skip
@@ -87,25 +87,25 @@ class HandWorker:
 
     @classmethod
     def close_all(cls) -> None:
-        """Close the connections of every worker made since the last call; what they hold they keep."""
+        """Close the connections of all workers since the last call, without releasing their leases."""
         while cls._opened:
             cls._opened.pop().worker.close()
 
     def join(self) -> None:
-        """Take what is to be had."""
+        """Acquire the available partitions."""
         self.keeper.step(time.monotonic())
 
     def work(self, steps: int = 4) -> int:
-        """Step, so often that what was read is settled too; how many frames."""
+        """Run enough steps to commit what was read, and return the number of frames."""
         return sum(self.loop.step() for _ in range(steps))
 
     def count(self, name: str, **labels: str) -> float:
-        """A metric's value."""
+        """Return the value of a metric."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 class Subscriber:
-    """Collects the replies of sessions."""
+    """A subscriber that collects the replies of sessions."""
 
     def __init__(self, client: Any, *sessions: str, partitions: int = PARTITIONS) -> None:
         self._pubsub = client.pubsub(ignore_subscribe_messages=True)
@@ -113,7 +113,7 @@ class Subscriber:
         self.replies: list[dict[str, Any]] = []
 
     def read(self, timeout_s: float = 0.05) -> list[dict[str, Any]]:
-        """All replies so far; waits until none has come for `timeout_s`."""
+        """Return all replies so far; wait until none arrives for `timeout_s`."""
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             message = self._pubsub.get_message(timeout=0.01)
@@ -123,7 +123,7 @@ class Subscriber:
         return self.replies
 
     def seqs(self, session: str | None = None) -> list[int]:
-        """The seqs that were answered, in the order of the replies."""
+        """Return the answered seqs, in the order of the replies."""
         return [reply["seq"] for reply in self.read() if session in (None, reply["session"])]
 
     def close(self) -> None:
@@ -131,17 +131,17 @@ class Subscriber:
 
 
 def outcomes(client: Any, partition: int) -> dict[str, int]:
-    """The counters of a partition."""
+    """Return the outcome counters of a partition."""
     return {name.decode(): int(count) for name, count in client.hgetall(keys.outcomes_key(partition)).items()}
 
 
 A, B = sessions_of(1, 2)
 STREAM = keys.frames_key(1)
-"""Where A and B live."""
+"""The stream of sessions A and B."""
 
 
 def joined(client: Any, name: str = "a", **changed: Any) -> HandWorker:
-    """A worker that owns everything."""
+    """Return a worker that owns all partitions."""
     worker = HandWorker(client, name, **changed)
     worker.join()
     worker.work()
@@ -150,6 +150,6 @@ def joined(client: Any, name: str = "a", **changed: Any) -> HandWorker:
 
 
 def standing(client: Any) -> dict[str, Any]:
-    """What Redis says of the group on `STREAM`."""
+    """Return the state of the group on `STREAM`."""
     (group,) = client.xinfo_groups(STREAM)
     return dict(group)

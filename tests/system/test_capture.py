@@ -181,7 +181,7 @@ def test_capture_ended_by_a_signal_has_a_complete_file(
         [sys.executable, "-m", "gesture_maze", *map(str, words)], stdout=-1, stderr=-1, text=True, cwd=ROOT
     )
     assert process.stderr is not None
-    assert "0 frames" in process.stderr.readline()  # it follows
+    assert "0 frames" in process.stderr.readline()  # the recorder is running
     send(producer, range(20))
     while "400 frames, 20 sessions" not in process.stderr.readline():
         assert process.poll() is None
