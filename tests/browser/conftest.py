@@ -31,7 +31,7 @@ PICTURES = os.environ.get("MAZE_PICTURES")
 """A folder for screenshots of the tests, some of which the documentation uses."""
 
 
-# not for the whole session: while it lives an event loop runs in this thread, and asyncio's tests need one
+# module scope: Playwright runs an event loop in this thread, which would block the asyncio tests
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
     """Playwright, without a browser."""

@@ -67,22 +67,22 @@ def camera(playwright: Any) -> Iterator[Any]:
 
 
 def labels() -> list[str]:
-    """The gesture of each frame of the clip."""
+    """Return the gesture of each frame of the clip."""
     with camera_clip().with_suffix(".csv").open() as lines:
         return [row["label"] for row in csv.DictReader(lines)]
 
 
 def thumbnails() -> Pixels:
-    """(frames of the clip, 16 * 12 * 3), 0 to 255."""
+    """Return the clip as small pictures: (frames, 16 * 12 * 3), 0 to 255."""
     pictures = camera_clip().read_bytes().split(b"\xff\xd8")[1:]
     small = [Image.open(BytesIO(b"\xff\xd8" + one)).convert("RGB").resize(THUMBNAIL) for one in pictures]
     return np.array([np.asarray(one, np.float64).ravel() for one in small])
 
 
 def frames_shown(shown: list[tuple[float, list[int]]]) -> list[tuple[float, int]]:
-    """When each picture was shown to the camera, ms, and which frame of the clip it was.
+    """Return when the camera showed each picture, in ms, and its frame of the clip.
 
-    By what it shows: a busy machine plays the clip more slowly than the clock goes.
+    Frames are matched by content: a busy machine plays the clip more slowly than real time.
     """
     clip = thumbnails()
     found = []
@@ -98,7 +98,7 @@ def frame_at(shown: list[tuple[float, int]], captured_ms: float) -> int:
 
 
 def grey_clip(path: Path, *levels: int, seconds: int) -> None:
-    """A clip (YUV4MPEG2, small) of even grey: each of the levels, 0 to 255, for so many seconds."""
+    """Write a small clip (YUV4MPEG2) of even grey that shows each level, 0 to 255, for `seconds`."""
     wide, high = 160, 120
     with path.open("wb") as clip:
         clip.write(b"YUV4MPEG2 W%d H%d F10:1 Ip A1:1 C420jpeg\n" % (wide, high))

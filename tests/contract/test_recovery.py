@@ -62,7 +62,7 @@ def test_takeover_out_of_memory_answers_waiting_frames(full: Any) -> None:
     replies.close()
 
 
-def test_clearing_suspects_with_a_lost_lease_changes_nothing(client: Any) -> None:
+def test_suspects_cleared_with_a_lost_lease_are_kept(client: Any) -> None:
     first = joined(client)
     grant = first.loop.partitions[1].grant
     first.broker.release_dead("a")
@@ -298,7 +298,7 @@ def test_backlog_of_huge_entries_is_processed_in_batches_bounded_by_bytes(real_s
     HandWorker.close_all()
 
 
-def test_frames_of_a_fenced_commit_are_read_again_after_flushall_and_a_lost_connection(
+def test_frames_of_a_fenced_commit_after_flushall_and_reconnect_are_read_again(
     client: Any, replies: Subscriber
 ) -> None:
     worker = joined(client)

@@ -1,4 +1,4 @@
-"""The wheel and source distribution: their contents, and that each install of the README works from them."""
+"""The wheel and source distribution: their contents, and the installations that the README describes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_wheel_owns_one_top_level_name(built: Distributions) -> None:
     assert {name for name in folders if not name.endswith(".dist-info")} == {"gesture_maze"}
 
 
-def test_wheel_holds_every_file_of_the_package(built: Distributions) -> None:
+def test_wheel_contains_every_file_of_the_package(built: Distributions) -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "gesture_maze"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
@@ -63,13 +63,13 @@ def test_wheel_holds_every_file_of_the_package(built: Distributions) -> None:
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_link_at_the_top_is_in_no_distribution(built: Distributions, link: str) -> None:
+def test_top_level_link_is_in_no_distribution(built: Distributions, link: str) -> None:
     assert (ROOT / link).is_symlink()
     names = built.wheel_names() + built.sdist_names()
     assert not [name for name in names if name.partition("/")[0] == link]
 
 
-def test_tools_do_not_follow_the_links_at_the_top() -> None:
+def test_tools_do_not_follow_top_level_links() -> None:
     def output(*words: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, timeout=50
