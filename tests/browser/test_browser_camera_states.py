@@ -212,7 +212,7 @@ def test_tracker_with_two_hands_follows_one(filmed: Open) -> None:
     page.wait_for_timeout(350)
     tracker.mode = {"fault": None, "hands": [mine]}
     page.wait_for_timeout(350)
-    assert len(frames) > seen + 4
+    wait_until(lambda: page.evaluate("1") and len(frames) > seen + 4)
     assert {round(one["x"], 3) for one in frames if one["hand"]} == {round(mine[0][0], 3)}
     # a player who left is replaced after a while
     tracker.mode = {"fault": None, "hands": [other]}
