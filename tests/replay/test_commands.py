@@ -290,7 +290,7 @@ def test_plot_of_chosen_session_writes_image(small: Path, tmp_path: Path) -> Non
     out = tmp_path / "x.png"
     maze("capture", "plot", small, "--session", "player-1", "--out", out)
     assert out.read_bytes()[:4] == b"\x89PNG"
-    assert "choose one" in maze("capture", "plot", small, "--out", out, code=2).stderr
+    assert "must be one of" in maze("capture", "plot", small, "--out", out, code=2).stderr
     assert (
         "no answered frame" in maze("capture", "plot", small, "--session", "x", "--out", out, code=2).stderr
     )
