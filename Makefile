@@ -11,7 +11,7 @@ SEEDS ?= 300
 ARGS ?=
 # Most tests wait for their own processes, so three workers suit two cores. The tests of a file share servers
 # and stay in one worker.
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 # Pins the build requirements too, which pip's option -c does not reach. Newer versions of pip read the second name.
 export PIP_CONSTRAINT := constraints.txt
