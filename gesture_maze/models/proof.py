@@ -1,6 +1,6 @@
 """Proof of a bundle in a process of its own, before this process loads it.
 
-Whoever may write a bundle may write a graph that never ends or wants all memory. ONNX Runtime cannot be
+A user who may write a bundle may write a graph that never ends or takes all memory. ONNX Runtime cannot be
 interrupted in either, so a bundle that comes from elsewhere is loaded and tested by a child with limits
 first. It costs about half a second of a second process, and only when a model changes.
 
