@@ -8,7 +8,7 @@ those of the same entry, are not affected.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final
 
@@ -33,6 +33,7 @@ from gesture_maze.wire.frames import (
     PackedFields,
     pack,
 )
+from gesture_maze.wire.keys import REPLY_TO, is_session
 from gesture_maze.wire.text import dump, frame_of, parse_objects
 
 RawFields = Sequence[bytes]
@@ -40,6 +41,7 @@ RawFields = Sequence[bytes]
 
 _PACKED_NAMES: Final = [b"s", b"m", b"l"]
 _COMPACT_NAMES: Final = [b"s", b"m", b"c"]
+_REPLY_NAMES: Final = [REPLY_TO]
 _values: Final[Callable[[RawFields], PackedFields]] = itemgetter(1, 3, 5)
 
 
@@ -57,6 +59,7 @@ class Frames:
         landmarks: (n, 21, 3) float32, read-only.
         without_z: (n,) bool, which frames came with compact landmarks, whose z = 0 says nothing; None where
             none did.
+        reply_to: index of an entry -> the name of its reply channel, for entries that name one.
     """
 
     entry: npt.NDArray[np.int64]
@@ -67,6 +70,7 @@ class Frames:
     flags: npt.NDArray[np.uint32]
     landmarks: Float32
     without_z: npt.NDArray[np.bool_] | None = None
+    reply_to: dict[int, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -77,19 +81,22 @@ class Frames:
         numbers = (self.seq[row], self.captured_ms[row], self.aspect[row], self.flags[row])
         meta = np.array([numbers], dtype=META)
         fields = [b"s", self.sessions[row], b"m", meta.tobytes()]
+        name = self.reply_to.get(int(self.entry[row]))
+        reply_to = [] if name is None else [REPLY_TO, name]
         landmarks = self.landmarks[row : row + 1]
         if self.without_z is not None and self.without_z[row]:
             compact = to_compact(landmarks, (meta["flags"] & HAND) != 0)
             if compact is not None:
-                return [*fields, b"c", compact]
-        return [*fields, b"l", landmarks.tobytes()]
+                return [*fields, b"c", compact, *reply_to]
+        return [*fields, b"l", landmarks.tobytes(), *reply_to]
 
     def take(self, rows: npt.NDArray[np.intp]) -> Frames:
         """Return the frames at `rows`, in that order."""
         sessions = [self.sessions[row] for row in rows.tolist()]
         columns = (self.seq[rows], self.captured_ms[rows], self.aspect[rows], self.flags[rows])
         without_z = None if self.without_z is None else self.without_z[rows]
-        return Frames(self.entry[rows], sessions, *columns, self.landmarks[rows], without_z)
+        landmarks = self.landmarks[rows]
+        return Frames(self.entry[rows], sessions, *columns, landmarks, without_z, self.reply_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +113,11 @@ def decode(entries: Sequence[RawFields]) -> tuple[Frames, list[Reject]]:
     rejects: list[Reject] = []
     frames = _single_frames(entries)
     if frames is None:
-        kept, packed, compact = _packed(entries, rejects)
+        reply_to: dict[int, bytes] = {}
+        kept, packed, compact = _packed(entries, rejects, reply_to)
         counts = np.array([len(fields[1]) // META_BYTES for fields in packed], np.int64)
         frames = _join(packed, np.repeat(np.array(kept, np.int64), counts))
+        frames.reply_to = reply_to
         if compact:
             _add_compact(frames, packed, counts, compact)
     valid = _valid(frames)
@@ -141,9 +150,15 @@ def _single_frames(entries: Sequence[RawFields]) -> Frames | None:
 
 
 def _packed(
-    entries: Sequence[RawFields], rejects: list[Reject]
+    entries: Sequence[RawFields], rejects: list[Reject], reply_to: dict[int, bytes]
 ) -> tuple[list[int], list[PackedFields], list[int]]:
-    """Return which entries were kept, their packed fields, and which of these are compact."""
+    """Return which entries were kept, their packed fields, and which of these are compact.
+
+    Args:
+        entries: all entries.
+        rejects: gets the frames and entries that break the contract.
+        reply_to: gets the names of reply channels, by entry.
+    """
     kept: list[int] = []
     packed: list[PackedFields] = []
     compact: list[int] = []
@@ -151,12 +166,17 @@ def _packed(
         landmark_bytes = LANDMARK_BYTES
         try:
             names = fields[::2]
+            if REPLY_TO in names:
+                reply_to[index] = _reply_name(fields)
+                names = names[:3] if names[3:] == _REPLY_NAMES else names
             if names == _PACKED_NAMES:
                 one: PackedFields | None = _values(fields)
             elif names == _COMPACT_NAMES:
                 one, landmark_bytes = _values(fields), COMPACT_BYTES
             else:
-                one, landmark_bytes = _other_encoding(fields, index, rejects)
+                name = reply_to.get(index)
+                more = [] if name is None else [REPLY_TO, name]
+                one, landmark_bytes = _other_encoding(fields, index, rejects, more)
             if one is None:
                 continue
             _check_lengths(one, landmark_bytes)
@@ -170,6 +190,19 @@ def _packed(
     return kept, packed, compact
 
 
+def _reply_name(fields: RawFields) -> bytes:
+    """Return the name of the reply channel of an entry that has one.
+
+    Raises:
+        FrameError: `bad_reply_to`.
+    """
+    name = fields[fields[::2].index(REPLY_TO) * 2 + 1]
+    if not is_session(name):
+        message = f"r must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -, got {name!r:.80}"
+        raise FrameError(RejectReason.BAD_REPLY_TO, message)
+    return name
+
+
 def _check_lengths(packed: PackedFields, landmark_bytes: int) -> None:
     sessions, meta, landmarks = packed
     count, rest = divmod(len(meta), META_BYTES)
@@ -180,13 +213,18 @@ def _check_lengths(packed: PackedFields, landmark_bytes: int) -> None:
         raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
 
 
-def _other_encoding(fields: RawFields, index: int, rejects: list[Reject]) -> tuple[PackedFields | None, int]:
-    """Return a text entry packed, or a packed one in another order, and the bytes of a frame's landmarks."""
+def _other_encoding(
+    fields: RawFields, index: int, rejects: list[Reject], more: list[bytes]
+) -> tuple[PackedFields | None, int]:
+    """Return a text entry packed, or a packed one in another order, and the bytes of a frame's landmarks.
+
+    The last three arguments are those of `_pack_text`.
+    """
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     if sum(map(len, fields)) > MAX_ENTRY_BYTES:
         raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
     if b"json" in named:
-        return _pack_text(named[b"json"], index, rejects), LANDMARK_BYTES
+        return _pack_text(named[b"json"], index, rejects, more), LANDMARK_BYTES
     if b"s" in named and b"m" in named and (b"l" in named) != (b"c" in named):
         if b"l" in named:
             return (named[b"s"], named[b"m"], named[b"l"]), LANDMARK_BYTES
@@ -195,13 +233,21 @@ def _other_encoding(fields: RawFields, index: int, rejects: list[Reject]) -> tup
     raise FrameError(RejectReason.UNKNOWN_ENCODING, message)
 
 
-def _pack_text(raw: bytes, index: int, rejects: list[Reject]) -> PackedFields | None:
+def _pack_text(raw: bytes, index: int, rejects: list[Reject], more: list[bytes]) -> PackedFields | None:
+    """Return the frames of a text entry packed, or None if it has none that keeps the contract.
+
+    Args:
+        raw: the text.
+        index: of the entry.
+        rejects: gets its frames that break the contract, each as a text entry of its own.
+        more: further fields of such an entry.
+    """
     frames = []
     for one in parse_objects(raw):
         try:
             frames.append(frame_of(one))
         except FrameError as error:
-            rejects.append(Reject(index, RejectReason(error.reason), [b"json", dump(one)]))
+            rejects.append(Reject(index, RejectReason(error.reason), [b"json", dump(one), *more]))
     return pack(frames) if frames else None
 
 

@@ -23,6 +23,8 @@ class RejectReason(StrEnum):
     """The text field is not a JSON object, nor a list of them."""
     BAD_SESSION = "bad_session"
     """The session id is missing or does not match `[A-Za-z0-9_-]{1,64}`."""
+    BAD_REPLY_TO = "bad_reply_to"
+    """The field `r`, the name of a reply channel, does not match `[A-Za-z0-9_-]{1,64}`."""
     WRONG_PARTITION = "wrong_partition"
     """The session belongs to another partition than the stream the entry was found on."""
     BAD_SEQ = "bad_seq"

@@ -18,6 +18,8 @@ GROUP: Final = "maze"
 """The consumer group whose last-delivered id is the committed cursor of a partition."""
 TRACEPARENT: Final = b"traceparent"
 """Field of an entry beside its frames: the W3C trace context of who sent it. Most workers pass over it."""
+REPLY_TO: Final = b"r"
+"""Field of an entry beside its frames: the name of the channel for its replies, see `reply_channel`."""
 TOPOLOGY: Final = "{maze}:topology"
 """Hash: `version` of the wire and number of `partitions`; written by the first, checked by all."""
 WORKERS: Final = "{maze}:workers"
@@ -109,6 +111,16 @@ def dead_key(partition: int) -> str:
 def actions_channel(partition: int, session: str) -> str:
     """Pub/sub channel of a session's replies."""
     return f"actions:{{{partition}}}:{session}"
+
+
+def reply_channel(partition: int, name: str) -> str:
+    """Pub/sub channel for the replies to entries that name it in their field `r`.
+
+    Args:
+        partition: of the entries.
+        name: chosen by the producer, `[A-Za-z0-9_-]{1,64}`. The `@` keeps it apart from session ids.
+    """
+    return f"actions:{{{partition}}}:@{name}"
 
 
 def bundle_key(version: str) -> str:

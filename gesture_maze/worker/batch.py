@@ -64,7 +64,8 @@ class Part:
         outcomes: outcome -> frames.
         rows: rows of `Batch.frames` that are admitted, rising.
         sessions: the session of each admitted row.
-        replies: per answered frame its channel and message, as two arguments of a Redis command (RESP).
+        replies: channel and message of each reply, or of all replies to an entry with a reply channel, as
+            two arguments of a Redis command (RESP).
         dead_letters: fields of each dead letter, flat.
         rejected: one record per rejected or buried frame.
     """

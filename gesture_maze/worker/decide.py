@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
-from gesture_maze.wire.decode import Reject
+from gesture_maze.wire.decode import Frames, Reject
+from gesture_maze.wire.keys import reply_channel
 from gesture_maze.worker.batch import Batch, Part
 from gesture_maze.worker.places import places_of
 from gesture_maze.worker.policy import Policy
+from gesture_maze.worker.sessions import reply_lead
 
 Columns = Iterator[tuple[int, int, int, int, complex, float]]
 """Seq, captured_ms, label, confidence, place and size of the admitted frames, in order."""
@@ -36,22 +39,33 @@ def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
         strict=True,
     )
     for part in batch.parts:
-        _decide_part(part, columns, batch, policy)
+        replies = _decide_part(part, columns, batch, policy)
+        part.count("answered", len(replies) - replies.count(""))
+        if frames.reply_to:
+            assert batch.frames is not None
+            _address_entries(part, batch.frames, replies)
+        else:
+            part.replies = [
+                f"{session.lead}{len(reply)}\r\n{reply}\r\n"
+                for session, reply in zip(part.sessions, replies, strict=True)
+                if reply
+            ]
 
 
-def _decide_part(part: Part, columns: Columns, batch: Batch, policy: Policy) -> None:
-    """Decide the frames of one part and write their replies as RESP.
+def _decide_part(part: Part, columns: Columns, batch: Batch, policy: Policy) -> list[str]:
+    """Decide the frames of one part and return their replies, "" for each frame that failed.
 
     This is the only Python loop over frames with a measurable cost: 0.7 µs per frame.
     """
     serving, writer = batch.serving, batch.serving.writer
     action_of, threshold = serving.action_codes, serving.threshold
     gestures, thousandths, tails = writer.gestures, writer.confidences, writer.tails
-    replies = part.replies
+    replies: list[str] = []
     for session, (seq, captured_ms, label, confidence, place, size) in zip(
         part.sessions, columns, strict=False
     ):
         if label < 0:
+            replies.append("")
             continue
         action = action_of[label]
         if action or session.held or session.leading:
@@ -62,9 +76,32 @@ def _decide_part(part: Part, columns: Columns, batch: Batch, policy: Policy) -> 
             move = 0
         shown = action if confidence >= threshold else 0
         # as `ReplyWriter.write` would
-        reply = (
+        replies.append(
             f'{session.head}{seq},"t":{captured_ms}{gestures[label]}{thousandths[confidence]}'
             f"{tails[shown][move]}"
         )
-        replies.append(f"{session.lead}{len(reply)}\r\n{reply}\r\n")
-    part.count("answered", len(replies))
+    return replies
+
+
+def _address_entries(part: Part, frames: Frames, replies: list[str]) -> None:
+    """Set the part's replies where some entries name a reply channel.
+
+    The replies to such an entry are one message: a JSON array in the order of its frames.
+
+    Args:
+        part: decided.
+        frames: all frames of the batch.
+        replies: one per admitted frame, "" for each that failed.
+    """
+    rows = zip(frames.entry[part.rows].tolist(), part.sessions, replies, strict=True)
+    for entry, of_entry in groupby(rows, key=lambda row: row[0]):
+        name = frames.reply_to.get(entry)
+        if name is None:
+            part.replies += [
+                f"{session.lead}{len(reply)}\r\n{reply}\r\n" for _, session, reply in of_entry if reply
+            ]
+            continue
+        message = ",".join([reply for _, _, reply in of_entry if reply])
+        if message:
+            lead = reply_lead(reply_channel(part.partition.number, name.decode()))
+            part.replies.append(f"{lead}{len(message) + 2}\r\n[{message}]\r\n")

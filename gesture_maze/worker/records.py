@@ -71,7 +71,8 @@ class Commit:
 
     Attributes:
         outcomes: outcome -> frames, for outcomes that occurred; `frames` and `entries` -> how many were read.
-        replies: channel and message of each reply, as two arguments of a Redis command (RESP).
+        replies: channel and message of each reply, or of all replies to an entry with a reply channel, as
+            two arguments of a Redis command (RESP).
         dead_letters: dead letters as flat fields.
     """
 

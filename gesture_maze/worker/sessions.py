@@ -10,6 +10,12 @@ from gesture_maze.wire.replies import reply_head
 from gesture_maze.worker.policy import Hold
 
 
+def reply_lead(channel: str) -> str:
+    """Return a channel as an argument of a Redis command, and the beginning of the argument after it
+    (RESP)."""
+    return f"${len(channel)}\r\n{channel}\r\n$"
+
+
 class Session(Hold):
     """One player's hand, and the beginning of every reply to it.
 
@@ -27,7 +33,7 @@ class Session(Hold):
     def __init__(self, session: str, partition: int) -> None:
         super().__init__()
         self.channel: Final = actions_channel(partition, session)
-        self.lead: Final = f"${len(self.channel)}\r\n{self.channel}\r\n$"
+        self.lead: Final = reply_lead(self.channel)
         self.head: Final = reply_head(session)
         self.seq = -1
         self.active_ms = 0

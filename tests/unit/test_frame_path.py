@@ -124,6 +124,45 @@ def test_frame_is_answered_on_the_channel_of_its_session() -> None:
     )
 
 
+def test_replies_to_entry_with_reply_channel_are_one_message_in_order() -> None:
+    ticks = [
+        [*entry(frame(HERE[0], 1), frame(HERE[1], 1)), b"r", b"server-1"],
+        entry(frame(HERE[0], 2)),
+        [*entry(frame(HERE[0], 3), frame(HERE[1], 3)), b"r", b"server-2"],
+    ]
+    commit = process(frame_path(), partition(), read(*ticks)).parts[0].commit()
+    found = [
+        (channel, [(one["session"], one["seq"]) for one in as_list(json.loads(message))])
+        for channel, message in published(commit)
+    ]
+    assert found == [
+        ("actions:{1}:@server-1", [(HERE[0], 1), (HERE[1], 1)]),
+        (keys.actions_channel(1, HERE[0]), [(HERE[0], 2)]),
+        ("actions:{1}:@server-2", [(HERE[0], 3), (HERE[1], 3)]),
+    ]
+    assert outcomes(commit) == {"answered": 5}
+
+
+def as_list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
+
+
+def test_frames_without_answer_are_missing_from_message_on_reply_channel() -> None:
+    tick = [*entry(frame(HERE[0], 1), frame(HERE[1], 1, "unknown"), frame(HERE[2], 1)), b"r", b"me"]
+    again = [*entry(frame(HERE[0], 1)), b"r", b"me"]
+    commit = process(frame_path(), partition(), read(tick, again)).parts[0].commit()
+    ((_, message),) = published(commit)
+    assert [one["session"] for one in json.loads(message)] == [HERE[0], HERE[2]]
+    assert outcomes(commit) == {"answered": 2, "buried": 1, "duplicate": 1}
+    assert commit.dead_letters[0][6:8] == [b"r", b"me"]
+
+
+def test_entry_with_malformed_reply_channel_is_rejected() -> None:
+    commit, replies = run(frame_path(), partition(), read([*entry(frame(HERE[0], 1)), b"r", b"a b"]))
+    assert (replies, outcomes(commit)) == ([], {"rejected": 1})
+    assert b"bad_reply_to" in commit.dead_letters[0]
+
+
 def test_frame_without_a_hand_is_answered_without_a_gesture() -> None:
     _, (reply,) = run(frame_path(), partition(), read(entry(Frame(HERE[0], 1, 0, None))))
     assert (reply["gesture"], reply["label"], reply["confidence"], reply["action"]) == (None, None, 0.0, None)

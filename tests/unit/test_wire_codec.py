@@ -47,6 +47,24 @@ def text_entry(*wanted: Frame) -> RawFields:
     return [b"json", dump([object_of(one) for one in wanted])]
 
 
+def test_reply_channel_is_kept_in_every_encoding_and_field_order() -> None:
+    one = Frame("p1", 1, 2, np.zeros((21, 3)))
+    packed, text = packed_entry(one), text_entry(one)
+    entries = [packed, [*packed, b"r", b"a"], [b"r", b"b", *packed], [*text, b"r", b"c"], text]
+    found, rejects = decode(entries)
+    assert (len(found), rejects) == (5, [])
+    assert found.reply_to == {1: b"a", 2: b"b", 3: b"c"}
+    assert found.take(np.array([3])).fields(0)[-2:] == [b"r", b"c"]
+    assert found.fields(0)[::2] == [b"s", b"m", b"l"]
+
+
+def test_text_frame_rejected_alone_keeps_its_reply_channel() -> None:
+    objects = [object_of(Frame("p1", 1, 2)), {"session": "p1"}]
+    found, (reject,) = decode([[b"json", dump(objects), b"r", b"me"]])
+    assert len(found) == 1
+    assert list(reject.fields[2:]) == [b"r", b"me"]
+
+
 def assert_same(found: Frames, wanted: list[Frame]) -> None:
     assert found.sessions == [one.session.encode() for one in wanted]
     assert found.seq.tolist() == [one.seq for one in wanted]

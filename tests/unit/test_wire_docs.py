@@ -39,6 +39,8 @@ def test_keys_outside_package_match_wire_keys(path: str) -> None:
         keys.epoch_key(3).replace("3", "p"),
         keys.suspect_key(3).replace("3", "p"),
         "actions:{p}:<session>",
+        keys.reply_channel(3, "<name>").replace("3", "p"),
+        f"{keys.REPLY_TO.decode()}`, a name",
         keys.GROUP,
         keys.TRACEPARENT.decode(),
     ],

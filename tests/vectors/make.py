@@ -170,6 +170,9 @@ def _packed_rejects() -> list[dict[str, Any]]:
             ("compact landmarks of 20 points", "bad_length", {**step, "c": bytes(80)}),
             ("compact landmarks under the name of full ones", "bad_length", {**good, "l": bytes(84)}),
             ("compact and full landmarks", "unknown_encoding", {**good, "c": bytes(84)}),
+            ("reply channel with a colon", "bad_reply_to", {**good, "r": b"a:b"}),
+            ("reply channel of 65 characters", "bad_reply_to", {**step, "r": b"x" * 65}),
+            ("reply channel without a name", "bad_reply_to", {**good, "r": b""}),
         )
     ]
     without = {key: value.hex() for key, value in good.items() if key != "m"}
