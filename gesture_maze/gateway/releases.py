@@ -63,5 +63,5 @@ class Releases:
 
 def released(last: Answer) -> Answer:
     """Return the `stop` that ends the move held when `last` was the last reply; marked as `synthetic`."""
-    nothing = {"gesture": None, "label": None, "confidence": 0.0, "action": None}
+    nothing = {"gesture": None, "label": None, "confidence": 0.0, "hand": None, "action": None}
     return {**last, **nothing, "move": "stop", "synthetic": True}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gesture_maze.models.bundle import Bundle, ModelReason
 from gesture_maze.models.golden import TOLERANCE
 from gesture_maze.wire.errors import ModelError
+from gesture_maze.wire.gestures import LabelSet
 
 SLICE_ROWS: Final = 256
 """Most rows of one run of the graph. Larger batches are cut: the activations of 256 rows stay in the core's
@@ -57,6 +58,11 @@ class Classifier:
     def numbers(self) -> tuple[int, ...]:
         """The number of each of `labels` in replies."""
         return self.manifest.numbers
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Its `labels` with their `numbers`."""
+        return LabelSet(self.labels, self.numbers)
 
     @property
     def needs_depth(self) -> bool:

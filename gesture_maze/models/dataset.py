@@ -17,10 +17,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gesture_maze.models.labels import MAX_LABELS, NAME_PATTERN, is_gesture_name, label_set
+from gesture_maze.models.labels import MAX_LABELS, is_gesture_name, label_set
 from gesture_maze.readers.read import read_labelled
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.wire.gestures import GESTURES, NAME_PATTERN
 
 COORDINATES: Final = tuple(f"{axis}{point}" for point in range(1, 22) for axis in "xy")
 """The columns of the usual layout, beside `label`."""

@@ -13,16 +13,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gesture_maze.wire.gestures import GESTURES, LABELS
+from gesture_maze.wire.gestures import GESTURES, LABELS, NAME_PATTERN
 
 MAX_LABELS: Final = 64
 """Most gestures of one bundle. Each is a label value in the metrics, so the number is bounded."""
 
 FIRST_OWN_NUMBER: Final = len(GESTURES)
 """The first number of a gesture that is not in `wire.gestures`."""
-
-NAME_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
-"""What the name of a gesture looks like: safe in metrics, in JSON and in the name of a file."""
 
 _NAME: Final = re.compile(NAME_PATTERN)
 

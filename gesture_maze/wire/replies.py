@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from gesture_maze.wire.gestures import Action, Move
+from gesture_maze.wire.gestures import HANDS, Action, Hand, LabelSet, Move
 
 MOVES: Final[tuple[Move | None, ...]] = (None, "up", "down", "left", "right", "stop")
 """Move codes of the hot path: a move's position is its code. Actions use codes 0 to 4."""
@@ -21,8 +21,11 @@ class Reply(BaseModel):
     Attributes:
         v: version of the wire.
         session, seq, t: echoed from the frame.
-        gesture, label: what was seen; None where there is no hand.
+        gesture, label: what was seen, by the name and the number that the model's bundle gives it; None
+            where there is no hand.
         confidence: probability of the gesture, 0 to 1, three decimals.
+        hand: which hand the frame was marked as; None where there is no hand, and from workers before this
+            key.
         action: what this frame alone says; None for gestures without one and below the threshold.
         move: what the game should do now, after the decision policy; `stop` once when a gesture ends.
         model: version of the model that gave the answer.
@@ -39,6 +42,7 @@ class Reply(BaseModel):
     gesture: str | None
     label: int | None
     confidence: float
+    hand: Hand | None = None
     action: Action | None
     move: Move | None
     model: str
@@ -46,7 +50,7 @@ class Reply(BaseModel):
 
     def released(self) -> Reply:
         """Return the `stop` that ends the move held when this reply was the last."""
-        nothing = {"gesture": None, "label": None, "confidence": 0.0, "action": None}
+        nothing = {"gesture": None, "label": None, "confidence": 0.0, "hand": None, "action": None}
         return self.model_copy(update={**nothing, "move": "stop", "synthetic": True})
 
 
@@ -57,24 +61,34 @@ def _json(word: str | None) -> str:
 class ReplyWriter:
     """Writes replies of one model: all that does not change is made once (0.4 µs a reply).
 
+    What was seen is a code: the label of a right hand, the label + n + 1 of a left hand, where n is the
+    number of gestures; label n is no hand.
+
     Args:
-        gestures: names in label order; what comes after the last one means no hand.
+        labels: the model's gestures.
         model: the model's version, `[A-Za-z0-9._-]+`.
+
+    Attributes:
+        gestures: beginning of what was seen, by code.
+        confidences: by thousandths.
+        tails: the rest of the reply, by code, action and move.
     """
 
-    def __init__(self, gestures: tuple[str, ...], model: str) -> None:
-        self.gestures: Final = [
-            f',"gesture":"{name}","label":{label},"confidence":' for label, name in enumerate(gestures)
+    def __init__(self, labels: LabelSet, model: str) -> None:
+        heads = [
+            f',"gesture":"{name}","label":{number},"confidence":'
+            for name, number in zip(labels.names, labels.numbers, strict=True)
         ]
-        self.gestures.append(',"gesture":null,"label":null,"confidence":')
+        heads.append(',"gesture":null,"label":null,"confidence":')
+        self.gestures: Final = heads * len(HANDS)
         self.confidences: Final = [f"{step / CONFIDENCE_STEPS:.3f}" for step in range(CONFIDENCE_STEPS + 1)]
+        empty = _tails(None, model)
         self.tails: Final = [
-            [f',"action":{_json(action)},"move":{_json(move)},"model":"{model}"}}' for move in MOVES]
-            for action in MOVES
+            tails for hand in HANDS for tails in (*[_tails(hand, model)] * len(labels), empty)
         ]
 
     def write(
-        self, head: str, seq: int, captured_ms: int, label: int, confidence: int, action: int, move: int
+        self, head: str, seq: int, captured_ms: int, seen: int, confidence: int, action: int, move: int
     ) -> str:
         """Return one reply as JSON text.
 
@@ -82,15 +96,26 @@ class ReplyWriter:
             head: `reply_head(session)`, kept by the caller per session.
             seq: echoed.
             captured_ms: echoed as `t`.
-            label: 0..n-1, or n for no hand.
+            seen: code of gesture and hand, see above.
             confidence: in thousandths, 0..1000.
             action: code 0..4.
             move: code 0..5.
         """
         return (
-            f'{head}{seq},"t":{captured_ms}{self.gestures[label]}{self.confidences[confidence]}'
-            f"{self.tails[action][move]}"
+            f'{head}{seq},"t":{captured_ms}{self.gestures[seen]}{self.confidences[confidence]}'
+            f"{self.tails[seen][action][move]}"
         )
+
+
+def _tails(hand: Hand | None, model: str) -> list[list[str]]:
+    """Return the end of each reply about one hand, by action and move."""
+    return [
+        [
+            f',"hand":{_json(hand)},"action":{_json(action)},"move":{_json(move)},"model":"{model}"}}'
+            for move in MOVES
+        ]
+        for action in MOVES
+    ]
 
 
 def reply_head(session: str) -> str:

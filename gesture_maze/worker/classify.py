@@ -111,7 +111,7 @@ def run_model(
     """
     labels, confidences = serving.model.classify(frames.landmarks[rows], frames.aspect[rows])
     hand = frames.flags[rows] & HAND
-    gestures = len(serving.gestures)
+    gestures = len(serving.labels)
     _check(labels, confidences, len(hand), gestures)
     steps = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
     if hand.all():

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+import numpy as np
+import numpy.typing as npt
+
 from gesture_maze.wire.decode import Frames, Reject
+from gesture_maze.wire.frames import LEFT
 from gesture_maze.wire.keys import reply_channel
 from gesture_maze.worker.batch import Batch, Part
 from gesture_maze.worker.places import places_of
@@ -13,7 +17,8 @@ from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.sessions import reply_lead
 
 Columns = Iterator[tuple[int, int, int, int, complex, float]]
-"""Seq, captured_ms, label, confidence, place and size of the admitted frames, in order."""
+"""Seq, captured_ms, what is seen (see `ReplyWriter`; negative where the model failed), confidence, place and
+size of the admitted frames, in order."""
 
 
 def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
@@ -33,7 +38,7 @@ def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
     columns = zip(
         frames.seq.tolist(),
         frames.captured_ms.tolist(),
-        batch.labels.tolist(),
+        _seen(batch, frames).tolist(),
         batch.confidences.tolist(),
         *places_of(frames.landmarks),
         strict=True,
@@ -52,6 +57,15 @@ def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
             ]
 
 
+def _seen(batch: Batch, frames: Frames) -> npt.NDArray[np.int64]:
+    """Return the codes of gesture and hand, (n,) int64."""
+    left = (frames.flags & LEFT) != 0
+    if not left.any():
+        return batch.labels
+    places = len(batch.serving.labels) + 1
+    return np.where(left & (batch.labels >= 0), batch.labels + places, batch.labels)
+
+
 def _decide_part(part: Part, columns: Columns, batch: Batch, policy: Policy) -> list[str]:
     """Decide the frames of one part and return their replies, "" for each frame that failed.
 
@@ -61,13 +75,13 @@ def _decide_part(part: Part, columns: Columns, batch: Batch, policy: Policy) -> 
     action_of, threshold = serving.action_codes, serving.threshold
     gestures, thousandths, tails = writer.gestures, writer.confidences, writer.tails
     replies: list[str] = []
-    for session, (seq, captured_ms, label, confidence, place, size) in zip(
+    for session, (seq, captured_ms, seen, confidence, place, size) in zip(
         part.sessions, columns, strict=False
     ):
-        if label < 0:
+        if seen < 0:
             replies.append("")
             continue
-        action = action_of[label]
+        action = action_of[seen]
         if action or session.held or session.leading:
             jumped = session.moved_to(captured_ms, place, size)
             move = session.decide(policy, captured_ms, action, confidence, jumped)
@@ -77,8 +91,8 @@ def _decide_part(part: Part, columns: Columns, batch: Batch, policy: Policy) -> 
         shown = action if confidence >= threshold else 0
         # as `ReplyWriter.write` would
         replies.append(
-            f'{session.head}{seq},"t":{captured_ms}{gestures[label]}{thousandths[confidence]}'
-            f"{tails[shown][move]}"
+            f'{session.head}{seq},"t":{captured_ms}{gestures[seen]}{thousandths[confidence]}'
+            f"{tails[seen][shown][move]}"
         )
     return replies
 

@@ -122,41 +122,47 @@ class _ByPartition(Collector):
 class _FrameTotals(Collector):
     """Frames by gesture and by outcome, as plain numbers that become metrics when they are scraped.
 
-    Written by the main loop only.
+    The gestures are those of the model in use, so that the series stay bounded however many models have
+    answered. Written by the main loop only.
     """
 
     def __init__(self) -> None:
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
-        self._names: tuple[str, ...] = GESTURES
-        self._counts: npt.NDArray[np.int64] = np.zeros(len(GESTURES) + 1, np.int64)
-        self._earlier: dict[str, int] = dict.fromkeys(GESTURES, 0)
-        """Frames by gesture of earlier models with another label set."""
+        # one field, replaced and never modified, because a scrape may be reading it
+        self._state = (GESTURES, np.zeros(len(GESTURES) + 1, np.int64), 0)
+        """The gestures, the frames of each and without a hand, and those of gestures of earlier models."""
 
-    def add(self, names: tuple[str, ...], counts: npt.NDArray[np.int64]) -> None:
+    def name(self, gestures: tuple[str, ...]) -> None:
+        """Count the gestures of another model from now on. The counts of those that it shares stay."""
+        if gestures == self._state[0]:
+            return
+        before = self.gestures()
+        counts = np.array([before.pop(name, 0) for name in (*gestures, NO_HAND)], np.int64)
+        self._state = (gestures, counts, self._state[2] + sum(before.values()))
+
+    def add(self, gestures: tuple[str, ...], counts: npt.NDArray[np.int64]) -> None:
         """Add counts by label, the last one for frames without a hand."""
-        if names is not self._names:
-            self._earlier = self.gestures()
-            self._names, self._counts = names, np.zeros(len(names) + 1, np.int64)
-        self._counts = self._counts + counts
+        self.name(gestures)
+        names, earlier, removed = self._state
+        self._state = (names, earlier + counts, removed)
 
     def gestures(self) -> dict[str, int]:
         """Return the number of frames by gesture, with `no_hand` for frames without a hand."""
-        total = dict(self._earlier)
-        for name, count in zip((*self._names, NO_HAND), self._counts.tolist(), strict=True):
-            total[name] = total.get(name, 0) + count
-        return total
+        names, counts, _ = self._state
+        return dict(zip((*names, NO_HAND), counts.tolist(), strict=True))
 
     def collect(self) -> Iterator[Metric]:
         """Return what Prometheus scrapes."""
-        gestures = self.gestures()
-        gestures.pop(NO_HAND)
+        names, counts, removed = self._state
+        gestures = dict(zip(names, counts.tolist(), strict=False))
         by_gesture = CounterMetricFamily("predicted_gesture_count", "Frames by gesture.", labels=["gesture"])
         for name, count in gestures.items():
             by_gesture.add_metric([name], count)
         by_outcome = CounterMetricFamily("maze_frames", "Frames by outcome.", labels=["outcome"])
         for name, count in self.outcomes.items():
             by_outcome.add_metric([name], count)
-        yield CounterMetricFamily("model_predictions", "Frames classified.", value=sum(gestures.values()))
+        classified = sum(gestures.values()) + removed
+        yield CounterMetricFamily("model_predictions", "Frames classified.", value=classified)
         yield by_gesture
         yield by_outcome
 
@@ -248,9 +254,12 @@ class Metrics:
             self._shadow.labels(result)
         self.drift(dict.fromkeys(OF, float("nan")))
 
-    def model_loaded(self, version: str, *, swapped: bool = False) -> None:
-        """Record the model in use from now on, which replaced another if `swapped`. Keeps one series."""
+    def model_loaded(
+        self, version: str, gestures: tuple[str, ...] = GESTURES, *, swapped: bool = False
+    ) -> None:
+        """Record the model in use from now on, which replaced another if `swapped`. Keeps its series only."""
         self._model.info({"version": version})
+        self._frames.name(gestures)
         if swapped:
             self._swaps.inc()
 
@@ -294,7 +303,7 @@ class Metrics:
         known = labels >= 0
         if not known.all():
             labels = labels[known]
-        names = batch.serving.gestures
+        names = batch.serving.labels.names
         self._frames.add(names, np.bincount(labels, minlength=len(names) + 1))
         self._batch.observe_one(float(len(labels)))
         confidences = batch.confidences[known]

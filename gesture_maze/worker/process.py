@@ -17,6 +17,7 @@ from typing import Any, Final
 from gesture_maze.producer.address import without_password
 from gesture_maze.version import __version__
 from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused
+from gesture_maze.wire.gestures import GESTURES, parse_action_key
 from gesture_maze.worker.assembly import assemble, load_classifier
 from gesture_maze.worker.health import HealthServer
 from gesture_maze.worker.keeper import STALL_S
@@ -63,7 +64,7 @@ class WorkerProcess:
         self.metrics: Final = Metrics()
         recipe = Recipe(settings.threshold, settings.actions, self.metrics.inference)
         self._serving = recipe.serving(load_classifier(settings.model))
-        self.metrics.model_loaded(self._serving.version)
+        self.metrics.model_loaded(self._serving.version, self._serving.labels.names)
         self._client: Final = connect(settings.redis, f"maze-worker-{worker}")
         registry = ModelRegistry(self._client)
         self._observer: Final = Observer(registry, settings.actions, self.metrics, self.log)
@@ -165,6 +166,7 @@ class WorkerProcess:
             self._failures = 0
             self._parts.path.begin([], None)  # makes the offered model the current one
             self._show_model()
+            self._check_actions()
             return
 
     def _offer(self, serving: Serving) -> None:
@@ -177,11 +179,21 @@ class WorkerProcess:
         if serving is old:
             return
         self._serving = serving
-        self.metrics.model_loaded(serving.version, swapped=True)
+        self.metrics.model_loaded(serving.version, serving.labels.names, swapped=True)
         self._parts.keeper.describe(self._info())
         self.log.info(
             "model_swapped", old=old.version, new=serving.version, load_ms=round(serving.load_ms, 1)
         )
+        self._check_actions()
+
+    def _check_actions(self) -> None:
+        """Log the gestures of the mapping that the model does not know and that are not published ones."""
+        known = {*GESTURES, *self._serving.labels.names}
+        unknown = {parse_action_key(key)[1] for key in self._settings.actions} - known
+        if unknown:
+            self.log.warning(
+                "actions_unknown_gestures", unknown=sorted(unknown), known=self._serving.labels.names
+            )
 
     def _info(self) -> str:
         return json.dumps(
@@ -192,6 +204,7 @@ class WorkerProcess:
                 "model": self._serving.version,
                 "version": __version__,
                 "actions": self._settings.actions,
+                "gestures": self._serving.labels.names,
             }
         )
 

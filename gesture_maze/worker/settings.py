@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, Action
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action, parse_action_key
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, check_partitions
 from gesture_maze.worker.policy import Rules
 
@@ -38,7 +38,7 @@ class Settings(BaseModel):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Least confidence of an action, 0 to 1. (default: the model's)"""
     actions: dict[str, Action] = Field(default_factory=lambda: dict(DEFAULT_ACTIONS))
-    """Which gesture gives which action."""
+    """Which gesture gives which action; left:NAME and right:NAME are for one hand only."""
     policy: Rules = Rules()
     """Decision policy"""
 
@@ -86,10 +86,9 @@ class Settings(BaseModel):
 
     @field_validator("actions")
     @classmethod
-    def _known_gestures(cls, actions: dict[str, Action]) -> dict[str, Action]:
-        unknown = sorted(set(actions) - set(LABELS))
-        if unknown:
-            raise ValueError(f"unknown gestures {', '.join(unknown)}; known are {', '.join(LABELS)}")
+    def _named_gestures(cls, actions: dict[str, Action]) -> dict[str, Action]:
+        for key in actions:
+            parse_action_key(key)
         return actions
 
     @field_validator("policy", mode="wrap")

@@ -23,13 +23,13 @@ from gesture_maze.producer import (
     SettingsError,
 )
 from gesture_maze.wire.decode import decode
-from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.wire.gestures import PUBLISHED
 from gesture_maze.wire.keys import GROUP, TOPOLOGY, actions_channel, frames_key, partition_of
 from gesture_maze.wire.replies import ReplyWriter, reply_head
 from tests.support.servers import Proxy, Server, free_port, wait_until
 
 HAND = np.linspace(0, 1, 63, dtype=np.float32).reshape(21, 3)
-WRITER = ReplyWriter(GESTURES, "test")
+WRITER = ReplyWriter(PUBLISHED, "test")
 
 
 def frame(session: str = "p1", seq: int = 1) -> Frame:

@@ -14,7 +14,7 @@ from gesture_maze.capture.stream import CaptureStream
 from gesture_maze.producer import AsyncFrameProducer, Frame, FrameProducer
 from gesture_maze.producer.errors import SendRefused
 from gesture_maze.wire.errors import ConnectionLost
-from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.wire.gestures import PUBLISHED
 from gesture_maze.wire.keys import actions_channel, partition_of
 from gesture_maze.wire.replies import ReplyWriter, reply_head
 from tests.support.servers import Proxy, RedisProcess, Server, free_port, wait_until
@@ -24,7 +24,7 @@ CHANNEL = actions_channel(partition_of("p1", 16), "p1")
 
 
 def publish(client: Any, seq: int) -> int:
-    text = ReplyWriter(GESTURES, "test").write(reply_head("p1"), seq, 5, 16, 987, 1, 0)
+    text = ReplyWriter(PUBLISHED, "test").write(reply_head("p1"), seq, 5, 16, 987, 1, 0)
     return int(client.publish(CHANNEL, text))
 
 

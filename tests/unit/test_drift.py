@@ -81,3 +81,10 @@ def test_drift_without_a_baseline_is_nan(baseline: Baseline | None) -> None:
     drift = Drift(baseline)
     drift.add(np.arange(20 * MIN_FRAMES) % len(GESTURES), np.full(20 * MIN_FRAMES, 990), 0.0)
     assert all(map(math.isnan, drift.indices(0.0).values()))
+
+
+def test_drift_of_own_label_set_compares_its_gestures_by_name() -> None:
+    baseline = Baseline(gesture_mix={"like": 0.5, "swipe": 0.5}, confidence_histogram=(0.0,) * 19 + (1.0,))
+    drift = Drift(baseline, ("like", "swipe"))
+    drift.add(np.arange(2 * MIN_FRAMES) % 2, np.full(2 * MIN_FRAMES, 990), 0.0)
+    assert drift.indices(0.0)["gestures"] == pytest.approx(0.0, abs=1e-9)

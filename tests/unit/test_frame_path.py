@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.frames import Frame, pack, to_compact
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, LabelSet
 from gesture_maze.worker.admit import Limits
 from gesture_maze.worker.batch import Batch
 from gesture_maze.worker.partition import Partition
@@ -104,6 +105,29 @@ def published(commit: Commit) -> list[tuple[str, str]]:
     return found
 
 
+def test_reply_names_the_hand_and_the_action_of_that_hand() -> None:
+    path = frame_path(actions={"like": "up", "left:like": "left"})
+    frames = [frame(HERE[0], 1), replace(frame(HERE[0], 2), left=True), Frame(HERE[0], 3, 0, None, left=True)]
+    _, replies = run(path, partition(), read(entry(*frames)))
+    assert [one["hand"] for one in replies] == ["right", "left", None]
+    assert [one["action"] for one in replies] == ["up", "left", None]
+    assert [one["gesture"] for one in replies] == ["like", "like", None]
+
+
+def test_batches_around_swap_have_the_names_of_the_model_that_judged_them() -> None:
+    path, owned = frame_path(actions={"like": "up", "swipe": "left"}), partition()
+    labels = LabelSet(("palm", "swipe"), (8, 19))
+    swapped = Serving.of(Faulty(), 0.7, {"like": "up", "swipe": "left"}, labels=labels)
+    before = path.begin([(owned, read(entry(frame(HERE[0], 1, "fist"))))], NOW_MS)
+    path.offer(swapped)
+    for stage in (path.decode, path.admit, path.classify, path.decide):
+        stage(before)
+    _, [reply] = run(path, owned, read(entry(frame(HERE[0], 2, "fist"))))  # fist is label 1
+    first = json.loads(published(before.parts[0].commit())[0][1])
+    assert (first["gesture"], first["label"], first["action"]) == ("fist", 1, None)
+    assert (reply["gesture"], reply["label"], reply["action"]) == ("swipe", 19, "left")
+
+
 def outcomes(commit: Commit) -> dict[str, int]:
     return {name: n for name, n in commit.outcomes.items() if name not in ("frames", "entries") and n}
 
@@ -114,7 +138,7 @@ def test_frame_is_answered_on_the_channel_of_its_session() -> None:
     assert replies == [
         {
             "v": 1, "session": HERE[0], "seq": 7, "t": 123, "gesture": "four", "label": 3,
-            "confidence": 0.988, "action": "right", "move": None, "model": "faulty-1",
+            "confidence": 0.988, "hand": "right", "action": "right", "move": None, "model": "faulty-1",
         }
     ]  # fmt: skip
     assert (commit.last_id, commit.entries_read, outcomes(commit)) == (

@@ -15,13 +15,13 @@ from gesture_maze.cli.classify import classify
 from gesture_maze.cli.evaluate import evaluate
 from gesture_maze.cli.train import train
 from gesture_maze.lifecycle.training import data_warnings
-from gesture_maze.models.bundle import ModelReason, bundled_path, load_bundle
+from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.dataset import Dataset, read_dataset
 from gesture_maze.models.labels import columns, default_numbers, label_faults, label_set
-from gesture_maze.wire.errors import ModelError
-from gesture_maze.wire.gestures import GESTURES
-from gesture_maze.worker.serving.serving import numbered
+from gesture_maze.wire.gestures import GESTURES, LabelSet
+from gesture_maze.wire.replies import MOVES
+from gesture_maze.worker.serving.serving import Recipe
 from tests.support.hands import hands, write_csv
 
 app = typer.Typer()
@@ -139,16 +139,12 @@ def test_classify_answers_with_name_and_number(own: Path) -> None:
     assert (found["gesture"], found["label"]) == ("swipe", 19)
 
 
-def test_worker_model_of_fewer_gestures_answers_with_published_numbers(own: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="swipe") as caught:
-        numbered(Classifier.from_bundle(load_bundle(own)))
-    assert caught.value.reason == ModelReason.LABELS
-    run("train", own_csv(tmp_path), "--out", tmp_path / "b", "--folds", 2, "--epochs", 20,
-        "--tracking-uri", "none")  # fmt: skip
-    data = hands()
-    model = numbered(Classifier.from_bundle(load_bundle(tmp_path / "b")))
-    labels, _ = model.classify(data.landmarks, data.aspect)
-    assert np.mean(labels == data.labels) > 0.95
+def test_serving_of_own_gestures_has_their_numbers_and_actions(own: Path) -> None:
+    actions: Any = {"like": "up", "left:swipe": "left", "four": "right"}
+    serving = Recipe(None, actions, lambda _: None).serving(Classifier.from_bundle(load_bundle(own)))
+    assert serving.labels == LabelSet(("like", "no_gesture", "swipe"), (16, 18, 19))
+    codes = [MOVES[code] for code in serving.action_codes]
+    assert codes == ["up", None, None, None, "up", None, "left", None]
 
 
 def test_dataset_by_default_has_the_published_gestures() -> None:

@@ -11,11 +11,11 @@ from gesture_maze.producer.options import options_of
 from gesture_maze.producer.replies import Inbox
 from gesture_maze.producer.steps import Disconnect, NoAnswer, Pause, PubSubCommand, ReadMessage, Steps
 from gesture_maze.wire.errors import ConnectionLost, FrameError
-from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.wire.gestures import PUBLISHED
 from gesture_maze.wire.keys import actions_channel, partition_of
 from gesture_maze.wire.replies import MOVES, ReplyWriter, reply_head
 
-WRITER = ReplyWriter(GESTURES, "test")
+WRITER = ReplyWriter(PUBLISHED, "test")
 
 
 def channel(session: str) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from gesture_maze.wire.decode import Frames, decode
 from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.wire.frames import pack
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS, LabelSet
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.serving.observer import MAX_WAITING_FRAMES, Observer
@@ -112,6 +112,17 @@ def test_comparison_counts_pairs_and_flips_and_round_trips() -> None:
     assert (trial.frames, trial.agreed) == (4, 3)
     assert trial.pairs["like", "palm"] == 1
     assert trial.flips == {("up", "none"): 1, ("right", "none"): 1}
+
+
+def test_comparison_of_different_label_sets_matches_by_name() -> None:
+    mine, other = LabelSet(("like", "palm"), (16, 8)), LabelSet(("swipe", "like"), (19, 16))
+    actions: Any = {"like": "up", "left:swipe": "left"}
+    comparison = Comparison(actions, mine, other)
+    sure = np.full(3, 900)
+    left = np.array([False, False, True])
+    agreed = comparison.add((np.array([0, 1, 1]), np.array([1, 0, 0])), (sure, sure), (700, 700), left)
+    assert agreed == 1
+    assert comparison.fields() == {"frames": 3, "like>like": 1, "palm>swipe": 2, "action:none>left": 1}
 
 
 def test_observer_writes_counts_for_pair_of_models() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from gesture_maze.wire.decode import decode
 from gesture_maze.wire.frames import Frame, frame_arrays, pack, pack_compact
-from gesture_maze.wire.gestures import LABELS
+from gesture_maze.wire.gestures import GESTURES, LABELS, LabelSet
 from gesture_maze.wire.keys import actions_channel, partition_of
 from gesture_maze.wire.replies import MOVES, Reply, ReplyWriter, reply_head
 
@@ -99,11 +99,13 @@ def test_partition_of_session_matches_vector(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", cases("replies"))
 def test_reply_of_values_matches_vector(case: dict[str, Any]) -> None:
     said = case["value"]
-    gestures = tuple(LABELS)
-    writer = ReplyWriter(gestures, said["model"])
-    label = len(gestures) if said["label"] is None else said["label"]
+    own = () if said["gesture"] in (None, *GESTURES) else ((said["gesture"], said["label"]),)
+    labels = LabelSet((*GESTURES, *(name for name, _ in own)), (*LABELS.values(), *(n for _, n in own)))
+    writer = ReplyWriter(labels, said["model"])
+    seen = len(labels) if said["label"] is None else labels.numbers.index(said["label"])
+    seen += (len(labels) + 1) * (said["hand"] == "left")
     action, move = MOVES.index(said["action"]), MOVES.index(said["move"])
-    numbers = (said["seq"], said["t"], label, round(said["confidence"] * 1000), action, move)
+    numbers = (said["seq"], said["t"], seen, round(said["confidence"] * 1000), action, move)
     assert writer.write(reply_head(said["session"]), *numbers) == case["bytes"]
     assert Reply.model_validate_json(case["bytes"]).model_dump(exclude={"synthetic"}) == said
     assert actions_channel(partition_of(said["session"], 16), said["session"]) == case["channel"]

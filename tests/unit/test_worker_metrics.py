@@ -51,6 +51,24 @@ def test_metrics_when_new_have_every_series_at_zero() -> None:
     assert sample(metrics, "maze_frames_total", outcome="trimmed") == 0
 
 
+def test_metrics_of_another_label_set_replace_the_series_of_the_first() -> None:
+    metrics = counted("four", "like", "like", None)
+    metrics.model_loaded("m2", ("like", "swipe"), swapped=True)
+    found = metrics.registry.collect()
+    series = {
+        sample.labels["gesture"]: sample.value
+        for family in found
+        for sample in family.samples
+        if sample.name == "predicted_gesture_count_total"
+    }
+    assert series == {"like": 2, "swipe": 0}
+    assert sample(metrics, "model_predictions_total") == 3, "frames of gestures that left stay counted"
+    for number in range(200):
+        metrics.model_loaded(f"m{number}", (f"own{number}", "like"))
+    assert sample(metrics, "predicted_gesture_count_total", gesture="like") == 2
+    assert sample(metrics, "predicted_gesture_count_total", gesture="own0") is None
+
+
 def counted(*gestures: str | None, age_ms: int = 4) -> Metrics:
     """Return the metrics after one batch of these frames; None is a frame without a hand."""
     metrics = Metrics()

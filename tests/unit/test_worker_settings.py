@@ -12,7 +12,7 @@ from gesture_maze.worker.settings import Settings
 
 def test_settings_with_many_faults_name_all_of_them() -> None:
     with pytest.raises(SettingsError) as raised:
-        Settings.of(partitions=3, deadline_ms=-1, actions={"wave": "up"}, metrics_port=70_000)
+        Settings.of(partitions=3, deadline_ms=-1, actions={"both:wave": "up"}, metrics_port=70_000)
     for name in ("partitions", "deadline_ms", "wave", "metrics_port"):
         assert name in str(raised.value)
 

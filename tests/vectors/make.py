@@ -110,18 +110,19 @@ def partition_cases() -> list[dict[str, Any]]:
 
 def reply_cases() -> list[dict[str, Any]]:
     said: list[tuple[Any, ...]] = [
-        ("like", 16, "0.987", "up", "up"),
-        ("dislike", 2, "1.000", "down", None),
-        ("three", 14, "0.700", "left", "left"),
-        ("four", 3, "0.703", "right", "right"),
-        ("no_gesture", 18, "0.005", None, "stop"),
-        (None, None, "0.000", None, None),
+        ("like", 16, "0.987", "right", "up", "up"),
+        ("dislike", 2, "1.000", "left", "down", None),
+        ("three", 14, "0.700", "right", "left", "left"),
+        ("four", 3, "0.703", "right", "right", "right"),
+        ("no_gesture", 18, "0.005", "left", None, "stop"),
+        (None, None, "0.000", None, None, None),
+        ("swipe", 19, "0.912", "left", "left", "left"),
     ]
     cases = []
-    for seq, (gesture, label, confidence, action, move) in enumerate(said):
+    for seq, (gesture, label, confidence, hand, action, move) in enumerate(said):
         numbers = f'"seq":{seq},"t":{1_700_000_000_000 + 33 * seq}'
         seen = f'"gesture":{json.dumps(gesture)},"label":{json.dumps(label)},"confidence":{confidence}'
-        decided = f'"action":{json.dumps(action)},"move":{json.dumps(move)}'
+        decided = f'"hand":{json.dumps(hand)},"action":{json.dumps(action)},"move":{json.dumps(move)}'
         text = f'{{"v":1,"session":"p1",{numbers},{seen},{decided},"model":"2026.1"}}'
         cases.append(
             {"bytes": text, "channel": f"actions:{{{zlib.crc32(b'p1') % 16}}}:p1", "value": json.loads(text)}

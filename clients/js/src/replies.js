@@ -211,7 +211,7 @@ export class Replies {
   /** The `stop` of a move whose session fell silent. @param {Reply} last @param {{ held: NodeJS.Timeout | null }} known */
   #release(last, known) {
     known.held = null;
-    this.#hand({ ...last, gesture: null, label: null, confidence: 0, action: null, move: "stop", synthetic: true });
+    this.#hand({ ...last, gesture: null, label: null, confidence: 0, hand: null, action: null, move: "stop", synthetic: true });
   }
 
   /** @param {Reply} reply */

@@ -46,6 +46,7 @@ const MAX_MAGNITUDE = 1e9;
  * @property {string | null} gesture
  * @property {number | null} label
  * @property {number} confidence
+ * @property {"left" | "right" | null} [hand] of the frame; missing in replies of workers before this key
  * @property {Action | null} action what this frame alone shows
  * @property {Action | "stop" | null} move what the game should do now
  * @property {string} model

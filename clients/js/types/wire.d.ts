@@ -67,6 +67,10 @@ export type Reply = {
     label: number | null;
     confidence: number;
     /**
+     * of the frame; missing in replies of workers before this key
+     */
+    hand?: "left" | "right" | null;
+    /**
      * what this frame alone shows
      */
     action: Action | null;

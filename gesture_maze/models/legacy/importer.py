@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from gesture_maze.models.bundle import Bundle, ModelReason
 from gesture_maze.models.features import POINTS
 from gesture_maze.models.hands import Hands
-from gesture_maze.models.labels import NAME_PATTERN, columns, is_gesture_name, label_set
+from gesture_maze.models.labels import columns, is_gesture_name, label_set
 from gesture_maze.models.legacy.layout import Layout
 from gesture_maze.models.manifest import Inputs, Thresholds, TrainingData
 from gesture_maze.models.onnx.export import Facts, check_graph, pack_graph
@@ -36,7 +36,7 @@ from gesture_maze.models.onnx.graph import GraphBuilder, in_dtype
 from gesture_maze.models.onnx.sklearn import finished, softmax_nodes
 from gesture_maze.models.onnx.svc import Vectors, decision_nodes, platt_nodes
 from gesture_maze.wire.errors import ModelError, SettingsError
-from gesture_maze.wire.gestures import LABELS
+from gesture_maze.wire.gestures import LABELS, NAME_PATTERN
 
 KIND: Final = "svc"
 TIMEOUT_S: Final = 120.0

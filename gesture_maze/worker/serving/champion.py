@@ -22,7 +22,7 @@ from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.redis.listener import WakeListener
 from gesture_maze.worker.redis.registry import WAKE_WORD, ModelRegistry, Roles
-from gesture_maze.worker.serving.serving import Recipe, Serving, numbered
+from gesture_maze.worker.serving.serving import Recipe, Serving
 from gesture_maze.worker.serving.shadow import Challenger
 
 POLL_S: Final = 1.0
@@ -140,7 +140,8 @@ class ModelWatch:
             self._challenge(None)
         else:
             self._challenger = wanted
-            self._challenge(Challenger.of(numbered(classifier), self._recipe.least(classifier), wanted[1]))
+            least = self._recipe.least(classifier)
+            self._challenge(Challenger.of(classifier, least, wanted[1], classifier.label_set))
 
     def _load(self, version: str, appointed_ms: int, now_s: float) -> Classifier | None:
         """Return the model, verified on its golden hands, or None if it is or was refused."""
@@ -181,7 +182,6 @@ def load(version: str, data: bytes | None) -> Classifier:
     except Exception as error:  # a crafted bundle must never end the watch
         message = f"the bundle of {version} cannot be loaded: {error!r}"
         raise ModelError(ModelReason.NOT_A_BUNDLE, message) from error
-    numbered(classifier)  # raises for label sets that this worker does not support
     if classifier.version != version:
         message = f"Redis names {version}, but the bundle kept under that name is {classifier.version}"
         raise ModelError(ModelReason.VERSION_MISMATCH, message)

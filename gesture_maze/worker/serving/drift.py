@@ -15,6 +15,7 @@ A player holds a gesture for many frames, so frames are not independent: with fe
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -59,23 +60,24 @@ class Drift:
 
     Args:
         baseline: from the manifest; None (or an empty one) makes every index NaN.
+        gestures: the model's gestures, by label.
     """
 
-    def __init__(self, baseline: Baseline | None) -> None:
+    def __init__(self, baseline: Baseline | None, gestures: Sequence[str] = GESTURES) -> None:
         mix = {} if baseline is None else baseline.gesture_mix
         histogram = () if baseline is None else baseline.confidence_histogram
-        self._mix: Final = np.array([mix.get(name, 0.0) for name in GESTURES])
+        self._mix: Final = np.array([mix.get(name, 0.0) for name in gestures])
         self._histogram: Final = np.array(histogram, np.float64)
         self._slots: Final[deque[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]] = deque()
-        """(number of the slot, (19,) frames by label, (bins,) frames by confidence), oldest first."""
+        """(number of the slot, (gestures,) frames by label, (bins,) frames by confidence), oldest first."""
 
     def add(self, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], now_s: float) -> None:
-        """Count n frames with a hand: labels (n,) 0 to 18, confidences (n,) in thousandths."""
+        """Count n frames with a hand: labels (n,), confidences (n,) in thousandths."""
         slot = int(now_s / WINDOW_S * SLOTS)
         if not self._slots or self._slots[-1][0] != slot:
-            self._slots.append((slot, np.zeros(len(GESTURES), np.int64), np.zeros(self._bins, np.int64)))
+            self._slots.append((slot, np.zeros(self._mix.size, np.int64), np.zeros(self._bins, np.int64)))
         _, mix, histogram = self._slots[-1]
-        mix += np.bincount(labels, minlength=len(GESTURES))
+        mix += np.bincount(labels, minlength=self._mix.size)
         # the top bin holds 1.0 as well, as numpy's histograms do
         at = np.minimum(steps * self._bins // CONFIDENCE_STEPS, self._bins - 1)
         histogram += np.bincount(at, minlength=self._bins)

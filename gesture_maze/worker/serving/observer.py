@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from gesture_maze.wire.decode import Frames
 from gesture_maze.wire.errors import MazeError
-from gesture_maze.wire.gestures import GESTURES, Action
+from gesture_maze.wire.frames import LEFT
+from gesture_maze.wire.gestures import Action
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
@@ -118,15 +119,15 @@ class Observer:
     ) -> None:
         if serving is not self._serving:
             # another model has another baseline, so the window starts again
-            self._serving, self._drift = serving, Drift(serving.baseline)
-        hands = _hands(labels)
+            self._serving, self._drift = serving, Drift(serving.baseline, serving.labels.names)
+        hands = _hands(labels, serving)
         self._drift.add(labels[hands], steps[hands], now_s)
 
     def _compare(self, note: _Note, challenger: Challenger, frames: Frames) -> None:
         if challenger is not self._challenger:
             return  # replaced or dropped meanwhile
         serving, labels, steps = note
-        hands = _hands(labels)
+        hands = _hands(labels, serving)
         count = int(np.count_nonzero(hands))
         if not count:
             return
@@ -134,13 +135,11 @@ class Observer:
             rows = hands if count < len(labels) else slice(None)  # no copy where all are hands
             found, confidences = challenger.model.classify(frames.landmarks[rows], frames.aspect[rows])
             found_steps = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
-            comparison = self._comparisons.setdefault(
-                (serving.version, challenger.model.version), Comparison(self._actions)
-            )
-            agreed = comparison.add(
+            agreed = self._comparison(serving, challenger).add(
                 (labels[hands], found),
                 (steps[hands], found_steps),
                 (serving.threshold, challenger.threshold),
+                (frames.flags[rows] & LEFT) != 0,
             )
         except Exception as error:  # noqa: BLE001 - a challenger may raise anything; only it is dropped
             self._challenger = None
@@ -149,6 +148,12 @@ class Observer:
             return
         self._metrics.shadowed("agreed", agreed)
         self._metrics.shadowed("disagreed", count - agreed)
+
+    def _comparison(self, serving: Serving, challenger: Challenger) -> Comparison:
+        versions = (serving.version, challenger.model.version)
+        if versions not in self._comparisons:
+            self._comparisons[versions] = Comparison(self._actions, serving.labels, challenger.labels)
+        return self._comparisons[versions]
 
     def _flush(self) -> None:
         """Add the comparisons to Redis. If that fails they are dropped, because a retry could count them
@@ -161,6 +166,6 @@ class Observer:
             self._log.warning("shadow_not_written", error=str(error))
 
 
-def _hands(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = (labels >= 0) & (labels < len(GESTURES))
+def _hands(labels: npt.NDArray[np.int64], serving: Serving) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (labels >= 0) & (labels < len(serving.labels))
     return found

@@ -11,11 +11,9 @@ from typing import Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from gesture_maze.models.bundle import ModelReason
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.manifest import Baseline
-from gesture_maze.wire.errors import ModelError
-from gesture_maze.wire.gestures import GESTURES, Action
+from gesture_maze.wire.gestures import HANDS, PUBLISHED, Action, LabelSet, action_of
 from gesture_maze.wire.replies import CONFIDENCE_STEPS, MOVES, ReplyWriter
 
 Classified = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
@@ -37,7 +35,7 @@ class Model(Protocol):
             aspect: (n,) float32.
 
         Returns:
-            Labels (n,) int64 and confidences (n,) float32.
+            Labels (n,) int64, places in the model's label set, and confidences (n,) float32.
         """
 
 
@@ -62,30 +60,6 @@ class TimedModel:
         return found
 
 
-class NumberedModel:
-    """A model whose labels are translated to the numbers of `wire.gestures`.
-
-    Raises:
-        ModelError: `labels`, if the model has gestures that are not in `wire.gestures`.
-    """
-
-    def __init__(self, classifier: Classifier) -> None:
-        own = sorted(set(classifier.labels) - set(GESTURES))
-        if own:
-            message = (
-                f"model {classifier.version} has gestures that this worker does not support: {', '.join(own)}"
-            )
-            raise ModelError(ModelReason.LABELS, message)
-        self._classifier: Final = classifier
-        self._numbers: Final = np.array(classifier.numbers, np.int64)
-        self.version: Final = classifier.version
-
-    def classify(self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]) -> Classified:
-        """See `Model`."""
-        labels, confidences = self._classifier.classify(landmarks, aspect)
-        return self._numbers[labels], confidences
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Serving:
     """A model ready to classify. Compared by identity, because two of one version may differ in their
@@ -94,8 +68,8 @@ class Serving:
     Attributes:
         model: classifies.
         threshold: least confidence of an `action`, in thousandths.
-        gestures: the model's gestures, in the order of its labels.
-        action_codes: the code of the action by label, 0 for none, with one more entry for no hand.
+        labels: the model's gestures.
+        action_codes: the code of the action, 0 for none, by what is seen; see `ReplyWriter`.
         writer: writes the replies that name the model's version.
         baseline: the model's outputs for held-out hands; None if its manifest has none.
         load_ms: time to fetch, check and load it; 0 for the model that the worker started with.
@@ -104,7 +78,7 @@ class Serving:
 
     model: Model
     threshold: int
-    gestures: tuple[str, ...]
+    labels: LabelSet
     action_codes: tuple[int, ...]
     writer: ReplyWriter
     baseline: Baseline | None = None
@@ -125,23 +99,22 @@ class Serving:
         baseline: Baseline | None = None,
         load_ms: float = 0.0,
         *,
+        labels: LabelSet = PUBLISHED,
         needs_z: bool = False,
     ) -> Self:
         """Return a model that acts from confidence `threshold`, 0 to 1, by `actions`: gesture -> action."""
         steps = round(threshold * CONFIDENCE_STEPS)
-        codes = (*(MOVES.index(actions.get(name)) for name in GESTURES), 0)
-        writer = ReplyWriter(GESTURES, model.version)
-        return cls(model, steps, GESTURES, codes, writer, baseline, load_ms, needs_z)
+        codes, writer = action_codes(labels, actions), ReplyWriter(labels, model.version)
+        return cls(model, steps, labels, codes, writer, baseline, load_ms, needs_z)
 
 
-def numbered(classifier: Classifier) -> Model:
-    """Return a model whose labels are numbers of `wire.gestures`. With the default label set, this is the
-    classifier.
-
-    Raises:
-        ModelError: `labels`, see `NumberedModel`.
-    """
-    return classifier if classifier.labels == GESTURES else NumberedModel(classifier)
+def action_codes(labels: LabelSet, actions: Mapping[str, Action]) -> tuple[int, ...]:
+    """Return the code of the action, 0 for none, of everything that can be seen; see `ReplyWriter`."""
+    return tuple(
+        code
+        for hand in HANDS
+        for code in (*(MOVES.index(action_of(actions, name, hand)) for name in labels.names), 0)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +133,16 @@ class Recipe:
 
     def serving(self, classifier: Classifier, load_ms: float = 0.0) -> Serving:
         """Return the classifier, timed, with its threshold and baseline."""
-        timed = TimedModel(numbered(classifier), self.on_call)
-        baseline = classifier.manifest.baseline
         inputs = classifier.manifest.inputs
-        needs_z = inputs is not None and inputs.needs_depth
-        return Serving.of(timed, self.least(classifier), self.actions, baseline, load_ms, needs_z=needs_z)
+        return Serving.of(
+            TimedModel(classifier, self.on_call),
+            self.least(classifier),
+            self.actions,
+            classifier.manifest.baseline,
+            load_ms,
+            labels=classifier.label_set,
+            needs_z=inputs is not None and inputs.needs_depth,
+        )
 
     def least(self, classifier: Classifier) -> float:
         """Return the least confidence of an action, 0 to 1."""

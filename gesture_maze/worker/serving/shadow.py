@@ -19,9 +19,9 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from gesture_maze.wire.gestures import GESTURES, Action
+from gesture_maze.wire.gestures import PUBLISHED, Action, LabelSet
 from gesture_maze.wire.replies import CONFIDENCE_STEPS, MOVES
-from gesture_maze.worker.serving.serving import Model
+from gesture_maze.worker.serving.serving import Model, action_codes
 
 ACTIONS: Final = tuple(move or "none" for move in MOVES[:5])
 """Names of the action codes 0 to 4."""
@@ -35,16 +35,18 @@ class Challenger:
         model: classifies in addition to the champion.
         threshold: least confidence of an `action`, in thousandths.
         share: part of the frames that it classifies, in whole batches, 0 to 1.
+        labels: its gestures.
     """
 
     model: Model
     threshold: int
     share: float
+    labels: LabelSet = PUBLISHED
 
     @classmethod
-    def of(cls, model: Model, threshold: float, share: float) -> Self:
+    def of(cls, model: Model, threshold: float, share: float, labels: LabelSet = PUBLISHED) -> Self:
         """Return a challenger that acts from confidence `threshold`. `threshold` and `share` are 0 to 1."""
-        return cls(model, round(threshold * CONFIDENCE_STEPS), share)
+        return cls(model, round(threshold * CONFIDENCE_STEPS), share, labels)
 
 
 class Sample:
@@ -68,16 +70,24 @@ class Sample:
 
 
 class Comparison:
-    """The results of two models for the same frames.
+    """The results of two models for the same frames. Gestures are compared by name: labels differ.
 
     Args:
         actions: gesture name -> action.
+        champion, challenger: the gestures of each model.
     """
 
-    def __init__(self, actions: Mapping[str, Action]) -> None:
-        self._action_of: Final = np.array([MOVES.index(actions.get(name)) for name in GESTURES])
-        self.pairs = np.zeros((len(GESTURES), len(GESTURES)), np.int64)
-        """(19, 19) frames by the champion's label and the challenger's."""
+    def __init__(
+        self, actions: Mapping[str, Action], champion: LabelSet = PUBLISHED, challenger: LabelSet = PUBLISHED
+    ) -> None:
+        sets = (champion, challenger)
+        self._names: Final = tuple(dict.fromkeys((*champion.names, *challenger.names)))
+        place = {name: number for number, name in enumerate(self._names)}
+        self._places: Final = [np.array([place[name] for name in one.names]) for one in sets]
+        self._codes: Final = [np.array(action_codes(one, actions)) for one in sets]
+        self._left: Final = [len(one) + 1 for one in sets]
+        self.pairs = np.zeros((len(self._names), len(self._names)), np.int64)
+        """(k, k) frames by the champion's gesture and the challenger's, of the k that either knows."""
         self.moves = np.zeros((len(ACTIONS), len(ACTIONS)), np.int64)
         """(5, 5) frames by the champion's action code and the challenger's."""
 
@@ -86,27 +96,33 @@ class Comparison:
         labels: Sequence[npt.NDArray[np.int64]],
         steps: Sequence[npt.NDArray[np.int64]],
         thresholds: tuple[int, int],
+        left: npt.NDArray[np.bool_] | None = None,
     ) -> int:
-        """Add n frames with a hand and return the number of frames in which the labels agree.
+        """Add n frames with a hand and return the number of frames in which the gestures agree.
 
         Args:
-            labels: the champion's and the challenger's, each (n,), 0 to 18.
+            labels: the champion's and the challenger's, each (n,), places in its label set.
             steps: their confidences in thousandths, each (n,).
             thresholds: their thresholds, in thousandths.
+            left: (n,), whether it is a left hand; None where none is.
         """
-        self.pairs += _crossed(labels, len(GESTURES))
+        found = [place[label] for place, label in zip(self._places, labels, strict=True)]
+        self.pairs += _crossed(found, len(self._names))
+        shift = 0 if left is None else left.astype(np.int64)
         codes = [
-            np.where(confidence >= threshold, self._action_of[label], 0)
-            for label, confidence, threshold in zip(labels, steps, thresholds, strict=True)
+            np.where(confidence >= threshold, code[label + shift * places], 0)
+            for code, places, label, confidence, threshold in zip(
+                self._codes, self._left, labels, steps, thresholds, strict=True
+            )
         ]
         self.moves += _crossed(codes, len(ACTIONS))
-        return int(np.count_nonzero(labels[0] == labels[1]))
+        return int(np.count_nonzero(found[0] == found[1]))
 
     def fields(self) -> dict[str, int]:
         """Return the counts that are not 0, as fields of the hash in Redis."""
-        found = {"frames": int(self.pairs.sum())}
+        names, found = self._names, {"frames": int(self.pairs.sum())}
         for champion, challenger in np.argwhere(self.pairs).tolist():
-            found[f"{GESTURES[champion]}>{GESTURES[challenger]}"] = int(self.pairs[champion, challenger])
+            found[f"{names[champion]}>{names[challenger]}"] = int(self.pairs[champion, challenger])
         for champion, challenger in np.argwhere(self.moves).tolist():
             if champion != challenger:
                 name = f"action:{ACTIONS[champion]}>{ACTIONS[challenger]}"
