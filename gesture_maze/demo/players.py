@@ -35,7 +35,6 @@ class Score:
         wrong: moves of a token away from the exit.
         bumped: moves into a wall.
         solved: mazes solved.
-        stops: `stop` replies.
         retries: times that a player tried again after `PATIENCE_MS`.
     """
 
@@ -43,7 +42,6 @@ class Score:
     wrong: int = 0
     bumped: int = 0
     solved: int = 0
-    stops: int = 0
     retries: int = 0
 
 
@@ -112,7 +110,6 @@ class Players:
         """Apply the move of a reply to player `number`."""
         player = self.all[number]
         if move == "stop":
-            self.score.stops += 1
             player.rests_until_ms = min(player.rests_until_ms, now_ms)
             return
         beyond = player.maze.move(player.cell, move)

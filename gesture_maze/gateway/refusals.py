@@ -87,5 +87,3 @@ CLOSE_CODES: Final[dict[Refusal, int]] = {
 }
 """WebSocket close code of refusals that end the socket; 4400 for the others."""
 BAD_REQUEST: Final = 4400
-RESTART: Final = 1012
-"""The gateway stops; the client should connect again."""

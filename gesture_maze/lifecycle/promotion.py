@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gesture_maze.models.bundle import (
     BUNDLED,
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 Source = Callable[[str], bytes | None]
 """Name -> bytes of the bundle, unchecked; None if there is no such name here."""
-
-SHARE: Final = 0.1
-"""Part of the frames that a challenger sees by default."""
 
 
 @dataclass(frozen=True, slots=True)

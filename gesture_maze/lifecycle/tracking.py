@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 NAME: Final = "gesture-maze"
 """Of the experiment and of the registered model."""
-DEFAULT_URI: Final = "sqlite:///mlflow.db"
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 GALLERY: Final = 12

@@ -121,10 +121,6 @@ class Traffic:
         self._stop_sending.set()
         self._threads[0].join()
 
-    def locked(self) -> threading.Lock:
-        """Return the lock that protects what `steer` changes."""
-        return self._lock
-
     def _send_all(self) -> None:
         turn_s = self._crowd.turn_s
         next_s = time.perf_counter()

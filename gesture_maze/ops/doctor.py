@@ -21,7 +21,6 @@ SKEW_MS: Final = 250
 SLOW_MS: Final = 5.0
 """A round trip within one network takes less than 1 ms."""
 FULL: Final = 0.8
-LEAST_TTL_MS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 Each stage fills its own fields and reads those of the stages before it::
 
-    read     parts, serving, begun_ns
-    decode   frames, and the parts' counts and rejects
-    admit    admitted, and the parts' rows, sessions and outcomes
+    read     parts, entries, serving, now_ms, begun_ns; of each part partition, read, first
+    decode   frames; of each part frames, rows
+    admit    admitted; of each part rows (only those admitted from here on), sessions
     classify labels, confidences, failures
-    decide   the parts' replies
+    decide   of each part replies
+
+Decode, admit and decide also give frames their outcomes: they add to `outcomes`, `dead_letters` and
+`rejected` of the parts.
 """
 
 from __future__ import annotations
@@ -62,7 +65,7 @@ class Part:
         first: index of its first entry among all entries of the batch.
         frames: frames found in its entries; an entry that cannot be decoded counts as one.
         outcomes: outcome -> frames.
-        rows: rows of `Batch.frames` that are admitted, rising.
+        rows: rows of `Batch.frames` that belong to this part, rising; from admission on only those admitted.
         sessions: the session of each admitted row.
         replies: channel and message of each reply, or of all replies to an entry with a reply channel, as
             two arguments of a Redis command (RESP).

@@ -91,10 +91,12 @@ class Intake:
             self._frames_per_entry += 0.2 * (frames_per_entry - self._frames_per_entry)
 
     def close(self) -> None:
-        """Drop the connection and all entries that were read and not yet processed."""
+        """Drop the connection and all entries that were read and not yet processed.
+
+        Partitions must be released or acquired again afterwards, because their positions are ahead of what
+        was processed.
+        """
         self._reader.close()
-        for partition, _ in self._waiting:
-            partition.position = partition.cursor
         self._waiting = []
 
     def _receive(self) -> Owned:

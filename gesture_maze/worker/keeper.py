@@ -217,11 +217,7 @@ class Keeper:
 
     def is_ready(self, now_s: float) -> bool:
         """Return whether leases were renewed recently and the main loop makes progress."""
-        return (
-            not self._leaving
-            and now_s - self._stepped_s < max(self._usable_s, 2 * self._interval_s)
-            and not self._is_stalled(now_s)
-        )
+        return not self._leaving and now_s - self._stepped_s < self._usable_s and not self._is_stalled(now_s)
 
     def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
         """Run passes until `stop` is set: every quarter of the lease TTL, and at once on a wake message."""

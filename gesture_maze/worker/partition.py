@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gesture_maze.worker.ages import Ages, entry_ms, entry_order
+from gesture_maze.worker.ages import Ages
 from gesture_maze.worker.records import Commit, Grant
 from gesture_maze.worker.sessions import SessionTable
 
@@ -50,10 +50,3 @@ class Partition:
     def commit_trimmed(self, entries: int) -> Commit:
         """Build a commit that counts entries that were removed from the stream before they were read."""
         return Commit(self.number, self.token, self.cursor, self.entries_read + entries, {"trimmed": entries})
-
-    def committed_below(self, boundary: bytes) -> bytes:
-        """Return the lower of `boundary` and the cursor: entries below it may be trimmed."""
-        return min(boundary, self.cursor, key=entry_order)
-
-
-__all__ = ["Partition", "entry_ms", "entry_order"]

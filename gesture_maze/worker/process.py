@@ -18,7 +18,7 @@ from gesture_maze.producer.address import without_password
 from gesture_maze.version import __version__
 from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused
 from gesture_maze.wire.gestures import GESTURES, parse_action_key
-from gesture_maze.worker.assembly import assemble, load_classifier
+from gesture_maze.worker.assembly import Worker, assemble, load_classifier
 from gesture_maze.worker.health import HealthServer
 from gesture_maze.worker.keeper import STALL_S
 from gesture_maze.worker.logs import Sampler, open_log
@@ -73,8 +73,17 @@ class WorkerProcess:
         self._health = HealthServer(
             self.metrics.registry, self._live, self._ready, settings.metrics_host, settings.metrics_port
         )
-        self._parts: Final = assemble(
-            settings,
+        self._parts: Final = self._assemble(worker)
+        self._models: Final = self._watch_models(registry, recipe)
+        self._threads: Final = SideThreads(self._stop, self.log)
+        self._turned_s = time.monotonic()
+        self._failures = 0
+        self._next_summary_s = time.monotonic() + settings.summary_s
+        self._parent: Final = os.getppid() if supervised else None
+
+    def _assemble(self, worker: str) -> Worker:
+        return assemble(
+            self._settings,
             self._client,
             self._serving,
             worker,
@@ -86,7 +95,9 @@ class WorkerProcess:
             tracing=open_tracing(worker),
             log=self.log,
         )
-        self._models: Final = ModelWatch(
+
+    def _watch_models(self, registry: ModelRegistry, recipe: Recipe) -> ModelWatch:
+        return ModelWatch(
             registry,
             recipe,
             in_use=self._serving.version,
@@ -95,11 +106,6 @@ class WorkerProcess:
             metrics=self.metrics,
             log=self.log,
         )
-        self._threads: Final = SideThreads(self._stop, self.log)
-        self._turned_s = time.monotonic()
-        self._failures = 0
-        self._next_summary_s = time.monotonic() + settings.summary_s
-        self._parent: Final = os.getppid() if supervised else None
 
     def run(self) -> None:
         """Process frames until a signal, then drain. A second signal ends the process at once.

@@ -83,7 +83,6 @@ def test_hand_after_a_solved_maze_is_lowered_until_stop(players: Players) -> Non
     assert players.targets(2000)[1] != LOWERED
     players.receive(0, "stop", 2300)
     assert players.targets(2300)[0] != LOWERED
-    assert players.score.stops == 1
 
 
 def test_rest_without_a_stop_ends_after_its_duration(players: Players) -> None:

@@ -184,8 +184,3 @@ class Broker:
         with connection_errors():
             found: Any = self.client.info("memory")
         return int(found.get("used_memory", 0)), int(found.get("maxmemory", 0))
-
-    def unblock(self, client_id: int) -> None:
-        """End a blocking read of our connection `client_id`."""
-        with connection_errors():
-            self.client.client_unblock(client_id)
