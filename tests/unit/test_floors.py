@@ -6,6 +6,8 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,11 @@ FOREIGN = {"wire": {"numpy", "pydantic", "pydantic_core"}, "producer": {"redis",
 TOO_HEAVY = {"sklearn", "joblib", "mlflow", "rq"}
 """Packages that a running worker must not import."""
 
-SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef)
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 40
+"""Lines of a function's body without its docstring; its signature may have 40 more."""
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def module_name(path: Path) -> str:
@@ -42,32 +48,85 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): path for path in sorted((ROOT / PACKAGE).rglob("*.py"))}
+FILES = [
+    path
+    for folder in (PACKAGE, "tests", "bench", "examples", "compose")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+MODULES = {module_name(path): path for path in FILES if path.is_relative_to(ROOT / PACKAGE)}
 
 
-def imports(path: Path, *, deferred: bool) -> Iterator[str]:
-    """Yield the names that a file imports, if `deferred` also in functions and `if TYPE_CHECKING`."""
-    tree = ast.parse(path.read_text())
-    late = {
-        child
-        for node in ast.walk(tree)
-        if isinstance(node, SCOPES)
-        or (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
-        for child in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if node in late and not deferred:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute here"
-            module = node.module or ""
-            names = [f"{module}.{alias.name}" for alias in node.names]
-            found = [name for name in names if name in MODULES]
-            yield from found
-            if len(found) < len(names):
-                yield module
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What these tests need to know of a file, which is parsed once.
+
+    Attributes:
+        lines: its length.
+        imported: names that it imports when it is loaded.
+        deferred: names that it imports in functions and in `if TYPE_CHECKING`.
+        strings: its string constants other than docstrings.
+        functions: (first line, name, lines of the signature, lines of the body) of each function.
+    """
+
+    lines: int
+    imported: list[str] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
+    strings: list[str] = field(default_factory=list)
+    functions: list[tuple[int, str, int, int]] = field(default_factory=list)
+
+    def visit(self, node: ast.AST, late: bool) -> None:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            (self.deferred if late else self.imported).extend(names_imported(node))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self.strings.append(node.value)
+        elif isinstance(node, FUNCTIONS):
+            self.functions.append((node.lineno, node.name, *lengths(node)))
+            late = True
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name):
+            late = late or node.test.id == "TYPE_CHECKING"
+        for child in ast.iter_child_nodes(node):
+            if not is_docstring(child):
+                self.visit(child, late)
+
+
+def is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def names_imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    assert node.level == 0, f"imports are absolute here: {ast.unparse(node)}"
+    module = node.module or ""
+    names = [f"{module}.{alias.name}" for alias in node.names]
+    found = [name for name in names if name in MODULES]
+    yield from found
+    if len(found) < len(names):
+        yield module
+
+
+def lengths(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[int, int]:
+    """Return the lines of a function's signature and of its body without the docstring."""
+    first, end = function.body[0], function.end_lineno or 0
+    signature = first.lineno - function.lineno
+    if not is_docstring(first):
+        return signature, end - first.lineno + 1
+    return signature, end - (first.end_lineno or 0)
+
+
+@cache
+def source(path: Path) -> Source:
+    text = path.read_text()
+    found = Source(text.count("\n"))
+    found.visit(ast.parse(text), False)
+    return found
+
+
+def imports(path: Path, *, deferred: bool) -> list[str]:
+    """Return the names that a file imports, if `deferred` also in functions and `if TYPE_CHECKING`."""
+    found = source(path)
+    return [*found.imported, *found.deferred] if deferred else found.imported
 
 
 def room(name: str) -> str:
@@ -153,11 +212,9 @@ def test_running_worker_imports_no_heavy_package() -> None:
 @pytest.mark.parametrize("name", ["worker", "producer", "models", "wire", "maze"])
 def test_former_package_name_is_not_imported(name: str) -> None:
     """Importing through the links at the top of the repository would load the code twice."""
-    folders = [PACKAGE, "tests", "bench", "examples", "compose"]
-    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    assert len(files) > 200
+    assert len(FILES) > 200
     found = [
-        path for path in files for target in imports(path, deferred=True) if target.split(".")[0] == name
+        path for path in FILES for target in imports(path, deferred=True) if target.split(".")[0] == name
     ]
     assert not found
 
@@ -167,18 +224,7 @@ KEY_NAME = re.compile(r"\b(frames|lease|epoch|suspect|outcomes|dead|actions):\{|
 
 
 def test_key_and_channel_names_are_spelled_in_one_module_only() -> None:
-    spelled = []
-    for name, path in MODULES.items():
-        tree = ast.parse(path.read_text())
-        docstrings = {
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        }
-        spelled += [
-            name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings
-            if KEY_NAME.search(node.value)
-        ]
-    assert set(spelled) == {"gesture_maze.wire.keys"}
+    spelled = {
+        name for name, path in MODULES.items() for text in source(path).strings if KEY_NAME.search(text)
+    }
+    assert spelled == {"gesture_maze.wire.keys"}
