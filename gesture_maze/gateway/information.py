@@ -63,7 +63,8 @@ def install(app: FastAPI, settings: Settings) -> None:
             # without a known root the address is relative: a proxy may have cut off a path we do not know
             return RedirectResponse(f"{root}/game" if root else "game", 307, {"Vary": "Accept"})  # type: ignore[return-value]
         room: Room = app.state.room
-        return Welcome(actions=room.mapping.actions, endpoints=endpoints)
+        mapping = room.mapping
+        return Welcome(gestures=list(mapping.gestures), actions=mapping.actions, endpoints=endpoints)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -1,18 +1,19 @@
-"""Which gesture is which action, by the workers: so that page, welcome and `GET /` agree with the pool."""
+"""The gestures of the pool's model and their actions, by the workers: so that page, welcome and `GET /` agree
+with the pool."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, NAME_PATTERN, Action
 from gesture_maze.wire.keys import WORKERS_INFO
 from gesture_maze.worker.logs import Log
 
@@ -20,11 +21,17 @@ EVERY_S: Final = 5.0
 AGAIN_S: Final = 0.5
 """Until the first answer."""
 MOST_WORKERS: Final = 1000
+MOST_GESTURES: Final = 64
 _ACTIONS: Final[TypeAdapter[dict[str, Action]]] = TypeAdapter(dict[str, Action])
+_GESTURES: Final[TypeAdapter[list[str]]] = TypeAdapter(
+    Annotated[
+        list[Annotated[str, Field(pattern=NAME_PATTERN)]], Field(min_length=1, max_length=MOST_GESTURES)
+    ]
+)
 
 
 class PoolMapping:
-    """The mapping that most workers of the pool use.
+    """The gestures and the mapping that most workers of the pool use.
 
     Args:
         client: Redis.
@@ -35,7 +42,9 @@ class PoolMapping:
         self._client: Final = client
         self._log: Final = log
         self.actions: dict[str, Action] = dict(DEFAULT_ACTIONS)
-        """Gesture -> action."""
+        """Gesture, or `left:` or `right:` and a gesture -> action."""
+        self.gestures: tuple[str, ...] = GESTURES
+        """Names, in the order of the model's labels."""
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -55,7 +64,11 @@ class PoolMapping:
         Args:
             infos: worker id -> what it says of itself, as JSON; written by others, so nothing is certain.
         """
-        found = Counter(text for raw in list(infos.values())[:MOST_WORKERS] if (text := _mapping_of(raw)))
+        raws = list(infos.values())[:MOST_WORKERS]
+        sets = Counter(names for raw in raws if (names := _gestures_of(raw)))
+        if sets:
+            self.gestures = sets.most_common(1)[0][0]
+        found = Counter(text for raw in raws if (text := _mapping_of(raw)))
         if not found:
             return False
         actions: dict[str, Action] = from_json(found.most_common(1)[0][0])
@@ -63,6 +76,13 @@ class PoolMapping:
             self._log.info("actions_changed", actions=actions)
             self.actions = actions
         return True
+
+
+def _gestures_of(raw: bytes) -> tuple[str, ...] | None:
+    try:
+        return tuple(_GESTURES.validate_python(from_json(raw)["gestures"], strict=True))
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return None
 
 
 def _mapping_of(raw: bytes) -> bytes | None:

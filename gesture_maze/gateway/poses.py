@@ -63,5 +63,5 @@ router = APIRouter(include_in_schema=False)
 async def poses(request: Request) -> dict[str, Landmarks]:
     """Return the hands that the page draws: those of the pool's actions and a few others."""
     room: Room = request.app.state.room
-    shown = {*room.mapping.actions, *OTHERS, REST}
+    shown = {*(key.rpartition(":")[2] for key in room.mapping.actions), *OTHERS, REST}
     return {name: points for name, points in hands().items() if name in shown}

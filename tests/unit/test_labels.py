@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,20 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from gesture_maze.capture.reader import Block
 from gesture_maze.cli.classify import classify
 from gesture_maze.cli.evaluate import evaluate
 from gesture_maze.cli.train import train
+from gesture_maze.gateway.predict import Prediction
 from gesture_maze.lifecycle.training import data_warnings
 from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.dataset import Dataset, read_dataset
 from gesture_maze.models.labels import columns, default_numbers, label_faults, label_set
+from gesture_maze.replay.engine import Replay, replay_settings
+from gesture_maze.wire.frames import HAND, LEFT, META
 from gesture_maze.wire.gestures import GESTURES, LabelSet
-from gesture_maze.wire.replies import MOVES
+from gesture_maze.wire.replies import MOVES, Reply
 from gesture_maze.worker.serving.serving import Recipe
 from tests.support.hands import hands, write_csv
 
@@ -145,6 +150,27 @@ def test_serving_of_own_gestures_has_their_numbers_and_actions(own: Path) -> Non
     assert serving.labels == LabelSet(("like", "no_gesture", "swipe"), (16, 18, 19))
     codes = [MOVES[code] for code in serving.action_codes]
     assert codes == ["up", None, None, None, "up", None, "left", None]
+
+
+def test_own_gesture_runs_from_training_to_reply_and_prediction(own: Path) -> None:
+    classifier = Classifier.from_bundle(load_bundle(own))
+    data = hands()
+    palms = data.landmarks[data.labels == GESTURES.index("palm")][:20]
+    meta = np.zeros(40, META)
+    meta["seq"], meta["captured_ms"], meta["aspect"] = np.arange(40), np.arange(40) * 33, 1.0
+    meta["flags"] = np.repeat([HAND, HAND | LEFT], 20)
+    sessions = ["right"] * 20 + ["left"] * 20
+    block = Block(range(40), np.arange(40.0).tolist(), sessions, meta, np.concatenate([palms, palms]))
+    settings = replay_settings(actions={"swipe": "up", "left:swipe": "left"})
+    with Replay(settings, classifier) as replay:
+        texts = [text for text in replay.run(block) if text is not None]
+    replies = [Reply.model_validate_json(text) for text in texts]
+    assert Counter((one.gesture, one.label) for one in replies).most_common(1)[0][0] == ("swipe", 19)
+    moves = {(one.hand, one.move) for one in replies if one.move not in (None, "stop")}
+    assert moves == {("right", "up"), ("left", "left")}
+    found = next(reply for reply in replies if reply.gesture == "swipe").model_dump()
+    prediction = Prediction.model_validate(found | {"predicted_class_index": found["label"]})
+    assert (prediction.gesture, prediction.predicted_class_index) == ("swipe", 19)
 
 
 def test_dataset_by_default_has_the_published_gestures() -> None:

@@ -38,7 +38,7 @@ export class Evidence {
   #repeatAt = 0;
   #repeatMs = FIRST_REPEAT_MS;
 
-  /** @param {Record<string, Direction>} actions gesture to direction */
+  /** @param {Record<string, Direction>} actions gesture, or `left:` or `right:` and a gesture, to direction */
   constructor(actions) {
     this.actions = actions;
   }
@@ -47,7 +47,7 @@ export class Evidence {
   add(reply) {
     const gap = Math.max(reply.t - this.#last, 0);
     this.#last = reply.t;
-    const action = (reply.gesture && this.actions[reply.gesture]) || null;
+    const action = (reply.gesture && (this.actions[`${reply.hand}:${reply.gesture}`] ?? this.actions[reply.gesture])) || null;
     if (reply.move === "stop") this.#held = null;
     else if (reply.move) return this.#moved(reply.move, reply.t);
     if (action && action === this.#held) this.#leading = null;

@@ -92,3 +92,16 @@ export function drawIcon(canvas, points) {
   brush.clearRect(0, 0, canvas.width, canvas.height);
   drawFlesh(brush, fitted, canvas.width, canvas.height);
 }
+
+/**
+ * The hand in a pose, mirrored for `left:` and a gesture; null for a gesture that has no drawing.
+ *
+ * @param {Record<string, Point[]>} poses
+ * @param {string} gesture
+ * @returns {Point[] | null}
+ */
+export function poseOf(poses, gesture) {
+  const points = poses[gesture.slice(gesture.indexOf(":") + 1)];
+  if (!points) return null;
+  return gesture.startsWith("left:") ? points.map(([x, y, z]) => [1 - x, y, z]) : points;
+}

@@ -1,7 +1,7 @@
 /** What the page shows in words and numbers, beside the maze. */
 
 import { STAGES, inMs } from "./budget.js";
-import { drawBones, drawFlesh, drawIcon } from "./hand-view.js";
+import { drawBones, drawFlesh, drawIcon, poseOf } from "./hand-view.js";
 import { openWays } from "./maze-view.js";
 import { ARROWS, DIRECTIONS, element } from "./types.js";
 
@@ -40,7 +40,10 @@ export function showInput(input) {
 
 /** @param {string | null} gesture @returns {string} */
 export function nameOf(gesture) {
-  return gesture ? (NAMES[gesture] ?? gesture.replaceAll("_", " ")) : "no hand";
+  if (!gesture) return "no hand";
+  const [name, hand] = gesture.split(":").reverse();
+  const shown = NAMES[name] ?? name.replaceAll("_", " ");
+  return hand ? `${shown}, ${hand} hand` : shown;
 }
 
 /**
@@ -109,7 +112,8 @@ function legendButton(way, gesture, poses, press) {
   button.dataset.gesture = gesture;
   button.setAttribute("aria-label", `${way}: ${nameOf(gesture)}`);
   const drawing = document.createElement("canvas");
-  if (poses[gesture]) drawIcon(drawing, poses[gesture]);
+  const pose = poseOf(poses, gesture);
+  if (pose) drawIcon(drawing, pose);
   const arrow = document.createElement("b");
   arrow.textContent = `${ARROWS[way]} ${way}`;
   const name = document.createElement("small");
@@ -132,7 +136,8 @@ export function redrawLegend(poses) {
   for (const button of document.querySelectorAll("#legend button")) {
     const drawing = button.querySelector("canvas");
     const gesture = button instanceof HTMLElement ? button.dataset.gesture : undefined;
-    if (drawing && gesture && poses[gesture]) drawIcon(drawing, poses[gesture]);
+    const pose = gesture && poseOf(poses, gesture);
+    if (drawing && pose) drawIcon(drawing, pose);
   }
 }
 

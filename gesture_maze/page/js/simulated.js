@@ -1,5 +1,7 @@
 /** A hand that can be posed: synthetic landmarks that travel the same way as a camera's. */
 
+import { poseOf } from "./hand-view.js";
+
 /** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./types.js").Sight} Sight */
 
@@ -43,11 +45,12 @@ export class SimulatedHand {
     return this.#pose;
   }
 
-  /** Move to this pose. @param {string} pose */
+  /** Move to this pose, of a left hand for `left:` and a gesture. @param {string} pose */
   take(pose) {
-    if (pose === this.#pose) return;
+    const points = poseOf(this.poses, pose);
+    if (pose === this.#pose || !points) return;
     this.#from = this.#now();
-    this.#to = this.poses[pose];
+    this.#to = points;
     this.#changed = performance.now();
     this.#pose = pose;
   }
@@ -64,6 +67,6 @@ export class SimulatedHand {
     const shake = () => (Math.random() + Math.random() - 1) * NOISE;
     const points = this.#now().map((point) => /** @type {Point} */ ([point[0] + x + shake(), point[1] + y + shake(), point[2]]));
     const captured = performance.timeOrigin + performance.now();
-    this.seen({ points, aspect: ASPECT, left: false, captured, stages: {} });
+    this.seen({ points, aspect: ASPECT, left: this.#pose.startsWith("left:"), captured, stages: {} });
   }
 }

@@ -19,6 +19,7 @@
  * @property {number} t when the frame was captured, ms
  * @property {string | null} gesture
  * @property {number} confidence
+ * @property {"left" | "right" | null} [hand]
  * @property {Direction | null} action
  * @property {Move | null} move
  *

@@ -12,7 +12,7 @@ import pytest
 
 from gesture_maze.gateway.information import prefers_html
 from gesture_maze.gateway.mapping import PoolMapping
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES
 from gesture_maze.worker.logs import Log
 from tests.support.gateway import Player, Served, serving
 from tests.support.processes import Workers
@@ -101,6 +101,17 @@ def test_mapping_of_mixed_workers_is_that_of_the_majority() -> None:
     assert found.actions == {"rock": "up"}
     assert not found.note({})
     assert found.actions == {"rock": "up"}
+
+
+def test_gestures_of_mixed_workers_are_those_of_the_majority() -> None:
+    found = mapping()
+    assert found.gestures == GESTURES
+    ours = json.dumps({"gestures": ["like", "swipe"], "actions": {"left:swipe": "left"}}).encode()
+    assert found.note({b"a": info({"like": "up"}), b"b": ours})
+    assert found.gestures == ("like", "swipe"), "a worker of an older version names none"
+    hostile: list[object] = [None, [], [1], ["like up"], [f"g{n}" for n in range(65)], {"like": 1}, "like"]
+    found.note({str(n).encode(): json.dumps({"gestures": one}).encode() for n, one in enumerate(hostile)})
+    assert found.gestures == ("like", "swipe")
 
 
 @pytest.mark.parametrize(
