@@ -1,7 +1,7 @@
 """The cost of a decision, in pairs with the previous policy: `python bench/decide.py [--pairs 15]`.
 
 Prints µs of CPU time per frame: the best of each, and the median of the differences within a pair. `one hand`
-includes `Hold.moved_to`; `places_of` is the part of that per batch, including its lists.
+passes the place of the hand; `places_of` is the part of that per batch, including its lists.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def cost_us(module: Any, frames: list[tuple[int, int, int]], *, follow: bool = F
     begin_s = time.process_time()
     if follow:
         for now_ms, action, confidence in frames:
-            decide(rules, now_ms, action, confidence, hold.moved_to(now_ms, 0.5 + 0.5j, 0.2))
+            decide(rules, now_ms, action, confidence, 0.5 + 0.5j, 0.2)
     else:
         for now_ms, action, confidence in frames:
             decide(rules, now_ms, action, confidence)

@@ -50,13 +50,13 @@ Play = Callable[[Track], Moves]
 
 
 def by_evidence(bound: int = 1000, *, follow: bool = False) -> Play:
-    """Return the current policy, which takes account of jumps if `follow`."""
+    """Return the current policy, which knows where the hands are if `follow`."""
     rules = policy.Policy(policy.Rules(settle_evidence=bound))
 
     def play(track: Track) -> Moves:
         decide = policy.Hold().decide
-        jumped = track.jumped if follow else [False] * len(track.ms)
-        frames = zip(track.ms, track.actions, track.confidences, jumped, strict=True)
+        sizes = track.sizes if follow else [0.0] * len(track.ms)
+        frames = zip(track.ms, track.actions, track.confidences, track.places, sizes, strict=True)
         return [(frame[0], move) for frame in frames if (move := decide(rules, *frame))]
 
     return play

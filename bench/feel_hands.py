@@ -18,7 +18,6 @@ from gesture_maze.wire.frames import HAND
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, LABELS
 from gesture_maze.wire.replies import CONFIDENCE_STEPS, MOVES
 from gesture_maze.worker.places import places_of
-from gesture_maze.worker.policy import Hold
 
 FRAME_MS = 33
 ACTION_OF = [MOVES.index(DEFAULT_ACTIONS.get(name)) for name in GESTURES]
@@ -39,14 +38,15 @@ class Track:
         actions: code of the action that the model reads.
         confidences: in thousandths.
         asked: code of the action that the player was asked for.
-        jumped: the hand is not where it can have moved to.
+        places, sizes: of the hands, as `worker.places.places_of` finds them.
     """
 
     ms: list[int]
     actions: list[int]
     confidences: list[int]
     asked: list[int]
-    jumped: list[bool]
+    places: list[complex]
+    sizes: list[float]
 
     def every(self, step: int, phase: int) -> Track:
         """Return the track as a slower camera would see it."""
@@ -85,9 +85,7 @@ def read(
     labels, confidences = classifier.classify(landmarks, np.array(aspect, np.float32))
     actions = np.where(seen, np.array(ACTION_OF)[labels], 0)
     steps = np.where(seen, np.rint(confidences * CONFIDENCE_STEPS), 0).astype(int)
-    hold = Hold()
-    jumped = [hold.moved_to(*hand) for hand in zip(ms, *places_of(landmarks), strict=True)]
-    return Track(list(ms), actions.tolist(), steps.tolist(), asked, jumped)
+    return Track(list(ms), actions.tolist(), steps.tolist(), asked, *places_of(landmarks))
 
 
 def recorded(paths: Sequence[Path], skip: set[str], classifier: Classifier) -> list[Track]:

@@ -83,8 +83,7 @@ def _decide_part(part: Part, columns: Columns, batch: Batch, policy: Policy) -> 
             continue
         action = action_of[seen]
         if action or session.held or session.leading:
-            jumped = session.moved_to(captured_ms, place, size)
-            move = session.decide(policy, captured_ms, action, confidence, jumped)
+            move = session.decide(policy, captured_ms, action, confidence, place, size)
         else:  # as `decide` would, without the call: most frames show no action
             session.last_ms = captured_ms
             move = 0

@@ -26,8 +26,8 @@ def places_of(landmarks: NDArray[np.float32]) -> tuple[list[complex], list[float
         the width of the palm, each measured along the sides of the image. The size is 0 without a hand.
     """
     points = landmarks.reshape(-1, 63).take(_COLUMNS, axis=1)
-    palm = points[:, 4:] - points[:, :4]
+    columns = points.T.copy()  # long rows: numpy loops over the last axis, and four numbers are a short loop
+    palm = columns[4:] - columns[:4]
     np.abs(palm, palm)
-    palm = palm[:, :2] + palm[:, 2:]
-    size = palm[:, 0] + palm[:, 1]
-    return points.view(np.complex64)[:, 2].tolist(), size.tolist()
+    sides = palm[:2] + palm[2:]
+    return points.view(np.complex64)[:, 2].tolist(), (sides[0] + sides[1]).tolist()

@@ -31,8 +31,9 @@ STOP: Final = MOVES.index("stop")
 
 FRAME_MS: Final = 33
 """A frame at 30 frames/s; evidence is counted in units of it."""
-LONGEST_FRAME_MS: Final = 66
-"""Longest time that one frame counts for."""
+LONGEST_FRAME_MS: Final = 99
+"""Longest time that one frame counts for. With 66 a slow camera needs a frame more; with 133 two wrong frames
+of it in a row make three times as many false moves (docs/feel.md)."""
 MOST_ODDS: Final = 400
 """Most evidence that one frame of 33 ms adds, or takes if it shows the leader at low confidence."""
 EMPTY_COST: Final = 150
@@ -163,7 +164,15 @@ class Hold:
             elapsed_ms = LONGEST_REACH_MS
         return math.isfinite(distance) and distance * REACH_MS > size * (REACH_MS + elapsed_ms)
 
-    def decide(self, policy: Policy, now_ms: int, action: int, confidence: int, jumped: bool = False) -> int:
+    def decide(
+        self,
+        policy: Policy,
+        now_ms: int,
+        action: int,
+        confidence: int,
+        place: complex = 0j,
+        size: float = 0.0,
+    ) -> int:
         """Return the move of one frame.
 
         Args:
@@ -171,8 +180,7 @@ class Hold:
             now_ms: when the frame was captured, ms.
             action: code of the action that the gesture is mapped to, whatever its confidence; 0 for none.
             confidence: in thousandths; 0 without a hand.
-            jumped: the hand is farther from where the session's last hand was than a hand can move in
-                between; see `worker.places`.
+            place, size: of the hand, as `worker.places.places_of` finds them; a size of 0 if unknown.
 
         Returns:
             A code of `wire.replies.MOVES`.
@@ -182,31 +190,33 @@ class Hold:
         if gap_ms < 0:
             self._shift_times(gap_ms)
             gap_ms = 0
-        if action != self.held:
-            return self._change(policy, now_ms, gap_ms, action, confidence, jumped)
-        # the usual cases, without a further call: nothing is shown or held, or the held action is shown
-        if not action:
-            return self._change(policy, now_ms, gap_ms, 0, confidence, jumped) if self.leading else NOTHING
-        unseen_ms = now_ms - self.seen_ms
-        if confidence < policy.leave or (
-            unseen_ms >= policy.release_ms and unseen_ms >= self._release_ms(policy)
-        ):
-            return self._change(policy, now_ms, gap_ms, action, confidence, jumped)
-        self.earlier_gap_ms = self.gap_ms
-        self.gap_ms = gap_ms
-        self.seen_ms = now_ms
-        self.leading = 0
-        self.away = False
-        return NOTHING if now_ms < self.next_repeat_ms else self._repeat(policy, now_ms)
+        if action == self.held:
+            # the usual cases, without a further call: nothing is shown or held, or the held action is shown
+            if not action:
+                if not self.leading:
+                    return NOTHING
+            elif confidence >= policy.leave and (
+                (unseen_ms := now_ms - self.seen_ms) < policy.release_ms
+                or unseen_ms < self._release_ms(policy)
+            ):
+                self.earlier_gap_ms = self.gap_ms
+                self.gap_ms = gap_ms
+                self.seen_ms = self.placed_ms = now_ms
+                self.place = place
+                self.leading = 0
+                self.away = False
+                return NOTHING if now_ms < self.next_repeat_ms else self._repeat(policy, now_ms)
+        jumped = size > 0 and self.moved_to(now_ms, place, size)
+        return self._change(policy, now_ms, gap_ms, action, confidence, jumped)
 
     def _change(
         self, policy: Policy, now_ms: int, gap_ms: int, action: int, confidence: int, jumped: bool
     ) -> int:
-        """Return the move of a frame that shows an action other than the held one."""
+        """Return the move of a frame that does not simply show the held action again."""
         held = self.held
         if not (held or self.leading):
             self.gap_ms = self.earlier_gap_ms = 0
-            self._lead(now_ms, action, confidence)
+            self._collect(now_ms, gap_ms, action, confidence)
             return NOTHING
         release_ms = policy.release_ms
         expired = False
@@ -231,24 +241,20 @@ class Hold:
 
     def _collect(self, now_ms: int, gap_ms: int, action: int, confidence: int) -> int:
         """Add a frame to the evidence and return the leader's score, 0 if it leads with this frame only."""
-        if not self.leading:
-            self._lead(now_ms, action, confidence)
-            return 0
-        if action == self.leading:
-            shown_ms = gap_ms if gap_ms < LONGEST_FRAME_MS else LONGEST_FRAME_MS
-            self.score += ODDS[confidence] * shown_ms // FRAME_MS
-        else:
-            self.score -= COSTS[confidence]
-        if self.score > 0:
-            return self.score
-        self._lead(now_ms, action, confidence)
-        return 0
-
-    def _lead(self, now_ms: int, action: int, confidence: int) -> None:
+        if self.leading and self.score:
+            if action == self.leading:
+                shown_ms = gap_ms if gap_ms < LONGEST_FRAME_MS else LONGEST_FRAME_MS
+                score = self.score + ODDS[confidence] * shown_ms // FRAME_MS
+            else:
+                score = self.score - COSTS[confidence]
+            if score > 0:
+                self.score = score
+                return score
         self.leading = action
         self.leading_since_ms = now_ms
         odds = ODDS[confidence]
         self.score = odds if odds > 0 else 0
+        return 0
 
     def _settle(self, policy: Policy, now_ms: int) -> int:
         self.held, self.leading = self.leading, 0

@@ -186,6 +186,12 @@ def test_held_gesture_with_uneven_gaps_does_not_flap(gaps_ms: list[int]) -> None
     assert {move for _, move in moves([(ms, UP, 980) for ms in times_ms])} == {"up"}
 
 
+def test_sure_frame_after_unsure_one_at_low_frame_rate_does_not_settle() -> None:
+    frames = [(0, UP, 490), (125, UP, 1000)]
+    assert moves([*frames, (250, 0, 0)]) == []
+    assert moves([*frames, (250, UP, 980)]) == [(250, "up")]
+
+
 FRAMES = st.lists(
     st.tuples(st.integers(0, 400), st.integers(0, 4), st.integers(0, 1000)), min_size=1, max_size=120
 )
@@ -250,43 +256,68 @@ def test_session_rebuilt_after_pause_decides_as_original(steps: list[tuple[int, 
     assert state(seen_all) == state(rebuilt)
 
 
-def followed(hands: list[tuple[int, int, int, bool]]) -> list[tuple[int, str]]:
+Seen = tuple[int, int, int, complex]
+"""Time in ms, action code, confidence in thousandths, place of the hand."""
+HERE, THERE = 0.25 + 0.5j, 0.75 + 0.5j
+SIZE = 0.1
+
+
+def followed(hands: list[Seen], size: float = SIZE) -> list[tuple[int, str]]:
     hold = Hold()
-    found = [(hand[0], MOVES[hold.decide(POLICY, *hand)]) for hand in hands]
+    found = [(hand[0], MOVES[hold.decide(POLICY, *hand, size)]) for hand in hands]
     return [(ms, move) for ms, move in found if move]
 
 
-def two_people(one: int, other: int, turn: int, frames: int = 180) -> list[tuple[int, int, int, bool]]:
+def two_people(one: int, other: int, turn: int, frames: int = 180) -> list[Seen]:
     """Return two hands that alternate every `turn` frames at two places."""
-    return [
-        (ms, other if row // turn % 2 else one, 980, row > 0 and row % turn == 0)
-        for row, (ms, _, _) in enumerate(shown(one, 0, frames * 1000 // 30))
-    ]
+    hands = [(one, HERE), (other, THERE)]
+    times = [ms for ms, _, _ in shown(one, 0, frames * 1000 // 30)]
+    turns = [hands[row // turn % 2] for row in range(len(times))]
+    return [(ms, action, 980, place) for ms, (action, place) in zip(times, turns, strict=True)]
+
+
+def at(place: complex, frames: list[Shown]) -> list[Seen]:
+    return [(*frame, place) for frame in frames]
 
 
 @pytest.mark.parametrize("turn", [3, 6, 10, 13])
 def test_alternating_people_follow_first_hand_only(turn: int) -> None:
     hands = two_people(UP, RIGHT, turn)
     assert {move for _, move in followed(hands)} == {"up"}
-    unaware = [(*hand[:3], False) for hand in hands]
-    assert {move for _, move in followed(unaware)} == {"up", "right"}
+    assert {move for _, move in followed(hands, size=0)} == {"up", "right"}
 
 
 def test_first_person_leaving_follows_second_hand() -> None:
-    hands = [*two_people(UP, RIGHT, 6, 12), *((ms, UP, 980, ms == 400) for ms, _, _ in shown(UP, 400, 600))]
-    hands += [(ms, RIGHT, 980, ms == 600) for ms, _, _ in shown(RIGHT, 600, 1200)]
+    hands = [
+        *two_people(UP, RIGHT, 6, 12),
+        *at(HERE, shown(UP, 400, 600)),
+        *at(THERE, shown(RIGHT, 600, 1200)),
+    ]
     directions = [move for move, _ in groupby(move for _, move in followed(hands))]
     assert directions == ["up", "right"]
 
 
 def test_hand_jumping_before_settling_restarts_evidence() -> None:
-    hands = [(ms, UP, 980, ms == 66) for ms, _, _ in shown(UP, 0, 200)]
-    assert followed(hands)[0] == (133, "up")
+    hands = at(HERE, shown(UP, 0, 66)) + at(THERE, shown(UP, 66, 200))
+    assert followed(hands)[0] == (132, "up")
 
 
 def test_hand_jumping_with_held_gesture_keeps_holding() -> None:
-    hands = [(ms, UP, 980, ms == 200) for ms, _, _ in shown(UP, 0, 1000)]
+    hands = at(HERE, shown(UP, 0, 200)) + at(THERE, shown(UP, 200, 1000))
     assert followed(hands) == moves(shown(UP, 0, 1000))
+
+
+def test_hand_moving_between_frames_settles_as_hand_at_rest() -> None:
+    hands = [(ms, UP, 980, HERE + SIZE * row) for row, (ms, _, _) in enumerate(shown(UP, 0, 1000))]
+    assert followed(hands) == moves(shown(UP, 0, 1000))
+
+
+def test_frame_of_slow_camera_counts_for_99_ms_at_most() -> None:
+    at_ms = {
+        fps: moves(shown(UP, 0, 2000, 900, fps))[0][0] for fps in (30, 15, 10, 8, 5)
+    }  # 220 a frame of 33 ms
+    assert at_ms == {30: 133, 15: 133, 10: 200, 8: 250, 5: 400}
+    assert moves(shown(UP, 0, 2000, 980, fps=8))[0] == (125, "up")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@
 
 const BOUND = 1000;
 const FRAME_MS = 33;
-const LONGEST_FRAME_MS = 66;
+const LONGEST_FRAME_MS = 99;
 const MOST_ODDS = 400;
 const OTHER_COST = [50, 300];
 const EMPTY_COST = 150;
@@ -66,12 +66,16 @@ export class Evidence {
   /** @param {Reply} reply @param {Direction | null} action @param {number} gap */
   #collect(reply, action, gap) {
     const odds = oddsOf(reply.confidence);
-    if (this.#leading && action === this.#leading) {
-      this.#score += Math.floor((odds * Math.min(gap, LONGEST_FRAME_MS)) / FRAME_MS);
-    } else if (this.#leading) {
-      this.#score -= reply.gesture ? clamp(odds, OTHER_COST[0], OTHER_COST[1]) : EMPTY_COST;
+    let score = 0;
+    if (this.#score > 0 && this.#leading) {
+      const cost = reply.gesture ? clamp(odds, OTHER_COST[0], OTHER_COST[1]) : EMPTY_COST;
+      const shown = Math.floor((odds * Math.min(gap, LONGEST_FRAME_MS)) / FRAME_MS);
+      score = this.#score + (action === this.#leading ? shown : -cost);
     }
-    if (this.#leading && this.#score > 0) return;
+    if (score > 0) {
+      this.#score = score;
+      return;
+    }
     this.#leading = action;
     this.#leadingSince = reply.t;
     this.#score = action ? Math.max(odds, 0) : 0;
