@@ -6,6 +6,9 @@ connection asks them where the primary of `service` is, so that a failover is fo
 What stands behind `?` is redis-py's (`ssl_ca_certs` and its like, for Redis and Sentinels alike), but
 `sentinel_username` and `sentinel_password`, for the Sentinels alone.
 
+A cluster is `redis+cluster://[user:password@]host:6379[,host:6379]` or `rediss+cluster://`, with some of its
+nodes: the others are found through them. Its clients are used like those of a single Redis.
+
 Every client made here gives up at once instead of trying again: who asked decides what to do.
 """
 
@@ -27,10 +30,15 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from gesture_maze.producer.cluster.aio import AsyncClusterRedis
+from gesture_maze.producer.cluster.client import ClusterRedis
+from gesture_maze.producer.cluster.slots import Address
 from gesture_maze.wire.errors import SettingsError
 
 SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 SENTINEL_PORT: Final = 26379
+CLUSTER_SCHEMES: Final = ("redis+cluster", "rediss+cluster")
+REDIS_PORT: Final = 6379
 TLS_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 """Options of a URL that name files."""
 
@@ -48,7 +56,7 @@ def open_client(url: str, *, name: str, timeout_s: float, connect_timeout_s: flo
         SettingsError: `settings`, if the URL cannot be understood.
     """
     words = _words(name, timeout_s, connect_timeout_s) | {"retry": Retry(NoBackoff(), 0)}
-    client: Redis = _opened(url, words, Redis, Sentinel)
+    client: Redis = _opened(url, words, Redis, Sentinel, ClusterRedis)
     return client
 
 
@@ -57,14 +65,17 @@ def open_async_client(
 ) -> AsyncRedis:
     """As `open_client`, for asyncio."""
     words = _words(name, timeout_s, connect_timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
-    client: AsyncRedis = _opened(url, words, AsyncRedis, AsyncSentinel)
+    client: AsyncRedis = _opened(url, words, AsyncRedis, AsyncSentinel, AsyncClusterRedis)
     return client
 
 
-def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any) -> Any:
-    """A client of redis-py's, blocking or not, by its classes for Redis and for Sentinels."""
+def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any, cluster: Any) -> Any:
+    """Return a client, blocking or not, by the classes for Redis, for Sentinels and for a cluster."""
     try:
         _check_files(url)
+        if is_cluster(url):
+            seeds, options = _cluster_parts(url)
+            return cluster(seeds, words | options)
         if not is_sentinel(url):
             return redis.from_url(url, **words)
         place = Place.of(url)
@@ -105,6 +116,35 @@ def is_sentinel(url: str) -> bool:
     return url.partition("://")[0] in SENTINEL_SCHEMES
 
 
+def is_cluster(url: str) -> bool:
+    """Return whether an address names nodes of a cluster."""
+    return url.partition("://")[0] in CLUSTER_SCHEMES
+
+
+def _cluster_parts(url: str) -> tuple[list[Address], dict[str, Any]]:
+    """Return the nodes that a URL names, and the keywords of a connection to a node.
+
+    Raises:
+        ValueError: it names no node, or a database: a cluster has only database 0.
+    """
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    if not hosts:
+        raise ValueError("write redis+cluster://host:6379,host:6379")
+    if parts.path.strip("/") not in ("", "0"):
+        raise ValueError("a cluster has only database 0: leave it out")
+    options = _connection_words(parts.scheme, login, 0, parts.query)
+    return [Address(*_host(one, REDIS_PORT)) for one in hosts.split(",")], options
+
+
+def _connection_words(scheme: str, login: str, db: str | int, query: str) -> dict[str, Any]:
+    """Return keywords of a connection, as redis-py reads a plain address with the same login and options."""
+    found = parse_url(f"{scheme.partition('+')[0]}://{login}@host/{db}?{query}")  # type: ignore[no-untyped-call]
+    del found["host"]
+    tls = {"ssl": True} if found.pop("connection_class", None) is SSLConnection else {}
+    return dict(found) | tls
+
+
 def without_password(url: str) -> str:
     """A Redis URL as it may be shown and logged: `redis://user:***@host:6379/0`."""
     url = re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
@@ -139,22 +179,19 @@ class Place:
         service, _, db = parts.path.strip("/").partition("/")
         if not hosts or not service:
             raise ValueError("say redis+sentinel://host:26379,host:26379/service")
-        scheme = parts.scheme.partition("+")[0]
-        # as redis-py reads a plain address with the same login, database and options
-        found = parse_url(f"{scheme}://{login}@host/{db or 0}?{parts.query}")  # type: ignore[no-untyped-call]
-        del found["host"]
-        tls = {"ssl": True} if found.pop("connection_class", None) is SSLConnection else {}
+        found = _connection_words(parts.scheme, login, db or 0, parts.query)
         own = {word: found.pop(f"sentinel_{word}", None) for word in ("username", "password")}
-        options = {word: value for word, value in found.items() if word.startswith("ssl_")} | tls
+        options = {word: value for word, value in found.items() if word.startswith("ssl")}
         sentinel = options | {word: value for word, value in own.items() if value is not None}
-        return cls([_host(one) for one in hosts.split(",")], service, found | tls, sentinel)
+        nodes = [_host(one, SENTINEL_PORT) for one in hosts.split(",")]
+        return cls(nodes, service, found, sentinel)
 
 
-def _host(text: str) -> tuple[str, int]:
+def _host(text: str, port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname:
-        raise ValueError(f"{text!r} is no host:port")
-    return parts.hostname, parts.port or SENTINEL_PORT
+        raise ValueError(f"{text!r} is not host:port")
+    return parts.hostname, parts.port or port
 
 
 def _words(name: str, timeout_s: float, connect_timeout_s: float | None) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Asking:
                 yield self.pause(tries)
             tries += 1
             answers = yield RoundTrip(commands, atomic)
+            if not isinstance(answers, NoAnswer):  # a node of a cluster may be away
+                answers = next((one for one in answers if isinstance(one, NoAnswer)), answers)
             refusal = None if isinstance(answers, NoAnswer) else refusal_among(commands, answers)
             if refusal is None and not isinstance(answers, NoAnswer):
                 return list(answers)

@@ -15,8 +15,14 @@ from typing import Any, Final, TypeVar
 
 from redis import Redis, exceptions
 from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
+from redis.cluster import RedisCluster
 
 from gesture_maze.producer.address import open_async_client, open_client
+from gesture_maze.producer.cluster.aio import AsyncClusterRedis
+from gesture_maze.producer.cluster.client import FAILURES, ClusterRedis
+from gesture_maze.producer.cluster.pubsub import ClusterPubSub
+from gesture_maze.producer.cluster.pubsub_aio import AsyncClusterPubSub
 from gesture_maze.producer.commands import wants_reconnect
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.redis_errors import redis_error
@@ -30,7 +36,7 @@ from gesture_maze.producer.steps import (
     Step,
     Steps,
 )
-from gesture_maze.wire.errors import RedisRefused
+from gesture_maze.wire.errors import RedisRefused, SettingsError
 
 DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 
@@ -50,6 +56,7 @@ def open_connections(redis: str | Redis, options: Options) -> Connections:
         SettingsError: `settings`, if the URL cannot be understood.
     """
     if not isinstance(redis, str):
+        _check_client(redis)
         return Connections(redis, owned=False)
     return Connections(open_client(redis, name=options.name, timeout_s=options.timeout_s), owned=True)
 
@@ -57,6 +64,7 @@ def open_connections(redis: str | Redis, options: Options) -> Connections:
 def open_async_connections(redis: str | AsyncRedis, options: Options) -> AsyncConnections:
     """As `open_connections`, for asyncio."""
     if not isinstance(redis, str):
+        _check_client(redis)
         return AsyncConnections(redis, owned=False)
     return AsyncConnections(
         open_async_client(redis, name=options.name, timeout_s=options.timeout_s), owned=True
@@ -115,7 +123,9 @@ class Connections:
         with self._client.pipeline(transaction=step.atomic) as pipe:
             for command in step.commands:
                 pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-            answers: list[Any] = pipe.execute(raise_on_error=False)
+            answers: list[Any] = _answered(pipe.execute(raise_on_error=False))
+        if isinstance(self._client, ClusterRedis):
+            return answers  # it follows its nodes by itself
         if wants_reconnect(answers):
             self._client.connection_pool.disconnect(inuse_connections=False)
             self._was_demoted = True
@@ -139,7 +149,7 @@ class Connections:
             if self._must_replace:
                 self._close_pubsub()
             if self._pubsub is None:
-                self._pubsub = self._client.pubsub()  # type: ignore[no-untyped-call]
+                self._pubsub = subscriber(self._client)
                 self._pubsub.subscribe(*step.channels())
             return self._pubsub.get_message(timeout=step.seconds)
         finally:
@@ -209,7 +219,9 @@ class AsyncConnections:
         async with self._client.pipeline(transaction=step.atomic) as pipe:
             for command in step.commands:
                 pipe.execute_command(*command)
-            answers: list[Any] = await pipe.execute(raise_on_error=False)
+            answers: list[Any] = _answered(await pipe.execute(raise_on_error=False))
+        if isinstance(self._client, AsyncClusterRedis):
+            return answers  # it follows its nodes by itself
         if wants_reconnect(answers):
             await self._client.connection_pool.disconnect(inuse_connections=False)
             self._was_demoted = True
@@ -229,7 +241,7 @@ class AsyncConnections:
             if self._must_replace:
                 await self._close_pubsub()
             if self._pubsub is None:
-                self._pubsub = self._client.pubsub()
+                self._pubsub = async_subscriber(self._client)
                 await self._pubsub.subscribe(*step.channels())
             return await self._pubsub.get_message(timeout=step.seconds)
 
@@ -251,6 +263,32 @@ class AsyncConnections:
             await self._client.aclose()
 
 
+def _check_client(client: object) -> None:
+    """Check a client that was passed in.
+
+    Raises:
+        SettingsError: `settings`, for a cluster client of redis-py: it fails a whole pipeline if one node is
+            away.
+    """
+    if isinstance(client, (RedisCluster, AsyncRedisCluster)):
+        message = "pass the URL of a cluster, redis+cluster://host:6379,host:6379, instead of a RedisCluster"
+        raise SettingsError("settings", message)
+
+
+def subscriber(client: Redis) -> Any:
+    """Return a subscriber of reply channels, with the interface of redis-py's `PubSub`."""
+    if isinstance(client, ClusterRedis):
+        return ClusterPubSub(client)
+    return client.pubsub()  # type: ignore[no-untyped-call]
+
+
+def async_subscriber(client: AsyncRedis) -> Any:
+    """As `subscriber`, for asyncio."""
+    if isinstance(client, AsyncClusterRedis):
+        return AsyncClusterPubSub(client)
+    return client.pubsub()
+
+
 def _nothing() -> None:
     """Do nothing."""
 
@@ -269,8 +307,17 @@ def _send_pubsub(pubsub: Any, step: PubSubCommand) -> Any:
 def _subscribed_anew(pubsub: Any) -> bool:
     """Return whether redis-py has replaced the connection, with its subscriptions, before it raised the
     error."""
-    connection = None if pubsub is None else pubsub.connection
+    if pubsub is None:
+        return False
+    if isinstance(pubsub, (ClusterPubSub, AsyncClusterPubSub)):
+        return True  # it subscribes anew while messages are read
+    connection = pubsub.connection
     return connection is not None and connection.is_connected and bool(pubsub.channels)
+
+
+def _answered(answers: list[Any]) -> list[Any]:
+    """Return answers with a `NoAnswer` for each command whose node of a cluster did not answer."""
+    return [NoAnswer(str(one)) if isinstance(one, FAILURES) else one for one in answers]
 
 
 def _answer_to_failure(error: Exception, step: Step) -> list[Any] | NoAnswer:

@@ -135,6 +135,8 @@ class Sending:
 
     def _note_outcomes(self, partitions: Sequence[int], answers: Sequence[Any]) -> None:
         for partition, answer in zip(partitions, answers, strict=True):
+            if isinstance(answer, NoAnswer):
+                continue
             if not isinstance(answer, list):
                 # an access list from before producers read the counters
                 self._watch.disable()
@@ -156,7 +158,8 @@ class Sending:
         now_s = self._clock()
         for partition, groups, length in zip(due, answers[0:-1:2], answers[1:-1:2], strict=True):
             self._guard.note(partition, commands.lag_of(groups, length), now_s)
-        self._connecting.check(answers[-1])
+        if not isinstance(answers[-1], NoAnswer):
+            self._connecting.check(answers[-1])
 
     def _before(self, steps: Steps[T], count: int, frames: Sequence[Frame]) -> Steps[T]:
         """Run steps before anything is sent: where they fail, none of the `count` frames was accepted."""

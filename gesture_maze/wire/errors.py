@@ -82,6 +82,21 @@ class ConnectionLost(MazeError):
     """
 
 
+class NodeLost(ConnectionLost):
+    """The node of a cluster that serves a partition is away, or the partition's slot is moving.
+
+    Other partitions are not concerned. Reason: `connection`.
+
+    Args:
+        partition: which one.
+        message: a sentence for a person.
+    """
+
+    def __init__(self, partition: int, message: str) -> None:
+        super().__init__("connection", message)
+        self.partition = partition
+
+
 class RefusalReason(StrEnum):
     """Why Redis answered with an error. Closed: a new kind of refusal gets a new member here."""
 

@@ -23,7 +23,9 @@ from gesture_maze.worker.path import FramePath
 from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.quarantine import Quarantine
 from gesture_maze.worker.redis.broker import Broker
-from gesture_maze.worker.redis.streams import Committer, Reader, StreamReader
+from gesture_maze.worker.redis.cluster.streams import ClusterCommitter
+from gesture_maze.worker.redis.opened import open_broker, open_committer, open_reader
+from gesture_maze.worker.redis.streams import Committer, Reader
 from gesture_maze.worker.report import Observe, OnRejected, Reporter
 from gesture_maze.worker.retention import Retention
 from gesture_maze.worker.serving.serving import Recipe, Serving
@@ -84,26 +86,25 @@ def assemble(
 
     Args:
         settings: the worker's settings; those of the process (metrics port, summaries) are not used.
-        client: of Redis or fakeredis.
+        client: of Redis, of a cluster, or of fakeredis.
         serving: the model that answers first.
         worker: its id.
         clock: monotonic seconds.
         metrics: of this worker.
         info: JSON shown to operators.
-        reader: reads frames; None selects the reader for a single Redis.
+        reader: reads frames; None selects the reader for the client.
         observe, on_rejected, tracing: see `worker.report`.
         log: where events go; None opens a log as set in the settings.
     """
     log, wake = log or open_log(settings, worker=worker), Wake()
-    broker = Broker(client, settings.partitions, settings.lease_ttl_ms)
+    broker = open_broker(client, settings.partitions, settings.lease_ttl_ms)
     keeper = Keeper(broker, worker, info, wake, log, clock)
     path = _path(settings, serving, worker, metrics, log, clock)
     common = _Common(settings, broker, keeper, path, metrics, clock, log, {})
-    committer = Committer(
-        client, dead_letters=settings.dead_letters, dead_letter_bytes=settings.dead_letter_bytes
-    )
+    limits = {"dead_letters": settings.dead_letters, "dead_letter_bytes": settings.dead_letter_bytes}
+    committer = open_committer(client, **limits)
     reporter = Reporter(metrics, observe=observe, on_rejected=on_rejected, tracing=tracing)
-    loop = _loop(common, reader or StreamReader(client), committer, reporter, wake)
+    loop = _loop(common, reader or open_reader(client), committer, reporter, wake)
     return Worker(broker, keeper, loop, path, metrics, log, wake)
 
 
@@ -132,7 +133,9 @@ class _Common:
         return self.keeper.server_ms(self.clock())
 
 
-def _loop(common: _Common, reader: Reader, committer: Committer, reporter: Reporter, wake: Wake) -> Loop:
+def _loop(
+    common: _Common, reader: Reader, committer: Committer | ClusterCommitter, reporter: Reporter, wake: Wake
+) -> Loop:
     keeper, partitions, clock = common.keeper, common.partitions, common.clock
     ownership = _ownership(common)
     commits = Commits(
@@ -140,6 +143,7 @@ def _loop(common: _Common, reader: Reader, committer: Committer, reporter: Repor
         keeper,
         partitions,
         drop=ownership.drop,
+        recover=ownership.recover,
         metrics=common.metrics,
         clock=clock,
         log=common.log,
@@ -152,8 +156,9 @@ def _loop(common: _Common, reader: Reader, committer: Committer, reporter: Repor
         wake=wake,
         clock=clock,
         idle=commits.settle,
+        recover=ownership.recover,
     )
-    quarantine = _quarantine(common, commits, reporter)
+    quarantine = _quarantine(common, commits, reporter, ownership)
     ownership.on_open, ownership.on_close = quarantine.open, quarantine.close
     return Loop(
         partitions,
@@ -183,7 +188,7 @@ def _ownership(common: _Common) -> Ownership:
     )
 
 
-def _quarantine(common: _Common, commits: Commits, reporter: Reporter) -> Quarantine:
+def _quarantine(common: _Common, commits: Commits, reporter: Reporter, ownership: Ownership) -> Quarantine:
     def report(batch: Batch) -> None:
         reporter.report_suspect(batch, common.server_ms())
         common.keeper.progressed(common.clock())
@@ -195,6 +200,7 @@ def _quarantine(common: _Common, commits: Commits, reporter: Reporter) -> Quaran
         deadline_ms=common.settings.deadline_ms,
         server_ms=common.server_ms,
         report=report,
+        recover=ownership.recover,
     )
 
 

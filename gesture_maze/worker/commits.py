@@ -3,7 +3,7 @@ ready."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from gesture_maze.worker.batch import Batch
@@ -12,6 +12,7 @@ from gesture_maze.worker.logs import Log, Sampler
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Commit
+from gesture_maze.worker.redis.cluster.streams import ClusterCommitter
 from gesture_maze.worker.redis.streams import Committer, Result
 
 
@@ -23,6 +24,7 @@ class Commits:
         keeper: tells whether a lease is still usable by our own clock.
         partitions: the owned partitions by number.
         drop: called with a partition's number and a reason when it must not be used any more.
+        recover: called with partitions that must be acquired again, and why.
         metrics: counts results.
         clock: monotonic seconds.
         log: where events go.
@@ -30,11 +32,12 @@ class Commits:
 
     def __init__(
         self,
-        committer: Committer,
+        committer: Committer | ClusterCommitter,
         keeper: Keeper,
         partitions: dict[int, Partition],
         *,
         drop: Callable[[int, str], None],
+        recover: Callable[[Mapping[int, str]], None],
         metrics: Metrics,
         clock: Callable[[], float],
         log: Log,
@@ -43,6 +46,7 @@ class Commits:
         self._keeper: Final = keeper
         self._partitions: Final = partitions
         self._drop: Final = drop
+        self._recover: Final = recover
         self._metrics: Final = metrics
         self._clock: Final = clock
         self._log: Final = log
@@ -78,7 +82,12 @@ class Commits:
 
     def settle(self) -> None:
         """Collect the results of the commits that were sent last."""
+        lost: dict[int, str] = {}
         for commit, result, error in self._committer.settle():
+            if result is Result.LOST:
+                if self._is_current(commit):
+                    lost[commit.partition] = error
+                continue
             if result is Result.DONE:
                 self._metrics.committed(commit.outcomes)
                 partition = self._partitions.get(commit.partition)
@@ -91,6 +100,8 @@ class Commits:
                 self._report(commit, error)
             if result is Result.REFUSED:
                 self._drop_owner_of(commit, "Redis refused a commit")
+        if lost:
+            self._recover(lost)
 
     def close(self) -> None:
         """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""
@@ -98,9 +109,12 @@ class Commits:
 
     def _drop_owner_of(self, commit: Commit, why: str) -> None:
         """Drop the partition of a commit, unless it has been acquired under a new epoch since."""
-        partition = self._partitions.get(commit.partition)
-        if partition is not None and partition.token == commit.token:
+        if self._is_current(commit):
             self._drop(commit.partition, why)
+
+    def _is_current(self, commit: Commit) -> bool:
+        partition = self._partitions.get(commit.partition)
+        return partition is not None and partition.token == commit.token
 
     def _is_usable(self, commit: Commit, now_s: float) -> bool:
         partition = self._partitions.get(commit.partition)

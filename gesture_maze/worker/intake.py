@@ -40,6 +40,7 @@ class Intake:
         wake: what interrupts the wait.
         clock: monotonic seconds.
         idle: called once before each wait, when there is nothing better to do.
+        recover: called with partitions that must be acquired again, and why.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Intake:
         wake: Wake,
         clock: Callable[[], float],
         idle: Callable[[], None],
+        recover: Callable[[Mapping[int, str]], None],
     ) -> None:
         self._reader: Final = reader
         self._partitions: Final = partitions
@@ -60,6 +62,7 @@ class Intake:
         self._wake: Final = wake
         self._clock: Final = clock
         self._idle: Final = idle
+        self._recover: Final = recover
         self._asked: dict[int, bytes] = {}
         self._asked_s = 0.0
         self._waiting: Owned = []
@@ -118,6 +121,9 @@ class Intake:
                 partition.position = read.ids[-1]
                 found.append((partition, read))
         self._learn_size(sum(len(read.ids) for _, read in found))
+        lost = self._reader.take_lost()
+        if lost:
+            self._recover(lost)
         return found
 
     def _learn_size(self, entries: int) -> None:

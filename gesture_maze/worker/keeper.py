@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused, SettingsError
+from gesture_maze.wire.errors import ConnectionLost, MazeError, NodeLost, RedisRefused, SettingsError
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.records import Grant, Roster, Standing
 from gesture_maze.worker.redis.broker import Broker
@@ -32,6 +32,8 @@ STALL_S: Final = 10.0
 SURVEY_S: Final = 1.0
 RETRY_S: Final = 1.0
 """Pause after Redis refused a command, or after an unexpected error."""
+AWAY_S: Final = 0.1
+"""Pause between passes while a node of a cluster is away: its replica may take over at any time."""
 
 
 class Keeper:
@@ -79,6 +81,8 @@ class Keeper:
         self._clock_offset_ms: float | None = None
         self._ageless = False
         self._fault: MazeError | None = None
+        self._away: Final[set[int]] = set()
+        """Partitions of a cluster that no node serves for us now."""
         self.revision = 0
 
     def step(self, now_s: float) -> None:
@@ -130,17 +134,28 @@ class Keeper:
         grant = None
         try:
             grant = self._broker.acquire(self._worker, partition, cursor)
+        except NodeLost as error:
+            if partition not in self._away:
+                self._log.warning("partition_unavailable", partition=partition, error=str(error))
+            self._away.add(partition)
         except RedisRefused as error:
             if error.momentary:
                 raise
             # one unavailable partition (for example a key of the wrong type) must not block the rest
             self._log.warning("partition_refused", partition=partition, error=str(error))
+        else:
+            self._away.discard(partition)
         with self._lock:
             self._grants.pop(partition, None)
             if grant is not None:
                 self._grants[partition] = grant
                 self._usable_until_s[partition] = now_s + self._usable_s
             self._changed()
+
+    def lose(self, partition: int, token: str) -> None:
+        """Stop holding a partition whose node was lost; it is acquired again soon."""
+        self.forget(partition, token)
+        self._away.add(partition)
 
     def held(self) -> dict[int, Grant]:
         """Return the grants this worker holds, to its knowledge, by partition."""
@@ -231,7 +246,7 @@ class Keeper:
                 if joins:
                     # after the step: the others hand partitions to workers that are on the roster
                     self._broker.wake()
-                listener.wait(self._interval_s)
+                listener.wait(min(self._interval_s, AWAY_S) if self._away else self._interval_s)
             except Exception as error:  # noqa: BLE001 - the worker cannot own partitions without this thread
                 if self._ends_on(error):
                     return
@@ -274,17 +289,17 @@ class Keeper:
 
     def _renew(self, now_s: float) -> None:
         tokens = {partition: grant.token for partition, grant in self.held().items()}
-        lost = self._broker.renew(tokens)
+        renewed = self._broker.renew(tokens)
         with self._lock:
             for partition, token in tokens.items():
                 grant = self._grants.get(partition)
                 if grant is None or grant.token != token:
                     continue  # acquired again or released in between
-                if partition in lost:
+                if renewed.get(partition):
+                    self._usable_until_s[partition] = now_s + self._usable_s
+                elif partition in renewed:  # if it is not, its node does not answer, and our clock decides
                     del self._grants[partition]
                     self._changed()
-                else:
-                    self._usable_until_s[partition] = now_s + self._usable_s
 
     def _owners(self, roster: Roster) -> list[str | None]:
         """Return the owner of each partition. A lease in our name that we do not hold counts as free."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from gesture_maze.wire.errors import NodeLost
 from gesture_maze.worker.ages import entry_ms
 from gesture_maze.worker.keeper import Keeper
 from gesture_maze.worker.logs import Log
@@ -74,12 +75,37 @@ class Ownership:
             self.drop(number, "lease lost")
         for number, grant in held.items():
             if number not in self._partitions or self._partitions[number].token != grant.token:
-                self._open(grant)
+                self._open_if_served(grant)
         give = self._keeper.to_give()
         if give:
             settle()
             self.release(give)
         self._followed_revision = revision
+
+    def recover(self, lost: Mapping[int, str]) -> None:
+        """Acquire partitions of a cluster again whose node was lost or whose slot has moved.
+
+        `follow` then opens those that were acquired and drops the others, which the keeper tries again.
+
+        Args:
+            lost: partition -> why.
+        """
+        held = self._keeper.held()
+        for number, why in lost.items():
+            partition = self._partitions.get(number)
+            if partition is not None and number in held and held[number].token == partition.token:
+                self._log.warning("node_lost", partition=number, error=why)
+                self._keeper.acquire(number, self._clock(), partition.settled)
+
+    def _open_if_served(self, grant: Grant) -> None:
+        """Open a partition, unless its node is lost while its sessions are rebuilt."""
+        try:
+            self._open(grant)
+        except NodeLost as error:
+            self._keeper.lose(grant.partition, grant.token)
+            self._partitions.pop(grant.partition, None)
+            self.on_close(grant.partition)
+            self._log.warning("node_lost", partition=grant.partition, error=str(error))
 
     def drop(self, number: int, why: str) -> None:
         """Stop using a partition whose state or lease can no longer be trusted."""

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from gesture_maze.wire.errors import RejectReason
+from gesture_maze.wire.errors import NodeLost, RejectReason
 from gesture_maze.worker.ages import entry_order
 from gesture_maze.worker.batch import Batch, Failure
 from gesture_maze.worker.commits import Commits
@@ -61,6 +61,7 @@ class Quarantine:
         deadline_ms: older entries are not classified and therefore not suspects; 0 means no deadline.
         server_ms: the server's time.
         report: called with each batch that was committed.
+        recover: called with partitions of a cluster that must be acquired again, and why.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Quarantine:
         deadline_ms: int,
         server_ms: Callable[[], int | None],
         report: Callable[[Batch], None],
+        recover: Callable[[Mapping[int, str]], None],
     ) -> None:
         self._broker: Final = broker
         self._path: Final = path
@@ -79,6 +81,7 @@ class Quarantine:
         self._deadline_ms: Final = deadline_ms
         self._server_ms: Final = server_ms
         self._report: Final = report
+        self._recover: Final = recover
         self._suspects: Final[dict[int, Grant]] = {}
 
     def open(self, partition: Partition) -> None:
@@ -102,7 +105,13 @@ class Quarantine:
 
     def work(self, suspect: Owned) -> int:
         """Process the reads of partitions with suspects, and return the number of frames processed."""
-        return sum(self._work(partition, read) for partition, read in suspect)
+        frames = 0
+        for partition, read in suspect:
+            try:
+                frames += self._work(partition, read)
+            except NodeLost as error:
+                self._recover({partition.number: str(error)})
+        return frames
 
     def _work(self, partition: Partition, read: Read) -> int:
         grant = self._suspects.get(partition.number)

@@ -20,8 +20,8 @@ from typing import Final
 from gesture_maze.wire.errors import MazeError
 from gesture_maze.worker.identity import worker_id
 from gesture_maze.worker.logs import Log
-from gesture_maze.worker.redis.broker import Broker
 from gesture_maze.worker.redis.client import connect
+from gesture_maze.worker.redis.opened import open_broker
 from gesture_maze.worker.settings import PoolSettings
 
 RESTART_BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -131,7 +131,7 @@ class Supervisor:
         """Free the partitions of a dead worker, so that others need not wait for its leases to expire."""
         client = connect(self._settings.redis, "maze-supervisor")
         try:
-            broker = Broker(client, self._settings.partitions, self._settings.lease_ttl_ms)
+            broker = open_broker(client, self._settings.partitions, self._settings.lease_ttl_ms)
             self._log.info("partitions_freed", child=worker, partitions=broker.release_dead(worker))
         except MazeError as error:
             self._log.warning("partitions_not_freed", child=worker, error=str(error))

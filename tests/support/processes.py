@@ -16,6 +16,7 @@ import redis
 
 from gesture_maze.producer import FrameProducer
 from gesture_maze.producer.address import open_client
+from gesture_maze.producer.connections import subscriber
 from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
 from gesture_maze.wire.keys import actions_channel, partition_of
 from gesture_maze.wire.replies import Reply
@@ -102,10 +103,11 @@ class Traffic:
         self._rate = rate
         # not the producer's iterator, which drops the late and repeated replies that the checker looks for
         self._listener = open_client(url, name="traffic", timeout_s=1.0)
-        self._subscriber = self._listener.pubsub(ignore_subscribe_messages=True)
+        self._subscriber = subscriber(self._listener)
         channels = [actions_channel(partition_of(name, PARTITIONS), name) for name in self._sessions]
         self._subscriber.subscribe(*channels)
-        wait_until(lambda: self._listener.pubsub_numsub(channels[-1])[0][1] == 1)
+        confirmed: set[bytes] = set()
+        wait_until(lambda: self._confirmed(confirmed) == len(channels))
         self.accepted: set[tuple[str, int]] = set()
         self.refused = 0
         self.doubtful: set[tuple[str, int]] = set()
@@ -186,6 +188,13 @@ class Traffic:
             if message is not None and message["type"] == "message":
                 self.answered.append(Reply.model_validate_json(message["data"]))
                 self.answered_s.append(time.monotonic())
+
+    def _confirmed(self, channels: set[bytes]) -> int:
+        """Read a message, and return the number of channels confirmed so far."""
+        message = self._subscriber.get_message(timeout=0.3)
+        if message is not None and message["type"] == "subscribe":
+            channels.add(message["channel"])
+        return len(channels)
 
     def _heard(self) -> Any:
         try:

@@ -8,6 +8,7 @@ the old connection may still deliver.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import redis
@@ -34,7 +35,8 @@ class Broker:
         partitions: number of partitions.
         lease_ttl_ms: time to live of a lease.
 
-    Every method raises `ConnectionLost` or `RedisRefused`, see `worker.redis.client`.
+    Every method raises `ConnectionLost` or `RedisRefused`, see `worker.redis.client`. For a cluster see
+    `worker.redis.cluster.broker`.
     """
 
     def __init__(self, client: redis.Redis, partitions: int, lease_ttl_ms: int) -> None:
@@ -42,6 +44,10 @@ class Broker:
         self.partitions: Final = partitions
         self.lease_ttl_ms: Final = lease_ttl_ms
         self._scripts: Final = Scripts(client)
+
+    def _errors(self, _partition: int) -> AbstractContextManager[None]:
+        """Translate the errors of a command on one partition."""
+        return connection_errors()
 
     def roster(self, worker: str, info: str) -> Roster:
         """Register `worker` as live and return the roster.
@@ -78,13 +84,16 @@ class Broker:
             partition: which one.
             cursor: where to begin if the group is gone from Redis.
         """
-        with connection_errors():
+        with self._errors(partition):
             return self._scripts.acquire(worker, partition, self.lease_ttl_ms, cursor)
 
-    def renew(self, tokens: Mapping[int, str]) -> set[int]:
-        """Renew our leases and return the partitions that we no longer own."""
+    def renew(self, tokens: Mapping[int, str]) -> dict[int, bool]:
+        """Renew our leases and return for each partition whether it is still ours.
+
+        On a cluster, partitions whose node does not answer are missing.
+        """
         if not tokens:
-            return set()
+            return {}
         with connection_errors():
             return self._scripts.renew(tokens, self.lease_ttl_ms)
 
@@ -131,13 +140,13 @@ class Broker:
 
     def attempt(self, grant: Grant, name: str) -> bool:
         """Write a note about suspects that are processed next, and return whether the lease is still ours."""
-        with connection_errors():
+        with self._errors(grant.partition):
             return self._scripts.attempt(grant.partition, grant.token, name)
 
     def clear_suspects(self, grant: Grant) -> bool:
         """Delete the notes about suspects, which are all committed, and return whether the lease is still
         ours."""
-        with connection_errors():
+        with self._errors(grant.partition):
             return self._scripts.clear_suspects(grant.partition, grant.token)
 
     def survey(self, partitions: Sequence[int]) -> list[Standing]:
@@ -154,7 +163,7 @@ class Broker:
         first."""
         begin, end = f"{max(since_ms, 0)}-0", grant.cursor.decode()
         while True:
-            with connection_errors():
+            with self._errors(grant.partition):
                 # [(id, {name: value, ...}), ...]
                 rows: Any = self.client.xrange(
                     keys.frames_key(grant.partition), min=begin, max=end, count=PAGE_ENTRIES

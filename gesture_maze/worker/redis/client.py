@@ -8,12 +8,15 @@ from typing import Final
 
 import redis
 
-from gesture_maze.producer.address import open_client
+from gesture_maze.producer.address import is_cluster, open_client
+from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.producer.redis_errors import redis_error
 from gesture_maze.wire.errors import MazeError, RedisRefused, RefusalReason
 
 SOCKET_TIMEOUT_S: Final = 5.0
 """Timeout for the answer to a non-blocking command."""
+NODE_TIMEOUT_S: Final = 1.5
+"""The same for a node of a cluster: one that hangs must not cost the leases on the others."""
 
 _WRONG_SERVER: Final = frozenset(
     {
@@ -43,7 +46,12 @@ def connection_errors() -> Iterator[None]:
 
 def connect(url: str, client_name: str) -> redis.Redis:
     """Return a client with explicit timeouts and without retries. It connects on first use."""
-    return open_client(url, name=client_name, timeout_s=SOCKET_TIMEOUT_S)
+    if not is_cluster(url):
+        return open_client(url, name=client_name, timeout_s=SOCKET_TIMEOUT_S)
+    client = open_client(url, name=client_name, timeout_s=NODE_TIMEOUT_S)
+    assert isinstance(client, ClusterRedis)
+    client.patience = 0  # the main loop must not wait for one moving slot; it tries again in its next passes
+    return client
 
 
 def leave_wrong_server(client: redis.Redis, error: MazeError) -> None:
@@ -52,5 +60,7 @@ def leave_wrong_server(client: redis.Redis, error: MazeError) -> None:
 
     After a managed failover behind a fixed address, the next connection reaches the new primary.
     """
-    if isinstance(error, RedisRefused) and error.reason in _WRONG_SERVER:
+    if isinstance(client, ClusterRedis):
+        client.refresh_if_possible()
+    elif isinstance(error, RedisRefused) and error.reason in _WRONG_SERVER:
         client.connection_pool.disconnect(inuse_connections=False)

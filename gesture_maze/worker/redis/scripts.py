@@ -14,6 +14,7 @@ from typing import Any, Final
 import redis
 from redis.commands.core import Script
 
+from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.wire import keys
 from gesture_maze.worker.records import Grant, Roster, Standing
 
@@ -30,15 +31,24 @@ def lua(name: str) -> str:
     return text
 
 
+def publish_word(client: redis.Redis) -> str:
+    """Return the command that publishes replies: sharded channels on a cluster."""
+    return "SPUBLISH" if isinstance(client, ClusterRedis) else "PUBLISH"
+
+
 class Scripts:
     """The pool's scripts, to be run on one client.
 
     Args:
         client: redis-py's client, or one of its pipelines. With a pipeline every function returns the
             pipeline, and `execute` returns the replies.
+
+    Attributes:
+        publish: the command that publishes replies.
     """
 
     def __init__(self, client: redis.Redis) -> None:
+        self.publish: Final = publish_word(client)
         self._client: Final = client
         self._registered: Final[dict[str, Script]] = {}
 
@@ -61,10 +71,12 @@ class Scripts:
             partitions: written as the topology if Redis holds none.
 
         Returns:
-            The roster, and the topology's fields `version` and `partitions` in Redis.
+            The roster (without leases on a cluster, where they are in other slots), and the topology's fields
+            `version` and `partitions` in Redis.
         """
-        leases = [keys.lease_key(partition) for partition in range(partitions)]
-        names = [keys.WORKERS, keys.WORKERS_INFO, keys.TOPOLOGY, *leases]
+        names = [keys.WORKERS, keys.WORKERS_INFO, keys.TOPOLOGY]
+        if not isinstance(self._client, ClusterRedis):
+            names += [keys.lease_key(partition) for partition in range(partitions)]
         # [server ms, [version, partitions], [worker id, ...], [lease or b"", ...]]
         server_ms, topology, workers, owners = self.run(
             "roster", names, worker, info, lease_ttl_ms, keys.WIRE_VERSION, partitions
@@ -90,7 +102,7 @@ class Scripts:
         ]
         probe = keys.actions_channel(partition, keys.PROBE_SESSION)
         # [token, cursor, entries read, suspect until or b"", [name, deaths, ...], [after, until, ...]]
-        found = self.run("acquire", names, worker, lease_ttl_ms, keys.GROUP, cursor, probe)
+        found = self.run("acquire", names, worker, lease_ttl_ms, keys.GROUP, cursor, probe, self.publish)
         if found is None:
             return None
         token, begin, entries_read, suspect_until, deaths, unsafe = found
@@ -98,11 +110,11 @@ class Scripts:
         ranges = tuple(zip(unsafe[::2], unsafe[1::2], strict=True))
         return Grant(partition, _text(token), begin, int(entries_read), suspect_until or None, counts, ranges)
 
-    def renew(self, tokens: Mapping[int, str], lease_ttl_ms: int) -> set[int]:
-        """Renew leases and return the partitions whose lease is no longer ours."""
+    def renew(self, tokens: Mapping[int, str], lease_ttl_ms: int) -> dict[int, bool]:
+        """Renew leases and return for each partition whether its lease is still ours."""
         leases = [keys.lease_key(partition) for partition in tokens]
         renewed = self.run("renew", leases, lease_ttl_ms, *tokens.values())
-        return {partition for partition, good in zip(tokens, renewed, strict=True) if not good}
+        return {partition: bool(good) for partition, good in zip(tokens, renewed, strict=True)}
 
     def release(self, partition: int, token: str) -> bool:
         """Release a partition whose work is committed, and return whether it was still ours."""
@@ -133,12 +145,12 @@ class Scripts:
         """Return the standing of each partition, except of those without a stream or group."""
         streams = [keys.frames_key(partition) for partition in partitions]
         found = self.run("survey", streams, keys.GROUP)
-        # row: [added, length, first id, last id, cursor, entries read] or []
-        return [
-            Standing(partition, int(row[0]), int(row[1]), row[2], row[3], row[4], int(row[5]))
-            for partition, row in zip(partitions, found, strict=True)
-            if row
-        ]
+        return [standing_of(partition, row) for partition, row in zip(partitions, found, strict=True) if row]
+
+
+def standing_of(partition: int, row: Sequence[Any]) -> Standing:
+    """Return a standing from a row of `lua/survey.lua`."""
+    return Standing(partition, int(row[0]), int(row[1]), row[2], row[3], row[4], int(row[5]))
 
 
 def _text(raw: bytes) -> str:

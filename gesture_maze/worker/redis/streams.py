@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -37,6 +37,8 @@ class Result(Enum):
     """Not done: Redis answered with an error."""
     NO_SCRIPT = "no script"
     """Not done: the server does not know the script (any more)."""
+    LOST = "lost"
+    """Not known, or not done because the slot has moved: acquire the partition again. Only on a cluster."""
 
 
 Settled = tuple[Commit, Result, str]
@@ -61,6 +63,9 @@ class Reader(Protocol):
     def receive(self) -> list[Read]:
         """Return the answer to `request`."""
 
+    def take_lost(self) -> Mapping[int, str]:
+        """Return the partitions that must be acquired again, and why. Only on a cluster there are any."""
+
     def interrupt(self) -> None:
         """End a blocking request now. Its answer must still be received."""
 
@@ -68,7 +73,7 @@ class Reader(Protocol):
         """Drop the connection and the pending request."""
 
 
-class _Connection:
+class Connection:
     """A connection taken from the client's pool and kept."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -137,7 +142,7 @@ class StreamReader:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client: Final = client
-        self._connection: Final = _Connection(client)
+        self._connection: Final = Connection(client)
         self.pending = False
         self.received_bytes = 0
         self._client_id = 0
@@ -176,19 +181,14 @@ class StreamReader:
     def receive(self) -> list[Read]:
         """Return the entries read, see `Reader`."""
         with connection_errors():
-            # None, or {stream: [[id, [name, value, ...]], ...]} (RESP 3), or pairs of the same (RESP 2)
             reply = self._connection.receive()
         self.pending = False
         self.received_bytes = self._connection.received_bytes
-        streams = reply.items() if isinstance(reply, dict) else reply or ()
-        return [
-            Read(
-                keys.partition_of_frames_key(stream),
-                [entry[0] for entry in entries],
-                [entry[1] for entry in entries],
-            )
-            for stream, entries in streams
-        ]
+        return reads_of(reply)
+
+    def take_lost(self) -> Mapping[int, str]:
+        """Return nothing: a lost connection raises, and concerns all partitions."""
+        return {}
 
     def interrupt(self) -> None:
         """End a blocking request, see `Reader`."""
@@ -202,6 +202,23 @@ class StreamReader:
         self._client_id = 0
 
 
+def reads_of(reply: Any) -> list[Read]:
+    """Return the entries in an answer to XREAD.
+
+    Args:
+        reply: None, or {stream: [[id, [name, value, ...]], ...]} (RESP 3), or pairs of the same (RESP 2).
+    """
+    streams = reply.items() if isinstance(reply, dict) else reply or ()
+    return [
+        Read(
+            keys.partition_of_frames_key(stream),
+            [entry[0] for entry in entries],
+            [entry[1] for entry in entries],
+        )
+        for stream, entries in streams
+    ]
+
+
 class Committer:
     """Sends commits and collects their results later, so that the server works while the worker computes.
 
@@ -209,11 +226,22 @@ class Committer:
         client: of Redis.
         dead_letters: approximate number of dead letters kept per partition.
         dead_letter_bytes: approximate size of the dead letters kept per partition.
+        publish: the command that publishes replies.
+        elsewhere: reasons of refusals that make a commit `LOST`.
     """
 
-    def __init__(self, client: redis.Redis, *, dead_letters: int, dead_letter_bytes: int) -> None:
-        self._connection: Final = _Connection(client)
-        self._publish: Final = "PUBLISH"
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        dead_letters: int,
+        dead_letter_bytes: int,
+        publish: str = "PUBLISH",
+        elsewhere: Container[str] = (),
+    ) -> None:
+        self._connection: Final = Connection(client)
+        self._publish: Final = publish
+        self._elsewhere: Final = elsewhere
         self._limits: Final = (dead_letters, dead_letter_bytes)
         self._sha: bytes = b""
         self._sent: list[Commit] = []
@@ -257,6 +285,8 @@ class Committer:
             refusal = redis_error(error, f"a commit of {keys.frames_key(commit.partition)}")
             if refusal.reason == RefusalReason.NO_SCRIPT:
                 return commit, Result.NO_SCRIPT, ""
+            if refusal.reason in self._elsewhere:
+                return commit, Result.LOST, str(refusal)
             if isinstance(refusal, RedisRefused) and refusal.momentary:
                 raise refusal from error
             return commit, Result.REFUSED, str(refusal)

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 lease:{p}   2 epoch:{p}   3 suspect:{p}   4 frames:{p}   5 outcomes:{p}   6 dead:{p}
 -- ARGV  1 worker id   2 time to live, ms   3 group   4 cursor to begin at if the group does not exist
---       5 a reply channel of the partition that has no subscriber
+--       5 a reply channel of the partition that has no subscriber   6 PUBLISH or SPUBLISH
 -- returns nil if another worker holds it, else
 --         { token, cursor, entries read, id up to which entries may have killed the last owner or '',
 --           { note of an earlier owner, deaths, ... }, { after, until, ... of each range of unsafe entries } }
@@ -14,7 +14,7 @@ end
 
 -- A missing right to publish and keys of the wrong type, which would make every commit fail, fail here, before the
 -- lease is taken.
-redis.call('PUBLISH', ARGV[5], '')
+redis.call(ARGV[6], ARGV[5], '')
 for key, wanted in pairs({ [KEYS[3]] = 'hash', [KEYS[4]] = 'stream', [KEYS[5]] = 'hash', [KEYS[6]] = 'stream' }) do
   local found = redis.call('TYPE', key)['ok']
   if found ~= wanted and found ~= 'none' then

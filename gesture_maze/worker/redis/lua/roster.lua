@@ -1,6 +1,7 @@
 -- Register a worker as live, remove dead workers, and return the owner of each partition.
 --
--- KEYS  1 {maze}:workers   2 {maze}:workers:info   3 {maze}:topology   4.. lease:{p} of every partition
+-- KEYS  1 {maze}:workers   2 {maze}:workers:info   3 {maze}:topology   4.. lease:{p} of every partition; none on a
+--       cluster, where leases are in other slots
 -- ARGV  1 worker id   2 its info, JSON ('' = it is leaving)   3 ms after which a silent worker is dead
 --       4 version of the wire   5 partitions
 -- returns { server time in ms, { topology version, partitions }, { live workers }, { lease or '' ... } }
@@ -26,7 +27,7 @@ else
   redis.call('HSETNX', KEYS[3], 'partitions', ARGV[5])
 end
 
-local owners = redis.call('MGET', unpack(KEYS, 4))
+local owners = KEYS[4] and redis.call('MGET', unpack(KEYS, 4)) or {}
 for i, owner in ipairs(owners) do
   owners[i] = owner or ''
 end

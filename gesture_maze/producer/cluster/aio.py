@@ -1,0 +1,289 @@
+"""`AsyncClusterRedis`: the same as `producer.cluster.client`, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+
+from gesture_maze.producer.cluster.client import (
+    AWAY_S,
+    FAILURES,
+    NOT_SERVED,
+    REDIRECTS,
+    REFRESH_S,
+    STALE,
+    TRY_AGAIN_S,
+    Command,
+    with_text,
+)
+from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, SlotTable, slot_of_command
+
+
+class AsyncClusterRedis(Redis):
+    """A client of a cluster for one asyncio loop, see `ClusterRedis`."""
+
+    def __init__(self, seeds: Sequence[Address], words: dict[str, Any]) -> None:
+        super().__init__(host=seeds[0].host, port=seeds[0].port, **words)
+        self.table = SlotTable()
+        self.version = 0
+        self._seeds: Final = list(seeds)
+        self._words: Final = words
+        self._nodes: Final[dict[Address, Redis]] = {}
+        self._refreshing: Final = asyncio.Lock()
+        self._refreshed_s = float("-inf")
+        self._away: Final[dict[Address, float]] = {}
+
+    def node(self, address: Address) -> Redis:
+        """As `ClusterRedis.node`."""
+        found = self._nodes.get(address)
+        if found is None:
+            found = self._nodes[address] = Redis(host=address.host, port=address.port, **self._words)
+        return found
+
+    async def primary(self, slot: int = POOL_SLOT) -> Address:
+        """As `ClusterRedis.primary`."""
+        if not self.version:
+            await self.refresh()
+        found = self.table.primary(slot)
+        if found is None:
+            await self.refresh()
+            found = self.table.primary(slot)
+        if found is None:
+            raise exceptions.ClusterDownError(NOT_SERVED)
+        return found
+
+    async def primaries(self) -> list[Address]:
+        """As `ClusterRedis.primaries`."""
+        if not self.version:
+            await self.refresh()
+        return self.table.primaries()
+
+    async def refresh(self, hint: Address | None = None) -> None:
+        """As `ClusterRedis.refresh`."""
+        async with self._refreshing:
+            if time.monotonic() - self._refreshed_s < REFRESH_S and self.version:
+                return
+            fault: Exception = exceptions.ConnectionError("no node of the cluster can be reached")
+            hints = [] if hint is None else [hint]
+            for address in dict.fromkeys([*hints, *self.table.addresses(), *self._seeds]):
+                try:
+                    answer = await self.node(address).execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
+                except (*FAILURES, exceptions.BusyLoadingError) as error:
+                    fault = error
+                    continue
+                self.table = SlotTable.of(answer, address)
+                self.version += 1
+                self._refreshed_s = time.monotonic()
+                return
+            raise fault
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """As `ClusterRedis.execute_command`."""
+        if args[0] == "SCRIPT LOAD":
+            return await self._load_script(args)
+        answer = (await self.run([(args, options)]))[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _load_script(self, words: tuple[Any, ...]) -> Any:
+        fault: Exception = exceptions.ClusterDownError(NOT_SERVED)
+        loaded: Any = None
+        for address in await self.primaries():
+            try:
+                loaded = await self.node(address).execute_command(*words)  # type: ignore[no-untyped-call]
+            except FAILURES as error:
+                fault = error
+        if loaded is None:
+            raise fault
+        return loaded
+
+    def is_away(self, address: Address) -> bool:
+        """As `ClusterRedis.is_away`."""
+        return time.monotonic() < self._away.get(address, 0.0)
+
+    def left(self, address: Address) -> None:
+        """As `ClusterRedis.left`."""
+        self._away[address] = time.monotonic() + AWAY_S
+
+    async def run(self, commands: Sequence[Command]) -> list[Any]:
+        """As `ClusterRedis.run`; the nodes answer at the same time."""
+        answers: list[Any] = [None] * len(commands)
+        by_node = await self._by_node(commands, answers)
+        parts = [self._run_on(address, commands, at, answers) for address, at in by_node.items()]
+        if len(parts) == 1:
+            await parts[0]
+        else:
+            await asyncio.gather(*parts)
+        if any(isinstance(answer, STALE) for answer in answers):
+            await self.refresh_if_possible()
+        for index, answer in enumerate(answers):
+            if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
+                answers[index] = await self._redirected(*commands[index], answer)
+        return answers
+
+    async def _by_node(self, commands: Sequence[Command], answers: list[Any]) -> dict[Address, list[int]]:
+        found: dict[Address, list[int]] = {}
+        try:
+            await self.primaries()
+        except (exceptions.RedisError, OSError) as error:
+            answers[:] = [error] * len(answers)
+            return found
+        for index, (words, _) in enumerate(commands):
+            try:
+                address = await self.primary(slot_of_command(words))
+            except (exceptions.RedisError, OSError) as error:
+                answers[index] = error
+            else:
+                found.setdefault(address, []).append(index)
+        return found
+
+    async def _run_on(
+        self, address: Address, commands: Sequence[Command], at: list[int], answers: list[Any]
+    ) -> None:
+        """Run the commands at some indices on a node and fill in their answers."""
+        done = 0
+        try:
+            if self.is_away(address):
+                raise exceptions.ConnectionError(f"{address} could not be reached just now")
+            node = self.node(address)
+            pool: Any = node.connection_pool
+            try:
+                connection = await pool.get_connection()
+            except FAILURES:
+                self.left(address)
+                raise
+            try:
+                packed = connection.pack_commands([commands[index][0] for index in at])
+                await connection.send_packed_command(packed)
+                for index in at:
+                    words, options = commands[index]
+                    try:
+                        answers[index] = await node.parse_response(connection, words[0], **options)
+                    except exceptions.ResponseError as error:
+                        answers[index] = error
+                    done += 1
+            finally:
+                if done < len(at):
+                    await connection.disconnect(nowait=True)
+                await pool.release(connection)
+        except FAILURES as error:
+            if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
+                self.left(address)
+            for index in at[done:]:
+                answers[index] = error
+
+    async def _redirected(self, words: tuple[Any, ...], options: dict[str, Any], error: Any) -> Any:
+        for _ in range(REDIRECTS):
+            asking = isinstance(error, exceptions.AskError)
+            try:
+                if isinstance(error, (exceptions.AskError, exceptions.MovedError)):
+                    address = Address(error.host, error.port)
+                    if not asking:
+                        await self.refresh_if_possible(address)
+                else:
+                    await asyncio.sleep(TRY_AGAIN_S)
+                    address = await self.primary(slot_of_command(words))
+                return await self._run_redirected(self.node(address), words, options, asking=asking)
+            except (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError) as again:
+                error = again
+            except (exceptions.RedisError, OSError) as fault:
+                return fault
+        # the slot is still moving: worth another try later
+        return exceptions.TryAgainError(str(error))
+
+    async def _run_redirected(
+        self, node: Redis, words: tuple[Any, ...], options: dict[str, Any], *, asking: bool
+    ) -> Any:
+        if not asking:
+            return await node.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+        async with node.pipeline(transaction=False) as pipe:
+            pipe.execute_command("ASKING")
+            pipe.execute_command(*words, **options)
+            answer = (await pipe.execute(raise_on_error=False))[1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def refresh_if_possible(self, hint: Address | None = None) -> None:
+        """As `refresh`, but keep the old table if no node answers."""
+        try:
+            await self.refresh(hint)
+        except (exceptions.RedisError, OSError):
+            return  # the commands have failed already, and the next ones try again
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> AsyncClusterPipeline:  # noqa: ARG002
+        """As `ClusterRedis.pipeline`."""
+        return AsyncClusterPipeline(self, transaction)
+
+    async def subscribed(self) -> Redis:
+        """Return the client of a node that answers, for channels that are published to the whole cluster."""
+        first = await self.primary()
+        for address in [first, *await self.primaries()]:
+            try:
+                await self.node(address).execute_command("PING")  # type: ignore[no-untyped-call]
+            except FAILURES:
+                continue
+            return self.node(address)
+        return self.node(first)
+
+    def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:
+        """Not supported on a cluster by the asyncio client."""
+        raise NotImplementedError(command)
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close the connections to all nodes."""
+        for node in list(self._nodes.values()):
+            await node.aclose(close_connection_pool)
+        await super().aclose(close_connection_pool)
+
+
+class AsyncClusterPipeline(Pipeline):
+    """As `ClusterPipeline`, for asyncio."""
+
+    def __init__(self, cluster: AsyncClusterRedis, transaction: bool) -> None:
+        super().__init__(cluster.connection_pool, cluster.response_callbacks, transaction, None)
+        self._cluster: Final = cluster
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """As `ClusterPipeline.execute`."""
+        commands: list[Command] = [(tuple(words), dict(options)) for words, options in self.command_stack]
+        texts = {script.sha: script.script for script in self.scripts}
+        await self.reset()  # type: ignore[no-untyped-call]
+        if not commands:
+            return []
+        if self.is_transaction:
+            return await self._run_atomically(commands, raise_on_error)
+        answers = await self._cluster.run(commands)
+        unknown = [at for at, one in enumerate(answers) if isinstance(one, exceptions.NoScriptError)]
+        if unknown:
+            again = await self._cluster.run([with_text(commands[at], texts) for at in unknown])
+            for at, answer in zip(unknown, again, strict=True):
+                answers[at] = answer
+        if raise_on_error:
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+        return answers
+
+    async def _run_atomically(self, commands: list[Command], raise_on_error: bool) -> list[Any]:
+        slot = slot_of_command(commands[0][0])
+        for tried in range(REDIRECTS):
+            node = self._cluster.node(await self._cluster.primary(slot))
+            async with node.pipeline(transaction=True) as pipe:
+                for words, options in commands:
+                    pipe.execute_command(*words, **options)
+                try:
+                    return list(await pipe.execute(raise_on_error))
+                except (exceptions.MovedError, exceptions.AskError, exceptions.ExecAbortError):
+                    if tried == REDIRECTS - 1:
+                        raise
+                    await asyncio.sleep(TRY_AGAIN_S)
+                    await self._cluster.refresh()
+        raise AssertionError("unreachable")
