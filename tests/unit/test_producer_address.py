@@ -57,7 +57,7 @@ def test_client_with_sentinel_url_uses_sentinel_pool(open_one: Any, pool: type[A
         ("redis+sentinel://one:26379", "/service"),
         ("redis+sentinel:///maze", "/service"),
         ("redis+sentinel://one:port/maze", "port"),
-        ("redis+sentinel://one,,two/maze", "no host:port"),
+        ("redis+sentinel://one,,two/maze", "not host:port"),
         ("redis+sentinel://u:secret@one/maze/0?socket_timeout=soon", "socket_timeout"),
     ],
 )
