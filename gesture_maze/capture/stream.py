@@ -13,7 +13,10 @@ from typing import Any, Final
 from redis import exceptions
 
 from gesture_maze.producer.address import open_client
+from gesture_maze.producer.cluster.client import ClusterRedis, Command
+from gesture_maze.producer.cluster.pubsub import ClusterPubSub
 from gesture_maze.producer.commands import read_topology
+from gesture_maze.producer.connections import subscriber
 from gesture_maze.producer.topology import topology_of
 from gesture_maze.wire.errors import ConnectionLost, SettingsError
 from gesture_maze.wire.keys import WIRE_VERSION, actions_channel, frames_key, partition_of
@@ -83,13 +86,30 @@ class CaptureStream:
 
     def read(self, positions: Mapping[int, bytes], count: int) -> list[tuple[int, list[Entry]]]:
         """Return up to `count` entries per partition after the given ids, without waiting."""
+        if isinstance(self._client, ClusterRedis):
+            return self._read_each(self._client, positions, count)
         streams = [frames_key(partition) for partition in positions]
         words = ("XREAD", "COUNT", count, "STREAMS", *streams, *positions.values())
         with _errors():
-            # None, or {stream: [[id, [name, value, ...]], ...]} (RESP 3), or pairs of the same (RESP 2)
             reply: Any = self._client.execute_command(*words)  # type: ignore[no-untyped-call]
-        found = reply.items() if isinstance(reply, dict) else reply or ()
-        return [(int(stream[8:-1]), [(entry[0], entry[1]) for entry in entries]) for stream, entries in found]
+        return _entries(reply)
+
+    def _read_each(
+        self, cluster: ClusterRedis, positions: Mapping[int, bytes], count: int
+    ) -> list[tuple[int, list[Entry]]]:
+        """Read each partition of a cluster by itself: one XREAD cannot span slots."""
+        commands: list[Command] = [
+            (("XREAD", "COUNT", count, "STREAMS", frames_key(partition), after), {})
+            for partition, after in positions.items()
+        ]
+        found: list[tuple[int, list[Entry]]] = []
+        with _errors():
+            for answer in cluster.run(commands):
+                if isinstance(answer, exceptions.ResponseError):
+                    raise answer
+                if not isinstance(answer, Exception):  # a node that is away is read later
+                    found += _entries(answer)
+        return found
 
     def subscribe(self, sessions: Sequence[str], partitions: int) -> None:
         """Subscribe to the replies of more sessions."""
@@ -98,7 +118,7 @@ class CaptureStream:
         channels = [actions_channel(partition_of(one, partitions), one) for one in sessions]
         with _errors():
             if self._pubsub is None:
-                self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+                self._pubsub = subscriber(self._client)
                 self._heard_s, self._asked = time.monotonic(), False
             self._pubsub.subscribe(*channels)
 
@@ -108,7 +128,7 @@ class CaptureStream:
         if self._pubsub is None:
             return found
         with _errors():
-            # None also for an ignored message, so `can_read` decides whether there are more
+            # None also for other messages of the connection, so `can_read` decides whether there are more
             while (message := self._pubsub.get_message(timeout=0)) is not None or self._more():
                 self._heard_s, self._asked = time.monotonic(), False
                 if message is not None and message["type"] == "message":
@@ -117,14 +137,16 @@ class CaptureStream:
         return found
 
     def _check_silence(self) -> None:
-        if time.monotonic() - self._heard_s < SILENCE_S:
-            return
+        if time.monotonic() - self._heard_s < SILENCE_S or isinstance(self._pubsub, ClusterPubSub):
+            return  # that of a cluster finds silent nodes by itself
         if self._asked:
             raise exceptions.TimeoutError(f"no answer to PING within {SILENCE_S:g} s")
         self._pubsub.ping()
         self._heard_s, self._asked = time.monotonic(), True
 
     def _more(self) -> bool:
+        if isinstance(self._pubsub, ClusterPubSub):
+            return self._pubsub.can_read()
         return bool(self._pubsub.connection.can_read(timeout=0))
 
     def close(self) -> None:
@@ -133,3 +155,13 @@ class CaptureStream:
             self._pubsub.close()
             self._pubsub = None
         self._client.close()
+
+
+def _entries(reply: Any) -> list[tuple[int, list[Entry]]]:
+    """Return the entries in an answer to XREAD by partition.
+
+    Args:
+        reply: None, or {stream: [[id, [name, value, ...]], ...]} (RESP 3), or pairs of the same (RESP 2).
+    """
+    found = reply.items() if isinstance(reply, dict) else reply or ()
+    return [(int(stream[8:-1]), [(entry[0], entry[1]) for entry in entries]) for stream, entries in found]

@@ -84,6 +84,10 @@ class ClusterNode:
             return bool(self.client.ping())
         return False
 
+    def is_running(self) -> bool:
+        """Return whether the server process runs."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """Kill the server at once."""
         with suppress(ProcessLookupError):

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from gesture_maze.gateway.logs import Sampled
 from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.gateway.sharded import ShardedSubscription, open_replies
 from gesture_maze.gateway.subscription import PAUSE_S, Message, Subscription
 from gesture_maze.producer.address import open_async_client
 from gesture_maze.wire.errors import MazeError
@@ -64,7 +65,7 @@ class Fan:
         self._sampled: Final = Sampled(log)
         self._hearers: Final[dict[bytes, Hearer]] = {}
         self._unconfirmed: Final[dict[bytes, asyncio.Future[None]]] = {}
-        self._subscription: Subscription | None = None
+        self._subscription: Subscription | ShardedSubscription | None = None
         self._fault: Exception | None = None
         self.listening = False
         """Whether the subscriptions are in place."""
@@ -109,7 +110,7 @@ class Fan:
         while True:
             try:
                 self._partitions = await self._connect()
-                self._subscription = await Subscription.open(self._client, OWN_CHANNEL)
+                self._subscription = await open_replies(self._client, OWN_CHANNEL)
                 if self._hearers:
                     await self._subscription.subscribe(*self._hearers)
                 await self._subscription.read(self._take)

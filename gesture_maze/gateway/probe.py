@@ -17,6 +17,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gesture_maze.producer.cluster.aio import AsyncClusterRedis
 from gesture_maze.wire.keys import PROBE_STREAM
 from gesture_maze.worker.logs import Log
 
@@ -71,7 +72,7 @@ class Probe:
     async def step(self) -> None:
         """Ask once."""
         try:
-            await self._client.execute_command(*COMMAND)  # type: ignore[no-untyped-call]
+            await self._ask()
         except DEMOTED as error:
             # the same address may lead to a primary by now
             await self._client.connection_pool.disconnect()
@@ -82,6 +83,24 @@ class Probe:
             self._reachable()
         else:
             self._reachable()
+
+    async def _ask(self) -> None:
+        """Ask Redis, or on a cluster each primary until one answers: a dead one concerns its sessions only."""
+        if not isinstance(self._client, AsyncClusterRedis):
+            await self._client.execute_command(*COMMAND)  # type: ignore[no-untyped-call]
+            return
+        fault: Exception = RedisConnectionError("no primary of the cluster answers")
+        for address in await self._client.primaries():
+            try:
+                await self._client.node(address).execute_command(*COMMAND)  # type: ignore[no-untyped-call]
+            except UNREACHABLE as error:
+                fault = error
+            except RedisError:
+                return  # it answers, for example that another node serves the slot
+            else:
+                return
+        await self._client.refresh_if_possible()
+        raise fault
 
     def _unreachable(self, fault: str) -> None:
         if self.reachable or not self._failed:

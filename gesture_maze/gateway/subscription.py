@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gesture_maze.producer.cluster.aio import AsyncClusterRedis
 from gesture_maze.worker.logs import Log
 
 PING_S: Final = 2.0
@@ -48,11 +49,13 @@ class Subscription:
 
     @classmethod
     async def open(cls, client: Redis, *channels: bytes) -> Self:
-        """Connect and subscribe.
+        """Connect and subscribe; on a cluster, to channels that are published to all nodes.
 
         Raises:
             RedisError, OSError: Redis cannot be reached or refuses the connection.
         """
+        if isinstance(client, AsyncClusterRedis):
+            client = await client.subscribed()
         pool: Any = client.connection_pool
         found = cls(client, await pool.get_connection())
         try:

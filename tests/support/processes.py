@@ -41,13 +41,14 @@ class Workers:
         self._client = client
         self.by_name: dict[str, subprocess.Popen[str]] = {}
 
-    def start(self, name: str, **changed: Any) -> subprocess.Popen[str]:
-        """Start a worker and wait until it owns its share."""
+    def start(self, name: str, *, wait: bool = True, **changed: Any) -> subprocess.Popen[str]:
+        """Start a worker and wait until it owns its share, unless `wait` is false."""
         settings = {"redis": self._url, "partitions": PARTITIONS, "metrics_port": 0, "lease_ttl_ms": 1000}
         command = [sys.executable, "-m", "gesture_maze.worker", json.dumps(settings | changed), name]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         self.by_name[name] = process
-        self.wait_balanced()
+        if wait:
+            self.wait_balanced()
         return process
 
     def owners(self) -> dict[str, int]:
@@ -96,10 +97,10 @@ class Traffic:
     The checker reads its log: frames that were accepted, refused, in doubt or answered.
     """
 
-    def __init__(self, url: str, *, sessions: int = 40, rate: int = 800) -> None:
+    def __init__(self, url: str, *, sessions: int = 40, rate: int = 800, prefix: str = "player") -> None:
         self._producer = FrameProducer(url, partitions=PARTITIONS, name="traffic", timeout_s=1.0)
         self._producer.connect()
-        self._sessions = [f"player-{number}" for number in range(sessions)]
+        self._sessions = [f"{prefix}-{number}" for number in range(sessions)]
         self._rate = rate
         # not the producer's iterator, which drops the late and repeated replies that the checker looks for
         self._listener = open_client(url, name="traffic", timeout_s=1.0)
@@ -111,6 +112,8 @@ class Traffic:
         self.accepted: set[tuple[str, int]] = set()
         self.refused = 0
         self.doubtful: set[tuple[str, int]] = set()
+        self.answered_before = 0
+        """Frames that the pool's counters showed as answered before; for the checker."""
         self.answered: list[Reply] = []
         self.answered_s: list[float] = []
         self._stop = threading.Event()

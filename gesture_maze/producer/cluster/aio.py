@@ -20,8 +20,8 @@ from gesture_maze.producer.cluster.client import (
     STALE,
     TRY_AGAIN_S,
     Command,
-    with_text,
 )
+from gesture_maze.producer.cluster.pipeline import with_text
 from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, SlotTable, slot_of_command
 
 
@@ -116,17 +116,31 @@ class AsyncClusterRedis(Redis):
         """As `ClusterRedis.run`; the nodes answer at the same time."""
         answers: list[Any] = [None] * len(commands)
         by_node = await self._by_node(commands, answers)
-        parts = [self._run_on(address, commands, at, answers) for address, at in by_node.items()]
+        unsent: dict[Address, list[int]] = {}
+        parts = [self._run_on(address, commands, at, answers, unsent) for address, at in by_node.items()]
         if len(parts) == 1:
             await parts[0]
         else:
             await asyncio.gather(*parts)
         if any(isinstance(answer, STALE) for answer in answers):
             await self.refresh_if_possible()
+        for address, at in unsent.items():
+            for index in at:
+                slot = slot_of_command(commands[index][0])
+                if self.table.primary(slot) not in (None, address):
+                    answers[index] = await self._retold(*commands[index])
         for index, answer in enumerate(answers):
             if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
                 answers[index] = await self._redirected(*commands[index], answer)
         return answers
+
+    async def _retold(self, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Send a command that was never sent to the node that serves its slot now."""
+        try:
+            node = self.node(await self.primary(slot_of_command(words)))
+            return await node.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+        except (exceptions.RedisError, OSError) as error:
+            return error
 
     async def _by_node(self, commands: Sequence[Command], answers: list[Any]) -> dict[Address, list[int]]:
         found: dict[Address, list[int]] = {}
@@ -145,20 +159,25 @@ class AsyncClusterRedis(Redis):
         return found
 
     async def _run_on(
-        self, address: Address, commands: Sequence[Command], at: list[int], answers: list[Any]
+        self,
+        address: Address,
+        commands: Sequence[Command],
+        at: list[int],
+        answers: list[Any],
+        unsent: dict[Address, list[int]],
     ) -> None:
-        """Run the commands at some indices on a node and fill in their answers."""
+        """Run the commands at some indices on a node, and fill in their answers or note them as unsent."""
         done = 0
+        node = self.node(address)
+        pool: Any = node.connection_pool
         try:
-            if self.is_away(address):
-                raise exceptions.ConnectionError(f"{address} could not be reached just now")
-            node = self.node(address)
-            pool: Any = node.connection_pool
-            try:
-                connection = await pool.get_connection()
-            except FAILURES:
-                self.left(address)
-                raise
+            connection = await self._connection(address)
+        except FAILURES as error:
+            unsent[address] = at
+            for index in at:
+                answers[index] = error
+            return
+        try:
             try:
                 packed = connection.pack_commands([commands[index][0] for index in at])
                 await connection.send_packed_command(packed)
@@ -178,6 +197,16 @@ class AsyncClusterRedis(Redis):
                 self.left(address)
             for index in at[done:]:
                 answers[index] = error
+
+    async def _connection(self, address: Address) -> Any:
+        if self.is_away(address):
+            raise exceptions.ConnectionError(f"{address} could not be reached just now")
+        pool: Any = self.node(address).connection_pool
+        try:
+            return await pool.get_connection()
+        except FAILURES:
+            self.left(address)
+            raise
 
     async def _redirected(self, words: tuple[Any, ...], options: dict[str, Any], error: Any) -> Any:
         for _ in range(REDIRECTS):

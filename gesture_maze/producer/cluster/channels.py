@@ -27,6 +27,8 @@ class Channels:
     """
 
     def __init__(self) -> None:
+        self.moved = False
+        """Set when a node ends subscriptions because their slot has moved; reset by the client."""
         self._wanted: Final[dict[bytes, Address | None]] = {}
         self._missing: Final[set[bytes]] = set()
 
@@ -79,7 +81,8 @@ class Channels:
             return None
         kind, channel = _KINDS[raw[0]], raw[1]
         if kind == b"unsubscribe" and channel in self._wanted:
-            if self._wanted[channel] == address:  # its slot has moved
+            if self._wanted[channel] == address:
+                self.moved = True
                 self._wanted[channel] = None
                 self._missing.add(channel)
             return None

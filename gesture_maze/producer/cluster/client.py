@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from redis import Redis, exceptions
-from redis.client import Pipeline
 
 from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, SlotTable, slot_of_command
+
+if TYPE_CHECKING:
+    from gesture_maze.producer.cluster.pipeline import ClusterPipeline
 
 REDIRECTS: Final = 5
 """How often a command is sent on while its slot moves."""
@@ -168,10 +170,16 @@ class ClusterRedis(Redis):
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands, per node in one round trip, and return an answer or an exception for each."""
         answers: list[Any] = [None] * len(commands)
-        sent = []
+        sent, unsent = [], {}
         for address, at in self._by_node(commands, answers).items():
             try:
-                connection = self._send(address, [commands[index] for index in at])
+                connection = self._connection(address)
+            except FAILURES as error:
+                _fill(answers, at, error)
+                unsent[address] = at
+                continue
+            try:
+                self._send(address, connection, [commands[index] for index in at])
             except FAILURES as error:
                 _fill(answers, at, error)
             else:
@@ -180,10 +188,29 @@ class ClusterRedis(Redis):
             self._receive(address, connection, [commands[index] for index in at], at, answers)
         if any(isinstance(answer, STALE) for answer in answers):
             self.refresh_if_possible()
+        for index in self._served_elsewhere(commands, unsent):
+            answers[index] = self._retold(*commands[index])
         for index, answer in enumerate(answers):
             if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
                 answers[index] = self._redirected(*commands[index], answer)
         return answers
+
+    def _served_elsewhere(self, commands: Sequence[Command], unsent: dict[Address, list[int]]) -> list[int]:
+        """Return the commands that could not be sent and whose slot another node serves by now."""
+        table = self.table
+        return [
+            index
+            for address, at in unsent.items()
+            for index in at
+            if table.primary(slot_of_command(commands[index][0])) not in (None, address)
+        ]
+
+    def _retold(self, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Send a command that was never sent to the node that serves its slot now."""
+        try:
+            return self._tell(self.node(self.primary(slot_of_command(words))), words, options)
+        except (exceptions.RedisError, OSError) as error:
+            return error
 
     def _by_node(self, commands: Sequence[Command], answers: list[Any]) -> dict[Address, list[int]]:
         """Return the commands of each node; those of slots without a primary are answered here."""
@@ -202,22 +229,24 @@ class ClusterRedis(Redis):
                 found.setdefault(address, []).append(index)
         return found
 
-    def _send(self, address: Address, commands: Sequence[Command]) -> Any:
+    def _connection(self, address: Address) -> Any:
         if self.is_away(address):
             raise exceptions.ConnectionError(f"{address} could not be reached just now")
         pool: Any = self.node(address).connection_pool
         try:
-            connection = pool.get_connection()
+            return pool.get_connection()
         except FAILURES:
             self.left(address)
             raise
+
+    def _send(self, address: Address, connection: Any, commands: Sequence[Command]) -> None:
+        pool: Any = self.node(address).connection_pool
         try:
             connection.send_packed_command(connection.pack_commands([words for words, _ in commands]))
         except BaseException:
             connection.disconnect()
             pool.release(connection)
             raise
-        return connection
 
     def _receive(
         self,
@@ -290,6 +319,8 @@ class ClusterRedis(Redis):
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> ClusterPipeline:  # noqa: ARG002
         """Return a pipeline; a transaction may use keys of one slot only."""
+        from gesture_maze.producer.cluster.pipeline import ClusterPipeline
+
         return ClusterPipeline(self, transaction)
 
     def pubsub(self, **words: Any) -> Any:
@@ -317,72 +348,6 @@ class ClusterRedis(Redis):
         """Close the connections to all nodes."""
         for node in list(getattr(self, "_nodes", {}).values()):
             node.close()
-
-
-class ClusterPipeline(Pipeline):
-    """Commands that are sent together, per node in one round trip.
-
-    Args:
-        cluster: the client.
-        transaction: whether they are run all or none (MULTI, EXEC); all keys must be in one slot.
-    """
-
-    def __init__(self, cluster: ClusterRedis, transaction: bool) -> None:
-        super().__init__(cluster.connection_pool, cluster.response_callbacks, transaction, None)
-        self._cluster: Final = cluster
-        self._atomic: Final = transaction
-
-    def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Run the commands and return an answer for each.
-
-        Args:
-            raise_on_error: raise the first error among the answers instead of returning it.
-        """
-        commands: list[Command] = list(self.command_stack)
-        texts = {script.sha: script.script for script in self.scripts}
-        self.reset()
-        if not commands:
-            return []
-        if self._atomic:
-            return self._run_atomically(commands, raise_on_error)
-        answers = self._cluster.run(commands)
-        unknown = [at for at, one in enumerate(answers) if isinstance(one, exceptions.NoScriptError)]
-        for at, answer in zip(
-            unknown,
-            self._cluster.run([with_text(commands[at], texts) for at in unknown]) if unknown else (),
-            strict=True,
-        ):
-            answers[at] = answer
-        if raise_on_error:
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-        return answers
-
-    def _run_atomically(self, commands: list[Command], raise_on_error: bool) -> list[Any]:
-        slot = slot_of_command(commands[0][0])
-        for tried in range(REDIRECTS):
-            node = self._cluster.node(self._cluster.primary(slot))
-            with node.pipeline(transaction=True) as pipe:
-                for words, options in commands:
-                    pipe.execute_command(*words, **options)  # type: ignore[no-untyped-call]
-                try:
-                    found: list[Any] = pipe.execute(raise_on_error)
-                except (exceptions.MovedError, exceptions.AskError, exceptions.ExecAbortError):
-                    if tried == REDIRECTS - 1:
-                        raise
-                    time.sleep(TRY_AGAIN_S)
-                    self._cluster.refresh()
-                else:
-                    return found
-        raise AssertionError("unreachable")
-
-
-def with_text(command: Command, texts: dict[str, Any]) -> Command:
-    """Return a command with EVALSHA replaced by EVAL, for a node that does not know the script."""
-    words, options = command
-    text = texts.get(words[1])
-    return command if text is None else (("EVAL", text, *words[2:]), options)
 
 
 def _fill(answers: list[Any], at: Sequence[int], error: Exception) -> None:

@@ -132,7 +132,16 @@ class ClusterPubSub:
             if found is not None:
                 kind, channel, data = found
                 return {"type": kind.decode(), "pattern": None, "channel": channel, "data": data}
+            if self._channels.moved:
+                self._follow()
         return None
+
+    def _follow(self) -> None:
+        """Subscribe to the channels of a slot that has just moved: every moment may cost a reply."""
+        self._channels.moved = False
+        self._cluster.refresh_if_possible()
+        with suppress(*FAILURES, exceptions.RedisError):
+            self._mend()
 
     def _mend(self) -> None:
         """Subscribe to the missing channels, and check that silent nodes are there."""

@@ -52,6 +52,7 @@ class ShardedChannels:
         self._channels: Final = Channels()
         self._nodes: Final[dict[Address, _Node]] = {}
         self._mending: Final = asyncio.Lock()
+        self._moved: Final = asyncio.Event()
         self._closed = False
 
     async def subscribe(self, *channels: bytes) -> None:
@@ -80,7 +81,12 @@ class ShardedChannels:
         while True:
             with suppress(*FAILURES, exceptions.RedisError):
                 await self.mend()
-            await asyncio.sleep(MEND_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), MEND_S)
+            if self._moved.is_set():
+                # every moment may cost a reply
+                self._moved.clear()
+                await self._cluster.refresh_if_possible()
 
     async def mend(self) -> None:
         """Subscribe to the missing channels, and check that silent nodes are there.
@@ -136,6 +142,9 @@ class ShardedChannels:
                 message = self._channels.take(raw, node.address)
                 if message is not None:
                     self._take(message)
+                elif self._channels.moved:
+                    self._channels.moved = False
+                    self._moved.set()
         except exceptions.MovedError as error:
             hint = Address(error.host, error.port)
         except (*FAILURES, exceptions.RedisError):

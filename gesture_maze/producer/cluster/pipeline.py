@@ -1,0 +1,78 @@
+"""Pipelines and transactions on a cluster. Blocking."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from redis import exceptions
+from redis.client import Pipeline
+
+from gesture_maze.producer.cluster.client import REDIRECTS, TRY_AGAIN_S, ClusterRedis, Command
+from gesture_maze.producer.cluster.slots import slot_of_command
+
+
+class ClusterPipeline(Pipeline):
+    """Commands that are sent together, per node in one round trip.
+
+    Args:
+        cluster: the client.
+        transaction: whether they are run all or none (MULTI, EXEC); all keys must be in one slot.
+    """
+
+    def __init__(self, cluster: ClusterRedis, transaction: bool) -> None:
+        super().__init__(cluster.connection_pool, cluster.response_callbacks, transaction, None)
+        self._cluster: Final = cluster
+        self._atomic: Final = transaction
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Run the commands and return an answer for each.
+
+        Args:
+            raise_on_error: raise the first error among the answers instead of returning it.
+        """
+        commands: list[Command] = list(self.command_stack)
+        texts = {script.sha: script.script for script in self.scripts}
+        self.reset()
+        if not commands:
+            return []
+        if self._atomic:
+            return self._run_atomically(commands, raise_on_error)
+        answers = self._cluster.run(commands)
+        unknown = [at for at, one in enumerate(answers) if isinstance(one, exceptions.NoScriptError)]
+        for at, answer in zip(
+            unknown,
+            self._cluster.run([with_text(commands[at], texts) for at in unknown]) if unknown else (),
+            strict=True,
+        ):
+            answers[at] = answer
+        if raise_on_error:
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+        return answers
+
+    def _run_atomically(self, commands: list[Command], raise_on_error: bool) -> list[Any]:
+        slot = slot_of_command(commands[0][0])
+        for tried in range(REDIRECTS):
+            node = self._cluster.node(self._cluster.primary(slot))
+            with node.pipeline(transaction=True) as pipe:
+                for words, options in commands:
+                    pipe.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+                try:
+                    found: list[Any] = pipe.execute(raise_on_error)
+                except (exceptions.MovedError, exceptions.AskError, exceptions.ExecAbortError):
+                    if tried == REDIRECTS - 1:
+                        raise
+                    time.sleep(TRY_AGAIN_S)
+                    self._cluster.refresh()
+                else:
+                    return found
+        raise AssertionError("unreachable")
+
+
+def with_text(command: Command, texts: dict[str, Any]) -> Command:
+    """Return a command with EVALSHA replaced by EVAL, for a node that does not know the script."""
+    words, options = command
+    text = texts.get(words[1])
+    return command if text is None else (("EVAL", text, *words[2:]), options)

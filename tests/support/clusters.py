@@ -1,0 +1,71 @@
+"""Clusters to test against: moving slots, killing primaries."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from gesture_maze.embedded.cluster import ClusterNode, LocalCluster
+from gesture_maze.producer.cluster.slots import Address, SlotTable, slot_of
+from gesture_maze.wire.keys import frames_key
+from tests.support.servers import wait_until
+
+
+def slot_of_partition(partition: int) -> int:
+    """Return the slot of a partition's keys."""
+    return slot_of(frames_key(partition))
+
+
+def table_of(node: ClusterNode) -> SlotTable:
+    """Return the slots as a node sees them."""
+    return SlotTable.of(node.command("CLUSTER SLOTS"), Address("127.0.0.1", node.port))
+
+
+def node_at(cluster: LocalCluster, address: Address | None) -> ClusterNode:
+    """Return the node with an address."""
+    return next(node for node in cluster.nodes if address is not None and node.port == address.port)
+
+
+def owner_of(cluster: LocalCluster, slot: int) -> ClusterNode:
+    """Return the node that serves a slot, as the nodes that answer see it."""
+    alive = next(node for node in cluster.nodes if node.is_running())
+    return node_at(cluster, table_of(alive).primary(slot))
+
+
+def move_slot(cluster: LocalCluster, slot: int, target: ClusterNode) -> None:
+    """Move a slot key by key, as `redis-cli --cluster reshard` does."""
+    source = owner_of(cluster, slot)
+    target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id())
+    source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id())
+    while names := source.command("CLUSTER", "GETKEYSINSLOT", slot, 100):
+        source.command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *names)
+    for node in (target, source):
+        node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id())
+    wait_until(lambda: all(_sees(node, slot, target) for node in cluster.nodes if node.is_running()))
+
+
+def migrate_slot(cluster: LocalCluster, slot: int, target: ClusterNode) -> None:
+    """Move a slot at once, as Valkey 9 does."""
+    source = owner_of(cluster, slot)
+    source.command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id())
+    wait_until(lambda: _sees(source, slot, target), 10)
+
+
+def _sees(node: ClusterNode, slot: int, target: ClusterNode) -> bool:
+    found = table_of(node).primary(slot)
+    return found is not None and found.port == target.port
+
+
+def kill_primary(cluster: LocalCluster, slot: int) -> float:
+    """Kill the primary of a slot, wait until its replica serves the slot, and return how long that took."""
+    victim = owner_of(cluster, slot)
+    victim.kill()
+    begin_s = time.monotonic()
+
+    def taken_over() -> bool:
+        alive: list[Any] = [node for node in cluster.nodes if node.is_running()]
+        primaries = [table_of(node).primary(slot) for node in alive]
+        return all(one is not None and one.port != victim.port for one in primaries)
+
+    wait_until(taken_over, 20)
+    return time.monotonic() - begin_s
