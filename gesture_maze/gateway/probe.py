@@ -85,7 +85,7 @@ class Probe:
             self._reachable()
 
     async def _ask(self) -> None:
-        """Ask Redis, or on a cluster each primary until one answers: a dead one concerns its sessions only."""
+        """Ask Redis, or each primary of a cluster until one answers: others may serve their sessions."""
         if not isinstance(self._client, AsyncClusterRedis):
             await self._client.execute_command(*COMMAND)  # type: ignore[no-untyped-call]
             return
