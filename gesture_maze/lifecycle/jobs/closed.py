@@ -22,7 +22,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 
 from gesture_maze.lifecycle.jobs.catalog import Context, checked
-from gesture_maze.producer.address import is_sentinel, open_client
+from gesture_maze.producer.address import is_cluster, is_sentinel, open_client
 from gesture_maze.wire.errors import SettingsError
 
 QUEUE: Final = "maze-jobs"
@@ -212,8 +212,11 @@ def connection_to(url: str) -> redis.Redis:
     """Return a client for RQ, which sets the timeouts of its blocking reads itself.
 
     Raises:
-        SettingsError: `settings`, if the URL is invalid.
+        SettingsError: `settings`, if the URL is invalid or names a cluster.
     """
+    if is_cluster(url):
+        message = "--jobs-redis must be a single Redis: RQ uses keys of several slots at once, got a cluster"
+        raise SettingsError("settings", message)
     if is_sentinel(url):
         return open_client(url, name="maze-jobs", timeout_s=SIGN_S)
     try:
