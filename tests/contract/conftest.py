@@ -8,6 +8,7 @@ from typing import Any
 import fakeredis
 import pytest
 
+from gesture_maze.producer import FrameProducer
 from tests.support.pool import A, B, HandWorker, Subscriber
 from tests.support.servers import Proxy, Server, running_redis, running_valkey
 
@@ -81,3 +82,10 @@ def replies(client: Any) -> Iterator[Subscriber]:
     found = Subscriber(client, A, B)
     yield found
     found.close()
+
+
+@pytest.fixture
+def producer(server: Server) -> Iterator[FrameProducer]:
+    """Yield a producer on the server, for 16 partitions."""
+    with FrameProducer(server.redis, partitions=16) as found:
+        yield found

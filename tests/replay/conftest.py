@@ -21,3 +21,9 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classifier() -> Classifier:
     """Return a classifier of the bundled model."""
     return load_classifier(None)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a capture of three players over 5 s."""
+    return synthetic(tmp_path_factory.mktemp("small") / "small.jsonl.gz", players=3, seconds=5)

@@ -228,3 +228,21 @@ def test_key_and_channel_names_are_spelled_in_one_module_only() -> None:
         name for name, path in MODULES.items() for text in source(path).strings if KEY_NAME.search(text)
     }
     assert spelled == {"gesture_maze.wire.keys"}
+
+
+def test_file_has_at_most_400_lines() -> None:
+    found = {str(path.relative_to(ROOT)): source(path).lines for path in FILES}
+    clients = [path for path in (ROOT / "clients").rglob("*.js") if "node_modules" not in path.parts]
+    assert clients
+    found |= {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in clients}
+    assert not {name: lines for name, lines in found.items() if lines > MAX_FILE_LINES}
+
+
+def test_function_has_at_most_40_lines() -> None:
+    functions = [(path, *function) for path in FILES for function in source(path).functions]
+    assert len(functions) > 1000
+    assert not [
+        f"{path.relative_to(ROOT)}:{line} {name}: signature {signature}, body {body}"
+        for path, line, name, signature, body in functions
+        if max(signature, body) > MAX_FUNCTION_LINES
+    ]

@@ -2,104 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 import pytest
 from redis import exceptions
 
 from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
 from gesture_maze.producer.numbering import Numbering
-from gesture_maze.producer.options import OptionWords, options_of
+from gesture_maze.producer.options import options_of
 from gesture_maze.producer.sending import Sending
-from gesture_maze.producer.steps import Command, NoAnswer, Pause, RoundTrip, Steps
-from gesture_maze.wire.errors import FrameError, SettingsError
+from gesture_maze.wire.errors import FrameError
 from gesture_maze.wire.frames import META, Frame
 from gesture_maze.wire.keys import partition_of
-
-OOM = exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
-NOPERM = exceptions.NoPermissionError("No permissions to access a key", status_code="NOPERM")
-FRAMES = [Frame(f"p{number}", 1, 2, None) for number in range(4)]
-"""One frame each for four different partitions of 16."""
-
-
-@dataclass
-class Server:
-    """Answer round trips. `on_add` may refuse an entry, or the whole round by returning `NoAnswer`."""
-
-    topology: list[bytes | None] = field(default_factory=lambda: [b"1", b"16"])
-    lag: dict[int, int | None] = field(default_factory=dict)
-    length: int = 0
-    on_add: Callable[[int], Any] = lambda partition: b"1-0"
-    now_s: float = 0.0
-    rounds: list[list[Command]] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
-    silent: int = 0
-    """Number of upcoming rounds that get no answer."""
-    outcomes: dict[str, int] | None = field(default_factory=dict)
-    """Counters of every partition; None when the producer has no permission to read them."""
-    refuse: Exception | None = None
-    """Error that answers every command, if set."""
-    topology_after: tuple[float, list[bytes | None]] | None = None
-    """Time in s at which another topology is written, and that topology."""
-
-    def play(self, script: Steps[Any]) -> Any:
-        answer: Any = None
-        while True:
-            try:
-                step = script.send(answer)
-            except StopIteration as end:
-                return end.value
-            answer = None
-            if isinstance(step, Pause):
-                self.pauses.append(step.seconds)
-                self.now_s += step.seconds
-                if self.topology_after is not None and self.now_s >= self.topology_after[0]:
-                    self.topology = self.topology_after[1]
-            elif isinstance(step, RoundTrip):
-                self.rounds.append(list(step.commands))
-                answer = self._answer(step)
-
-    def _answer(self, step: RoundTrip) -> Any:
-        if self.silent:
-            self.silent -= 1
-            return NoAnswer("connection closed by server")
-        if self.refuse is not None:
-            return [self.refuse] * len(step.commands)
-        return [self._one(*command) for command in step.commands]
-
-    def _one(self, word: Any, key: Any, *more: Any) -> Any:
-        if word == "HMGET" and str(key).startswith("outcomes:"):
-            return [self.outcomes.get(name, 0) for name in more] if self.outcomes is not None else NOPERM
-        if word == "HMGET":
-            return list(self.topology)
-        if word == "HSETNX":
-            place = ("version", "partitions").index(more[0])
-            if self.topology[place] is None:
-                self.topology[place] = str(more[1]).encode()
-            return 1
-        partition = int(key.strip("frames:{}"))
-        if word == "XLEN":
-            return self.length
-        if word == "XINFO GROUPS":
-            return [{"name": b"maze", "lag": self.lag[partition]}] if partition in self.lag else []
-        return self.on_add(partition)
-
-    def added(self) -> list[list[int]]:
-        """Return the partitions that received entries, round by round."""
-        keys = [[str(one[1]) for one in commands if one[0] == "XADD"] for commands in self.rounds]
-        return [[int(key.strip("frames:{}")) for key in one] for one in keys]
-
-
-def sending(server: Server, **words: Any) -> Sending:
-    options: OptionWords = words  # type: ignore[assignment]
-    return Sending(options_of(options), clock=lambda: server.now_s, jitter=lambda: 0.5)
-
-
-def partitions(frames: list[Frame]) -> list[int]:
-    return sorted(partition_of(one.session, 16) for one in frames)
+from tests.support.answers import FRAMES, OOM, Server, partitions, sending
 
 
 def test_send_of_tick_makes_one_round_trip_with_one_entry_per_partition() -> None:
@@ -109,92 +23,6 @@ def test_send_of_tick_makes_one_round_trip_with_one_entry_per_partition() -> Non
     server.rounds.clear()
     server.play(one.send_frames(FRAMES))
     assert server.added() == [partitions(FRAMES)]
-
-
-def test_connect_repeated_reads_topology_once() -> None:
-    server = Server()
-    one = sending(server)
-    for _ in range(3):
-        server.play(one.connect())
-    assert len(server.rounds) == 1
-
-
-def test_connect_with_partitions_to_empty_redis_writes_topology() -> None:
-    server = Server(topology=[None, None])
-    assert server.play(sending(server, partitions=4).connect()).partitions == 4
-    assert server.topology == [b"1", b"4"]
-    assert server.play(sending(server).connect()).partitions == 4
-
-
-@pytest.mark.parametrize("topology", [[b"1", b"8"], [b"2", b"16"], [b"1", b"many"]])
-def test_send_with_conflicting_topology_raises_settings_error(topology: list[bytes | None]) -> None:
-    server = Server(topology=topology)
-    with pytest.raises(SettingsError) as caught:
-        server.play(sending(server, partitions=16).send_frames(FRAMES))
-    assert caught.value.reason == "topology"
-    assert server.added() == [[]]
-
-
-def test_emptied_redis_with_given_partitions_gets_topology_at_next_reading() -> None:
-    server = Server()
-    one = sending(server, guard_interval_s=1.0, partitions=16)
-    server.play(one.send_frames(FRAMES))
-    server.topology = [None, None]
-    server.now_s = 0.5
-    server.play(one.send_frames(FRAMES))
-    assert server.topology == [None, None]
-    server.now_s = 1.0
-    server.play(one.send_frames(FRAMES))
-    server.play(one.send_frames(FRAMES))
-    assert server.topology == [b"1", b"16"]
-
-
-def test_emptied_redis_without_given_partitions_gets_no_topology() -> None:
-    server = Server(topology=[b"1", b"16"])
-    one = sending(server, guard_interval_s=0)
-    server.play(one.send_frames(FRAMES))
-    server.topology = [None, None]
-    for _ in range(3):
-        server.play(one.send_frames(FRAMES))
-    assert server.topology == [None, None]
-    assert server.added()[-1] == partitions(FRAMES)
-
-
-def test_send_without_partitions_and_pool_raises_no_pool_and_writes_nothing() -> None:
-    server = Server(topology=[None, None])
-    with pytest.raises(SendLost, match="start `maze worker`") as caught:
-        server.play(sending(server).send_frames(FRAMES))
-    assert (caught.value.reason, caught.value.sent) == ("no_pool", False)
-    assert caught.value.frames == tuple(FRAMES)
-    assert server.topology == [None, None]
-    assert 1.0 <= server.now_s < 1.5
-
-
-def test_connect_without_partitions_uses_topology_of_starting_pool() -> None:
-    server = Server(topology=[None, None], topology_after=(0.3, [b"1", b"64"]))
-    assert server.play(sending(server).connect()).partitions == 64
-
-
-def test_topology_becoming_invalid_between_sends_fails_next_send() -> None:
-    server = Server()
-    one = sending(server, guard_interval_s=0)
-    server.play(one.connect())
-    server.topology = [b"1", b"\xff"]
-    server.play(one.send_frames(FRAMES))
-    with pytest.raises(SettingsError, match="not a version and a partition count"):
-        server.play(one.send_frames(FRAMES))
-
-
-def test_topology_changing_between_sends_fails_next_send() -> None:
-    server = Server()
-    one = sending(server, guard_interval_s=0)
-    server.play(one.send_frames(FRAMES))
-    server.topology = [b"1", b"32"]
-    server.play(one.send_frames(FRAMES))
-    server.rounds.clear()
-    with pytest.raises(SettingsError, match="32 partitions"):
-        server.play(one.send_frames(FRAMES))
-    assert server.added() == [[]]
 
 
 def test_lag_is_read_at_most_once_per_guard_interval() -> None:
@@ -368,27 +196,6 @@ def test_send_with_bad_frame_sends_nothing() -> None:
     with pytest.raises(FrameError):
         server.play(sending(server).send_frames([*FRAMES, Frame("p 1", 1, 2, None)]))
     assert server.added() == [[]]
-
-
-@pytest.mark.parametrize(("value", "name"), [(b"1", "c"), (b"0", "l"), (b"yes", "l"), (None, "l")])
-def test_landmarks_are_compact_only_when_topology_allows(value: bytes | None, name: str) -> None:
-    server = Server(topology=[b"1", b"16", value])
-    server.play(sending(server).send_frames(FRAMES[:1]))
-    (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
-    assert command[7] == name
-
-
-def test_landmark_encoding_follows_topology_changes() -> None:
-    server = Server(topology=[b"1", b"16", b"1"])
-    one = sending(server, guard_interval_s=0)
-    found = []
-    for value in (b"1", b"0", b"1"):
-        server.topology[2] = value
-        server.play(one.send_frames(FRAMES[:1]))
-        server.play(one.send_frames(FRAMES[:1]))
-        (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
-        found.append(command[7])
-    assert found == ["c", "l", "c"]
 
 
 def test_frames_without_seq_and_time_are_numbered_also_in_errors() -> None:

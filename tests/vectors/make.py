@@ -156,28 +156,25 @@ def _packed_rejects() -> list[dict[str, Any]]:
         ("landmarks infinite", "not_finite", {"l": points(float("-inf"))}),
         ("landmarks over 1e9", "not_finite", {"l": points(1.1e9)}),
     ]
-    cases = [
-        {
-            "name": name,
-            "reason": reason,
-            "fields": {key: value.hex() for key, value in {**good, **change}.items()},
-        }
-        for name, reason, change in changed
-    ]
+    cases = [_case(name, reason, {**good, **change}) for name, reason, change in changed]
+    cases += [_case(name, reason, fields) for name, reason, fields in _rejected_encodings(good)]
+    return [*cases, _case("no field m", "unknown_encoding", {k: v for k, v in good.items() if k != "m"})]
+
+
+def _rejected_encodings(good: dict[str, bytes]) -> list[tuple[str, str, dict[str, bytes]]]:
     step = {"s": good["s"], "m": good["m"], "c": bytes(84)}
-    cases += [
-        {"name": name, "reason": reason, "fields": {key: value.hex() for key, value in fields.items()}}
-        for name, reason, fields in (
-            ("compact landmarks of 20 points", "bad_length", {**step, "c": bytes(80)}),
-            ("compact landmarks under the name of full ones", "bad_length", {**good, "l": bytes(84)}),
-            ("compact and full landmarks", "unknown_encoding", {**good, "c": bytes(84)}),
-            ("reply channel with a colon", "bad_reply_to", {**good, "r": b"a:b"}),
-            ("reply channel of 65 characters", "bad_reply_to", {**step, "r": b"x" * 65}),
-            ("reply channel without a name", "bad_reply_to", {**good, "r": b""}),
-        )
+    return [
+        ("compact landmarks of 20 points", "bad_length", {**step, "c": bytes(80)}),
+        ("compact landmarks under the name of full ones", "bad_length", {**good, "l": bytes(84)}),
+        ("compact and full landmarks", "unknown_encoding", {**good, "c": bytes(84)}),
+        ("reply channel with a colon", "bad_reply_to", {**good, "r": b"a:b"}),
+        ("reply channel of 65 characters", "bad_reply_to", {**step, "r": b"x" * 65}),
+        ("reply channel without a name", "bad_reply_to", {**good, "r": b""}),
     ]
-    without = {key: value.hex() for key, value in good.items() if key != "m"}
-    return [*cases, {"name": "no field m", "reason": "unknown_encoding", "fields": without}]
+
+
+def _case(name: str, reason: str, fields: dict[str, bytes]) -> dict[str, Any]:
+    return {"name": name, "reason": reason, "fields": {key: value.hex() for key, value in fields.items()}}
 
 
 def _text_rejects() -> list[dict[str, Any]]:

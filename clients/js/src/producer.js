@@ -3,14 +3,15 @@
 import { ErrorReply } from "redis";
 import { InputCheck, OUTCOMES, OutcomeWatch } from "./checks.js";
 import { Connection, sleep } from "./connection.js";
+import { add, lagOf, plan, raise, readLag } from "./entries.js";
 import { Backpressure, ConnectionLost, MazeError, RedisRefused, SendLost, SendRefused, SettingsError, refusal } from "./errors.js";
 import { Replies } from "./replies.js";
-import { GROUP, TOPOLOGY, WIRE_VERSION, checkFrame, framesKey, outcomesKey, pack, partitionOf } from "./wire.js";
+import { TOPOLOGY, WIRE_VERSION, checkFrame, outcomesKey } from "./wire.js";
 
 /** @typedef {import("./wire.js").Frame} Frame */
 /** @typedef {import("./wire.js").NumberedFrame} NumberedFrame */
 /** @typedef {import("./connection.js").Command} Command */
-/** @typedef {{ partition: number, frames: NumberedFrame[], doubtful: boolean, fault: RedisRefused | null }} Entry */
+/** @typedef {import("./entries.js").Entry} Entry */
 /**
  * @typedef {object} Options
  * @property {string} [url] `redis://127.0.0.1:6379` by default
@@ -35,12 +36,9 @@ const DEFAULTS = {
   name: "gesture-maze-js",
   onWarning: (/** @type {string} */ sentence) => console.warn(`gesture-maze: ${sentence}`),
 };
-const MAX_FRAMES_PER_ENTRY = 1024;
 const MOST_QUEUED = 64;
 const MOST_KNOWN = 65_536;
 
-/** @param {Uint8Array} bytes */
-const buffer = (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 /** @param {number} tries */
 const pause = (tries) => sleep(Math.min(250, 50 * 2 ** Math.min(tries - 1, 10)) * (0.5 + Math.random()));
 
@@ -348,58 +346,4 @@ function topologyOf(answer) {
   const [version, partitions] = answer.slice(0, 2).map(Number);
   if (!Number.isInteger(version) || !Number.isInteger(partitions)) throw new SettingsError("topology", `${TOPOLOGY} in Redis holds ${answer}, not a version and a partition count`);
   return { version, partitions, compact: answer[2] === "1" };
-}
-
-/** @param {NumberedFrame[]} frames @param {number} partitions @returns {Entry[]} */
-function plan(frames, partitions) {
-  /** @type {Map<number, NumberedFrame[]>} */
-  const byPartition = new Map();
-  for (const frame of frames) {
-    const partition = partitionOf(frame.session, partitions);
-    byPartition.set(partition, [...(byPartition.get(partition) ?? []), frame]);
-  }
-  return [...byPartition].flatMap(([partition, all]) =>
-    Array.from({ length: Math.ceil(all.length / MAX_FRAMES_PER_ENTRY) }, (_, i) => ({
-      partition,
-      frames: all.slice(i * MAX_FRAMES_PER_ENTRY, (i + 1) * MAX_FRAMES_PER_ENTRY),
-      doubtful: false,
-      fault: null,
-    })),
-  );
-}
-
-/** @param {Entry} entry @param {boolean} compact @returns {Command} */
-function add({ partition, frames }, compact) {
-  const fields = pack(frames, { compact });
-  const landmarks = fields.c ? ["c", buffer(fields.c)] : ["l", buffer(/** @type {Uint8Array} */ (fields.l))];
-  return ["XADD", framesKey(partition), "*", "s", fields.s, "m", buffer(fields.m), ...landmarks];
-}
-
-/** @param {number} partition @returns {Command[]} */
-const readLag = (partition) => [
-  ["XINFO", "GROUPS", framesKey(partition)],
-  ["XLEN", framesKey(partition)],
-];
-
-/** @param {unknown} groups @param {unknown} length */
-function lagOf(groups, length) {
-  for (const group of Array.isArray(groups) ? groups : []) {
-    const fields = Array.isArray(group) ? Object.fromEntries(group.flatMap((name, i) => (i % 2 ? [] : [[name, group[i + 1]]]))) : group;
-    if (fields.name === GROUP && typeof fields.lag === "number") return fields.lag;
-  }
-  return typeof length === "number" ? length : 0;
-}
-
-/** Raises the error that names every frame not known to be accepted. @param {Entry[]} full @param {Entry[]} left @param {number} maxLag */
-function raise(full, left, maxLag) {
-  const entries = [...full, ...left];
-  if (!entries.length) return;
-  const frames = entries.flatMap((one) => one.frames);
-  const where = [...new Set(entries.map((one) => one.partition))].sort((a, b) => a - b).join(", ");
-  if (left.some((one) => one.doubtful)) throw new SendLost("connection", "Redis did not answer: whether the frames were accepted is unknown", frames, true);
-  const faults = left.map((one) => one.fault).filter((one) => one !== null && one.reason !== "memory");
-  const worst = faults.find((one) => !one?.momentary) ?? faults[0];
-  if (worst) throw new SendRefused(worst.reason, `${worst.message}; ${frames.length} frames were not accepted (partitions ${where})`, frames, worst.momentary);
-  if (left.length) throw new Backpressure("memory", `Redis is at its memory limit: ${frames.length} frames were not accepted`, frames);
-  throw new Backpressure("lag", `${frames.length} frames were not accepted: partitions ${where} are more than ${maxLag} entries behind`, frames);
 }

@@ -1,14 +1,8 @@
-import { RedisRefused } from "./errors.js";
 import { Replies } from "./replies.js";
 export type Frame = import("./wire.js").Frame;
 export type NumberedFrame = import("./wire.js").NumberedFrame;
 export type Command = import("./connection.js").Command;
-export type Entry = {
-    partition: number;
-    frames: NumberedFrame[];
-    doubtful: boolean;
-    fault: RedisRefused | null;
-};
+export type Entry = import("./entries.js").Entry;
 export type Options = {
     /**
      * `redis://127.0.0.1:6379` by default

@@ -1,0 +1,67 @@
+// Stream entries: which frames go into which, the commands that add them, and the error for those not accepted.
+
+import { Backpressure, RedisRefused, SendLost, SendRefused } from "./errors.js";
+import { GROUP, framesKey, pack, partitionOf } from "./wire.js";
+
+/** @typedef {import("./wire.js").NumberedFrame} NumberedFrame */
+/** @typedef {import("./connection.js").Command} Command */
+/** @typedef {{ partition: number, frames: NumberedFrame[], doubtful: boolean, fault: RedisRefused | null }} Entry */
+
+const MAX_FRAMES_PER_ENTRY = 1024;
+
+/** @param {Uint8Array} bytes */
+const buffer = (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+/** @param {NumberedFrame[]} frames @param {number} partitions @returns {Entry[]} */
+export function plan(frames, partitions) {
+  /** @type {Map<number, NumberedFrame[]>} */
+  const byPartition = new Map();
+  for (const frame of frames) {
+    const partition = partitionOf(frame.session, partitions);
+    byPartition.set(partition, [...(byPartition.get(partition) ?? []), frame]);
+  }
+  return [...byPartition].flatMap(([partition, all]) =>
+    Array.from({ length: Math.ceil(all.length / MAX_FRAMES_PER_ENTRY) }, (_, i) => ({
+      partition,
+      frames: all.slice(i * MAX_FRAMES_PER_ENTRY, (i + 1) * MAX_FRAMES_PER_ENTRY),
+      doubtful: false,
+      fault: null,
+    })),
+  );
+}
+
+/** @param {Entry} entry @param {boolean} compact @returns {Command} */
+export function add({ partition, frames }, compact) {
+  const fields = pack(frames, { compact });
+  const landmarks = fields.c ? ["c", buffer(fields.c)] : ["l", buffer(/** @type {Uint8Array} */ (fields.l))];
+  return ["XADD", framesKey(partition), "*", "s", fields.s, "m", buffer(fields.m), ...landmarks];
+}
+
+/** @param {number} partition @returns {Command[]} */
+export const readLag = (partition) => [
+  ["XINFO", "GROUPS", framesKey(partition)],
+  ["XLEN", framesKey(partition)],
+];
+
+/** @param {unknown} groups @param {unknown} length */
+export function lagOf(groups, length) {
+  for (const group of Array.isArray(groups) ? groups : []) {
+    const fields = Array.isArray(group) ? Object.fromEntries(group.flatMap((name, i) => (i % 2 ? [] : [[name, group[i + 1]]]))) : group;
+    if (fields.name === GROUP && typeof fields.lag === "number") return fields.lag;
+  }
+  return typeof length === "number" ? length : 0;
+}
+
+/** Raises the error that names every frame not known to be accepted. @param {Entry[]} full @param {Entry[]} left @param {number} maxLag */
+export function raise(full, left, maxLag) {
+  const entries = [...full, ...left];
+  if (!entries.length) return;
+  const frames = entries.flatMap((one) => one.frames);
+  const where = [...new Set(entries.map((one) => one.partition))].sort((a, b) => a - b).join(", ");
+  if (left.some((one) => one.doubtful)) throw new SendLost("connection", "Redis did not answer: whether the frames were accepted is unknown", frames, true);
+  const faults = left.map((one) => one.fault).filter((one) => one !== null && one.reason !== "memory");
+  const worst = faults.find((one) => !one?.momentary) ?? faults[0];
+  if (worst) throw new SendRefused(worst.reason, `${worst.message}; ${frames.length} frames were not accepted (partitions ${where})`, frames, worst.momentary);
+  if (left.length) throw new Backpressure("memory", `Redis is at its memory limit: ${frames.length} frames were not accepted`, frames);
+  throw new Backpressure("lag", `${frames.length} frames were not accepted: partitions ${where} are more than ${maxLag} entries behind`, frames);
+}
