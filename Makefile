@@ -16,6 +16,8 @@ PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 # Pins the build requirements too, which pip's option -c does not reach. Newer versions of pip read the second name.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
+# Bytecode is kept even where the environment turns it off: the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage lint bench chaos simulate web dist clean

@@ -68,16 +68,20 @@ def _record(**changed: Any) -> str:
     return saved.model_copy(update=changed).model_dump_json()
 
 
-def test_saved_games_without_redis_are_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_saved_games_without_redis_are_bounded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gesture_maze.gateway.saved.MOST_WAITING", 100)
+
     async def run() -> None:
         dead = Redis(port=1, socket_connect_timeout=0.2)
         games = SavedGames(dead, 60, Log("human", "info"))
         game = Game.begin("small", 3)
-        for number in range(10_100):
+        for number in range(110):
             games.note(f"s{number}", game)
         for _ in range(2):
             await games.flush()
-        assert len(games._changed) == 10_000
+        assert len(games._changed) == 100
         await dead.aclose()
 
     asyncio.run(run())
