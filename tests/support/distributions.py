@@ -63,7 +63,7 @@ class Environment:
         """Create one with the packages that the given extras require, as hard links to local ones."""
         found = cls.bare(folder)
         needs = run(sys.executable, ROOT / "compose/requirements.py", *extras).splitlines()
-        link_packages(folder, closure(needs), compiled=True)
+        link_packages(folder, closure(needs))
         return found
 
     def install(self, *words: str | Path) -> None:

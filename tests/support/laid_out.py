@@ -1,12 +1,12 @@
 """`/opt/maze` of an image in a plain folder, without an engine, by the Dockerfile's own steps.
 
-The worker's is installed by pip as the Dockerfile says. The others would take minutes; theirs are made of
-hard links to what the tests run on themselves, of exactly the packages that the list of requirements draws
-in. That this is what pip would have installed is shown by the worker's, which is compared.
+Installing with pip would take minutes, so the folders are made of hard links to what the tests run on
+themselves, of exactly the packages that the list of requirements draws in; pip confirms that none is missing.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -41,13 +41,13 @@ def run(*words: str | Path, folder: Path = ROOT) -> str:
     return done.stdout
 
 
-def dependencies(target: str) -> tuple[list[str], bool]:
-    """Return the requirements of the stage `<target>-dependencies`, and whether bytecode is compiled."""
+def dependencies(target: str) -> list[str]:
+    """Return the requirements of the stage `<target>-dependencies`."""
     lines = stage(f"{target}-dependencies")
     found = re.search(r"^RUN python compose/requirements.py (.*?) > ", lines, re.MULTILINE)
     assert found, target
     needs = run(sys.executable, COMPOSE / "requirements.py", *found[1].split()).split("\n")
-    return [one for one in needs if one], "--no-compile" not in lines
+    return [one for one in needs if one]
 
 
 def base_of(target: str) -> str:
@@ -64,43 +64,42 @@ def build_wheel(folder: Path) -> Path:
         for name in names.split():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, source / name)
-    run(*PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "dist", source, folder=folder)
+    run(
+        *PIP,
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        folder / "dist",
+        source,
+        folder=folder,
+    )
     return next((folder / "dist").glob("*.whl"))
 
 
-def install(folder: Path, target: str, wheel: Path) -> Path:
-    """Create the image's folder with pip."""
-    image = _environment(folder)
-    needs, compiled = dependencies(target)
-    (folder / "requirements.txt").write_text("\n".join(needs))
-    flags = () if compiled else ("--no-compile",)
-    _pip(image, *flags, "-r", folder / "requirements.txt")
-    _pip(image, "--no-compile", "--no-deps", "--no-index", wheel)
-    return folder
+def missing(image: Path, target: str) -> list[str]:
+    """Return the packages that pip would still install to satisfy an image's requirements."""
+    (image / "requirements.txt").write_text("\n".join(dependencies(target)))
+    pip = (*PIP, "--python", image / "opt/maze/bin/python", "install", "--quiet", "--no-index")
+    report = run(*pip, "--dry-run", "--report", "-", "-r", image / "requirements.txt")
+    return [one["metadata"]["name"] for one in json.loads(report)["install"]]
 
 
 def link(folder: Path, target: str, wheel: Path) -> Path:
     """Create the image's folder with hard links, and the project's wheel with pip."""
     image = _environment(folder)
-    needs, compiled = dependencies(target)
-    link_packages(image, closure(needs), compiled=compiled)
-    _pip(image, "--no-compile", "--no-deps", "--no-index", wheel)
+    link_packages(image, closure(dependencies(target)))
+    _pip(image, "--no-deps", "--no-index", wheel)
     return folder
 
 
-def link_packages(environment: Path, installed: Iterable[Distribution], *, compiled: bool) -> None:
-    """Add locally installed packages to a virtual environment, as hard links.
-
-    Args:
-        environment: its root.
-        installed: the packages.
-        compiled: whether bytecode is linked too.
-    """
+def link_packages(environment: Path, installed: Iterable[Distribution]) -> None:
+    """Add locally installed packages to a virtual environment, as hard links."""
     for one in installed:
         for file in one.files or ():
-            if compiled or file.suffix != ".pyc":
-                source = Path(str(one.locate_file(file)))
-                _link(source, Path(os.path.normpath(environment / SITE / file)), environment)
+            source = Path(str(one.locate_file(file)))
+            _link(source, Path(os.path.normpath(environment / SITE / file)), environment)
 
 
 def closure(needs: Iterable[str]) -> list[Distribution]:
@@ -113,14 +112,6 @@ def closure(needs: Iterable[str]) -> list[Distribution]:
             done.add(one)
             waiting += _requires(name, extras)
     return [distribution(name) for name in sorted({name for name, _ in done})]
-
-
-def packages(image: Path) -> dict[str, str]:
-    """Return name -> version of the packages in an image's folder, without gesture-maze."""
-    folders = (image / "opt/maze" / SITE).glob("*.dist-info")
-    pairs = [path.name.removesuffix(".dist-info").rpartition("-") for path in folders]
-    found = {canonicalize_name(name): version for name, _, version in pairs}
-    return {name: version for name, version in found.items() if name != "gesture-maze"}
 
 
 def size_mb(path: Path) -> float:

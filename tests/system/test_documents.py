@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from gesture_maze.cli.main import build
 from tests.support.observed import ROOT
 
 PATTERNS = ("*.md", "docs/*.md", "examples/*/*.md", "clients/*/*.md", "compose/**/*.md")
@@ -50,10 +50,8 @@ def test_link_points_to_an_existing_file_and_heading(path: Path) -> None:
 @cache
 def help_of(*words: str) -> str:
     """Return what `maze WORDS --help` prints."""
-    command = [sys.executable, "-m", "gesture_maze", *words, "--help"]
-    environment = {"COLUMNS": "200", "TERM": "dumb", "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
-    assert done.returncode == 0, f"maze {' '.join(words)}: {done.stderr}"
+    done = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(build(words[:1]), [*words, "--help"])
+    assert done.exit_code == 0, f"maze {' '.join(words)}: {done.output}"
     return done.stdout
 
 

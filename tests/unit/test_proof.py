@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from gesture_maze.models.bundle import MAX_ZIP_BYTES, MODEL, Bundle, ModelReason
 from gesture_maze.models.proof import prove
 from gesture_maze.wire.errors import ModelError
-from tests.support.bundles import bundled, damaged, sealed, wrong
+from tests.support.bundles import bundled, damaged, disturbed, sealed, wrong
 
 
 def costly(*nodes: Any, **constants: Any) -> Bundle:
@@ -72,6 +72,13 @@ def reason_of(data: bytes, **options: Any) -> str:
 
 def test_prove_with_sound_bundle_passes() -> None:
     prove(bundled().to_zip())
+
+
+def test_prove_of_a_proved_bundle_starts_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    prove(bundled().to_zip())
+    monkeypatch.setattr("sys.executable", "/nonexistent")
+    prove(bundled().to_zip())
+    assert reason_of(disturbed(0.5).to_zip()) == ModelReason.TOO_COSTLY
 
 
 def test_prove_with_endless_graph_raises_too_costly() -> None:
