@@ -11,11 +11,15 @@ const PALMS = new Set(["palm", "stop"]);
 const SURE = 0.8;
 /** Frames that show something else for less than this are passed over. */
 const BREAK_MS = 150;
+/** Without any frame for longer than this the palm counts as taken down; a slow phone sends 5 frames a second. */
+const SILENCE_MS = 500;
 const AFTER_MOVE_MS = 700;
 
 export class Palm {
   #since = -Infinity;
   #seen = -Infinity;
+  /** The last frame that showed something else. */
+  #other = -Infinity;
   #moved = -Infinity;
   /** The hand has shown something else since the last sign. */
   #armed = true;
@@ -30,10 +34,12 @@ export class Palm {
     if (reply.move && reply.move !== "stop") this.#moved = reply.t;
     const open = reply.gesture !== null && PALMS.has(reply.gesture) && reply.confidence >= SURE;
     if (!open) {
+      this.#other = reply.t;
       if (reply.t - this.#seen > BREAK_MS) this.#reset(true);
       return false;
     }
-    if (reply.t - this.#seen > BREAK_MS || reply.t < this.#seen) this.#since = reply.t;
+    const longest = this.#other > this.#seen ? BREAK_MS : SILENCE_MS;
+    if (reply.t - this.#seen > longest || reply.t < this.#seen) this.#since = reply.t;
     this.#seen = reply.t;
     const begun = Math.max(this.#since, this.#moved + AFTER_MOVE_MS);
     this.#share = this.#armed ? Math.min(Math.max((reply.t - begun) / holdMs, 0), 1) : 0;
