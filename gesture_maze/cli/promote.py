@@ -10,6 +10,7 @@ import typer
 from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, OptionalTrackingUri, RedisUrl
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.cli.progress import progress
+from gesture_maze.cli.reading import Aspect, Labels, Layout
 
 if TYPE_CHECKING:
     from gesture_maze.lifecycle.promotion import Passed
@@ -22,7 +23,10 @@ def promote(
         str, typer.Argument(metavar="VERSION|FOLDER", help="A bundle, 'bundled', or a version in Redis.")
     ],
     redis: RedisUrl = DEFAULT_REDIS,
-    data: Annotated[Path | None, Opt(help="Labelled CSV to compare it with the champion on.")] = None,
+    data: Annotated[Path | None, Opt(help="Labelled hands to compare it with the champion on.")] = None,
+    layout: Layout = None,
+    aspect: Aspect = None,
+    labels: Labels = None,
     max_drop: Annotated[float, Opt(help="Accuracy and action precision may fall by so much.")] = 0.002,
     max_us_per_frame: Annotated[float, Opt(help="Limit of its time, in batches of 256.")] = 5.0,
     shadow: Annotated[
@@ -45,9 +49,10 @@ def promote(
     from gesture_maze.lifecycle import tracked
     from gesture_maze.lifecycle.promotion import Gates, challenge, check, find, forced, sources
     from gesture_maze.lifecycle.promotion import promote as appoint
+    from gesture_maze.models.dataset import Reading
     from gesture_maze.worker.redis.attach import attached
 
-    gates = Gates(data, max_drop, max_us_per_frame)
+    gates = Gates(data, max_drop, max_us_per_frame, Reading(layout, aspect, labels))
     with attached(redis) as client:
         found = find(model, [*sources(client), *tracked.source(tracking_uri)])
         with progress("Checking"):

@@ -36,6 +36,7 @@ CONNECT_S: Final = 2.0
 TIMEOUT_S: Final = 2.0
 """Longest wait for the answer to a command."""
 NO_REDIS: Final = "the game cannot reach its Redis"
+NO_POOL: Final = "no worker has started on this Redis yet"
 OWN_CHANNEL: Final = GATEWAY_CHANNEL.encode()
 """A channel without messages: its confirmation shows that the connection is subscribed."""
 
@@ -77,7 +78,7 @@ class Fan:
             GatewayError: `unavailable`, if Redis does not confirm it.
         """
         if not self._partitions:
-            raise GatewayError(Refusal.UNAVAILABLE, NO_REDIS)
+            raise GatewayError(Refusal.UNAVAILABLE, self.fault or NO_REDIS)
         channel = self._channel(session)
         known = channel in self._hearers
         self._hearers[channel] = hearer
@@ -115,11 +116,25 @@ class Fan:
                     await self._subscription.subscribe(*self._hearers)
                 await self._subscription.read(self._take)
             except (RedisError, OSError, MazeError) as error:
-                if self._fault is None or type(self._fault) is not type(error):
-                    self._log.warning("subscription_lost", error=str(error))
-                self.listening, self._fault = False, error
+                self._note(error)
                 await self._drop()
                 await asyncio.sleep(PAUSE_S)
+
+    @property
+    def fault(self) -> str | None:
+        """Why there are no subscriptions, in a sentence for players; None if they are in place."""
+        if self.listening:
+            return None
+        return NO_POOL if _lacks_pool(self._fault) else NO_REDIS
+
+    def _note(self, error: Exception) -> None:
+        """Log why there are no subscriptions, once for each kind of fault in a row."""
+        if _kind(error) != _kind(self._fault):
+            if _lacks_pool(error):
+                self._log.warning("pool_missing", error=f"{NO_POOL}: start `maze worker`")
+            else:
+                self._log.warning("subscription_lost", error=str(error))
+        self.listening, self._fault = False, error
 
     def reconnect(self, why: str) -> None:
         """Replace the connection, for example because its server was demoted."""
@@ -168,3 +183,12 @@ class Fan:
 
     def _channel(self, session: str) -> bytes:
         return actions_channel(partition_of(session, self._partitions), session).encode()
+
+
+def _kind(error: Exception | None) -> tuple[object, object]:
+    return type(error), getattr(error, "reason", None)
+
+
+def _lacks_pool(error: Exception | None) -> bool:
+    """Return whether Redis answers and no worker has written the topology."""
+    return getattr(error, "reason", None) == "no_pool"

@@ -98,7 +98,7 @@ def readiness(app: FastAPI) -> tuple[bool, dict[str, Any]]:
     if not app.state.probe.reachable:
         return False, {"detail": "Redis does not take frames"}
     if not room.fan.listening:
-        return False, {"detail": "the subscription to replies is not in place"}
+        return False, {"detail": f"the subscription to replies is not in place: {room.fan.fault}"}
     return True, {"detail": "ready"}
 
 

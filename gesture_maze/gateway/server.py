@@ -64,6 +64,8 @@ async def _try(redis: str, log: Log) -> None:
         try:
             await producer.connect()
         except (ConnectionLost, Backpressure) as error:
+            if error.reason == "no_pool":
+                return  # Redis answers; the gateway logs that it waits for workers when it subscribes
             log.warning("redis_offline", error=str(error), failures=1)
 
 

@@ -36,6 +36,8 @@ from gesture_maze.worker.redis.status import StatusReader
 if TYPE_CHECKING:
     from redis import Redis
 
+    from gesture_maze.models.dataset import Reading
+
 Source = Callable[[str], bytes | None]
 """Name -> bytes of the bundle, unchecked; None if there is no such name here."""
 
@@ -48,11 +50,13 @@ class Gates:
         data: labelled hands to compare it with the champion on; None leaves that out.
         max_drop: share by which accuracy and action precision may fall.
         max_us_per_frame: limit of its time per frame in batches of 256.
+        reading: what overrides that which the file of hands says of itself; None for nothing.
     """
 
     data: Path | None = None
     max_drop: float = MAX_DROP
     max_us_per_frame: float = MAX_US_PER_FRAME
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def check(data: bytes, client: Redis, gates: Gates) -> Passed:
         return Passed(classifier.version, data, took_us)
     from gesture_maze.models.dataset import read_dataset
 
-    hands = read_dataset([gates.data])
+    hands = read_dataset([gates.data], gates.reading)
     mine, other = (judge_with(model, hands).evaluation() for model in (classifier, _champion(client)))
     check_accuracy(mine, other, gates.max_drop)
     return Passed(classifier.version, data, took_us, mine["accuracy"], other["accuracy"])

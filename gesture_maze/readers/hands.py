@@ -160,6 +160,8 @@ def with_aspects(recording: Recording, aspect: float | None) -> Recording:
                     "1.3333); --aspect 1 only if both axes have one unit"
                 )
             hand.aspect = 1.0
+    if aspect is not None:
+        recording.notes.append(f"aspect {aspect:.4g} as given")
     return recording
 
 

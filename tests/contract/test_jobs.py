@@ -81,7 +81,9 @@ def run(url: str, *words: str) -> Any:
 
 def test_job_submitted_to_a_worker_is_run_and_shown(url: str, worker: Any, tmp_path: Path) -> None:
     write_csv(tmp_path / "hands.csv", hands(20))
-    words = json.dumps({"data": ["hands.csv"], "out": "out", "epochs": 1, "folds": 2})
+    (tmp_path / "map.csv").write_text("like,hooray\n")
+    reading = {"layout": "isotropic", "aspect": "4:3", "labels": "map.csv"}
+    words = json.dumps({"data": ["hands.csv"], "out": "out", "epochs": 1, "folds": 2, **reading})
     put = run(url, "submit", "train", words, "--json")
     assert put.exit_code == 0, put.output
     name = json.loads(put.stdout)["id"]
@@ -92,6 +94,8 @@ def test_job_submitted_to_a_worker_is_run_and_shown(url: str, worker: Any, tmp_p
     assert shown["progress"]["title"] == "Training"
     assert shown["progress"]["done"] == shown["progress"]["total"] > 0
     assert shown["result"]["rows"] == 60
+    assert "hooray" in shown["result"]["per_class"], "the reading options of the command apply"
+    assert any("hooray" in line for line in shown["result"]["found"])
     assert (tmp_path / "out" / "manifest.json").exists()
     assert "100 %" in run(url, "list").stdout
     assert "finished" in run(url, "show", name).stdout
@@ -332,6 +336,14 @@ def test_jobs_in_the_catalog_map_to_commands() -> None:
     assert set(JOBS) == {"train", "evaluate", "promote", "rollback", "replay", "redrive"}
     job = checked("promote", {"model": "mlp-0123456789", "shadow": True, "share": 0.5})
     assert job.words() == ["promote", "mlp-0123456789", "--shadow", "--share=0.5"]  # type: ignore[attr-defined]
+    for name, required in (("evaluate", {"data": "h.csv"}), ("promote", {"model": "mine", "data": "h.csv"})):
+        reading = {"layout": "isotropic", "aspect": "4:3", "labels": "map.csv"}
+        words = checked(name, {**required, **reading}).words()  # type: ignore[attr-defined]
+        assert words[-2:] == [f"--aspect={4 / 3}", "--labels=map.csv"]
+    with pytest.raises(SettingsError, match="aspect"):
+        checked("train", {"data": ["h.csv"], "out": "o", "aspect": "wide"})
+    with pytest.raises(SettingsError, match="labels"):
+        checked("train", {"data": ["h.csv"], "out": "o", "labels": "/etc/passwd"})
     assert checked("redrive", {"reason": "bad_json"}).words() == [
         "dead",
         "redrive",

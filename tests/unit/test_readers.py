@@ -110,7 +110,9 @@ def test_normalised_coordinates_without_aspect_are_rejected(name: str) -> None:
 def test_isotropic_columns_with_normalised_range_warn_unless_aspect_given() -> None:
     text = WRITERS["isotropic"][1]([one()])
     assert any("warning" in note for note in read_text("a", text).notes)
-    assert not any("warning" in note for note in read_text("a", text, aspect=1.0).notes)
+    given = read_text("a", text, aspect=4 / 3)
+    assert not any("warning" in note for note in given.notes)
+    assert "aspect 1.333 as given" in given.describe()
 
 
 def scaled(hand: Written) -> Written:

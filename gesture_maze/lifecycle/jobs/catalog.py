@@ -20,6 +20,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from gesture_maze.lifecycle.training import NOT_TRACKED
+from gesture_maze.readers.aspects import parse_aspect
 from gesture_maze.wire.errors import SettingsError
 
 MODEL_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$"
@@ -35,6 +36,12 @@ def _inside(path: str) -> str:
 
 Inside = Annotated[str, Field(max_length=300), AfterValidator(_inside)]
 """A path relative to the jobs' folder and inside it. Links in that folder are followed."""
+
+Layout = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
+"""Name of a layout of landmark files, see `readers`."""
+
+Aspect = Annotated[float | str, AfterValidator(lambda given: parse_aspect(str(given)))]
+"""Image width / height of normalised coordinates: a number, or text as `--aspect` takes it."""
 
 Report = Callable[[str, int, int], None]
 """Called with a description of the work, the steps done and the total steps."""
@@ -78,11 +85,17 @@ class Train(Arguments):
     seed: Annotated[int, Field(ge=0)] = 0
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     epochs: Annotated[int, Field(ge=1)] | None = None
+    layout: Layout | None = None
+    aspect: Aspect | None = None
+    labels: Inside | None = None
 
     def run(self, context: Context, report: Report) -> Any:
         """Train and return the figures of the held-out hands."""
         from gesture_maze.lifecycle.training import TrainOptions, train
+        from gesture_maze.models.dataset import Reading
 
+        found: list[str] = []
+        labels = None if self.labels is None else context.folder / self.labels
         options = TrainOptions(
             data=[context.folder / path for path in self.data],
             out=context.folder / self.out,
@@ -91,6 +104,7 @@ class Train(Arguments):
             folds=self.folds,
             epochs=self.epochs,
             tracking_uri=context.tracking_uri,
+            reading=Reading(self.layout, self.aspect, labels),
         )
 
         @contextmanager
@@ -105,9 +119,13 @@ class Train(Arguments):
             report(title, 0, steps)
             yield tick
 
-        trained = train(options, progress)
-        tracked = trained.tracked
-        return {**trained.shipped.evaluation, "bundle": self.out, "tracked": tracked and tracked.number}
+        trained = train(options, progress, show=found.extend)
+        return {
+            **trained.shipped.evaluation,
+            "bundle": self.out,
+            "found": found,
+            "tracked": trained.tracked and trained.tracked.number,
+        }
 
 
 class _Command(Arguments):
@@ -156,10 +174,15 @@ class Evaluate(_Command):
     model: Inside | None = None
     against: Inside | None = None
     report: Inside | None = None
+    layout: Layout | None = None
+    aspect: Aspect | None = None
+    labels: Inside | None = None
 
     def words(self) -> list[str]:
         """Return the words behind `maze`."""
-        return ["evaluate", self.data, *_flags(model=self.model, against=self.against, report=self.report)]
+        reading = _flags(layout=self.layout, aspect=self.aspect, labels=self.labels)
+        models = _flags(model=self.model, against=self.against, report=self.report)
+        return ["evaluate", self.data, *models, *reading]
 
 
 class Promote(_Command):
@@ -170,10 +193,16 @@ class Promote(_Command):
     data: Inside | None = None
     shadow: bool = False
     share: Annotated[float, Field(ge=0, le=1)] | None = None
+    layout: Layout | None = None
+    aspect: Aspect | None = None
+    labels: Inside | None = None
 
     def words(self) -> list[str]:
         """Return the words behind `maze`."""
-        return ["promote", self.model, *_flags(data=self.data, shadow=self.shadow, share=self.share)]
+        reading = _flags(layout=self.layout, aspect=self.aspect, labels=self.labels)
+        return [
+            "promote", self.model, *_flags(data=self.data, shadow=self.shadow, share=self.share), *reading,
+        ]  # fmt: skip
 
 
 class Rollback(_Command):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,9 +83,16 @@ def test_gateway_behind_a_moved_address_leaves_the_demoted_primary(pool: Server,
         old.end()
 
 
-def test_gateway_starts_before_redis_and_becomes_ready(tmp_path: Path) -> None:
+def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return the log's events since the last call."""
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+
+
+def test_gateway_starts_before_redis_and_workers_and_becomes_ready(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     port = free_port()
-    with serving(f"redis://127.0.0.1:{port}/0", wait_ready=False) as gateway:
+    with serving(f"redis://127.0.0.1:{port}/0", wait_ready=False, log_format="json") as gateway:
         assert gateway.http.get("/readyz").status_code == 503
         assert gateway.http.get("/livez").status_code == 200
         with gateway.socket() as early:
@@ -91,6 +100,10 @@ def test_gateway_starts_before_redis_and_becomes_ready(tmp_path: Path) -> None:
         redis = RedisProcess(tmp_path, port=port)
         try:
             assert not ready(gateway)
+            wait_until(lambda: "no worker" in gateway.http.get("/readyz").json()["detail"], 10)
+            assert [one["event"] for one in logged(capsys)].count("pool_missing") == 1
+            with gateway.socket() as early:
+                assert "no worker has started" in early.hello()["detail"]
             redis.client.hset("{maze}:topology", mapping={"version": 1, "partitions": 16})
             wait_until(lambda: ready(gateway), 5)
         finally:
