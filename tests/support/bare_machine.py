@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gesture_maze.wire.keys import frames_key
@@ -18,6 +18,11 @@ from gesture_maze.worker.redis.status import StatusReader
 from tests.support.bundles import with_threshold
 from tests.support.observed import ROOT, Observed, binary, program
 from tests.support.servers import free_port, running_redis, wait_until
+
+PYTHON = {"maze": f"{sys.executable} -m gesture_maze", "python": sys.executable}
+"""Commands that are those of this interpreter."""
+FILES = ("compose/bare/targets.yml", "compose/bare/alertmanager.yml", "compose/prometheus/alertmanager.yml")
+"""Files with ports, beside prometheus.yml."""
 
 
 def documented_commands() -> dict[str, str]:
@@ -31,7 +36,7 @@ def documented_commands() -> dict[str, str]:
 def bare_machine(folder: Path, ports: dict[str, int]) -> None:
     """Copy prometheus.yml and the files that it names into a folder, laid out as in the repository.
 
-    Only ports and intervals differ, so that tests can run side by side and do not wait.
+    Only ports and times differ, so that tests can run side by side and do not wait.
 
     Args:
         folder: where.
@@ -39,12 +44,16 @@ def bare_machine(folder: Path, ports: dict[str, int]) -> None:
     """
     shutil.copytree(ROOT / "compose/prometheus", folder / "compose/prometheus")
     (folder / "compose/bare").mkdir()
-    for name in ("prometheus.yml", "compose/bare/targets.yml", "compose/bare/alertmanager.yml"):
+    for name in ("prometheus.yml", *FILES):
         text = (ROOT / name).read_text()
         for port, instead in ports.items():
             text = re.sub(rf"(127\.0\.0\.1:){port}\b", rf"\g<1>{instead}", text)
         text = re.sub(r"(scrape_|evaluation_|refresh_)(interval|timeout): \d+s", r"\1\2: 1s", text)
         (folder / name).write_text(text)
+    alertmanager = folder / "compose/prometheus/alertmanager.yml"
+    alertmanager.write_text(re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", alertmanager.read_text()))
+    alerts = folder / "compose/prometheus/alerts.yml"
+    alerts.write_text(re.sub(r"\[5m\]", "[15s]", re.sub(r"for: \w+", "for: 1s", alerts.read_text())))
 
 
 class BareMachine:
@@ -67,6 +76,7 @@ class BareMachine:
             "redis_exporter": (
                 f"-redis.addr={redis}", f"-web.listen-address=127.0.0.1:{ports['9121']}"
             ),
+            "python": (f"{ports['9095']}",),
             "alertmanager": (
                 f"--web.listen-address=127.0.0.1:{ports['9093']}", "--cluster.listen-address=",
                 f"--storage.path={folder / 'alertmanager'}",
@@ -81,17 +91,28 @@ class BareMachine:
         """Start all programs in order and wait for the pool after its workers; the stack stops them."""
         for name, line in self._commands.items():
             word, _, rest = line.partition(" ")
-            path = f"{sys.executable} -m gesture_maze" if word == "maze" else program_path(word)
+            path = PYTHON.get(word) or program_path(word)
             command = f"exec {path} {rest} {shlex.join(self._more[name])}"
             stack.enter_context(program(self._folder, name.replace(" ", "-"), "/bin/sh", "-c", command))
             if name == "maze worker":
-                wait_until(pool_is_there, 20)
+                wait_until(pool_is_there, 60)
 
 
 def program_path(name: str) -> str:
     """Return the path of a program under its own name or its Debian name."""
     other = {"redis_exporter": "prometheus-redis-exporter", "alertmanager": "prometheus-alertmanager"}
     return shutil.which(name) or binary(other.get(name, name))
+
+
+def wait_until_healthy(observed: Observed, timeout_s: float = 30.0) -> None:
+    """Wait until no alert is pending or firing, and note the rules; after `timeout_s`, as they are then."""
+
+    def healthy() -> bool:
+        observed.healthy = observed.alerts()
+        return {rule["state"] for rule in observed.healthy} == {"inactive"}
+
+    with suppress(AssertionError):  # a test says which alert it was
+        wait_until(healthy, timeout_s)
 
 
 @contextmanager
@@ -102,7 +123,7 @@ def observed_pool(folder: Path, players_s: int = 60) -> Iterator[Observed]:
         folder: for logs, data and configuration.
         players_s: how long the players play.
     """
-    ports = {port: free_port() for port in ("9090", "9093", "9109", "9121", "9463")}
+    ports = {port: free_port() for port in ("9090", "9093", "9095", "9109", "9121", "9463")}
     bare_machine(folder, ports)
     with ExitStack() as stack:
         server = stack.enter_context(running_redis(folder))
@@ -117,8 +138,10 @@ def observed_pool(folder: Path, players_s: int = 60) -> Iterator[Observed]:
         players = ("--players", "20", "--fps", "15", "--seconds", f"{players_s}", "--listen", "0")
         maze = (sys.executable, "-m", "gesture_maze")
         stack.enter_context(program(folder, "players", *maze, "simulate", "--redis", url, *players))
-        found = Observed(url, f"http://127.0.0.1:{ports['9090']}", f"http://127.0.0.1:{ports['9109']}")
+        prometheus, watch = (f"http://127.0.0.1:{ports[port]}" for port in ("9090", "9109"))
+        found = Observed(url, prometheus, watch, [], folder / "python.log")
         wait_until(lambda: found.moves("sum(rate(model_predictions_total[1m]))"), 40)
+        wait_until_healthy(found)
         for _ in range(3):
             server.client.xadd(frames_key(0), {"neither": "packed nor text"})
         os.kill(reader.read().workers[0].pid, signal.SIGKILL)

@@ -41,15 +41,24 @@ class Observed:
     Attributes:
         redis: its URL.
         prometheus, watch: their addresses.
+        healthy: alert rules, as Prometheus's API describes them, before anything was broken.
+        received: the log of the receiver of alerts.
     """
 
     redis: str
     prometheus: str
     watch: str
+    healthy: list[Any]
+    received: Path
 
     def api(self, path: str, **query: str) -> Any:
         """Return the data of an answer of Prometheus's HTTP API."""
         return fetch(f"{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(query)}")["data"]
+
+    def alerts(self) -> list[Any]:
+        """Return the alert rules with their state."""
+        found: list[Any] = self.api("rules", type="alert")["groups"][0]["rules"]
+        return found
 
     def query(self, expression: str) -> list[Any]:
         """Run an instant query and return [{"metric": {label: value}, "value": [unix seconds, "1"]}, ...]."""

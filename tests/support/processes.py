@@ -56,7 +56,7 @@ class Workers:
         status = StatusReader(self._client).read()
         return {worker.worker: len(worker.partitions) for worker in status.workers}
 
-    def wait_balanced(self, timeout_s: float = 10.0) -> None:
+    def wait_balanced(self, timeout_s: float = 30.0) -> None:
         """Wait until every running worker owns its fair share and all partitions have an owner."""
 
         def balanced() -> bool:
