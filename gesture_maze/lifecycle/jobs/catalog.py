@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gesture_maze.lifecycle.training import NOT_TRACKED
 from gesture_maze.readers.aspects import parse_aspect
@@ -40,7 +40,7 @@ Inside = Annotated[str, Field(max_length=300), AfterValidator(_inside)]
 Layout = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 """Name of a layout of landmark files, see `readers`."""
 
-Aspect = Annotated[float | str, AfterValidator(lambda given: parse_aspect(str(given)))]
+Aspect = Annotated[float, BeforeValidator(lambda given: parse_aspect(str(given)))]
 """Image width / height of normalised coordinates: a number, or text as `--aspect` takes it."""
 
 Report = Callable[[str, int, int], None]
