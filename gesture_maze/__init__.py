@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SendError,
         SendLost,
         SendRefused,
+        SessionSettings,
         SettingsError,
     )
 
@@ -51,6 +52,7 @@ __all__ = [
     "SendError",
     "SendLost",
     "SendRefused",
+    "SessionSettings",
     "SettingsError",
     "__version__",
 ]

@@ -28,10 +28,11 @@ from gesture_maze.wire.frames import (
     Float32,
 )
 from gesture_maze.wire.keys import is_session
+from gesture_maze.wire.session_settings import SessionSettings
 from gesture_maze.wire.text import parse_objects
 
-Columns = tuple[list[float], list[str], npt.NDArray[np.void], Float32]
-"""offset_ms, sessions, (n,) META, (n, 21, 3) float32."""
+Columns = tuple[list[float], list[str], npt.NDArray[np.void], Float32, dict[int, SessionSettings]]
+"""offset_ms, sessions, (n,) META, (n, 21, 3) float32, settings by row."""
 
 _NUMBERS: Final = {int, float}
 _MAX_OFFSET_MS: Final = sys.float_info.max
@@ -52,6 +53,7 @@ def columns_of(lines: Sequence[bytes], known: set[str]) -> Columns | None:
         offset_ms = [one["offset_ms"] for one in objects]
         sessions = [one["session"] for one in objects]
         points = [one["landmarks"] for one in objects]
+        settings = _settings(objects) if b'"settings"' in joined else {}
         meta = _meta(objects, points, joined)
     except (FrameError, KeyError, TypeError, AttributeError, ValueError, OverflowError):
         return None
@@ -60,7 +62,12 @@ def columns_of(lines: Sequence[bytes], known: set[str]) -> Columns | None:
     if not _legal(sessions, known):
         return None
     landmarks = _landmarks(points)
-    return None if landmarks is None else (offset_ms, sessions, meta, landmarks)
+    return None if landmarks is None else (offset_ms, sessions, meta, landmarks, settings)
+
+
+def _settings(objects: list[Any]) -> dict[int, SessionSettings]:
+    found = ((row, one.get("settings")) for row, one in enumerate(objects))
+    return {row: SessionSettings.parse(one) for row, one in found if one is not None}
 
 
 def _meta(objects: list[Any], points: list[Any], joined: bytes) -> npt.NDArray[np.void] | None:

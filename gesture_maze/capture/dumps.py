@@ -46,7 +46,7 @@ def lines_of_dumps(paths: Iterable[Path]) -> Iterator[str]:
     for name in ("seq", "captured_ms", "aspect", "flags"):
         meta[name] = getattr(frames, name)
     names = [session.decode() for session in frames.sessions]
-    for line in lines_of(offset_ms, names, meta, frames.landmarks):
+    for line in lines_of(offset_ms, names, meta, frames.landmarks, frames.settings):
         yield f"{line}}}"
 
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,6 +26,7 @@ from gesture_maze.capture.columns import columns_of
 from gesture_maze.capture.files import batches, capture_error, open_lines
 from gesture_maze.wire.errors import FrameError
 from gesture_maze.wire.frames import META, Float32, Frame, landmark_array
+from gesture_maze.wire.session_settings import SessionSettings
 from gesture_maze.wire.text import frame_of, parse_objects
 
 FORMAT: Final = "gesture-maze-capture"
@@ -46,6 +47,7 @@ class Block:
         sessions: session ids.
         meta: (n,) `wire.frames.META`.
         landmarks: (n, 21, 3) float32; zeros where there is no hand.
+        settings: row -> settings of its session, for frames that carry some.
     """
 
     lines: Sequence[int]
@@ -53,6 +55,7 @@ class Block:
     sessions: Sequence[str]
     meta: npt.NDArray[np.void]
     landmarks: Float32
+    settings: Mapping[int, SessionSettings] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -61,13 +64,19 @@ class Block:
     def rows(self, begin: int, end: int) -> Block:
         """Return the frames from row `begin` to before row `end`."""
         part = slice(begin, end)
+        settings = {row - begin: one for row, one in self.settings.items() if begin <= row < end}
         return Block(
-            self.lines[part], self.offset_ms[part], self.sessions[part], self.meta[part], self.landmarks[part]
+            self.lines[part],
+            self.offset_ms[part],
+            self.sessions[part],
+            self.meta[part],
+            self.landmarks[part],
+            settings,
         )
 
     def renamed(self, rename: Callable[[str], str]) -> Block:
         """Return the same frames under other session ids."""
-        return Block(self.lines, self.offset_ms, list(map(rename, self.sessions)), self.meta, self.landmarks)
+        return replace(self, sessions=list(map(rename, self.sessions)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +232,7 @@ def block_of(lines: Sequence[Line]) -> Block:
         [frame.session for frame in frames],
         meta,
         np.array([landmark_array(frame.landmarks) for frame in frames]).reshape(-1, 21, 3),
+        {row: frame.settings for row, frame in enumerate(frames) if frame.settings is not None},
     )
 
 

@@ -221,7 +221,10 @@ class Recorder:
                 sessions.append(session)
         offset_ms = [float(max(arrived_ms[frames.entry[row]] - self._begin_ms, 0)) for row in rows]
         meta = _meta(frames)[rows]
-        lines = lines_of(offset_ms, names, meta, frames.landmarks[rows])
+        settings = frames.settings
+        if settings:
+            settings = {new: settings[row] for new, row in enumerate(rows) if row in settings}
+        lines = lines_of(offset_ms, names, meta, frames.landmarks[rows], settings)
         self._write(lines, sessions, meta["seq"].tolist())
 
     def _write(self, lines: list[str], sessions: list[str], seqs: list[int]) -> None:

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from gesture_maze.capture.files import create
 from gesture_maze.capture.reader import FORMAT, VERSION
 from gesture_maze.wire.frames import HAND, LANDMARKS, LEFT, MIRRORED, Float32
+from gesture_maze.wire.session_settings import OfRows
 
+NONE: Final[OfRows] = {}
 _POINTS: Final = "[" + ",".join(["[%.9g,%.9g,%.9g]"] * LANDMARKS) + "]"
 """Nine digits give back every float32 exactly, so that a replay has the input of the pool."""
 
@@ -81,6 +83,7 @@ def lines_of(
     sessions: Sequence[str],
     meta: npt.NDArray[np.void],
     landmarks: Float32,
+    settings: OfRows = NONE,
 ) -> list[str]:
     """Return frames as lines of a capture without the closing brace, so that keys may follow; 12 µs a frame.
 
@@ -89,6 +92,7 @@ def lines_of(
         sessions: n session ids.
         meta: (n,) `wire.frames.META`.
         landmarks: (n, 21, 3) float32.
+        settings: row -> settings of its session, for frames that carry some.
 
     Returns:
         n lines without the closing brace.
@@ -104,4 +108,6 @@ def lines_of(
             f'{{"offset_ms":{offset:.10g},"session":"{session}","seq":{seq},"t":{captured_ms},'
             f'"aspect":{_shortest(aspect)}{hand}{mirrored},"landmarks":{shown}'
         )
+    for row, one in settings.items():
+        lines[row] += f',"settings":{json.dumps(one.values(), separators=(",", ":"))}'
     return lines

@@ -25,6 +25,7 @@ from gesture_maze.wire.frames import (
     MIRRORED,
 )
 from gesture_maze.wire.gestures import Action
+from gesture_maze.wire.session_settings import SessionSettings
 
 FRAME_BYTES: Final = META_BYTES + LANDMARK_BYTES
 """A packed frame: `wire.frames.META`, then 63 little-endian float32."""
@@ -66,6 +67,7 @@ class Hello(_Message):
     width: _Pixels = 640
     height: _Pixels = 480
     token: Annotated[str, Field(max_length=512)] | None = None
+    settings: SessionSettings | None = None
 
 
 class Start(_Message):
@@ -133,6 +135,7 @@ _REASON_OF_FIELD: Final = {
     "height": Refusal.BAD_ASPECT,
     "seq": Refusal.BAD_SEQ,
     "token": Refusal.BAD_TOKEN,
+    "settings": Refusal.BAD_SETTINGS,
 }
 _NOT_FINITE: Final = {"finite_number", "less_than_equal", "greater_than_equal"}
 

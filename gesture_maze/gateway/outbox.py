@@ -14,10 +14,14 @@ from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.producer import AsyncFrameProducer, Backpressure, MazeError, SendError, SendRefused
 from gesture_maze.wire.frames import LANDMARKS, MAX_MAGNITUDE, Float32
+from gesture_maze.wire.session_settings import SessionSettings
 
 
 class Sender(Protocol):
     """The owner of a frame."""
+
+    settings: SessionSettings | None
+    """Settings of the session that no frame has carried yet."""
 
     @property
     def id(self) -> str:
@@ -84,6 +88,9 @@ class Outbox:
         if not senders:
             return
         self._metrics.tick(len(senders))
+        settings = {row: one.settings for row, one in enumerate(senders) if one.settings is not None}
+        for row in settings:
+            senders[row].settings = None  # the producer repeats them
         try:
             await self._producer.send_arrays(
                 [one.id for one in senders],
@@ -92,6 +99,7 @@ class Outbox:
                 points,
                 aspect=np.array([frame.aspect for frame in frames], np.float32),
                 flags=np.array([frame.flags for frame in frames], np.int64),
+                settings=settings,
             )
         except MazeError as error:
             self._not_sent(senders, error)

@@ -19,6 +19,8 @@ from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.sessions import Session
 from gesture_maze.gateway.tokens import Claim, new_session
 from gesture_maze.gateway.walk import Walk
+from gesture_maze.wire.gestures import Action
+from gesture_maze.wire.session_settings import SessionSettings
 
 GARBAGE_WEIGHT: Final = 6.0
 """Weight of a malformed message, of which ten end a socket; a frame too many weighs 1."""
@@ -51,6 +53,7 @@ class PlaySocket(WSListener):
         self._waits_s: Final[list[float]] = []
         self._timed_s = 0.0
         self._greeting = False
+        self._settings: SessionSettings | None = None
         self._inside = False
         self._ended = False
         self._aspect = 4 / 3
@@ -209,6 +212,7 @@ class PlaySocket(WSListener):
         if self._deadline is not None:
             self._deadline.cancel()
         session.socket, self._session = self, session
+        self._settings = session.settings = hello.settings
         self._walk = Walk(room, session, self._send, self.refuse)
         self._aspect = hello.width / hello.height
         self._send("welcome", self._welcome(session, room.tokens.issue(claim)))
@@ -227,9 +231,13 @@ class PlaySocket(WSListener):
             name=session.name,
             seq=session.begin_seq(),
             fps=self._room.settings.fps,
-            actions=self._room.mapping.actions,
+            actions=self._actions(),
             game=game.picture(time.monotonic()) if game else None,
         )
+
+    def _actions(self) -> dict[str, Action]:
+        own = None if self._settings is None else self._settings.actions
+        return self._room.mapping.actions if own is None else own
 
     def _answer(self, session: Session, walk: Walk, raw: bytes) -> None:
         """Act on a text message of a player who has been welcomed."""

@@ -20,6 +20,7 @@ from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.tokens import new_session
 from gesture_maze.wire.frames import HAND
 from gesture_maze.wire.gestures import Action
+from gesture_maze.wire.session_settings import SessionSettings
 
 EXAMPLE: Final[list[JsonValue]] = [[0.5 + 0.01 * (n % 5), 0.5 + 0.01 * (n // 5)] for n in range(21)]
 """Only an example for the API's page: 21 points."""
@@ -53,6 +54,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.id: Final = f"rest-{new_session()}"
+        self.settings: SessionSettings | None = None
         self._seq = time.time_ns() // 1_000_000
         self._answer: asyncio.Future[Answer] | None = None
 

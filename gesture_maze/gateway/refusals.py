@@ -43,6 +43,8 @@ class Refusal(StrEnum):
     """The address, or all addresses together, have as many sockets as they may."""
     NO_HELLO = "no_hello"
     """The socket did not introduce itself in time, or sent something else first."""
+    BAD_SETTINGS = "bad_settings"
+    """The settings in the hello are unknown or outside their bounds."""
     BAD_TOKEN = "bad_token"  # noqa: S105 - a word, not a secret
     """The token was not signed by this gateway."""
     EXPIRED_TOKEN = "expired_token"  # noqa: S105

@@ -13,6 +13,7 @@ from gesture_maze.gateway.messages import MAX_BROWSER_INTEGER, Packed
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.wire.session_settings import SessionSettings
 
 WAITED_FOR: Final = 64
 """Frames of which the time of arrival is kept until they are answered: two seconds at 30 fps."""
@@ -46,6 +47,7 @@ class Session:
         game: the maze being walked, if one was begun.
         socket: where it is played; None while the player is away.
         left_s: when the last socket left.
+        settings: to send with the next frame; None if they were sent, or if there are none.
     """
 
     def __init__(self, session: str, name: str, fps: int, clock: Clock) -> None:
@@ -54,6 +56,7 @@ class Session:
         self.game: Game | None = None
         self.socket: Listener | None = None
         self.left_s = clock()
+        self.settings: SessionSettings | None = None
         self._clock: Final = clock
         self._last_seq = -1
         self._allowance: Final = Allowance(fps, clock())

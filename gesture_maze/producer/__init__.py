@@ -14,6 +14,7 @@ from gesture_maze.wire.errors import (
 )
 from gesture_maze.wire.frames import Frame
 from gesture_maze.wire.replies import Reply
+from gesture_maze.wire.session_settings import SessionSettings
 
 __all__ = [
     "AsyncFrameProducer",
@@ -32,5 +33,6 @@ __all__ = [
     "SendError",
     "SendLost",
     "SendRefused",
+    "SessionSettings",
     "SettingsError",
 ]

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from gesture_maze.producer.connections import DEFAULT_REDIS, AsyncConnections, open_async_connections
 from gesture_maze.producer.listening import Listening
 from gesture_maze.producer.options import OptionWords, options_of
+from gesture_maze.producer.plan import NONE, Settings
 from gesture_maze.producer.sending import Sending
 from gesture_maze.wire.frames import HAND, Frame
 from gesture_maze.wire.replies import Reply
@@ -66,10 +67,11 @@ class AsyncFrameProducer:
         *,
         aspect: npt.ArrayLike = 1.0,
         flags: npt.ArrayLike = HAND,
+        settings: Settings = NONE,
     ) -> None:
         """As `FrameProducer.send_arrays`."""
         numbers = (seq, captured_ms, aspect, flags)
-        await self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks))
+        await self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks, settings))
 
     async def actions(self, *sessions: str) -> AsyncReplies:
         """As `FrameProducer.actions`: the subscription is confirmed when this has been awaited."""

@@ -11,6 +11,7 @@ from redis import Redis
 from gesture_maze.producer.connections import DEFAULT_REDIS, Connections, open_connections
 from gesture_maze.producer.listening import Listening
 from gesture_maze.producer.options import OptionWords, options_of
+from gesture_maze.producer.plan import NONE, Settings
 from gesture_maze.producer.sending import Sending
 from gesture_maze.wire.frames import HAND, Frame
 from gesture_maze.wire.replies import Reply
@@ -92,6 +93,7 @@ class FrameProducer:
         *,
         aspect: npt.ArrayLike = 1.0,
         flags: npt.ArrayLike = HAND,
+        settings: Settings = NONE,
     ) -> None:
         """As `send_tick`, for n frames that are arrays already: for simulators, gateways and load tests.
 
@@ -102,12 +104,13 @@ class FrameProducer:
             landmarks: (n, 21, 3) numbers; zeros where there is no hand.
             aspect: one number, or (n,).
             flags: one integer, or (n,): `wire.frames.HAND`, `LEFT` and `MIRRORED`.
+            settings: row -> settings of its session, see `Frame.settings`.
 
         Raises:
             FrameError, SendError, SettingsError: as `send_tick`; the errors name the frames by their `rows`.
         """
         numbers = (seq, captured_ms, aspect, flags)
-        self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks))
+        self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks, settings))
 
     def actions(self, *sessions: str) -> Replies:
         """Subscribe to the replies to `sessions`, on a connection of its own.

@@ -12,7 +12,7 @@ from gesture_maze.producer.plan import Entry
 from gesture_maze.producer.redis_errors import redis_error, refusal_reason
 from gesture_maze.producer.steps import Command
 from gesture_maze.wire.errors import RedisRefused, RefusalReason
-from gesture_maze.wire.keys import GROUP, TOPOLOGY, WIRE_VERSION, frames_key, outcomes_key
+from gesture_maze.wire.keys import GROUP, SETTINGS, TOPOLOGY, WIRE_VERSION, frames_key, outcomes_key
 
 
 def add(entry: Entry, maxlen: int | None) -> Command:
@@ -20,7 +20,8 @@ def add(entry: Entry, maxlen: int | None) -> Command:
     sessions, meta, landmarks = entry.fields
     name = "c" if entry.compact else "l"
     cap: Command = () if maxlen is None else ("MAXLEN", "~", maxlen)
-    packed = ("s", sessions, "m", meta, name, landmarks, *tracing.fields())
+    beside: Command = (SETTINGS, entry.settings) if entry.settings else ()
+    packed = ("s", sessions, "m", meta, name, landmarks, *beside, *tracing.fields())
     return ("XADD", frames_key(entry.partition), *cap, "*", *packed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
@@ -30,12 +30,20 @@ from gesture_maze.wire.frames import (
     pack_compact,
 )
 from gesture_maze.wire.keys import check_session, partition_of
+from gesture_maze.wire.session_settings import SessionSettings, pack_settings
 
 MAX_FRAMES_PER_ENTRY: Final = 1024
 """A larger tick of one partition is split: an entry may have 1 MiB, a frame up to 341 bytes."""
 
+MAX_SETTINGS_BYTES: Final = 512 * 1024
+"""Most bytes of settings in an entry, so that its frames fit beside them."""
+
 MAX_KNOWN_SESSIONS: Final = 1 << 16
 """Sessions whose partition is remembered; about 10 MiB. All are forgotten when there are more."""
+
+Settings = Mapping[int, SessionSettings]
+"""Settings of sessions by row of the frame that carries them."""
+NONE: Final[Settings] = {}
 
 Columns = tuple[npt.NDArray[np.void], npt.NDArray[np.float32]]
 
@@ -49,12 +57,14 @@ class Entry:
         fields: values of `s`, `m` and `l`, or of `c` in the place of `l`.
         rows: positions of its frames in what was passed to the send, rising.
         compact: the landmarks are compact.
+        settings: value of the field `o`, settings of sessions; empty for none.
     """
 
     partition: int
     fields: PackedFields
     rows: Sequence[int]
     compact: bool = False
+    settings: bytes = b""
 
     @property
     def landmarks(self) -> Float32:
@@ -89,14 +99,14 @@ class Router(dict[str, int]):
         return partition
 
 
-def plan_frames(frames: Sequence[Frame], router: Router) -> list[Entry]:
+def plan_frames(frames: Sequence[Frame], router: Router, settings: Settings = NONE) -> list[Entry]:
     """Return one entry per partition, partitions rising, the frames of each in their order.
 
     Raises:
         FrameError: for the first frame that breaks the contract.
     """
     if len(frames) == 1:
-        return [_entry(router, router[frames[0].session], frames, (0,))]
+        return [_entry(router, router[frames[0].session], frames, (0,), settings)]
     rows_of: dict[int, list[int]] = {}
     for row, frame in enumerate(frames):
         rows_of.setdefault(router[frame.session], []).append(row)
@@ -105,11 +115,15 @@ def plan_frames(frames: Sequence[Frame], router: Router) -> list[Entry]:
         for partition in sorted(rows_of)
         for start in range(0, len(rows_of[partition]), MAX_FRAMES_PER_ENTRY)
     ]
-    return [_entry(router, partition, [frames[row] for row in rows], rows) for partition, rows in chunks]
+    return [
+        _entry(router, partition, [frames[row] for row in rows], rows, settings) for partition, rows in chunks
+    ]
 
 
-def _entry(router: Router, partition: int, frames: Sequence[Frame], rows: Sequence[int]) -> Entry:
-    return _packed(router, partition, [one.session for one in frames], *frame_arrays(frames), rows)
+def _entry(
+    router: Router, partition: int, frames: Sequence[Frame], rows: Sequence[int], settings: Settings
+) -> Entry:
+    return _packed(router, partition, [one.session for one in frames], *frame_arrays(frames), rows, settings)
 
 
 def _packed(
@@ -119,13 +133,26 @@ def _packed(
     meta: npt.NDArray[np.void],
     points: Float32,
     rows: Sequence[int],
+    settings: Settings,
 ) -> Entry:
     """Return an entry in the smallest encoding that the pool takes and that can carry the landmarks."""
+    packed = _packed_settings(rows, settings) if settings else b""
     if router.compact:
         fields = pack_compact(sessions, meta, points)
         if fields is not None:
-            return Entry(partition, fields, rows, compact=True)
-    return Entry(partition, pack_arrays(sessions, meta, points), rows)
+            return Entry(partition, fields, rows, True, packed)
+    return Entry(partition, pack_arrays(sessions, meta, points), rows, False, packed)
+
+
+def _packed_settings(rows: Sequence[int], settings: Settings) -> bytes:
+    own = {index: settings[row] for index, row in enumerate(rows) if row in settings}
+    packed = pack_settings(own) if own else b""
+    if len(packed) > MAX_SETTINGS_BYTES:
+        message = (
+            f"the settings of {len(own)} sessions are over {MAX_SETTINGS_BYTES} bytes: send fewer at a time"
+        )
+        raise FrameError(RejectReason.TOO_LARGE, message)
+    return packed
 
 
 def columns(
@@ -190,7 +217,9 @@ def _check_column(name: str, column: npt.NDArray[np.generic]) -> None:
         )
 
 
-def plan_arrays(sessions: Sequence[str], frames: Columns, router: Router) -> list[Entry]:
+def plan_arrays(
+    sessions: Sequence[str], frames: Columns, router: Router, settings: Settings = NONE
+) -> list[Entry]:
     """Return the same as `plan_frames`, from arrays: some numpy calls and one join per partition."""
     if not len(sessions):
         return []
@@ -205,7 +234,7 @@ def plan_arrays(sessions: Sequence[str], frames: Columns, router: Router) -> lis
     entries = []
     for low, high in _slices(starts):
         part = names[low:high], meta[low:high], points[low:high], rows[low:high]
-        entries.append(_packed(router, int(ordered[low]), *part))
+        entries.append(_packed(router, int(ordered[low]), *part, settings))
     return entries
 
 

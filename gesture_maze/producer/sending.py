@@ -14,14 +14,15 @@ import numpy.typing as npt
 
 from gesture_maze.producer import commands
 from gesture_maze.producer.asking import Asking, Clock
-from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
+from gesture_maze.producer.errors import Backpressure, SendError, SendLost, SendRefused
 from gesture_maze.producer.fates import Fates
 from gesture_maze.producer.guard import Guard
 from gesture_maze.producer.input_check import InputCheck
 from gesture_maze.producer.numbering import Numbering
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.outcome_watch import OUTCOMES, OutcomeWatch
-from gesture_maze.producer.plan import Entry, Router, columns, plan_arrays, plan_frames
+from gesture_maze.producer.plan import NONE, Entry, Router, Settings, columns, plan_arrays, plan_frames
+from gesture_maze.producer.settings_book import SettingsBook
 from gesture_maze.producer.steps import Command, NoAnswer, RoundTrip, Steps
 from gesture_maze.producer.topology import Connecting
 from gesture_maze.wire.errors import ConnectionLost, RedisRefused
@@ -65,6 +66,7 @@ class Sending:
         self._numbering: Final = numbering or Numbering()
         self._check: Final = InputCheck(warn)
         self._watch: Final = OutcomeWatch(last_seq, warn)
+        self._book: Final = SettingsBook(clock)
 
     def connect(self) -> Steps[Router]:
         """Steps of `FrameProducer.connect`; see `Connecting.connect`."""
@@ -73,16 +75,33 @@ class Sending:
     def send_frames(self, frames: Sequence[Frame]) -> Steps[None]:
         """Steps of `FrameProducer.send` and `send_tick`."""
         frames = self._numbering.number(frames)
+        sessions = [one.session for one in frames]
+        given = {row: one.settings for row, one in enumerate(frames) if one.settings is not None}
         router = yield from self._before(self.connect(), len(frames), frames)
-        yield from self._deliver(plan_frames(frames, router), frames)
+        settings = self._book.due(sessions, given)
+        yield from self._noting(sessions, self._deliver(plan_frames(frames, router, settings), frames))
 
     def send_arrays(
-        self, sessions: Sequence[str], numbers: Sequence[npt.ArrayLike | None], landmarks: npt.ArrayLike
+        self,
+        sessions: Sequence[str],
+        numbers: Sequence[npt.ArrayLike | None],
+        landmarks: npt.ArrayLike,
+        given: Settings = NONE,
     ) -> Steps[None]:
-        """Steps of `FrameProducer.send_arrays`; `numbers` are seq, captured_ms, aspect and flags."""
+        """Steps of `FrameProducer.send_arrays`; `numbers` are seq, captured_ms, aspect and flags, `given`
+        the settings."""
         router = yield from self._before(self.connect(), len(sessions), ())
         frames = columns(sessions, *self._filled_in(sessions, numbers), landmarks)
-        yield from self._deliver(plan_arrays(sessions, frames, router), ())
+        entries = plan_arrays(sessions, frames, router, self._book.due(sessions, given))
+        yield from self._noting(sessions, self._deliver(entries, ()))
+
+    def _noting(self, sessions: Sequence[str], steps: Steps[None]) -> Steps[None]:
+        """Run steps that send frames; where some did not arrive, their settings are sent again."""
+        try:
+            yield from steps
+        except SendError as error:
+            self._book.again(sessions[row] for row in error.rows)
+            raise
 
     def _filled_in(
         self, sessions: Sequence[str], numbers: Sequence[npt.ArrayLike | None]

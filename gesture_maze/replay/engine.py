@@ -140,7 +140,7 @@ class Replay:
         streams = set()
         for begin in range(0, len(block), self._entry_frames):
             part = block.rows(begin, begin + self._entry_frames)
-            for entry in plan_arrays(part.sessions, (part.meta, part.landmarks), self._router):
+            for entry in plan_arrays(part.sessions, (part.meta, part.landmarks), self._router, part.settings):
                 streams.add(self._add_entry(entry))
         return streams
 
@@ -149,7 +149,10 @@ class Replay:
         sessions, meta, landmarks = entry.fields
         # an explicit id, so that the result does not depend on the server's time
         entry_id = f"{next(self._ids)}-0"
-        self.client.xadd(stream, {"s": sessions, "m": meta, "l": landmarks}, id=entry_id)
+        fields: dict[Any, Any] = {"s": sessions, "m": meta, "l": landmarks}
+        if entry.settings:
+            fields[keys.SETTINGS] = entry.settings
+        self.client.xadd(stream, fields, id=entry_id)
         return stream
 
     def _work(self, frames: int) -> None:

@@ -137,6 +137,7 @@ def _send(
 def _send_block(producer: FrameProducer, block: Block, *, patient: bool) -> int:
     """Send a block and return the number of frames that were not accepted in the end."""
     rows: list[int] = list(range(len(block)))
+    settings = block.settings
     while rows:
         meta: Any = block.meta[rows]
         try:
@@ -147,6 +148,7 @@ def _send_block(producer: FrameProducer, block: Block, *, patient: bool) -> int:
                 block.landmarks[rows],
                 aspect=meta["aspect"],
                 flags=meta["flags"],
+                settings={new: settings[row] for new, row in enumerate(rows) if row in settings},
             )
         except Backpressure as error:
             rows = [rows[row] for row in error.rows]

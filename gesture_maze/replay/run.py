@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -117,7 +117,7 @@ class Files:
 
 def _later(block: Block, begin_ms: float) -> Block:
     offset_ms = [begin_ms + one for one in block.offset_ms]
-    return Block(block.lines, offset_ms, block.sessions, block.meta, block.landmarks)
+    return replace(block, offset_ms=offset_ms)
 
 
 def paced(

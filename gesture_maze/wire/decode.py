@@ -33,7 +33,8 @@ from gesture_maze.wire.frames import (
     PackedFields,
     pack,
 )
-from gesture_maze.wire.keys import REPLY_TO, is_session
+from gesture_maze.wire.keys import REPLY_TO, SETTINGS, is_session
+from gesture_maze.wire.session_settings import BadSettings, OfRows, pack_settings, unpack_settings
 from gesture_maze.wire.text import dump, frame_of, parse_objects
 
 RawFields = Sequence[bytes]
@@ -41,7 +42,7 @@ RawFields = Sequence[bytes]
 
 _PACKED_NAMES: Final = [b"s", b"m", b"l"]
 _COMPACT_NAMES: Final = [b"s", b"m", b"c"]
-_REPLY_NAMES: Final = [REPLY_TO]
+_BESIDE: Final = frozenset((REPLY_TO, SETTINGS))
 _values: Final[Callable[[RawFields], PackedFields]] = itemgetter(1, 3, 5)
 
 
@@ -60,6 +61,7 @@ class Frames:
         without_z: (n,) bool, which frames came with compact landmarks, whose z = 0 says nothing; None where
             none did.
         reply_to: index of an entry -> the name of its reply channel, for entries that name one.
+        settings: row -> the settings of its session, for frames that carry some.
     """
 
     entry: npt.NDArray[np.int64]
@@ -71,6 +73,7 @@ class Frames:
     landmarks: Float32
     without_z: npt.NDArray[np.bool_] | None = None
     reply_to: dict[int, bytes] = field(default_factory=dict)
+    settings: OfRows = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -83,6 +86,8 @@ class Frames:
         fields = [b"s", self.sessions[row], b"m", meta.tobytes()]
         name = self.reply_to.get(int(self.entry[row]))
         reply_to = [] if name is None else [REPLY_TO, name]
+        if row in self.settings:
+            reply_to += [SETTINGS, pack_settings({0: self.settings[row]})]
         landmarks = self.landmarks[row : row + 1]
         if self.without_z is not None and self.without_z[row]:
             compact = to_compact(landmarks, (meta["flags"] & HAND) != 0)
@@ -96,7 +101,10 @@ class Frames:
         columns = (self.seq[rows], self.captured_ms[rows], self.aspect[rows], self.flags[rows])
         without_z = None if self.without_z is None else self.without_z[rows]
         landmarks = self.landmarks[rows]
-        return Frames(self.entry[rows], sessions, *columns, landmarks, without_z, self.reply_to)
+        settings = self.settings
+        if settings:
+            settings = {new: settings[row] for new, row in enumerate(rows.tolist()) if row in settings}
+        return Frames(self.entry[rows], sessions, *columns, landmarks, without_z, self.reply_to, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +116,60 @@ class Reject:
     fields: RawFields
 
 
+class _Beside:
+    """What entries carry beside their frames, by index of the entry.
+
+    Attributes:
+        reply_to: names of reply channels.
+        settings: settings by index of the frame within the entry.
+    """
+
+    def __init__(self) -> None:
+        self.reply_to: Final[dict[int, bytes]] = {}
+        self.settings: Final[dict[int, OfRows]] = {}
+        self._raw: Final[dict[int, bytes]] = {}
+
+    def take(self, index: int, fields: RawFields) -> None:
+        """Note the fields of an entry that stand beside its frames.
+
+        Raises:
+            FrameError: `bad_reply_to` or `too_large`.
+        """
+        names = fields[::2]
+        if REPLY_TO in names:
+            self.reply_to[index] = _reply_name(fields)
+        if SETTINGS in names and b"json" not in names:
+            self._raw[index] = fields[names.index(SETTINGS) * 2 + 1]
+            if sum(map(len, fields)) > MAX_ENTRY_BYTES:
+                raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
+
+    def check_settings(self, index: int, count: int) -> None:
+        """Parse the settings of an entry of `count` frames, if it has any.
+
+        Raises:
+            FrameError: `bad_settings`.
+        """
+        if index in self._raw:
+            self.settings[index] = unpack_settings(self._raw[index], count)
+
+
 def decode(entries: Sequence[RawFields]) -> tuple[Frames, list[Reject]]:
     """Take entries apart into frames and rejects. O(bytes); never raises for what an entry holds."""
     rejects: list[Reject] = []
     frames = _single_frames(entries)
     if frames is None:
-        reply_to: dict[int, bytes] = {}
-        kept, packed, compact = _packed(entries, rejects, reply_to)
+        beside = _Beside()
+        kept, packed, compact = _packed(entries, rejects, beside)
         counts = np.array([len(fields[1]) // META_BYTES for fields in packed], np.int64)
         frames = _join(packed, np.repeat(np.array(kept, np.int64), counts))
-        frames.reply_to = reply_to
+        frames.reply_to = beside.reply_to
+        if beside.settings:
+            firsts = zip(kept, (np.cumsum(counts) - counts).tolist(), strict=True)
+            frames.settings = {
+                first + at: one
+                for entry, first in firsts
+                for at, one in beside.settings.get(entry, {}).items()
+            }
         if compact:
             _add_compact(frames, packed, counts, compact)
     valid = _valid(frames)
@@ -150,14 +202,14 @@ def _single_frames(entries: Sequence[RawFields]) -> Frames | None:
 
 
 def _packed(
-    entries: Sequence[RawFields], rejects: list[Reject], reply_to: dict[int, bytes]
+    entries: Sequence[RawFields], rejects: list[Reject], beside: _Beside
 ) -> tuple[list[int], list[PackedFields], list[int]]:
     """Return which entries were kept, their packed fields, and which of these are compact.
 
     Args:
         entries: all entries.
         rejects: gets the frames and entries that break the contract.
-        reply_to: gets the names of reply channels, by entry.
+        beside: gets what stands beside the frames.
     """
     kept: list[int] = []
     packed: list[PackedFields] = []
@@ -166,20 +218,19 @@ def _packed(
         landmark_bytes = LANDMARK_BYTES
         try:
             names = fields[::2]
-            if REPLY_TO in names:
-                reply_to[index] = _reply_name(fields)
-                names = names[:3] if names[3:] == _REPLY_NAMES else names
+            if names not in (_PACKED_NAMES, _COMPACT_NAMES):
+                beside.take(index, fields)
+                names = names[:3] if _BESIDE.issuperset(names[3:]) else names
             if names == _PACKED_NAMES:
                 one: PackedFields | None = _values(fields)
             elif names == _COMPACT_NAMES:
                 one, landmark_bytes = _values(fields), COMPACT_BYTES
             else:
-                name = reply_to.get(index)
-                more = [] if name is None else [REPLY_TO, name]
-                one, landmark_bytes = _other_encoding(fields, index, rejects, more)
+                one, landmark_bytes = _other_encoding(fields, index, rejects, beside)
             if one is None:
                 continue
             _check_lengths(one, landmark_bytes)
+            beside.check_settings(index, len(one[1]) // META_BYTES)
         except FrameError as error:
             rejects.append(Reject(index, RejectReason(error.reason), fields))
             continue
@@ -214,7 +265,7 @@ def _check_lengths(packed: PackedFields, landmark_bytes: int) -> None:
 
 
 def _other_encoding(
-    fields: RawFields, index: int, rejects: list[Reject], more: list[bytes]
+    fields: RawFields, index: int, rejects: list[Reject], beside: _Beside
 ) -> tuple[PackedFields | None, int]:
     """Return a text entry packed, or a packed one in another order, and the bytes of a frame's landmarks.
 
@@ -224,7 +275,7 @@ def _other_encoding(
     if sum(map(len, fields)) > MAX_ENTRY_BYTES:
         raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
     if b"json" in named:
-        return _pack_text(named[b"json"], index, rejects, more), LANDMARK_BYTES
+        return _pack_text(named[b"json"], index, rejects, beside), LANDMARK_BYTES
     if b"s" in named and b"m" in named and (b"l" in named) != (b"c" in named):
         if b"l" in named:
             return (named[b"s"], named[b"m"], named[b"l"]), LANDMARK_BYTES
@@ -233,21 +284,26 @@ def _other_encoding(
     raise FrameError(RejectReason.UNKNOWN_ENCODING, message)
 
 
-def _pack_text(raw: bytes, index: int, rejects: list[Reject], more: list[bytes]) -> PackedFields | None:
+def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: _Beside) -> PackedFields | None:
     """Return the frames of a text entry packed, or None if it has none that keeps the contract.
 
     Args:
         raw: the text.
         index: of the entry.
         rejects: gets its frames that break the contract, each as a text entry of its own.
-        more: further fields of such an entry.
+        beside: has the entry's reply channel, and gets the settings that its frames carry.
     """
+    name = beside.reply_to.get(index)
+    more = [] if name is None else [REPLY_TO, name]
     frames = []
     for one in parse_objects(raw):
         try:
             frames.append(frame_of(one))
         except FrameError as error:
             rejects.append(Reject(index, RejectReason(error.reason), [b"json", dump(one), *more]))
+    settings = {at: one.settings for at, one in enumerate(frames) if one.settings is not None}
+    if settings:
+        beside.settings[index] = settings
     return pack(frames) if frames else None
 
 
@@ -297,8 +353,10 @@ def _valid(frames: Frames) -> npt.NDArray[np.bool_] | None:
         return None
     # min and max over all frames take a few µs; NaN makes each comparison false
     landmarks, aspect = frames.landmarks, frames.aspect
+    faulty = [row for row, one in frames.settings.items() if isinstance(one, BadSettings)]
     if (
-        landmarks.max() <= MAX_MAGNITUDE
+        not faulty
+        and landmarks.max() <= MAX_MAGNITUDE
         and landmarks.min() >= -MAX_MAGNITUDE
         and aspect.max() <= MAX_ASPECT
         and aspect.min() >= MIN_ASPECT
@@ -313,10 +371,13 @@ def _valid(frames: Frames) -> npt.NDArray[np.bool_] | None:
         & (frames.flags <= KNOWN_FLAGS)
         & (np.abs(landmarks).reshape(len(frames), -1).max(axis=1) <= MAX_MAGNITUDE)
     )
+    good[faulty] = False
     return good
 
 
 def _fault(frames: Frames, row: int) -> RejectReason | None:
+    if isinstance(frames.settings.get(row), BadSettings):
+        return RejectReason.BAD_SETTINGS
     if frames.seq[row] > MAX_SEQ:
         return RejectReason.BAD_SEQ
     if not MIN_ASPECT <= frames.aspect[row] <= MAX_ASPECT:

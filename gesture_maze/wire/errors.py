@@ -25,6 +25,8 @@ class RejectReason(StrEnum):
     """The session id is missing or does not match `[A-Za-z0-9_-]{1,64}`."""
     BAD_REPLY_TO = "bad_reply_to"
     """The field `r`, the name of a reply channel, does not match `[A-Za-z0-9_-]{1,64}`."""
+    BAD_SETTINGS = "bad_settings"
+    """The settings of a session are not those of `wire.session_settings`."""
     WRONG_PARTITION = "wrong_partition"
     """The session belongs to another partition than the stream the entry was found on."""
     BAD_SEQ = "bad_seq"

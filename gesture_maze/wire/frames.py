@@ -21,6 +21,7 @@ from gesture_maze.wire import mediapipe
 from gesture_maze.wire.compact import to_compact
 from gesture_maze.wire.errors import FrameError, RejectReason
 from gesture_maze.wire.keys import check_session
+from gesture_maze.wire.session_settings import SessionSettings
 
 LANDMARKS: Final = 21
 """Landmarks of a hand, in MediaPipe's order (0 = wrist)."""
@@ -68,6 +69,8 @@ class Frame:
         aspect: image width / height.
         left: it is a left hand.
         mirrored: the image is mirrored.
+        settings: of the session, from this frame on; give them with its first frame. A producer repeats them
+            every few seconds by itself, for workers that take the session over.
     """
 
     session: str
@@ -77,6 +80,7 @@ class Frame:
     aspect: float = 1.0
     left: bool = False
     mirrored: bool = False
+    settings: SessionSettings | None = None
 
     @classmethod
     def from_mediapipe(
@@ -153,7 +157,7 @@ def check_frame(frame: Frame) -> Frame:
     """Return the frame itself.
 
     Raises:
-        FrameError: `bad_session`, `bad_seq`, `bad_time` or `bad_aspect`.
+        FrameError: `bad_session`, `bad_seq`, `bad_time`, `bad_aspect` or `bad_settings`.
     """
     check_session(frame.session)
     if not _is_integer(frame.seq) or not 0 <= frame.seq <= MAX_SEQ:  # type: ignore[operator]
@@ -165,6 +169,9 @@ def check_frame(frame: Frame) -> Frame:
     if not _is_number(frame.aspect) or not MIN_ASPECT <= frame.aspect <= MAX_ASPECT:
         message = f"aspect must be a number from 0.01 to 100, got {frame.aspect!r:.80}"
         raise FrameError(RejectReason.BAD_ASPECT, message)
+    if not isinstance(frame.settings, SessionSettings | None):
+        message = f"settings must be SessionSettings or None, got {type(frame.settings).__name__}"
+        raise FrameError(RejectReason.BAD_SETTINGS, message)
     return frame
 
 

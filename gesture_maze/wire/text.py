@@ -3,7 +3,8 @@
 One object, or a list of them:
 `{"session": "p1", "seq": 17, "t": 1700000000000, "aspect": 1.3333, "landmarks": [[x, y, z], ... 21]}`.
 `aspect` may be left out (1.0), points may be pairs (z = 0), `landmarks: []` means that no hand is seen,
-`"hand": "left"` and `"mirrored": true` set the flags. Other keys are ignored.
+`"hand": "left"` and `"mirrored": true` set the flags, `settings` those of the session. Other keys are
+ignored.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gesture_maze.wire.frames import (
     check_frame,
     landmark_array,
 )
+from gesture_maze.wire.session_settings import SessionSettings
 
 _Number = Annotated[float, Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE, allow_inf_nan=False)]
 _Point = Annotated[list[_Number], Field(min_length=2, max_length=3)]
@@ -38,6 +40,7 @@ class _Text(BaseModel):
     landmarks: list[_Point]
     hand: Literal["left", "right"] | None = None
     mirrored: bool = False
+    settings: SessionSettings | None = None
 
 
 _REASON_OF_FIELD: Final = {
@@ -48,6 +51,7 @@ _REASON_OF_FIELD: Final = {
     "landmarks": RejectReason.BAD_LANDMARKS,
     "hand": RejectReason.BAD_FLAGS,
     "mirrored": RejectReason.BAD_FLAGS,
+    "settings": RejectReason.BAD_SETTINGS,
 }
 _NOT_FINITE: Final = {"finite_number", "less_than_equal", "greater_than_equal"}
 
@@ -80,7 +84,7 @@ def frame_of(parsed: Any) -> Frame:
         raise FrameError(*_fault(error)) from None
     landmarks = landmark_array(text.landmarks) if text.landmarks else None
     left = text.hand == "left"
-    return Frame(text.session, text.seq, text.t, landmarks, text.aspect, left, text.mirrored)
+    return Frame(text.session, text.seq, text.t, landmarks, text.aspect, left, text.mirrored, text.settings)
 
 
 def object_of(frame: Frame) -> dict[str, Any]:
@@ -98,6 +102,8 @@ def object_of(frame: Frame) -> dict[str, Any]:
         found["hand"] = "left"
     if frame.mirrored:
         found["mirrored"] = True
+    if frame.settings is not None:
+        found["settings"] = frame.settings.values()
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from gesture_maze.wire.decode import Frames, Reject
 from gesture_maze.wire.errors import FrameError, RejectReason
+from gesture_maze.wire.session_settings import SessionSettings
 from gesture_maze.worker.batch import Batch, Part
 from gesture_maze.worker.sessions import Session
 
@@ -55,6 +56,7 @@ def _admit_part(
         first_fresh = int(np.searchsorted(frames.entry, part.first + stale))
         cut = max(min(first_fresh - rows[0], len(rows)), 0) if rows else 0
         _enter(part, frames, seqs, rows[:cut], now_ms, worker)
+        adopt(part, frames)
         part.count("stale", len(part.rows))
         part.rows, part.sessions = [], []
         rows = rows[cut:]
@@ -62,7 +64,17 @@ def _admit_part(
     if now_ms is not None and limits.supersede_ms and part.rows:
         waiting = part.read.ids[int(frames.entry[part.rows[0]]) - part.first :]
         if older(waiting[:1], now_ms, limits.supersede_ms):
-            _supersede(part)
+            _supersede(part, frames)
+
+
+def adopt(part: Part, frames: Frames) -> None:
+    """Adopt the settings that the part's rows carry, for frames that are not decided."""
+    if not frames.settings:
+        return
+    for row, session in zip(part.rows, part.sessions, strict=True):
+        settings = frames.settings.get(row)
+        if isinstance(settings, SessionSettings):
+            session.adopt(settings)
 
 
 def _enter(
@@ -100,7 +112,7 @@ def _open(part: Part, frames: Frames, row: int, worker: bytes) -> Session | None
         return None
 
 
-def _supersede(part: Part) -> None:
+def _supersede(part: Part, frames: Frames) -> None:
     """Keep only the newest frame of each session; the others get the outcome `superseded`."""
     newest = {id(session): row for row, session in zip(part.rows, part.sessions, strict=True)}
     kept = [
@@ -108,6 +120,8 @@ def _supersede(part: Part) -> None:
         for row, session in zip(part.rows, part.sessions, strict=True)
         if newest[id(session)] == row
     ]
+    if len(kept) < len(part.rows):
+        adopt(part, frames)  # the newest frame's own settings, adopted early, apply to it in any case
     part.count("superseded", len(part.rows) - len(kept))
     part.rows = [row for row, _ in kept]
     part.sessions = [session for _, session in kept]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Final
 
-from gesture_maze.worker.admit import UNLIMITED, Limits, admit
+from gesture_maze.worker.admit import UNLIMITED, Limits, admit, adopt
 from gesture_maze.worker.ages import entry_order
 from gesture_maze.worker.batch import Batch
 from gesture_maze.worker.classify import classify
@@ -100,3 +100,6 @@ class FramePath:
         if classified:
             self.classify(batch)
             self.decide(batch)
+        elif batch.frames is not None:
+            for part in batch.parts:
+                adopt(part, batch.frames)

@@ -94,16 +94,19 @@ class Policy:
     """`Rules` in the units of `Hold.decide`.
 
     Attributes:
+        rules: the same as settings.
         leave: in thousandths.
         begin_to_repeat_ms: time from when a gesture began to when its first repeat is due.
         settle_to_repeat_ms: least time from when it settled to then.
     """
 
     __slots__ = (
-        "begin_to_repeat_ms", "leave", "release_ms", "repeat_ms", "settle_evidence", "settle_to_repeat_ms",
+        "begin_to_repeat_ms", "leave", "release_ms", "repeat_ms", "rules", "settle_evidence",
+        "settle_to_repeat_ms",
     )  # fmt: skip
 
     def __init__(self, rules: Rules) -> None:
+        self.rules: Final = rules
         self.settle_evidence: Final = rules.settle_evidence
         self.leave: Final = round(rules.leave * CONFIDENCE_STEPS)
         self.repeat_ms: Final = rules.repeat_ms

@@ -7,7 +7,9 @@ from typing import Final
 from gesture_maze.wire.errors import FrameError, RejectReason
 from gesture_maze.wire.keys import actions_channel, check_session, partition_of
 from gesture_maze.wire.replies import reply_head
+from gesture_maze.wire.session_settings import NO_SETTINGS, SessionSettings
 from gesture_maze.worker.policy import Hold
+from gesture_maze.worker.tailored import Tailored
 
 
 def reply_lead(channel: str) -> str:
@@ -24,11 +26,12 @@ class Session(Hold):
         head: beginning of each reply.
         seq: the last one seen; -1 before the first.
         active_ms: server time at which its last frame was admitted.
+        own: its settings, where they differ from the worker's.
         lead: its channel as an argument of a Redis command, and the beginning of the argument after it
             (RESP).
     """
 
-    __slots__ = ("active_ms", "channel", "head", "lead", "seq")
+    __slots__ = ("active_ms", "channel", "head", "lead", "own", "seq")
 
     def __init__(self, session: str, partition: int) -> None:
         super().__init__()
@@ -37,6 +40,14 @@ class Session(Hold):
         self.head: Final = reply_head(session)
         self.seq = -1
         self.active_ms = 0
+        self.own: Tailored | None = None
+
+    def adopt(self, settings: SessionSettings) -> None:
+        """Use these settings from now on; the worker's own where none is given."""
+        if settings == NO_SETTINGS:
+            self.own = None
+        elif self.own is None or self.own.settings != settings:
+            self.own = Tailored(settings)
 
 
 class SessionTable:

@@ -80,7 +80,7 @@ def test_float32_landmarks_are_read_back_exactly(landmarks: Any, flags: int) -> 
 
     found = columns_of(texts, set())
     assert found is not None
-    offset_ms, sessions, read_meta, points = found
+    offset_ms, sessions, read_meta, points, _ = found
     assert (offset_ms, sessions, read_meta.tolist()) == ([0.0, 1234567.125], ["a", "b-_"], meta.tolist())
     np.testing.assert_array_equal(points[0], landmarks[0])
     assert not points[1].any()
@@ -132,7 +132,7 @@ def test_frame_read_alone_and_in_a_block_is_equal(tmp_path: Path, frame: dict[st
         assert found is None  # a line with an unknown `true` is parsed by itself
         return
     assert found is not None
-    offset_ms, sessions, meta, landmarks = found
+    offset_ms, sessions, meta, landmarks, _ = found
     assert (offset_ms, sessions) == (list(alone.offset_ms), list(alone.sessions))
     assert meta.tobytes() == alone.meta.tobytes()
     assert landmarks.tobytes() == alone.landmarks.tobytes()

@@ -20,6 +20,7 @@ from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.releases import Releases
 from gesture_maze.gateway.sessions import Session, Sessions
 from gesture_maze.producer.errors import Backpressure, SendLost
+from gesture_maze.wire.session_settings import SessionSettings
 from gesture_maze.worker.logs import Log
 
 # --- sessions
@@ -97,13 +98,16 @@ class Straw:
         self.sent: list[tuple[list[str], list[int]]] = []
         self.refused: list[Refusal] = []
         self.put_frames: list[Packed] = []
+        self.settings: SessionSettings | None = None
+        self.settings_sent: list[Any] = []
         self.failures = 0
 
     def fail(self) -> None:
         self.failures += 1
 
-    async def send_arrays(self, sessions: list[str], seq: Any, *_: Any, **__: Any) -> None:
+    async def send_arrays(self, sessions: list[str], seq: Any, *_: Any, settings: Any, **__: Any) -> None:
         self.sent.append((sessions, seq.tolist()))
+        self.settings_sent.append(settings)
         if self.error is not None:
             raise self.error
 
@@ -126,6 +130,17 @@ def outbox_of(producer: Straw) -> tuple[Outbox, Metrics]:
 
 def outcome(metrics: Metrics, name: str) -> float | None:
     return metrics.registry.get_sample_value("maze_gateway_frames_total", {"outcome": name})
+
+
+def test_outbox_sends_the_settings_of_a_session_with_its_first_frame() -> None:
+    producer, (a, b) = Straw(), (Straw("a"), Straw("b"))
+    out, _ = outbox_of(producer)
+    b.settings = eager = SessionSettings(settle_evidence=700)
+    for seq in (1, 2):
+        out.put(a, frame(seq))
+        out.put(b, frame(seq))
+        asyncio.run(out.flush())
+    assert producer.settings_sent == [{1: eager}, {}]
 
 
 def test_outbox_sends_the_newest_frame_of_each_session_per_flush() -> None:

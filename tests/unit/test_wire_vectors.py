@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gesture_maze.producer.plan import Router, plan_frames
 from gesture_maze.wire.decode import decode
 from gesture_maze.wire.frames import Frame, frame_arrays, pack, pack_compact
 from gesture_maze.wire.gestures import GESTURES, LABELS, LabelSet
 from gesture_maze.wire.keys import actions_channel, partition_of
 from gesture_maze.wire.replies import MOVES, Reply, ReplyWriter, reply_head
+from gesture_maze.wire.text import frame_of
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 
@@ -39,7 +41,7 @@ def frame_of_case(one: dict[str, Any]) -> Frame:
     return Frame(one["session"], one["seq"], one["t"], one["landmarks"], one["aspect"], left, mirrored)
 
 
-@pytest.mark.parametrize("name", ["frames", "partitions", "replies", "rejects"])
+@pytest.mark.parametrize("name", ["frames", "partitions", "replies", "settings", "rejects"])
 def test_committed_vectors_match_generator(name: str) -> None:
     generator = runpy.run_path(str(VECTORS / "make.py"))
     computed = generator["CASES"][name]()
@@ -80,6 +82,18 @@ def test_compact_vectors_have_expected_bytes_and_round_trip(case: dict[str, Any]
     assert not rejects
     np.testing.assert_allclose(found.landmarks[:, :, :2], landmarks[:, :, :2], atol=3.1e-5)
     assert not found.landmarks[:, :, 2].any()
+
+
+@named("settings")
+def test_settings_vectors_are_packed_and_decode_in_both_encodings(case: dict[str, Any]) -> None:
+    frames = [frame_of(one) for one in case["frames"]]
+    given = {at: one.settings for at, one in enumerate(frames) if one.settings is not None}
+    [entry] = plan_frames(frames, Router(1), given)
+    assert json.loads(entry.settings) == json.loads(case["o"])
+    s, m, landmarks = entry.fields
+    packed, _ = decode([[b"s", s, b"m", m, b"l", landmarks, b"o", case["o"].encode()]])
+    text, _ = decode([[b"json", json.dumps(case["frames"]).encode()]])
+    assert packed.settings == text.settings == given
 
 
 @named("rejects")

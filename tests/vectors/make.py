@@ -130,6 +130,33 @@ def reply_cases() -> list[dict[str, Any]]:
     return cases
 
 
+def settings_cases() -> list[dict[str, Any]]:
+    full = {
+        "settle_evidence": 700, "first_repeat_ms": 1000, "repeat_ms": 500, "threshold": 0.5,
+        "actions": {"like": "up", "left:swipe-2": "left", "right:swipe-2": "right"},
+    }  # fmt: skip
+    ticks: dict[str, list[dict[str, Any] | None]] = {
+        "of one frame": [full],
+        "of some frames of a tick": [None, {"repeat_ms": 50}, None, {"threshold": 1}],
+        "taken back": [{}],
+        "at their bounds": [
+            {"settle_evidence": 100, "first_repeat_ms": 60_000},
+            {"settle_evidence": 5000, "threshold": 0, "actions": {}},
+        ],
+    }
+    return [
+        {
+            "name": name,
+            "frames": [
+                {**frame("p1", seq, 2), **({} if one is None else {"settings": one})}
+                for seq, one in enumerate(settings)
+            ],
+            "o": json.dumps({str(at): one for at, one in enumerate(settings) if one is not None}),
+        }
+        for name, settings in ticks.items()
+    ]
+
+
 def reject_cases() -> list[dict[str, Any]]:
     return [*_packed_rejects(), *_text_rejects()]
 
@@ -170,6 +197,9 @@ def _rejected_encodings(good: dict[str, bytes]) -> list[tuple[str, str, dict[str
         ("reply channel with a colon", "bad_reply_to", {**good, "r": b"a:b"}),
         ("reply channel of 65 characters", "bad_reply_to", {**step, "r": b"x" * 65}),
         ("reply channel without a name", "bad_reply_to", {**good, "r": b""}),
+        ("settings that are no JSON", "bad_settings", {**good, "o": b"{"}),
+        ("settings of no frame", "bad_settings", {**good, "o": b'{"1":{}}'}),
+        ("settings of a wrong kind", "bad_settings", {**step, "o": b'{"0":{"repeat_ms":"300"}}'}),
     ]
 
 
@@ -192,6 +222,13 @@ def _text_rejects() -> list[dict[str, Any]]:
         ("aspect as a string", "bad_aspect", {"aspect": "1.0"}),
         ("aspect too large", "bad_aspect", {"aspect": 100.5}),
         ("hand neither left nor right", "bad_flags", {"hand": "both"}),
+        ("settings with an unknown name", "bad_settings", {"settings": {"settle": 3}}),
+        ("settings below their bounds", "bad_settings", {"settings": {"settle_evidence": 99}}),
+        ("settings above their bounds", "bad_settings", {"settings": {"threshold": 1.5}}),
+        ("settings not an integer", "bad_settings", {"settings": {"repeat_ms": 300.5}}),
+        ("settings with an unknown action", "bad_settings", {"settings": {"actions": {"like": "jump"}}}),
+        ("settings with an unknown hand", "bad_settings", {"settings": {"actions": {"both:like": "up"}}}),
+        ("settings as a list", "bad_settings", {"settings": []}),
         ("20 landmarks", "bad_landmarks", {"landmarks": hand()[:20]}),
         ("a point of four", "bad_landmarks", {"landmarks": [[0.0] * 4] * 21}),
         ("a landmark over 1e9", "not_finite", {"landmarks": [[2e9, 0.0, 0.0]] * 21}),
@@ -210,12 +247,14 @@ NOTES = {
     "coordinate is outside -1 to 3; text: a value of the field json. Numbers go up to 2**63-1.",
     "partitions": "partition = crc32(session as UTF-8) mod P.",
     "replies": "bytes published on the channel (P = 16), and what they mean.",
+    "settings": "frames with settings of their session, and the value of the field o (compare it parsed).",
     "rejects": "entries that the pool rejects; fields are hex, json is a value of the field json.",
 }
 CASES = {
     "frames": frame_cases,
     "partitions": partition_cases,
     "replies": reply_cases,
+    "settings": settings_cases,
     "rejects": reject_cases,
 }
 

@@ -34,7 +34,8 @@ export function plan(frames, partitions) {
 export function add({ partition, frames }, compact) {
   const fields = pack(frames, { compact });
   const landmarks = fields.c ? ["c", buffer(fields.c)] : ["l", buffer(/** @type {Uint8Array} */ (fields.l))];
-  return ["XADD", framesKey(partition), "*", "s", fields.s, "m", buffer(fields.m), ...landmarks];
+  const beside = fields.o ? ["o", fields.o] : [];
+  return ["XADD", framesKey(partition), "*", "s", fields.s, "m", buffer(fields.m), ...landmarks, ...beside];
 }
 
 /** @param {number} partition @returns {Command[]} */

@@ -4,7 +4,7 @@ import { ErrorReply } from "redis";
 import { InputCheck, OUTCOMES, OutcomeWatch } from "./checks.js";
 import { Connection, sleep } from "./connection.js";
 import { add, lagOf, plan, raise, readLag } from "./entries.js";
-import { Backpressure, ConnectionLost, MazeError, RedisRefused, SendLost, SendRefused, SettingsError, refusal } from "./errors.js";
+import { Backpressure, ConnectionLost, MazeError, RedisRefused, SendError, SendLost, SendRefused, SettingsError, refusal } from "./errors.js";
 import { Replies } from "./replies.js";
 import { TOPOLOGY, WIRE_VERSION, checkFrame, outcomesKey } from "./wire.js";
 
@@ -38,6 +38,7 @@ const DEFAULTS = {
 };
 const MOST_QUEUED = 64;
 const MOST_KNOWN = 65_536;
+const REPEAT_MS = 2000;
 
 /** @param {number} tries */
 const pause = (tries) => sleep(Math.min(250, 50 * 2 ** Math.min(tries - 1, 10)) * (0.5 + Math.random()));
@@ -55,6 +56,10 @@ export class FrameProducer {
   #guard = new Map();
   /** @type {Map<string, number>} */
   #lastSeq = new Map();
+  /** @type {Map<string, import("./wire.js").SessionSettings>} */
+  #settings = new Map();
+  /** @type {Map<string, number>} when the settings of a session are sent again, ms */
+  #repeatAt = new Map();
   /** @type {Set<Replies>} */
   #listeners = new Set();
   #queue = Promise.resolve();
@@ -95,7 +100,12 @@ export class FrameProducer {
     for (const frame of numbered) checkFrame(frame);
     if (this.#queued >= MOST_QUEUED)
       throw new Backpressure("lag", `${this.#queued} sends are waiting for Redis already: await each send, or send less`, numbered);
-    await this.#inTurn(() => this.#deliver(numbered));
+    try {
+      await this.#inTurn(() => this.#deliver(this.#withSettings(numbered)));
+    } catch (error) {
+      if (error instanceof SendError) for (const { session } of error.frames) this.#repeatAt.has(session) && this.#repeatAt.set(session, 0);
+      throw error;
+    }
   }
 
   /**
@@ -146,6 +156,36 @@ export class FrameProducer {
       if (this.#lastSeq.size > MOST_KNOWN) for (const [session, last] of this.#lastSeq) if (last < now) this.#lastSeq.delete(session);
     }
     return { ...frame, seq, t: frame.t ?? now };
+  }
+
+  /**
+   * Repeats the settings of sessions every few seconds, so that a worker that takes a session over finds them.
+   * @param {NumberedFrame[]} frames
+   */
+  #withSettings(frames) {
+    const now = Date.now();
+    return frames.map((frame) => {
+      const { session, settings } = frame;
+      if (settings) {
+        this.#settings.delete(session);
+        this.#settings.set(session, settings);
+        if (this.#settings.size > MOST_KNOWN) {
+          const [oldest] = this.#settings.keys();
+          this.#settings.delete(oldest);
+          this.#repeatAt.delete(oldest);
+        }
+        this.#repeatAt.set(session, now + REPEAT_MS);
+        return frame;
+      }
+      const known = this.#settings.get(session);
+      if (!known || (this.#repeatAt.get(session) ?? 0) > now) return frame;
+      this.#repeatAt.set(session, now + REPEAT_MS);
+      if (!Object.keys(known).length) {
+        this.#settings.delete(session);
+        this.#repeatAt.delete(session);
+      }
+      return { ...frame, settings: known };
+    });
   }
 
   /** @param {string} session */

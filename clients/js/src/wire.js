@@ -29,12 +29,23 @@ const MAX_MAGNITUDE = 1e9;
  * @property {number} [aspect] image width / height; 1 for isotropic units
  * @property {"left" | "right" | null} [hand]
  * @property {boolean} [mirrored] the image is mirrored
+ * @property {SessionSettings | null} [settings] of the session, from this frame on; a producer repeats them by itself
+ */
+/**
+ * Settings of one session, where they differ from the workers' own; `{}` takes all back.
+ * @typedef {object} SessionSettings
+ * @property {number} [settle_evidence] evidence at which a gesture settles, 100 to 5000: 700 is eager, 1400 is calm
+ * @property {number} [first_repeat_ms] time from the first move of a gesture to its second, 50 to 60,000
+ * @property {number} [repeat_ms] time between the moves after that, 50 to 60,000
+ * @property {number} [threshold] least confidence of an action, 0 to 1
+ * @property {Record<string, Action>} [actions] gesture, or `left:` or `right:` and a gesture, to action
  */
 /** @typedef {Frame & { seq: number | bigint, t: number | bigint }} NumberedFrame */
 /**
  * The fields of a stream entry: `l` or, for compact landmarks, `c`.
- * @typedef {{ s: string, m: Uint8Array, l: Uint8Array, c?: undefined }
- *   | { s: string, m: Uint8Array, c: Uint8Array, l?: undefined }} Fields
+ * `o` is there if frames carry settings.
+ * @typedef {{ s: string, m: Uint8Array, l: Uint8Array, c?: undefined, o?: string }
+ *   | { s: string, m: Uint8Array, c: Uint8Array, l?: undefined, o?: string }} Fields
  */
 /** @typedef {"up" | "down" | "left" | "right"} Action */
 /**
@@ -104,8 +115,47 @@ export function checkFrame(frame) {
   if (!(typeof aspect === "number" && aspect >= 0.01 && aspect <= 100)) throw refuse("bad_aspect", `aspect must be a number from 0.01 to 100, got ${aspect}`);
   if (!(hand === null || hand === "left" || hand === "right")) throw refuse("bad_flags", `hand must be left or right, got ${hand}`);
   if (typeof mirrored !== "boolean") throw refuse("bad_flags", `mirrored must be true or false, got ${mirrored}`);
+  if (frame.settings !== undefined && frame.settings !== null) checkSettings(frame.settings);
   checkLandmarks(frame.landmarks ?? []);
   return /** @type {F & NumberedFrame} */ (frame);
+}
+
+/** @type {Record<string, [number, number]>} */
+const RANGES = { settle_evidence: [100, 5000], first_repeat_ms: [50, 60_000], repeat_ms: [50, 60_000], threshold: [0, 1] };
+const MAX_ACTIONS = 64;
+const ACTION_KEY = /^(?:(?:left|right):)?[A-Za-z][A-Za-z0-9_-]{0,31}$/;
+const ACTIONS = ["up", "down", "left", "right"];
+
+/** @param {SessionSettings} settings */
+function checkSettings(settings) {
+  /** @param {string} message */
+  const refuse = (message) => new FrameError("bad_settings", message);
+  if (typeof settings !== "object" || Array.isArray(settings)) throw refuse(`settings must be an object, got ${JSON.stringify(settings)}`);
+  for (const [name, value] of Object.entries(settings)) {
+    if (value === undefined || value === null) continue;
+    if (name === "actions") checkActions(value, refuse);
+    else if (!Object.hasOwn(RANGES, name)) throw refuse(`settings.${name}: unknown; known are ${Object.keys(RANGES).join(", ")} and actions`);
+    else {
+      const [low, high] = RANGES[name];
+      const kind = name === "threshold" ? typeof value === "number" : Number.isInteger(value);
+      if (!(kind && value >= low && value <= high)) throw refuse(`settings.${name} must be ${name === "threshold" ? "a number" : "an integer"} from ${low} to ${high}, got ${value}`);
+    }
+  }
+}
+
+/** @param {Record<string, Action>} actions @param {(message: string) => FrameError} refuse */
+function checkActions(actions, refuse) {
+  if (typeof actions !== "object" || Array.isArray(actions)) throw refuse("settings.actions must be an object: gesture to action");
+  const pairs = Object.entries(actions);
+  if (pairs.length > MAX_ACTIONS) throw refuse(`settings.actions has ${pairs.length} gestures, at most ${MAX_ACTIONS} are allowed`);
+  for (const [key, action] of pairs)
+    if (!ACTION_KEY.test(key) || !ACTIONS.includes(action)) throw refuse(`settings.actions: expected a gesture and one of ${ACTIONS.join(", ")}, got ${key}: ${action}`);
+}
+
+/** The field `o`. @param {readonly Frame[]} frames */
+function packSettings(frames) {
+  const given = frames.flatMap((frame, at) => (frame.settings ? [[at, frame.settings]] : []));
+  return given.length ? JSON.stringify(Object.fromEntries(given)) : "";
 }
 
 /** @param {readonly Point[]} landmarks */
@@ -185,8 +235,10 @@ export function pack(frames, { compact = false } = {}) {
   const m = packMeta(checked);
   const c = compact ? packCompact(checked) : null;
   const landmarks = c ?? packFull(checked);
-  if (s.length + m.length + landmarks.length > MAX_ENTRY_BYTES) throw new FrameError("too_large", `${frames.length} frames are over ${MAX_ENTRY_BYTES} bytes`);
-  return c ? { s, m, c } : { s, m, l: landmarks };
+  const o = packSettings(checked);
+  if (s.length + m.length + landmarks.length + o.length > MAX_ENTRY_BYTES) throw new FrameError("too_large", `${frames.length} frames are over ${MAX_ENTRY_BYTES} bytes`);
+  const beside = o ? { o } : {};
+  return c ? { s, m, c, ...beside } : { s, m, l: landmarks, ...beside };
 }
 
 /**

@@ -39,6 +39,13 @@ for (const { name, frames, packed, compact } of cases("frames")) {
   });
 }
 
+for (const { name, frames, o } of cases("settings")) {
+  test(`settings: ${name}`, () => {
+    assert.deepEqual(JSON.parse(pack(frames).o), JSON.parse(o));
+    assert.equal(pack(frames.map(({ settings, ...frame }) => frame)).o, undefined);
+  });
+}
+
 for (const { name, reason, json, fields } of cases("rejects")) {
   test(`reject: ${name}`, () => {
     if (json === undefined) {

@@ -101,6 +101,8 @@ def foreign_token(secret: str = SECRET, bearer: str | None = None, session: str 
     ("hello", "reason"),
     [
         ({"token": "rubbish"}, "bad_token"),
+        ({"settings": {"settle_evidence": 99}}, "bad_settings"),
+        ({"settings": {"actions": {"both:like": "up"}}}, "bad_settings"),
         ({"token": foreign_token("another secret of another gateway")}, "bad_token"),
         ({"token": foreign_token()[:-4] + "AAAA"}, "bad_token"),
         ({"token": foreign_token(bearer=bearer_of("another browser", ""))}, "stolen_token"),
