@@ -94,7 +94,10 @@ export function showRing(progress) {
  */
 export function fillLegend(actions, poses, press) {
   const legend = element("legend", HTMLElement);
-  const gestureOf = Object.fromEntries(Object.entries(actions).map(([gesture, way]) => [way, gesture]));
+  // of several gestures with one direction, one that has a drawing, and before those of one hand
+  const rank = (/** @type {string} */ gesture) => (poseOf(poses, gesture) ? 0 : 2) + (gesture.includes(":") ? 1 : 0);
+  const ordered = Object.entries(actions).sort(([one], [other]) => rank(other) - rank(one));
+  const gestureOf = Object.fromEntries(ordered.map(([gesture, way]) => [way, gesture]));
   legend.replaceChildren(
     ...DIRECTIONS.filter((way) => gestureOf[way]).map((way) => legendButton(way, gestureOf[way], poses, press)),
   );
