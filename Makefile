@@ -25,8 +25,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.game ## Watch simulated players walk mazes by gestures: SECONDS=20 PLAYERS=50 WORKERS=2
-	@$(BIN)/maze demo --seconds $(SECONDS) --players $(PLAYERS) --workers $(WORKERS) $(ARGS)
+demo: $(VENV)/.game ## Watch simulated players walk mazes by gestures: SECONDS=20 PLAYERS=50 WORKERS=2 REDIS=cluster
+	@$(BIN)/maze demo $(if $(REDIS),--redis $(patsubst cluster,embedded-cluster,$(REDIS))) --seconds $(SECONDS) --players $(PLAYERS) --workers $(WORKERS) $(ARGS)
 
 test: $(VENV)/.test ## Run the tests: ARGS="-k policy"
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

@@ -22,7 +22,11 @@ MOST_PLAYERS: Final = 2000
 def demo(
     redis: Annotated[
         str,
-        Opt(metavar="URL", show_default=False, help="Where the frames go. (default: its own server)"),
+        Opt(
+            metavar="URL",
+            show_default=False,
+            help="Where the frames go; embedded-cluster: its own cluster. (default: its own server)",
+        ),
     ] = EMBEDDED,
     players: Annotated[int, Opt(min=1, max=MOST_PLAYERS, help="Simulated players.")] = 50,
     workers: Annotated[int, Opt(min=1, max=64, help="Worker processes.")] = 2,

@@ -18,7 +18,7 @@ RedisUrl = Annotated[
         "--redis",
         envvar=variable("redis"),
         metavar="URL",
-        help="Where the frames are: redis://, rediss://, unix:// or redis+sentinel://.",
+        help="Where the frames are: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from redis import Redis
     from rich.table import Table
 
+    from gesture_maze.worker.redis.cluster.placement import Primary
     from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, StatusReader, WorkerStatus
 
 Opt = typer.Option
@@ -55,6 +56,7 @@ def status(
     Example: [bold]maze status --redis redis://127.0.0.1:6379/0[/bold]
     """
     from gesture_maze.worker.redis.attach import attached
+    from gesture_maze.worker.redis.cluster.placement import primaries_of
     from gesture_maze.worker.redis.status import StatusReader
 
     with attached(redis) as client:
@@ -71,10 +73,11 @@ def status(
                 break
             time.sleep(READ_AGAIN_S)
             found = reader.read()
+        primaries = primaries_of(client, len(found.partitions))
     if as_json:
-        print_json(as_dict(found))
+        print_json(as_dict(found, primaries))
     else:
-        show(found)
+        show(found, primaries)
     raise typer.Exit(0 if found.healthy else 1)
 
 
@@ -106,8 +109,8 @@ def _list_targets(reader: StatusReader) -> None:
     print_json(targets(reader.read(), socket.gethostname()))
 
 
-def as_dict(found: PoolStatus) -> dict[str, Any]:
-    """Return the status as `--json` prints it; times in ms."""
+def as_dict(found: PoolStatus, primaries: tuple[Primary, ...] = ()) -> dict[str, Any]:
+    """Return the status as `--json` prints it; times in ms. `primaries` are those of a cluster."""
     return {
         "healthy": found.healthy,
         "sum_holds": found.sum_holds,
@@ -120,6 +123,10 @@ def as_dict(found: PoolStatus) -> dict[str, Any]:
         "dead": found.dead,
         "workers": [_worker_dict(one) for one in found.workers],
         "partitions": [_partition_dict(one) for one in found.partitions],
+        "primaries": [
+            {"address": one.address, "partitions": list(one.partitions), "pool_wide": one.pool_wide}
+            for one in primaries
+        ],
     }
 
 
@@ -142,6 +149,7 @@ def _partition_dict(one: PartitionStatus) -> dict[str, Any]:
         "owner": one.owner,
         "epoch": one.epoch,
         "lease_ms": one.lease_ms,
+        "away": one.away,
         "lag": one.lag,
         "added": one.added,
         "length": one.length,
@@ -152,13 +160,15 @@ def _partition_dict(one: PartitionStatus) -> dict[str, Any]:
     }
 
 
-def show(found: PoolStatus) -> None:
-    """Print the status for a person."""
+def show(found: PoolStatus, primaries: tuple[Primary, ...] = ()) -> None:
+    """Print the status for a person. `primaries` are those of a cluster."""
     if not found.partitions:
         print_line("No pool has used this Redis yet: start one with 'maze worker'.")
         return
     print_table(_partition_table(found))
     print_table(_worker_table(found))
+    if primaries:
+        print_table(_primary_table(found, primaries))
     frames = " + ".join(f"{found.outcomes[name]:,} {name}" for name in FRAME_OUTCOMES)
     print_line(f"{found.frames:,} frames = {frames}")
     if found.outcomes["trimmed"]:
@@ -173,7 +183,9 @@ def _partition_table(found: PoolStatus) -> Table:
     numeric = ("lag", "entries", *trimming, "frames", *COLUMNS, "dead")
     table = text_table(("p", "owner", *numeric, "sum"), whole=("p",), right=("p", *numeric))
     for one in found.partitions:
-        if one.owner is None:
+        if one.away:
+            owner = cell("away", "red")
+        elif one.owner is None:
             owner = cell("none", "red" if one.lag else "dim")
         else:
             owner = cell(numbers_of.get(one.owner, one.owner))
@@ -196,6 +208,21 @@ def _worker_table(found: PoolStatus) -> Table:
     return table
 
 
+def _primary_table(found: PoolStatus, primaries: tuple[Primary, ...]) -> Table:
+    numeric = ("count", "entries", "lag")
+    table = text_table(("primary", "partitions", *numeric, "keys of the pool"), right=numeric)
+    for one in primaries:
+        there = [found.partitions[number] for number in one.partitions]
+        numbers = (len(there), sum(part.added for part in there), sum(part.lag for part in there))
+        table.add_row(
+            cell(one.address),
+            cell(ranges(one.partitions) or "-"),
+            *(cell(f"{number:,}") for number in numbers),
+            cell("yes" if one.pool_wide else ""),
+        )
+    return table
+
+
 def ranges(numbers: tuple[int, ...]) -> str:
     """Return rising numbers in short: 0-3, 5, 8-9."""
     runs: list[list[int]] = []
@@ -208,6 +235,8 @@ def ranges(numbers: tuple[int, ...]) -> str:
 
 
 def _verdict(found: PoolStatus) -> str:
+    if found.away:
+        return f"error: the node of partitions {ranges(found.away)} is away: they are not counted here"
     if not found.sum_holds:
         wrong = ranges(tuple(one.partition for one in found.partitions if not one.sum_holds))
         return f"error: frames were lost or counted twice in partitions {wrong}"

@@ -6,7 +6,9 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from gesture_maze.producer import FrameProducer
 from gesture_maze.simulator.crowd import Crowd
 from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.worker.redis.attach import attached
+from gesture_maze.worker.redis.cluster.placement import Primary, primaries_of
 from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 
 FPS: Final = 15
@@ -46,7 +49,8 @@ def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
         showcase(url, log, options) as address,
     ):
         shown = Published(view, client) if address else view
-        return Demo(options, pool, StatusReader(client), producer, address).run(shown, stop)
+        count = partial(primaries_of, client)
+        return Demo(options, pool, StatusReader(client), producer, address, count).run(shown, stop)
 
 
 @dataclass(slots=True)
@@ -67,6 +71,9 @@ class Demo:
     reader: StatusReader
     producer: FrameProducer
     address: str | None = None
+    primaries_of: Callable[[int], tuple[Primary, ...]] = lambda _partitions: ()
+    """Returns the primaries of a cluster."""
+    primaries: tuple[Primary, ...] = ()
     owners: Owners = field(default_factory=Owners)
     events: list[tuple[float, str]] = field(default_factory=list)
 
@@ -107,6 +114,7 @@ class Demo:
     def _look(self) -> None:
         try:
             self.latest = self.reader.read()
+            self._look_at_primaries()
         except ConnectionLost as error:
             self._add_event(str(error))
             return
@@ -117,6 +125,16 @@ class Demo:
                 f"worker {takeover.died.pid} died: "
                 f"its {takeover.partitions} partitions went to worker {takeover.new_owner.pid}"
             )
+
+    def _look_at_primaries(self) -> None:
+        """Read where the partitions are, and note primaries that came or went."""
+        before = {one.address for one in self.primaries}
+        self.primaries = self.primaries_of(len(self.latest.partitions))
+        now = {one.address for one in self.primaries}
+        for address in sorted(before - now):
+            self._add_event(f"primary {address} is gone")
+        for address in sorted(now - before if before else ()):
+            self._add_event(f"{address} is a primary now")
 
     def _kill_once(self) -> None:
         if self.kill.at_ms is not None:
@@ -147,6 +165,7 @@ class Demo:
             url=self.pool.url,
             log=self.pool.log,
             watch=self.address,
+            primaries=self.primaries,
         )
 
     def _settle(self, first: PoolStatus) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from gesture_maze.demo.players import Players, Score
 from gesture_maze.load.latencies import Counts
 from gesture_maze.load.traffic import Account
+from gesture_maze.worker.redis.cluster.placement import Primary
 from gesture_maze.worker.redis.status import PoolStatus
 
 LOOK_S: Final = 0.25
@@ -44,6 +45,7 @@ class Look:
         url: address of Redis.
         log: the workers' log.
         watch: address of the page that shows the demo; None without a gateway.
+        primaries: of a cluster; empty for a single Redis.
     """
 
     elapsed_s: float
@@ -60,6 +62,7 @@ class Look:
     url: str
     log: Path
     watch: str | None = None
+    primaries: tuple[Primary, ...] = ()
 
 
 class View(Protocol):

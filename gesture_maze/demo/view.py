@@ -15,7 +15,7 @@ from rich.text import Text
 
 from gesture_maze.demo.players import Player
 from gesture_maze.demo.snapshot import LOOK_S, Look, Summary
-from gesture_maze.embedded.server import EMBEDDED
+from gesture_maze.embedded.server import EMBEDDED, EMBEDDED_CLUSTER
 from gesture_maze.game.mazes import draw
 from gesture_maze.load.latencies import quantile_ms
 from gesture_maze.producer.address import without_password
@@ -89,11 +89,13 @@ def plain_line(look: Look, window: Window) -> str:
     """Return the demo's state as one line."""
     score = look.score
     owners = " ".join(f"{one.pid}:{len(one.partitions)}" for one in look.pool.workers)
+    primaries = "".join(f" {one.address}:{len(one.partitions)}" for one in look.primaries)
     return (
         f"{look.elapsed_s:5.1f} s  {window.frames_per_s:,.0f} frames/s  "
         f"p50 {_ms(window.quantile_ms(0.5))}  p99 {_ms(window.quantile_ms(0.99))}  "
         f"moves {score.moves} (wrong {score.wrong}, bumped {score.bumped})  solved {score.solved}  "
         f"lag {look.pool.lag}  owners {owners}  takeovers {look.takeovers}"
+        f"{'  primaries' if primaries else ''}{primaries}"
     )
 
 
@@ -122,7 +124,8 @@ class LiveView:
 
 def render(look: Look, window: Window, width: int, height: int) -> RenderableType:
     """Return the whole table for a terminal of `width` columns and `height` lines."""
-    left_lines = max(height - FIXED_LINES - len(look.pool.workers), 2)
+    primary_lines = 2 + len(look.primaries) if look.primaries else 0
+    left_lines = max(height - FIXED_LINES - len(look.pool.workers) - primary_lines, 2)
     events = min(MOST_EVENTS, left_lines // 3)
     of = f" of {look.options.seconds:.0f}" if look.options.seconds else ""
     title = (
@@ -135,7 +138,9 @@ def render(look: Look, window: Window, width: int, height: int) -> RenderableTyp
     mazes = _mazes(look, width - 50)
     grid.add_row(left, *mazes)
     return Panel(
-        Group(grid, Text(), _workers(look), Text(), _events(look, events)), title=title, title_align="left"
+        Group(grid, Text(), _workers(look), *_primaries(look), Text(), _events(look, events)),
+        title=title,
+        title_align="left",
     )
 
 
@@ -203,12 +208,27 @@ def _workers(look: Look) -> Table:
     return table
 
 
+def _primaries(look: Look) -> list[RenderableType]:
+    """Return the table of a cluster's primaries, nothing for a single Redis."""
+    if not look.primaries:
+        return []
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for column in ("primary", "partitions", "serves", "entries"):
+        table.add_column(column, justify="right" if column in ("partitions", "entries") else "left")
+    for one in look.primaries:
+        there = set(one.partitions)
+        cells = "".join("■" if p.partition in there else "·" for p in look.pool.partitions)
+        added = sum(p.added for p in look.pool.partitions if p.partition in there)
+        table.add_row(one.address, str(len(there)), f"[magenta]{cells}[/magenta]", f"{added:,}")
+    return [Text(), table]
+
+
 def _events(look: Look, most: int) -> Text:
     lines = [
         f"{at_s:6.1f} s  {sentence}" for at_s, sentence in look.events[max(len(look.events) - most, 0) :]
     ]
     # on a shared Redis a worker may belong to another pool
-    own = look.pool.workers if look.options.redis == EMBEDDED else ()
+    own = look.pool.workers if look.options.redis in (EMBEDDED, EMBEDDED_CLUSTER) else ()
     kill = next((f"kill -9 {one.pid}; " for one in own), "")
     hint = f"Try: {kill}maze status --redis {without_password(look.url)}"
     watch = f"Watch: {look.watch}   " if look.watch else ""

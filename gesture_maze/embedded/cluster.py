@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from gesture_maze.embedded.tether import tethered
 from gesture_maze.wire.errors import SettingsError
 
 SLOTS: Final = 16384
@@ -177,6 +178,19 @@ class LocalCluster:
             nodes[0].command("CLUSTER", "MEET", "127.0.0.1", node.port)
         wanted = {node.port for node in nodes}
         _wait(lambda: all(_known_ports(node) >= wanted for node in nodes))
+
+
+@contextmanager
+def tethered_cluster(folder: Path) -> Iterator[LocalCluster]:
+    """Run a cluster that ends with this process, even if it is killed.
+
+    Raises:
+        SettingsError: `settings`, if it does not start.
+    """
+    with local_cluster(folder) as cluster, ExitStack() as stack:
+        for node in cluster.nodes:
+            stack.enter_context(tethered(node.pid, signal.SIGKILL))
+        yield cluster
 
 
 @contextmanager

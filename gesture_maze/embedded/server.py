@@ -16,6 +16,8 @@ from gesture_maze.wire.errors import SettingsError
 
 EMBEDDED: Final = "embedded"
 """Value of `--redis` that starts the bundled server."""
+EMBEDDED_CLUSTER: Final = "embedded-cluster"
+"""Value of `--redis` that starts a cluster of three primaries and three replicas with it."""
 TRIES: Final = 3
 """Attempts: another process may take a free port before the server listens on it."""
 CONFIG: Final = {
@@ -30,26 +32,42 @@ CONFIG: Final = {
 def redis_at(url: str) -> Iterator[str]:
     """Yield `url`, or for `embedded` the URL of a server that runs for the duration of the `with` block.
 
+    `embedded-cluster` does the same with a cluster.
+
     The server keeps no data after it stops. Ctrl-C does not reach it, so that workers can drain first. It
     ends with this process in any case.
 
     Raises:
         SettingsError: `settings`, if the server does not start.
     """
-    if url != EMBEDDED:
+    if url not in (EMBEDDED, EMBEDDED_CLUSTER):
         yield url
+        return
+    if url == EMBEDDED_CLUSTER:
+        from gesture_maze.embedded.cluster import tethered_cluster
+
+        with (
+            tempfile.TemporaryDirectory(prefix="gesture-maze-") as name,
+            tethered_cluster(Path(name)) as cluster,
+        ):
+            _announce(cluster.url)
+            yield cluster.url
         return
     with tempfile.TemporaryDirectory(prefix="gesture-maze-") as folder:
         server = _started(Path(folder))
         try:
             address = f"{server.connection_url}/0"
             with tethered(_pid(address), signal.SIGKILL):
-                sys.stderr.write(f"embedded server: --redis {address}\n")
-                sys.stderr.flush()
+                _announce(address)
                 yield address
         finally:
             # it saves no data, so there is nothing to wait for
             server.terminate()
+
+
+def _announce(url: str) -> None:
+    sys.stderr.write(f"embedded server: --redis {url}\n")
+    sys.stderr.flush()
 
 
 def _started(folder: Path) -> Any:

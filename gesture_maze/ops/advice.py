@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import redis
 
 from gesture_maze.ops.reach import MetricsPage, metrics_pages
+from gesture_maze.producer.cluster.client import ClusterRedis
+from gesture_maze.worker.redis.cluster.placement import even_partitions, primaries_of
 from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 
 HEADROOM: Final = 0.6
@@ -44,6 +46,9 @@ class Load:
         workers: live workers.
         partitions: partitions of the pool.
         reached: workers whose metrics could be read.
+        hottest: the partition to which most entries were added, and its share of them; None without entries.
+        placement: partitions per primary of a cluster; empty for a single Redis.
+        even_partitions: the smallest partition count that falls evenly on the primaries; None if none does.
     """
 
     frames_per_s: float
@@ -53,6 +58,9 @@ class Load:
     workers: int
     partitions: int
     reached: int = 0
+    hottest: tuple[int, float] | None = None
+    placement: tuple[int, ...] = ()
+    even_partitions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +100,11 @@ def _sentences(load: Load, needed: int, capacity: float) -> Iterable[str]:
         yield f"The number of workers, {load.workers}, is right."
     if load.lag_per_s > max(1.0, load.frames_per_s * 0.01):
         yield f"The lag of {load.lag:,} entries grows by {load.lag_per_s:,.0f}/s: the pool is too slow."
-    if load.frames_per_s > REDIS_FRAMES_PER_S * REDIS_LIMIT:
-        yield (
-            f"{load.frames_per_s:,.0f} frames/s are over {REDIS_LIMIT:.0%} of what one Redis serves: send "
-            "part of the sessions to a second one, with workers of its own, or more frames "
-            "per entry (send_tick)."
-        )
+    yield from _redis_sentences(load)
+    if load.hottest is not None:
+        partition, share = load.hottest
+        even = 1 / load.partitions
+        yield f"The hottest partition is {partition}: {share:.0%} of the entries, {even:.0%} if even."
     if needed * PARTITIONS_PER_WORKER > load.partitions:
         wanted = 1 << (needed * PARTITIONS_PER_WORKER - 1).bit_length()
         yield (
@@ -107,6 +114,26 @@ def _sentences(load: Load, needed: int, capacity: float) -> Iterable[str]:
     if load.frame_s is None:
         why = "No frames were answered" if load.reached else "No worker's metrics could be read"
         yield f"{why}, so {capacity:,.0f} frames/s per worker is an assumption."
+
+
+def _redis_sentences(load: Load) -> Iterable[str]:
+    primaries = max(len(load.placement), 1)
+    if load.frames_per_s > primaries * REDIS_FRAMES_PER_S * REDIS_LIMIT:
+        served = f"{primaries} primaries serve" if primaries > 1 else "one Redis serves"
+        yield (
+            f"{load.frames_per_s:,.0f} frames/s are over {REDIS_LIMIT:.0%} of what {served}: use a cluster "
+            "with more primaries, see docs/scaling.md, or send more frames per entry (send_tick)."
+        )
+    if not load.placement:
+        return
+    counts = ", ".join(map(str, sorted(load.placement)))
+    if load.even_partitions in (load.partitions, None):
+        yield f"{load.partitions} partitions fall on {primaries} primaries as {counts}."
+    else:
+        yield (
+            f"{load.partitions} partitions fall on {primaries} primaries as {counts}: "
+            f"{load.even_partitions} would fall evenly. The number is fixed for the life of a pool."
+        )
 
 
 def measure(client: redis.Redis, seconds: float, pause: Callable[[float], object] = time.sleep) -> Load:
@@ -120,7 +147,14 @@ def measure(client: redis.Redis, seconds: float, pause: Callable[[float], object
     pause(seconds)
     last = reader.read()
     later = metrics_pages(last)
-    return load_between(first, last, [(pages[one], later[one]) for one in pages.keys() & later.keys()])
+    load = load_between(first, last, [(pages[one], later[one]) for one in pages.keys() & later.keys()])
+    if not isinstance(client, ClusterRedis):
+        return load
+    return replace(
+        load,
+        placement=tuple(len(one.partitions) for one in primaries_of(client, load.partitions)),
+        even_partitions=even_partitions(client.table, load.partitions) if load.partitions else None,
+    )
 
 
 def load_between(
@@ -142,7 +176,18 @@ def load_between(
         reached=len(pages),
         workers=len(last.workers),
         partitions=len(last.partitions),
+        hottest=_hottest(first, last),
     )
+
+
+def _hottest(first: PoolStatus, last: PoolStatus) -> tuple[int, float] | None:
+    before = {one.partition: one.added for one in first.partitions}
+    added = {one.partition: one.added - before.get(one.partition, 0) for one in last.partitions}
+    total = sum(added.values())
+    if total <= 0:
+        return None
+    partition = max(added, key=lambda one: added[one])
+    return partition, added[partition] / total
 
 
 def _added(status: PoolStatus) -> int:

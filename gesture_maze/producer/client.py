@@ -34,8 +34,8 @@ class FrameProducer:
     order.
 
     Args:
-        redis: a URL (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`), or a client, which keeps its
-            own time-outs and stays open; switch its retries off.
+        redis: a URL (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`), or a
+            client of a single Redis, which keeps its own timeouts and stays open; switch its retries off.
         options: see `producer.options.Options`.
 
     Raises:

@@ -29,8 +29,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     redis: str = "redis://127.0.0.1:6379/0"
-    """Where the frames are: redis://, rediss://, unix:// or redis+sentinel://; 'embedded' starts the bundled
-    server on a free port."""
+    """Where the frames are: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; 'embedded'
+    starts the bundled server on a free port."""
     partitions: int = DEFAULT_PARTITIONS
     """Partition streams, a power of two up to 1024. All workers of a pool must agree."""
     model: str | None = None

@@ -10,6 +10,7 @@ from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, SlotTable, slot_of, slot_of_command
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.worker.redis.cluster.placement import even_partitions, primaries_in
 
 ONE, TWO = Address("10.0.0.1", 6379), Address("10.0.0.2", 6379)
 ANSWER = [[0, 8191, [b"", 6379, b"a"]], [8192, 16000, [b"10.0.0.2", 6379, b"b"], [b"10.0.0.3", 6379, b"c"]]]
@@ -73,3 +74,26 @@ def test_open_client_of_a_cluster_url_connects_to_nothing() -> None:
 def test_open_client_of_a_wrong_cluster_url_says_what_is_wrong(url: str) -> None:
     with pytest.raises(SettingsError, match="Redis URL"):
         open_client(url, name="test", timeout_s=1.0)
+
+
+def thirds() -> SlotTable:
+    """Return a table of three primaries with a third of the slots each."""
+    ends = [0, 5461, 10922, 16384]
+    nodes = [[f"10.0.0.{number}".encode(), 6379, b"id"] for number in range(3)]
+    return SlotTable.of([[ends[at], ends[at + 1] - 1, nodes[at]] for at in range(3)], asked=ONE)
+
+
+def test_placement_of_16_partitions_on_3_primaries_is_4_6_6_and_128_fall_evenly() -> None:
+    found = primaries_in(thirds(), 16)
+    assert sorted(len(one.partitions) for one in found) == [4, 6, 6]
+    assert sum(one.pool_wide for one in found) == 1
+    count = even_partitions(thirds(), 16)
+    assert count is not None
+    sizes = [len(one.partitions) for one in primaries_in(thirds(), count)]
+    assert max(sizes) * 3 <= 1.15 * count
+
+
+def test_placement_without_a_primary_names_the_partitions_as_not_served() -> None:
+    found = {one.address: one.partitions for one in primaries_in(SlotTable.of(ANSWER[:1], asked=ONE), 16)}
+    assert found["none"]
+    assert sorted(found["none"] + found["10.0.0.1:6379"]) == list(range(16))

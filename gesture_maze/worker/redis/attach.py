@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gesture_maze.embedded.server import EMBEDDED
+from gesture_maze.embedded.server import EMBEDDED, EMBEDDED_CLUSTER
 from gesture_maze.wire.errors import ConnectionLost, SettingsError
 
 if TYPE_CHECKING:
@@ -26,10 +26,8 @@ def attached(url: str) -> Iterator[Redis]:
     from gesture_maze.producer.address import tls_hint
     from gesture_maze.worker.redis.client import connect
 
-    if url == EMBEDDED:
-        message = (
-            "--redis embedded would start an empty server: pass the URL that the running command printed"
-        )
+    if url in (EMBEDDED, EMBEDDED_CLUSTER):
+        message = f"--redis {url} would start an empty server: pass the URL that the running command printed"
         raise SettingsError("settings", message)
     client = connect(url, "maze-command")
     try:

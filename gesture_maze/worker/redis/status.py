@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import redis
 
+from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import WORKERS_INFO
@@ -39,6 +40,7 @@ class PartitionStatus:
         dead: dead letters kept.
         counts: the hash `outcomes:{p}`: `entries`, `frames` and one count per outcome.
         waits_since_ms: server's time of the oldest waiting entry; None if none waits.
+        away: whether its node of a cluster does not serve it now; the other values are unknown then.
     """
 
     partition: int
@@ -51,6 +53,7 @@ class PartitionStatus:
     dead: int
     counts: Mapping[str, int]
     waits_since_ms: int | None = None
+    away: bool = False
 
     @property
     def lag(self) -> int:
@@ -141,9 +144,14 @@ class PoolStatus:
         return tuple(one.partition for one in self.partitions if one.lag and one.owner is None)
 
     @property
+    def away(self) -> tuple[int, ...]:
+        """Partitions whose node of a cluster does not serve them now."""
+        return tuple(one.partition for one in self.partitions if one.away)
+
+    @property
     def healthy(self) -> bool:
         """Whether all frames are accounted for and no frames wait for an owner."""
-        return self.sum_holds and not self.without_owner
+        return self.sum_holds and not self.without_owner and not self.away
 
 
 class StatusReader:
@@ -174,7 +182,9 @@ class StatusReader:
         with self._client.pipeline(transaction=False) as pipe:
             for number in numbers:
                 self._script(keys=_keys_of(number), args=[keys.GROUP], client=pipe)
-            rows = pipe.execute()
+            rows = pipe.execute(raise_on_error=not isinstance(self._client, ClusterRedis))
+        if not any(isinstance(row, list) for row in rows):
+            raise rows[0]  # no node answers
         return [_partition(number, row) for number, row in zip(numbers, rows, strict=True)]
 
     def _workers(
@@ -236,7 +246,9 @@ def _keys_of(partition: int) -> list[str]:
     ]
 
 
-def _partition(number: int, row: list[Any]) -> PartitionStatus:
+def _partition(number: int, row: list[Any] | Exception) -> PartitionStatus:
+    if isinstance(row, Exception):
+        return PartitionStatus(number, None, 0, 0, 0, 0, None, 0, {}, away=True)
     # row: see the head of lua/status.lua
     lease, epoch, lease_ms, dead, flat = row[:5]
     added, length = (int(row[5]), int(row[6])) if len(row) > 6 else (0, 0)
