@@ -53,7 +53,7 @@ def test_game_without_a_worker_shows_it_and_resumes(visit: Visit, workers: Worke
     ready(page)
     maze = generate(*SMALL, 7)
     walk(page, maze, 2)
-    before = cell(page)
+    before = at_rest(page)
     (name, process), *_ = workers.by_name.items()
     process.send_signal(signal.SIGKILL)
     workers.by_name.pop(name)
