@@ -80,3 +80,17 @@ def test_offline_shell_contains_every_module_of_the_page(gateway: Served) -> Non
     assert manifest.headers["content-type"].startswith("application/manifest+json")
     for icon in manifest.json()["icons"]:
         assert gateway.http.get(f"/{icon['src']}").status_code == 200
+
+
+def test_page_whose_gateway_is_not_ready_shows_the_reason(visit: Visit) -> None:
+    page = visit("/livez")
+    refused = '{"type": "refused", "reason": "unavailable", "detail": "no worker has started"}'
+
+    def refuse(socket: object) -> None:
+        socket.on_message(lambda _: (socket.send(refused), socket.close(code=4503)))  # type: ignore[attr-defined]
+
+    page.route_web_socket("**/play", refuse)
+    page.goto(page.url.replace("/livez", "/game"))
+    page.wait_for_function("document.getElementById('state').textContent.includes('no worker has started')")
+    assert page.get_attribute("#state", "data-state") == "connecting"
+    page.unroute_all()

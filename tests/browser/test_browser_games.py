@@ -15,6 +15,12 @@ from tests.support.servers import Server, wait_until
 SMALL = (6, 5)
 
 
+def in_view(page: Any, selector: str) -> bool:
+    """Return whether an element is inside the window."""
+    box = page.locator(selector).bounding_box()
+    return bool(0 <= box["y"] and box["y"] + box["height"] <= page.viewport_size["height"])
+
+
 def race_maze(page: Any, gateway: Served) -> Any:
     """Return the maze of the race that this page is in."""
     name = page.evaluate("new URL(location.href).searchParams.get('race')")
@@ -36,11 +42,14 @@ def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served)
         ready(page)
     ann.click("#race")
     ann.wait_for_selector("#race-box:not([hidden])")
+    ann.click("#state-act")
+    assert in_view(ann, "#race-link"), "a phone shows the link, too"
     ben.goto(ann.input_value("#race-link"))
     ann.wait_for_selector("#racers li:nth-child(2)")
     assert "Ben" in ann.inner_text("#racers")
-    ben.wait_for_selector("#race-go")
-    ben.click("#race-go")
+    state(ben, "race")
+    assert in_view(ben, "#state-act")
+    ben.click("#state-act")
     for page in (ann, ben):
         state(page, "countdown")
     for page in (ann, ben):

@@ -284,7 +284,7 @@ connectKeys({
 
 function next() {
   if (race.running) return; // the others still walk
-  if (race.race?.over) link.send({ type: "go" });
+  if (race.race?.over) race.go();
   else begin();
 }
 
@@ -348,7 +348,7 @@ function showState() {
     input,
     handMissing: performance.now() - handSeenAt > NO_HAND_MS,
     finished: Boolean(game?.finished),
-    racing: race.running,
+    race,
     opensInS: secondsToOpen() || null,
     menu: menu.open,
     choose,

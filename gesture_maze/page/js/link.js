@@ -23,7 +23,7 @@ const CLOGGED_BYTES = 32 * 1024;
 const HEAD_BYTES = 24;
 const FLAG = { hand: 1, left: 2 };
 const TOKEN_KEY = "maze.token";
-const CLOSED = { token: 4401, replaced: 4409, full: 4430 };
+const CLOSED = { token: 4401, replaced: 4409, full: 4430, unavailable: 4503 };
 
 /**
  * @typedef {object} LinkEvents
@@ -56,6 +56,8 @@ export class Link {
   state = "connecting";
   /** Frames go out and no answer comes back. */
   silent = false;
+  /** @type {string | null} why the gateway cannot take this player now */
+  refusal = null;
   /** @type {WebSocket | null} */
   #socket = null;
   /** @type {Sight | null} the newest that waits to be sent */
@@ -172,10 +174,15 @@ export class Link {
       this.#seq = message.seq;
       this.#fps = message.fps;
       this.#welcomed = this.#everOpen = true;
+      this.refusal = null;
       this.#pauseMs = FIRST_PAUSE_MS;
       this.#become("open");
       this.events.welcome(message);
       return;
+    }
+    if (message.type === "refused" && message.reason === "unavailable") {
+      this.refusal = message.detail;
+      this.events.changed();
     }
     this.events.message(message);
   }
@@ -205,6 +212,7 @@ export class Link {
   #closed(code) {
     this.#forget();
     if (code === CLOSED.replaced) return this.#become("replaced");
+    if (code !== CLOSED.unavailable) this.refusal = null;
     if (code === CLOSED.token) sessionStorage.removeItem(TOKEN_KEY);
     this.#become(code === CLOSED.full ? "full" : this.#everOpen ? "reconnecting" : "connecting");
     const pause = code === CLOSED.full ? FULL_PAUSE_MS : this.#pauseMs * (0.5 + Math.random());

@@ -17,6 +17,7 @@ export class RaceView {
    */
   constructor(view, events) {
     this.view = view;
+    this.go = events.go;
     element("race-go", HTMLElement).addEventListener("click", events.go);
     element("race-leave", HTMLElement).addEventListener("click", events.leave);
     element("race-copy", HTMLElement).addEventListener("click", () => this.#copy());
@@ -49,6 +50,19 @@ export class RaceView {
   /** Whether a race was started and not all players are out. */
   get running() {
     return this.race !== null && this.race.starts_ms > 0 && !this.race.over;
+  }
+
+  /** Players of a race that has not started; 0 without one. */
+  get gathered() {
+    return this.race && !this.race.starts_ms ? this.race.racers.length : 0;
+  }
+
+  /** Bring the link into view, ready to be copied. */
+  invite() {
+    const link = element("race-link", HTMLInputElement);
+    link.scrollIntoView({ block: "center" });
+    link.focus();
+    link.select();
   }
 
   #update() {

@@ -9,7 +9,7 @@
  * @property {import("./types.js").Input} input
  * @property {boolean} handMissing no hand was seen for a while
  * @property {boolean} finished
- * @property {boolean} racing a race goes on
+ * @property {import("./race.js").RaceView} race
  * @property {number | null} opensInS until the race starts
  * @property {boolean} menu
  * @property {(input: import("./types.js").Input) => void} choose
@@ -55,6 +55,10 @@ function ofLink({ link }) {
   if (words) {
     const [state, text] = words;
     if (link.state === "replaced") return { state, text, action: { name: "Continue here", run: () => link.takeBack() } };
+    if (link.refusal) {
+      const why = `The game is not ready: ${link.refusal}. Trying again …`;
+      return { state, text: why, action: { name: "Try now", run: () => link.hurry() } };
+    }
     if (link.state === "connecting") return { state, text };
     return { state, text, action: { name: "Try now", run: () => link.hurry() } };
   }
@@ -82,10 +86,18 @@ function ofCamera({ camera, handMissing, choose }) {
 }
 
 /** @param {Facts} facts @returns {Standing} */
-function ofGame({ finished, racing, opensInS, menu }) {
+function ofGame({ finished, race, opensInS, menu }) {
   if (menu) return { state: "menu", text: "Up and down choose, a held open palm takes, left closes." };
   if (opensInS !== null) return { state: "countdown", text: `The race starts in ${opensInS} …` };
-  if (finished && racing) return { state: "playing", text: "You are out. The others are on their way." };
+  if (race.gathered === 1) {
+    const text = "Your race: send its link to the other players.";
+    return { state: "race", text, action: { name: "Show the link", run: () => race.invite() } };
+  }
+  if (race.gathered) {
+    const text = `A race of ${race.gathered} players. Start it when all are here.`;
+    return { state: "race", text, action: { name: "Start", run: race.go } };
+  }
+  if (finished && race.running) return { state: "playing", text: "You are out. The others are on their way." };
   if (finished) return { state: "playing", text: "You are out. Hold an open palm for the next maze." };
   return { state: "playing", text: "Find the way to the star." };
 }
