@@ -18,7 +18,7 @@ SMALL = (6, 5)
 def in_view(page: Any, selector: str) -> bool:
     """Return whether an element is inside the window."""
     box = page.locator(selector).bounding_box()
-    return bool(0 <= box["y"] and box["y"] + box["height"] <= page.viewport_size["height"])
+    return bool(box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"])
 
 
 def race_maze(page: Any, gateway: Served) -> Any:
