@@ -21,6 +21,17 @@ def in_view(page: Any, selector: str) -> bool:
     return bool(box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"])
 
 
+def take_name(page: Any, name: str) -> None:
+    """Enter a name in the settings."""
+    ready(page)
+    open_settings(page)
+    page.fill("#name", name)
+    page.keyboard.press("Tab")
+    page.click("#fold")
+    page.wait_for_timeout(300)
+    ready(page)
+
+
 def race_maze(page: Any, gateway: Served) -> Any:
     """Return the maze of the race that this page is in."""
     name = page.evaluate("new URL(location.href).searchParams.get('race')")
@@ -32,14 +43,8 @@ def race_maze(page: Any, gateway: Served) -> Any:
 def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
     ann, ben = visit("/game?size=small", **phone), visit("/game?size=small")
-    for page, name in ((ann, "Ann"), (ben, "Ben")):
-        ready(page)
-        open_settings(page)
-        page.fill("#name", name)
-        page.keyboard.press("Tab")
-        page.click("#fold")
-        page.wait_for_timeout(300)
-        ready(page)
+    take_name(ann, "Ann")
+    take_name(ben, "Ben")
     ann.click("#race")
     ann.wait_for_selector("#race-box:not([hidden])")
     ann.click("#state-act")
