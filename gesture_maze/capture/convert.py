@@ -72,7 +72,8 @@ def convert(
 
 
 def _is_dump(path: Path) -> bool:
-    """Tell a dump by its suffix, which no landmark file has, or a .txt file by its beginning."""
+    """Return whether a file is a dump, by its suffix, which no landmark file has, or a .txt file by its
+    beginning."""
     if plain_suffix(path) != ".txt":
         return plain_suffix(path) not in SUFFIXES
     with path.open("rb") as file:
@@ -184,9 +185,9 @@ def _line(hand: Hand, session: str, number: int, fps: float) -> Values:
         "t": t,
         "aspect": hand.aspect,
     }
-    told = {"label": hand.label, "user_id": hand.user, "source": hand.source}
-    line |= {key: value for key, value in told.items() if value}
-    line |= {key: value for key, value in extra.items() if key not in (*line, *told, "landmarks")}
+    given = {"label": hand.label, "user_id": hand.user, "source": hand.source}
+    line |= {key: value for key, value in given.items() if value}
+    line |= {key: value for key, value in extra.items() if key not in (*line, *given, "landmarks")}
     if hand.side and "hand" not in line:
         line["hand"] = hand.side
     line["landmarks"] = [] if hand.points is None else hand.points.tolist()

@@ -55,7 +55,7 @@ class CaptureStream:
         # the raw reply: a dict of an entry's fields would lose names that occur twice
         self._client.set_response_callback("XREAD", lambda reply, **_: reply)
         self._pubsub: Any = None
-        self._heard_s = 0.0
+        self._received_s = 0.0
         self._asked = False
 
     def partitions(self) -> int | None:
@@ -119,7 +119,7 @@ class CaptureStream:
         with _errors():
             if self._pubsub is None:
                 self._pubsub = subscriber(self._client)
-                self._heard_s, self._asked = time.monotonic(), False
+                self._received_s, self._asked = time.monotonic(), False
             self._pubsub.subscribe(*channels)
 
     def replies(self) -> list[bytes]:
@@ -130,19 +130,19 @@ class CaptureStream:
         with _errors():
             # None also for other messages of the connection, so `can_read` decides whether there are more
             while (message := self._pubsub.get_message(timeout=0)) is not None or self._more():
-                self._heard_s, self._asked = time.monotonic(), False
+                self._received_s, self._asked = time.monotonic(), False
                 if message is not None and message["type"] == "message":
                     found.append(message["data"])
             self._check_silence()
         return found
 
     def _check_silence(self) -> None:
-        if time.monotonic() - self._heard_s < SILENCE_S or isinstance(self._pubsub, ClusterPubSub):
+        if time.monotonic() - self._received_s < SILENCE_S or isinstance(self._pubsub, ClusterPubSub):
             return  # that of a cluster finds silent nodes by itself
         if self._asked:
             raise exceptions.TimeoutError(f"no answer to PING within {SILENCE_S:g} s")
         self._pubsub.ping()
-        self._heard_s, self._asked = time.monotonic(), True
+        self._received_s, self._asked = time.monotonic(), True
 
     def _more(self) -> bool:
         if isinstance(self._pubsub, ClusterPubSub):

@@ -2,5 +2,5 @@
 
 A module holds a function of its own name, or a `typer.Typer` named `app` where the command has commands of
 its own. Modules are imported for `maze --help`, so they import nothing heavy at their top: that happens
-inside the functions. A new command is one more name in `cli.main.COMMANDS`.
+inside the functions. A new command adds its name to `cli.main.COMMANDS`.
 """

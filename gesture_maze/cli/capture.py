@@ -228,10 +228,10 @@ def join(
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put captures one after the other into one.
+    """Join captures into one, one after the other.
 
-    A session that is in several captures keeps its id where its seq goes on rising; otherwise the later ones
-    get a number, so that no frame becomes a duplicate.
+    A session found in several captures keeps its id if its seq continues to rise. Otherwise the later ones
+    are renamed, by a number at the end, so that no frame becomes a duplicate.
 
     Example: [bold]maze capture join a.jsonl.gz b.jsonl.gz --out both.jsonl.gz[/bold]
     """
@@ -241,7 +241,7 @@ def join(
     joined = Join(files, gap, skip_bad=skip_bad)
     _write(out, joined.lines(), {"source": "joined"}, as_json=as_json)
     for new, old in joined.renamed.items():
-        typer.echo(f"maze: session {old} is there already: renamed to {new}", err=True)
+        typer.echo(f"maze: session {old} exists already, renamed to {new}", err=True)
 
 
 @app.command(name="to-csv", context_settings=CONTEXT)

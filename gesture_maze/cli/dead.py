@@ -48,10 +48,10 @@ def dead(
     """List dead letters."""
     if ctx.invoked_subcommand is not None:
         return
-    with _letters(redis) as letters:
-        found = letters.newest(partition, reason, limit)
+    with _dead_letters(redis) as dead_letters:
+        found = dead_letters.newest(partition, reason, limit)
     if as_json:
-        print_json([as_dict(letter) for letter in found])
+        print_json([as_dict(dead_letter) for dead_letter in found])
     else:
         _show_table(found)
 
@@ -66,16 +66,16 @@ def show(
 
     Example: [bold]maze dead show 3/1700000000000-0[/bold]
     """
-    with _letters(redis) as letters:
-        letter = _named(letters, name)
-    facts = {**as_dict(letter), "fields": _fields(letter)}
+    with _dead_letters(redis) as dead_letters:
+        dead_letter = _named(dead_letters, name)
+    facts = {**as_dict(dead_letter), "fields": _fields(dead_letter)}
     if as_json:
         print_json(facts)
         return
     for key, value in facts.items():
         if key != "fields":
             print_line(f"{key:10} {'-' if value is None else value}")
-    for field, text in _fields(letter).items():
+    for field, text in _fields(dead_letter).items():
         print_line(f"field {field!r}: {text}")
 
 
@@ -95,9 +95,9 @@ def redrive(
 
     Example: [bold]maze dead redrive --all --reason killed_worker[/bold]
     """
-    with _letters(redis) as letters:
-        chosen = _chosen(letters, names, every, partition, reason)
-        moved = {letter.name: letters.redrive(letter) for letter in reversed(chosen)}
+    with _dead_letters(redis) as dead_letters:
+        chosen = _chosen(dead_letters, names, every, partition, reason)
+        moved = {dead_letter.name: dead_letters.redrive(dead_letter) for dead_letter in reversed(chosen)}
     entries = [{"id": name, "entry": entry} for name, entry in moved.items() if entry is not None]
     if as_json:
         print_json({"redriven": len(entries), "entries": entries})
@@ -118,8 +118,8 @@ def purge(
 
     Example: [bold]maze dead purge --all --partition 3[/bold]
     """
-    with _letters(redis) as letters:
-        gone = letters.purge(_chosen(letters, names, every, partition, reason))
+    with _dead_letters(redis) as dead_letters:
+        gone = dead_letters.purge(_chosen(dead_letters, names, every, partition, reason))
     if as_json:
         print_json({"purged": gone})
     else:
@@ -127,7 +127,7 @@ def purge(
 
 
 @contextmanager
-def _letters(url: str) -> Iterator[DeadLetters]:
+def _dead_letters(url: str) -> Iterator[DeadLetters]:
     from gesture_maze.worker.redis.attach import attached
     from gesture_maze.worker.redis.dead_letters import DeadLetters
     from gesture_maze.worker.redis.status import partition_count
@@ -136,19 +136,19 @@ def _letters(url: str) -> Iterator[DeadLetters]:
         yield DeadLetters(client, partition_count(client))
 
 
-def _named(letters: DeadLetters, name: str) -> DeadLetter:
+def _named(dead_letters: DeadLetters, name: str) -> DeadLetter:
     from gesture_maze.wire.errors import SettingsError
     from gesture_maze.worker.redis.dead_letters import parse_name
 
-    letter = letters.get(*parse_name(name))
-    if letter is None:
+    dead_letter = dead_letters.get(*parse_name(name))
+    if dead_letter is None:
         message = f"there is no dead letter {name}: it was redriven or purged, or never existed"
         raise SettingsError("settings", message)
-    return letter
+    return dead_letter
 
 
 def _chosen(
-    letters: DeadLetters, names: list[str] | None, every: bool, partition: int | None, reason: str | None
+    dead_letters: DeadLetters, names: list[str] | None, every: bool, partition: int | None, reason: str | None
 ) -> list[DeadLetter]:
     """Return the dead letters that a command is about, newest first, without those that no longer exist."""
     from gesture_maze.wire.errors import SettingsError
@@ -159,23 +159,25 @@ def _chosen(
             "settings", "give the ids of dead letters, or --all (with --partition or --reason)"
         )
     if every:
-        return letters.newest(partition, reason)
-    found = [letters.get(*parse_name(name)) for name in dict.fromkeys(reversed(names or []))]
-    return [letter for letter in found if letter is not None]
+        return dead_letters.newest(partition, reason)
+    found = [dead_letters.get(*parse_name(name)) for name in dict.fromkeys(reversed(names or []))]
+    return [dead_letter for dead_letter in found if dead_letter is not None]
 
 
-def as_dict(letter: DeadLetter) -> dict[str, Any]:
+def as_dict(dead_letter: DeadLetter) -> dict[str, Any]:
     """Return a dead letter as `--json` prints it, without its fields."""
     from gesture_maze.worker.redis.dead_letters import glance
 
-    seen = glance(letter)
+    seen = glance(dead_letter)
     return {
-        "id": letter.name,
-        "partition": letter.partition,
-        "written": datetime.fromtimestamp(letter.written_ms / 1000, UTC).isoformat(timespec="milliseconds"),
-        "reason": letter.reason or None,
-        "entry": letter.entry or None,
-        "worker": letter.worker or None,
+        "id": dead_letter.name,
+        "partition": dead_letter.partition,
+        "written": datetime.fromtimestamp(dead_letter.written_ms / 1000, UTC).isoformat(
+            timespec="milliseconds"
+        ),
+        "reason": dead_letter.reason or None,
+        "entry": dead_letter.entry or None,
+        "worker": dead_letter.worker or None,
         "session": seen.session,
         "seq": seen.seq,
         "t": seen.t,
@@ -188,18 +190,18 @@ def _show_table(found: list[DeadLetter]) -> None:
         return
     columns = ("id", "written", "reason", "session", "seq")
     table = text_table(columns, whole=("id", "written", "reason"), right=("seq",))
-    for letter in found:
-        written = datetime.fromtimestamp(letter.written_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        facts = as_dict(letter) | {"written": written}
+    for dead_letter in found:
+        written = datetime.fromtimestamp(dead_letter.written_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        facts = as_dict(dead_letter) | {"written": written}
         table.add_row(*(cell(facts[name]) for name in columns))
     print_table(table)
 
 
-def _fields(letter: DeadLetter) -> dict[str, str]:
+def _fields(dead_letter: DeadLetter) -> dict[str, str]:
     """Return the fields for people: text as it is, packed ones as their length and first bytes."""
     return {
         _text(name): _text(value)
-        for name, value in zip(letter.fields[::2], letter.fields[1::2], strict=False)
+        for name, value in zip(dead_letter.fields[::2], dead_letter.fields[1::2], strict=False)
     }
 
 

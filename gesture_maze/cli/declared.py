@@ -177,7 +177,7 @@ def _metavar(setting: Setting) -> str:
 
 
 def _as_text(default: Any) -> str | None:
-    """Return a default as it would be given on the command line; None if there is none."""
+    """Return a default as it would be given on the command line, or None if there is none."""
     if default is None or default == ():
         return None
     if isinstance(default, dict):

@@ -15,7 +15,7 @@ STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
 def doctor(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False) -> None:
     """Check Redis and the pool: version, memory policy, persistence, access, clock, timeouts, metrics.
 
-    Reads only. Each line is ok, warning or error, and says what to do.
+    Reads only. Each line is ok, warning or error, with what to do about it.
     Exit codes: 0 no error (there may be warnings), 1 an error, 2 no Redis.
 
     Example: [bold]maze doctor --redis redis://127.0.0.1:6379/0[/bold]

@@ -93,7 +93,7 @@ class Commands(TyperGroup):
         return [*self.names, *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import and return a command; None where there is none of this name."""
+        """Import and return a command, or None where there is none of this name."""
         if cmd_name not in self.names:
             return super().get_command(ctx, cmd_name)
         command = load(cmd_name)

@@ -58,7 +58,7 @@ def models_import(
     if layout not in tuple(Layout):
         raise SettingsError("settings", f"--layout {layout}: choose one of {', '.join(Layout)}")
     if not trust_pickle:
-        raise SettingsError("settings", f"say --trust-pickle if you trust both files: {WARNING.strip()}")
+        raise SettingsError("settings", f"pass --trust-pickle if you trust both files: {WARNING.strip()}")
     sys.stderr.write(f"Warning: {WARNING}")
     imported = _import(svc, scaler, labels, Layout(layout), votes, seed)
     imported.bundle.write(out)

@@ -60,7 +60,7 @@ def text_table(columns: Iterable[str], *, whole: Iterable[str] = (), right: Iter
 
 
 def cell(value: object, style: str = "") -> Text:
-    """Return a cell that shows `value` literally, without markup; a dash for None."""
+    """Return a cell that shows `value` literally, without markup, or a dash for None."""
     from rich.text import Text
 
     return Text("-" if value is None else printable(str(value)), style)

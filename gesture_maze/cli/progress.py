@@ -11,7 +11,7 @@ def progress(title: str, steps: int | None = None) -> Iterator[Callable[[], None
     """Show a bar on standard error while the body runs, if that is a terminal.
 
     Args:
-        title: what is going on.
+        title: shown before the bar.
         steps: how often the yielded function is called; None where it is unknown, for a moving bar.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Options of commands that read landmark files: what overrides that which a file says of itself."""
+"""Options of commands that read landmark files: what overrides the description in a file."""
 
 from __future__ import annotations
 

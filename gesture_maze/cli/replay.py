@@ -30,7 +30,7 @@ BATCH_FRAMES: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Flags:
     """The flags of one `maze replay`; see the command."""
 
     files: list[Path]
@@ -110,7 +110,7 @@ def replay(
     ] = None,
     speed: Annotated[str, Opt(help="'max', or times the original pace: 1, 10, 0.5.")] = "max",
     out: Annotated[Path | None, Opt(help="Write the answers as JSON lines, in the frames' order.")] = None,
-    expect: Annotated[Path | None, Opt(help="Golden answers to compare with.")] = None,
+    expect: Annotated[Path | None, Opt(help="File of golden answers to compare with.")] = None,
     tolerance_ms: Annotated[
         float, Opt(min=0, max=60_000, help="With --expect: how much earlier or later a move may come.")
     ] = 0.0,
@@ -118,19 +118,21 @@ def replay(
     allow_unanswered: Annotated[
         bool, Opt("--allow-unanswered", help="Bless although not every frame was answered.")
     ] = False,
-    report: Annotated[Path | None, Opt(help="Write the differences as HTML, with the hands drawn.")] = None,
+    report: Annotated[
+        Path | None, Opt(help="HTML page to write, with the differences and their hands.")
+    ] = None,
     model: Annotated[
         Path | None, Opt(help="Folder or zip of a bundle, or 'bundled'. (default: bundled)")
     ] = None,
     against: Annotated[
-        Path | None, Opt(help="Another bundle, or 'bundled': show what changes from --model to it.")
+        Path | None, Opt(help="Another bundle, or 'bundled': compare its answers with those of --model.")
     ] = None,
     copies: Annotated[int, Opt(min=1, help="Replay each session this often, under new session ids.")] = 1,
     fresh: Annotated[
         bool | None,
         Opt("--fresh/--keep-sessions", help="New session ids, or the capture's. (with --redis: new)"),
     ] = None,
-    threshold: Annotated[float | None, Opt(help="Least confidence of an action.")] = None,
+    threshold: Annotated[float | None, Opt(help="Lowest confidence of an action.")] = None,
     partitions: Annotated[
         int | None, Opt(help=f"Partition streams, without --redis. (default: {PARTITIONS})")
     ] = None,
@@ -149,15 +151,15 @@ def replay(
 
     Example: [bold]maze replay session.jsonl.gz --expect session.golden.jsonl[/bold]
     """
-    wishes = Wishes(
+    flags = Flags(
         files, redis, speed, out, expect, tolerance_ms, bless, allow_unanswered, report, model, against,
         copies, fresh, threshold, partitions, batch_frames, skip_bad, as_json,
     )  # fmt: skip
-    wishes.check()
-    run(wishes)
+    flags.check()
+    run(flags)
 
 
-def run(wishes: Wishes) -> None:
+def run(flags: Flags) -> None:
     """Do what the flags of `maze replay` ask for.
 
     Raises:
@@ -167,58 +169,58 @@ def run(wishes: Wishes) -> None:
     from gesture_maze.replay.renaming import Renaming
     from gesture_maze.replay.run import Files, paced
 
-    pace = wishes.pace
-    source = Files(wishes.files, skip_bad=wishes.skip_bad)
-    renew = wishes.redis is not None if wishes.fresh is None else wishes.fresh
-    renaming = Renaming.fresh(wishes.copies) if renew else Renaming(wishes.copies)
+    pace = flags.pace
+    source = Files(flags.files, skip_bad=flags.skip_bad)
+    renew = flags.redis is not None if flags.fresh is None else flags.fresh
+    renaming = Renaming.fresh(flags.copies) if renew else Renaming(flags.copies)
     blocks = paced(source.blocks(), pace)
-    if wishes.against is not None:
-        _two_models(source, renaming.blocks(blocks), wishes)
+    if flags.against is not None:
+        _two_models(source, renaming.blocks(blocks), flags)
         return
-    summary, differences = _answers(source, blocks, renaming, wishes)
-    if differences is not None and (differences or wishes.report is not None):
-        _explain(differences, wishes)
-    _print(summary, source, differences, as_json=wishes.as_json)
+    summary, differences = _answers(source, blocks, renaming, flags)
+    if differences is not None and (differences or flags.report is not None):
+        _explain(differences, flags)
+    _print(summary, source, differences, as_json=flags.as_json)
     if differences:
         raise typer.Exit(1)
 
 
-def _settings(wishes: Wishes, model: Path | None) -> Any:
+def _settings(flags: Flags, model: Path | None) -> Any:
     from gesture_maze.replay.engine import replay_settings
 
     return replay_settings(
-        threshold=wishes.threshold,
-        partitions=wishes.partitions or PARTITIONS,
-        batch_frames=wishes.batch_frames or BATCH_FRAMES,
+        threshold=flags.threshold,
+        partitions=flags.partitions or PARTITIONS,
+        batch_frames=flags.batch_frames or BATCH_FRAMES,
         model=None if model is None else str(model),
     )
 
 
 def _answers(
-    source: Files, blocks: Any, renaming: Renaming, wishes: Wishes
+    source: Files, blocks: Any, renaming: Renaming, flags: Flags
 ) -> tuple[ReplaySummary, list[Difference] | None]:
     """Replay; return the summary and the differences, None where nothing is compared."""
     from gesture_maze.capture.files import create
     from gesture_maze.replay.golden import Expected, golden_file, read_golden, require_answered
 
-    expect, bless = wishes.expect, wishes.bless
+    expect, bless = flags.expect, flags.bless
     expected = None
     if expect is not None and not bless:
-        expected = Expected(read_golden(expect), wishes.tolerance_ms)
+        expected = Expected(read_golden(expect), flags.tolerance_ms)
     takers: list[Any] = []
     with ExitStack() as stack:
         if expected is not None:
             takers.append(lambda answer: expected.compare(json.loads(answer)))
-        opened = ((create, wishes.out), (golden_file, expect if bless else None))
+        opened = ((create, flags.out), (golden_file, expect if bless else None))
         for open_file, path in opened:
             if path is not None:
                 file: Any = stack.enter_context(open_file(path))
                 takers.append(lambda answer, file=file: file.write(answer + b"\n"))
-        if wishes.redis is None:
-            summary = _in_process(source, renaming.blocks(blocks), _settings(wishes, wishes.model), takers)
+        if flags.redis is None:
+            summary = _in_process(source, renaming.blocks(blocks), _settings(flags, flags.model), takers)
         else:
-            summary = _live(wishes.redis, source, blocks, renaming, takers, patient=wishes.pace is None)
-        if bless and expect is not None and not wishes.allow_unanswered:
+            summary = _live(flags.redis, source, blocks, renaming, takers, patient=flags.pace is None)
+        if bless and expect is not None and not flags.allow_unanswered:
             require_answered(expect, summary.frames, {**summary.outcomes, "answered": summary.answered})
     return summary, None if expected is None else expected.finish()
 
@@ -255,18 +257,18 @@ def _warn(sentence: str) -> None:
     typer.echo(f"warning: {sentence}", err=True)
 
 
-def _explain(differences: list[Difference], wishes: Wishes) -> None:
+def _explain(differences: list[Difference], flags: Flags) -> None:
     from gesture_maze.replay.report import IN_REPORT, SHOWN, described, write_html
     from gesture_maze.replay.run import landmarks_of
 
-    report = wishes.report
+    report = flags.report
     wanted = {one.key for one in differences[: IN_REPORT if report is not None else SHOWN]}
-    hands = landmarks_of(wishes.files, wanted, skip_bad=wishes.skip_bad)
-    if differences and not wishes.as_json:
+    hands = landmarks_of(flags.files, wanted, skip_bad=flags.skip_bad)
+    if differences and not flags.as_json:
         for line in described(differences, hands):
             print_line(line)
     if report is not None:
-        write_html(report, ", ".join(path.name for path in wishes.files), differences, hands)
+        write_html(report, ", ".join(path.name for path in flags.files), differences, hands)
 
 
 def _print(
@@ -293,21 +295,21 @@ def _print(
         print_line("as expected")
 
 
-def _two_models(source: Files, blocks: Any, wishes: Wishes) -> None:
+def _two_models(source: Files, blocks: Any, flags: Flags) -> None:
     from gesture_maze.replay.compare import compare
     from gesture_maze.replay.engine import Replay
     from gesture_maze.replay.report import IN_REPORT, write_html
     from gesture_maze.replay.run import landmarks_of
 
-    before, after = _settings(wishes, wishes.model), _settings(wishes, wishes.against)
+    before, after = _settings(flags, flags.model), _settings(flags, flags.against)
     with Replay(before) as one, Replay(after) as other:
         found = compare(one, other, blocks)
-    if wishes.report is not None:
+    if flags.report is not None:
         wanted = {one.key for one in found.differences[:IN_REPORT]}
-        hands = landmarks_of(wishes.files, wanted, skip_bad=wishes.skip_bad)
+        hands = landmarks_of(flags.files, wanted, skip_bad=flags.skip_bad)
         names = found.before, found.after
-        write_html(wishes.report, " against ".join(names), found.differences, hands, *names)
-    if wishes.as_json:
+        write_html(flags.report, " against ".join(names), found.differences, hands, *names)
+    if flags.as_json:
         print_json({**found.as_dict(), "sessions": len(source.sessions), "bad_lines": source.skipped})
     else:
         _show_comparison(found)

@@ -19,18 +19,20 @@ def simulate(
     redis: RedisUrl = DEFAULT_REDIS,
     players: Annotated[int, Opt(min=1, max=50_000, help="Simulated players.")] = 100,
     fps: Annotated[float, Opt(min=0.1, max=240, help="Frames per second of each camera.")] = 30,
-    rate: Annotated[float | None, Opt(min=1, help="Frames per second of all together, instead.")] = None,
-    seconds: Annotated[float, Opt(min=0.1, help="For how long.")] = 10,
+    rate: Annotated[
+        float | None, Opt(min=1, help="Frames per second of all players together; replaces --fps.")
+    ] = None,
+    seconds: Annotated[float, Opt(min=0.1, help="Duration in s.")] = 10,
     listen: Annotated[int, Opt(min=0, help="Number of players whose replies are received.")] = 200,
     ticks: Annotated[int, Opt(min=1, max=1000, help="Sends per camera interval.")] = 4,
     max_lag: Annotated[int, Opt(min=0, help="Refuse frames beyond this many waiting entries.")] = 10_000,
-    seed: Annotated[int, Opt(help="Decides hands and gestures.")] = 1,
+    seed: Annotated[int, Opt(help="Seed of the hands and gestures.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Send simulated players' frames; report what was accepted, refused and answered, and how fast.
 
     Frames go out in ticks, as a game server's do: one entry per partition. Latency is from just before a
-    frame is sent until its reply is here. On a Redis with roles it needs the user 'watch', see maze acl.
+    frame is sent until its reply is received. On a Redis with roles it needs the user 'watch', see maze acl.
     Exit codes: 0, or 1 if no reply was received.
 
     Example: [bold]maze simulate --players 100 --rate 3000 --seconds 10[/bold]

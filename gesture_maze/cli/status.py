@@ -40,7 +40,7 @@ QUIET_MS: Final = 3000
 def status(
     redis: RedisUrl = DEFAULT_REDIS,
     advise: Annotated[
-        bool, Opt("--advise", help="Say how many workers are needed, after two seconds.")
+        bool, Opt("--advise", help="Measure for two seconds, and print how many workers are needed.")
     ] = False,
     sd: Annotated[
         bool, Opt("--sd", help="List the workers' metrics for Prometheus (file_sd, http_sd).")
@@ -241,5 +241,5 @@ def _verdict(found: PoolStatus) -> str:
         wrong = ranges(tuple(one.partition for one in found.partitions if not one.sum_holds))
         return f"error: frames were lost or counted twice in partitions {wrong}"
     if found.without_owner:
-        return f"error: frames wait in partitions {ranges(found.without_owner)}, which have no owner"
+        return f"error: frames wait in partitions without an owner: {ranges(found.without_owner)}"
     return f"ok: all frames are accounted for; {found.lag:,} entries wait"

@@ -67,7 +67,7 @@ class Player:
 
     @property
     def wants(self) -> Action | None:
-        """The next direction on the way out; None at the exit."""
+        """The next direction on the way out, or None at the exit."""
         return self.maze.way_out[self.cell]
 
 

@@ -15,7 +15,7 @@ from gesture_maze.gateway import information, pages, poses, predict, problems, s
 from gesture_maze.gateway.fan import Fan, open_redis
 from gesture_maze.gateway.guard import Guard
 from gesture_maze.gateway.health import Pulse
-from gesture_maze.gateway.limits import Doorkeeper, Rates
+from gesture_maze.gateway.limits import ConcurrencyLimit, Rates
 from gesture_maze.gateway.logs import Sampled
 from gesture_maze.gateway.mapping import PoolMapping
 from gesture_maze.gateway.metrics import Metrics
@@ -142,10 +142,10 @@ def _limits(settings: Settings) -> dict[str, Any]:
     players, most = settings.sessions_per_address, settings.max_sessions
     busy = Refusal.TOO_MANY_REQUESTS
     return {
-        "doorkeeper": Doorkeeper(players, most),
+        "concurrency": ConcurrencyLimit(players, most),
         "openings": Rates(players / OPENINGS_S, OPENINGS_AT_ONCE * players),
         "starts": Rates(STARTS_PER_S, players),
-        "connections": Doorkeeper(settings.connections_per_address, most + MORE_CONNECTIONS, busy),
+        "connections": ConcurrencyLimit(settings.connections_per_address, most + MORE_CONNECTIONS, busy),
     }
 
 

@@ -86,7 +86,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """A request is there."""
+        """Handle a complete request."""
         self._cancel_request()
         super().on_message_complete()
 

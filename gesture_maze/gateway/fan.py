@@ -26,7 +26,7 @@ from gesture_maze.worker.logs import Log
 
 Answer = dict[str, Any]
 """A reply as `wire.replies.Reply` describes it."""
-Hearer = Callable[[bytes, Answer], None]
+Listener = Callable[[bytes, Answer], None]
 """Takes a reply: its JSON text, and the same parsed."""
 
 CONFIRM_S: Final = 2.0
@@ -64,15 +64,15 @@ class Fan:
         self._partitions = 0
         self._log: Final = log
         self._sampled: Final = Sampled(log)
-        self._hearers: Final[dict[bytes, Hearer]] = {}
+        self._listeners: Final[dict[bytes, Listener]] = {}
         self._unconfirmed: Final[dict[bytes, asyncio.Future[None]]] = {}
         self._subscription: Subscription | ShardedSubscription | None = None
         self._fault: Exception | None = None
         self.listening = False
         """Whether the subscriptions are in place."""
 
-    async def listen(self, session: str, hearer: Hearer) -> None:
-        """Pass the replies to `session` to `hearer` from when this returns.
+    async def listen(self, session: str, listener: Listener) -> None:
+        """Pass the replies to `session` to `listener` from when this returns.
 
         Raises:
             GatewayError: `unavailable`, if Redis does not confirm it.
@@ -80,8 +80,8 @@ class Fan:
         if not self._partitions:
             raise GatewayError(Refusal.UNAVAILABLE, self.fault or NO_REDIS)
         channel = self._channel(session)
-        known = channel in self._hearers
-        self._hearers[channel] = hearer
+        known = channel in self._listeners
+        self._listeners[channel] = listener
         confirmed = self._unconfirmed.get(channel)
         if known and confirmed is None:
             return
@@ -92,7 +92,7 @@ class Fan:
                 await self._subscription.subscribe(channel)
             await asyncio.wait_for(asyncio.shield(confirmed), CONFIRM_S)
         except (RedisError, OSError, TimeoutError):
-            self._hearers.pop(channel, None)
+            self._listeners.pop(channel, None)
             raise GatewayError(Refusal.UNAVAILABLE, NO_REDIS) from None
         finally:
             self._unconfirmed.pop(channel, None)
@@ -100,7 +100,7 @@ class Fan:
     async def leave(self, session: str) -> None:
         """Stop listening for `session`."""
         channel = self._channel(session) if self._partitions else b""
-        if self._hearers.pop(channel, None) is not None and self._subscription is not None:
+        if self._listeners.pop(channel, None) is not None and self._subscription is not None:
             try:
                 await self._subscription.unsubscribe(channel)
             except (RedisError, OSError):
@@ -112,8 +112,8 @@ class Fan:
             try:
                 self._partitions = await self._connect()
                 self._subscription = await open_replies(self._client, OWN_CHANNEL)
-                if self._hearers:
-                    await self._subscription.subscribe(*self._hearers)
+                if self._listeners:
+                    await self._subscription.subscribe(*self._listeners)
                 await self._subscription.read(self._take)
             except (RedisError, OSError, MazeError) as error:
                 self._note(error)
@@ -122,7 +122,7 @@ class Fan:
 
     @property
     def fault(self) -> str | None:
-        """Why there are no subscriptions, in a sentence for players; None if they are in place."""
+        """Why there are no subscriptions, in a sentence for players, or None if they are in place."""
         if self.listening:
             return None
         return NO_POOL if _lacks_pool(self._fault) else NO_REDIS
@@ -154,8 +154,8 @@ class Fan:
             self._confirm(message[1])
 
     def _hear(self, channel: bytes, data: bytes) -> None:
-        hearer = self._hearers.get(channel)
-        if hearer is None:
+        listener = self._listeners.get(channel)
+        if listener is None:
             return
         try:
             answer = from_json(data)
@@ -164,14 +164,14 @@ class Fan:
         if not isinstance(answer, dict) or not isinstance(answer.get("seq"), int):
             return
         try:
-            hearer(data, answer)
+            listener(data, answer)
         except Exception:  # noqa: BLE001 - a fault of one session must not end the replies of all
             self._sampled.warning("reply_failed", traceback=traceback.format_exc())
 
     def _confirm(self, channel: bytes) -> None:
         if not self.listening:
             self.listening, self._fault = True, None
-            self._log.info("subscription_opened", sessions=len(self._hearers))
+            self._log.info("subscription_opened", sessions=len(self._listeners))
         waiting = self._unconfirmed.get(channel)
         if waiting is not None and not waiting.done():
             waiting.set_result(None)

@@ -1,4 +1,4 @@
-"""Who a request comes from: the peer or, with `--behind-proxy`, what the proxy in front says. Pure."""
+"""Who a request comes from: the peer or, with `--behind-proxy`, the headers of the proxy in front. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 PROTO: Final = "x-forwarded-proto"
 FOR: Final = "x-forwarded-for"
 IPV6_PREFIX: Final = 64
-"""Bits of an IPv6 address that tell clients apart: one household, or one attacker, has a whole /64."""
+"""Bits of an IPv6 address that distinguish clients: one household, or one attacker, has a whole /64."""
 ENCRYPTED: Final = frozenset({"https", "wss"})
 
 

@@ -29,7 +29,8 @@ def ways_of(maze: Maze) -> str:
 
 
 class SavedGame(BaseModel):
-    """A game as it is kept in Redis: all that its seed does not tell. Times are ms of the wall clock."""
+    """A game as it is kept in Redis: all that does not follow from its seed. Times are ms of the wall
+    clock."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 

@@ -1,4 +1,5 @@
-"""What the gateway says about itself: `GET /`, its health, and the REST interface at /docs, without a CDN."""
+"""What the gateway publishes about itself: `GET /`, its health, and the REST interface at /docs, without a
+CDN."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ VIEWER: Final = "docs/viewer"
 
 
 class Welcome(BaseModel):
-    """What this service is, and where to go on."""
+    """What this service is, with links to its parts."""
 
     message: str = "Welcome to the gesture maze"
     version: str = __version__
@@ -57,7 +58,7 @@ def install(app: FastAPI, settings: Settings) -> None:
 
     @app.get("/", responses={307: {"description": "To the game, for browsers"}})
     async def welcome(request: Request) -> Welcome:
-        """Say what this service is, and where to go on; a browser is led to the game."""
+        """Describe this service and link its parts. A browser is redirected to the game."""
         if prefers_html(request.headers.get("accept", "")):
             root = request.scope["root_path"]
             # without a known root the address is relative: a proxy may have cut off a path we do not know
@@ -84,7 +85,7 @@ def install(app: FastAPI, settings: Settings) -> None:
 
     @app.get("/readyz", responses={503: {"model": Health}})
     async def readyz(_request: Request, response: Response) -> Health:
-        """Say whether frames can go out and replies come back."""
+        """Return whether frames can be sent and replies received."""
         ready, facts = readiness(app)
         response.status_code = 200 if ready else 503
         return Health(ready=ready, detail=facts["detail"])
@@ -103,7 +104,8 @@ def readiness(app: FastAPI) -> tuple[bool, dict[str, Any]]:
 
 
 def prefers_html(accept: str) -> bool:
-    """Return whether a browser asks: it names text/html, and before any JSON; programs say */* or nothing."""
+    """Return whether the client is a browser: it accepts text/html, named before any JSON. Programs send
+    */* or nothing."""
     kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
     if "text/html" not in kinds:
         return False

@@ -66,7 +66,7 @@ class Rates:
         return bucket.take(now_s)
 
 
-class Patience:
+class FaultBudget:
     """Counts a client's faults and forgives them slowly."""
 
     __slots__ = ("_faults", "_seen_s")
@@ -76,60 +76,60 @@ class Patience:
         self._seen_s = now_s
 
     def ends(self, weight: float, now_s: float) -> bool:
-        """Count a fault, and return whether it is one too many."""
+        """Count a fault, and return whether there are too many."""
         self._faults = max(0.0, self._faults - (now_s - self._seen_s) * FORGIVEN_PER_S) + weight
         self._seen_s = now_s
         return self._faults > MOST_FAULTS
 
 
-class Doorkeeper:
-    """Counts what is open at the same time, by network and in all.
+class ConcurrencyLimit:
+    """Limits what is open at the same time, per network and in total.
 
     Args:
-        per_network: most of one network.
-        in_all: most of all networks together.
-        refusal: of one too many of a network.
-        full: of one too many in all; by default the same.
+        per_network: limit per network.
+        in_total: limit of all networks together.
+        refusal: raised when a network is at its limit.
+        full: raised when the total is at its limit; by default the same as `refusal`.
     """
 
     def __init__(
         self,
         per_network: int,
-        in_all: int,
+        in_total: int,
         refusal: Refusal = Refusal.TOO_MANY_SESSIONS,
         full: Refusal | None = None,
     ) -> None:
         self._per_network: Final = per_network
-        self._in_all: Final = in_all
+        self._in_total: Final = in_total
         self._refusal: Final = refusal
         self._full: Final = full or refusal
         self._inside: Final[dict[str, int]] = {}
         self._count = 0
 
     def check(self, network: str) -> None:
-        """Count nothing, and say whether one more may enter.
+        """Check that another one may be opened, without counting it.
 
         Raises:
-            GatewayError: it would be one too many.
+            GatewayError: the limit is reached.
         """
-        if self._count >= self._in_all:
-            raise GatewayError(self._full, "the game is full: come back in a while")
+        if self._count >= self._in_total:
+            raise GatewayError(self._full, "the game is full: try again later")
         if network and self._inside.get(network, 0) >= self._per_network:
-            message = f"your network has {self._per_network} open already, the most it may have"
+            message = f"your network has {self._per_network} open, which is the limit"
             raise GatewayError(self._refusal, message)
 
     def enter(self, network: str) -> None:
-        """Count one more; "" counts in all only.
+        """Count one that is opened. The network "" counts towards the total only.
 
         Raises:
-            GatewayError: it is one too many, and is not counted.
+            GatewayError: the limit is reached; it is not counted.
         """
         self.check(network)
         self._inside[network] = self._inside.get(network, 0) + 1
         self._count += 1
 
     def leave(self, network: str) -> None:
-        """Count one less of those that entered."""
+        """Count one that is closed."""
         self._count -= 1
         self._inside[network] -= 1
         if not self._inside[network]:

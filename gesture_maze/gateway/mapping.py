@@ -62,7 +62,7 @@ class PoolMapping:
         """Take over the mapping of most workers, and return whether any names one.
 
         Args:
-            infos: worker id -> what it says of itself, as JSON; written by others, so nothing is certain.
+            infos: worker id -> its description as JSON; written by other programs, so not trusted.
         """
         raws = list(infos.values())[:MOST_WORKERS]
         sets = Counter(names for raw in raws if (names := _gestures_of(raw)))

@@ -221,7 +221,8 @@ def unpack_frame(raw: bytes) -> Packed:
 
 
 def pack_points(points: list[list[float]]) -> bytes:
-    """Return 21 pairs or triples as packed landmarks, with z = 0 where it is missing; zeros for no hand."""
+    """Return 21 pairs or triples as packed landmarks, with z = 0 where it is missing, or zeros for no
+    hand."""
     if not points:
         return bytes(LANDMARK_BYTES)
     return np.array([(*point, 0.0)[:3] for point in points], "<f4").tobytes()
@@ -239,6 +240,6 @@ def clean_name(name: str) -> str:
     return " ".join(shown.split())[:MAX_NAME] or "player"
 
 
-def say(kind: str, **values: Any) -> bytes:
+def encoded(kind: str, **values: Any) -> bytes:
     """Return a message to a browser."""
     return to_json({"type": kind, **values})

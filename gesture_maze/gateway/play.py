@@ -12,8 +12,8 @@ from gesture_maze.gateway import messages
 from gesture_maze.gateway.fan import Answer
 from gesture_maze.gateway.forwarded import network_of
 from gesture_maze.gateway.game import Input
-from gesture_maze.gateway.limits import Allowance, Patience
-from gesture_maze.gateway.messages import Go, Hello, Key, Pause, RaceEntry, Shown, Start, TextFrame, say
+from gesture_maze.gateway.limits import Allowance, FaultBudget
+from gesture_maze.gateway.messages import Go, Hello, Key, Pause, RaceEntry, Shown, Start, TextFrame, encoded
 from gesture_maze.gateway.refusals import BAD_REQUEST, CLOSE_CODES, GatewayError, Refusal
 from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.sessions import Session
@@ -58,7 +58,7 @@ class PlaySocket(WSListener):
         self._ended = False
         self._aspect = 4 / 3
         self._input: Input = "camera"
-        self._patience: Final = Patience(time.monotonic())
+        self._fault_budget: Final = FaultBudget(time.monotonic())
         self._messages: Final = Allowance(MESSAGES_PER_S, time.monotonic(), MESSAGES_PER_S)
         self._answered_s = 0.0
         self._behind = False
@@ -71,12 +71,12 @@ class PlaySocket(WSListener):
         """Admit the socket after its handshake, and wait for its hello."""
         self._transport = transport
         try:
-            self._room.doorkeeper.enter(self._network)
+            self._room.concurrency.enter(self._network)
         except GatewayError as error:
             self.cut(error)
             return
         self._inside = True
-        self._room.metrics.sockets(len(self._room.doorkeeper))
+        self._room.metrics.sockets(len(self._room.concurrency))
         late = GatewayError(Refusal.NO_HELLO, "no hello came in time")
         self._deadline = asyncio.get_running_loop().call_later(self._room.settings.hello_s, self.cut, late)
 
@@ -106,8 +106,8 @@ class PlaySocket(WSListener):
             self._deadline.cancel()
         if self._inside:
             self._inside = False
-            self._room.doorkeeper.leave(self._network)
-            self._room.metrics.sockets(len(self._room.doorkeeper))
+            self._room.concurrency.leave(self._network)
+            self._room.metrics.sockets(len(self._room.concurrency))
         session = self._session
         if self._walk is not None:
             self._walk.leave()
@@ -128,7 +128,7 @@ class PlaySocket(WSListener):
 
     # --- what the game does to it
 
-    def hear(self, raw: bytes, answer: Answer) -> None:
+    def receive(self, raw: bytes, answer: Answer) -> None:
         """See `gateway.sessions.Listener`: pass the reply on as it came."""
         session, walk = self._session, self._walk
         if session is None:
@@ -153,11 +153,11 @@ class PlaySocket(WSListener):
             self._end(error)
             return
         now_s = time.monotonic()
-        if self._patience.ends(weight, now_s):
+        if self._fault_budget.ends(weight, now_s):
             self.cut(GatewayError(Refusal.FLOOD, f"cut off: too much that was refused, last {error}"))
         elif now_s - self._answered_s > FAULT_ANSWER_S:
             self._answered_s = now_s
-            self._send("refused", say("refused", reason=error.reason, detail=str(error)))
+            self._send("refused", encoded("refused", reason=error.reason, detail=str(error)))
 
     def cut(self, error: GatewayError) -> None:
         """End the socket for this reason."""
@@ -192,7 +192,7 @@ class PlaySocket(WSListener):
         try:
             claim = self._claim(hello)
             session = room.sessions.open(claim.session, claim.name)
-            await room.fan.listen(session.id, room.releases.following(session.hear))
+            await room.fan.listen(session.id, room.releases.following(session.receive))
             if hello.token and session.game is None:
                 session.game = await room.saved.load(session.id)
         except GatewayError as error:
@@ -224,7 +224,7 @@ class PlaySocket(WSListener):
 
     def _welcome(self, session: Session, token: str) -> bytes:
         game = session.game
-        return say(
+        return encoded(
             "welcome",
             session=session.id,
             token=token,
@@ -264,7 +264,7 @@ class PlaySocket(WSListener):
                 session.send(messages.pack_text(frame, self._aspect), self._room.outbox)
 
     def _time(self, waited_s: float) -> None:
-        """Note how long a frame took here, and tell the browser the middle one now and then."""
+        """Note how long a frame took here, and send the browser the median now and then."""
         self._waits_s.append(waited_s)
         now_s = time.monotonic()
         if now_s - self._timed_s < TIMING_S:
@@ -272,7 +272,7 @@ class PlaySocket(WSListener):
         self._timed_s = now_s
         middle_s = sorted(self._waits_s)[len(self._waits_s) // 2]
         self._waits_s.clear()
-        self._send("timing", say("timing", gateway_ms=round(middle_s * 1000, 1)))
+        self._send("timing", encoded("timing", gateway_ms=round(middle_s * 1000, 1)))
 
     def _send(self, kind: str, raw: bytes) -> None:
         if not self._behind:
@@ -289,7 +289,7 @@ class PlaySocket(WSListener):
     def _end(self, error: GatewayError) -> None:
         if self._ended or self._transport is None:
             return
-        self._write(say("refused", reason=error.reason, detail=str(error)))
+        self._write(encoded("refused", reason=error.reason, detail=str(error)))
         self._ended = True
         code: Any = CLOSE_CODES.get(error.refusal, BAD_REQUEST)  # picows knows no names for codes of our own
         self._transport.send_close(code, error.reason.encode())

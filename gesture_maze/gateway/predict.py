@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from gesture_maze.gateway.fan import Answer, Fan
 from gesture_maze.gateway.guard import client_network
-from gesture_maze.gateway.limits import Doorkeeper
+from gesture_maze.gateway.limits import ConcurrencyLimit
 from gesture_maze.gateway.messages import Aspect, Packed, Points, pack_points
 from gesture_maze.gateway.outbox import Outbox
 from gesture_maze.gateway.problems import Problem
@@ -66,7 +66,7 @@ class Lane:
         outbox.put(self, Packed(self._seq, now_ms, aspect, HAND, landmarks))
         return self._answer
 
-    def hear(self, _raw: bytes, answer: Answer) -> None:
+    def receive(self, _raw: bytes, answer: Answer) -> None:
         """Take a reply; one to an earlier request is ignored."""
         if self._answer is not None and not self._answer.done() and answer["seq"] == self._seq:
             self._answer.set_result(answer)
@@ -88,7 +88,9 @@ class Predictor:
     """
 
     def __init__(self, outbox: Outbox, fan: Fan, lanes: int, per_address: int, timeout_ms: int) -> None:
-        self._doorkeeper: Final = Doorkeeper(per_address, lanes, Refusal.TOO_MANY_REQUESTS, Refusal.BUSY)
+        self._concurrency: Final = ConcurrencyLimit(
+            per_address, lanes, Refusal.TOO_MANY_REQUESTS, Refusal.BUSY
+        )
         self._outbox: Final = outbox
         self._fan: Final = fan
         self._timeout_s: Final = timeout_ms / 1000
@@ -101,11 +103,11 @@ class Predictor:
         Raises:
             GatewayError: `no_answer`, `busy`, `too_many_requests` or `unavailable`.
         """
-        self._doorkeeper.enter(network)
+        self._concurrency.enter(network)
         try:
             return await self._predict(hand)
         finally:
-            self._doorkeeper.leave(network)
+            self._concurrency.leave(network)
 
     async def _predict(self, hand: Hand) -> Prediction:
         lane = await self._take()
@@ -131,7 +133,7 @@ class Predictor:
         self._unopened -= 1
         lane = Lane()
         try:
-            await self._fan.listen(lane.id, lane.hear)
+            await self._fan.listen(lane.id, lane.receive)
         except GatewayError:
             self._unopened += 1
             raise

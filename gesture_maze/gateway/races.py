@@ -48,7 +48,7 @@ class Racer(BaseModel):
     cell: Annotated[int, Field(ge=0)] = 0
     moves: Annotated[int, Field(ge=0)] = 0
     time_ms: int | None = None
-    """How long the walk took; None before it has ended."""
+    """How long the walk took, or None before it has ended."""
     place: int | None = None
 
 
@@ -114,7 +114,7 @@ class Races:
         return await self.join(race, member, racer)
 
     async def join(self, race: str, member: Member, racer: Racer) -> Race:
-        """Enter a race, or return to it, and tell the others.
+        """Enter a race, or return to it, and notify the others.
 
         Raises:
             GatewayError: `no_race`, `race_full` or `unavailable`.
@@ -154,7 +154,7 @@ class Races:
         await self._publish(race, "changed")
 
     async def report(self, race: str, racer: Racer) -> int | None:
-        """Tell the others where a player is now.
+        """Notify the others where a player is now.
 
         Returns:
             The player's place if the walk has ended, from 1; None otherwise, or if Redis cannot be reached.

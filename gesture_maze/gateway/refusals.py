@@ -68,7 +68,7 @@ class Refusal(StrEnum):
 
 
 class GatewayError(MazeError):
-    """What a client did or asked for is refused. `reason` is a `Refusal`."""
+    """A client's message or request is refused. `reason` is a `Refusal`."""
 
     def __init__(self, reason: Refusal, message: str) -> None:
         super().__init__(reason, message)

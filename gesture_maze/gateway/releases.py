@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from gesture_maze.gateway.fan import Answer, Hearer
+from gesture_maze.gateway.fan import Answer, Listener
 
 LOOK_S: Final = 0.05
 GRACE_S: Final = 0.1
@@ -28,18 +28,18 @@ class Releases:
         self._after_s: Final = release_ms / 1000 + GRACE_S
         self._clock: Final = clock
         # when each held move runs out; earliest first, because each reply puts its session at the end
-        self._held: Final[dict[Hearer, tuple[float, Answer]]] = {}
+        self._held: Final[dict[Listener, tuple[float, Answer]]] = {}
 
-    def following(self, hearer: Hearer) -> Hearer:
-        """Return a listener that passes replies on to `hearer`, and a `stop` if they cease in a move."""
+    def following(self, listener: Listener) -> Listener:
+        """Return a listener that passes replies on to `listener`, and a `stop` if they cease in a move."""
         held = self._held
 
         def follow(raw: bytes, answer: Answer) -> None:
-            was_held = held.pop(hearer, None) is not None
+            was_held = held.pop(listener, None) is not None
             move = answer.get("move")
             if move != "stop" and (was_held or move is not None):
-                held[hearer] = (self._clock() + self._after_s, answer)
-            hearer(raw, answer)
+                held[listener] = (self._clock() + self._after_s, answer)
+            listener(raw, answer)
 
         return follow
 
@@ -47,12 +47,12 @@ class Releases:
         """Pass on the stops that are due."""
         now_s = self._clock()
         while self._held:
-            hearer, (due_s, last) = next(iter(self._held.items()))
+            listener, (due_s, last) = next(iter(self._held.items()))
             if now_s < due_s:
                 return
-            del self._held[hearer]
+            del self._held[listener]
             stop = released(last)
-            hearer(to_json(stop), stop)
+            listener(to_json(stop), stop)
 
     async def run(self) -> None:
         """Look until cancelled."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gesture_maze.gateway.fan import Fan
-from gesture_maze.gateway.limits import Doorkeeper, Rates
+from gesture_maze.gateway.limits import ConcurrencyLimit, Rates
 from gesture_maze.gateway.mapping import PoolMapping
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
@@ -28,10 +28,10 @@ class Room:
     settings: Settings
     metrics: Metrics
     tokens: Tokens
-    doorkeeper: Doorkeeper
+    concurrency: ConcurrencyLimit
     openings: Rates
     starts: Rates
-    connections: Doorkeeper
+    connections: ConcurrencyLimit
     sessions: Sessions
     outbox: Outbox
     fan: Fan

@@ -115,7 +115,7 @@ class Scoreboard:
 
 
 def _place(member: bytes, time_ms: int) -> Place | None:
-    """Return one walk; None for a member that no gateway wrote."""
+    """Return one walk, or None for a member that no gateway wrote."""
     try:
         name, moves, shown, _session, seed, *rest = from_json(member)
         shortest = rest[0] if rest else None  # results of earlier versions have none

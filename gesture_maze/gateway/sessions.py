@@ -24,7 +24,7 @@ Clock = Callable[[], float]
 class Listener(Protocol):
     """The socket of a session."""
 
-    def hear(self, raw: bytes, answer: Answer) -> None:
+    def receive(self, raw: bytes, answer: Answer) -> None:
         """Take a reply to one of the session's frames."""
 
     def refuse(self, error: GatewayError) -> None:
@@ -84,10 +84,10 @@ class Session:
         self._arrived_s[frame.seq] = now_s
         outbox.put(self, frame)
 
-    def hear(self, raw: bytes, answer: Answer) -> None:
+    def receive(self, raw: bytes, answer: Answer) -> None:
         """Pass on a reply to one of the frames."""
         if self.socket is not None:
-            self.socket.hear(raw, answer)
+            self.socket.receive(raw, answer)
 
     def waited_s(self, seq: int) -> float | None:
         """Return how long this frame's reply has taken, or None if the frame is not known."""
@@ -124,7 +124,7 @@ class Sessions:
         self._absent: Final[dict[str, None]] = {}
 
     def open(self, session: str, name: str) -> Session:
-        """Return the session; a new one if it is not known."""
+        """Return the session, or a new one if it is not known."""
         found = self._by_id.get(session)
         self._absent.pop(session, None)
         if found is None:

@@ -58,7 +58,7 @@ class Settings(BaseModel):
     watchers_per_address: _Positive = 16
     """Pages of /watch that one address may have open."""
     max_sessions: _Positive = 2000
-    """Sockets in all."""
+    """Sockets in total."""
     hello_s: Annotated[float, Field(gt=0)] = 5.0
     """Time limit for the first message of a socket, in seconds."""
     keep_s: _Positive = 600
@@ -107,7 +107,7 @@ class Settings(BaseModel):
 
 
 def secret_of(file: Path | None) -> str | None:
-    """The secret in a file, without the white space around it; None without a file.
+    """The secret in a file, without the white space around it, or None without a file.
 
     Raises:
         SettingsError: it cannot be read.

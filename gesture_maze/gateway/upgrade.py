@@ -26,7 +26,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from gesture_maze.gateway.forwarded import FOR, PROTO, address_of, encrypted, last_entry, network_of
-from gesture_maze.gateway.messages import say
+from gesture_maze.gateway.messages import encoded
 from gesture_maze.gateway.play import PlaySocket
 from gesture_maze.gateway.refusals import Refusal
 from gesture_maze.gateway.room import Room
@@ -81,7 +81,7 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
         """Ask the client to connect again: uvicorn stops."""
         transport = self.transport
         if self.listener is not None:
-            transport.send(WSMsgType.TEXT, say("bye", detail="the game restarts"))
+            transport.send(WSMsgType.TEXT, encoded("bye", detail="the game restarts"))
             transport.send_close(WSCloseCode.SERVICE_RESTART)
         transport.disconnect()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gesture_maze.gateway.game import Game, Input, Size
-from gesture_maze.gateway.messages import RaceEntry, say
+from gesture_maze.gateway.messages import RaceEntry, encoded
 from gesture_maze.gateway.races import Race, Racer
 from gesture_maze.gateway.refusals import GatewayError
 from gesture_maze.gateway.room import Room
@@ -24,13 +24,13 @@ def who_is(session: str) -> str:
 
 
 class Walk:
-    """Moves the token of one socket's session and says so to its browser.
+    """Moves the token of one socket's session and reports it to its browser.
 
     Args:
         room: what all sockets share.
         session: the player.
         send: sends a message of a kind to the browser.
-        refuse: tells the browser why something was refused.
+        refuse: reports a refusal to the browser.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Walk:
         now_s = time.monotonic()
         if game is None or self.paused or not game.step(move, by, now_s):
             return
-        self._send("at", say("at", **game.where(now_s), move=move, by=by))
+        self._send("at", encoded("at", **game.where(now_s), move=move, by=by))
         self._save()
         if game.race is not None and game.race == self._race:
             self._unreported = True
@@ -112,7 +112,7 @@ class Walk:
     def race_news(self, race: Race) -> None:
         """See `gateway.races.Member`."""
         starts_in_ms = race.starts_ms - time.time_ns() // 1_000_000
-        self._send("race", say("race", **race.model_dump(), you=who_is(self._session.id), over=race.over))
+        self._send("race", encoded("race", **race.model_dump(), you=who_is(self._session.id), over=race.over))
         game = self._session.game
         begun = game is not None and game.race == race.id and game.seed == race.seed
         ended = any(one.who == who_is(self._session.id) and one.place is not None for one in race.racers)
@@ -123,7 +123,7 @@ class Walk:
 
     def racer_news(self, racer: Racer) -> None:
         """See `gateway.races.Member`."""
-        self._send(f"racer {racer.who}", say("racer", **racer.model_dump()))
+        self._send(f"racer {racer.who}", encoded("racer", **racer.model_dump()))
 
     async def _report(self) -> None:
         """Publish where the token is, until it is where it was last published."""
@@ -148,7 +148,7 @@ class Walk:
 
     def _show(self, game: Game) -> None:
         self._session.game = game
-        self._send("maze", say("maze", **game.picture(time.monotonic())))
+        self._send("maze", encoded("maze", **game.picture(time.monotonic())))
 
     def _save(self) -> None:
         if self._session.game is not None:
@@ -160,4 +160,4 @@ class Walk:
         rank = await self._room.scoreboard.add(game, session.name, session.id, time_ms)
         facts = {"rank": rank, "moves": game.moves, "time_ms": time_ms, "input": game.input}
         maze = {"size": game.size, "seed": game.seed, "shortest": game.shortest, "race": game.race}
-        self._send("finished", say("finished", **facts, **maze))
+        self._send("finished", encoded("finished", **facts, **maze))

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from gesture_maze.gateway.fan import open_redis
 from gesture_maze.gateway.guard import client_network
-from gesture_maze.gateway.limits import Doorkeeper
+from gesture_maze.gateway.limits import ConcurrencyLimit
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.subscription import Follower
 from gesture_maze.wire.keys import DEMO
@@ -36,7 +36,7 @@ class Watch:
     """
 
     def __init__(self, url: str, per_address: int, log: Log) -> None:
-        self.doorkeeper: Final = Doorkeeper(
+        self.concurrency: Final = ConcurrencyLimit(
             per_address, MOST_WATCHERS, Refusal.TOO_MANY_REQUESTS, Refusal.BUSY
         )
         self._client: Final = open_redis(url)
@@ -70,7 +70,7 @@ class Watch:
     async def pictures(self, network: str) -> AsyncIterator[bytes]:
         """Yield server-sent events for one watcher."""
         try:
-            self.doorkeeper.enter(network)
+            self.concurrency.enter(network)
         except GatewayError:
             return  # others were quicker since the check
         mine: asyncio.Queue[bytes] = asyncio.Queue(1)
@@ -86,7 +86,7 @@ class Watch:
                     yield b": no news\n\n"
         finally:
             self._watchers.discard(mine)
-            self.doorkeeper.leave(network)
+            self.concurrency.leave(network)
 
 
 router = APIRouter(include_in_schema=False)
@@ -97,6 +97,6 @@ async def stream(request: Request) -> StreamingResponse:
     """Return the pictures as server-sent events."""
     watch: Watch = request.app.state.watch
     network = client_network(request.scope)
-    watch.doorkeeper.check(network)
+    watch.concurrency.check(network)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(watch.pictures(network), media_type="text/event-stream", headers=headers)

@@ -80,7 +80,7 @@ class Tracker:
         return found
 
     def picture(self, at: int) -> tuple[float, Found] | None:
-        """Return the aspect of a picture and its hands; None if the browser cannot show it."""
+        """Return the aspect of a picture and its hands, or None if the browser cannot show it."""
         found = self._page.evaluate("at => extract.picture(at)", at)
         return None if found is None else (found["width"] / found["height"], found["hands"])
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def source(uri: str | None) -> list[Source]:
-    """Return where MLflow finds bundles, by number, alias or bundle version; nothing without a URI."""
+    """Return where MLflow finds bundles, by number, alias or bundle version, or nothing without a URI."""
     if uri in (None, NOT_TRACKED):
         return []
 

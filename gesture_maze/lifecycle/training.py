@@ -46,7 +46,7 @@ class TrainOptions:
         epochs: None takes the recipe's.
         tracking_uri: of MLflow; `none` for no tracking.
         verdicts: CSV of verdicts on rows of the data, for the threshold and the card.
-        reading: what overrides that which the files say of themselves; None for nothing.
+        reading: what overrides the description in the files; None for nothing.
     """
 
     data: Sequence[Path]

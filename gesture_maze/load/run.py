@@ -68,7 +68,6 @@ class LoadReport:
         """Return the report as `--json` prints it."""
         values = asdict(self)
         p50, p99, p999 = values.pop("latency_ms")
-        values["heard"] = values.pop("replies")
         return {**values, "latency_p50_ms": p50, "latency_p99_ms": p99, "latency_p999_ms": p999}
 
 

@@ -77,7 +77,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What overrides that which files say of themselves; see `readers.read.read_labelled`.
+    """What overrides the description in the files; see `readers.read.read_labelled`.
 
     Attributes:
         layout: name of the layout; None finds it.

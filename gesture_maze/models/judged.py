@@ -194,7 +194,7 @@ class Paired:
     """Some hands have user ids, and the interval was made from whole users."""
 
     def p_text(self) -> str:
-        """The p-value as people read it; as a number it may round to 0, which it never is."""
+        """Return the p-value as text. Tiny values are shown as a bound, because they would round to 0."""
         return f"p = {self.p_value:.3g}" if self.p_value >= 1e-6 else "p < 0.000001"
 
 

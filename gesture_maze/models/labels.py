@@ -49,7 +49,7 @@ def label_faults(labels: Sequence[str], numbers: Sequence[int]) -> str:
     if wrong:
         return f"a label matches {NAME_PATTERN}, found {wrong[0]!r}"
     if len(set(labels)) < len(labels):
-        return "a label is there twice"
+        return "a label occurs twice"
     if len(numbers) != len(labels) or len(set(numbers)) < len(numbers):
         return "each label needs a number of its own"
     for name, number in zip(labels, numbers, strict=True):

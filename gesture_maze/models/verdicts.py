@@ -41,7 +41,7 @@ class Verdicts:
     relabelled: Mapping[int, int]
     """Row -> label, a place in the data set's `gestures`."""
     excluded: frozenset[int]
-    """Rows whose label cannot be told."""
+    """Rows whose label cannot be determined."""
     kept: frozenset[int]
     """Rows whose label was confirmed."""
 

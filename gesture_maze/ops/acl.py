@@ -74,7 +74,7 @@ class Role:
 ROLES: Final = (
     Role(
         "producer",
-        "game servers: add frames, hear the replies to sessions they name",
+        "game servers: add frames, receive the replies to sessions they name",
         f"{REPLIES} {_ANYBODY} +multi +exec +subscribe +unsubscribe {_SEND}",
     ),
     Role(

@@ -216,7 +216,9 @@ def _pool(facts: Facts) -> Iterator[Finding]:
         yield Finding("pool", "error", "No worker is alive: start one with 'maze worker'.")
     unowned = [str(one.partition) for one in status.partitions if one.owner is None]
     if unowned:
-        yield Finding("pool", "error", f"Partitions {', '.join(unowned)} have no owner: see workers' logs.")
+        yield Finding(
+            "pool", "error", f"No owner for partitions {', '.join(unowned)}: see the workers' logs."
+        )
     if not status.sum_holds:
         yield Finding("pool", "error", "Frames were lost or counted twice (see 'maze status'): report it.")
     if len(status.models) > 1:

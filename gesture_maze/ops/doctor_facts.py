@@ -18,7 +18,7 @@ ROUNDS: Final = 5
 
 
 def gather(client: redis.Redis) -> Facts:
-    """Ask Redis and the workers, and return what they say. Changes nothing.
+    """Query Redis and the workers, and return the facts. Changes nothing.
 
     Raises:
         ConnectionLost, SettingsError: Redis cannot be reached, or rejects the credentials.

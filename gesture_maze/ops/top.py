@@ -1,4 +1,4 @@
-"""The live picture of a pool, from what its Redis and its workers' metrics say.
+"""The live picture of a pool, from Redis and the metrics of its workers.
 
 A `Reading` is both at one moment; a picture shows the newest one, and rates since the oldest one kept.
 """
@@ -31,7 +31,7 @@ FIXED_LINES: Final = 13
 
 _BUCKETS: Final = ("maze_reply_latency_seconds_bucket", "le")
 _GESTURES: Final = ("predicted_gesture_count_total", "gesture")
-"""Metric and label by which its series are told apart."""
+"""Metric and the label that separates its series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Window:
         return (self.last.status.partitions[partition].added - before) / self.passed_s
 
     def worker_per_s(self, worker: str, metric: str) -> float | None:
-        """Return the rate of a counter of one worker; None if either reading lacks its metrics."""
+        """Return the rate of a counter of one worker, or None if either reading lacks its metrics."""
         first, last = self._readings[0].pages.get(worker), self.last.pages.get(worker)
         if first is None or last is None:
             return None

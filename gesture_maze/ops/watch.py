@@ -51,7 +51,7 @@ _GAUGES: Final[Mapping[str, tuple[str, Any]]] = {
 
 
 class Pool(Collector):
-    """The pool's last status as metrics; nothing before the first."""
+    """The pool's last status as metrics, or nothing before the first."""
 
     def __init__(self) -> None:
         self.status: PoolStatus | None = None

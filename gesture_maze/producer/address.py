@@ -87,7 +87,7 @@ def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any, cluster:
 
 
 def _check_files(url: str) -> None:
-    """Check that the certificate files named in a URL can be read: redis-py does not say which is missing.
+    """Check that the certificate files named in a URL can be read: redis-py does not report which is missing.
 
     Raises:
         SettingsError: `settings`, with each that cannot.
@@ -178,7 +178,7 @@ class Place:
         login, _, hosts = parts.netloc.rpartition("@")
         service, _, db = parts.path.strip("/").partition("/")
         if not hosts or not service:
-            raise ValueError("say redis+sentinel://host:26379,host:26379/service")
+            raise ValueError("expected redis+sentinel://host:26379,host:26379/service")
         found = _connection_words(parts.scheme, login, db or 0, parts.query)
         own = {word: found.pop(f"sentinel_{word}", None) for word in ("username", "password")}
         options = {word: value for word, value in found.items() if word.startswith("ssl")}

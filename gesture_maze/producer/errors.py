@@ -57,6 +57,6 @@ class SendLost(SendError, ConnectionLost):
 class SendRefused(SendError, RedisRefused):
     """Redis answered with an error: `frames` were **not** accepted. `reason` is a `RefusalReason`.
 
-    `momentary` tells whether newer frames may be accepted after a pause (a failover, a full disk) or a person
+    `momentary` is whether newer frames may be accepted after a pause (a failover, a full disk) or a person
     has to change a right, a key or a setting first.
     """

@@ -1,4 +1,4 @@
-"""What became of the entries of one send, and the error that says so. Pure."""
+"""The outcome of each entry of one send, and the error that reports it. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from gesture_maze.wire.errors import RedisRefused, RefusalReason
 from gesture_maze.wire.frames import Frame
 
 Fault = NoAnswer | RedisRefused | None
-"""Why an entry is not accepted yet; None where its partition is too far behind or it was not sent so far."""
+"""Why an entry is not accepted yet, or None where its partition is too far behind or it was not sent so
+far."""
 
 
 class Fates:
@@ -54,7 +55,7 @@ class Fates:
         return all(isinstance(self._faults[at], RedisRefused) for at in positions)
 
     def error(self, frames: Sequence[Frame], tries: int, max_lag: int) -> SendError | None:
-        """Return the error that names every frame not known to be accepted; None where all were accepted.
+        """Return the error that names every frame not known to be accepted, or None where all were accepted.
 
         Args:
             frames: of the send; empty where arrays were sent.

@@ -1,4 +1,4 @@
-"""Notice frames that keep the contract but can hardly be meant, and say so once. Pure."""
+"""Warn once about frames that keep the contract but are probably a mistake. Pure."""
 
 from __future__ import annotations
 

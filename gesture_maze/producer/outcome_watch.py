@@ -1,6 +1,6 @@
-"""Notice that a session's frames come to nothing, and say so once, with the remedy. Pure.
+"""Warn once, with the remedy, when none of a session's frames has an effect. Pure.
 
-The pool counts what became of each frame in `outcomes:{p}`. At most once a second, in the round trip of a
+The pool counts the outcome of each frame in `outcomes:{p}`. At most once a second, in the round trip of a
 send, these counters are read for the partitions that were sent to. A session is in trouble where its
 partition counts frames but answers none of them, or where this producer listens for the session's replies and
 none came, while its partition counts frames that were not answered.
@@ -17,9 +17,9 @@ from gesture_maze.producer.plan import Entry
 INTERVAL_S: Final = 1.0
 """Between two readings of the counters."""
 FEWEST: Final = 5
-"""So many frames must have come to nothing between two readings: a retry or two is normal."""
+"""Frames without an effect between two readings before a warning: a retry or two is normal."""
 SILENT_S: Final = 5.0
-"""A partition that was sent to and counts nothing for so long has no worker."""
+"""A partition that receives frames and counts none of them for this time has no worker."""
 
 OUTCOMES: Final = ("answered", "duplicate", "rejected", "stale", "superseded", "buried")
 

@@ -72,7 +72,7 @@ class PubSubCommand:
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Give up the pub/sub connection; the next `ReadMessage` opens another."""
+    """Drop the pub/sub connection. The next `ReadMessage` opens another."""
 
 
 Step: TypeAlias = RoundTrip | Pause | ReadMessage | PubSubCommand | Disconnect

@@ -34,7 +34,7 @@ class Topology(NamedTuple):
 
 
 def topology_of(answer: Any) -> Topology | None:
-    """Return the topology out of the answer to `commands.read_topology`; None where it is not written in
+    """Return the topology out of the answer to `commands.read_topology`, or None where it is not written in
     whole.
 
     Raises:

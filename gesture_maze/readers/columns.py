@@ -99,13 +99,13 @@ def normal(name: str) -> str:
 
 
 def joint(name: str) -> int | None:
-    """Return the landmark of a joint's name, `INDEX_FINGER_TIP` or `index_tip`; None if it is none."""
+    """Return the landmark of a joint's name, `INDEX_FINGER_TIP` or `index_tip`, or None if it is none."""
     plain = re.sub(r"[^a-z]", "", name.lower()).replace("finger", "").replace("little", "pinky")
     return _PLACES.get(plain)
 
 
 def place_of(name: str) -> Place | None:
-    """Return what a coordinate column holds; None for any other column."""
+    """Return what a coordinate column holds, or None for any other column."""
     text = normal(name)
     found = _place(text, "")
     short = {"l": "left", "r": "right"}
@@ -152,7 +152,7 @@ def columns_of(file: str, header: Sequence[str]) -> Columns | None:
         header: names of the columns.
 
     Returns:
-        The columns; None if the header names no landmarks.
+        The columns, or None if the header names no landmarks.
 
     Raises:
         SettingsError: `data`, naming the column that is missing or there twice.
@@ -219,7 +219,7 @@ def _layout_name(style: str, hands: list[tuple[str, list[list[int]]]], places: l
 
 
 def _numbered(header: Sequence[str]) -> Columns | None:
-    """Find columns that are named by numbers alone, `0` to `41`; None if there are none."""
+    """Find columns that are named by numbers alone, `0` to `41`, or None if there are none."""
     numbers = {int(name): at for at, name in enumerate(header) if re.fullmatch(r"\d{1,3}", name.strip())}
     if not numbers or sorted(numbers) != list(range(min(numbers), min(numbers) + len(numbers))):
         return None

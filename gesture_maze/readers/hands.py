@@ -131,7 +131,7 @@ def unit_of(hands: Sequence[Hand]) -> tuple[Unit, str]:
 
 
 def looks_normalised(hands: Sequence[Hand]) -> bool:
-    """Tell whether every coordinate is within an image measured by its width and height."""
+    """Return whether every coordinate is within an image measured by its width and height."""
     shown = [hand.points for hand in hands if hand.points is not None]
     if not shown:
         return False

@@ -90,7 +90,7 @@ def _lines(name: str, lines: Sequence[str]) -> tuple[list[Any], list[int]]:
 
 
 def _is_hand(value: Any) -> bool:
-    """Tell a list of points from a list of hands or frames."""
+    """Return whether a value is a list of points, not a list of hands or frames."""
     if not isinstance(value, list) or not value:
         return False
     first = value[0]
@@ -290,7 +290,8 @@ def _side(value: Any) -> str:
 
 
 def _is_annotation(value: Any) -> bool:
-    """Tell the annotation of one picture: v2 has `hand_landmarks`, v1 `landmarks`, both beside `labels`."""
+    """Return whether this is the annotation of one picture: v2 has `hand_landmarks`, v1 `landmarks`, both
+    beside `labels`."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("labels"), list)

@@ -66,7 +66,7 @@ class Roles:
         )
 
     def notes(self, hands: list[Hand]) -> list[str]:
-        """Convert times to ms where they are in seconds, and return what to tell about the columns."""
+        """Convert times to ms where they are in seconds, and return notes about the columns."""
         found = []
         at = self._roles.get("time")
         if at is not None and normal(self._header[at]) in SECONDS and _in_seconds(hands):
@@ -122,6 +122,6 @@ class Roles:
 
 
 def _in_seconds(hands: Sequence[Hand]) -> bool:
-    """Tell whether frames are less than a millisecond's number apart, which no camera is."""
+    """Return whether frames are less than a millisecond's number apart, which no camera is."""
     times: list[Any] = sorted({hand.time_ms for hand in hands if hand.time_ms is not None})
     return len(times) > 1 and (times[-1] - times[0]) / (len(times) - 1) < 2

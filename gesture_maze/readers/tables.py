@@ -45,7 +45,8 @@ def read_hand_table(table: Table, layout: str | None = None) -> Recording:
 
 
 def _is_numbers(row: Sequence[str]) -> bool:
-    """Tell a row of a table without a header: numbers but for one cell, and not 0, 1, 2, ..."""
+    """Return whether this is a row of a table without a header: numbers but for one cell, and not 0, 1, 2,
+    ..."""
     numbers = [cell for cell in row if not cell or _NUMERIC.fullmatch(cell)]
     counting = sorted(int(cell) for cell in row if is_whole(cell))
     if len(counting) >= 42 and counting == list(range(counting[0], counting[0] + len(counting))):
@@ -129,7 +130,7 @@ def _hands(table: Table, header: Sequence[str], columns: Columns, number: int, r
 
 
 def _numbers(table: Table, header: Sequence[str], points: list[list[int]], number: int) -> Points | None:
-    """Return the coordinates of one hand; None where all cells are empty or not a number."""
+    """Return the coordinates of one hand, or None where all cells are empty or not a number."""
     row, places = table.rows[number], [column for point in points for column in point]
     cells = [row[column] for column in places]
     if all(not cell or cell.lower() == "nan" for cell in cells):

@@ -44,7 +44,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_whole(text: str) -> bool:
-    """Tell a whole number from 0 on, in plain digits: `isdigit` accepts `²` as well."""
+    """Return whether a text is a whole number from 0 on, in plain digits: `isdigit` accepts `²` as well."""
     return text.isascii() and text.isdigit() and len(text) < 16
 
 

@@ -20,7 +20,7 @@ OTHER_PARTS: Final = ("pose", "face")
 
 
 def is_tidy(header: Sequence[str]) -> bool:
-    """Tell by its header whether a table has one row per landmark."""
+    """Return, by its header, whether a table has one row per landmark."""
     roles = roles_of(header, set())
     return all(role in roles for role in NEEDED)
 

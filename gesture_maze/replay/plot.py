@@ -35,7 +35,7 @@ def frames_of(
 
     Args:
         path: the capture.
-        session: id of the session; None if the capture has only one.
+        session: id of the session, or None if the capture has only one.
         model: path of a bundle; None selects the bundled model.
         skip_bad: skip lines that break the contract.
 

@@ -40,7 +40,7 @@ def to_compact(landmarks: npt.NDArray[np.float32], hand: npt.NDArray[np.bool_]) 
 
 
 def from_compact(raw: bytes, hand: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Return compact landmarks as (n, 21, 3) float32 with z = 0; zeros where there is no hand.
+    """Return compact landmarks as (n, 21, 3) float32 with z = 0, or zeros where there is no hand.
 
     Args:
         raw: n x 84 bytes.

@@ -67,7 +67,7 @@ class FrameError(MazeError):
 
 
 class SettingsError(MazeError):
-    """A setting, option or input file is wrong; the program says so and does not start.
+    """A setting, option or input file is wrong. The program prints the fault and does not start.
 
     Reasons: `settings`, `topology`, `capture`, `data`.
     """
@@ -80,7 +80,7 @@ class ModelError(MazeError):
 class ConnectionLost(MazeError):
     """Redis cannot be reached, or did not answer in time. Reconnect and try again. Reason: `connection`.
 
-    What became of the commands that were under way is unknown.
+    Whether pending commands took effect is unknown.
     """
 
 

@@ -34,7 +34,7 @@ from gesture_maze.worker.sessions import Session
 MAX_DEAD_LETTER_VALUES: Final = 200
 """Field values of a dead letter beyond this are cut: Lua cannot unpack thousands."""
 MAX_DEAD_LETTER_BYTES: Final = 16 * 1024
-"""Bytes of a dead letter beyond this are cut, and the dead letter says so: a frame as text has 600 to
+"""Bytes of a dead letter beyond this are cut, and a field `cut` records it: a frame as text has 600 to
 2,000."""
 MAX_CAUSE_CHARACTERS: Final = 200
 

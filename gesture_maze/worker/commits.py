@@ -21,7 +21,7 @@ class Commits:
 
     Args:
         committer: Redis.
-        keeper: tells whether a lease is still usable by our own clock.
+        keeper: decides whether a lease is still usable by our own clock.
         partitions: the owned partitions by number.
         drop: called with a partition's number and a reason when it must not be used any more.
         recover: called with partitions that must be acquired again, and why.

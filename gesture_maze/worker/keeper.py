@@ -276,7 +276,7 @@ class Keeper:
         return now_s - self._progress_s > STALL_S
 
     def _abandon(self) -> None:
-        """Give up all leases, so that a worker without progress does not block its partitions."""
+        """Release all leases, so that a worker without progress does not block its partitions."""
         with self._lock:
             tokens = {number: grant.token for number, grant in self._grants.items()}
             self._grants.clear()

@@ -19,7 +19,8 @@ def places_of(landmarks: NDArray[np.float32]) -> tuple[list[complex], list[float
     plus 0.1 µs a row.
 
     Args:
-        landmarks: (n, 21, 3) float32, finite, in units of the image's width and height; zeros without a hand.
+        landmarks: (n, 21, 3) float32, finite, in units of the image's width and height, or zeros without a
+            hand.
 
     Returns:
         Two lists of n numbers: where the first joint of the middle finger is, as x + iy, and the length plus

@@ -92,7 +92,7 @@ class Roster:
     Attributes:
         server_ms: the server's clock.
         workers: ids of the live workers.
-        leases: the token of each partition's lease; None if it has no lease.
+        leases: the token of each partition's lease, or None if it has no lease.
     """
 
     server_ms: int

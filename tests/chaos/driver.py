@@ -10,7 +10,7 @@ command to disk before it answers (appendfsync always), so that what it accepted
 
 The checker sees only what was accepted, what the streams hold at the end, what subscribers received, and the
 counters in Redis. Deadlines are off, so that every accepted frame has to be answered. What is published while
-Redis comes back and the subscriber does not listen yet is heard by nobody: with --restarts `unheard` is
+Redis comes back and the subscriber does not listen yet reaches no subscriber: with --restarts `unreceived` is
 reported and not judged, and the counters tell what was answered. Prints one JSON object; exit code 1 if a
 promise broke.
 """
@@ -81,7 +81,7 @@ class Chaos:
         self._workers.start(name, redis=proxy.url, lease_ttl_ms=LEASE_MS, **ageless)
 
     def look_for_crashes(self) -> None:
-        """Note and replace workers that ended though nobody told them to."""
+        """Note and replace workers that ended without a signal."""
         for name, process in list(self._workers.by_name.items()):
             if process.poll() is not None:
                 _, log = process.communicate()
@@ -204,7 +204,7 @@ def run(server: RedisProcess, seconds: float, dice: random.Random, *, restarts: 
 
 
 def sums(traffic: Traffic, outcomes: dict[str, int], held: list[tuple[str, int]]) -> dict[str, Any]:
-    """What was accepted against what Redis holds, what the counters say and what was heard."""
+    """What was accepted against what Redis holds, what the counters say and what was received."""
     twice, late = broken_order(traffic)
     frames = set(held)
     return {
@@ -212,12 +212,12 @@ def sums(traffic: Traffic, outcomes: dict[str, int], held: list[tuple[str, int]]
         "in_doubt": len(traffic.doubtful),
         "in_streams": len(frames),
         "answered": outcomes["answered"],
-        "heard": len(traffic.answered),
+        "received": len(traffic.answered),
         "answered_twice": twice,
         "out_of_order": late,
         "lost_by_redis": len(traffic.accepted - frames),
         "lost": len(frames) - outcomes["answered"],
-        "unheard": len(traffic.unanswered()),
+        "unreceived": len(traffic.unanswered()),
         "first_unheard": sorted(traffic.unanswered(), key=lambda frame: frame[1])[:3],
         "not_counted": max(len(traffic.answered) - outcomes["answered"], 0),
         "doubles_answered": len(held) - len(frames) - outcomes["duplicate"],
@@ -256,7 +256,7 @@ def main() -> int:
             server.end(signal.SIGKILL)
     print(json.dumps(report, indent=2, default=float))
     broken = ["answered_twice", "out_of_order", "lost_by_redis", "lost", "not_counted", "doubles_answered"]
-    broken += ["crashes"] if chosen.restarts else ["crashes", "unheard"]
+    broken += ["crashes"] if chosen.restarts else ["crashes", "unreceived"]
     return int(any(report[name] for name in broken) or report["exit_codes_of_drains"] not in ([], [0]))
 
 

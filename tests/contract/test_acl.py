@@ -110,13 +110,13 @@ DANGEROUS = (
 )  # fmt: skip
 """Commands that no role may run."""
 
-SPOKEN = ("SUBSCRIBE", "PUBLISH", "SPUBLISH", "SSUBSCRIBE")
+CHANNEL_COMMANDS = ("SUBSCRIBE", "PUBLISH", "SPUBLISH", "SSUBSCRIBE")
 CHANNELS = {
     "replies": "actions:{3}:p1", "pattern": "actions:*", "wake": "{maze}:wake", "demo": "{maze}:demo",
     "gateway": "{maze}:gateway", "races": "{maze}:races", "rq": "rq:pubsub:command",
     "events": "__keyspace@0__:x",
 }  # fmt: skip
-HEARD: dict[str, dict[str, set[str]]] = {
+ALLOWED_CHANNELS: dict[str, dict[str, set[str]]] = {
     "producer": {"SUBSCRIBE": {"replies"}},
     "gateway": {"SUBSCRIBE": {"replies", "demo", "gateway", "races"}, "PUBLISH": {"races"}},
     "worker": {"SUBSCRIBE": {"wake"}, "PUBLISH": {"replies", "wake"}, "SPUBLISH": {"replies", "wake"}},
@@ -168,7 +168,7 @@ def test_role_with_each_command_and_key_has_only_the_expected_rights(
         for role, word, kind in cells:
             pipe.execute_command("ACL DRYRUN", role, *_words(word, kind))
         answers = pipe.execute()
-    allowed = [cell for cell, said in zip(cells, answers, strict=True) if said in (b"OK", "OK")]
+    allowed = [cell for cell, answer in zip(cells, answers, strict=True) if answer in (b"OK", "OK")]
     assert allowed == [cell for cell in cells if expected(*cell)]
     with capsys.disabled():
         sys.stdout.write(f" {len(cells):,} cells, {len(allowed)} allowed ")
@@ -197,10 +197,10 @@ def test_dangerous_command_of_any_role_is_refused(guarded: Guarded, role: str) -
 
 @pytest.mark.parametrize("role", NAMES)
 def test_role_with_each_channel_has_only_the_expected_rights(guarded: Guarded, role: str) -> None:
-    for word in SPOKEN:
+    for word in CHANNEL_COMMANDS:
         for kind, channel in CHANNELS.items():
             words = [word, channel] + ["x"] * word.endswith("PUBLISH")
-            assert guarded.may(role, *words) == (kind in HEARD[role].get(word, set())), words
+            assert guarded.may(role, *words) == (kind in ALLOWED_CHANNELS[role].get(word, set())), words
 
 
 def test_script_without_the_right_to_write_a_key_is_refused(guarded: Guarded) -> None:

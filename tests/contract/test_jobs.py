@@ -106,8 +106,8 @@ def test_alive_command_with_a_recent_heartbeat_of_this_host_exits_with_0(url: st
     with connection_to(url) as connection:
         one = ClosedWorker(connection, Context(Path(), url, "none"))
         one.register_birth()
-        said = run(url, "alive", "--json")
-        assert (said.exit_code, json.loads(said.stdout)["alive"]) == (0, True)
+        output = run(url, "alive", "--json")
+        assert (output.exit_code, json.loads(output.stdout)["alive"]) == (0, True)
         long_ago = utcformat(now() - timedelta(seconds=LOST_S + 1))
         connection.hset(one.key, "last_heartbeat", long_ago)
         assert run(url, "alive").exit_code == 1

@@ -71,14 +71,14 @@ def test_bad_frames_become_dead_letters_and_valid_frames_are_answered(
     add(client, hand(B, 1))
     worker.work()
     assert (replies.seqs(A), replies.seqs(B)) == ([1], [1])
-    letters = [fields for _, fields in client.xrange(keys.dead_key(1))]
-    assert sorted(letter[b"reason"] for letter in letters) == [
+    dead_letters = [fields for _, fields in client.xrange(keys.dead_key(1))]
+    assert sorted(dead_letter[b"reason"] for dead_letter in dead_letters) == [
         b"bad_seq",
         b"unknown_encoding",
         b"wrong_partition",
     ]
-    assert {letter[b"worker"] for letter in letters} == {b"a"}
-    assert next(x[b"entry"] for x in letters if x[b"reason"] == b"wrong_partition") == wrong
+    assert {dead_letter[b"worker"] for dead_letter in dead_letters} == {b"a"}
+    assert next(x[b"entry"] for x in dead_letters if x[b"reason"] == b"wrong_partition") == wrong
     assert outcomes(client, 1) == {"answered": 2, "rejected": 3, "frames": 5, "entries": 4}
     assert worker.count("maze_frames_rejected_total", reason="bad_seq") == 1
 

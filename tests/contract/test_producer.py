@@ -284,7 +284,7 @@ def test_malformed_url_is_refused() -> None:
 
 def test_wrong_password_is_refused_without_a_retry(real_server: Server) -> None:
     assert real_server.url is not None
-    with FrameProducer(real_server.url.replace("//", "//nobody:wrong@")) as producer:
+    with FrameProducer(real_server.url.replace("//", "//unknown:wrong@")) as producer:
         with pytest.raises(SendRefused) as caught:
             producer.send(frame())
         assert caught.value.reason == "credentials"

@@ -120,7 +120,7 @@ class Player:
     def hello(self, **values: Any) -> dict[str, Any]:
         """Send a hello and return the welcome or the refusal."""
         self.say({"type": "hello", "name": "tester", **values})
-        self.welcome = self.hear(lambda message: message.get("type") in ("welcome", "refused"))
+        self.welcome = self.receive(lambda message: message.get("type") in ("welcome", "refused"))
         self.seq = self.welcome.get("seq", 0)
         return self.welcome
 
@@ -140,7 +140,7 @@ class Player:
         self.socket.send(packed(self.seq, gesture, **changed))
         return self.seq
 
-    def hear(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 5.0) -> dict[str, Any]:
+    def receive(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 5.0) -> dict[str, Any]:
         """Return the next message that matches; skip others."""
         end_s = time.monotonic() + timeout_s
         while True:
@@ -150,18 +150,18 @@ class Player:
 
     def hear_type(self, kind: str) -> dict[str, Any]:
         """Return the next message of this type."""
-        return self.hear(lambda message: message.get("type") == kind)
+        return self.receive(lambda message: message.get("type") == kind)
 
     def reply_to(self, seq: int) -> dict[str, Any]:
         """Return the worker's reply to this frame."""
-        return self.hear(lambda message: message.get("v") == 1 and message["seq"] == seq)
+        return self.receive(lambda message: message.get("v") == 1 and message["seq"] == seq)
 
     def still_plays(self) -> bool:
         """Return whether frames of this player are answered; retry, since a frame may become stale."""
         for _ in range(TRIES):
             seq = self.show("dislike")
             with suppress(TimeoutError):
-                reply = self.hear(lambda one, seq=seq: one.get("seq") == seq and "v" in one, TRY_S)
+                reply = self.receive(lambda one, seq=seq: one.get("seq") == seq and "v" in one, TRY_S)
                 return bool(reply["gesture"] == "dislike")
         return False
 

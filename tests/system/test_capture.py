@@ -186,9 +186,9 @@ def test_capture_ended_by_a_signal_has_a_complete_file(
     while "400 frames, 20 sessions" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(number)
-    said, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=10)
     assert process.returncode == 0
-    facts = json.loads(said)
+    facts = json.loads(output)
     assert (facts["frames"], facts["sessions"], facts["bytes"]) == (400, 20, out.stat().st_size)
     assert len(lines(out)) == 400
 

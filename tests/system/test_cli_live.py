@@ -176,7 +176,7 @@ def test_status_with_a_wrong_sum_exits_with_1(live: Live) -> None:
 
 def test_simulate_reports_the_outcomes_of_its_frames(live: Live) -> None:
     found = live.json("simulate", "--players", "40", "--rate", "800", "--seconds", "1.5")
-    assert found["accepted"] == found["heard"] == found["outcomes"]["answered"] > 500
+    assert found["accepted"] == found["replies"] == found["outcomes"]["answered"] > 500
     assert (found["refused"], found["lag"], found["sum_holds"]) == ({}, 0, True)
     assert 0 < found["latency_p50_ms"] < 100
     assert "replies" in live.run("simulate", "--players", "4", "--seconds", "0.3").output
@@ -189,11 +189,11 @@ def test_simulate_counts_every_frame_as_accepted_or_refused(live: Live) -> None:
 
 
 def test_embedded_server_of_a_killed_worker_exits(tmp_path: Path) -> None:
-    said = tmp_path / "said"
+    output = tmp_path / "output"
     command = [sys.executable, "-m", "gesture_maze", "worker", "--redis", "embedded", "--metrics-port", "0"]
-    with said.open("wb") as err, subprocess.Popen(command, stderr=err, cwd=ROOT) as process:
-        wait_until(lambda: "partition_acquired" in said.read_text(), 20)
-        url = re.findall(r"--redis (redis://\S+)", said.read_text())[0]
+    with output.open("wb") as err, subprocess.Popen(command, stderr=err, cwd=ROOT) as process:
+        wait_until(lambda: "partition_acquired" in output.read_text(), 20)
+        url = re.findall(r"--redis (redis://\S+)", output.read_text())[0]
         client = redis.Redis.from_url(url)
         assert client.ping()
         process.kill()

@@ -80,8 +80,8 @@ def test_volume_belongs_to_the_user_of_the_image(name: str) -> None:
 
 
 def test_gateway_requires_client_certificates_only_if_a_ca_is_set() -> None:
-    told = {"MAZE_GATEWAY_CLIENT_CA": "/run/secrets/tls_ca"}
-    for environment, wanted in (({"MAZE_GATEWAY_CLIENT_CA": ""}, ""), (told, "/run/secrets/tls_ca")):
+    with_ca = {"MAZE_GATEWAY_CLIENT_CA": "/run/secrets/tls_ca"}
+    for environment, wanted in (({"MAZE_GATEWAY_CLIENT_CA": ""}, ""), (with_ca, "/run/secrets/tls_ca")):
         gateway = merged("compose.tls.yaml", **environment)["services"]["gateway"]
         assert gateway["environment"]["MAZE_TLS_CLIENT_CA"] == wanted
         assert "tls_ca" in sources(gateway, "secrets")
@@ -93,9 +93,9 @@ def test_commands_in_the_file_headers_create_every_secret(overlays: tuple[str, .
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     for file in ("compose.yaml", *overlays):
         lines = [line.removeprefix("#   ") for line in (COMPOSE / file).read_text().splitlines()]
-        told = [line for line in lines if line.startswith(("mkdir", "maze", "python", "compose/"))]
-        assert told
-        for line in told:
+        commands = [line for line in lines if line.startswith(("mkdir", "maze", "python", "compose/"))]
+        assert commands
+        for line in commands:
             done = subprocess.run(
                 ["/bin/sh", "-euc", line], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True,
                 timeout=30,

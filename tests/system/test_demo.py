@@ -42,9 +42,9 @@ def gone(pid: int) -> bool:
     return False
 
 
-def solved_by(said: str) -> list[tuple[float, int]]:
+def solved_by(output: str) -> list[tuple[float, int]]:
     """Return (seconds, mazes solved) of each progress line."""
-    found = re.findall(r"^ *([\d.]+) s .* solved (\d+) ", said, re.MULTILINE)
+    found = re.findall(r"^ *([\d.]+) s .* solved (\d+) ", output, re.MULTILINE)
     return [(float(seconds), int(solved)) for seconds, solved in found]
 
 
@@ -58,42 +58,42 @@ def assert_all_accounted_for(summary: dict[str, Any]) -> None:
 
 
 def test_demo_solves_mazes_and_accounts_for_every_frame(log: Path) -> None:
-    summary, said = play(log, "--seconds", "6")
+    summary, output = play(log, "--seconds", "6")
     assert_all_accounted_for(summary)
     assert summary["mazes_solved"] >= 10
     assert summary["wrong_moves"] + summary["bumps"] <= 0.05 * summary["moves"]
     assert summary["takeovers"] == 0
     assert 0 < summary["latency_p50_ms"] < 100
-    assert "embedded server: --redis redis://127.0.0.1:" in said
-    assert len(solved_by(said)) >= 5
+    assert "embedded server: --redis redis://127.0.0.1:" in output
+    assert len(solved_by(output)) >= 5
     assert "pool_stopped" in log.read_text(), "the pool was not drained"
 
 
 def test_demo_after_a_kill_shows_the_takeover_and_continues(log: Path) -> None:
-    summary, said = play(log, "--seconds", "7", "--kill-after", "2")
+    summary, output = play(log, "--seconds", "7", "--kill-after", "2")
     assert_all_accounted_for(summary)
     assert summary["takeovers"] == 8
     assert 0 <= summary["takeover_ms"] < 1000
-    killed = re.search(r"kill -9 (\d+) \(owner of 8 partitions\)", said)
+    killed = re.search(r"kill -9 (\d+) \(owner of 8 partitions\)", output)
     assert killed
-    assert f"worker {killed[1]} died: its 8 partitions went to worker" in said
-    at_the_kill = max(solved for seconds, solved in solved_by(said) if seconds < 2.5)
+    assert f"worker {killed[1]} died: its 8 partitions went to worker" in output
+    at_the_kill = max(solved for seconds, solved in solved_by(output) if seconds < 2.5)
     assert summary["mazes_solved"] >= at_the_kill + 5
 
 
 def test_demo_after_ctrl_c_exits_cleanly(log: Path, tmp_path: Path) -> None:
-    said = tmp_path / "said"
+    output = tmp_path / "output"
     # a separate session: the interrupt reaches the same processes as a terminal's Ctrl-C
-    with said.open("wb") as err, subprocess.Popen(
+    with output.open("wb") as err, subprocess.Popen(
         [*DEMO, "--seconds", "0", "--json", "--log", str(log)],
         stdout=subprocess.PIPE, stderr=err, text=True, cwd=ROOT, start_new_session=True,
     ) as process:  # fmt: skip
-        wait_until(lambda: len(solved_by(said.read_text())) >= 2, 20)
+        wait_until(lambda: len(solved_by(output.read_text())) >= 2, 20)
         pids = [int(pid) for pid in re.findall(r"process_started .*?\bpid=(\d+)", log.read_text())]
         assert len(pids) == 2
         os.killpg(process.pid, signal.SIGINT)
         out, _ = process.communicate(timeout=20)
-    assert process.returncode == 0, said.read_text()
+    assert process.returncode == 0, output.read_text()
     summary = json.loads(out)
     assert summary["lost"] == 0
     assert summary["sum_holds"]

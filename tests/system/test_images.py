@@ -92,8 +92,8 @@ def test_players_of_the_composed_pool_are_answered(composed: Containers) -> None
     report = json.loads(composed.output("players", "out").read_text())
     # on a busy machine some become stale, but none is lost
     shed = report["outcomes"]["stale"] + report["outcomes"]["superseded"]
-    assert report["heard"] + shed >= report["accepted"] > 100
-    assert report["heard"] > shed
+    assert report["replies"] + shed >= report["accepted"] > 100
+    assert report["replies"] > shed
     assert report["sum_holds"]
 
 
@@ -112,7 +112,7 @@ def test_gateway_answers_through_the_pool(composed: Containers) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "port", "said"),
+    ("name", "port", "expected"),
     [
         ("watch", "9109", ("maze_pool_sum_holds 1.0", "maze_heartbeats_answered_total")),
         ("worker", "9464", ("model_predictions_total", "maze_partitions_owned 16.0")),
@@ -120,12 +120,12 @@ def test_gateway_answers_through_the_pool(composed: Containers) -> None:
     ],
 )
 def test_service_serves_metrics_where_prometheus_scrapes(
-    composed: Containers, name: str, port: str, said: tuple[str, ...]
+    composed: Containers, name: str, port: str, expected: tuple[str, ...]
 ) -> None:
     page = f"http://127.0.0.1:{composed.here.ports[name][port]}/metrics"
     with urllib.request.urlopen(page, timeout=5) as answer:
         text = answer.read().decode()
-    assert [one for one in said if one not in text] == []
+    assert [one for one in expected if one not in text] == []
 
 
 def test_acl_log_stays_empty(composed: Containers) -> None:

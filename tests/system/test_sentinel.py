@@ -73,5 +73,5 @@ def test_pool_and_producers_after_a_sentinel_failover_use_the_new_primary(
         sys.stdout.write(f" {len(traffic.accepted)} accepted, {len(lost)} unheard, {outage_s:.1f} s silent ")
     traffic.check_once_and_in_order()
     assert outage_s < DOWN_MS / 1000 + 5.0
-    assert len(lost) < 0.2 * len(traffic.accepted), "what was not yet copied, and what nobody heard"
+    assert len(lost) < 0.2 * len(traffic.accepted), "what was not yet copied, and what had no subscriber"
     assert outcomes["rejected"] == outcomes["buried"] == 0

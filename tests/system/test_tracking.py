@@ -83,7 +83,7 @@ def test_tracked_training_is_complete(uri: str, shipped: tuple[Shipped, Any], tm
     assert aliases == {"2": (CHAMPION,), "1": ()}
     assert (tracking.find(CHAMPION), tracking.find("1")) == (tracking.versions()[0], tracking.versions()[1])
     assert tracking.find(version.model) == tracking.versions()[0]
-    assert tracking.find("nobody") is None
+    assert tracking.find("unknown") is None
     assert not list(tmp_path.glob("mlruns"))
 
 

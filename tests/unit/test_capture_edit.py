@@ -68,11 +68,11 @@ def test_join_renames_duplicate_sessions_and_continues_others(tmp_path: Path) ->
     first, again = write(tmp_path / "a.jsonl", "ab"), write(tmp_path / "b.jsonl", "b")
     later = write(tmp_path / "c.jsonl", "a", range(10, 12))
     out = tmp_path / "all.jsonl"
-    said = maze("join", first, again, later, "--out", out, "--gap", 2).stderr
+    output = maze("join", first, again, later, "--out", out, "--gap", 2).stderr
     found = frames(out)
     assert len({(one["session"], one["seq"]) for one in found}) == len(found) == 32
     assert {one["session"] for one in found} == {"a", "b", "b-2"}
-    assert "session b is there already: renamed to b-2" in said
+    assert "session b exists already, renamed to b-2" in output
     offsets = [one["offset_ms"] for one in found]
     assert offsets == sorted(offsets)
     assert offsets[20] == 900 + 2000

@@ -137,7 +137,7 @@ def failing(error: BaseException) -> typer.Typer:
         (SettingsError("settings", "This is wrong."), 2, "maze: This is wrong."),
         (ModelError("self_test", "It differs."), 2, "maze: It differs."),
         (FrameError("bad_seq", "No seq."), 2, "maze: No seq."),
-        (ConnectionLost("connection", "Nobody there."), 2, "maze: Nobody there."),
+        (ConnectionLost("connection", "connection refused"), 2, "maze: connection refused"),
         (FileNotFoundError(2, "No such file", "x.csv"), 2, "maze: [Errno 2] No such file: 'x.csv'"),
         (ModuleNotFoundError("no", name="sklearn.svm"), 2, "pip install 'gesture-maze[training]'"),
         (ModuleNotFoundError("no", name="strange"), 2, "maze: a module is missing: strange"),

@@ -12,9 +12,9 @@ from gesture_maze.wire.gestures import GESTURES, LABELS
 def rows(*cases: tuple[str, str, float]) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and probabilities of (true gesture, predicted gesture, confidence)."""
     probabilities = np.zeros((len(cases), 19))
-    for row, (_, said, confidence) in enumerate(cases):
+    for row, (_, predicted, confidence) in enumerate(cases):
         probabilities[row] = (1.0 - confidence) / 18
-        probabilities[row, LABELS[said]] = confidence
+        probabilities[row, LABELS[predicted]] = confidence
     return np.array([LABELS[true] for true, _, _ in cases]), probabilities
 
 

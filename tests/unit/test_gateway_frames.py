@@ -44,7 +44,7 @@ def test_session_of_an_absent_player_is_kept_if_it_has_a_game_in_progress() -> N
     busy.game.step(solve(busy.game.maze)[0], "camera", 0.0)
     sockets: list[Any] = [object(), object()]
     idle.socket, busy.socket = sockets
-    assert not sessions.leave(busy, sockets[0]), "somebody else's socket"
+    assert not sessions.leave(busy, sockets[0]), "the socket of another session"
     assert sessions.leave(idle, sockets[0])
     assert sessions.leave(busy, sockets[1])
     assert len(sessions) == 1
@@ -74,7 +74,7 @@ def test_session_without_a_socket_is_dropped() -> None:
 
 
 def test_seqs_increase_across_resumptions_and_do_not_decrease_after_restart() -> None:
-    outbox: Any = Straw()
+    outbox: Any = Recorder()
     session = Session("s", "n", 30, Clock())
     begin = session.begin_seq()
     with pytest.raises(GatewayError):
@@ -89,7 +89,7 @@ def test_seqs_increase_across_resumptions_and_do_not_decrease_after_restart() ->
 # --- the outbox
 
 
-class Straw:
+class Recorder:
     """Stand-in for a producer, a sender and an outbox that records its calls."""
 
     def __init__(self, name: str = "s", error: Exception | None = None) -> None:
@@ -122,10 +122,10 @@ def frame(seq: int, value: float = 0.5) -> Packed:
     return Packed(seq, 0, 1.0, 1, np.full(63, value, "<f4").tobytes())
 
 
-def outbox_of(producer: Straw) -> tuple[Outbox, Metrics]:
+def outbox_of(producer: Recorder) -> tuple[Outbox, Metrics]:
     metrics = Metrics()
-    straw: Any = producer
-    return Outbox(straw, metrics, 10, Sampled(Log("human", "error")), producer.fail), metrics
+    untyped: Any = producer
+    return Outbox(untyped, metrics, 10, Sampled(Log("human", "error")), producer.fail), metrics
 
 
 def outcome(metrics: Metrics, name: str) -> float | None:
@@ -144,7 +144,7 @@ def test_outbox_sends_the_settings_of_a_session_with_its_first_frame() -> None:
 
 
 def test_outbox_sends_the_newest_frame_of_each_session_per_flush() -> None:
-    producer, (a, b) = Straw(), (Straw("a"), Straw("b"))
+    producer, (a, b) = Recorder(), (Recorder("a"), Recorder("b"))
     outbox, metrics = outbox_of(producer)
     for sender, seq in ((a, 1), (b, 5), (a, 2), (a, 3)):
         outbox.put(sender, frame(seq))
@@ -155,7 +155,7 @@ def test_outbox_sends_the_newest_frame_of_each_session_per_flush() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e10])
 def test_outbox_refuses_only_the_frame_with_invalid_coordinates(value: float) -> None:
-    producer, (a, b) = Straw(), (Straw("a"), Straw("b"))
+    producer, (a, b) = Recorder(), (Recorder("a"), Recorder("b"))
     outbox, _ = outbox_of(producer)
     outbox.put(a, frame(1, value))
     outbox.put(b, frame(1))
@@ -175,8 +175,8 @@ def test_outbox_refuses_only_the_frame_with_invalid_coordinates(value: float) ->
 def test_outbox_refuses_frames_that_the_producer_did_not_accept(
     error: Any, refused: Any, failures: int
 ) -> None:
-    senders = [Straw("a"), Straw("b")]
-    producer = Straw(error=error)
+    senders = [Recorder("a"), Recorder("b")]
+    producer = Recorder(error=error)
     outbox, _ = outbox_of(producer)
     for sender in senders:
         outbox.put(sender, frame(1))
@@ -192,7 +192,7 @@ def followed(*replies: tuple[float, int, str | None], until_s: float) -> list[tu
     """Pass on replies of (second, seq, move) and return the time and seq of each synthetic `stop`."""
     clock, found = Clock(), []
     releases = Releases(250, clock)
-    hearer = releases.following(
+    listener = releases.following(
         lambda raw, answer: found.append((clock.now_s, answer["seq"])) if b"synthetic" in raw else None
     )
     left = list(replies)
@@ -200,7 +200,7 @@ def followed(*replies: tuple[float, int, str | None], until_s: float) -> list[tu
         clock.now_s = tick / 100
         while left and left[0][0] <= clock.now_s:
             _, seq, move = left.pop(0)
-            hearer(b"{}", {"v": 1, "seq": seq, "t": seq, "move": move, "gesture": "like"})
+            listener(b"{}", {"v": 1, "seq": seq, "t": seq, "move": move, "gesture": "like"})
         releases.step()
     return found
 
@@ -224,11 +224,11 @@ class Wire:
     """Transport that records what is sent."""
 
     def __init__(self) -> None:
-        self.said: list[bytes] = []
+        self.sent: list[bytes] = []
 
     def send(self, kind: WSMsgType, raw: bytes) -> None:
         assert kind is WSMsgType.TEXT
-        self.said.append(raw)
+        self.sent.append(raw)
 
 
 @pytest.fixture
@@ -245,10 +245,10 @@ def test_slow_browser_gets_only_the_newest_message_of_each_kind(slow: tuple[Play
     socket, wire = slow
     socket.pause_writing()
     for seq in range(100):
-        socket.hear(b"reply %d" % seq, {"seq": seq, "move": None})
+        socket.receive(b"reply %d" % seq, {"seq": seq, "move": None})
     socket._send("at", b"at")
-    assert not wire.said
+    assert not wire.sent
     socket.resume_writing()
-    assert wire.said == [b"reply 99", b"at"]
-    socket.hear(b"reply 100", {"seq": 100, "move": None})
-    assert wire.said[-1] == b"reply 100"
+    assert wire.sent == [b"reply 99", b"at"]
+    socket.receive(b"reply 100", {"seq": 100, "move": None})
+    assert wire.sent[-1] == b"reply 100"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gesture_maze.gateway.forwarded import address_of, encrypted, network_of
-from gesture_maze.gateway.limits import MOST_FAULTS, Allowance, Doorkeeper, Patience, Rates
+from gesture_maze.gateway.limits import MOST_FAULTS, Allowance, ConcurrencyLimit, FaultBudget, Rates
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
 
@@ -20,14 +20,14 @@ def test_allowance_passes_a_steady_camera_and_limits_a_flood() -> None:
     assert 60 <= passed <= 30 * 1.1 * 2 + 16
 
 
-def test_patience_ends_after_frequent_faults_and_not_after_rare_ones() -> None:
-    often, rare = Patience(0.0), Patience(0.0)
+def test_fault_budget_ends_after_frequent_faults_and_not_after_rare_ones() -> None:
+    often, rare = FaultBudget(0.0), FaultBudget(0.0)
     assert [often.ends(6, 0.01 * n) for n in range(11)].index(True) == MOST_FAULTS / 6
     assert not any(rare.ends(6, 5.0 * n) for n in range(1000))
 
 
-def test_doorkeeper_limits_sockets_per_network_and_in_total() -> None:
-    door = Doorkeeper(per_network=2, in_all=3)
+def test_concurrency_limit_limits_sockets_per_network_and_in_total() -> None:
+    door = ConcurrencyLimit(per_network=2, in_all=3)
     for address in ("a", "a", "b"):
         door.enter(address)
     with pytest.raises(GatewayError, match="full"):
@@ -39,8 +39,8 @@ def test_doorkeeper_limits_sockets_per_network_and_in_total() -> None:
     assert len(door) == 3
 
 
-def test_doorkeeper_with_an_empty_network_limits_the_total_only() -> None:
-    door = Doorkeeper(per_network=1, in_all=2)
+def test_concurrency_limit_with_an_empty_network_limits_the_total_only() -> None:
+    door = ConcurrencyLimit(per_network=1, in_all=2)
     door.enter("")
     door.enter("")
     with pytest.raises(GatewayError, match="full"):
@@ -58,7 +58,7 @@ def test_rates_are_separate_for_each_network_and_bounded_in_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "address", "network"),
+    ("given", "address", "network"),
     [
         ("10.0.0.1", "10.0.0.1", "10.0.0.1"),
         ("10.0.0.1:4711", "10.0.0.1", "10.0.0.1"),
@@ -71,9 +71,9 @@ def test_rates_are_separate_for_each_network_and_bounded_in_memory() -> None:
         ("x" * 1000, "x" * 64, "x" * 64),
     ],
 )
-def test_address_is_read_without_port_and_limited_by_network(said: str, address: str, network: str) -> None:
-    assert address_of(said) == address
-    assert network_of(said) == network
+def test_address_is_read_without_port_and_limited_by_network(given: str, address: str, network: str) -> None:
+    assert address_of(given) == address
+    assert network_of(given) == network
 
 
 @pytest.mark.parametrize(

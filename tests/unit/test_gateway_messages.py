@@ -46,16 +46,16 @@ def test_arbitrary_text_is_refused_with_a_gateway_error(raw: bytes) -> None:
             read(raw)
 
 
-def said(**values: Any) -> bytes:
+def message_of(**values: Any) -> bytes:
     return json.dumps(values).encode()
 
 
 def test_messages_are_parsed_by_their_type() -> None:
-    assert messages.read_message(said(type="start", size="large", seed=7)) == Start(
+    assert messages.read_message(message_of(type="start", size="large", seed=7)) == Start(
         type="start", size="large", seed=7
     )
-    assert messages.read_message(said(type="key", move="up")) == Key(type="key", move="up")
-    found = messages.read_message(said(seq=1, t=2, landmarks=[[1, 2]] * 21, hand="left", mirrored=True))
+    assert messages.read_message(message_of(type="key", move="up")) == Key(type="key", move="up")
+    found = messages.read_message(message_of(seq=1, t=2, landmarks=[[1, 2]] * 21, hand="left", mirrored=True))
     assert isinstance(found, TextFrame)
     frame = messages.pack_text(found, 1.5)
     assert (frame.aspect, frame.flags) == (1.5, HAND | LEFT | MIRRORED)
@@ -63,7 +63,7 @@ def test_messages_are_parsed_by_their_type() -> None:
 
 
 def test_text_frame_without_a_hand_is_accepted() -> None:
-    found = messages.read_message(said(type="frame", seq=1, t=2, landmarks=[]))
+    found = messages.read_message(message_of(type="frame", seq=1, t=2, landmarks=[]))
     assert isinstance(found, TextFrame)
     frame = messages.pack_text(found, 1.0)
     assert frame.flags == 0

@@ -165,7 +165,7 @@ def test_import_without_trust_pickle_opens_no_file(tmp_path: Path) -> None:
     files.svc.write_bytes(pickle.dumps(Bomb(tmp_path / "went off")))
     found = run(*files.flags())
     assert found.exit_code == 2
-    assert "say --trust-pickle if you trust both files" in found.output
+    assert "pass --trust-pickle if you trust both files" in found.output
     assert not (tmp_path / "went off").exists()
 
 
@@ -213,7 +213,7 @@ def test_distilled_model_agrees_with_its_teacher(tmp_path: Path) -> None:
         ("x", "cannot read the labels"),
         ("3", "is no table of labels"),
         ('{"16": "hand stand"}', "a gesture matches .* found 'hand stand'"),
-        ('{"16": "like", "2": "like"}', "a gesture is there twice"),
+        ('{"16": "like", "2": "like"}', "two classes have the same gesture"),
     ],
 )
 def test_labels_table_with_a_fault_is_refused(tmp_path: Path, table: str, words: str) -> None:

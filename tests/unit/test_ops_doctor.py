@@ -49,7 +49,7 @@ def test_doctor_of_a_healthy_pool_finds_no_fault() -> None:
         (
             {"status": pool_status(partition_status(0), partition_status(1, owner=None))},
             "error",
-            "Partitions 1 have no owner",
+            "No owner for partitions 1",
         ),
         (
             {"status": pool_status(partition_status(0, counts={"frames": 9}))},

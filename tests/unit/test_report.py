@@ -30,10 +30,10 @@ def judged(right_share: float = 0.8, seed: int = 0, n: int = 400, users: bool = 
     """Return answers for the same n hands, of which about `right_share` are right."""
     truth = np.random.default_rng(99).integers(0, len(GESTURES), n)
     rng = np.random.default_rng(seed)
-    said = np.where(rng.random(n) < right_share, truth, (truth + 1) % len(GESTURES))
+    predicted = np.where(rng.random(n) < right_share, truth, (truth + 1) % len(GESTURES))
     confidence = rng.uniform(0.3, 1.0, n)
     probabilities = np.tile(((1 - confidence) / (len(GESTURES) - 1))[:, None], (1, len(GESTURES)))
-    probabilities[np.arange(n), said] = confidence
+    probabilities[np.arange(n), predicted] = confidence
     names = np.array([f"u{row // 4}" if users else "" for row in range(n)])
     return Judged(f"mlp-{seed:010x}", 0.7, rng.normal(size=(n, 21, 2)), truth, names, probabilities)
 

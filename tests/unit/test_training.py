@@ -182,8 +182,10 @@ def test_folds_separate_users_and_hold_out_only_rows_with_user():
 
 def test_folds_without_users_hold_out_every_row_once():
     data = hands()
-    nobody = Dataset(data.points, data.labels, np.full(len(data), ""), data.sources, data.names, data.sha256)
-    judged = np.concatenate([outside for _, outside in folds(nobody, 4, 0)])
+    anonymous = Dataset(
+        data.points, data.labels, np.full(len(data), ""), data.sources, data.names, data.sha256
+    )
+    judged = np.concatenate([outside for _, outside in folds(anonymous, 4, 0)])
     assert sorted(judged) == list(range(len(data)))
 
 

@@ -112,14 +112,14 @@ def test_partition_of_session_matches_vector(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", cases("replies"))
 def test_reply_of_values_matches_vector(case: dict[str, Any]) -> None:
-    said = case["value"]
-    own = () if said["gesture"] in (None, *GESTURES) else ((said["gesture"], said["label"]),)
+    values = case["value"]
+    own = () if values["gesture"] in (None, *GESTURES) else ((values["gesture"], values["label"]),)
     labels = LabelSet((*GESTURES, *(name for name, _ in own)), (*LABELS.values(), *(n for _, n in own)))
-    writer = ReplyWriter(labels, said["model"])
-    seen = len(labels) if said["label"] is None else labels.numbers.index(said["label"])
-    seen += (len(labels) + 1) * (said["hand"] == "left")
-    action, move = MOVES.index(said["action"]), MOVES.index(said["move"])
-    numbers = (said["seq"], said["t"], seen, round(said["confidence"] * 1000), action, move)
-    assert writer.write(reply_head(said["session"]), *numbers) == case["bytes"]
-    assert Reply.model_validate_json(case["bytes"]).model_dump(exclude={"synthetic"}) == said
-    assert actions_channel(partition_of(said["session"], 16), said["session"]) == case["channel"]
+    writer = ReplyWriter(labels, values["model"])
+    seen = len(labels) if values["label"] is None else labels.numbers.index(values["label"])
+    seen += (len(labels) + 1) * (values["hand"] == "left")
+    action, move = MOVES.index(values["action"]), MOVES.index(values["move"])
+    numbers = (values["seq"], values["t"], seen, round(values["confidence"] * 1000), action, move)
+    assert writer.write(reply_head(values["session"]), *numbers) == case["bytes"]
+    assert Reply.model_validate_json(case["bytes"]).model_dump(exclude={"synthetic"}) == values
+    assert actions_channel(partition_of(values["session"], 16), values["session"]) == case["channel"]

@@ -109,7 +109,7 @@ def partition_cases() -> list[dict[str, Any]]:
 
 
 def reply_cases() -> list[dict[str, Any]]:
-    said: list[tuple[Any, ...]] = [
+    shown: list[tuple[Any, ...]] = [
         ("like", 16, "0.987", "right", "up", "up"),
         ("dislike", 2, "1.000", "left", "down", None),
         ("three", 14, "0.700", "right", "left", "left"),
@@ -119,7 +119,7 @@ def reply_cases() -> list[dict[str, Any]]:
         ("swipe", 19, "0.912", "left", "left", "left"),
     ]
     cases = []
-    for seq, (gesture, label, confidence, hand, action, move) in enumerate(said):
+    for seq, (gesture, label, confidence, hand, action, move) in enumerate(shown):
         numbers = f'"seq":{seq},"t":{1_700_000_000_000 + 33 * seq}'
         seen = f'"gesture":{json.dumps(gesture)},"label":{json.dumps(label)},"confidence":{confidence}'
         decided = f'"hand":{json.dumps(hand)},"action":{json.dumps(action)},"move":{json.dumps(move)}'

@@ -92,17 +92,17 @@ class ClosedJob(Job):
 
     @property
     def success_callback(self) -> None:
-        """None, whatever the payload names."""
+        """None: callbacks that a payload names are ignored."""
         return
 
     @property
     def failure_callback(self) -> None:
-        """None, whatever the payload names."""
+        """None: callbacks that a payload names are ignored."""
         return
 
     @property
     def stopped_callback(self) -> None:
-        """None, whatever the payload names."""
+        """None: callbacks that a payload names are ignored."""
         return
 
     def _names_callbacks(self) -> bool:

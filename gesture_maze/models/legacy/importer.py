@@ -102,7 +102,7 @@ def read_labels(path: Path) -> dict[str, str]:
         table = dict(enumerate(table))
     if not isinstance(table, dict) or not table:
         raise SettingsError(
-            "data", f'{path} is no table of labels, such as {{"16": "like", "2": "dislike"}}.'
+            "data", f'{path}: expected a table of labels such as {{"16": "like", "2": "dislike"}}'
         )
     pairs = {str(key): str(value) for key, value in table.items()}
     if set(pairs) <= set(LABELS):
@@ -112,7 +112,7 @@ def read_labels(path: Path) -> dict[str, str]:
         fault = (
             f"a gesture matches {NAME_PATTERN}, found {unknown[0]!r}"
             if unknown
-            else "a gesture is there twice"
+            else "two classes have the same gesture"
         )
         raise SettingsError("data", f"{path}: {fault}")
     return pairs

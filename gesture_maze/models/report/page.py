@@ -153,7 +153,7 @@ def _verdict(paired: Paired) -> str:
         better = "better" if paired.only_first > paired.only_second else "worse"
         words = f"It is {better}, and chance is an unlikely reason"
     else:
-        words = "The two cannot be told apart on these hands"
+        words = "These hands show no significant difference between the two"
     return (
         f"<p><b>{words}</b>: {paired.only_first:,} hands only this model gets right, "
         f"{paired.only_second:,} only the other (both {paired.both:,}, neither {paired.neither:,}). "

@@ -44,7 +44,7 @@ class Threshold:
     bound: float
     """Lower confidence bound of the action precision at `act`; 0 where nothing acts."""
     lowest: float | None
-    """The lowest threshold whose bound is reached, before the floor; None if none reaches it."""
+    """The lowest threshold whose bound is reached, before the floor, or None if none reaches it."""
 
     @property
     def reached(self) -> bool:

@@ -52,7 +52,7 @@ def compare_all(
         shipped: the bundle.
         settings: folds, seed, recipe and verdicts.
         tick: called once per fold and candidate.
-        kinds: of `models.train.candidates`; None for all.
+        kinds: of `models.train.candidates`, or None for all.
     """
     names = candidates(settings.seed) if kinds is None else kinds
     rows = [_candidate_row(name, data, settings, tick) for name in names]

@@ -81,7 +81,7 @@ class Calibrated:
         )  # fmt: skip
 
     def adjudicated_evaluation(self, model: str) -> Evaluation | None:
-        """Return the figures on adjudicated labels; None without verdicts."""
+        """Return the figures on adjudicated labels, or None without verdicts."""
         if not self.adjudicated:
             return None
         return evaluate(
@@ -127,7 +127,7 @@ class Shipped:
 
     @property
     def adjudicated(self) -> Evaluation | None:
-        """The same on adjudicated labels; None without verdicts."""
+        """The same on adjudicated labels, or None without verdicts."""
         return self.calibrated.adjudicated_evaluation(self.bundle.version)
 
     def judged(self, data: Dataset) -> Judged:

@@ -198,7 +198,7 @@ class PageHands {
   }
 }
 
-/** Hear of lost contexts of canvases made from now on. @param {() => void} lost @returns {() => void} ends it */
+/** Report lost contexts of canvases made from now on. @param {() => void} lost @returns {() => void} ends it */
 function watchCanvases(lost) {
   const create = document.createElement;
   document.createElement = /** @type {typeof create} */ (

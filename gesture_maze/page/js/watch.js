@@ -53,7 +53,7 @@ look();
 async function look() {
   if (document.hidden) return;
   const response = await fetch(address("watch/players")).catch(() => null);
-  if (!response?.ok) return say("reconnecting", "The game cannot be reached. Trying again …");
+  if (!response?.ok) return show("reconnecting", "The game cannot be reached. Trying again …");
   /** @type {{ count: number, players: Here[] }} */
   const { count, players } = await response.json();
   const demo = performance.now() - demoAt < ENDED_MS;
@@ -65,11 +65,11 @@ async function look() {
     words: [one.name, one.finished ? "out" : counted(one.moves) + (one.race ? ", race" : "")],
   })));
   const parts = [count ? `${count} here` : "", demo ? `${demoPlayers} in the demo` : ""].filter(Boolean);
-  say(parts.length ? "playing" : "waiting", parts.length ? `Players: ${parts.join(", ")}.` : "No players just now.");
+  show(parts.length ? "playing" : "waiting", parts.length ? `Players: ${parts.join(", ")}.` : "No players just now.");
 }
 
 /** @param {string} state @param {string} text */
-function say(state, text) {
+function show(state, text) {
   element("state", HTMLElement).dataset.state = state;
   element("state-text", HTMLElement).textContent = text;
 }

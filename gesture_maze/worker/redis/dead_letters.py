@@ -70,7 +70,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """The first frame of a dead letter as far as it can be read; None for values that cannot."""
+    """The first frame of a dead letter as far as it can be read, or None for values that cannot."""
 
     session: str | None = None
     seq: int | None = None

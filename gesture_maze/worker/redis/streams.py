@@ -96,7 +96,7 @@ class Connection:
 
     @property
     def socket(self) -> socket.socket | None:
-        """The socket to wait on; None for fakeredis, which answers within `send`."""
+        """The socket to wait on, or None for fakeredis, which answers within `send`."""
         self.opened()
         return self._socket
 
@@ -117,7 +117,7 @@ class Connection:
         while (answer := reader.gets()) is False:
             received = self._socket.recv_into(self._buffer)
             if not received:
-                raise redis.ConnectionError("closed by the server")
+                raise redis.ConnectionError("the server closed the connection")
             self.received_bytes += received
             reader.feed(self._buffer, 0, received)  # type: ignore[arg-type]  # any buffer will do
         if isinstance(answer, Exception):

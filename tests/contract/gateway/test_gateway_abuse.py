@@ -186,7 +186,7 @@ def test_watch_streams_of_one_address_leave_capacity_for_others(strict: Served) 
             assert greedy.get("/watch/stream").status_code == 429
             with other.stream("GET", "/watch/stream") as third:
                 assert third.status_code == 200
-        wait_until(lambda: len(strict.app.state.watch.doorkeeper) == 0)
+        wait_until(lambda: len(strict.app.state.watch.concurrency) == 0)
 
 
 @pytest.mark.parametrize("path", ["/", "/game", "/livez", "/static/icon.svg", "/watch/stream", "/nothing"])

@@ -24,7 +24,7 @@ def answered(player: Player, timeout_s: float = 0.3) -> bool:
     """Send a frame and return whether its reply arrived."""
     seq = player.show("dislike")
     try:
-        return bool(player.hear(lambda one: one.get("seq") == seq and "v" in one, timeout_s))
+        return bool(player.receive(lambda one: one.get("seq") == seq and "v" in one, timeout_s))
     except TimeoutError:
         return False
 
@@ -147,11 +147,11 @@ def test_stop_of_a_held_move_is_sent_when_frames_cease(gateway: Served) -> None:
         for frame in range(8):
             seq = ann.show("like", t=frame * 50)
             time.sleep(0.04)
-        assert ann.hear(lambda one: one.get("move") == "up")
+        assert ann.receive(lambda one: one.get("move") == "up")
         with suppress(TimeoutError):
-            ann.hear(lambda one: one.get("seq") == seq, 1)
+            ann.receive(lambda one: one.get("seq") == seq, 1)
         began_s = time.monotonic()
-        stop = ann.hear(lambda one: one.get("move") == "stop")
+        stop = ann.receive(lambda one: one.get("move") == "stop")
         assert stop["synthetic"]
         assert stop["seq"] <= seq
         assert 0.2 < time.monotonic() - began_s < 1.0

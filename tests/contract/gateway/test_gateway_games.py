@@ -117,7 +117,7 @@ def test_race_across_two_gateways_shows_both_players(pool: Server, gateway: Serv
         assert 0 < pool.client.ttl(race_key(race["id"])) <= 3600
         ben.say({"type": "race", "id": race["id"]})
         mine = ben.hear_type("race")
-        both = ann.hear(lambda one: one.get("type") == "race" and len(one["racers"]) == 2)
+        both = ann.receive(lambda one: one.get("type") == "race" and len(one["racers"]) == 2)
         assert mine["you"] != both["you"]
         ben.say({"type": "go"})
         mazes = [one.hear_type("maze") for one in (ann, ben)]
@@ -127,15 +127,15 @@ def test_race_across_two_gateways_shows_both_players(pool: Server, gateway: Serv
         ann.say({"type": "key", "move": way[0]})  # too early: the race has not started
         time.sleep(mazes[0]["opens_in_ms"] / 1000 + 0.1)
         assert press(ann, way[0])["moves"] == 1
-        seen = ben.hear(lambda one: one.get("type") == "racer" and one["moves"] == 1)
+        seen = ben.receive(lambda one: one.get("type") == "racer" and one["moves"] == 1)
         assert (seen["name"], seen["who"]) == ("Ann", both["you"])
         for step in way[1:]:
             ann.say({"type": "key", "move": step})
         assert ann.hear_type("finished")["race"] == race["id"]
-        first = ben.hear(lambda one: one.get("type") == "racer" and one["place"] is not None)
+        first = ben.receive(lambda one: one.get("type") == "racer" and one["place"] is not None)
         assert (first["name"], first["place"]) == ("Ann", 1)
         finish(ben, (6, 5), mazes[0]["seed"])
-        last = ann.hear(lambda one: one.get("type") == "racer" and one["name"] == "Ben" and one["place"])
+        last = ann.receive(lambda one: one.get("type") == "racer" and one["name"] == "Ben" and one["place"])
         assert last["place"] == 2
         ann.say({"type": "go"})
         assert ben.hear_type("maze")["seed"] != mazes[0]["seed"], "once more, in another maze"
@@ -151,7 +151,7 @@ def test_race_full_or_unknown_is_refused(pool: Server, gateway: Served) -> None:
     players[-1].say({"type": "race", "id": race})
     assert players[-1].hear_type("refused")["reason"] == "race_full"
     players[1].say({"type": "race", "id": race})
-    assert players[1].hear(lambda one: one.get("type") == "race" and len(one["racers"]) == MOST_RACERS)
+    assert players[1].receive(lambda one: one.get("type") == "race" and len(one["racers"]) == MOST_RACERS)
     entered = [field for field in pool.client.hkeys(race_key(race)) if field.startswith(b"p:")]
     assert len(entered) == MOST_RACERS, "a player who returns takes no second place"
     players[-1].say({"type": "race", "id": "unknown"})

@@ -72,7 +72,7 @@ FIELDS = st.sampled_from(
 MESSAGES = st.dictionaries(FIELDS, VALUES, max_size=6) | st.fixed_dictionaries(
     {"type": KINDS}, optional={"seq": VALUES, "landmarks": VALUES, "seed": VALUES}
 )
-SAID = (
+MESSAGES = (
     st.binary(max_size=400)
     | st.binary(min_size=276, max_size=276)
     | st.text(max_size=200)
@@ -81,14 +81,14 @@ SAID = (
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(first=SAID, said=st.lists(SAID, max_size=12), welcomed=st.booleans())
+@given(first=MESSAGES, messages=st.lists(MESSAGES, max_size=12), welcomed=st.booleans())
 def test_client_with_arbitrary_messages_does_not_affect_other_players(
-    gateway: Served, long_player: Player, first: Any, said: list[Any], welcomed: bool
+    gateway: Served, long_player: Player, first: Any, messages: list[Any], welcomed: bool
 ) -> None:
     with gateway.socket() as client, suppress(ConnectionClosed, TimeoutError):
         if welcomed:
             client.hello()
-        for message in [first, *said]:
+        for message in [first, *messages]:
             client.socket.send(message)
         client.socket.recv(0.01)
     assert long_player.still_plays()
@@ -96,4 +96,4 @@ def test_client_with_arbitrary_messages_does_not_affect_other_players(
 
 def test_player_with_valid_messages_is_never_refused(long_player: Player) -> None:
     with pytest.raises(TimeoutError):
-        long_player.hear(lambda message: message.get("type") == "refused", 0.05)
+        long_player.receive(lambda message: message.get("type") == "refused", 0.05)

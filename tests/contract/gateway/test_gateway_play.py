@@ -249,7 +249,7 @@ def test_replies_after_a_lost_subscription_resume(gateway: Served, pool: Server)
         def plays_again() -> bool:
             seq = ann.show("dislike")
             try:
-                return bool(ann.hear(lambda one: one.get("seq") == seq, 0.3)["gesture"] == "dislike")
+                return bool(ann.receive(lambda one: one.get("seq") == seq, 0.3)["gesture"] == "dislike")
             except TimeoutError:
                 return False
 

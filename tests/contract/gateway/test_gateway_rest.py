@@ -75,9 +75,9 @@ def test_predict_of_an_invalid_body_is_refused_with_a_reason(
     assert gateway.refused(reason) == before + 1
 
 
-@pytest.mark.parametrize("said", [True, False])
-def test_predict_of_a_10_mb_body_is_refused(gateway: Served, said: bool) -> None:
-    body: Any = b"x" * 10_000_000 if said else (b"x" * 100_000 for _ in range(100))
+@pytest.mark.parametrize("length_declared", [True, False])
+def test_predict_of_a_10_mb_body_is_refused(gateway: Served, length_declared: bool) -> None:
+    body: Any = b"x" * 10_000_000 if length_declared else (b"x" * 100_000 for _ in range(100))
     before = gateway.refused("too_large")
     try:
         status = gateway.http.post("/predict", content=body).status_code

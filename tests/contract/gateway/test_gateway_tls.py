@@ -124,14 +124,14 @@ def test_metrics_port_with_client_certificates_serves_operators(closed: Served) 
 
 @pytest.mark.parametrize(("behind", "secure"), [(True, True), (False, False)])
 def test_forwarded_proto_is_trusted_only_behind_a_proxy(pool: Server, behind: bool, secure: bool) -> None:
-    said = {"X-Forwarded-Proto": "https"}
+    headers = {"X-Forwarded-Proto": "https"}
     with serving(str(pool.url), behind_proxy=behind) as gateway:
-        cookie = gateway.http.get("/game", headers=said).headers["set-cookie"]
+        cookie = gateway.http.get("/game", headers=headers).headers["set-cookie"]
         assert ("secure" in cookie.lower()) == secure
         if behind:
             with pytest.raises(InvalidStatus):
-                gateway.socket(Origin=f"http://{gateway.address}", **said)
-        with gateway.socket(Origin=f"https://{gateway.address}", **said) as player:
+                gateway.socket(Origin=f"http://{gateway.address}", **headers)
+        with gateway.socket(Origin=f"https://{gateway.address}", **headers) as player:
             assert player.hello()["type"] == "welcome"
 
 
@@ -161,13 +161,13 @@ def test_command_with_tls_from_the_environment_serves_and_exits_with_0(pool: Ser
         with pytest.raises(REFUSED):
             httpx.get(f"https://localhost:{port}/readyz", verify=client_context(ours))
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=15)
+        _, output = process.communicate(timeout=15)
     finally:
         process.kill()
-    assert process.returncode == 0, said
-    assert f"game=https://127.0.0.1:{port}/game" in said
-    assert " INFO    started " in said
-    assert "Traceback" not in said
+    assert process.returncode == 0, output
+    assert f"game=https://127.0.0.1:{port}/game" in output
+    assert " INFO    started " in output
+    assert "Traceback" not in output
 
 
 def test_command_without_redis_is_alive_and_not_ready() -> None:
@@ -184,9 +184,9 @@ def test_command_without_redis_is_alive_and_not_ready() -> None:
         wait_until(alive, 20)
         assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 503
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=15)
+        _, output = process.communicate(timeout=15)
     finally:
         process.kill()
     assert process.returncode == 0
-    assert "redis_offline" in said
-    assert "Traceback" not in said
+    assert "redis_offline" in output
+    assert "Traceback" not in output

@@ -49,10 +49,10 @@ def test_settings_with_several_faults_report_all_of_them(
     names = {"tls_cert": cert, "tls_key": key, "tls_client_ca": client_ca}
     with pytest.raises(SettingsError) as faults:
         Settings.of(fps=0, **{flag: made / name for flag, name in names.items() if name})
-    said = str(faults.value)
-    assert "fps" in said
-    assert "\n" not in said
-    assert [sentence for sentence in sentences if sentence not in said] == []
+    text = str(faults.value)
+    assert "fps" in text
+    assert "\n" not in text
+    assert [sentence for sentence in sentences if sentence not in text] == []
 
 
 def test_settings_without_files_have_no_tls() -> None:

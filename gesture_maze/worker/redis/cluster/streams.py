@@ -36,7 +36,7 @@ class _PartitionReader:
         self.address: Final = cluster.primary(slot_of(key))
         self.connection: Final = Connection(cluster.node(self.address))
         self.after: bytes | None = None
-        """The id after which entries were requested; None if no request is pending."""
+        """The id after which entries were requested, or None if no request is pending."""
         self.due_s = 0.0
         self._key: Final = key.encode()
 
