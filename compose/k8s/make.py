@@ -92,7 +92,6 @@ def written() -> dict[Path, str]:
         FOLDER / "redis.conf": (COMPOSE / "redis.conf").read_text(),
         FOLDER / "scaling/worker.yaml": scaled_object(),
         FOLDER / "monitoring/rules.yaml": rules(),
-        FOLDER / "monitoring/runbook.html": (COMPOSE / "prometheus/user/runbook.html").read_text(),
     }
 
 

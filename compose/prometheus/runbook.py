@@ -1,6 +1,7 @@
 """Write docs/runbook.md as a page that Prometheus serves: python compose/prometheus/runbook.py
 
-Prometheus started with `--web.user-assets` serves the folder user/ below /user, so an alert's runbook_url
+The page is compose/k8s/monitoring/user/runbook.html, the only copy: Kustomize reads no file outside its
+folder. Prometheus started with `--web.user-assets` serves that folder below /user, so an alert's runbook_url
 opens wherever Prometheus itself does. A test holds that the page is up to date.
 """
 
@@ -14,7 +15,7 @@ from markdown_it import MarkdownIt
 
 FOLDER: Final = Path(__file__).parent
 SOURCE: Final = FOLDER.parents[1] / "docs/runbook.md"
-TARGET: Final = FOLDER / "user/runbook.html"
+TARGET: Final = FOLDER.parent / "k8s/monitoring/user/runbook.html"
 PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

@@ -119,19 +119,19 @@ class Player:
 
     def hello(self, **values: Any) -> dict[str, Any]:
         """Send a hello and return the welcome or the refusal."""
-        self.say({"type": "hello", "name": "tester", **values})
+        self.send_message({"type": "hello", "name": "tester", **values})
         self.welcome = self.receive(lambda message: message.get("type") in ("welcome", "refused"))
         self.seq = self.welcome.get("seq", 0)
         return self.welcome
 
-    def say(self, message: Any) -> None:
+    def send_message(self, message: Any) -> None:
         """Send a text as it is, or another value as JSON."""
         self.socket.send(message if isinstance(message, str) else json.dumps(message))
 
     def walk(self, *ways: str) -> None:
         """Walk by keyboard at the highest human speed."""
         for way in ways:
-            self.say({"type": "key", "move": way})
+            self.send_message({"type": "key", "move": way})
             time.sleep(0.06)
 
     def show(self, gesture: str = "like", **changed: Any) -> int:
@@ -148,7 +148,7 @@ class Player:
             if wanted(message):
                 return dict(message)
 
-    def hear_type(self, kind: str) -> dict[str, Any]:
+    def receive_type(self, kind: str) -> dict[str, Any]:
         """Return the next message of this type."""
         return self.receive(lambda message: message.get("type") == kind)
 

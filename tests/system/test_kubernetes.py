@@ -112,7 +112,7 @@ def test_kustomize_renders_the_folder(folder: str, tmp_path: Path) -> None:
         pytest.skip("kubectl is not installed; the other tests read the same files without it")
     version = subprocess.run(["kubectl", "version", "--client"], capture_output=True, text=True).stdout
     if not re.search(r"Kustomize Version: v[5-9]", version):
-        pytest.skip("kubectl is older than Kustomize 5")
+        pytest.skip("kubectl has a Kustomize older than 5")
     shutil.copytree(FOLDER, tmp_path / "k8s", dirs_exist_ok=True)
     for file in generated_files():
         path = tmp_path / "k8s" / file.relative_to(FOLDER)

@@ -14,12 +14,12 @@ import yaml
 
 from tests.support.observed import ROOT, Observed, binary, fetch
 from tests.support.observed_metrics import known_metrics, metrics_in
-from tests.support.servers import wait_until
+from tests.support.servers import absent, wait_until
 
 pytestmark = pytest.mark.timeout(240)  # the first test of a pool waits until all its programs run
 ALERTS = yaml.safe_load((ROOT / "compose/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
 RECORDED = yaml.safe_load((ROOT / "compose/prometheus/recording.yml").read_text())["groups"][0]["rules"]
-RUNBOOK = ROOT / "compose/prometheus/user/runbook.html"
+RUNBOOK = ROOT / "compose/k8s/monitoring/user/runbook.html"
 ZERO_ON_A_HEALTHY_POOL = {"job:maze_pool_frames_shed:ratio_rate5m", "job:maze_pool_waiting_seconds:max"}
 CASES = ROOT / "tests/rules/alerts.yml"
 
@@ -56,10 +56,21 @@ def test_alert_runbook_url_points_to_its_section(rule: dict[str, Any]) -> None:
     assert f"<code>{rule['alert']}</code>" in section
 
 
+def test_runbook_page_is_the_only_one_in_the_repository() -> None:
+    found = subprocess.run(["git", "ls-files", "*runbook.html"], cwd=ROOT, capture_output=True, text=True)
+    if found.returncode:
+        absent("git", "does not know this folder")
+    assert found.stdout.split() == [str(RUNBOOK.relative_to(ROOT))]
+
+
 def test_runbook_page_matches_the_output_of_its_script() -> None:
     code = "import runbook; print(runbook.page(runbook.SOURCE.read_text()), end='')"
     made = subprocess.run(
-        [sys.executable, "-c", code], cwd=RUNBOOK.parents[1], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT / "compose/prometheus",
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert made == RUNBOOK.read_text(), "run compose/prometheus/runbook.py"
 

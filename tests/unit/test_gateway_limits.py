@@ -27,24 +27,24 @@ def test_fault_budget_ends_after_frequent_faults_and_not_after_rare_ones() -> No
 
 
 def test_concurrency_limit_limits_sockets_per_network_and_in_total() -> None:
-    door = ConcurrencyLimit(per_network=2, in_all=3)
+    limit = ConcurrencyLimit(per_network=2, in_total=3)
     for address in ("a", "a", "b"):
-        door.enter(address)
+        limit.enter(address)
     with pytest.raises(GatewayError, match="full"):
-        door.enter("c")
-    door.leave("b")
-    with pytest.raises(GatewayError, match="open already"):
-        door.enter("a")
-    door.enter("c")
-    assert len(door) == 3
+        limit.enter("c")
+    limit.leave("b")
+    with pytest.raises(GatewayError, match="which is the limit"):
+        limit.enter("a")
+    limit.enter("c")
+    assert len(limit) == 3
 
 
 def test_concurrency_limit_with_an_empty_network_limits_the_total_only() -> None:
-    door = ConcurrencyLimit(per_network=1, in_all=2)
-    door.enter("")
-    door.enter("")
+    limit = ConcurrencyLimit(per_network=1, in_total=2)
+    limit.enter("")
+    limit.enter("")
     with pytest.raises(GatewayError, match="full"):
-        door.enter("")
+        limit.enter("")
 
 
 def test_rates_are_separate_for_each_network_and_bounded_in_memory() -> None:

@@ -235,7 +235,7 @@ def test_flood_of_starts_closes_the_socket(strict: Served) -> None:
         player.hello()
         with suppress(ConnectionClosed):
             for seed in range(500):
-                player.say({"type": "start", "size": "large", "seed": seed})
+                player.send_message({"type": "start", "size": "large", "seed": seed})
         assert player.closed() == (4429, "flood")
 
 
@@ -258,9 +258,9 @@ def test_abandoned_sessions_are_bounded(gateway: Served) -> None:
     way = solve(generate(14, 10, 7))[0]
     for _ in range(30):
         with gateway.play() as player:
-            player.say({"type": "start", "size": "large", "seed": 7})
-            player.say({"type": "key", "move": way})
-            player.hear_type("at")
+            player.send_message({"type": "start", "size": "large", "seed": 7})
+            player.send_message({"type": "key", "move": way})
+            player.receive_type("at")
     wait_until(lambda: gateway.count("maze_gateway_sockets") == 0)
     assert gateway.count("maze_gateway_sessions") <= 500
 
@@ -269,10 +269,10 @@ def test_walk_of_a_program_is_not_ranked(gateway: Served) -> None:
     ways = solve(generate(6, 5, 3))
     assert len(ways) <= 20
     with gateway.play(name="program") as player:
-        player.say({"type": "start", "size": "small", "seed": 3})
+        player.send_message({"type": "start", "size": "small", "seed": 3})
         for way in ways:
-            player.say({"type": "key", "move": way})
-        assert player.hear_type("finished")["rank"] is None
+            player.send_message({"type": "key", "move": way})
+        assert player.receive_type("finished")["rank"] is None
     names = [one["name"] for one in gateway.http.get("/scores/small").json()]
     assert "program" not in names
 

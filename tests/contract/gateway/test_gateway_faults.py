@@ -116,7 +116,7 @@ def test_readyz_with_one_broken_partition_is_200(lonely: tuple[Served, Server]) 
     with gateway.play() as ann:
         server.client.set(frames_key(partition_of(ann.welcome["session"], 16)), "not a stream")
         ann.show()
-        assert ann.hear_type("refused")["reason"] == "unavailable"
+        assert ann.receive_type("refused")["reason"] == "unavailable"
         assert ready(gateway)
 
 
@@ -130,7 +130,7 @@ def test_readyz_while_redis_momentarily_refuses_writes_is_200(
     try:
         with gateway.play() as ann:
             ann.show()
-            ann.hear_type("refused")
+            ann.receive_type("refused")
             assert ready(gateway)
     finally:
         server.client.config_set(name, good)

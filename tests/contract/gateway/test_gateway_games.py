@@ -23,22 +23,22 @@ from tests.support.servers import Server, wait_until
 def press(player: Player, *ways: str) -> dict[str, Any]:
     """Walk by keyboard and return the last answer."""
     for way in ways:
-        player.say({"type": "key", "move": way})
-        found = player.hear_type("at")
+        player.send_message({"type": "key", "move": way})
+        found = player.receive_type("at")
     return found
 
 
 def finish(player: Player, size: tuple[int, int], seed: int) -> dict[str, Any]:
     """Walk the shortest path from the entrance and return the final message."""
     player.walk(*solve(generate(*size, seed)))
-    return player.hear_type("finished")
+    return player.receive_type("finished")
 
 
 def test_game_after_gateway_restart_continues(pool: Server) -> None:
     assert pool.url is not None
     way = solve(generate(6, 5, 3))
     with serving(pool.url) as gateway, gateway.play() as ann:
-        ann.say({"type": "start", "size": "small", "seed": 3})
+        ann.send_message({"type": "start", "size": "small", "seed": 3})
         before = press(ann, *way[:3])
         token, session = ann.welcome["token"], ann.welcome["session"]
     assert 0 < pool.client.ttl(game_key(session)) <= 600
@@ -47,8 +47,8 @@ def test_game_after_gateway_restart_continues(pool: Server) -> None:
         assert (game["seed"], game["cell"], game["moves"]) == (3, before["cell"], 3)
         assert game["running"]
         assert game["time_ms"] >= before["time_ms"], "the clock went on while the gateway was away"
-        again.say({"type": "start", "size": "small", "seed": 4})
-        again.hear_type("maze")
+        again.send_message({"type": "start", "size": "small", "seed": 4})
+        again.receive_type("maze")
     with serving(pool.url) as third, third.play(token=again.welcome["token"]) as ann:
         assert ann.welcome["game"]["seed"] == 4, "a maze that was left does not come back"
 
@@ -91,18 +91,18 @@ def test_saved_games_without_redis_are_bounded(
 def test_move_while_paused_has_no_effect(gateway: Served) -> None:
     way = solve(generate(6, 5, 3))[0]
     with gateway.play() as ann:
-        ann.say({"type": "start", "size": "small", "seed": 3})
-        ann.hear_type("maze")
-        ann.say({"type": "pause", "on": True})
-        ann.say({"type": "key", "move": way})
-        ann.say({"type": "pause", "on": False})
+        ann.send_message({"type": "start", "size": "small", "seed": 3})
+        ann.receive_type("maze")
+        ann.send_message({"type": "pause", "on": True})
+        ann.send_message({"type": "key", "move": way})
+        ann.send_message({"type": "pause", "on": False})
         assert press(ann, way)["moves"] == 1
 
 
 def test_timing_after_reply_is_sent(gateway: Served) -> None:
     with gateway.play() as ann:
         ann.reply_to(ann.show())
-        assert 0 < ann.hear_type("timing")["gateway_ms"] < 5000
+        assert 0 < ann.receive_type("timing")["gateway_ms"] < 5000
 
 
 # --- races
@@ -111,50 +111,50 @@ def test_timing_after_reply_is_sent(gateway: Served) -> None:
 def test_race_across_two_gateways_shows_both_players(pool: Server, gateway: Served) -> None:
     assert pool.url is not None
     with serving(pool.url) as other, gateway.play(name="Ann") as ann, other.play(name="Ben") as ben:
-        ann.say({"type": "race", "size": "small"})
-        race = ann.hear_type("race")
+        ann.send_message({"type": "race", "size": "small"})
+        race = ann.receive_type("race")
         assert (race["starts_ms"], [one["name"] for one in race["racers"]]) == (0, ["Ann"])
         assert 0 < pool.client.ttl(race_key(race["id"])) <= 3600
-        ben.say({"type": "race", "id": race["id"]})
-        mine = ben.hear_type("race")
+        ben.send_message({"type": "race", "id": race["id"]})
+        mine = ben.receive_type("race")
         both = ann.receive(lambda one: one.get("type") == "race" and len(one["racers"]) == 2)
         assert mine["you"] != both["you"]
-        ben.say({"type": "go"})
-        mazes = [one.hear_type("maze") for one in (ann, ben)]
+        ben.send_message({"type": "go"})
+        mazes = [one.receive_type("maze") for one in (ann, ben)]
         assert mazes[0]["ways"] == mazes[1]["ways"]
         assert all(0 < one["opens_in_ms"] <= COUNTDOWN_MS for one in mazes)
         way = solve(generate(6, 5, mazes[0]["seed"]))
-        ann.say({"type": "key", "move": way[0]})  # too early: the race has not started
+        ann.send_message({"type": "key", "move": way[0]})  # too early: the race has not started
         time.sleep(mazes[0]["opens_in_ms"] / 1000 + 0.1)
         assert press(ann, way[0])["moves"] == 1
         seen = ben.receive(lambda one: one.get("type") == "racer" and one["moves"] == 1)
         assert (seen["name"], seen["who"]) == ("Ann", both["you"])
         for step in way[1:]:
-            ann.say({"type": "key", "move": step})
-        assert ann.hear_type("finished")["race"] == race["id"]
+            ann.send_message({"type": "key", "move": step})
+        assert ann.receive_type("finished")["race"] == race["id"]
         first = ben.receive(lambda one: one.get("type") == "racer" and one["place"] is not None)
         assert (first["name"], first["place"]) == ("Ann", 1)
         finish(ben, (6, 5), mazes[0]["seed"])
         last = ann.receive(lambda one: one.get("type") == "racer" and one["name"] == "Ben" and one["place"])
         assert last["place"] == 2
-        ann.say({"type": "go"})
-        assert ben.hear_type("maze")["seed"] != mazes[0]["seed"], "once more, in another maze"
+        ann.send_message({"type": "go"})
+        assert ben.receive_type("maze")["seed"] != mazes[0]["seed"], "once more, in another maze"
 
 
 def test_race_full_or_unknown_is_refused(pool: Server, gateway: Served) -> None:
     players = [gateway.play(name=f"p{number}") for number in range(MOST_RACERS + 1)]
-    players[0].say({"type": "race", "size": "small"})
-    race = players[0].hear_type("race")["id"]
+    players[0].send_message({"type": "race", "size": "small"})
+    race = players[0].receive_type("race")["id"]
     for one in players[1:MOST_RACERS]:
-        one.say({"type": "race", "id": race})
-        one.hear_type("race")
-    players[-1].say({"type": "race", "id": race})
-    assert players[-1].hear_type("refused")["reason"] == "race_full"
-    players[1].say({"type": "race", "id": race})
+        one.send_message({"type": "race", "id": race})
+        one.receive_type("race")
+    players[-1].send_message({"type": "race", "id": race})
+    assert players[-1].receive_type("refused")["reason"] == "race_full"
+    players[1].send_message({"type": "race", "id": race})
     assert players[1].receive(lambda one: one.get("type") == "race" and len(one["racers"]) == MOST_RACERS)
     entered = [field for field in pool.client.hkeys(race_key(race)) if field.startswith(b"p:")]
     assert len(entered) == MOST_RACERS, "a player who returns takes no second place"
-    players[-1].say({"type": "race", "id": "unknown"})
+    players[-1].send_message({"type": "race", "id": "unknown"})
     wait_until(lambda: gateway.refused("no_race") > 0)
     for one in players:
         one.close()
@@ -168,7 +168,7 @@ def test_scores_by_input_and_seed_are_filtered(pool: Server, gateway: Served) ->
         pool.client.delete(key)
     for seed, name in ((11, "Ann"), (12, "Ben")):
         with gateway.play(name=name) as one:
-            one.say({"type": "start", "size": "small", "seed": seed})
+            one.send_message({"type": "start", "size": "small", "seed": seed})
             end = finish(one, (6, 5), seed)
             assert (end["moves"], end["seed"]) == (end["shortest"], seed)
 

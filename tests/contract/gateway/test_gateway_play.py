@@ -38,10 +38,10 @@ def test_frames_sent_on_a_socket_are_answered(gateway: Served) -> None:
         reply = ann.reply_to(ann.show("four"))
         assert (reply["gesture"], reply["action"]) == ("four", "right")
         ann.seq += 1
-        ann.say({"seq": ann.seq, "t": 5, "landmarks": hands()["three"]})
+        ann.send_message({"seq": ann.seq, "t": 5, "landmarks": hands()["three"]})
         assert ann.reply_to(ann.seq)["action"] == "left"
         ann.seq += 1
-        ann.say({"seq": ann.seq, "t": 6, "landmarks": []})
+        ann.send_message({"seq": ann.seq, "t": 6, "landmarks": []})
         assert ann.reply_to(ann.seq)["gesture"] is None
 
 
@@ -63,11 +63,11 @@ def test_frames_of_one_tick_share_entries(pool: Server) -> None:
 
 def test_token_after_a_disconnect_resumes_the_session_and_its_maze(gateway: Served) -> None:
     with gateway.play() as ann:
-        ann.say({"type": "start", "size": "small", "seed": 3})
+        ann.send_message({"type": "start", "size": "small", "seed": 3})
         way = solve(generate(6, 5, 3))
-        ann.hear_type("maze")
-        ann.say({"type": "key", "move": way[0]})
-        cell = ann.hear_type("at")["cell"]
+        ann.receive_type("maze")
+        ann.send_message({"type": "key", "move": way[0]})
+        cell = ann.receive_type("at")["cell"]
         seq = ann.show()
         ann.reply_to(seq)
     with gateway.play(token=ann.welcome["token"]) as again:
@@ -165,8 +165,8 @@ def test_invalid_message_is_refused_and_the_game_continues(
         if isinstance(message, bytes):
             player.socket.send(message)
         else:
-            player.say(message)
-        assert player.hear_type("refused")["reason"] == reason
+            player.send_message(message)
+        assert player.receive_type("refused")["reason"] == reason
         player.seq = max(player.seq, 1 << 51)
         assert player.still_plays()
     assert gateway.refused(reason) == before + 1
@@ -177,7 +177,7 @@ def test_flood_of_garbage_closes_only_its_socket(gateway: Served, bystander: Pla
     with gateway.play() as player:
         with suppress(ConnectionClosed):
             for _ in range(30):
-                player.say("garbage")
+                player.send_message("garbage")
         assert player.closed() == (4429, "flood")
     assert bystander.still_plays()
 
@@ -210,7 +210,7 @@ def test_message_too_large_closes_the_socket(
 ) -> None:
     before = gateway.refused("too_large")
     with gateway.play() as player:
-        player.say("x" * size)
+        player.send_message("x" * size)
         assert player.closed()[0] == code
     wait_until(lambda: gateway.refused("too_large") == before + 1)
     assert bystander.still_plays()
@@ -261,13 +261,13 @@ def test_replies_after_a_lost_subscription_resume(gateway: Served, pool: Server)
 
 def test_maze_walked_to_its_exit_enters_the_scoreboard(gateway: Served, pool: Server) -> None:
     with gateway.play(name="Walker") as player:
-        player.say({"type": "start", "size": "small", "seed": 11})
-        assert player.hear_type("maze")["cell"] == 0
+        player.send_message({"type": "start", "size": "small", "seed": 11})
+        assert player.receive_type("maze")["cell"] == 0
         player.walk(*solve(generate(6, 5, 11)))
-        finished = player.hear_type("finished")
+        finished = player.receive_type("finished")
         assert finished["rank"] >= 1
         assert finished["input"] == "keyboard"
-        player.say({"type": "key", "move": "up"})
+        player.send_message({"type": "key", "move": "up"})
     places = gateway.http.get("/scores/small").json()
     assert ("Walker", finished["moves"]) in [(one["name"], one["moves"]) for one in places]
     assert gateway.http.get("/scores/huge").status_code == 422
@@ -277,11 +277,11 @@ def test_gesture_held_moves_the_player(gateway: Served) -> None:
     maze = generate(6, 5, 11)
     gesture = {"up": "like", "down": "dislike", "left": "three", "right": "four"}[solve(maze)[0]]
     with gateway.play() as player:
-        player.say({"type": "input", "input": "simulated"})
-        player.say({"type": "start", "size": "small", "seed": 11})
-        player.hear_type("maze")
+        player.send_message({"type": "input", "input": "simulated"})
+        player.send_message({"type": "start", "size": "small", "seed": 11})
+        player.receive_type("maze")
         for frame in range(5):
             player.show(gesture, t=frame * 50)
             time.sleep(0.04)  # frames of one tick would supersede each other
-        at = player.hear_type("at")
+        at = player.receive_type("at")
         assert (at["cell"], at["by"]) == (maze.move(0, solve(maze)[0]), "simulated")

@@ -63,8 +63,8 @@ def test_gateway_over_tls_plays_and_predicts(kind: str, request: pytest.FixtureR
     with gateway.play(name="Ann") as ann:
         reply = ann.reply_to(ann.show("four"))
         assert (reply["gesture"], reply["action"]) == ("four", "right")
-        ann.say({"type": "start", "size": "small", "seed": 7})
-        assert ann.hear_type("maze")["cell"] == 0
+        ann.send_message({"type": "start", "size": "small", "seed": 7})
+        assert ann.receive_type("maze")["cell"] == 0
         token = ann.welcome["token"]
     with gateway.play(token=token) as again:
         assert again.welcome["session"] == ann.welcome["session"]
