@@ -133,7 +133,7 @@ def outcome(metrics: Metrics, name: str) -> float | None:
 
 
 def test_outbox_sends_the_settings_of_a_session_with_its_first_frame() -> None:
-    producer, (a, b) = Straw(), (Straw("a"), Straw("b"))
+    producer, (a, b) = Recorder(), (Recorder("a"), Recorder("b"))
     out, _ = outbox_of(producer)
     b.settings = eager = SessionSettings(settle_evidence=700)
     for seq in (1, 2):
