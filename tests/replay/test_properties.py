@@ -171,11 +171,11 @@ def test_reordered_frames_become_duplicates_and_change_few_moves(
     assert changed_moves(steered(before), steered(after)) <= 0.02
 
 
-def test_mutate_with_same_seed_gives_same_file(long: Path, tmp_path: Path) -> None:
+def test_mutate_with_same_seed_gives_same_file(capture: Path, tmp_path: Path) -> None:
     changes = {"drop": 0.1, "duplicate": 0.1, "reorder": 0.1, "corrupt": 0.1, "no_hand": 0.1, "jitter": 0.01,
             "jitter_ms": 5.0, "mirror": True, "rescale": 0.5}  # fmt: skip
     one, two, other = (
-        mutated(long, tmp_path / str(number), seed, **changes).read_bytes()
+        mutated(capture, tmp_path / str(number), seed, **changes).read_bytes()
         for number, seed in enumerate((1, 1, 2))
     )
     assert one == two != other
@@ -206,9 +206,9 @@ def test_mutate_with_no_hand_removes_hands_in_bursts(
     assert changes / 2 < sum(away) / 3
 
 
-def test_mutate_with_jitter_ms_keeps_times_rising(long: Path, tmp_path: Path) -> None:
+def test_mutate_with_jitter_ms_keeps_times_rising(capture: Path, tmp_path: Path) -> None:
     times = defaultdict(list)
-    with CaptureReader(mutated(long, tmp_path / "a", jitter_ms=40)) as reader:
+    with CaptureReader(mutated(capture, tmp_path / "a", jitter_ms=40)) as reader:
         for line in reader.frames():
             times[line.frame.session].append(line.frame.captured_ms)
     assert all(one < other for found in times.values() for one, other in pairwise(found))

@@ -54,6 +54,12 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthetic(tmp_path_factory.mktemp("capture") / "short.jsonl", players=5, seconds=4)
 
 
+@pytest.fixture(scope="module")
+def expected(short: Path, classifier: Classifier) -> list[bytes]:
+    """Return the answers of one replay with the default settings."""
+    return answers(short, classifier)
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     block=st.integers(1, 600),
@@ -63,10 +69,9 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     speed=st.sampled_from([None, 1.0, 10.0]),
 )
 def test_replay_at_any_speed_batch_size_and_partition_count_is_identical(
-    short: Path, classifier: Classifier, block: int, entry: int, partitions: int, batch_frames: int,
-    speed: float | None,
+    short: Path, classifier: Classifier, expected: list[bytes], block: int, entry: int, partitions: int,
+    batch_frames: int, speed: float | None,
 ) -> None:  # fmt: skip
-    expected = answers(short, classifier)
     found = answers(
         short, classifier, block=block, entry=entry, partitions=partitions, batch_frames=batch_frames,
         speed=speed,

@@ -81,6 +81,12 @@ def opened(files: Files, **options: Any) -> Any:
     return open_pickles(files.svc, files.scaler, read_labels(files.labels), PROBES, **options)
 
 
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The pickles of a service with 63 values, opened once for all tests that only read them."""
+    return opened(make(tmp_path_factory.mktemp("pickles")))
+
+
 @pytest.mark.parametrize(
     ("width", "parameters"),
     [(63, {"clip": True}), (42, {"kernel": "poly"}), (42, {"probability": True, "random_state": 0})],
@@ -104,8 +110,8 @@ def test_imported_bundle_gives_the_answers_of_the_pickles(
     assert not legacy.warnings
 
 
-def test_model_of_63_values_is_not_judged_without_z(tmp_path: Path) -> None:
-    bundle = legacy_bundle(opened(make(tmp_path)), PROBES, GOLDEN)
+def test_model_of_63_values_is_not_judged_without_z(imported: Any) -> None:
+    bundle = legacy_bundle(imported, PROBES, GOLDEN)
     assert bundle.manifest.inputs is not None
     assert bundle.manifest.inputs.coordinates == ("x", "y", "z")
     assert not bundle.manifest.inputs.aspect
@@ -118,8 +124,8 @@ def test_model_of_63_values_is_not_judged_without_z(tmp_path: Path) -> None:
     assert judge(bundle, deep).evaluation()["rows"] == 4
 
 
-def test_model_that_uses_z_against_its_declaration_is_refused(tmp_path: Path) -> None:
-    bundle = legacy_bundle(opened(make(tmp_path)), PROBES, GOLDEN)
+def test_model_that_uses_z_against_its_declaration_is_refused(imported: Any) -> None:
+    bundle = legacy_bundle(imported, PROBES, GOLDEN)
     lying = sealed(bundle.files, inputs={"coordinates": ["x", "y"], "aspect": False})
     with pytest.raises(ModelError, match="its answers depend on it") as caught:
         Classifier.from_bundle(lying)
@@ -134,9 +140,8 @@ def test_import_with_votes_ignores_probabilities(tmp_path: Path) -> None:
     assert not opened(files, votes=True).svc.calibrated
 
 
-def test_export_that_differs_from_the_trained_model_is_refused(tmp_path: Path) -> None:
-    legacy = opened(make(tmp_path))
-    other = replace(legacy, offset=legacy.offset + 0.01)
+def test_export_that_differs_from_the_trained_model_is_refused(imported: Any) -> None:
+    other = replace(imported, offset=imported.offset + 0.01)
     with pytest.raises(Exception, match="differs from the trained one"):
         legacy_bundle(other, PROBES, GOLDEN)
 
@@ -195,8 +200,8 @@ def test_legacy_child_is_not_imported_by_this_process() -> None:
     assert "gesture_maze.models.legacy.child" not in sys.modules
 
 
-def test_distilled_model_agrees_with_its_teacher(tmp_path: Path) -> None:
-    bundle = legacy_bundle(opened(make(tmp_path)), PROBES, GOLDEN)
+def test_distilled_model_agrees_with_its_teacher(imported: Any) -> None:
+    bundle = legacy_bundle(imported, PROBES, GOLDEN)
     sets = [simulated(n, seed)[0] for n, seed in ((60, 2), (20, 3), (2, 4))]
     lessons, judged, golden = (Hands(hands, np.full(len(hands), 4 / 3, np.float32)) for hands in sets)
     pupil = distil(

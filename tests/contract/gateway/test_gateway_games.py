@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from gesture_maze.game.mazes import generate, solve
 from gesture_maze.gateway.game import Game
@@ -74,7 +76,7 @@ def test_saved_games_without_redis_are_bounded(
     monkeypatch.setattr("gesture_maze.gateway.saved.MOST_WAITING", 100)
 
     async def run() -> None:
-        dead = Redis(port=1, socket_connect_timeout=0.2)
+        dead = Redis(port=1, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
         games = SavedGames(dead, 60, Log("human", "info"))
         game = Game.begin("small", 3)
         for number in range(110):
