@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gesture_maze.cli.options import AsJson
-from gesture_maze.cli.reading import Aspect, Layout, show_found
+from gesture_maze.cli.reading import Actions, Aspect, Layout, show_found
 from gesture_maze.wire.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gesture_maze.readers.hands import Hand, Recording
+    from gesture_maze.wire.gestures import Action
+    from gesture_maze.wire.gestures import Hand as Side
 
 _NO_HAND: Final = {"gesture": None, "label": None, "confidence": None, "action": None}
 
@@ -30,6 +34,7 @@ def classify(
     model: Annotated[
         Path | None, Opt(help="Folder or zip of a model bundle, or 'bundled'. (default: bundled)")
     ] = None,
+    actions: Actions = None,
     as_json: AsJson = False,
 ) -> None:
     r"""Print the gesture that a hand shows, its confidence, and the action that it gives.
@@ -45,7 +50,7 @@ def classify(
 
     recording = _read(source, layout, aspect)
     show_found([recording.describe()])
-    answers = _answers(Classifier.from_bundle(load_bundle(model or bundled_path())), recording)
+    answers = _answers(Classifier.from_bundle(load_bundle(model or bundled_path())), recording, actions)
     if as_json:
         sys.stdout.write("".join(json.dumps(answer) + "\n" for answer in answers))
     else:
@@ -62,10 +67,13 @@ def _read(source: Path | None, layout: str | None, aspect: float | None) -> Reco
     return read_text(name, decoded(name, sys.stdin.buffer.read()), layout=layout, aspect=aspect)
 
 
-def _answers(classifier: Any, recording: Recording) -> list[dict[str, Any]]:
+def _answers(
+    classifier: Any, recording: Recording, actions: Mapping[str, Action] | None
+) -> list[dict[str, Any]]:
     """Return one answer per frame, in order."""
-    from gesture_maze.wire.gestures import DEFAULT_ACTIONS
+    from gesture_maze.wire.gestures import DEFAULT_ACTIONS, action_of
 
+    mapping = DEFAULT_ACTIONS if actions is None else actions
     if classifier.needs_depth and not recording.depth:
         # its answers would not be those it was trained to give
         raise SettingsError(
@@ -76,11 +84,13 @@ def _answers(classifier: Any, recording: Recording) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = [dict(_NO_HAND) for _ in recording.hands]
     for number, label, confidence in zip(shown, labels.tolist(), confidences.tolist(), strict=True):
         sure = confidence >= classifier.manifest.thresholds.act
+        name = classifier.labels[label]
+        side: Side = "left" if recording.hands[number].side == "left" else "right"
         answers[number] = {
-            "gesture": classifier.labels[label],
+            "gesture": name,
             "label": classifier.numbers[label],
             "confidence": round(confidence, 4),
-            "action": DEFAULT_ACTIONS.get(classifier.labels[label]) if sure else None,
+            "action": action_of(mapping, name, side) if sure else None,
         }
     return [{**answer, "model": classifier.version} for answer in answers]
 

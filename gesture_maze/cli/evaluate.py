@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,9 @@ import typer
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json
 from gesture_maze.cli.progress import progress
-from gesture_maze.cli.reading import Aspect, Labels, Layout, show_found
+from gesture_maze.cli.reading import Actions, Aspect, Labels, Layout, show_found
+from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,6 +44,7 @@ def evaluate(
     layout: Layout = None,
     aspect: Aspect = None,
     labels: Labels = None,
+    actions: Actions = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a model on labelled hands: per gesture, and as maze actions.
@@ -67,9 +71,10 @@ def evaluate(
         subjects = _subjects(hands, [path for path in (model or bundled_path(), against) if path is not None])
         if report is not None:
             report.write_text(report_html(hands, *subjects), encoding="utf-8")
-        compared = _compared(*subjects) if against is not None else None
-    judged = subjects[0].judged.evaluation()
-    cleaned = None if judgements is None else subjects[0].judged.adjudicated(judgements).evaluation()
+        compared = _compared(_mapping(actions), *subjects) if against is not None else None
+    mapping = _mapping(actions)
+    judged = subjects[0].judged.evaluation(mapping)
+    cleaned = None if judgements is None else subjects[0].judged.adjudicated(judgements).evaluation(mapping)
     if not as_json:
         _show(judged, cleaned, compared)
         return
@@ -101,12 +106,22 @@ def _warn_unknown(subject: Subject, unknown: dict[str, int]) -> None:
         )
 
 
-def _compared(first: Subject, second: Subject) -> dict[str, Any]:
+def _mapping(actions: dict[str, Action] | None) -> Mapping[str, Action]:
+    """Return the mapping to judge by: rows do not say which hand they are."""
+    if actions is None:
+        return DEFAULT_ACTIONS
+    for key in actions:
+        if ":" in key:
+            raise SettingsError("settings", f"actions: rows do not name the hand, which {key} asks for")
+    return actions
+
+
+def _compared(actions: Mapping[str, Action], first: Subject, second: Subject) -> dict[str, Any]:
     """Return the second model's figures and how the first compares with it."""
     from gesture_maze.models.judged import compare
 
     paired = compare(first.judged, second.judged)
-    return {**second.judged.evaluation(), "paired": asdict(paired)}
+    return {**second.judged.evaluation(actions), "paired": asdict(paired)}
 
 
 def _show(judged: Evaluation, adjudicated: Evaluation | None, compared: dict[str, Any] | None) -> None:

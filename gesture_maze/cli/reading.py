@@ -5,11 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gesture_maze.readers.aspects import parse_aspect
+from gesture_maze.wire.gestures import Action, parse_actions
+
+
+def _parse_actions(text: str) -> dict[str, Action]:
+    try:
+        return parse_actions(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
 
 Layout = Annotated[
     str | None,
@@ -31,6 +40,16 @@ Aspect = Annotated[
 Labels = Annotated[
     Path | None,
     typer.Option("--labels", help="CSV that renames labels: lines label,gesture, or one name a line from 0."),
+]
+
+Actions = Annotated[
+    Any,
+    typer.Option(
+        "--actions",
+        parser=_parse_actions,
+        metavar="NAME=VALUE,...",
+        help="Which gesture gives which action. (default: like=up,dislike=down,four=right,three=left)",
+    ),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import exp, fsum, lgamma, log
 from typing import Any, Final
@@ -17,7 +17,7 @@ from gesture_maze.models.evaluation import CALIBRATION_BINS, Evaluation, calibra
 from gesture_maze.models.labels import columns, label_set
 from gesture_maze.models.verdicts import Verdicts
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.gestures import GESTURES
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, Action
 
 BOOTSTRAP_ROUNDS: Final = 2000
 """Resamples behind an interval: its ends are then good to about a tenth of its width."""
@@ -62,11 +62,11 @@ class Judged:
         result: NDArray[np.bool_] = self.predicted == self.labels
         return result
 
-    def evaluation(self) -> Evaluation:
-        """Return the figures of all hands."""
+    def evaluation(self, actions: Mapping[str, Action] = DEFAULT_ACTIONS) -> Evaluation:
+        """Return the figures of all hands; `actions` is gesture name -> action."""
         return evaluate(
             self.labels, self.probabilities,
-            threshold=self.threshold, model=self.model, gestures=self.gestures,
+            threshold=self.threshold, model=self.model, gestures=self.gestures, actions=actions,
         )  # fmt: skip
 
     def adjudicated(self, verdicts: Verdicts) -> Judged:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Action = Literal["up", "down", "left", "right"]
 Hand = Literal["left", "right"]
@@ -92,6 +92,22 @@ def parse_action_key(key: str) -> tuple[Hand | None, str]:
     if found is None:
         raise ValueError(f"expected a gesture, or left: or right: and a gesture, got {key!r:.80}")
     return found[1], found[2]  # type: ignore[return-value]
+
+
+def parse_actions(text: str) -> dict[str, Action]:
+    """Return a mapping from its text, `like=up,left:swipe=left`.
+
+    Raises:
+        ValueError: a key names no gesture, or a value no action.
+    """
+    found: dict[str, Action] = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        key, _, action = (part.strip() for part in pair.partition("="))
+        if action not in get_args(Action):
+            raise ValueError(f"expected one of {', '.join(get_args(Action))} for {key}, got {action!r:.40}")
+        parse_action_key(key)
+        found[key] = action  # type: ignore[assignment]  # checked above
+    return found
 
 
 def action_of(actions: Mapping[str, Action], gesture: str, hand: Hand) -> Action | None:

@@ -144,6 +144,24 @@ def test_classify_answers_with_name_and_number(own: Path) -> None:
     assert (found["gesture"], found["label"]) == ("swipe", 19)
 
 
+def test_commands_take_the_actions_of_own_gestures(own: Path, tmp_path: Path) -> None:
+    source = own_csv(tmp_path, palm="swipe")
+    mapping = ("--model", own, "--actions", "swipe=left,like=up")
+    report = json.loads(run("evaluate", source, *mapping, "--json").stdout)
+    assert report["action"]["recall"] > 0.9
+    default = json.loads(run("evaluate", source, "--model", own, "--json").stdout)
+    assert default["action"]["recall"] > 0.9
+    assert report["per_class"] == default["per_class"]
+    data = hands()
+    points = data.points[[GESTURES[label] for label in data.labels].index("palm")].tolist()
+    for text, action in (("swipe=left", "left"), ("left:swipe=left", None), ("like=up", None)):
+        words = ("classify", "--model", own, "--aspect", 1, "--actions", text, "--json")
+        assert json.loads(run(*words, input=json.dumps(points)).stdout)["action"] == action
+    for wrong in ("swipe=jump", "both:swipe=up", "swipe"):
+        assert run("classify", "--model", own, "--actions", wrong, input="[]").exit_code == 2
+    assert run("evaluate", source, "--model", own, "--actions", "left:like=up").exit_code != 0
+
+
 def test_serving_of_own_gestures_has_their_numbers_and_actions(own: Path) -> None:
     actions: Any = {"like": "up", "left:swipe": "left", "four": "right"}
     serving = Recipe(None, actions, lambda _: None).serving(Classifier.from_bundle(load_bundle(own)))

@@ -131,15 +131,14 @@ function checkSettings(settings) {
   /** @param {string} message */
   const refuse = (message) => new FrameError("bad_settings", message);
   if (typeof settings !== "object" || Array.isArray(settings)) throw refuse(`settings must be an object, got ${JSON.stringify(settings)}`);
-  for (const [name, value] of Object.entries(settings)) {
-    if (value === undefined || value === null) continue;
-    if (name === "actions") checkActions(value, refuse);
-    else if (!Object.hasOwn(RANGES, name)) throw refuse(`settings.${name}: unknown; known are ${Object.keys(RANGES).join(", ")} and actions`);
-    else {
-      const [low, high] = RANGES[name];
-      const kind = name === "threshold" ? typeof value === "number" : Number.isInteger(value);
-      if (!(kind && value >= low && value <= high)) throw refuse(`settings.${name} must be ${name === "threshold" ? "a number" : "an integer"} from ${low} to ${high}, got ${value}`);
-    }
+  if (settings.actions !== undefined && settings.actions !== null) checkActions(settings.actions, refuse);
+  /** @type {[string, any][]} */
+  const numbers = Object.entries(settings).filter(([name, value]) => name !== "actions" && value !== undefined && value !== null);
+  for (const [name, value] of numbers) {
+    if (!Object.hasOwn(RANGES, name)) throw refuse(`settings.${name}: unknown; known are ${Object.keys(RANGES).join(", ")} and actions`);
+    const [low, high] = RANGES[name];
+    const kind = name === "threshold" ? typeof value === "number" : Number.isInteger(value);
+    if (!(kind && value >= low && value <= high)) throw refuse(`settings.${name} must be ${name === "threshold" ? "a number" : "an integer"} from ${low} to ${high}, got ${value}`);
   }
 }
 

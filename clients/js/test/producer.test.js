@@ -93,6 +93,20 @@ test("out of memory is back-pressure at once and names the frames", async () => 
   assert.equal(redis.added.length, 2);
 });
 
+test("settings go with a session's first frame, and again after one that was not accepted", async () => {
+  make();
+  const settings = { repeat_ms: 500 };
+  const carried = () => redis.added.map((words) => (words.includes("o") ? JSON.parse(words[words.indexOf("o") + 1]) : null));
+  await producer.sendTick([frame("p1"), frame("p1", { settings })]);
+  await producer.send(frame("p1"));
+  assert.deepEqual(carried(), [{ 1: settings }, null]);
+  redis.onAdd = () => new Error("OOM command not allowed");
+  await assert.rejects(producer.send(frame("p1")), Backpressure);
+  redis.onAdd = () => "1-0";
+  await producer.send(frame("p1"));
+  assert.deepEqual(carried().at(-1), { 0: settings });
+});
+
 test("a momentary refusal is waited out, and accepted entries are not sent again", async () => {
   make();
   let refusals = 2;

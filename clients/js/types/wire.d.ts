@@ -41,6 +41,32 @@ export type Frame = {
      * the image is mirrored
      */
     mirrored?: boolean;
+    /**
+     * of the session, from this frame on; a producer repeats them by itself
+     */
+    settings?: SessionSettings | null;
+};
+export type SessionSettings = {
+    /**
+     * evidence at which a gesture settles, 100 to 5000: 700 is eager, 1400 is calm
+     */
+    settle_evidence?: number;
+    /**
+     * time from the first move of a gesture to its second, 50 to 60,000
+     */
+    first_repeat_ms?: number;
+    /**
+     * time between the moves after that, 50 to 60,000
+     */
+    repeat_ms?: number;
+    /**
+     * least confidence of an action, 0 to 1
+     */
+    threshold?: number;
+    /**
+     * gesture, or `left:` or `right:` and a gesture, to action
+     */
+    actions?: Record<string, Action>;
 };
 export type NumberedFrame = Frame & {
     seq: number | bigint;
@@ -51,11 +77,13 @@ export type Fields = {
     m: Uint8Array;
     l: Uint8Array;
     c?: undefined;
+    o?: string;
 } | {
     s: string;
     m: Uint8Array;
     c: Uint8Array;
     l?: undefined;
+    o?: string;
 };
 export type Action = "up" | "down" | "left" | "right";
 export type Reply = {
