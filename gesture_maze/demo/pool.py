@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -31,17 +32,19 @@ class Pool:
         url: Redis.
         workers: worker processes.
         log: file that the pool's log is written to.
+        flags: further options of `maze worker`.
     """
 
-    def __init__(self, url: str, workers: int, log: Path) -> None:
+    def __init__(self, url: str, workers: int, log: Path, flags: Sequence[str] = ()) -> None:
         self.url: Final = url
         self._workers: Final = workers
+        self._flags: Final = flags
         self.log: Final = log
         self._process: subprocess.Popen[bytes] | None = None
         self._tether: Final = ExitStack()
 
     def __enter__(self) -> Self:
-        flags = ["--supervise", "--processes", str(self._workers), "--metrics-port", "0"]
+        flags = ["--supervise", "--processes", str(self._workers), "--metrics-port", "0", *self._flags]
         command = [sys.executable, "-m", "gesture_maze", "worker", *flags]
         # not on the command line, which every user of the machine can read: the URL may hold a password
         environment = {**os.environ, "MAZE_REDIS": self.url}

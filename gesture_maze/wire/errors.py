@@ -69,7 +69,7 @@ class FrameError(MazeError):
 class SettingsError(MazeError):
     """A setting, option or input file is wrong. The program prints the fault and does not start.
 
-    Reasons: `settings`, `topology`, `capture`, `data`.
+    Reasons: `settings`, `topology`, `capture`, `data`, `teach`.
     """
 
 

@@ -23,6 +23,7 @@ FLOORS = (
     {"simulator", "capture", "worker"},
     {"replay", "testing", "lifecycle", "load", "gateway", "landmarks"},
     {"demo", "ops"},
+    {"teach"},
     {"cli"},
 )
 """Rooms of the package, lowest floor first. A room may import rooms of lower floors only."""

@@ -24,7 +24,7 @@ const LINK = {
 };
 
 /** @type {Partial<Record<import("./camera.js").CameraState, [string, string]>>} state and sentence */
-const CAMERA = {
+export const CAMERA = {
   asking: ["camera", "Allow the camera, please."],
   loading: ["camera", "Loading the hand tracker: a few seconds, the first time …"],
   denied: ["no-camera", "The camera is not allowed. Allow it in the address bar, or play with the simulated hand."],
@@ -67,17 +67,23 @@ function ofLink({ link }) {
   return { state: "no-worker", text };
 }
 
+/**
+ * @param {import("./camera.js").Camera} camera
+ * @param {() => void} simulate plays with the simulated hand
+ * @returns {Standing["action"]} the way back from a state of the camera, if there is one
+ */
+export function cameraAction(camera, simulate) {
+  if (camera.state === "tap") return { name: "Show the camera", run: () => camera.retry() };
+  if (camera.state === "insecure") return { name: "Simulated hand", run: simulate };
+  return AGAIN.has(camera.state) ? { name: "Try again", run: () => camera.retry() } : undefined;
+}
+
 /** @param {Facts} facts @returns {Standing | null} */
 function ofCamera({ camera, handMissing, choose }) {
   const words = CAMERA[camera.state];
   if (words) {
     const [state, text] = words;
-    if (camera.state === "tap") return { state, text, action: { name: "Show the camera", run: () => camera.retry() } };
-    if (camera.state === "insecure") {
-      return { state, text, action: { name: "Simulated hand", run: () => choose("simulated") } };
-    }
-    if (AGAIN.has(camera.state)) return { state, text, action: { name: "Try again", run: () => camera.retry() } };
-    return { state, text };
+    return { state, text, action: cameraAction(camera, () => choose("simulated")) };
   }
   if (camera.dark) return { state: "dark", text: "Too dark to see a hand: turn on a light." };
   if (camera.seesOthers) return { state: "two-hands", text: "Two hands in the picture: the first one is followed." };

@@ -1,0 +1,108 @@
+/** The maze in the page of `maze teach`: which gesture goes where, and a walk with the newest model. */
+
+import { Link } from "./link.js";
+import { MazeView } from "./maze-view.js";
+import { ask } from "./teach-api.js";
+import { part } from "./teach-look.js";
+import { ARROWS, DIRECTIONS, element } from "./types.js";
+
+/** @typedef {import("./types.js").Direction} Direction */
+/** @typedef {import("./types.js").Game} Game */
+
+/** @type {Record<Direction, string>} */
+const USUAL = { up: "like", down: "dislike", left: "three", right: "four" };
+const MOST_SEEDS = 2 ** 31 - 1;
+
+export class Trial {
+  /** @type {Link | null} */
+  #link = null;
+  /** @type {Game | null} */
+  #game = null;
+  #view = new MazeView(element("maze", HTMLCanvasElement));
+  #offered = "";
+
+  /** @param {(text: string) => void} show @param {(gesture: string | null, confidence: number) => void} seen */
+  constructor(show, seen) {
+    this.show = show;
+    this.seen = seen;
+  }
+
+  get playing() {
+    return this.#link !== null;
+  }
+
+  /** Offer the gestures of a model: its own ones first. @param {import("./teach-api.js").Result} result @param {string} idle */
+  offer(result, idle) {
+    if (this.#offered === result.model) return;
+    this.#offered = result.model;
+    const own = result.own.map((one) => one.name).filter((name) => name !== idle);
+    const names = result.gestures.filter((name) => name !== idle);
+    const fresh = own.filter((name) => !Object.values(USUAL).includes(name));
+    element("mapping", HTMLElement).replaceChildren(...DIRECTIONS.map((way, at) => {
+      const line = part("label", `${ARROWS[way]} ${way} `);
+      line.className = "line";
+      const select = document.createElement("select");
+      select.dataset.way = way;
+      select.append(...names.map((name) => new Option(name)));
+      select.value = fresh[at] ?? USUAL[way];
+      line.append(select);
+      return line;
+    }));
+  }
+
+  async play() {
+    /** @type {Record<string, string>} */
+    const actions = {};
+    for (const one of /** @type {NodeListOf<HTMLSelectElement>} */ (document.querySelectorAll("#mapping select"))) {
+      actions[one.value] = /** @type {string} */ (one.dataset.way);
+    }
+    if (Object.keys(actions).length < DIRECTIONS.length) throw new Error("Choose a gesture of its own for each way.");
+    this.show("Starting a worker with your model …");
+    await ask("try", "POST", { actions });
+    this.show("Find the way to the star.");
+    this.#link ??= this.#open();
+    this.again();
+  }
+
+  #open() {
+    const link = new Link(() => "teacher", {
+      welcome: () => (link.send({ type: "input", input: "camera" }), this.again()),
+      reply: (news) => this.seen(news.gesture, news.confidence),
+      message: (news) => this.#message(news),
+      changed: () => {},
+    });
+    link.open();
+    return link;
+  }
+
+  again() {
+    this.#link?.send({ type: "start", size: "small", seed: Math.floor(Math.random() * MOST_SEEDS) });
+  }
+
+  /** @param {import("./types.js").Sight} sight */
+  add(sight) {
+    this.#link?.offer(sight);
+  }
+
+  fit() {
+    if (this.#game) this.#view.fit();
+  }
+
+  /** @param {any} news */
+  #message(news) {
+    if (news.type === "maze") {
+      this.#game = news;
+      element("again", HTMLElement).hidden = false;
+      /** @type {HTMLElement} */ (document.querySelector(".field")).hidden = false;
+      this.#view.show(news, news.cell);
+    } else if (news.type === "at" && this.#game) {
+      const still = news.cell === this.#game.cell;
+      if (!still) this.#view.walk(news.cell);
+      else if (news.move && news.move !== "stop") this.#view.bump(news.move);
+      this.#game = { ...this.#game, ...news };
+    } else if (news.type === "finished") {
+      this.#view.celebrate();
+      this.show(`You are out in ${news.moves} moves. Ship it, or go on.`);
+    }
+  }
+}

@@ -1,0 +1,224 @@
+"""From takes to a bundle: judge by takes held out, train on all, choose the threshold, write the card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from gesture_maze.lifecycle.training import golden_hands
+from gesture_maze.models.bundle import Bundle
+from gesture_maze.models.evaluation import summarise
+from gesture_maze.models.features import features
+from gesture_maze.models.manifest import Baseline, Thresholds, TrainingData
+from gesture_maze.models.network import Network
+from gesture_maze.models.onnx.export import Facts, check_graph, pack_network
+from gesture_maze.models.train.calibration import choose_threshold
+from gesture_maze.teach.card import Summary, taught_card
+from gesture_maze.teach.growth import Grower, Recipe
+from gesture_maze.teach.judging import (
+    Confusion,
+    HeldOut,
+    Verdict,
+    accuracy_of,
+    confusions,
+    folds_of,
+    hold_out,
+    verdicts,
+)
+from gesture_maze.teach.lessons import everything_else, rows_of, settled
+from gesture_maze.teach.takes import Take, teach_error
+from gesture_maze.wire.gestures import NO_GESTURE, Action
+
+KIND: Final = "taught"
+CHECK_HANDS: Final = 200
+"""Simulated hands per published gesture on which base and taught model are compared."""
+
+Progress = Callable[[float], None]
+"""Called with the part of the work that is done, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A taught model and how it was judged.
+
+    Attributes:
+        bundle: ready to be promoted.
+        trained: the gestures that have takes.
+        accuracy: gesture -> share of right frames of takes held out; None with one take only.
+        acting: gesture -> share of those frames that are right and reach the threshold.
+        confusions: what they are taken for, worst first.
+        verdicts: take id -> the judgement on it.
+        taken: share of simulated hands of other gestures whose answer is no longer the base's.
+    """
+
+    bundle: Bundle
+    trained: tuple[str, ...]
+    accuracy: dict[str, float | None]
+    acting: dict[str, float | None]
+    confusions: list[Confusion]
+    verdicts: dict[str, Verdict]
+    taken: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the page and `--json` show."""
+        return {
+            "model": self.bundle.version,
+            "gestures": list(self.bundle.manifest.labels),
+            "own": [
+                {"name": name, "accuracy": self.accuracy[name], "acting": self.acting[name]}
+                for name in self.trained
+            ],
+            "confusions": [one.sentence() for one in self.confusions],
+            "takes": {
+                take: {
+                    "right": one.right,
+                    "doubtful": one.doubtful,
+                    "looks_like": one.looks_like,
+                    "share": one.looks_share,
+                }
+                for take, one in self.verdicts.items()
+            },
+            "taken": self.taken,
+            "threshold": self.bundle.manifest.thresholds.act,
+        }
+
+
+def teach(
+    base: Bundle,
+    network: Network,
+    takes: Sequence[Take],
+    *,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    progress: Progress = lambda _: None,
+) -> Taught:
+    """Return the model that grows from `base` by takes.
+
+    Args:
+        base: the bundle to build on.
+        network: its network, see `teach.base`.
+        takes: of published gestures and of one's own.
+        seed: the same takes and seed give the same bundle on the same machine.
+        recipe: how to train.
+        progress: called as it goes on.
+
+    Raises:
+        SettingsError: `teach`: there are no takes.
+        ModelError: `labels`, if there are too many gestures; `export_mismatch`.
+    """
+    if not takes:
+        raise teach_error("there are no takes: record some, or `maze teach record FILE --label NAME`")
+    how, known = recipe or Recipe(), base.manifest.labels
+    rows = rows_of([(take.label, take.points) for take in takes], known)
+    rows = rows.of(settled(network, known, rows))
+    steps, done = int(folds_of(rows).max(initial=-1)) + 3, 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        progress(done / steps)
+
+    with threadpool_limits(1, "blas"):
+        grower = Grower(network, known, rows, how, seed)
+        tick()
+
+        def fit(keep: NDArray[np.bool_] | None = None) -> Network:
+            found = grower.grow(keep)
+            tick()
+            return found
+
+        held = hold_out(rows, fit)
+        return _packed(base, network, fit(), held, takes, seed)
+
+
+def _packed(
+    base: Bundle, network: Network, grown: Network, held: HeldOut, takes: Sequence[Take], seed: int
+) -> Taught:
+    rows, known = held.rows, base.manifest.labels
+    trained = tuple(rows.gestures[label] for label in np.unique(rows.labels))
+    act = _threshold(base, held)
+    found = confusions(held, trained)
+    accuracy = {name: accuracy_of(held, name) for name in trained}
+    acting = {name: _acting(held, name, act) for name in trained}
+    taken = _taken(network, grown, known, rows.gestures, seed + 2)
+    figures = {}
+    if held.judged.any():
+        judged, probabilities = rows.labels[held.judged], held.probabilities[held.judged]
+        figures = {"own_takes": summarise(judged, probabilities, threshold=act, gestures=rows.gestures)}
+    facts = Facts(
+        kind=KIND,
+        labels=rows.gestures,
+        thresholds=Thresholds(act=act),
+        evaluation={**figures, **{f"base_{key}": one for key, one in base.manifest.evaluation.items()}},
+        training_data=TrainingData(sha256=_fingerprint(takes), rows=len(rows), files=(base.version,)),
+        baseline=_baseline(base, rows.gestures),
+        seed=seed,
+    )
+    summary = Summary(base.version, takes, trained, accuracy, acting, found, taken, act)
+    bundle = pack_network(grown, facts, golden_hands(seed), taught_card(summary, base.card))
+    landmarks = np.zeros((len(rows), 21, 3), np.float32)
+    landmarks[:, :, :2] = rows.points
+    aspect = np.ones(len(rows), np.float32)
+    check_graph(bundle, landmarks, aspect, grown.probabilities(features(landmarks, aspect)))
+    by_take = {takes[one.take].id: one for one in verdicts(held)}
+    return Taught(bundle, trained, accuracy, acting, found, by_take, taken)
+
+
+def _threshold(base: Bundle, held: HeldOut) -> float:
+    """Return the base's threshold, or the higher one at which own takes would rarely give a wrong action."""
+    own = [name for name in held.rows.gestures if name != NO_GESTURE]
+    act = base.manifest.thresholds.act
+    if not held.judged.any():
+        return act
+    # every gesture stands for an action of its own: the mapping is chosen later
+    actions = cast("dict[str, Action]", {name: name for name in own})
+    chosen = choose_threshold(
+        held.rows.labels[held.judged],
+        held.probabilities[held.judged],
+        gestures=held.rows.gestures,
+        actions=actions,
+    )
+    return max(act, chosen.act if chosen.reached else act)
+
+
+def _acting(held: HeldOut, gesture: str, act: float) -> float | None:
+    mine = held.judged & (held.rows.labels == held.rows.gestures.index(gesture))
+    if not mine.any():
+        return None
+    sure = held.probabilities[mine].max(axis=1) >= act
+    return float(np.mean(sure & (held.answers[mine] == held.rows.labels[mine])))
+
+
+def _taken(
+    network: Network, grown: Network, known: Sequence[str], gestures: Sequence[str], seed: int
+) -> float:
+    """Return the share of simulated hands of the base's gestures that get another answer than before."""
+    found = features(everything_else(known, CHECK_HANDS, seed))
+    place = np.array([gestures.index(name) for name in known])
+    before = place[network.probabilities(found).argmax(axis=1)]
+    return float(np.mean(grown.probabilities(found).argmax(axis=1) != before))
+
+
+def _baseline(base: Bundle, gestures: Sequence[str]) -> Baseline | None:
+    """Return the base's baseline with nothing for new gestures: how often they are shown is not known."""
+    given = base.manifest.baseline
+    if given is None:
+        return None
+    return given.model_copy(
+        update={"gesture_mix": {name: given.gesture_mix.get(name, 0.0) for name in gestures}}
+    )
+
+
+def _fingerprint(takes: Sequence[Take]) -> str:
+    parts: list[NDArray[np.float32]] = [take.landmarks for take in takes]
+    digest = hashlib.sha256()
+    for take, part in zip(takes, parts, strict=True):
+        digest.update(f"{take.label} {len(part)}\n".encode())
+        digest.update(part.tobytes())
+    return digest.hexdigest()

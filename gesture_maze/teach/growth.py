@@ -1,0 +1,252 @@
+"""Adds gestures to a trained network without training it again.
+
+The base's hidden layer and its outputs stay as they are. Trained are a few hidden units beside it and what
+they and the base's units add to the outputs of the gestures that have takes; an output that no take belongs
+to gives the logit that it gave before. The result is again a network of one hidden layer, exactly. The base's
+training rows are not needed: simulated hands keep its answers, with its own probabilities as targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesture_maze.models.features import FEATURES, INPUT_GAIN, features
+from gesture_maze.models.network import Network
+from gesture_maze.models.train.augmentation import Spread, augmented, random_walks
+from gesture_maze.models.train.learner import FIRST_DECAY, SECOND_DECAY, TINY
+from gesture_maze.teach.lessons import Rows, everything_else, spread_evenly
+
+Floats = NDArray[np.float32]
+
+NEW_BIAS: Final = -2.0
+"""Logit that a new gesture begins with, so that training starts near the base's answers."""
+NEVER: Final = -30.0
+"""Logit of a gesture that a part of the rows does not show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is grown; see docs/teach.md for what was measured."""
+
+    units: int = 16
+    """Hidden units added. With none, eight gestures at once cost the base 0.5 points of accuracy; with 48
+    nothing is gained."""
+    copies: int = 6
+    """Altered copies of each row."""
+    passes: int = 6
+    """Passes over all copies."""
+    batch_rows: int = 192
+    learning_rate: float = 3e-3
+    """Of Adam, falling to a tenth along a half cosine."""
+    penalty: float = 1e-4
+    """L2 on the weights."""
+    doubt: float = 0.03
+    """Share of each label that is spread over all gestures, so that confidences compare with the base's."""
+    per_gesture: int = 80
+    """Simulated hands of each published gesture that keep the base's answers."""
+    walks: int = 100
+    """Random walks, which are no hand, with the base's answers as targets."""
+    guard_hands: int = 200
+    """Other simulated hands per published gesture, on which the outputs are lowered until few are taken."""
+    most_taken: float = 0.002
+    """Share of them that a taught gesture may take from the base's answer."""
+
+
+class Grower:
+    """Grows a base by rows of takes, any part of them at a time.
+
+    What all parts have in common is computed once: altered copies of all hands, and what the base makes of
+    them.
+
+    Args:
+        base: the network to build on.
+        known: gestures of its outputs.
+        rows: hands of takes; at least one.
+        recipe: how to train.
+        seed: of copies, first weights and order; the same seed gives the same networks.
+    """
+
+    def __init__(
+        self, base: Network, known: Sequence[str], rows: Rows, recipe: Recipe | None = None, seed: int = 0
+    ) -> None:
+        self._recipe: Final = recipe or Recipe()
+        self._seed: Final = seed
+        self._rows: Final = rows
+        self._wide: Final = widened(base, known, rows.gestures)
+        self._known: Final = np.array([rows.gestures.index(name) for name in known])
+        self._lessons: Final = self._prepared(known)
+        self._guard: Final = features(everything_else(known, self._recipe.guard_hands, seed + 1))
+
+    def grow(self, keep: NDArray[np.bool_] | None = None) -> Network:
+        """Return the base with outputs for the gestures of all rows, trained on those that `keep` (n,) marks.
+
+        An output that no kept row belongs to is the base's; a new one without rows never wins.
+        """
+        rng = np.random.default_rng(self._seed)
+        labels = self._rows.labels if keep is None else self._rows.labels[keep]
+        trained = np.unique(labels)
+        start = np.where(np.isin(trained, self._known), 0.0, NEW_BIAS)
+        head = _Head.start(len(self._wide.biases[0]), self._recipe.units, start, rng)
+        sources = self._lessons.sources
+        kept = np.ones(len(self._rows) + 1, np.bool_) if keep is None else np.append(keep, True)
+        usable = np.flatnonzero(kept[sources])
+        batches = max(1, len(usable) // self._recipe.batch_rows)
+        steps = batches * self._recipe.passes
+        for done in range(steps):
+            if done % batches == 0:
+                order = np.array_split(rng.permutation(usable), batches)
+            cosine = 0.5 * (1.0 + np.cos(np.pi * done / steps))
+            rate = self._recipe.learning_rate * (0.1 + 0.9 * cosine)
+            head.step(self._lessons.of(order[done % batches]), trained, rate, self._recipe.penalty)
+        return self._guarded(head.joined(self._wide, trained), trained)
+
+    def _prepared(self, known: Sequence[str]) -> _Lessons:
+        rng, recipe, gestures = np.random.default_rng(self._seed), self._recipe, self._rows.gestures
+        at = spread_evenly(self._rows)
+        others = everything_else(known, recipe.per_gesture, int(rng.integers(2**31)))
+        hands = np.concatenate([self._rows.points[at], others])
+        every = np.concatenate(
+            [
+                features(np.concatenate([augmented(hands, rng, Spread()), random_walks(recipe.walks, rng)]))
+                for _ in range(recipe.copies)
+            ]
+        )
+        hidden = np.maximum(every @ self._wide.weights[0] + self._wide.biases[0], 0.0)
+        logits = hidden @ self._wide.weights[1] + self._wide.biases[1]
+        # the place after the last row stands for hands that are no rows
+        sources = np.tile(np.append(at, np.full(len(others) + recipe.walks, len(self._rows))), recipe.copies)
+        targets = self._base_answers(logits)
+        own = sources < len(self._rows)
+        truth = np.eye(len(gestures))[self._rows.labels[sources[own]]]
+        targets[own] = (1.0 - recipe.doubt) * truth + recipe.doubt / len(gestures)
+        arrays = (INPUT_GAIN * every, hidden, logits, targets)
+        return _Lessons(sources, *(np.asarray(one, np.float32) for one in arrays))
+
+    def _base_answers(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the base's probabilities, with 0 for the gestures that it does not know."""
+        known = logits[:, self._known]
+        powers = np.exp(known - known.max(axis=1, keepdims=True))
+        result = np.zeros_like(logits)
+        result[:, self._known] = powers / powers.sum(axis=1, keepdims=True)
+        return result
+
+    def _guarded(self, grown: Network, trained: NDArray[np.int64]) -> Network:
+        """Return the network with outputs lowered until each takes at most `most_taken` of other hands."""
+        logits = logits_of(grown, self._guard)
+        before = logits_of(self._wide, self._guard)
+        answers = self._known[before[:, self._known].argmax(axis=1)]
+        bias = grown.biases[1].copy()
+        bias[np.setdiff1d(np.arange(len(bias)), [*self._known, *trained])] = NEVER
+        for label in trained:
+            others = np.delete(np.arange(len(bias)), label)
+            lead = (logits[:, label] - logits[:, others].max(axis=1))[answers != label]
+            if len(lead):
+                bias[label] -= max(0.0, float(np.quantile(lead, 1.0 - self._recipe.most_taken)))
+        return Network(grown.weights, (grown.biases[0], bias))
+
+
+def widened(base: Network, known: Sequence[str], gestures: Sequence[str]) -> Network:
+    """Return the same network with an output of logit 0 for each of `gestures` that is not `known`."""
+    place = [gestures.index(name) for name in known]
+    weight = np.zeros((len(base.biases[0]), len(gestures)))
+    bias = np.zeros(len(gestures))
+    weight[:, place], bias[place] = base.weights[1], base.biases[1]
+    return Network((base.weights[0], weight), (base.biases[0], bias))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lessons:
+    """n copies of hands, with what the base makes of them."""
+
+    sources: NDArray[np.int64]  # (n,) the row that each is a copy of; the number of rows for other hands
+    features: Floats  # (n, FEATURES), scaled for training
+    hidden: Floats  # (n, units of the base)
+    logits: Floats  # (n, gestures), of the widened base
+    targets: Floats  # (n, gestures), each row summing to 1
+
+    def of(self, rows: NDArray[np.int64]) -> _Lessons:
+        """Return the copies at these places."""
+        arrays = (self.features, self.hidden, self.logits, self.targets)
+        return _Lessons(self.sources[rows], *(one[rows] for one in arrays))
+
+
+@dataclass(slots=True)
+class _Head:
+    """What is trained: hidden units beside the base's, and additions to the logits of some outputs."""
+
+    parameters: list[Floats]
+    """Weights (FEATURES, units) and biases (units,) of the new units; weights of the base's units, of the new
+    units (each to the trained outputs), and biases of those outputs."""
+    first: list[Floats]
+    second: list[Floats]
+    """Adam's running means."""
+    steps: int = 0
+
+    @classmethod
+    def start(cls, base_units: int, units: int, bias: NDArray[np.float64], rng: np.random.Generator) -> _Head:
+        """Return an untrained head that adds only `bias` (outputs,) to the logits."""
+        width = np.sqrt(6.0 / (FEATURES + units))
+        outputs = len(bias)
+        parts = (
+            rng.uniform(-width, width, (FEATURES, units)),
+            np.zeros(units),
+            np.zeros((base_units, outputs)),
+            np.zeros((units, outputs)),
+            bias,
+        )
+        parameters = [np.array(part, np.float32) for part in parts]
+        zeros = [np.zeros_like(part) for part in parameters]
+        return cls(parameters, zeros, [part.copy() for part in zeros])
+
+    def step(self, batch: _Lessons, trained: NDArray[np.int64], rate: float, penalty: float) -> None:
+        """Take one step of Adam down the cross-entropy of a batch."""
+        self.steps += 1
+        scale = np.float32(rate * np.sqrt(1.0 - SECOND_DECAY**self.steps) / (1.0 - FIRST_DECAY**self.steps))
+        gradients = self._gradients(batch, trained, np.float32(penalty))
+        for part, gradient, first, second in zip(
+            self.parameters, gradients, self.first, self.second, strict=True
+        ):
+            first *= np.float32(FIRST_DECAY)
+            first += np.float32(1.0 - FIRST_DECAY) * gradient
+            second *= np.float32(SECOND_DECAY)
+            second += np.float32(1.0 - SECOND_DECAY) * gradient * gradient
+            part -= scale * first / (np.sqrt(second) + np.float32(TINY))
+
+    def _gradients(self, batch: _Lessons, trained: NDArray[np.int64], penalty: np.float32) -> list[Floats]:
+        into, into_bias, from_base, out, out_bias = self.parameters
+        units = np.maximum(batch.features @ into + into_bias, np.float32(0.0))
+        logits = batch.logits.copy()
+        logits[:, trained] += batch.hidden @ from_base + units @ out + out_bias
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        back = powers / powers.sum(axis=1, keepdims=True) - batch.targets
+        back = back[:, trained] / np.float32(len(batch.targets))
+        behind = (back @ out.T) * (units > 0.0)
+        return [
+            batch.features.T @ behind + penalty * into,
+            behind.sum(axis=0),
+            batch.hidden.T @ back + penalty * from_base,
+            units.T @ back + penalty * out,
+            back.sum(axis=0),
+        ]
+
+    def joined(self, wide: Network, trained: NDArray[np.int64]) -> Network:
+        """Return base and head as one network."""
+        into, into_bias, from_base, out, out_bias = (part.astype(np.float64) for part in self.parameters)
+        weight = np.concatenate([wide.weights[1], np.zeros((len(into_bias), wide.weights[1].shape[1]))])
+        weight[:, trained] += np.concatenate([from_base, out])
+        bias = wide.biases[1].copy()
+        bias[trained] += out_bias
+        first = np.concatenate([wide.weights[0], INPUT_GAIN * into], axis=1)
+        return Network((first, weight), (np.concatenate([wide.biases[0], into_bias]), bias))
+
+
+def logits_of(network: Network, found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logits (n, k) of features (n, FEATURES)."""
+    hidden = np.maximum(found @ network.weights[0] + network.biases[0], 0.0)
+    result: NDArray[np.float64] = hidden @ network.weights[1] + network.biases[1]
+    return result

@@ -1,0 +1,91 @@
+"""`maze teach`: the page on a loopback port, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gesture_maze.embedded.server import EMBEDDED, redis_at
+from gesture_maze.gateway.app import build as build_gateway
+from gesture_maze.gateway.logs import open_log
+from gesture_maze.gateway.server import configuration, listen
+from gesture_maze.gateway.settings import Settings
+from gesture_maze.teach.classroom import Classroom
+from gesture_maze.teach.guard import PAGE, OwnPageOnly
+from gesture_maze.teach.routes import Stage, build
+from gesture_maze.teach.stage import PoolStage
+
+HOST: Final = "127.0.0.1"
+REQUESTS_PER_S: Final = 1000
+"""The page loads files and asks often; nobody else can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where takes are, what is taught, and where to.
+
+    Attributes:
+        folder: of the takes.
+        base: see `teach.base.load_base`.
+        redis: the pool that models are shipped to, and whose champion may be the base; None for none.
+        port: 0 for a free one.
+    """
+
+    folder: Path
+    base: str
+    redis: str | None
+    port: int
+
+
+def front(room: Classroom, stage: Stage, settings: Settings, token: str) -> tuple[FastAPI, ASGIApp]:
+    """Return the gateway, and the application that serves it and the page to the page alone."""
+    gateway = build_gateway(settings, open_log("human", "warning"))
+    teaching = build(room, stage)
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        mine = scope["type"] == "http" and (path == PAGE or path.startswith(f"{PAGE}/"))
+        await (teaching if mine else gateway)(scope, receive, send)
+
+    return gateway, OwnPageOnly(both, token)
+
+
+def run(options: Options, show: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        options: see `Options`.
+        show: called with the address to open.
+
+    Raises:
+        SettingsError: the port is taken, or the folder cannot be used.
+        ModelError: the base cannot be taught.
+    """
+    room = Classroom.open(options.folder, options.base, options.redis)
+    token = secrets.token_urlsafe(18)
+    log = Path(tempfile.gettempdir()) / f"gesture-maze-teach-{options.port or 'free'}.log"
+    with redis_at(EMBEDDED) as url, PoolStage(url, options.redis, log) as stage:
+        settings = Settings.of(
+            redis=url, host=HOST, port=options.port, requests_per_s=REQUESTS_PER_S, log_level="warning"
+        )
+        _, app = front(room, stage, settings, token)
+        with listen(settings) as listener:
+            config = configuration(settings, cast(FastAPI, app))
+            show(f"http://{HOST}:{listener.getsockname()[1]}{PAGE}?token={token}")
+            # uvicorn raises the signal that stopped it once more when it is done
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, _ignore)
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Do nothing: the server has stopped already."""

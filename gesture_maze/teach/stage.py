@@ -1,0 +1,84 @@
+"""Where taught models play: a worker of the page's own, and the pool that they are shipped to."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from gesture_maze.demo.pool import Pool
+from gesture_maze.lifecycle.promotion import SHARE, Gates, challenge, check, promote
+from gesture_maze.producer.address import without_password
+from gesture_maze.teach.classroom import Classroom
+from gesture_maze.teach.takes import teach_error
+from gesture_maze.wire.gestures import Action
+from gesture_maze.worker.redis.attach import attached
+from gesture_maze.worker.redis.status import StatusReader
+
+__all__ = ["SHARE", "PoolStage"]
+
+
+class PoolStage:
+    """One worker for the page's maze, started when it is first needed, and the pool of `--redis`.
+
+    Args:
+        embedded: URL of the server that the page's gateway uses.
+        ship_to: URL of the pool that models are shipped to; None for nowhere.
+        log: file for the worker's log.
+    """
+
+    def __init__(self, embedded: str, ship_to: str | None, log: Path) -> None:
+        self._embedded: Final = embedded
+        self._ship_to: Final = ship_to
+        self._log: Final = log
+        self._running = ExitStack()
+        self._lock: Final = threading.Lock()
+
+    @property
+    def pool(self) -> str:
+        """Where `ship` leads, without a password; empty for nowhere."""
+        return "" if self._ship_to is None else without_password(self._ship_to)
+
+    def play(self, room: Classroom, actions: dict[str, Action]) -> None:
+        """Answer the frames of the page with the newest model, and wait until it does.
+
+        Raises:
+            SettingsError: `settings`: the worker does not start.
+        """
+        flags = ["--model", str(room.path_of(room.taught().bundle))]
+        if actions:
+            flags += ["--actions", ",".join(f"{name}={way}" for name, way in actions.items())]
+        with self._lock:
+            self._running.close()
+            pool = self._running.enter_context(Pool(self._embedded, 1, self._log, flags))
+            with attached(self._embedded) as client:
+                pool.wait_ready(StatusReader(client))
+
+    def ship(self, room: Classroom, share: float | None) -> str:
+        """Promote the newest model in the pool, or make it challenger of a share; return what was done.
+
+        Raises:
+            SettingsError: `teach`: there is no pool to ship to.
+            ModelError: a check of the model fails.
+            ConnectionLost: the pool cannot be reached.
+        """
+        if self._ship_to is None:
+            raise teach_error("no pool was named: start maze teach with --redis URL")
+        data = room.taught().bundle.to_zip()
+        with attached(self._ship_to) as client:
+            passed = check(data, client, Gates())
+            if share is None:
+                promote(client, passed)
+                return f"{passed.version} is the champion now."
+            challenge(client, passed, share)
+            return f"{passed.version} is the challenger of {100 * share:g} % of the frames now."
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._running.close()
