@@ -19,10 +19,12 @@ from gesture_maze.gateway.app import build as build_gateway
 from gesture_maze.gateway.logs import open_log
 from gesture_maze.gateway.server import configuration, listen
 from gesture_maze.gateway.settings import Settings
+from gesture_maze.producer import FrameProducer
 from gesture_maze.teach.classroom import Classroom
 from gesture_maze.teach.guard import PAGE, OwnPageOnly
 from gesture_maze.teach.routes import Stage, build
 from gesture_maze.teach.stage import PoolStage
+from gesture_maze.wire.keys import DEFAULT_PARTITIONS
 
 HOST: Final = "127.0.0.1"
 REQUESTS_PER_S: Final = 1000
@@ -74,6 +76,8 @@ def run(options: Options, show: Callable[[str], None]) -> None:
     token = secrets.token_urlsafe(18)
     log = Path(tempfile.gettempdir()) / f"gesture-maze-teach-{options.port or 'free'}.log"
     with redis_at(EMBEDDED) as url, PoolStage(url, options.redis, log) as stage:
+        with FrameProducer(url, partitions=DEFAULT_PARTITIONS) as producer:
+            producer.connect()  # writes the topology, which the gateway waits for
         settings = Settings.of(
             redis=url, host=HOST, port=options.port, requests_per_s=REQUESTS_PER_S, log_level="warning"
         )

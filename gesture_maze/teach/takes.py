@@ -24,8 +24,8 @@ from gesture_maze.wire.gestures import NAME_PATTERN
 from gesture_maze.wire.text import frame_of
 
 CONSENT: Final = (
-    "The person shown agrees that the landmarks of this hand (21 points per frame; no picture) are kept in "
-    "this folder and used to train gesture models. They may be deleted at any time."
+    "The person shown agrees that the landmarks of this hand (no picture) are kept in this folder until they "
+    "are deleted, and used to train gesture models."
 )
 """Text in the header of every take."""
 SUFFIX: Final = ".jsonl.gz"

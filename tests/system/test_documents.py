@@ -17,7 +17,7 @@ from tests.support.observed import ROOT
 
 PATTERNS = ("*.md", "docs/*.md", "examples/*/*.md", "clients/*/*.md", "compose/**/*.md")
 DOCUMENTS = sorted(path for one in PATTERNS for path in ROOT.glob(one) if "node_modules" not in path.parts)
-SUBCOMMANDS = {"capture", "dead", "jobs", "models"}
+SUBCOMMANDS = {"capture", "dead", "jobs", "models", "teach"}
 
 
 def named(path: Path) -> str:

@@ -24,6 +24,7 @@ SUBCOMMANDS = (
     *(("capture", name) for name in ("show", "plot", "convert", "mutate")),
     *(("jobs", name) for name in ("worker", "submit", "list", "show", "cancel", "cron")),
     *(("models", name) for name in ("import", "tracked")),
+    *(("teach", name) for name in ("record", "look", "train", "ship")),
 )
 ROOT = Path(__file__).parents[2]
 
@@ -194,5 +195,6 @@ def test_reporting_command_has_a_json_flag() -> None:
         "gateway",
         "watch",
         "jobs",
+        "teach",
     }:  # these run a service or only have subcommands
         assert "--json" in [flag for param in load(name).params for flag in param.opts], name

@@ -88,6 +88,11 @@ export class Trial {
     if (this.#game) this.#view.fit();
   }
 
+  /** @param {number} cell where the token is */
+  #note(cell) {
+    element("maze", HTMLElement).dataset.cell = String(cell);
+  }
+
   /** @param {any} news */
   #message(news) {
     if (news.type === "maze") {
@@ -95,11 +100,13 @@ export class Trial {
       element("again", HTMLElement).hidden = false;
       /** @type {HTMLElement} */ (document.querySelector(".field")).hidden = false;
       this.#view.show(news, news.cell);
+      this.#note(news.cell);
     } else if (news.type === "at" && this.#game) {
       const still = news.cell === this.#game.cell;
       if (!still) this.#view.walk(news.cell);
       else if (news.move && news.move !== "stop") this.#view.bump(news.move);
       this.#game = { ...this.#game, ...news };
+      this.#note(news.cell);
     } else if (news.type === "finished") {
       this.#view.celebrate();
       this.show(`You are out in ${news.moves} moves. Ship it, or go on.`);

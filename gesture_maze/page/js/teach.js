@@ -24,7 +24,8 @@ const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/;
 
 const asked = new URLSearchParams(location.search);
 const poses = await (await fetch(address("game/hands.json"))).json();
-const prompt = (/** @type {string} */ text) => (element("prompt", HTMLElement).textContent = text);
+const cue = element("cue", HTMLElement);
+const prompt = (/** @type {string} */ text) => (element("prompt", HTMLElement).textContent = cue.textContent = text);
 const recorder = new Recorder(prompt);
 const trial = new Trial((text) => (element("try-text", HTMLElement).textContent = text), showSeen);
 const label = element("label", HTMLInputElement);
@@ -140,6 +141,8 @@ async function record(seconds, name, words) {
 function busy(on) {
   for (const id of ["record", "idle"]) element(id, HTMLButtonElement).disabled = on;
   element("cancel", HTMLElement).hidden = !on;
+  cue.hidden = !on;
+  if (on) cue.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {FileList | null | undefined} files */
@@ -178,7 +181,7 @@ async function change(work) {
 async function refresh() {
   state = await ask("state");
   element("labels", HTMLDataListElement).replaceChildren(...state.gestures.map((name) => new Option(name)));
-  element("known", HTMLElement).textContent = `A new name is a new gesture. Known: ${state.known.join(", ")}.`;
+  element("known", HTMLElement).textContent = `${state.known.join(", ")}. Takes of one of them teach it your way to show it.`;
   element("consent-text", HTMLElement).textContent = state.consent;
   element("folder", HTMLElement).textContent = state.folder;
   element("base", HTMLElement).textContent = state.base;
@@ -238,7 +241,10 @@ function resultParts(result) {
   list.append(...result.confusions.map((text) => part("li", text)));
   const kept = `Of simulated hands of the other gestures, ${(100 * result.taken).toFixed(1)} % changed their answer.`;
   const words = result.confusions.length ? [part("h3", "What gets mixed up"), list] : [part("p", "Nothing gets mixed up in 2 % of a gesture's frames or more.")];
-  return [table, ...words, part("p", kept)];
+  const doubtful = Object.values(result.takes).filter((one) => one.doubtful).length;
+  const button = part("button", doubtful === 1 ? "Look at the doubtful take" : `Look at the ${doubtful} doubtful takes`);
+  button.onclick = () => step("look");
+  return [table, ...words, ...(doubtful ? [button] : []), part("p", kept)];
 }
 
 /** @param {number | null} share */
