@@ -9,15 +9,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from gesture_maze.demo.pool import Pool
-from gesture_maze.lifecycle.promotion import SHARE, Gates, challenge, check, promote
+from gesture_maze.lifecycle.promotion import Gates, challenge, check, promote
 from gesture_maze.producer.address import without_password
 from gesture_maze.teach.classroom import Classroom
 from gesture_maze.teach.takes import teach_error
 from gesture_maze.wire.gestures import Action
 from gesture_maze.worker.redis.attach import attached
 from gesture_maze.worker.redis.status import StatusReader
-
-__all__ = ["SHARE", "PoolStage"]
 
 
 class PoolStage:
