@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gesture_maze.producer.plan import Entry
 from gesture_maze.wire.frames import HAND, META
@@ -17,6 +18,8 @@ INTERVAL_S: Final = 1.0
 
 LARGEST_IMAGE_COORDINATE: Final = 4.0
 """Image coordinates are 0 to 1, some more where a hand is partly outside the picture."""
+LARGEST_WORLD_COORDINATE: Final = 0.2
+"""World landmarks are in metres from the middle of the hand."""
 YEAR_S: Final = 366 * 86_400.0
 
 EQUAL_POINTS: Final = (
@@ -37,6 +40,10 @@ ISOTROPIC: Final = (
     "one unit in x and y (aspect 1.0). "
     "That is right for pixels and millimetres; for image coordinates divide x by the width and y by the "
     "height of the image and pass aspect=width / height"
+)
+WORLD: Final = (
+    "session {session!r}: landmarks within {largest:.2g} of 0 with aspect {aspect:.4g} look like MediaPipe's "
+    "world landmarks. Send its image landmarks, or pass aspect=1.0"
 )
 
 
@@ -82,8 +89,15 @@ class InputCheck:
             aspect = float(frame["aspect"])
             text = ISOTROPIC if aspect == 1.0 else SCALED
             self._once(text, session=session, largest=largest, aspect=aspect)
+        elif frame["aspect"] != 1.0 and largest < LARGEST_WORLD_COORDINATE and _around_zero(hand):
+            self._once(WORLD, session=session, largest=largest, aspect=float(frame["aspect"]))
 
     def _once(self, text: str, **values: object) -> None:
         if text not in self._warned:
             self._warned.add(text)
             self._warn(text.format(**values))
+
+
+def _around_zero(hand: npt.NDArray[np.float32]) -> bool:
+    """Return whether landmarks (21, 3) lie on both sides of 0 in x and in y."""
+    return bool((hand[:, :2].min(axis=0) < 0).all() and (hand[:, :2].max(axis=0) > 0).all())

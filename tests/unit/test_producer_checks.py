@@ -80,6 +80,8 @@ def checked(frame: Frame, times: int = 1) -> list[str]:
         replace(GOOD, captured_ms=5),
         replace(GOOD, landmarks=HAND + 1),
         replace(GOOD, landmarks=HAND - 0.5),
+        replace(GOOD, landmarks=HAND * 0.1),
+        replace(GOOD, landmarks=(HAND - 0.5) * 0.2, aspect=1.0),
     ],
 )
 def test_input_check_with_plausible_frame_does_not_warn(frame: Frame) -> None:
@@ -92,6 +94,7 @@ def test_input_check_with_plausible_frame_does_not_warn(frame: Frame) -> None:
         (replace(GOOD, captured_ms=int(NOW_S)), "looks like seconds"),
         (replace(GOOD, landmarks=np.full((21, 3), 0.5)), "the same point"),
         (replace(GOOD, landmarks=np.zeros((21, 3))), "the same point"),
+        (replace(GOOD, landmarks=(HAND - 0.5) * 0.2), "world landmarks"),
         (replace(GOOD, landmarks=HAND * 480), "pass aspect=1.0"),
         (replace(GOOD, landmarks=HAND * 80, aspect=1.0), "one unit in x and y"),
     ],

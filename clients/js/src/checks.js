@@ -10,6 +10,8 @@ const FEWEST = 5;
 const SILENT_MS = 5000;
 const YEAR_S = 366 * 86400;
 const LARGEST_IMAGE_COORDINATE = 4;
+/** World landmarks are in metres from the middle of the hand. */
+const LARGEST_WORLD_COORDINATE = 0.2;
 const REMEDIES = /** @type {Record<string, string>} */ ({
   duplicate: "seq must rise for the life of a session id, also over restarts: leave seq out, or take it from a clock in ms",
   rejected: "they break the contract: `maze dead list` shows the reasons",
@@ -64,6 +66,9 @@ export class InputCheck {
               "divide image coordinates by the image's width and height, and pass aspect: width / height"
           : `session ${session}: landmarks reach ${largest} with aspect ${aspect}; for pixels or millimetres pass aspect: 1`,
       );
+    const aroundZero = [0, 1].every((axis) => points.some((point) => point[axis] < 0) && points.some((point) => point[axis] > 0));
+    if (aspect !== 1 && largest < LARGEST_WORLD_COORDINATE && aroundZero)
+      this.once.say("world", `session ${session}: landmarks around 0 look like MediaPipe's world landmarks; send its image landmarks, or pass aspect: 1`);
   }
 }
 

@@ -178,8 +178,9 @@ test("inputs that can hardly be meant are warned of once", async () => {
     await producer.send(frame("p1", { t: Math.round(Date.now() / 1000) }));
     await producer.send(frame("p1", { landmarks: Array(21).fill([0.5, 0.5]) }));
     await producer.send(frame("p1", { landmarks: HAND.map(([x, y]) => [x * 640, y * 480]) }));
+    await producer.send(frame("p1", { landmarks: HAND.map(([x, y]) => [(x - 0.5) / 9, (y - 0.25) / 9]) }));
   }
-  assert.deepEqual(warnings.map((text) => /seconds|same point|pixels/.exec(text)?.[0]), ["seconds", "same point", "pixels"]);
+  assert.deepEqual(warnings.map((text) => /seconds|same point|pixels|world/.exec(text)?.[0]), ["seconds", "same point", "pixels", "world"]);
 });
 
 test("replies arrive in order, each once, and survive a lost connection", async () => {
