@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gesture_maze.cli.main import build
+from gesture_maze.cli.main import COMMANDS, build
 from tests.support.observed import ROOT
 
 PATTERNS = ("*.md", "docs/*.md", "examples/*/*.md", "clients/*/*.md", "compose/**/*.md")
@@ -103,9 +103,51 @@ def test_index_lists_every_document() -> None:
     assert [name for name in sorted(names) if f"({name})" not in index] == []
 
 
-def test_paths_in_the_architecture_exist() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text()
-    paths = set(re.findall(r"`(?:gesture_maze/)?([a-z_]+/[a-z_/]+\.(?:py|lua))`", text))
-    assert len(paths) > 20
-    paths = {path for path in paths if not path.startswith("tests/")}
-    assert [path for path in sorted(paths) if not (ROOT / "gesture_maze" / path).exists()] == []
+def located(path: Path, name: str) -> list[Path]:
+    """Return the files that a document means by `name`: in the repository, package or own folder."""
+    return [
+        found for folder in (ROOT, ROOT / "gesture_maze", path.parent) if (found := folder / name).is_file()
+    ]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_files_named_in_documents_exist(path: Path) -> None:
+    names = set(re.findall(r"`((?:[\w.-]+/)+[\w-]+\.(?:py|lua|js|ya?ml|toml|html))`", prose(path)))
+    assert [name for name in sorted(names) if not located(path, name)] == []
+
+
+def members(path: Path) -> set[str]:
+    """Return the names that a module defines: `function`, `CONSTANT`, `Class` and `Class.method`."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            found |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        if isinstance(node, ast.ClassDef):
+            functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+            found |= {f"{node.name}.{one.name}" for one in node.body if isinstance(one, functions)}
+    return found
+
+
+def test_functions_named_in_documents_exist() -> None:
+    """`file.py`: `Name.method` or `file.py`, `NAME` in a document names something in that file."""
+    pairs = {
+        (path, file, name)
+        for path in DOCUMENTS
+        for file, name in re.findall(r"`([\w/]+\.py)`[:,] `([A-Za-z_.]+)`", prose(path))
+        if not name.endswith((".py", ".lua", ".md"))
+    }
+    assert len(pairs) > 12
+    wrong = [
+        f"{path.name}: {file}: {name}"
+        for path, file, name in sorted(pairs)
+        if not any(name in members(found) for found in located(path, file))
+    ]
+    assert wrong == []
+
+
+def test_maze_commands_named_in_prose_exist() -> None:
+    words = {word for path in DOCUMENTS for word in re.findall(r"`maze ([a-z]+)", prose(path))}
+    assert len(words) > 15
+    assert words <= set(COMMANDS)

@@ -1,4 +1,4 @@
-// A server that speaks RESP2 as far as a producer needs it, and fails as it is told.
+// A server that speaks RESP2 as far as a producer needs it, and fails on request.
 
 import { createServer } from "node:net";
 

@@ -1,4 +1,4 @@
-// A producer against a server that fails as it is told.
+// A producer against a server that fails on request.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
