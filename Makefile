@@ -9,8 +9,7 @@ PLAYERS ?= 50
 WORKERS ?= 2
 SEEDS ?= 300
 ARGS ?=
-# Most tests wait for their own processes, so three workers suit two cores. The tests of a file share servers
-# and stay in one worker.
+# Two processes suit two cores. The tests of a file share servers and stay in one process.
 PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 # Pins the build requirements too, which pip's option -c does not reach. Newer versions of pip read the second name.

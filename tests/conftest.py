@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the files of browser tests evenly over the run: two browsers at once crowd two cores."""
+    files = list(dict.fromkeys(item.path for item in items))
+    place = dict[Path, float]()
+    for browser in (True, False):
+        kind = [file for file in files if ("browser" in file.parts) == browser]
+        place |= {file: (number + 0.5) / len(kind) for number, file in enumerate(kind)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(autouse=True)
