@@ -45,7 +45,11 @@ WAKE: Final = f"&{keys.WAKE_CHANNEL}"
 RACES: Final = f"&{keys.RACES}"
 DEMO: Final = f"~{keys.DEMO}"
 
-_ANYBODY: Final = "+ping +client|setname +client|id +select"
+_CLUSTER: Final = "+cluster|slots +asking"
+"""Which node serves a slot, and a command sent on while its slot moves."""
+_ANYBODY: Final = f"+ping +client|setname +client|id +select {_CLUSTER}"
+_LISTEN: Final = "+subscribe +unsubscribe +ssubscribe +sunsubscribe"
+"""To channels; to sharded ones on a cluster."""
 _SEND: Final = (
     f"(+xadd {WRITE_FRAMES}) (+xinfo|groups +xlen {READ_FRAMES}) (+hsetnx %W{TOPOLOGY}) "
     f"(+hmget %R{TOPOLOGY} %R{OUTCOMES})"
@@ -75,13 +79,13 @@ ROLES: Final = (
     Role(
         "producer",
         "game servers: add frames, receive the replies to sessions they name",
-        f"{REPLIES} {_ANYBODY} +multi +exec +subscribe +unsubscribe {_SEND}",
+        f"{REPLIES} {_ANYBODY} +multi +exec {_LISTEN} {_SEND}",
     ),
     Role(
         "gateway",
         "the gateway: a producer that keeps scores, games and races, and shows the demo",
-        f"{REPLIES} &{keys.GATEWAY_CHANNEL} &{keys.DEMO} {RACES} {_ANYBODY} +multi +exec +subscribe "
-        f"+unsubscribe {_SEND} (+publish {RACES}) (+get %R{DEMO}) "
+        f"{REPLIES} &{keys.GATEWAY_CHANNEL} &{keys.DEMO} {RACES} {_ANYBODY} +multi +exec "
+        f"{_LISTEN} {_SEND} (+publish {RACES}) (+get %R{DEMO}) "
         f"(+hgetall %R{WORKERS_INFO}) "
         f"(+zadd +zremrangebyrank +zrank +zrange +zrem +expire +unlink ~{keys.scores_key('*')}) "
         f"(+get +set ~{keys.game_key('*')}) (+hset +hincrby +hgetall +expire ~{keys.race_key('*')})",
@@ -106,15 +110,14 @@ ROLES: Final = (
         "people and `maze status, top, doctor, dead, models, promote, rollback, capture`",
         f"{FRAMES} {OWNERSHIP} {COUNTS} {ROSTER} {MODELS} {REPLIES} {WAKE} {_ANYBODY} {_LOOK} "
         "+multi +exec +getrange +strlen +hget +zrevrange +xread +xrevrange "
-        "+subscribe +unsubscribe +info +config|get +acl|whoami +acl|dryrun +slowlog|get +latency|latest "
+        f"{_LISTEN} +info +config|get +acl|whoami +acl|dryrun +slowlog|get +latency|latest "
         f"(+xadd {WRITE_FRAMES}) (+xdel {DEAD}) "
         f"(+set +del +hset +hdel +zadd +zrem {MODELS}) (+publish {WAKE})",
     ),
     Role(
         "watch",
         "`maze watch` and `maze simulate`: read the pool's status, and send synthetic sessions",
-        f"{FRAMES} {OWNERSHIP} {COUNTS} {ROSTER} {REPLIES} {_ANYBODY} {_LOOK} +multi +exec "
-        f"+subscribe +unsubscribe {_SEND}",
+        f"{FRAMES} {OWNERSHIP} {COUNTS} {ROSTER} {REPLIES} {_ANYBODY} {_LOOK} +multi +exec {_LISTEN} {_SEND}",
     ),
     Role(
         "exporter",
@@ -122,6 +125,11 @@ ROLES: Final = (
         "the newest ids",
         f"{READ_FRAMES} %R{DEAD} {_ANYBODY} +info +xlen +type +xinfo|stream +xinfo|groups "
         "+xinfo|consumers +slowlog|len +slowlog|get +latency|latest +latency|histogram",
+    ),
+    Role(
+        "replica",
+        "replicas of a cluster, as masteruser in its configuration; not used otherwise",
+        "+ping +psync +replconf",
     ),
     Role(
         "jobs",
@@ -200,15 +208,27 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
         SettingsError: `settings`, where `url` is none of Redis's or has a user already.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname or "@" in parts.netloc:
+    scheme, _, kind = parts.scheme.partition("+")
+    if (
+        scheme not in ("redis", "rediss")
+        or kind not in ("", "cluster")
+        or not parts.hostname
+        or "@" in parts.netloc
+    ):
         raise SettingsError(
-            "settings", f"--url {_shown(url)} must be redis[s]://host:port/database without a user"
+            "settings",
+            f"--url {_shown(url)} must be redis[s]://host:port/database, or "
+            "redis[s]+cluster://host:port,host:port, without a user",
         )
     for role, password in passwords.items():
         address = f"{role}:{quote(password, safe='')}@{parts.netloc}"
         _write_secret(folder / f"{role}.url", urlunsplit(parts._replace(netloc=address)))
     # older exporters look for the address alone, newer ones for the user's name in it too
-    known = {f"{parts.scheme}://{user}{parts.netloc}": passwords["exporter"] for user in ("", "exporter@")}
+    known = {
+        f"{scheme}://{user}{host}": passwords["exporter"]
+        for host in parts.netloc.split(",")
+        for user in ("", "exporter@")
+    }
     _write_secret(folder / "exporter.json", json.dumps(known))
 
 

@@ -90,6 +90,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "watch": {**LOOKS, "XADD": {"frames"}, "HSETNX": {"topology"}},
     "exporter": dict.fromkeys(("XLEN", "TYPE", "XINFO STREAM", "XINFO GROUPS"), READ_ONLY),
+    "replica": {},
     "jobs": dict.fromkeys(
         ("GET", "SET", "DEL", "EXISTS", "EXPIRE", "PERSIST", "INCR", "TYPE", "HGET", "HMGET", "HGETALL",
          "HSET", "HSETNX", "HDEL", "HINCRBY", "ZADD", "ZREM", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE",
@@ -111,18 +112,26 @@ DANGEROUS = (
 """Commands that no role may run."""
 
 CHANNEL_COMMANDS = ("SUBSCRIBE", "PUBLISH", "SPUBLISH", "SSUBSCRIBE")
+
+
+def listens(*kinds: str) -> dict[str, set[str]]:
+    """Return the right to subscribe to channels, plain and sharded."""
+    return {"SUBSCRIBE": set(kinds), "SSUBSCRIBE": set(kinds)}
+
+
 CHANNELS = {
     "replies": "actions:{3}:p1", "pattern": "actions:*", "wake": "{maze}:wake", "demo": "{maze}:demo",
     "gateway": "{maze}:gateway", "races": "{maze}:races", "rq": "rq:pubsub:command",
     "events": "__keyspace@0__:x",
 }  # fmt: skip
 ALLOWED_CHANNELS: dict[str, dict[str, set[str]]] = {
-    "producer": {"SUBSCRIBE": {"replies"}},
-    "gateway": {"SUBSCRIBE": {"replies", "demo", "gateway", "races"}, "PUBLISH": {"races"}},
+    "producer": listens("replies"),
+    "gateway": {**listens("replies", "demo", "gateway", "races"), "PUBLISH": {"races"}},
     "worker": {"SUBSCRIBE": {"wake"}, "PUBLISH": {"replies", "wake"}, "SPUBLISH": {"replies", "wake"}},
-    "operator": {"SUBSCRIBE": {"replies", "wake"}, "PUBLISH": {"wake"}},
-    "watch": {"SUBSCRIBE": {"replies"}},
+    "operator": {**listens("replies", "wake"), "PUBLISH": {"wake"}},
+    "watch": listens("replies"),
     "exporter": {},
+    "replica": {},
     "jobs": {"SUBSCRIBE": {"rq"}, "PUBLISH": {"rq"}},
 }
 
