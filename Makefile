@@ -8,6 +8,7 @@ SECONDS ?= 20
 PLAYERS ?= 50
 WORKERS ?= 2
 SEEDS ?= 300
+ROUNDS ?= 3
 ARGS ?=
 # Two processes suit two cores. The tests of a file share servers and stay in one process.
 PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
@@ -19,7 +20,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint bench chaos simulate web dist clean
+.PHONY: help demo test coverage lint bench chaos cluster simulate web dist clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -46,6 +47,9 @@ bench: $(VENV)/.game ## Measure throughput and latency
 chaos: $(VENV)/.test ## Kill, stop and cut off workers, then restart Redis, and account for every frame: SECONDS=60
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS)
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS) --restarts
+
+cluster: $(VENV)/.test ## Move slots and kill primaries of a cluster under load: ROUNDS=3
+	@$(BIN)/python -m tests.chaos.cluster --rounds $(ROUNDS) $(ARGS)
 
 simulate: $(VENV)/.test ## Run whole pools with faults in simulated time, one per seed: SEEDS=2000
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
