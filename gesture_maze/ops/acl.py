@@ -202,7 +202,7 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
     """Write `folder/<role>.url`: the address of Redis with the role's name and password in it.
 
     `MAZE_REDIS_FILE` may name such a file, in a container a mounted secret. `exporter.json` is the same for
-    redis_exporter's -redis.password-file.
+    redis_exporter's -redis.password-file, and `replica.conf` for the configuration of a replica.
 
     Raises:
         SettingsError: `settings`, where `url` is none of Redis's or has a user already.
@@ -223,6 +223,8 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
     for role, password in passwords.items():
         address = f"{role}:{quote(password, safe='')}@{parts.netloc}"
         _write_secret(folder / f"{role}.url", urlunsplit(parts._replace(netloc=address)))
+    login = passwords["replica"].replace("\\", "\\\\").replace('"', '\\"')
+    _write_secret(folder / "replica.conf", f'masteruser replica\nmasterauth "{login}"')
     # older exporters look for the address alone, newer ones for the user's name in it too
     known = {
         f"{scheme}://{user}{host}": passwords["exporter"]

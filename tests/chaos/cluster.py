@@ -9,7 +9,8 @@ concerned and in the others, which shows what the machine itself costs. At the e
 and not answered, answered twice or out of order.
 
 Replication is asynchronous: frames and answers of the last moment may be lost with a killed primary, and
-frames whose commit was lost with it are answered again. Prints one JSON object; exit code 1 if a promise broke.
+frames whose commit was lost with it are answered again. Prints one JSON object; exit code 1 if replies were
+out of order.
 """
 
 from __future__ import annotations

@@ -15,7 +15,13 @@ import yaml
 from tests.support.composed import COMPOSE, DOCKERFILE, last, merged, services, sources, stage
 from tests.support.servers import absent
 
-OVERLAYS = [(), ("compose.demo.yaml",), ("compose.tls.yaml",), ("compose.demo.yaml", "compose.tls.yaml")]
+OVERLAYS = [
+    (),
+    ("compose.demo.yaml",),
+    ("compose.tls.yaml",),
+    ("compose.demo.yaml", "compose.tls.yaml"),
+    ("compose.cluster.yaml",),
+]
 ALL: dict[str, Any] = {
     name: one
     for file in ("compose.yaml", "compose.demo.yaml")
@@ -87,7 +93,18 @@ def test_gateway_requires_client_certificates_only_if_a_ca_is_set() -> None:
         assert "tls_ca" in sources(gateway, "secrets")
 
 
-@pytest.mark.parametrize("overlays", [(), ("compose.tls.yaml",)], ids=str)
+@pytest.mark.parametrize("name", services("compose.cluster.yaml").keys() - ALL.keys())
+def test_service_of_the_cluster_is_confined_and_pinned(name: str) -> None:
+    one = services("compose.cluster.yaml")[name]
+    assert one["read_only"] is True
+    assert one["cap_drop"] == ["ALL"]
+    assert one["security_opt"] == ["no-new-privileges:true"]
+    assert one["deploy"]["resources"]["limits"].keys() == {"memory", "cpus"}
+    assert not one.get("ports")
+    assert re.fullmatch(r"[a-z0-9_/]+:v?\d+\.\d+\.\d+(-alpine)?", one["image"])
+
+
+@pytest.mark.parametrize("overlays", [(), ("compose.tls.yaml",), ("compose.cluster.yaml",)], ids=str)
 def test_commands_in_the_file_headers_create_every_secret(overlays: tuple[str, ...], tmp_path: Path) -> None:
     shutil.copytree(COMPOSE / "tls", tmp_path / "compose/tls")
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
