@@ -16,7 +16,7 @@ Opt = typer.Option
 
 def acl(
     passwords: Annotated[Path, Opt(help="Folder of <role>.password files.")] = Path("secrets"),
-    create: Annotated[bool, Opt("--create", help="Make passwords that are missing.")] = False,
+    create: Annotated[bool, Opt("--create", help="Create missing passwords.")] = False,
     url: Annotated[
         str | None, Opt(help="Also write <role>.url files: this address with each role's name and password.")
     ] = None,

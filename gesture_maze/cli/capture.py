@@ -37,9 +37,9 @@ def capture(
     redis: RedisUrl = DEFAULT_REDIS,
     out: Annotated[Path | None, Opt(help="File to write; packed where it ends with .gz or .zst.")] = None,
     sessions: Annotated[str | None, Opt(help="Only sessions that match this pattern: 'team-a-*'.")] = None,
-    seconds: Annotated[float | None, Opt(min=0.1, help="For how long. (default: until Ctrl-C)")] = None,
+    seconds: Annotated[float | None, Opt(min=0.1, help="Duration in s. (default: until Ctrl-C)")] = None,
     with_replies: Annotated[bool, Opt("--with-replies", help="Keep each frame's reply with it.")] = False,
-    anonymise: Annotated[bool, Opt("--anonymise", help="Call sessions player-1, player-2, ...")] = False,
+    anonymise: Annotated[bool, Opt("--anonymise", help="Rename sessions to player-1, player-2, ...")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Record, unless a command of the group is given."""
@@ -121,7 +121,7 @@ def show(
 def plot(
     file: Capture,
     out: Annotated[Path, Opt(help="Picture to write: .png, .svg or .pdf.")],
-    session: Annotated[str | None, Opt(help="Which one. (default: the only one)")] = None,
+    session: Annotated[str | None, Opt(help="Session to plot. (default: the only one)")] = None,
     model: Model = None,
     skip_bad: SkipBad = False,
 ) -> None:
@@ -141,7 +141,7 @@ def plot(
 def convert(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Folders, files, dumps.")],
     out: Out,
-    fps: Annotated[float, Opt(min=0.1, max=1000, help="Where a file has no times.")] = 30.0,
+    fps: Annotated[float, Opt(min=0.1, max=1000, help="Frame rate of files without times.")] = 30.0,
     aspect: Aspect = None,
     layout: Layout = None,
     labels: Labels = None,
@@ -167,15 +167,15 @@ def mutate(
     file: Capture,
     out: Out,
     drop: Annotated[float, Opt(help="Share of frames left out, 0 to 1.")] = 0.0,
-    duplicate: Annotated[float, Opt(help="Share that comes twice.")] = 0.0,
-    reorder: Annotated[float, Opt(help="Share that comes after the next of its session.")] = 0.0,
+    duplicate: Annotated[float, Opt(help="Share of frames duplicated.")] = 0.0,
+    reorder: Annotated[float, Opt(help="Share of frames swapped with the next of their session.")] = 0.0,
     corrupt: Annotated[float, Opt(help="Share of lines damaged so that they break the contract.")] = 0.0,
-    no_hand: Annotated[float, Opt(help="Share that loses its hand, in bursts.")] = 0.0,
+    no_hand: Annotated[float, Opt(help="Share of frames without their hand, in bursts.")] = 0.0,
     jitter: Annotated[float, Opt(help="Shake the landmarks: standard deviation in image widths.")] = 0.0,
     jitter_ms: Annotated[float, Opt(help="Shake the times: standard deviation, ms.")] = 0.0,
-    mirror: Annotated[bool, Opt("--mirror", help="Turn every image round.")] = False,
+    mirror: Annotated[bool, Opt("--mirror", help="Mirror every image.")] = False,
     rescale: Annotated[float, Opt(help="Factor of the size of hands.")] = 1.0,
-    seed: Annotated[int, Opt(min=0, help="Decides which frames are hit.")] = 1,
+    seed: Annotated[int, Opt(min=0, help="Seed of the changes.")] = 1,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:

@@ -32,8 +32,8 @@ def demo(
     workers: Annotated[int, Opt(min=1, max=64, help="Worker processes.")] = 2,
     seconds: Annotated[float, Opt(min=0, help="How long to play; 0 = until Ctrl-C.")] = 20,
     side: Annotated[int, Opt(min=2, max=40, help="Cells along the longer side of a maze.")] = 6,
-    seed: Annotated[int, Opt(help="Decides mazes and hands.")] = 1,
-    kill_after: Annotated[float | None, Opt(min=0, help="Kill a worker after so many seconds.")] = None,
+    seed: Annotated[int, Opt(help="Seed of the mazes and hands.")] = 1,
+    kill_after: Annotated[float | None, Opt(min=0, help="Kill a worker after this many seconds.")] = None,
     log: Annotated[Path | None, Opt(help="Where the workers' log goes. (default: a new file)")] = None,
     watch: Annotated[
         bool | None,

@@ -13,7 +13,7 @@ import typer
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json
 from gesture_maze.cli.progress import progress
-from gesture_maze.cli.reading import Actions, Aspect, Labels, Layout, show_found
+from gesture_maze.cli.reading import Actions, Aspect, Labels, Layout, Verdicts, show_found
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action
 
@@ -32,15 +32,11 @@ def evaluate(
     model: Annotated[
         Path | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")
     ] = None,
-    report: Annotated[
-        Path | None, Opt(help="Also write all of it, with drawn hands, as one HTML page.")
-    ] = None,
+    report: Annotated[Path | None, Opt(help="HTML page to write, with all figures and drawn hands.")] = None,
     against: Annotated[
         Path | None, Opt(help="Compare with this bundle, hand by hand, with a significance test.")
     ] = None,
-    verdicts: Annotated[
-        Path | None, Opt(help="CSV of verdicts (row,label,verdict) on rows of DATA; both figures are shown.")
-    ] = None,
+    verdicts: Verdicts = None,
     layout: Layout = None,
     aspect: Aspect = None,
     labels: Labels = None,

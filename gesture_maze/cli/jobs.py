@@ -33,7 +33,7 @@ Example: [bold]maze jobs submit train '{"data": ["landmarks.csv.gz"], "out": "ni
 )
 
 DEFAULT_JOBS_REDIS: Final = "redis://127.0.0.1:6379/1"
-JobName = Annotated[str, typer.Argument(metavar="NAME", help="One of the closed list.")]
+JobName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the job: train, evaluate, ...")]
 JobArguments = Annotated[str, typer.Argument(metavar="JSON", help="Its arguments, as a JSON object.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="As 'maze jobs list' shows it.")]
 LISTED: Final = 100
@@ -52,7 +52,7 @@ def worker(
         Path, typer.Option(envvar=variable("folder"), help="Folder that contains all paths of jobs.")
     ] = Path(),
     tracking_uri: TrackingUri = DEFAULT_TRACKING,
-    burst: Annotated[bool, typer.Option("--burst", help="End when no job is left.")] = False,
+    burst: Annotated[bool, typer.Option("--burst", help="Exit when no job is left.")] = False,
 ) -> None:
     """Run jobs, one at a time, until SIGTERM or Ctrl-C. The current job is finished first.
 

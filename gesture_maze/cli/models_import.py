@@ -34,7 +34,7 @@ WARNING: Final = (
 
 def models_import(
     svc: Annotated[Path, Opt(help="Pickle or joblib file of the fitted SVC.")],
-    scaler: Annotated[Path, Opt(help="The same of its MinMaxScaler, of 42 or 63 raw values.")],
+    scaler: Annotated[Path, Opt(help="The same for its MinMaxScaler, of 42 or 63 raw values.")],
     labels: Annotated[Path, Opt(help='JSON table of its classes: {"16": "like", ...}.')],
     out: Annotated[Path, Opt(help="Folder for the bundle.")] = Path("imported"),
     trust_pickle: Annotated[
@@ -43,7 +43,7 @@ def models_import(
     layout: Annotated[str, Opt(help="Columns: interleaved (x1, y1, ...) or planar.")] = "interleaved",
     votes: Annotated[bool, Opt("--votes", help="Ignore the SVC's own probabilities.")] = False,
     distill: Annotated[bool, Opt("--distill", help="Also train a fast network on its answers.")] = False,
-    seed: Annotated[int, Opt(min=0, help="Of the simulated hands and of the network.")] = 0,
+    seed: Annotated[int, Opt(min=0, help="Seed of the simulated hands and the network.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Convert the old service's model, an SVC behind a min-max scaler, into a bundle that workers can run.

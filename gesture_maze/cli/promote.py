@@ -27,15 +27,15 @@ def promote(
     layout: Layout = None,
     aspect: Aspect = None,
     labels: Labels = None,
-    max_drop: Annotated[float, Opt(help="Accuracy and action precision may fall by so much.")] = 0.002,
-    max_us_per_frame: Annotated[float, Opt(help="Limit of its time, in batches of 256.")] = 5.0,
+    max_drop: Annotated[float, Opt(help="Largest accepted drop of accuracy and action precision.")] = 0.002,
+    max_us_per_frame: Annotated[float, Opt(help="Longest accepted time per frame, in batches of 256.")] = 5.0,
     shadow: Annotated[
         bool, Opt("--shadow", help="As challenger: beside the champion, without its answers being published.")
     ] = False,
     share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the frames a challenger sees.")] = 0.1,
     keep: Annotated[int, Opt(min=1, help="Bundles kept in Redis.")] = 5,
     tracking_uri: OptionalTrackingUri = None,
-    force: Annotated[bool, Opt("--force", help="Write it although a check fails.")] = False,
+    force: Annotated[bool, Opt("--force", help="Promote although a check fails.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check a model and make every worker of the pool use it, without a pause and without losing a frame.

@@ -52,6 +52,14 @@ Actions = Annotated[
     ),
 ]
 
+Verdicts = Annotated[
+    Path | None,
+    typer.Option(
+        "--verdicts",
+        help="CSV of verdicts (row,label,verdict) on the labels of the data; figures with and without them.",
+    ),
+]
+
 
 def show_found(lines: Iterable[str]) -> None:
     """Print on standard error what was found in the files, before it is used."""

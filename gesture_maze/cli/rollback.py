@@ -13,7 +13,7 @@ from gesture_maze.cli.printing import print_json, print_line
 def rollback(
     redis: RedisUrl = DEFAULT_REDIS,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="End the challenge instead; the champion stays.")
+        bool, typer.Option("--shadow", help="Dismiss the challenger instead; the champion stays.")
     ] = False,
     tracking_uri: OptionalTrackingUri = None,
     as_json: AsJson = False,

@@ -11,7 +11,7 @@ import typer
 from gesture_maze.cli.options import AsJson, TrackingUri
 from gesture_maze.cli.printing import print_json
 from gesture_maze.cli.progress import progress
-from gesture_maze.cli.reading import Aspect, Labels, Layout, show_found
+from gesture_maze.cli.reading import Aspect, Labels, Layout, Verdicts, show_found
 from gesture_maze.lifecycle.training import DEFAULT_TRACKING
 
 if TYPE_CHECKING:
@@ -28,14 +28,12 @@ def train(
     ],
     out: Annotated[Path, Opt(help="Folder for the bundle.")] = Path("bundle"),
     search: Annotated[bool, Opt("--search", help="Search kinds and parameters; ship the winner.")] = False,
-    kinds: Annotated[str, Opt(help="Those that --search tries.")] = "network,svc,mlp,hgb,knn",
+    kinds: Annotated[str, Opt(help="Kinds that --search tries.")] = "network,svc,mlp,hgb,knn",
     compare: Annotated[bool, Opt("--compare", help="Also judge SVC, MLP, trees and neighbours.")] = False,
     seed: Annotated[int, Opt(min=0, help="The same seed gives the same bundle.")] = 0,
     folds: Annotated[int, Opt(min=2, max=20, help="Folds to judge by; no user is in two.")] = 5,
     epochs: Annotated[int | None, Opt(min=1, help="Passes over the data. (default: the recipe's)")] = None,
-    verdicts: Annotated[
-        Path | None, Opt(help="CSV of verdicts (row,label,verdict) on rows of the data, for the threshold.")
-    ] = None,
+    verdicts: Verdicts = None,
     layout: Layout = None,
     aspect: Aspect = None,
     labels: Labels = None,

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from gesture_maze.ops.watch import Watch
 
 Opt = typer.Option
-LogFormat = Literal["human", "json"]
-LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Annotated[
+    Literal["human", "json"],
+    Opt(envvar=variable("log_format"), help="Log lines for people, or JSON objects."),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    Opt(envvar=variable("log_level"), help="Least severe level that is logged."),
+]
 DEFAULT_PORT: Final = 9109
 
 
@@ -33,12 +39,8 @@ def watch(
     every_s: Annotated[
         float, Opt(envvar=variable("watch_every_s"), min=0.05, help="Seconds between heartbeats.")
     ] = 1.0,
-    log_format: Annotated[
-        LogFormat, Opt(envvar=variable("log_format"), help="Log lines for people, or JSON objects.")
-    ] = "human",
-    log_level: Annotated[
-        LogLevel, Opt(envvar=variable("log_level"), help="Least severe level that is logged.")
-    ] = "info",
+    log_format: LogFormat = "human",
+    log_level: LogLevel = "info",
 ) -> None:
     """Send a heartbeat through each partition and serve metrics of the pool to Prometheus, until stopped.
 

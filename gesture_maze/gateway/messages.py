@@ -179,7 +179,7 @@ def read_hello(text: bytes) -> Hello:
     if found.get("type") != "hello":
         raise GatewayError(Refusal.NO_HELLO, 'the first message must be {"type": "hello", ...}')
     if "session" in found:
-        raise GatewayError(Refusal.OWN_SESSION_ID, "session ids are made here: leave `session` out")
+        raise GatewayError(Refusal.OWN_SESSION_ID, "the gateway assigns session ids: leave `session` out")
     try:
         return Hello.model_validate(found)
     except ValidationError as error:
@@ -194,7 +194,7 @@ def read_message(text: bytes) -> AnyMessage:
     """
     found = read_json(text)
     if "session" in found:
-        raise GatewayError(Refusal.OWN_SESSION_ID, "session ids are made here: leave `session` out")
+        raise GatewayError(Refusal.OWN_SESSION_ID, "the gateway assigns session ids: leave `session` out")
     try:
         return _MESSAGE.validate_python({"type": "frame"} | found)
     except ValidationError as error:
@@ -214,7 +214,7 @@ def unpack_frame(raw: bytes) -> Packed:
     if seq > MAX_BROWSER_INTEGER:
         raise GatewayError(Refusal.BAD_SEQ, "the seq is beyond 2**53 - 1")
     if not 0 <= captured_ms <= MAX_BROWSER_INTEGER or flags > KNOWN_FLAGS:
-        raise GatewayError(Refusal.BAD_FRAME, "unknown flags, or a time that no clock shows")
+        raise GatewayError(Refusal.BAD_FRAME, "unknown flags, or a time out of range")
     if not MIN_ASPECT <= aspect <= MAX_ASPECT:
         raise GatewayError(Refusal.BAD_ASPECT, f"the aspect must be {MIN_ASPECT} to {MAX_ASPECT}")
     return Packed(seq, captured_ms, aspect, flags, raw[META_BYTES:])

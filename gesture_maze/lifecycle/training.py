@@ -110,7 +110,9 @@ def train(
 
     unknown = sorted(set(options.kinds) - set(GRIDS))
     if unknown:
-        raise SettingsError("settings", f"no such kind: {', '.join(unknown)}; those are: {', '.join(GRIDS)}")
+        raise SettingsError(
+            "settings", f"unknown kind {', '.join(unknown)}: the kinds are {', '.join(GRIDS)}"
+        )
     tracking = _tracking(options.tracking_uri)
     data, golden = read_dataset(options.data, options.reading), golden_hands(options.seed)
     show(data.report)

@@ -193,7 +193,7 @@ def verify_files(files: dict[str, bytes]) -> Bundle:
     if manifest.model_version.rpartition("-")[2] != model_digest(manifest):
         raise ModelError(
             ModelReason.VERSION_MISMATCH,
-            f"the bundle calls itself {manifest.model_version}, but its content is {model_digest(manifest)}",
+            f"manifest.json names {manifest.model_version}, but the content is {model_digest(manifest)}",
         )
     refuse_external_data(files[MODEL])
     try:
@@ -285,8 +285,8 @@ def _read_zip(archive: zipfile.ZipFile) -> dict[str, bytes]:
         if member.filename in files:
             raise ModelError(ModelReason.UNEXPECTED_FILE, f"the bundle has {member.filename!r} twice")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ModelError(ModelReason.NOT_A_BUNDLE, f"{member.filename} is packed by an unusual method")
-        # The declared size may lie; reading stops at the limit whatever the header says.
+            raise ModelError(ModelReason.NOT_A_BUNDLE, f"{member.filename} has an unsupported compression")
+        # The declared size may be false: reading stops at the limit whatever the header says.
         with archive.open(member) as file:
             data = file.read(limit + 1)
         files[member.filename] = _within(member.filename, data, limit)
@@ -296,7 +296,7 @@ def _read_zip(archive: zipfile.ZipFile) -> dict[str, bytes]:
 def _limit_of(name: str) -> int:
     limit = SIZE_LIMITS_BYTES.get(name)
     if limit is None:
-        raise ModelError(ModelReason.UNEXPECTED_FILE, f"the bundle holds {name!r}, which no bundle has")
+        raise ModelError(ModelReason.UNEXPECTED_FILE, f"unexpected file {name!r} in the bundle")
     return limit
 
 

@@ -84,7 +84,7 @@ def read_verdicts(path: Path, data: Dataset) -> Verdicts:
         where = f"{path.name}: row {number}"
         row, verdict = _row(where, entry, data), entry["verdict"].strip()
         if row in relabelled or row in excluded or row in kept:
-            raise _fault(f"{where}: there is a second verdict on row {row}")
+            raise _fault(f"{where}: duplicate verdict on row {row}")
         if verdict == KEEP:
             kept.add(row)
         elif verdict == EXCLUDE:

@@ -85,6 +85,25 @@ def _added(partitions: tuple[PartitionStatus, ...]) -> CounterMetricFamily:
     return added
 
 
+class _Heartbeats:
+    """The metrics of heartbeats and passes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        by, at = ["partition"], registry
+        self.sent: Final = Counter("maze_heartbeats_sent", "Heartbeats sent.", by, registry=at)
+        self.answered: Final = Counter("maze_heartbeats_answered", "Heartbeats answered.", by, registry=at)
+        self.failed: Final = Counter("maze_watch_failures", "Passes that failed.", registry=at)
+        self.latency: Final = Histogram(
+            "maze_heartbeat_seconds",
+            "From sending a heartbeat to its reply.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=at,
+        )
+        self.last: Final = Gauge(
+            "maze_heartbeat_answered_timestamp_seconds", "Unix time of the last answer.", by, registry=at
+        )
+
+
 class Watch:
     """Sends heartbeats, counts their replies and reads the pool's status.
 
@@ -119,24 +138,7 @@ class Watch:
         self._sent_s: Final[dict[tuple[str, int], float]] = {}
         self._seq = 0
         self._read_s = float("-inf")
-        at = self.registry
-        self._sent: Final = Counter("maze_heartbeats_sent", "Heartbeats sent.", ["partition"], registry=at)
-        self._answered: Final = Counter(
-            "maze_heartbeats_answered", "Heartbeats answered.", ["partition"], registry=at
-        )
-        self._failed: Final = Counter("maze_watch_failures", "Passes that failed.", registry=at)
-        self._latency: Final = Histogram(
-            "maze_heartbeat_seconds",
-            "From sending a heartbeat to its reply.",
-            buckets=LATENCY_BUCKETS_S,
-            registry=at,
-        )
-        self._last: Final = Gauge(
-            "maze_heartbeat_answered_timestamp_seconds",
-            "Unix time of the last answer.",
-            ["partition"],
-            registry=at,
-        )
+        self._beats: Final = _Heartbeats(self.registry)
 
     def step(self) -> None:
         """Run one pass: read the pool's status, then send a heartbeat to each partition.
@@ -148,7 +150,7 @@ class Watch:
             self._read_s = self._clock()
             self._beat(len(self.pool.status.partitions))
         except MazeError as error:
-            self._failed.inc()
+            self._beats.failed.inc()
             self._note_fault(error)
         else:
             self._note_recovery()
@@ -163,11 +165,11 @@ class Watch:
         if reply is None:
             return False
         partition = str(keys.partition_of(reply.session, len(self._sessions)))
-        self._answered.labels(partition).inc()
-        self._last.labels(partition).set(self._unix())
+        self._beats.answered.labels(partition).inc()
+        self._beats.last.labels(partition).set(self._unix())
         sent_s = self._sent_s.pop((reply.session, reply.seq), None)
         if sent_s is not None:
-            self._latency.observe(self._clock() - sent_s)
+            self._beats.latency.observe(self._clock() - sent_s)
         return True
 
     def ready(self) -> bool:
@@ -198,7 +200,7 @@ class Watch:
         frames = [Frame(session, self._seq, round(now_s * 1000), None) for session in self._sessions]
         self._sent_s.update({(session, self._seq): now_s for session in self._sessions})
         for partition in range(partitions):
-            self._sent.labels(str(partition)).inc()
+            self._beats.sent.labels(str(partition)).inc()
         # counted as sent whatever happens: to a player a refused frame and an unanswered one are the same
         self._producer.send_tick(frames)
 

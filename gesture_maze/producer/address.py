@@ -130,7 +130,7 @@ def _cluster_parts(url: str) -> tuple[list[Address], dict[str, Any]]:
     parts = urlsplit(url)
     login, _, hosts = parts.netloc.rpartition("@")
     if not hosts:
-        raise ValueError("write redis+cluster://host:6379,host:6379")
+        raise ValueError("expected redis+cluster://host:6379,host:6379")
     if parts.path.strip("/") not in ("", "0"):
         raise ValueError("a cluster has only database 0: leave it out")
     options = _connection_words(parts.scheme, login, 0, parts.query)

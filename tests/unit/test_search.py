@@ -123,7 +123,7 @@ def test_train_command_with_unknown_kind_is_rejected(tmp_path: Path) -> None:
     source = write_csv(tmp_path / "hands.csv", hands())
     found = run(source, "--search", "--kinds", "forest,knn")
     assert isinstance(found.exception, SettingsError)
-    assert "no such kind: forest" in str(found.exception)
+    assert "unknown kind forest" in str(found.exception)
 
 
 def test_kind_failing_to_train_is_named_in_error() -> None:

@@ -53,7 +53,7 @@ def test_verdicts_applied_exclude_and_relabel_rows(tmp_path: Path) -> None:
         ("row,label,verdict\n-1,like,keep\n", "'row' must be an integer"),
         ("row,label,verdict\n0,like,perhaps\n", "found 'perhaps'"),
         ("row,label,verdict\n0,like,relabel:wave\n", "found 'relabel:wave'"),
-        ("row,label,verdict\n0,like,keep\n0,like,exclude\n", "row 3: there is a second verdict on row 0"),
+        ("row,label,verdict\n0,like,keep\n0,like,exclude\n", "row 3: duplicate verdict on row 0"),
     ],
 )
 def test_verdicts_that_do_not_match_data_are_rejected(tmp_path: Path, text: str, words: str) -> None:

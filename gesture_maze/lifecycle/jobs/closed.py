@@ -68,7 +68,7 @@ class ClosedJob(Job):
             raise SettingsError("settings", "a job has a name and named arguments, nothing else")
         arguments = checked(self.func_name, kwargs)
         if self.context is None:
-            raise SettingsError("settings", "jobs are done by 'maze jobs worker' only")
+            raise SettingsError("settings", "jobs run in 'maze jobs worker' only")
         return arguments.run(self.context, self._note)
 
     def restore(self, raw_data: Any) -> Any:

@@ -200,7 +200,7 @@ class AsyncClusterRedis(Redis):
 
     async def _connection(self, address: Address) -> Any:
         if self.is_away(address):
-            raise exceptions.ConnectionError(f"{address} could not be reached just now")
+            raise exceptions.ConnectionError(f"{address} cannot be reached")
         pool: Any = self.node(address).connection_pool
         try:
             return await pool.get_connection()

@@ -231,7 +231,7 @@ class ClusterRedis(Redis):
 
     def _connection(self, address: Address) -> Any:
         if self.is_away(address):
-            raise exceptions.ConnectionError(f"{address} could not be reached just now")
+            raise exceptions.ConnectionError(f"{address} cannot be reached")
         pool: Any = self.node(address).connection_pool
         try:
             return pool.get_connection()

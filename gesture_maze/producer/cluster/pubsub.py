@@ -180,7 +180,7 @@ class ClusterPubSub:
         found = self._nodes.get(address)
         if found is None:
             if self._cluster.is_away(address):
-                raise exceptions.ConnectionError(f"{address} could not be reached just now")
+                raise exceptions.ConnectionError(f"{address} cannot be reached")
             try:
                 found = _Node(self._cluster, address)
             except FAILURES:

@@ -122,7 +122,7 @@ class ShardedChannels:
         found = self._nodes.get(address)
         if found is None:
             if self._cluster.is_away(address):
-                raise exceptions.ConnectionError(f"{address} could not be reached just now")
+                raise exceptions.ConnectionError(f"{address} cannot be reached")
             pool: Any = self._cluster.node(address).connection_pool
             try:
                 connection = await pool.get_connection()

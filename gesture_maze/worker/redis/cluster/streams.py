@@ -152,7 +152,7 @@ class ClusterReader:
         if found is None:
             found = _PartitionReader(self._cluster, number)
             if self._cluster.is_away(found.address):
-                raise ConnectionError(f"{found.address} could not be reached just now")
+                raise ConnectionError(f"{found.address} cannot be reached")
             try:
                 descriptor: Any = found.connection.socket
             except BaseException:
@@ -195,7 +195,7 @@ class ClusterCommitter:
             try:
                 with node_errors(self._cluster, part[0].partition):
                     if self._cluster.is_away(address):
-                        raise ConnectionError(f"{address} could not be reached just now")
+                        raise ConnectionError(f"{address} cannot be reached")
                     self._node(address).send(part)
             except NodeLost as error:
                 self._lose(address, part, str(error))
