@@ -54,6 +54,7 @@ def watch(
     from gesture_maze.producer import FrameProducer
     from gesture_maze.producer.address import without_password
     from gesture_maze.worker.health import HealthServer
+    from gesture_maze.worker.library_logs import route_libraries
     from gesture_maze.worker.logs import Log
     from gesture_maze.worker.redis.attach import attached
     from gesture_maze.worker.redis.status import StatusReader
@@ -63,6 +64,7 @@ def watch(
         client = stack.enter_context(attached(redis))
         producer = stack.enter_context(FrameProducer(redis, name="maze-watch", retries=0))
         log = Log(log_format, log_level, worker="watch")
+        route_libraries(log)
         watching = Watch(producer, StatusReader(client), log)
         stack.callback(watching.close)
 

@@ -38,6 +38,9 @@ def run(settings: PoolSettings) -> None:
             raise typer.Exit(code)
     else:
         from gesture_maze.worker.identity import worker_id
+        from gesture_maze.worker.library_logs import route_libraries
         from gesture_maze.worker.process import WorkerProcess
 
-        WorkerProcess(settings.of_process(0), worker_id()).run()
+        process = WorkerProcess(settings.of_process(0), worker_id())
+        route_libraries(process.log)
+        process.run()

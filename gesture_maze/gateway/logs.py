@@ -6,12 +6,8 @@ import logging
 import time
 from typing import Final
 
+from gesture_maze.worker.library_logs import SAMPLE_S, route_libraries
 from gesture_maze.worker.logs import Log, Sampler
-
-SAMPLE_S: Final = 10.0
-"""One message of each kind that a library logs is written in this time; the others are counted."""
-MAX_MESSAGE: Final = 500
-"""Characters kept of a library's message: it may repeat what a client sent."""
 
 
 class Sampled:
@@ -32,44 +28,10 @@ class Sampled:
             self._log.warning(event, **values, suppressed=left_out)
 
 
-class LibraryHandler(logging.Handler):
-    """Passes records of the standard `logging` module (uvicorn, picows, asyncio) on as events.
-
-    Args:
-        log: where to.
-    """
-
-    def __init__(self, log: Log) -> None:
-        super().__init__()
-        self._log: Final = log
-        self._sampler: Final = Sampler(SAMPLE_S)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`."""
-        kind = f"{record.name} {record.levelno} {record.module} {record.lineno}"
-        left_out = self._sampler.admit(kind, time.monotonic())
-        if left_out is None:
-            return
-        values: dict[str, object] = {"logger": record.name, "message": _message(record)}
-        if left_out:
-            values["suppressed"] = left_out
-        if record.exc_info:
-            values["traceback"] = logging.Formatter().formatException(record.exc_info)
-        write = self._log.error if record.levelno >= logging.ERROR else self._log.warning
-        write("library_logged", **values)
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()[:MAX_MESSAGE]
-    except (TypeError, ValueError):
-        return str(record.msg)[:MAX_MESSAGE]
-
-
 def open_log(log_format: str, log_level: str) -> Log:
     """Open the log and route the standard `logging` module of this process to it."""
     log = Log(log_format, log_level)
-    logging.basicConfig(level=logging.WARNING, handlers=[LibraryHandler(log)], force=True)
+    route_libraries(log)
     # several lines for each socket that comes and goes
     logging.getLogger("maze.gateway.sockets").setLevel(logging.ERROR)
     return log

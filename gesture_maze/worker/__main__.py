@@ -26,12 +26,15 @@ def main(arguments: list[str]) -> int:
     if len(arguments) > 2:
         end_with_parent(int(arguments[2]))  # before the slow imports, during which the parent may be killed
     from gesture_maze.worker.health import PortInUseError
+    from gesture_maze.worker.library_logs import route_libraries
     from gesture_maze.worker.process import WorkerProcess
 
     try:
         settings = Settings.of(**json.loads(_settings_json(arguments))) if arguments else Settings()
         worker = arguments[1] if len(arguments) > 1 else worker_id()
-        WorkerProcess(settings, worker, supervised=True).run()
+        process = WorkerProcess(settings, worker, supervised=True)
+        route_libraries(process.log)
+        process.run()
     except PortInUseError as error:
         sys.stderr.write(f"worker: {error}\n")
         return PORT_IN_USE_EXIT

@@ -13,13 +13,13 @@ import pytest
 
 from gesture_maze.game.mazes import STEPS, generate, solve
 from gesture_maze.gateway.game import SIZES, Game, ways_of
-from gesture_maze.gateway.logs import LibraryHandler
 from gesture_maze.gateway.poses import ASPECT, hands
 from gesture_maze.gateway.settings import Settings, secret_of
 from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, NO_GESTURE
+from gesture_maze.worker.library_logs import LibraryHandler
 from gesture_maze.worker.logs import Log
 
 

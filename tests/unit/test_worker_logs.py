@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import gesture_maze
+from gesture_maze.worker.library_logs import route_libraries
 from gesture_maze.worker.logs import Log, Sampler
 
 EVIL = "\x1b[2J\nlevel=ERROR\u202e"
@@ -79,3 +83,29 @@ def test_sampler_under_flood_counts_suppressed_events() -> None:
         1,
     ]
     assert sampler.admit("b", 0.3) == 0
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger, whose handlers are restored."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_library_messages_once_routed_are_events_of_the_log(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    route_libraries(Log("json", "info", worker="watch"))
+    logging.getLogger("gesture_maze.producer").warning("no worker has processed a frame of partition %d", 3)
+    [line] = capsys.readouterr().err.splitlines()
+    found = json.loads(line)
+    assert (found["event"], found["worker"]) == ("library_logged", "watch")
+    assert found["message"] == "no worker has processed a frame of partition 3"
+
+
+@pytest.mark.parametrize("module", ["cli/watch.py", "cli/worker.py", "worker/__main__.py", "gateway/logs.py"])
+def test_long_running_program_routes_what_libraries_log(module: str) -> None:
+    assert "route_libraries(" in (Path(gesture_maze.__file__).parent / module).read_text()
