@@ -208,6 +208,17 @@ def test_stream_recreated_below_the_cursor_is_read_from_its_start(client: Any, r
     assert replies.seqs() == [1, 2, 3]
 
 
+def test_stream_missing_at_reconnect_is_read_from_its_start(client: Any, replies: Subscriber) -> None:
+    worker = joined(client)
+    add(client, hand(A, 1), entry_id=FUTURE_ID)
+    worker.work()
+    client.flushall()
+    worker.loop.reconnect()
+    add(client, hand(A, 2), hand(A, 3))  # ids below the old cursor: the clock was set back
+    worker.work()
+    assert replies.seqs() == [1, 2, 3]
+
+
 def test_frames_with_future_ids_are_answered_and_trimmed_by_observation(client: Any) -> None:
     worker = joined(client, retention_ms=200, rebuild_ms=1, supersede_ms=0)
     add(client, hand(A, 1), entry_id=FUTURE_ID)

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tests.simulation.bugs import BUGS
+from tests.simulation.faults import KINDS
 from tests.simulation.run import run, run_wanted
-from tests.simulation.world import FAULTS, Result
+from tests.simulation.world import Result
 
 COUNTED = ("accepted", "answered", "fenced", "deaths", "commits")
 
@@ -38,7 +39,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--faults",
         default="",
-        help=f"kinds of faults, with commas: {', '.join(FAULTS)}, burst (default: by seed)",
+        help=f"kinds of faults, with commas: {', '.join(KINDS)} (default: by seed)",
     )
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)"

@@ -13,7 +13,8 @@ from gesture_maze.worker.records import Commit, Grant, Read
 from gesture_maze.worker.redis import scripts, streams
 from gesture_maze.worker.redis.broker import Broker
 
-OLD_BOUND: Final = 2048
+OLD_BOUND: Final = 16
+"""It was 2,048 entries; worlds have fewer."""
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def cursor_moved_when_built() -> Iterator[None]:
 
 @contextmanager
 def rebuild_bounded() -> Iterator[None]:
-    """Sessions are rebuilt from the last 2,048 entries only."""
+    """Sessions are rebuilt from the last `OLD_BOUND` entries only."""
 
     def past(broker: Broker, grant: Grant, since_ms: int) -> Iterator[Read]:
         stream = keys.frames_key(grant.partition)

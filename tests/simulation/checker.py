@@ -6,6 +6,7 @@ It knows nothing of workers.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter, defaultdict
 from typing import Any, Final
@@ -89,7 +90,7 @@ class Checker:
     ) -> None:
         """See `network.Observer`."""
         if name == "XADD" and isinstance(reply, bytes):
-            self._on_added(_partition(command[1]), reply, command[3:])
+            self.on_added(_partition(command[1]), reply, command[3:])
         elif name == "acquire" and isinstance(reply, list):
             self._granted[_partition(command[3])] = reply[0].decode()
         elif name in OWNER_SCRIPTS:
@@ -103,7 +104,8 @@ class Checker:
             if name == "commit":
                 self._on_commit(partition, token, reply, published)
 
-    def _on_added(self, partition: int, entry_id: bytes, fields: list[bytes]) -> None:
+    def on_added(self, partition: int, entry_id: bytes, fields: list[bytes]) -> None:
+        """An entry was accepted."""
         named = dict(zip(fields[::2], fields[1::2], strict=True))
         sessions = named[b"s"].decode().split(" ")
         seqs = np.frombuffer(named[b"m"], META)["seq"].tolist()
@@ -123,7 +125,9 @@ class Checker:
             self.fenced += 1
             return
         if not isinstance(reply, bytes):
-            return  # refused
+            if published:
+                raise Violation(f"a refused commit of {token} published {len(published)} replies: {reply}")
+            return
         self.commits += 1
         if token != self._granted.get(partition):
             raise Violation(
@@ -177,13 +181,34 @@ class Checker:
             if keys.partition_of(session, partitions) == partition:
                 del self._last_seq[session]
 
-    def on_stream_deleted(self, partition: int, cursor: Order) -> None:
+    def on_stream_deleted(self, partition: int, partitions: int, cursor: Order) -> None:
         """Entries above the cursor are lost, unless an owner has read them."""
         ledger = self._ledgers[partition]
         ledger.settle(cursor)
         ledger.recounted = True
         ledger.doubtful += sum(frames for _, frames in ledger.entries[ledger.settled :])
         del ledger.entries[ledger.settled :]
+        # a new owner cannot know them, so whatever is sent again is new
+        for frame in [one for one in self._accepted_ms if keys.partition_of(one[0], partitions) == partition]:
+            del self._accepted_ms[frame]
+            self._last_seq.pop(frame[0], None)
+
+    def copy(self) -> dict[str, Any]:
+        """Return what is known now, for `on_failed_over`."""
+        names = ("_ledgers", "_granted", "_accepted_ms", "_last_seq", "_published", "outcomes")
+        return {name: copy.deepcopy(getattr(self, name)) for name in names}
+
+    def on_failed_over(self, noted: dict[str, Any]) -> None:
+        """The server has fallen back to the state at the time of `copy`.
+
+        Frames that were accepted since then are lost, and those answered since then may be answered again.
+        """
+        published = self._published
+        for name, value in noted.items():
+            setattr(self, name, value)
+        for frame, times in published.items():
+            self._allowed[frame] += times - self._published[frame]
+        self._published = published
 
     # the end
 

@@ -6,6 +6,7 @@ command under way can be lost, executed without an answer, or executed long afte
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -18,13 +19,13 @@ import fakeredis
 import hiredis
 import redis
 from fakeredis._helpers import SimpleError
-from fakeredis._socket import FakeSocket
 from greenlet import getcurrent, greenlet
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gesture_maze.wire import keys
 from gesture_maze.worker.redis import scripts
+from tests.simulation.lua import ScriptingSocket
 from tests.simulation.scheduler import Process, Scheduler
 
 INSTANT = {b"HELLO", b"CLIENT", b"SCRIPT", b"PING", b"AUTH", b"INFO", b"SELECT"}
@@ -34,7 +35,7 @@ WRITES = NEEDS_MEMORY | {
     b"DEL", b"HDEL", b"ZREM", b"ZREMRANGEBYSCORE", b"PEXPIRE", b"XTRIM", b"XGROUP SETID", b"XDEL",
 }  # fmt: skip
 OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'."
-TIMEOUT_S = 5.0
+TIMEOUT_S = 2.0
 RARE = {"attempt", "clear_suspects", "release", "acquire"}
 RARE_WEIGHT = 15
 """Faults of rare commands are as interesting as those of frequent ones, and would hardly ever happen."""
@@ -87,6 +88,8 @@ class Network:
         self.observer: Observer | None = None
         self.on_wake: Callable[[], None] = lambda: None
         self.on_added: Callable[[], None] = lambda: None
+        self.on_published: Callable[[bytes, bytes], int] = lambda _channel, _message: 0
+        self._primary = 0
         self.names = {sha1(scripts.lua(name).encode()).hexdigest().encode(): name for name in SCRIPTS}
         self.sockets: list[Socket] = []
 
@@ -122,6 +125,21 @@ class Network:
             if chosen and (share == 1.0 or self.rng.random() < share):
                 socket.lose(0.0)
 
+    def copy_of_keys(self) -> dict[bytes, Any]:
+        """Return a copy of everything that the server holds, as a replica has it."""
+        return copy.deepcopy(self.server.dbs[0]._dict)
+
+    def fail_over(self, replica: dict[bytes, Any]) -> None:
+        """Let a replica become the primary: what it lacks is gone, and so are commands that are under way."""
+        self._primary += 1
+        database = self.server.dbs[0]
+        with self.server.lock:
+            database.clear()
+            for key, item in replica.items():
+                database[key] = item
+        self.server.script_cache.clear()
+        self.cut()
+
     def post(self, socket: Socket, command: list[bytes]) -> None:
         """Send a command on its way."""
         if socket.process is ADMIN or command[0].upper() in INSTANT:
@@ -139,16 +157,24 @@ class Network:
             self._fault(socket, command, delay_s)
             return
         socket.due_s = max(socket.due_s, now_s + delay_s)
-        self.scheduler.at(socket.due_s, lambda: self._deliver(socket, command))
+        self._deliver_at(socket.due_s, socket, command)
+
+    def _deliver_at(self, at_s: float, socket: Socket, command: list[bytes]) -> None:
+        primary = self._primary
+
+        def deliver() -> None:
+            if primary == self._primary:
+                self._deliver(socket, command)
+
+        self.scheduler.at(at_s, deliver)
 
     def _fault(self, socket: Socket, command: list[bytes], delay_s: float) -> None:
         kind = self.rng.choice(["dropped", "unanswered", "late"])
         self.trace("command_lost", kind=kind, process=socket.process, command=self.name(command))
         if kind != "dropped":
             if kind == "late":
-                delay_s = self.rng.uniform(0.5, 8.0)
-            at_s = max(socket.due_s, self.scheduler.now_s + delay_s)
-            self.scheduler.at(at_s, lambda: self._deliver(socket, command))
+                delay_s = self.rng.uniform(0.3, 3.0)
+            self._deliver_at(max(socket.due_s, self.scheduler.now_s + delay_s), socket, command)
         socket.lose(self.rng.choice([0.001, TIMEOUT_S]))
 
     def _deliver(self, socket: Socket, command: list[bytes]) -> None:
@@ -175,7 +201,7 @@ SCRIPTS = (
 )  # fmt: skip
 
 
-class Socket(FakeSocket):
+class Socket(ScriptingSocket):
     """The server's end of a connection, and what the client knows of it."""
 
     def __init__(self, network: Network, process: Process, *args: Any, **kwargs: Any) -> None:
@@ -265,9 +291,10 @@ class Socket(FakeSocket):
 
     def _lua_redis_call(self, lua_runtime: Any, expected_globals: set[Any], op: bytes, *args: Any) -> Any:
         if op == b"PUBLISH":
-            if args[1]:
-                self._published.append((args[0], args[1]))
-            return 1
+            if not args[1]:
+                return 0
+            self._published.append((args[0], args[1]))
+            return self.network.on_published(args[0], args[1])
         return super()._lua_redis_call(lua_runtime, expected_globals, op, *args)
 
 
@@ -278,9 +305,9 @@ class _Connection(fakeredis.FakeRedisConnection):
         self._network, self._process = network, process
         super().__init__(*args, **kwargs)
 
-    def _connect(self) -> FakeSocket:
+    def _connect(self) -> Socket:
         if self._process.cut_until_s > self._network.scheduler.now_s:
-            self._network.scheduler.sleep(min(TIMEOUT_S, 1.0))
+            self._network.scheduler.sleep(1.0)
             raise redis.ConnectionError("cannot connect")
         return Socket(
             self._network,

@@ -100,6 +100,23 @@ class Scheduler:
         self._owner.clear()
 
 
+class Lock:
+    """A lock that actors wait for in simulated time."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._released = Signal(scheduler)
+        self._held = False
+
+    def __enter__(self) -> None:
+        while self._held:
+            self._released.wait(1.0)
+        self._held = True
+
+    def __exit__(self, *_: object) -> None:
+        self._held = False
+        self._released.pulse()
+
+
 class Signal:
     """What actors wait for with a time limit: an event of `threading`, in simulated time."""
 

@@ -20,12 +20,14 @@ from gesture_maze.worker.redis.streams import StreamReader
 from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.settings import Settings
 from tests.simulation.network import Network
-from tests.simulation.scheduler import Process, Signal
+from tests.simulation.scheduler import Lock, Process, Signal
 from tests.support.pool import WristModel
 
 POISON: Final = 17
 """The label of a frame that kills the worker that classifies it."""
 CLOCK_START_S: Final = 1000.0
+STALL_S: Final = 3.0
+PAGE_ENTRIES: Final = 8
 
 Trace = Callable[..., None]
 
@@ -56,9 +58,14 @@ class _Listener:
 
 
 @contextmanager
-def simulated_wake_channel() -> Iterator[None]:
-    """Let keepers wait in simulated time."""
-    with patch("gesture_maze.worker.keeper.WakeListener", _Listener):
+def simulated_keepers() -> Iterator[None]:
+    """Let keepers wait in simulated time, give up a stuck worker sooner, and rebuild sessions in small
+    pages."""
+    with (
+        patch("gesture_maze.worker.keeper.WakeListener", _Listener),
+        patch("gesture_maze.worker.keeper.STALL_S", STALL_S),
+        patch("gesture_maze.worker.redis.broker.PAGE_ENTRIES", PAGE_ENTRIES),
+    ):
         yield
 
 
@@ -154,6 +161,7 @@ class SimWorker(Process):
         keeper = self.worker.keeper
         # the descriptor that wakes the real loop is not waited for here
         keeper._wake = self.loop_wake.pulse  # type: ignore[misc]
+        keeper._stepping = Lock(self.scheduler)  # type: ignore[assignment, misc]
         keeper.progressed(self.clock())
         self.scheduler.spawn(lambda: keeper.run(self._stop, self.clock), self)  # type: ignore[arg-type]
         self.scheduler.spawn(self._run, self)

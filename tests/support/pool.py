@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from typing import Any, ClassVar
@@ -47,9 +48,10 @@ def add(client: Any, *frames: Frame, entry_id: str = "*", partitions: int = PART
 
 def sessions_of(partition: int, count: int, partitions: int = PARTITIONS) -> list[str]:
     """Return names of sessions on `partition`."""
-    names = (f"player-{number}" for number in range(10_000))
-    found = [name for name in names if keys.partition_of(name, partitions) == partition]
-    return found[:count]
+    names = (f"player-{number}" for number in itertools.count())
+    return list(
+        itertools.islice((one for one in names if keys.partition_of(one, partitions) == partition), count)
+    )
 
 
 class HandWorker:

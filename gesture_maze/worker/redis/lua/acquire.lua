@@ -57,8 +57,9 @@ end
 
 if not cursor then
   cursor, entries_read = ARGV[4], 0
-  -- A stream that ends below the cursor is a new stream, so all of its entries are unread.
-  if not groups.err and before(pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id'], cursor) then
+  -- A stream that ends below the cursor is a new stream, so all of its entries are unread. So is one that does not
+  -- exist yet: if the clock was set back, its ids will be below the cursor.
+  if groups.err or before(pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id'], cursor) then
     cursor = '0-0'
   end
   redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[3], cursor, 'MKSTREAM', 'ENTRIESREAD', 0)
