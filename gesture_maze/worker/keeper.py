@@ -74,6 +74,7 @@ class Keeper:
         self._usable_until_s: Final[dict[int, float]] = {}
         self._giving: Final[set[int]] = set()
         self._standings: list[Standing] = []
+        self._missing: set[int] = set()
         self._next_survey_s = 0.0
         self._leaving = False
         self._progress_s = float("inf")
@@ -119,7 +120,9 @@ class Keeper:
         if now_s >= self._next_survey_s:
             self._next_survey_s = now_s + SURVEY_S
             self._cut_long_leases(roster)
-            self._standings = self._broker.survey(sorted(self.held()))
+            held = self.held()
+            self._standings = self._broker.survey(sorted(held))
+            self._missing = held.keys() - {standing.partition for standing in self._standings}
 
     def acquire(self, partition: int, now_s: float, cursor: bytes = b"0-0") -> None:
         """Acquire a partition, or acquire it again under a new epoch.
@@ -215,6 +218,11 @@ class Keeper:
         """Return the standings from the last survey, and clear them."""
         standings, self._standings = self._standings, []
         return standings
+
+    def take_missing(self) -> set[int]:
+        """Return our partitions that had no stream or no group in the last survey, and clear them."""
+        missing, self._missing = self._missing, set()
+        return missing
 
     def raise_fault(self) -> None:
         """Raise the error that ends this worker, if there is one.

@@ -1,4 +1,5 @@
-"""Housekeeping once a second: trim old entries, forget idle sessions, count entries trimmed by others."""
+"""Housekeeping once a second: trim old entries, forget idle sessions, count entries trimmed by others, open
+replaced streams again."""
 
 from __future__ import annotations
 
@@ -85,6 +86,7 @@ class Retention:
         standings = self._keeper.take_standings()
         for standing in standings:
             self._observe(standing, now_ms)
+        self._reopen_replaced(standings)
         self._adapt()
         self._trim(dict(self._boundaries(standings, now_ms)))
         self._count_trimmed(standings)
@@ -95,6 +97,19 @@ class Retention:
             partition.ages.observe(standing.last_id, now_ms)
             self._metrics.lag(standing.partition, standing.lag - standing.trimmed)
             self._metrics.clock_ahead(standing.partition, partition.ages.ahead_ms)
+
+    def _reopen_replaced(self, standings: list[Standing]) -> None:
+        """Acquire partitions again whose stream or group was deleted since it was opened.
+
+        The ids of a new stream may be below our position, where they would never be read.
+        """
+        replaced = self._keeper.take_missing()
+        replaced.update(
+            one.partition for one in standings if entry_order(one.last_id) < entry_order(one.cursor)
+        )
+        for number in sorted(replaced & self._partitions.keys()):
+            self._log.warning("stream_replaced", partition=number)
+            self._keeper.acquire(number, self._clock(), self._partitions[number].settled)
 
     def _boundaries(self, standings: list[Standing], now_ms: int) -> Iterator[tuple[int, bytes]]:
         """Yield (partition, id): entries below the id may be trimmed. The id is never above the committed

@@ -219,6 +219,22 @@ def test_stream_missing_at_reconnect_is_read_from_its_start(client: Any, replies
     assert replies.seqs() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("late_commit", [False, True])
+def test_stream_replaced_below_the_position_is_read_without_a_reconnect(
+    client: Any, replies: Subscriber, late_commit: bool
+) -> None:
+    worker = joined(client)
+    add(client, hand(A, 1), entry_id=FUTURE_ID)
+    worker.work()
+    client.delete(STREAM)
+    if late_commit:  # it creates the group again, at its own position
+        client.xgroup_create(STREAM, keys.GROUP, FUTURE_ID, mkstream=True)
+    add(client, hand(A, 2))  # an id below the old position: the clock was set back
+    _sweep(worker)
+    worker.work()
+    assert replies.seqs() == [1, 2]
+
+
 def test_frames_with_future_ids_are_answered_and_trimmed_by_observation(client: Any) -> None:
     worker = joined(client, retention_ms=200, rebuild_ms=1, supersede_ms=0)
     add(client, hand(A, 1), entry_id=FUTURE_ID)
@@ -266,7 +282,6 @@ def test_dead_letters_are_capped_by_bytes(client: Any) -> None:
 
 
 def test_retry_after_a_handover_of_a_busy_partition_is_answered_once(client: Any) -> None:
-    first = joined(client, batch_frames=512, deadline_ms=0, supersede_ms=0)
     busy = sessions_of(1, 42)[2:]
     replies = Subscriber(client, B)
     add(client, hand(B, 7))
@@ -276,6 +291,7 @@ def test_retry_after_a_handover_of_a_busy_partition_is_answered_once(client: Any
     for name in busy[:30]:
         for seq in range(100, 180):
             add(client, hand(name, seq))
+    first = joined(client, batch_frames=512, deadline_ms=0, supersede_ms=0)
     while first.work():
         pass
     first.loop.drain()

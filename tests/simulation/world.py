@@ -27,9 +27,11 @@ from tests.simulation.subscribers import RELEASE_S, Subscriber
 from tests.simulation.workers import POISON, SimWorker, simulated_keepers
 from tests.support.pool import sessions_of
 
-LEASE_TTL_MS: Final = 1500
-HEALING_S: Final = 6.5
+LEASE_TTL_MS: Final = 2000
+HEALING_S: Final = 8.0
 """Time to live of a lease and a second for a takeover, a restart, a worker's back-off, a lost answer."""
+LATE_S: Final = 1.5
+"""What a fault has planned happens within this time."""
 POISON_S: Final = 11.0
 """Three more deaths and takeovers."""
 PROBE_S: Final = 1.2
@@ -87,7 +89,7 @@ class World:
         self.network.on_published = self._deliver
         self.workers: list[SimWorker] = []
         self.subscribers: list[Subscriber] = []
-        self._born = self.deaths = 0
+        self._born = self._starting = self.deaths = 0
         self._poison: dict[int, int] = {}
         self._next_seq: dict[str, int] = {}
         self._faulty = True
@@ -115,11 +117,9 @@ class World:
                 self._begin()
                 self.scheduler.run(FAULTY_S)
                 self._heal()
-                poisoned = "poison" in self.faults.kinds
-                healed_s = FAULTY_S + HEALING_S + (POISON_S if poisoned else 0.0)
-                self.scheduler.run(healed_s)
+                self._recover()
                 self._probing = True
-                self.scheduler.run(healed_s + PROBE_S + RELEASE_S)
+                self.scheduler.run(self.scheduler.now_s + PROBE_S + RELEASE_S)
                 self._check_end()
             except Violation as error:
                 violation = str(error)
@@ -133,6 +133,22 @@ class World:
             self.seed, violation, self.faults.kinds, checker.accepted, checker.answered, checker.fenced,
             self.deaths, checker.commits, self.scheduler.events, self._lines,
         )  # fmt: skip
+
+    def _recover(self) -> None:
+        """Run until everything is owned and read, for as long as that may take at most."""
+        longest_s = HEALING_S + (POISON_S if "poison" in self.faults.kinds else 0.0)
+        self.scheduler.run(FAULTY_S + LATE_S)
+        while self.scheduler.now_s < FAULTY_S + longest_s and not self._is_settled():
+            self.scheduler.run(self.scheduler.now_s + 0.5)
+
+    def _is_settled(self) -> bool:
+        if self._starting:
+            return False
+        try:
+            self.checker.check_end(self.partitions, {one.name for one in self.live()}, set())
+        except Violation:
+            return False  # not yet; at the end it counts
+        return True
 
     def _check_end(self) -> None:
         self.checker.check_end(self.partitions, {one.name for one in self.live()}, self._probes)
@@ -186,7 +202,12 @@ class World:
     def _on_end(self, worker: SimWorker) -> None:
         """A supervisor starts another one."""
         self.deaths += 1
-        self.scheduler.at(self.scheduler.now_s + self.rng.uniform(0.1, 1.5), self.start_worker)
+        self._starting += 1
+        self.scheduler.at(self.scheduler.now_s + self.rng.uniform(0.1, 1.5), self._start_another)
+
+    def _start_another(self) -> None:
+        self._starting -= 1
+        self.start_worker()
 
     def new_poison(self) -> int | None:
         """Return the number of another poison frame, or None if there are enough."""

@@ -55,14 +55,17 @@ local function before(a, b)
   return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
 end
 
+-- A stream that ends below the cursor is a new stream, so all of its entries are unread. So is one that does not exist
+-- yet: if the clock was set back, its ids will be below the cursor. A late commit to a deleted stream leaves a group
+-- like that.
+local replaced = groups.err
+    or before(pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id'], cursor or ARGV[4])
 if not cursor then
-  cursor, entries_read = ARGV[4], 0
-  -- A stream that ends below the cursor is a new stream, so all of its entries are unread. So is one that does not
-  -- exist yet: if the clock was set back, its ids will be below the cursor.
-  if groups.err or before(pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id'], cursor) then
-    cursor = '0-0'
-  end
+  cursor, entries_read = replaced and '0-0' or ARGV[4], 0
   redis.call('XGROUP', 'CREATE', KEYS[4], ARGV[3], cursor, 'MKSTREAM', 'ENTRIESREAD', 0)
+elseif replaced then
+  cursor, entries_read = '0-0', 0
+  redis.call('XGROUP', 'SETID', KEYS[4], ARGV[3], cursor, 'ENTRIESREAD', 0)
 end
 
 -- The field `owner` exists until an owner releases the partition. If the last owner died, it marks the suspects.
