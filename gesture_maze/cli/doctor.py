@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -12,10 +12,19 @@ from gesture_maze.cli.printing import cell, print_json, print_table, text_table
 STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
-def doctor(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False) -> None:
+Mend = Annotated[
+    bool,
+    typer.Option(
+        "--mend",
+        help="First set back streams whose entry ids are ahead of the server's clock, without losing a frame.",
+    ),
+]
+
+
+def doctor(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False, mend: Mend = False) -> None:
     """Check Redis and the pool: version, memory policy, persistence, access, clock, timeouts, metrics.
 
-    Reads only. Each line is ok, warning or error, with what to do about it.
+    Reads only, unless --mend is given. Each line is ok, warning or error, with what to do about it.
     Exit codes: 0 no error (there may be warnings), 1 an error, 2 no Redis.
 
     Example: [bold]maze doctor --redis redis://127.0.0.1:6379/0[/bold]
@@ -24,10 +33,13 @@ def doctor(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False) -> None:
 
     from gesture_maze.ops.doctor import examine
     from gesture_maze.ops.doctor_facts import gather
+    from gesture_maze.ops.mending import mend_ids
     from gesture_maze.worker.redis.attach import attached
+    from gesture_maze.worker.redis.status import StatusReader
 
     with attached(redis) as client:
-        findings = examine(gather(client))
+        mended = mend_ids(client, len(StatusReader(client).read().partitions)) if mend else []
+        findings = mended + examine(gather(client))
     if as_json:
         print_json([asdict(one) for one in findings])
     else:

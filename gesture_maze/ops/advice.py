@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import redis
 
@@ -30,6 +30,11 @@ DEFAULT_FRAME_S: Final = 10e-6
 REDIS_FRAMES_PER_S: Final = 250_000.0
 """Measured capacity of one Redis, beside two workers on two cores."""
 REDIS_LIMIT: Final = 0.7
+FRAME_BYTES: Final = 330
+"""Memory of Redis 7.0 per frame in a stream, packed, with 1 and with 8 frames per entry."""
+MEMORY_SHARE: Final = 0.75
+"""Share of maxmemory that streams may take; above it workers shorten retention."""
+DEFAULT_RETENTION_S: Final = 60.0
 PARTITIONS_PER_WORKER: Final = 2
 """With fewer the shares are uneven: of 16 partitions 9 workers get 1 or 2, and some twice the work."""
 
@@ -49,6 +54,8 @@ class Load:
         hottest: the partition to which most entries were added, and its share of them; None without entries.
         placement: partitions per primary of a cluster; empty for a single Redis.
         even_partitions: the smallest partition count that falls evenly on the primaries; None if none does.
+        retention_s: how long committed entries are kept.
+        maxmemory_bytes: the limit of Redis; 0 if there is none or it is not known.
     """
 
     frames_per_s: float
@@ -61,6 +68,8 @@ class Load:
     hottest: tuple[int, float] | None = None
     placement: tuple[int, ...] = ()
     even_partitions: int | None = None
+    retention_s: float = DEFAULT_RETENTION_S
+    maxmemory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,7 @@ def _sentences(load: Load, needed: int, capacity: float) -> Iterable[str]:
         partition, share = load.hottest
         even = 1 / load.partitions
         yield f"The hottest partition is {partition}: {share:.0%} of the entries, {even:.0%} if even."
+    yield from _memory(load)
     if needed * PARTITIONS_PER_WORKER > load.partitions:
         wanted = 1 << (needed * PARTITIONS_PER_WORKER - 1).bit_length()
         yield (
@@ -136,6 +146,18 @@ def _redis_sentences(load: Load) -> Iterable[str]:
         )
 
 
+def _memory(load: Load) -> Iterable[str]:
+    wanted = load.frames_per_s * load.retention_s * FRAME_BYTES
+    if load.maxmemory_bytes and wanted > load.maxmemory_bytes * MEMORY_SHARE:
+        affordable_s = load.maxmemory_bytes * MEMORY_SHARE / (load.frames_per_s * FRAME_BYTES)
+        yield (
+            f"{load.retention_s:.0f} s of {load.frames_per_s:,.0f} frames/s take {wanted / 1e6:,.0f} MB, and "
+            f"maxmemory is {load.maxmemory_bytes / 1e6:,.0f} MB: set it to "
+            f"{wanted / MEMORY_SHARE / 1e6:,.0f} MB, or --retention-ms to {affordable_s * 1000:.0f}. Until "
+            "then workers shorten the retention."
+        )
+
+
 def measure(client: redis.Redis, seconds: float, pause: Callable[[float], object] = time.sleep) -> Load:
     """Read the pool's status and its workers' metrics twice, some seconds apart, and return the load.
 
@@ -149,12 +171,20 @@ def measure(client: redis.Redis, seconds: float, pause: Callable[[float], object
     later = metrics_pages(last)
     load = load_between(first, last, [(pages[one], later[one]) for one in pages.keys() & later.keys()])
     if not isinstance(client, ClusterRedis):
-        return load
+        return replace(load, maxmemory_bytes=_maxmemory(client))
     return replace(
         load,
         placement=tuple(len(one.partitions) for one in primaries_of(client, load.partitions)),
         even_partitions=even_partitions(client.table, load.partitions) if load.partitions else None,
     )
+
+
+def _maxmemory(client: redis.Redis) -> int:
+    try:
+        found: Any = client.info("memory")
+    except redis.RedisError:
+        return 0  # without the right to INFO nothing is said about memory
+    return int(found.get("maxmemory", 0))
 
 
 def load_between(

@@ -18,6 +18,8 @@ LEAST_REDIS: Final = (7, 0)
 TESTED_REDIS: Final = "Redis 7.0 to 8 and Valkey 8 to 9"
 SKEW_MS: Final = 250
 """More makes logs and metrics misleading; the pool itself uses only the server's clock."""
+AHEAD_MS: Final = 10_000
+"""Entry ids further ahead of the server's clock are a fault; small steps of the clock pass by themselves."""
 SLOW_MS: Final = 5.0
 """A round trip within one network takes less than 1 ms."""
 FULL: Final = 0.8
@@ -115,8 +117,8 @@ def _memory(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "memory",
             "error",
-            f"{used / limit:.0%} of maxmemory is used: lower --retention-ms, or raise "
-            "maxmemory; at 100 % frames are refused.",
+            f"{used / limit:.0%} of maxmemory is used: lower --retention-ms, or raise maxmemory; at 100 % "
+            "frames are refused. 'maze status --advise' says what the present rate needs.",
         )
     else:
         yield Finding("memory", "ok", f"{used / limit:.0%} of {limit / 1e6:,.0f} MB used")
@@ -174,6 +176,16 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         )
     else:
         yield Finding("clock", "ok", f"{facts.skew_ms:+.0f} ms off ours")
+    ahead = {one.partition: one.newest_ms - facts.status.server_ms for one in facts.status.partitions}
+    late = [number for number, ms in ahead.items() if ms > AHEAD_MS]
+    if late:
+        yield Finding(
+            "clock",
+            "warning",
+            f"Entry ids of partitions {', '.join(map(str, late))} are up to {max(ahead.values()) / 1000:,.0f} s "
+            "ahead of the server's clock, so frames age by observation: correct the clock, then "
+            "'maze doctor --mend'.",
+        )
 
 
 def _round_trip(facts: Facts) -> Iterator[Finding]:

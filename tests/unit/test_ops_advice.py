@@ -33,6 +33,10 @@ def test_advice_plans_headroom_and_a_spare_worker() -> None:
         ({"hottest": (3, 0.25)}, "The hottest partition is 3: 25% of the entries"),
         ({"placement": (6, 4, 6), "even_partitions": 64}, "on 3 primaries as 4, 6, 6: 64 would fall evenly"),
         ({"frames_per_s": 200_000, "partitions": 8}, "8 partitions are few for 8 workers: 16 would"),
+        (
+            {"maxmemory_bytes": 512_000_000},
+            "maxmemory is 512 MB: set it to 974 MB, or --retention-ms to 31527",
+        ),
         ({"frame_s": None}, "No worker's metrics could be read"),
         ({"frame_s": None, "reached": 2}, "No frames were answered"),
     ],

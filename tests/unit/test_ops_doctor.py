@@ -41,6 +41,11 @@ def test_doctor_of_a_healthy_pool_finds_no_fault() -> None:
         ({"powers": {"FLUSHALL": True}}, "warning", "may run FLUSHALL"),
         ({"local": False}, "warning", "rediss://"),
         ({"skew_ms": -900.0}, "warning", "NTP"),
+        (
+            {"status": pool_status(partition_status(3, newest_ms=10**13), server_ms=10**13 - 60_000)},
+            "warning",
+            "partitions 3 are up to 60 s ahead of the server's clock",
+        ),
         ({"round_trip_ms": 12.0}, "warning", "two round trips"),
         ({"config": {"timeout": "5"}}, "error", "CONFIG SET timeout 0"),
         ({"config": {"proto-max-bulk-len": str(1 << 20)}}, "warning", "model bundle"),

@@ -41,6 +41,7 @@ class PartitionStatus:
         counts: the hash `outcomes:{p}`: `entries`, `frames` and one count per outcome.
         waits_since_ms: server's time of the oldest waiting entry; None if none waits.
         away: whether its node of a cluster does not serve it now; the other values are unknown then.
+        newest_ms: server's time in the stream's last id; 0 without a stream.
     """
 
     partition: int
@@ -54,6 +55,7 @@ class PartitionStatus:
     counts: Mapping[str, int]
     waits_since_ms: int | None = None
     away: bool = False
+    newest_ms: int = 0
 
     @property
     def lag(self) -> int:
@@ -266,6 +268,7 @@ def _partition(number: int, row: list[Any] | Exception) -> PartitionStatus:
             for name, n in zip(flat[::2], flat[1::2], strict=True)
         },
         waits_since_ms=int(row[10].partition(b"-")[0]) if len(row) > 10 and row[10] else None,
+        newest_ms=int(row[7].partition(b"-")[0]) if len(row) > 7 else 0,
     )
 
 

@@ -1,0 +1,32 @@
+"""`maze doctor --mend` on a real server; fakeredis has no XSETID."""
+
+from __future__ import annotations
+
+from gesture_maze.ops.mending import mend_ids
+from gesture_maze.worker.redis.status import StatusReader
+from tests.contract.conftest import Server
+from tests.support.pool import PARTITIONS, STREAM, A, HandWorker, add, hand, joined, outcomes
+
+FUTURE_ID = "10000000000000-0"
+
+
+def test_stream_ahead_of_the_clock_is_mended_and_every_frame_is_accounted_for(real_server: Server) -> None:
+    client = real_server.client
+    worker = joined(client)
+    add(client, hand(A, 1), entry_id=FUTURE_ID)
+    add(client, hand(A, 2))
+    assert [one.status for one in mend_ids(client, PARTITIONS, pause=lambda _: None)] == ["error"]
+    worker.work()
+    (found,) = mend_ids(client, PARTITIONS)
+    assert found.message == "Partition 1 begins again at the server's time."
+    assert mend_ids(client, PARTITIONS) == []
+    add(client, hand(A, 3))
+    worker.join()
+    worker.join()
+    worker.work()
+    assert outcomes(client, 1)["answered"] == 3
+    status = StatusReader(client).read()
+    assert status.sum_holds
+    assert status.partitions[1].newest_ms <= status.server_ms
+    assert client.xlen(STREAM) == 1
+    HandWorker.close_all()
