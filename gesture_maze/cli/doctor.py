@@ -16,7 +16,7 @@ Mend = Annotated[
     bool,
     typer.Option(
         "--mend",
-        help="First set back streams whose entry ids are ahead of the server's clock, without losing a frame.",
+        help="First set back streams whose entry ids are ahead of the server's clock.",
     ),
 ]
 

@@ -182,9 +182,9 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "clock",
             "warning",
-            f"Entry ids of partitions {', '.join(map(str, late))} are up to {max(ahead.values()) / 1000:,.0f} s "
-            "ahead of the server's clock, so frames age by observation: correct the clock, then "
-            "'maze doctor --mend'.",
+            f"Entry ids of partitions {', '.join(map(str, late))} are up to "
+            f"{max(ahead.values()) / 1000:,.0f} s ahead of the server's clock, so frames age by observation: "
+            "correct the clock, then 'maze doctor --mend'.",
         )
 
 

@@ -35,7 +35,7 @@ def test_advice_plans_headroom_and_a_spare_worker() -> None:
         ({"frames_per_s": 200_000, "partitions": 8}, "8 partitions are few for 8 workers: 16 would"),
         (
             {"maxmemory_bytes": 512_000_000},
-            "maxmemory is 512 MB: set it to 974 MB, or --retention-ms to 31527",
+            "set it to 766 MB, or --retention-ms to 40125",
         ),
         ({"frame_s": None}, "No worker's metrics could be read"),
         ({"frame_s": None, "reached": 2}, "No frames were answered"),
