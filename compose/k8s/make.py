@@ -6,6 +6,8 @@ that Kustomize does not read from outside its folder. A test holds that the file
 
 from __future__ import annotations
 
+import argparse
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,8 +97,28 @@ def written() -> dict[Path, str]:
     }
 
 
+def cluster_triggers(address: str, partitions: int) -> str:
+    """Return scaling/worker.yaml for a cluster.
+
+    Args:
+        address: host:port of some nodes, with commas.
+        partitions: of the pool.
+    """
+    trigger = TRIGGER.replace("type: redis-streams", "type: redis-cluster-streams")
+    trigger = trigger.replace("address: {address}", "addresses: {address}")
+    triggers = [trigger.format(address=address, partition=number) for number in range(partitions)]
+    return SCALED_OBJECT.format(triggers="".join(triggers))
+
+
 def main() -> None:
-    """Write the files."""
+    """Write the files, or with --cluster print the triggers of a cluster."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--cluster", metavar="HOST:PORT,...", help="print scaling/worker.yaml for a cluster")
+    options.add_argument("--partitions", type=int, default=PARTITIONS, help="of the pool")
+    chosen = options.parse_args()
+    if chosen.cluster:
+        sys.stdout.write(cluster_triggers(chosen.cluster, chosen.partitions))
+        return
     for path, text in written().items():
         path.write_text(text)
 

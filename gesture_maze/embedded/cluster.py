@@ -114,22 +114,30 @@ class LocalCluster:
     Args:
         binary: the server.
         folder: for data and logs; empty.
+        primaries: number of them.
         replicas: per primary.
         node_timeout_ms: see `NODE_TIMEOUT_MS`.
 
     Attributes:
-        nodes: all nodes that were started; the first three were the primaries at the start.
+        nodes: all nodes that were started; the first ones were the primaries at the start.
     """
 
     def __init__(
-        self, binary: str, folder: Path, *, replicas: int = 1, node_timeout_ms: int = NODE_TIMEOUT_MS
+        self,
+        binary: str,
+        folder: Path,
+        *,
+        primaries: int = PRIMARIES,
+        replicas: int = 1,
+        node_timeout_ms: int = NODE_TIMEOUT_MS,
     ) -> None:
         self._binary: Final = binary
         self._folder: Final = folder
         self._node_timeout_ms: Final = node_timeout_ms
+        self._primaries: Final = primaries
         self.nodes: list[ClusterNode] = []
         try:
-            for _ in range(PRIMARIES * (1 + replicas)):
+            for _ in range(primaries * (1 + replicas)):
                 self._add()
             self._form()
         except BaseException:
@@ -138,8 +146,8 @@ class LocalCluster:
 
     @property
     def url(self) -> str:
-        """Its address, with the first three nodes."""
-        return "redis+cluster://" + ",".join(node.address for node in self.nodes[:PRIMARIES])
+        """Its address, with the nodes that were the primaries at the start."""
+        return "redis+cluster://" + ",".join(node.address for node in self.nodes[: self._primaries])
 
     def add_node(self) -> ClusterNode:
         """Start one more node, which joins as a primary without slots, and return it once all know it."""
@@ -161,14 +169,14 @@ class LocalCluster:
     def _form(self) -> None:
         for node in self.nodes:
             _wait(node.answers)
-        primaries, replicas = self.nodes[:PRIMARIES], self.nodes[PRIMARIES:]
+        primaries, replicas = self.nodes[: self._primaries], self.nodes[self._primaries :]
         for number, node in enumerate(primaries):
             node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            begin, end = (SLOTS * at // PRIMARIES for at in (number, number + 1))
+            begin, end = (SLOTS * at // self._primaries for at in (number, number + 1))
             node.command("CLUSTER", "ADDSLOTSRANGE", begin, end - 1)
         self._meet(self.nodes)
         for number, node in enumerate(replicas):
-            node.command("CLUSTER", "REPLICATE", primaries[number % PRIMARIES].id())
+            node.command("CLUSTER", "REPLICATE", primaries[number % self._primaries].id())
         _wait(lambda: all(_is_ok(node) for node in self.nodes))
         _wait(lambda: all(_is_linked(node) for node in replicas))
 

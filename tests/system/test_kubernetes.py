@@ -276,6 +276,18 @@ def test_scaled_object_has_a_trigger_for_every_partition() -> None:
     assert spec["maxReplicaCount"] <= DEFAULT_PARTITIONS
 
 
+def test_cluster_triggers_are_generated_for_any_number_of_partitions() -> None:
+    done = subprocess.run(
+        [sys.executable, "make.py", "--cluster", "a:6379,b:6379", "--partitions", "64"],
+        cwd=FOLDER, capture_output=True, text=True, check=True, timeout=20,
+    )  # fmt: skip
+    (scaled,) = [one for one in yaml.safe_load_all(done.stdout) if one["kind"] == "ScaledObject"]
+    triggers = scaled["spec"]["triggers"]
+    assert [one["metadata"]["stream"] for one in triggers] == [frames_key(number) for number in range(64)]
+    assert {one["type"] for one in triggers} == {"redis-cluster-streams"}
+    assert {one["metadata"]["addresses"] for one in triggers} == {"a:6379,b:6379"}
+
+
 def test_age_trigger_queries_the_operator_prometheus() -> None:
     (patch,) = kustomization("scaling-by-age")["patches"]
     (change,) = yaml.safe_load(patch["patch"])
