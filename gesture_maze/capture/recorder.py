@@ -25,7 +25,7 @@ from gesture_maze.capture.writer import CaptureWriter, lines_of
 from gesture_maze.wire.decode import Frames, decode
 from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.wire.frames import META
-from gesture_maze.wire.keys import is_session
+from gesture_maze.wire.keys import actions_channel, is_session, reply_channel
 
 POLL_S: Final = 0.05
 READ_ENTRIES: Final = 256
@@ -178,7 +178,7 @@ class Recorder:
             self._positions[partition] = entries[-1][0]
         if self._with_replies:
             for reply in self._stream.replies():
-                self._take_reply(reply)
+                self._take_replies(reply)
         self._write_replied(everything=False)
         return any(len(entries) == READ_ENTRIES for _, entries in found)
 
@@ -225,24 +225,35 @@ class Recorder:
         if settings:
             settings = {new: settings[row] for new, row in enumerate(rows) if row in settings}
         lines = lines_of(offset_ms, names, meta, frames.landmarks[rows], settings)
+        if self._with_replies:
+            channels = {
+                _channel_of(entries[at][0], session, frames.reply_to.get(at))
+                for at, session in zip(frames.entry[rows].tolist(), sessions, strict=True)
+            }
+            self._subscribe(channels)
         self._write(lines, sessions, meta["seq"].tolist())
+
+    def _subscribe(self, channels: set[str]) -> None:
+        """Subscribe to the channels of replies that are new."""
+        new = sorted(channels - self._subscribed)
+        self._stream.subscribe(new)
+        self._subscribed.update(new)
 
     def _write(self, lines: list[str], sessions: list[str], seqs: list[int]) -> None:
         if not self._with_replies:
             for line in lines:
                 self._writer.write_text(f"{line}}}")
             return
-        new = sorted(set(sessions) - self._subscribed)
-        self._stream.subscribe(new, len(self._positions))
-        self._subscribed.update(new)
         until_s = self._clock() + REPLY_WAIT_S
         for line, session, seq in zip(lines, sessions, seqs, strict=True):
             self._waiting.append(_Waiting(line, (session, seq), until_s))
 
-    def _take_reply(self, reply: bytes) -> None:
-        found: dict[str, Any] = json.loads(reply)
-        kept = {key: found.get(key) for key in REPLY_KEYS}
-        self._replies[found["session"], found["seq"]] = json.dumps(kept, separators=(",", ":"))
+    def _take_replies(self, message: bytes) -> None:
+        """Keep the reply, or the list of replies, in a message."""
+        found: Any = json.loads(message)
+        for reply in found if isinstance(found, list) else [found]:
+            kept = {key: reply.get(key) for key in REPLY_KEYS}
+            self._replies[reply["session"], reply["seq"]] = json.dumps(kept, separators=(",", ":"))
 
     def _write_replied(self, *, everything: bool) -> None:
         """Write, in order, the frames that have their reply or have waited long enough for it."""
@@ -260,6 +271,15 @@ class Recorder:
 
 def _entry_ms(entry_id: bytes) -> int:
     return int(entry_id.partition(b"-")[0])
+
+
+def _channel_of(partition: int, session: str, reply_to: bytes | None) -> str:
+    """Return the channel of the replies to a session's frames, which an entry may have changed."""
+    return (
+        actions_channel(partition, session)
+        if reply_to is None
+        else reply_channel(partition, reply_to.decode())
+    )
 
 
 def _meta(frames: Frames) -> npt.NDArray[np.void]:

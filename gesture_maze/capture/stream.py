@@ -19,7 +19,7 @@ from gesture_maze.producer.commands import read_topology
 from gesture_maze.producer.connections import subscriber
 from gesture_maze.producer.topology import topology_of
 from gesture_maze.wire.errors import ConnectionLost, SettingsError
-from gesture_maze.wire.keys import WIRE_VERSION, actions_channel, frames_key, partition_of
+from gesture_maze.wire.keys import WIRE_VERSION, frames_key
 
 TIMEOUT_S: Final = 5.0
 SILENCE_S: Final = 3.0
@@ -111,11 +111,10 @@ class CaptureStream:
                     found += _entries(answer)
         return found
 
-    def subscribe(self, sessions: Sequence[str], partitions: int) -> None:
-        """Subscribe to the replies of more sessions."""
-        if not sessions:
+    def subscribe(self, channels: Sequence[str]) -> None:
+        """Subscribe to more channels of replies."""
+        if not channels:
             return
-        channels = [actions_channel(partition_of(one, partitions), one) for one in sessions]
         with _errors():
             if self._pubsub is None:
                 self._pubsub = subscriber(self._client)
@@ -123,7 +122,7 @@ class CaptureStream:
             self._pubsub.subscribe(*channels)
 
     def replies(self) -> list[bytes]:
-        """Return what was published for the subscribed sessions since the last call, without waiting."""
+        """Return what was published on the subscribed channels since the last call, without waiting."""
         found: list[bytes] = []
         if self._pubsub is None:
             return found

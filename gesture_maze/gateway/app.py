@@ -116,7 +116,7 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
         probe = Probe(client, replace, log)
         for close in (fan.close, shown.close, races.close, client.aclose):
             stack.push_async_callback(close)
-        outbox = Outbox(producer, metrics, settings.tick_ms, Sampled(log), probe.hurry)
+        outbox = Outbox(producer, metrics, settings.tick_ms, Sampled(log), probe.hurry, fan.reply_to)
         room = Room(
             settings=settings,
             metrics=metrics,

@@ -7,11 +7,12 @@ a second that is the difference between a quarter of a core and most of one.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -21,7 +22,7 @@ from gesture_maze.gateway.sharded import ShardedSubscription, open_replies
 from gesture_maze.gateway.subscription import PAUSE_S, Message, Subscription
 from gesture_maze.producer.address import open_async_client
 from gesture_maze.wire.errors import MazeError
-from gesture_maze.wire.keys import GATEWAY_CHANNEL, actions_channel, partition_of
+from gesture_maze.wire.keys import GATEWAY_CHANNEL, actions_channel, partition_of, reply_channel
 from gesture_maze.worker.logs import Log
 
 Answer = dict[str, Any]
@@ -56,9 +57,17 @@ class Fan:
         url: Redis.
         connect: returns the partition count, see `AsyncFrameProducer.connect`.
         log: for events of the connection.
+
+    Attributes:
+        reply_to: name of the gateway's own reply channel, one per partition. Entries that are sent with it
+            are answered by one message each. The channels of the sessions stay subscribed for workers that
+            are older than reply channels.
+        listening: whether the subscriptions are in place.
     """
 
     def __init__(self, url: str, connect: Callable[[], Awaitable[int]], log: Log) -> None:
+        self.reply_to: Final = secrets.token_urlsafe(12)
+        self._shared: frozenset[bytes] = frozenset()
         self._client: Final = open_redis(url)
         self._connect: Final = connect
         self._partitions = 0
@@ -69,7 +78,6 @@ class Fan:
         self._subscription: Subscription | ShardedSubscription | None = None
         self._fault: Exception | None = None
         self.listening = False
-        """Whether the subscriptions are in place."""
 
     async def listen(self, session: str, listener: Listener) -> None:
         """Pass the replies to `session` to `listener` from when this returns.
@@ -111,7 +119,9 @@ class Fan:
         while True:
             try:
                 self._partitions = await self._connect()
-                self._subscription = await open_replies(self._client, OWN_CHANNEL)
+                shared = [reply_channel(one, self.reply_to).encode() for one in range(self._partitions)]
+                self._shared = frozenset(shared)
+                self._subscription = await open_replies(self._client, OWN_CHANNEL, *shared)
                 if self._listeners:
                     await self._subscription.subscribe(*self._listeners)
                 await self._subscription.read(self._take)
@@ -149,19 +159,35 @@ class Fan:
     def _take(self, message: Message) -> None:
         kind = message[0]
         if kind == b"message":
-            self._hear(message[1], message[2])
+            if message[1] in self._shared:
+                self._take_several(message[2])
+            else:
+                self._take_one(message[1], message[2])
         elif kind == b"subscribe":
             self._confirm(message[1])
 
-    def _hear(self, channel: bytes, data: bytes) -> None:
-        listener = self._listeners.get(channel)
-        if listener is None:
-            return
+    def _take_one(self, channel: bytes, data: bytes) -> None:
+        """Pass on a message of a session's channel."""
         try:
             answer = from_json(data)
         except ValueError:
             return  # not a reply of the pool
-        if not isinstance(answer, dict) or not isinstance(answer.get("seq"), int):
+        if isinstance(answer, dict):
+            self._pass_on(channel, data, answer)
+
+    def _take_several(self, data: bytes) -> None:
+        """Pass on a message of the gateway's own reply channel: a JSON array of replies."""
+        try:
+            answers = from_json(data)
+        except ValueError:
+            return
+        for answer in answers if isinstance(answers, list) else []:
+            if isinstance(answer, dict) and isinstance(session := answer.get("session"), str):
+                self._pass_on(self._channel(session), to_json(answer), answer)
+
+    def _pass_on(self, channel: bytes, data: bytes, answer: Answer) -> None:
+        listener = self._listeners.get(channel)
+        if listener is None or not isinstance(answer.get("seq"), int):
             return
         try:
             listener(data, answer)

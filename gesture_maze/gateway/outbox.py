@@ -43,6 +43,7 @@ class Outbox:
         tick_ms: how long to gather.
         log: for events that clients can cause.
         failed: called where no frame of a tick could be sent.
+        reply_to: name of the reply channel that every entry is sent with; "" for none.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Outbox:
         tick_ms: int,
         log: Sampled,
         failed: Callable[[], None],
+        reply_to: str = "",
     ) -> None:
+        self._reply_to: Final = reply_to
         self._producer: Final = producer
         self._metrics: Final = metrics
         self._tick_s: Final = tick_ms / 1000
@@ -100,6 +103,7 @@ class Outbox:
                 aspect=np.array([frame.aspect for frame in frames], np.float32),
                 flags=np.array([frame.flags for frame in frames], np.int64),
                 settings=settings,
+                reply_to=self._reply_to,
             )
         except MazeError as error:
             self._not_sent(senders, error)

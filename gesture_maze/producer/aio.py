@@ -12,6 +12,7 @@ from gesture_maze.producer.connections import DEFAULT_REDIS, AsyncConnections, o
 from gesture_maze.producer.listening import Listening
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.plan import NONE, Settings
+from gesture_maze.producer.replies import Inbox
 from gesture_maze.producer.sending import Sending
 from gesture_maze.wire.frames import HAND, Frame
 from gesture_maze.wire.replies import Reply
@@ -42,7 +43,7 @@ class AsyncFrameProducer:
         self._options: Final = options_of(options)
         self._redis: Final = redis
         self._connections: Final = open_async_connections(redis, self._options)
-        self._sending: Final = Sending(self._options, last_seq=self._last_seq)
+        self._sending: Final = Sending(self._options, inboxes=self._inboxes)
         self._listeners: Final[set[AsyncReplies]] = set()
         self._connections.promoted = self._replace_listeners
 
@@ -68,10 +69,13 @@ class AsyncFrameProducer:
         aspect: npt.ArrayLike = 1.0,
         flags: npt.ArrayLike = HAND,
         settings: Settings = NONE,
+        reply_to: str | None = None,
     ) -> None:
         """As `FrameProducer.send_arrays`."""
         numbers = (seq, captured_ms, aspect, flags)
-        await self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks, settings))
+        await self._connections.run(
+            self._sending.send_arrays(sessions, numbers, landmarks, settings, reply_to)
+        )
 
     async def actions(self, *sessions: str) -> AsyncReplies:
         """As `FrameProducer.actions`: the subscription is confirmed when this has been awaited."""
@@ -84,11 +88,8 @@ class AsyncFrameProducer:
             raise
         return replies
 
-    def _last_seq(self, session: str) -> int | None:
-        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed
-        to."""
-        found = (one.last_seq(session) for one in list(self._listeners))
-        return max((seq for seq in found if seq is not None), default=None)
+    def _inboxes(self) -> list[Inbox]:
+        return [one.inbox for one in list(self._listeners)]
 
     def _replace_listeners(self) -> None:
         for replies in list(self._listeners):
@@ -117,6 +118,11 @@ class AsyncReplies(AsyncIterator[Reply]):
         self._listening: Final = listening
         self._siblings: Final = siblings
         siblings.add(self)
+
+    @property
+    def inbox(self) -> Inbox:
+        """Return the inbox that takes its messages."""
+        return self._listening.inbox
 
     async def get(self, timeout_s: float | None = None) -> Reply | None:
         """As `Replies.get`. Cancelling it loses no reply."""

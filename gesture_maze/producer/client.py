@@ -12,6 +12,7 @@ from gesture_maze.producer.connections import DEFAULT_REDIS, Connections, open_c
 from gesture_maze.producer.listening import Listening
 from gesture_maze.producer.options import OptionWords, options_of
 from gesture_maze.producer.plan import NONE, Settings
+from gesture_maze.producer.replies import Inbox
 from gesture_maze.producer.sending import Sending
 from gesture_maze.wire.frames import HAND, Frame
 from gesture_maze.wire.replies import Reply
@@ -46,7 +47,7 @@ class FrameProducer:
         self._options: Final = options_of(options)
         self._redis: Final = redis
         self._connections: Final = open_connections(redis, self._options)
-        self._sending: Final = Sending(self._options, last_seq=self._last_seq)
+        self._sending: Final = Sending(self._options, inboxes=self._inboxes)
         self._listeners: Final[set[Replies]] = set()
         self._connections.promoted = self._replace_listeners
 
@@ -76,6 +77,9 @@ class FrameProducer:
     def send_tick(self, frames: Sequence[Frame]) -> None:
         """Send a tick: one entry per partition, all in one round trip, each session's frames in their order.
 
+        The replies to an entry come in one message if one listener is subscribed to all its sessions; see
+        `Options.reply_channel`.
+
         Raises:
             FrameError: a frame breaks the contract; none was sent.
             Backpressure, SendRefused: `frames` were not accepted, all others were.
@@ -94,6 +98,7 @@ class FrameProducer:
         aspect: npt.ArrayLike = 1.0,
         flags: npt.ArrayLike = HAND,
         settings: Settings = NONE,
+        reply_to: str | None = None,
     ) -> None:
         """As `send_tick`, for n frames that are arrays already: for simulators, gateways and load tests.
 
@@ -105,12 +110,14 @@ class FrameProducer:
             aspect: one number, or (n,).
             flags: one integer, or (n,): `wire.frames.HAND`, `LEFT` and `MIRRORED`.
             settings: row -> settings of its session, see `Frame.settings`.
+            reply_to: name of the reply channel (`wire.keys.reply_channel`) for all replies; "" for the
+                channels of the sessions; None decides as `send_tick`.
 
         Raises:
             FrameError, SendError, SettingsError: as `send_tick`; the errors name the frames by their `rows`.
         """
         numbers = (seq, captured_ms, aspect, flags)
-        self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks, settings))
+        self._connections.run(self._sending.send_arrays(sessions, numbers, landmarks, settings, reply_to))
 
     def actions(self, *sessions: str) -> Replies:
         """Subscribe to the replies to `sessions`, on a connection of its own.
@@ -130,11 +137,8 @@ class FrameProducer:
             raise
         return replies
 
-    def _last_seq(self, session: str) -> int | None:
-        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed
-        to."""
-        found = (one.last_seq(session) for one in list(self._listeners))
-        return max((seq for seq in found if seq is not None), default=None)
+    def _inboxes(self) -> list[Inbox]:
+        return [one.inbox for one in list(self._listeners)]
 
     def _replace_listeners(self) -> None:
         for replies in list(self._listeners):
@@ -166,6 +170,11 @@ class Replies(Iterator[Reply]):
         self._listening: Final = listening
         self._siblings: Final = siblings
         siblings.add(self)
+
+    @property
+    def inbox(self) -> Inbox:
+        """Return the inbox that takes its messages."""
+        return self._listening.inbox
 
     def get(self, timeout_s: float | None = None) -> Reply | None:
         """Return the next reply, or None after `timeout_s` seconds (None: no limit) or when this is

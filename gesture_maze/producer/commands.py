@@ -12,7 +12,15 @@ from gesture_maze.producer.plan import Entry
 from gesture_maze.producer.redis_errors import redis_error, refusal_reason
 from gesture_maze.producer.steps import Command
 from gesture_maze.wire.errors import RedisRefused, RefusalReason
-from gesture_maze.wire.keys import GROUP, SETTINGS, TOPOLOGY, WIRE_VERSION, frames_key, outcomes_key
+from gesture_maze.wire.keys import (
+    GROUP,
+    REPLY_TO,
+    SETTINGS,
+    TOPOLOGY,
+    WIRE_VERSION,
+    frames_key,
+    outcomes_key,
+)
 
 
 def add(entry: Entry, maxlen: int | None) -> Command:
@@ -21,7 +29,8 @@ def add(entry: Entry, maxlen: int | None) -> Command:
     name = "c" if entry.compact else "l"
     cap: Command = () if maxlen is None else ("MAXLEN", "~", maxlen)
     beside: Command = (SETTINGS, entry.settings) if entry.settings else ()
-    packed = ("s", sessions, "m", meta, name, landmarks, *beside, *tracing.fields())
+    reply_to: Command = (REPLY_TO, entry.reply_to) if entry.reply_to else ()
+    packed = ("s", sessions, "m", meta, name, landmarks, *beside, *reply_to, *tracing.fields())
     return ("XADD", frames_key(entry.partition), *cap, "*", *packed)
 
 

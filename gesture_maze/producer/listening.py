@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -41,7 +42,8 @@ class Listening:
     def __init__(
         self, partitions: int, options: Options, clock: Clock = time.monotonic, jitter: Clock = random.random
     ) -> None:
-        self.inbox: Final = Inbox(partitions, options.release_ms / 1000)
+        name = secrets.token_urlsafe(12) if options.reply_channel else ""
+        self.inbox: Final = Inbox(partitions, options.release_ms / 1000, name)
         self.closed = False
         self._options: Final = options
         self._clock: Final = clock

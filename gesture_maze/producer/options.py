@@ -20,6 +20,7 @@ class OptionWords(TypedDict, total=False):
     retries: int
     timeout_s: float
     release_ms: int
+    reply_channel: bool
     name: str
 
 
@@ -43,6 +44,9 @@ class Options(BaseModel):
         release_ms: `release_ms` of the pool's decision policy. Where the replies to a session cease for this
             time and 100 ms while a move is held, its listener gets a `stop` marked as `synthetic`: a hidden
             tab or a dead client sends no frame that could end the move.
+        reply_channel: the replies to a tick come in one message per entry, on a channel of the listener's
+            own, where one listener (`actions`) is subscribed to all sessions of the entry. Switch it off if
+            other programs listen to the same sessions: they do not receive these replies.
         name: name of the connections, as `CLIENT LIST` shows it.
     """
 
@@ -55,6 +59,7 @@ class Options(BaseModel):
     retries: Annotated[int, Field(ge=0, le=100)] = 2
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     release_ms: Annotated[int, Field(gt=0)] = 250
+    reply_channel: bool = True
     name: Annotated[str, Field(pattern=r"\A[!-~]{1,64}\z")] = "gesture-maze-producer"
 
 

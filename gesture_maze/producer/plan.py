@@ -58,6 +58,7 @@ class Entry:
         rows: positions of its frames in what was passed to the send, rising.
         compact: the landmarks are compact.
         settings: value of the field `o`, settings of sessions; empty for none.
+        reply_to: name of the reply channel for its frames; "" if the replies go to the sessions' channels.
     """
 
     partition: int
@@ -65,6 +66,12 @@ class Entry:
     rows: Sequence[int]
     compact: bool = False
     settings: bytes = b""
+    reply_to: str = ""
+
+    @property
+    def sessions(self) -> set[str]:
+        """Return the ids of its sessions."""
+        return set(self.fields[0].decode().split(" "))
 
     @property
     def landmarks(self) -> Float32:

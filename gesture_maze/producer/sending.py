@@ -6,7 +6,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -22,11 +23,13 @@ from gesture_maze.producer.numbering import Numbering
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.outcome_watch import OUTCOMES, OutcomeWatch
 from gesture_maze.producer.plan import NONE, Entry, Router, Settings, columns, plan_arrays, plan_frames
+from gesture_maze.producer.replies import Inbox, reply_to_of
 from gesture_maze.producer.settings_book import SettingsBook
 from gesture_maze.producer.steps import Command, NoAnswer, RoundTrip, Steps
 from gesture_maze.producer.topology import Connecting
-from gesture_maze.wire.errors import ConnectionLost, RedisRefused
+from gesture_maze.wire.errors import ConnectionLost, FrameError, RedisRefused, RejectReason
 from gesture_maze.wire.frames import Frame
+from gesture_maze.wire.keys import is_session
 
 T = TypeVar("T")
 
@@ -35,8 +38,8 @@ warn: Final = logging.getLogger("gesture_maze.producer").warning
 stderr."""
 
 
-def _not_listening(_session: str) -> None:
-    return None
+def _no_inboxes() -> Iterable[Inbox]:
+    return ()
 
 
 class Sending:
@@ -47,7 +50,7 @@ class Sending:
         clock: monotonic seconds.
         jitter: a random number from 0 to 1.
         numbering: numbers frames without a seq.
-        last_seq: as `OutcomeWatch` takes it.
+        inboxes: returns those of the producer's listeners.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Sending:
         clock: Clock = time.monotonic,
         jitter: Clock = random.random,
         numbering: Numbering | None = None,
-        last_seq: Callable[[str], int | None] = _not_listening,
+        inboxes: Callable[[], Iterable[Inbox]] = _no_inboxes,
     ) -> None:
         self._options: Final = options
         self._clock: Final = clock
@@ -65,7 +68,8 @@ class Sending:
         self._guard: Final = Guard(options.max_lag, options.guard_interval_s)
         self._numbering: Final = numbering or Numbering()
         self._check: Final = InputCheck(warn)
-        self._watch: Final = OutcomeWatch(last_seq, warn)
+        self._inboxes: Final = inboxes
+        self._watch: Final = OutcomeWatch(self._last_seq, warn)
         self._book: Final = SettingsBook(clock)
 
     def connect(self) -> Steps[Router]:
@@ -87,13 +91,17 @@ class Sending:
         numbers: Sequence[npt.ArrayLike | None],
         landmarks: npt.ArrayLike,
         given: Settings = NONE,
+        reply_to: str | None = None,
     ) -> Steps[None]:
         """Steps of `FrameProducer.send_arrays`; `numbers` are seq, captured_ms, aspect and flags, `given`
         the settings."""
+        if reply_to and not is_session(reply_to):
+            message = f"reply_to {reply_to!r:.80} must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
+            raise FrameError(RejectReason.BAD_REPLY_TO, message)
         router = yield from self._before(self.connect(), len(sessions), ())
         frames = columns(sessions, *self._filled_in(sessions, numbers), landmarks)
         entries = plan_arrays(sessions, frames, router, self._book.due(sessions, given))
-        yield from self._noting(sessions, self._deliver(entries, ()))
+        yield from self._noting(sessions, self._deliver(entries, (), reply_to))
 
     def _noting(self, sessions: Sequence[str], steps: Steps[None]) -> Steps[None]:
         """Run steps that send frames; where some did not arrive, their settings are sent again."""
@@ -113,8 +121,11 @@ class Sending:
             captured_ms = self._numbering.now_ms()
         return seq, captured_ms, aspect, flags  # type: ignore[return-value]
 
-    def _deliver(self, entries: Sequence[Entry], frames: Sequence[Frame]) -> Steps[None]:
+    def _deliver(
+        self, entries: Sequence[Entry], frames: Sequence[Frame], reply_to: str | None = None
+    ) -> Steps[None]:
         """Send what the guard does not refuse, until every entry is answered or the tries are used up."""
+        entries = [self._addressed(one, reply_to) for one in entries]
         count = sum(len(one.rows) for one in entries)
         if entries:
             self._check.look(entries[0], self._clock())
@@ -131,6 +142,18 @@ class Sending:
         error = fates.error(frames, tries, self._options.max_lag)
         if error is not None:
             raise error
+
+    def _addressed(self, entry: Entry, reply_to: str | None) -> Entry:
+        """Return the entry with the name of its reply channel: the given one, or a listener's for a tick."""
+        if reply_to is None and len(entry.rows) > 1:
+            reply_to = reply_to_of(self._inboxes(), entry.partition, entry.sessions)
+        return replace(entry, reply_to=reply_to) if reply_to else entry
+
+    def _last_seq(self, session: str) -> int | None:
+        """Return the seq of a session's last reply; -1 before the first, None for a session not subscribed
+        to."""
+        found = (one.last_seq(session) for one in self._inboxes())
+        return max((seq for seq in found if seq is not None), default=None)
 
     def _round(self, entries: Sequence[Entry]) -> Steps[list[Any]]:
         """Send entries, and read what the guard and the watch want to know, in one round trip.

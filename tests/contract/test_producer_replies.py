@@ -10,11 +10,12 @@ import pytest
 
 from gesture_maze.producer import (
     AsyncFrameProducer,
+    Frame,
     FrameError,
     FrameProducer,
 )
 from gesture_maze.wire.gestures import PUBLISHED
-from gesture_maze.wire.keys import actions_channel, partition_of
+from gesture_maze.wire.keys import actions_channel, frames_key, partition_of, reply_channel
 from gesture_maze.wire.replies import ReplyWriter, reply_head
 from tests.support.servers import Server, wait_until
 
@@ -37,6 +38,19 @@ def test_replies_after_subscribing_arrive_in_order_and_once(server: Server, prod
         assert [(one.session, one.seq) for one in found] == [("p1", 1), ("p2", 5), ("p1", 2)]
         assert (found[0].gesture, found[0].action, found[0].confidence) == ("like", "up", 0.987)
         assert replies.get(0) is None
+
+
+def test_replies_to_tick_arrive_from_the_reply_channel(server: Server, producer: FrameProducer) -> None:
+    sessions = [name for name in (f"p{n}" for n in range(60)) if partition_of(name, 16) == 3]
+    other = next(name for name in (f"p{n}" for n in range(60)) if partition_of(name, 16) == 4)
+    with producer.actions(*sessions) as replies:
+        producer.send_tick([Frame(name, 1, 5, None) for name in [*sessions, other, other]])
+        ((_, fields),) = server.client.xrange(frames_key(3))
+        texts = [WRITER.write(reply_head(one), 1, 5, 16, 987, 1, 0) for one in sessions]
+        server.client.publish(reply_channel(3, fields[b"r"].decode()), f"[{','.join(texts)}]")
+        found = [replies.get(5.0) for _ in sessions]
+        assert [one and one.session for one in found] == sessions
+    assert all(b"r" not in fields for _, fields in server.client.xrange(frames_key(4)))
 
 
 def test_session_unsubscribed_receives_no_replies(server: Server, producer: FrameProducer) -> None:

@@ -59,13 +59,14 @@ class Recording:
         self.writer.close()
 
 
-def send(producer: FrameProducer, seqs: range, sessions: int = 20) -> None:
+def send(producer: FrameProducer, seqs: range, sessions: int = 20, reply_to: str = "") -> None:
     names = [f"{'team' if number % 2 else 'other'}-{number}" for number in range(sessions)]
     flags = np.where(np.arange(sessions) % 3, HAND, HAND | LEFT)
     for seq in seqs:
         producer.send_arrays(
-            names, np.full(sessions, seq), 1000 + seq, LANDMARKS[:sessions], aspect=4 / 3, flags=flags
-        )
+            names, np.full(sessions, seq), 1000 + seq, LANDMARKS[:sessions], aspect=4 / 3, flags=flags,
+            reply_to=reply_to,
+        )  # fmt: skip
 
 
 def entries(server: Server, partition: int) -> list[tuple[str, str, int]]:
@@ -119,7 +120,7 @@ def test_recording_of_chosen_sessions_has_new_names_and_replies(
     out = tmp_path / "a.jsonl"
     with Recording(server.url, out, "team-*", anonymise=True, with_replies=True) as recording:
         for seq in range(30):
-            send(producer, range(seq, seq + 1))
+            send(producer, range(seq, seq + 1), reply_to="game" if seq % 2 else "")
             time.sleep(0.01)  # spread the frames; the first frame of a session announces it
         recording.wait(30 * 10)
     found = lines(out)
@@ -127,6 +128,7 @@ def test_recording_of_chosen_sessions_has_new_names_and_replies(
     assert len({(line.frame.session, line.frame.seq) for line in found}) == len(found) == 300
     replied = [line.values["reply"] for line in found if "reply" in line.values]
     assert len(replied) > 150
+    assert {line.frame.seq % 2 for line in found if "reply" in line.values} == {0, 1}
     assert set(replied[0]) == {"gesture", "confidence", "action", "move", "model"}
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from gesture_maze.producer.listening import SILENCE_S, Listening
 from gesture_maze.producer.options import options_of
-from gesture_maze.producer.replies import Inbox
+from gesture_maze.producer.replies import Inbox, reply_to_of
 from gesture_maze.producer.steps import Disconnect, NoAnswer, Pause, PubSubCommand, ReadMessage, Steps
 from gesture_maze.wire.errors import ConnectionLost, FrameError
 from gesture_maze.wire.gestures import PUBLISHED
-from gesture_maze.wire.keys import actions_channel, partition_of
+from gesture_maze.wire.keys import actions_channel, partition_of, reply_channel
 from gesture_maze.wire.replies import MOVES, ReplyWriter, reply_head
 
 WRITER = ReplyWriter(PUBLISHED, "test")
@@ -74,6 +74,50 @@ def test_inbox_forgets_dropped_session() -> None:
     assert taken(inbox) == [("p2", 5), ("p1", 1)]
 
 
+def shared(session: str, name: str = "me") -> bytes:
+    return reply_channel(partition_of(session, 16), name).encode()
+
+
+def several(channel: bytes, *texts: str) -> dict[str, Any]:
+    return {"type": "message", "channel": channel, "data": f"[{','.join(texts)}]".encode()}
+
+
+def test_inbox_takes_list_of_replies_on_its_reply_channel() -> None:
+    inbox = Inbox(16, reply_to="me")
+    assert inbox.want(["p1", "p2"]) == [channel("p1"), channel("p2"), shared("p1"), shared("p2")]
+    texts = [reply(one, seq)["data"].decode() for one, seq in (("p1", 3), ("p3", 1), ("p1", 3), ("p1", 4))]
+    inbox.take(several(shared("p1"), texts[0], '{"v":1}', *texts[1:]))
+    inbox.take(several(channel("p2"), reply("p2", 1)["data"].decode()))  # a list on a session's channel
+    inbox.take({"type": "message", "channel": shared("p1"), "data": reply("p1", 9)["data"]})
+    assert taken(inbox) == [("p1", 3), ("p1", 4)]
+
+
+def test_inbox_leaves_reply_channel_with_last_session_of_partition() -> None:
+    inbox = Inbox(1, reply_to="me")
+    first, second = (actions_channel(0, one).encode() for one in ("p1", "p2"))
+    at = reply_channel(0, "me").encode()
+    assert inbox.want(["p1"]) == [first, at]
+    assert inbox.want(["p2"]) == [second]
+    assert inbox.drop(["p1"]) == [first]
+    assert inbox.channels() == [second, at]
+    assert inbox.drop(["p2"]) == [second, at]
+    assert inbox.want(["p1"]) == [first, at]
+
+
+def test_reply_to_is_name_of_only_inbox_with_all_sessions_once_confirmed() -> None:
+    mine, other = Inbox(1, reply_to="me"), Inbox(1, reply_to="other")
+    mine.want(["p1", "p2"])
+    assert reply_to_of([mine, other], 0, {"p1"}) == ""
+    mine.take({"type": "subscribe", "channel": reply_channel(0, "me").encode(), "data": 1})
+    assert reply_to_of([mine, other], 0, {"p1", "p2"}) == "me"
+    assert reply_to_of([mine, other], 0, {"p1", "p3"}) == ""
+    other.want(["p2"])
+    assert reply_to_of([mine, other], 0, {"p1", "p2"}) == ""
+    assert reply_to_of([mine, other], 0, {"p1"}) == "me"
+    mine.disconnected()
+    assert reply_to_of([mine, other], 0, {"p1"}) == ""
+
+
 def test_inbox_with_bad_session_subscribes_to_nothing() -> None:
     inbox = Inbox(16)
     with pytest.raises(FrameError):
@@ -88,7 +132,9 @@ class Player:
         self.now_s = 0.0
         self.messages = list(messages)
         self.steps: list[Any] = []
-        self.listening = Listening(16, options_of(words), clock=lambda: self.now_s, jitter=lambda: 0.5)  # type: ignore[arg-type]
+        self.listening = Listening(
+            16, options_of({"reply_channel": False, **words}), clock=lambda: self.now_s, jitter=lambda: 0.5
+        )  # type: ignore[arg-type]
 
     def play(self, script: Steps[Any]) -> Any:
         answer: Any = None

@@ -9,10 +9,11 @@ from redis import exceptions
 from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
 from gesture_maze.producer.numbering import Numbering
 from gesture_maze.producer.options import options_of
+from gesture_maze.producer.replies import Inbox
 from gesture_maze.producer.sending import Sending
 from gesture_maze.wire.errors import FrameError
 from gesture_maze.wire.frames import META, Frame
-from gesture_maze.wire.keys import partition_of
+from gesture_maze.wire.keys import partition_of, reply_channel
 from tests.support.answers import FRAMES, OOM, Server, partitions, sending
 
 
@@ -267,3 +268,26 @@ def test_send_arrays_refused_names_rows_without_frames() -> None:
         server.play(sending(server).send_arrays(["p1", "p2"], numbers, np.zeros((2, 21, 3))))
     assert caught.value.rows == (0, 1)
     assert caught.value.frames == ()
+
+
+def test_tick_names_reply_channel_of_listener_but_single_frame_does_not() -> None:
+    server, inbox = Server(topology=[b"1", b"1"]), Inbox(1, reply_to="me")
+    inbox.want(one.session for one in FRAMES)
+    inbox.take({"type": "subscribe", "channel": reply_channel(0, "me").encode(), "data": 1})
+    one = Sending(options_of({}), clock=lambda: server.now_s, inboxes=lambda: [inbox])
+    other = Frame("other", 1, 2, None)
+    found = []
+    for frames in (FRAMES, FRAMES[:1], [*FRAMES, other]):
+        server.play(one.send_frames(frames))
+        (command,) = [one for one in server.rounds[-1] if one[0] == "XADD"]
+        found.append(command[9:])
+    assert found == [(b"r", "me"), (), ()]
+
+
+def test_send_arrays_with_reply_channel_names_it_in_every_entry() -> None:
+    server = Server()
+    names, points = [one.session for one in FRAMES], np.zeros((4, 21, 3))
+    server.play(sending(server).send_arrays(names, (1, 5, 1.0, 0), points, "me"))
+    assert [one[9:] for one in server.rounds[-1] if one[0] == "XADD"] == [(b"r", "me")] * 4
+    with pytest.raises(FrameError, match="reply_to"):
+        server.play(sending(server).send_arrays(names, (1, 5, 1.0, 0), points, "a:b"))

@@ -30,11 +30,11 @@ export function plan(frames, partitions) {
   );
 }
 
-/** @param {Entry} entry @param {boolean} compact @returns {Command} */
-export function add({ partition, frames }, compact) {
+/** @param {Entry} entry @param {boolean} compact @param {string} replyTo "" for none @returns {Command} */
+export function add({ partition, frames }, compact, replyTo) {
   const fields = pack(frames, { compact });
   const landmarks = fields.c ? ["c", buffer(fields.c)] : ["l", buffer(/** @type {Uint8Array} */ (fields.l))];
-  const beside = fields.o ? ["o", fields.o] : [];
+  const beside = [...(fields.o ? ["o", fields.o] : []), ...(replyTo ? ["r", replyTo] : [])];
   return ["XADD", framesKey(partition), "*", "s", fields.s, "m", buffer(fields.m), ...landmarks, ...beside];
 }
 

@@ -21,6 +21,8 @@ import { TOPOLOGY, WIRE_VERSION, checkFrame, outcomesKey } from "./wire.js";
  * @property {number} [retries] how often a send is tried again after a missing answer
  * @property {number} [timeoutMs] longest wait for a connection or an answer, and for momentary refusals to end
  * @property {number} [releaseMs] `release_ms` of the pool's decision policy
+ * @property {boolean} [replyChannel] the replies to a tick come in one message per entry where one listener is
+ *   subscribed to all its sessions; switch it off where other programs listen to the same sessions
  * @property {string} [name] of the connections, as CLIENT LIST shows it
  * @property {(sentence: string) => void} [onWarning] `console.warn` by default
  */
@@ -33,6 +35,7 @@ const DEFAULTS = {
   retries: 2,
   timeoutMs: 1000,
   releaseMs: 250,
+  replyChannel: true,
   name: "gesture-maze-js",
   onWarning: (/** @type {string} */ sentence) => console.warn(`gesture-maze: ${sentence}`),
 };
@@ -314,7 +317,7 @@ export class FrameProducer {
     const due = [...new Set(entries.map((one) => one.partition))].filter((one) => this.#isDue(one, nowMs));
     for (const { partition, frames } of entries) this.#watch.note(partition, frames.map((one) => one.session));
     const watched = this.#watch.due(nowMs);
-    const adds = entries.map((one) => add(one, this.#compact));
+    const adds = entries.map((one) => add(one, this.#compact, this.#replyTo(one)));
     const counters = watched.map((one) => ["HMGET", outcomesKey(one), ...OUTCOMES]);
     const lags = due.flatMap(readLag);
     /** @type {Command[]} */
@@ -331,6 +334,13 @@ export class FrameProducer {
     this.#noteLag(due, answers.slice(at, at + lags.length));
     if (topology.length) this.#compare(answers.at(-1));
     return { ...this.#sort(entries, adds, answers), lost: false };
+  }
+
+  /** The reply channel for a tick: that of a listener to all its sessions, if no other one listens to any. @param {Entry} entry */
+  #replyTo({ partition, frames }) {
+    const sessions = frames.map((one) => one.session);
+    const found = [...this.#listeners].filter((one) => one.wantsAny(sessions));
+    return this.options.replyChannel && frames.length > 1 && found.length === 1 && found[0].takesAll(partition, sessions) ? found[0].replyTo : "";
   }
 
   /** @param {Entry[]} entries @param {Command[]} adds @param {unknown[]} answers */

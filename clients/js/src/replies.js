@@ -1,8 +1,9 @@
 // The receiving side: subscriptions that survive lost connections, and replies in order, each once.
 
+import { randomBytes } from "node:crypto";
 import { discard, open, sleep, within } from "./connection.js";
 import { ConnectionLost, FrameError, RedisRefused } from "./errors.js";
-import { actionsChannel, isSession, parseReply, partitionOf } from "./wire.js";
+import { actionsChannel, isSession, parseReplies, parseReply, partitionOf, replyChannel } from "./wire.js";
 
 /** @typedef {import("./wire.js").Reply} Reply */
 /** @typedef {import("./connection.js").Client} Client */
@@ -23,6 +24,10 @@ export class Replies {
   #client = null;
   /** @type {Map<string, { channel: string, lastSeq: number, held: NodeJS.Timeout | null }>} */
   #sessions = new Map();
+  /** Name of the reply channel of these replies, one in each partition. */
+  replyTo = randomBytes(12).toString("base64url");
+  /** Reply channels that are subscribed to. @type {Set<string>} */
+  #shared = new Set();
   /** @type {Reply[]} */
   #waiting = [];
   /** @type {Set<() => void>} */
@@ -75,6 +80,16 @@ export class Replies {
       await this.#client?.unsubscribe(known.channel).catch(() => {});
     }
     this.#waiting = this.#waiting.filter((reply) => this.#sessions.has(reply.session));
+  }
+
+  /** Whether any of these sessions is listened for. @param {string[]} sessions */
+  wantsAny(sessions) {
+    return sessions.some((one) => this.#sessions.has(one));
+  }
+
+  /** Whether the replies to these sessions of one partition may go to the reply channel. @param {number} partition @param {string[]} sessions */
+  takesAll(partition, sessions) {
+    return this.#client !== null && this.#shared.has(replyChannel(partition, this.replyTo)) && sessions.every((one) => this.#sessions.has(one));
   }
 
   /** Seq of the last reply; -1 before the first, null for a session that is not listened for. @param {string} session */
@@ -133,6 +148,7 @@ export class Replies {
   async #connectOnce() {
     /** @type {Client} */
     const client = await open(this.url, this.options, () => this.#lost(client));
+    this.#shared.clear();
     try {
       await this.#listen(client, [...this.#sessions.keys()]);
     } catch (error) {
@@ -148,8 +164,12 @@ export class Replies {
   async #listen(client, sessions) {
     const channels = sessions.map((one) => this.#sessions.get(one)?.channel).filter((one) => one !== undefined);
     if (!channels.length) return;
+    const ofPartitions = new Set(sessions.map((one) => replyChannel(partitionOf(one, this.options.partitions), this.replyTo)));
+    const shared = [...ofPartitions].filter((one) => !this.#shared.has(one));
     try {
-      await within(client.subscribe(channels, (text) => this.#take(text)), this.options.timeoutMs);
+      await within(client.subscribe(channels, (text) => this.#take(parseReply(text))), this.options.timeoutMs);
+      if (shared.length) await within(client.subscribe(shared, (text) => this.#takeAll(text)), this.options.timeoutMs);
+      for (const one of shared) this.#shared.add(one);
     } catch (error) {
       const message = /** @type {Error} */ (error).message;
       if (/^NOPERM|permission/i.test(message)) throw new RedisRefused("no_permission", `Redis refused SUBSCRIBE ${channels[0]}: ${message}`, false);
@@ -195,10 +215,14 @@ export class Replies {
     timer.unref();
   }
 
-  /** @param {string} text */
-  #take(text) {
+  /** @param {string} text a message of a reply channel */
+  #takeAll(text) {
+    for (const reply of parseReplies(text)) this.#take(reply);
+  }
+
+  /** @param {Reply | null} reply */
+  #take(reply) {
     this.#heardMs = Date.now();
-    const reply = parseReply(text);
     const known = reply && this.#sessions.get(reply.session);
     if (!reply || !known || reply.seq <= known.lastSeq) return;
     known.lastSeq = reply.seq;

@@ -84,6 +84,8 @@ export const framesKey = (partition) => `frames:{${partition}}`;
 export const outcomesKey = (partition) => `outcomes:{${partition}}`;
 /** @param {number} partition @param {string} session */
 export const actionsChannel = (partition, session) => `actions:{${partition}}:${session}`;
+/** Channel of the replies to entries that name it in their field `r`. @param {number} partition @param {string} name */
+export const replyChannel = (partition, name) => `actions:{${partition}}:@${name}`;
 /** @param {unknown} session */
 export const isSession = (session) => typeof session === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(session) && !session.endsWith("\n");
 
@@ -282,17 +284,34 @@ function unpackPoints(view, row, full) {
   });
 }
 
+/** @param {any} reply */
+const isReply = (reply) => reply?.v === WIRE_VERSION && isSession(reply.session) && typeof reply.seq === "number" && "move" in reply;
+
 /**
- * A message of a reply channel, or null where it is not a reply.
+ * The reply in a message of a session's channel, or null where it is not a reply.
  * @param {string} text
  * @returns {Reply | null}
  */
 export function parseReply(text) {
   try {
     const reply = JSON.parse(text);
-    return reply?.v === WIRE_VERSION && isSession(reply.session) && typeof reply.seq === "number" && "move" in reply ? reply : null;
+    return isReply(reply) ? reply : null;
   } catch {
     return null;
+  }
+}
+
+/**
+ * The replies in a message of a reply channel, without what is not a reply.
+ * @param {string} text
+ * @returns {Reply[]}
+ */
+export function parseReplies(text) {
+  try {
+    const replies = JSON.parse(text);
+    return Array.isArray(replies) ? replies.filter(isReply) : [];
+  } catch {
+    return [];
   }
 }
 

@@ -201,6 +201,23 @@ test("replies arrive in order, each once, and survive a lost connection", async 
   assert.equal(await replies.get(50), null);
 });
 
+test("a tick names the reply channel of the only listener to all its sessions", async () => {
+  make();
+  const replies = await producer.actions("p1", "p7");
+  await producer.sendTick([frame("p1"), frame("p1")]);
+  await producer.send(frame("p1"));
+  await producer.sendTick([frame("p2"), frame("p2")]);
+  assert.deepEqual(redis.added.map((words) => words.slice(9)), [["r", replies.replyTo], [], []]);
+  const channel = `actions:{3}:@${replies.replyTo}`;
+  redis.publish(channel, `[${reply("p1", 5)},{"v":1},${reply("p2", 9)},${reply("p1", 6)}]`);
+  redis.publish(channel, "nonsense");
+  assert.deepEqual([(await replies.get(500)).seq, (await replies.get(500)).seq], [5, 6]);
+  assert.equal(await replies.get(20), null);
+  await producer.actions("p1");
+  await producer.sendTick([frame("p1"), frame("p1")]);
+  assert.deepEqual(redis.added.at(-1).slice(9), []);
+});
+
 test("a held move ends with a stop where replies cease", async () => {
   make({ releaseMs: 50 });
   const replies = await producer.actions("p1");

@@ -33,6 +33,11 @@ export type Options = {
      */
     releaseMs?: number;
     /**
+     * the replies to a tick come in one message per entry where one listener is
+     * subscribed to all its sessions; switch it off where other programs listen to the same sessions
+     */
+    replyChannel?: boolean;
+    /**
      * of the connections, as CLIENT LIST shows it
      */
     name?: string;
@@ -52,6 +57,7 @@ export declare class FrameProducer {
         retries: number;
         timeoutMs: number;
         releaseMs: number;
+        replyChannel: boolean;
         name: string;
         onWarning: (/** @type {string} */ sentence: string) => void;
     };

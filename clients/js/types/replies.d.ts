@@ -15,6 +15,8 @@ export declare class Replies implements AsyncIterable<Reply> {
         releaseMs: number;
         onClose?: (replies: Replies) => void;
     };
+    /** Name of the reply channel of these replies, one in each partition. */
+    replyTo: string;
     /**
      * @param {string} url
      * @param {{ partitions: number, name: string, timeoutMs: number, releaseMs: number, onClose?: (replies: Replies) => void }} options
@@ -33,6 +35,10 @@ export declare class Replies implements AsyncIterable<Reply> {
     subscribe(...sessions: string[]): Promise<void>;
     /** @param {...string} sessions */
     unsubscribe(...sessions: string[]): Promise<void>;
+    /** Whether any of these sessions is listened for. @param {string[]} sessions */
+    wantsAny(sessions: string[]): boolean;
+    /** Whether the replies to these sessions of one partition may go to the reply channel. @param {number} partition @param {string[]} sessions */
+    takesAll(partition: number, sessions: string[]): boolean;
     /** Seq of the last reply; -1 before the first, null for a session that is not listened for. @param {string} session */
     lastSeq(session: string): number | null;
     /**

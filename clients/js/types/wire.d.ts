@@ -122,6 +122,8 @@ export declare const framesKey: (partition: number) => string;
 export declare const outcomesKey: (partition: number) => string;
 /** @param {number} partition @param {string} session */
 export declare const actionsChannel: (partition: number, session: string) => string;
+/** Channel of the replies to entries that name it in their field `r`. @param {number} partition @param {string} name */
+export declare const replyChannel: (partition: number, name: string) => string;
 /** @param {unknown} session */
 export declare const isSession: (session: unknown) => boolean;
 /**
@@ -159,11 +161,17 @@ export declare function unpack({ s, m, l, c }: {
     landmarks: [number, number, number][];
 })[];
 /**
- * A message of a reply channel, or null where it is not a reply.
+ * The reply in a message of a session's channel, or null where it is not a reply.
  * @param {string} text
  * @returns {Reply | null}
  */
 export declare function parseReply(text: string): Reply | null;
+/**
+ * The replies in a message of a reply channel, without what is not a reply.
+ * @param {string} text
+ * @returns {Reply[]}
+ */
+export declare function parseReplies(text: string): Reply[];
 /**
  * The landmarks, hand and aspect of one hand of a MediaPipe result (Tasks or legacy), to be spread into a frame.
  * @param {any} result
