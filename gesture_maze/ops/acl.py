@@ -102,7 +102,7 @@ ROLES: Final = (
         f"(+hset +hdel +hincrby +hgetall {SUSPECTS}) "
         f"(+hincrby {OUTCOMES}) (+xadd %W{DEAD}) "
         f"(+zadd +zrem +zremrangebyscore {WORKERS}) (+hset +hdel {WORKERS_INFO}) "
-        f"(+hsetnx {TOPOLOGY}) (+subscribe +unsubscribe {WAKE}) "
+        f"(+hset +hsetnx {TOPOLOGY}) (+subscribe +unsubscribe {WAKE}) "
         f"(+hmget +getrange {READ_MODELS}) (+hincrby +expire {SHADOWS})",
     ),
     Role(

@@ -65,6 +65,7 @@ class WorkerProcess:
         recipe = Recipe(settings.threshold, settings.actions, self.metrics.inference)
         self._serving = recipe.serving(load_classifier(settings.model))
         self.metrics.model_loaded(self._serving.version, self._serving.labels.names)
+        self._z_announced = False
         self._client: Final = connect(settings.redis, f"maze-worker-{worker}")
         registry = ModelRegistry(self._client)
         self._observer: Final = Observer(registry, settings.actions, self.metrics, self.log)
@@ -103,6 +104,7 @@ class WorkerProcess:
             in_use=self._serving.version,
             offer=self._offer,
             challenge=self._observer.challenge,
+            announce=self._announce,
             metrics=self.metrics,
             log=self.log,
         )
@@ -179,6 +181,11 @@ class WorkerProcess:
         self._parts.path.offer(serving)
         self._parts.wake()  # apply it even if no frames arrive
 
+    def _announce(self, needs_z: bool) -> None:
+        """Tell the pool whether a model that is loaded here, and may answer soon, uses z."""
+        self._z_announced = needs_z
+        self._parts.keeper.describe(self._info())
+
     def _show_model(self) -> None:
         """Log and publish a change of the model that answers."""
         serving, old = self._parts.path.serving, self._serving
@@ -202,6 +209,7 @@ class WorkerProcess:
             )
 
     def _info(self) -> str:
+        # `compact` is read by roster.lua, also the space before its value
         return json.dumps(
             {
                 "host": socket.gethostname(),
@@ -211,6 +219,7 @@ class WorkerProcess:
                 "version": __version__,
                 "actions": self._settings.actions,
                 "gestures": self._serving.labels.names,
+                "compact": not (self._serving.needs_z or self._z_announced),
             }
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -116,6 +117,25 @@ def test_reconnect_takes_a_new_epoch_and_answers_each_frame_once(client: Any, re
     a.work()
     assert client.get(keys.lease_key(1)) != before
     assert replies.seqs() == [1, 2]
+
+
+def test_topology_takes_compact_landmarks_while_every_live_worker_does(client: Any) -> None:
+    a, b = HandWorker(client, "a"), HandWorker(client, "b")
+    found = []
+    for worker, info in ((a, COMPACT), (b, COMPACT), (b, FULL), (a, COMPACT), (b, COMPACT)):
+        worker.keeper.describe(info)
+        worker.join()
+        found.append(client.hget(keys.TOPOLOGY, "compact"))
+    assert found == [b"1", b"1", b"0", b"0", b"1"]
+    b.keeper.describe("{}")  # an older worker
+    b.join()
+    assert client.hget(keys.TOPOLOGY, "compact") == b"0"
+    b.loop.drain()
+    a.join()
+    assert client.hget(keys.TOPOLOGY, "compact") == b"1"
+
+
+COMPACT, FULL = json.dumps({"compact": True}), json.dumps({"compact": False})
 
 
 def test_pool_after_flushall_recreates_its_keys(client: Any, replies: Subscriber) -> None:

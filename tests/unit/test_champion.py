@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 
-from gesture_maze.models.bundle import ModelReason
+from gesture_maze.models.bundle import Bundle, ModelReason
 from gesture_maze.wire.errors import ConnectionLost, ModelError
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.redis.registry import Roles
-from gesture_maze.worker.serving.champion import MISSING_RETRY_S, ModelWatch, load
+from gesture_maze.worker.serving.champion import MISSING_RETRY_S, NOTICE_S, ModelWatch, load
 from gesture_maze.worker.serving.serving import Recipe, Serving
 from gesture_maze.worker.serving.shadow import Challenger
-from tests.support.bundles import bundled, damaged, disturbed, with_threshold, wrong
+from tests.support.bundles import bundled, damaged, disturbed, sealed, with_threshold, wrong
 
 OLD = bundled()
 NEW = disturbed(0.9)
+DEEP = sealed(NEW.files, inputs={"coordinates": ["x", "y", "z"], "aspect": True})
+"""A bundle that declares z as an input."""
 
 
 class Registry:
@@ -53,6 +55,7 @@ class Watched:
         self.registry, self.log, self.metrics = Registry(), Lines(), Metrics()
         self.offered: list[Serving] = []
         self.trials: list[Challenger | None] = []
+        self.announced: list[bool] = []
         anything: Any = self
         self.watch = ModelWatch(
             anything.registry,
@@ -60,6 +63,7 @@ class Watched:
             in_use=OLD.version,
             offer=self.offered.append,
             challenge=self.trials.append,
+            announce=self.announced.append,
             metrics=self.metrics,
             log=anything.log,
         )
@@ -90,6 +94,52 @@ def test_new_champion_is_loaded_and_offered_once(watched: Watched) -> None:
     assert serving.baseline == NEW.manifest.baseline
     assert serving.load_ms > 0
     assert watched.registry.reads == 1
+
+
+def test_champion_that_uses_z_is_announced_before_it_is_offered(watched: Watched) -> None:
+    watched.watch.step(0.0)
+    promote(watched, DEEP)
+    watched.watch.step(1.0)
+    watched.watch.step(1.0 + NOTICE_S / 2)
+    assert (watched.announced, watched.offered) == ([True], [])
+    watched.watch.step(1.0 + NOTICE_S)
+    assert [serving.needs_z for serving in watched.offered] == [True]
+    promote(watched, NEW)
+    watched.watch.step(9.0)
+    assert [serving.needs_z for serving in watched.offered] == [True, False]
+    assert watched.announced == [True, False]
+
+
+def test_champion_that_uses_z_withdrawn_before_its_use_is_not_offered(watched: Watched) -> None:
+    watched.watch.step(0.0)
+    promote(watched, DEEP)
+    watched.watch.step(1.0)
+    watched.registry.now = Roles(champion=OLD.version)
+    watched.watch.step(1.0 + NOTICE_S)
+    assert (watched.announced, watched.offered) == ([True, False], [])
+
+
+def test_first_champion_that_uses_z_is_offered_at_once(watched: Watched) -> None:
+    promote(watched, DEEP)
+    watched.watch.step(0.0)
+    assert [serving.needs_z for serving in watched.offered] == [True]
+    assert watched.announced == [True]
+
+
+def test_challenger_that_uses_z_is_announced_while_it_is_on_trial(watched: Watched) -> None:
+    promote(watched, OLD)
+    watched.registry.bundles[DEEP.version] = DEEP.to_zip()
+    watched.registry.now = Roles(champion=OLD.version, challenger=DEEP.version, share=1.0)
+    watched.watch.step(0.0)
+    assert [one is not None and one.needs_z for one in watched.trials] == [True]
+    watched.registry.now = Roles(champion=OLD.version)
+    watched.watch.step(1.0)
+    assert watched.announced == [True, False]
+
+
+def promote(watched: Watched, bundle: Bundle) -> None:
+    watched.registry.bundles[bundle.version] = bundle.to_zip()
+    watched.registry.now = Roles(champion=bundle.version, promoted_ms=1)
 
 
 def test_champion_in_use_is_not_reloaded_and_a_flush_changes_nothing(watched: Watched) -> None:

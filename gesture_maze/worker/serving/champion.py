@@ -27,6 +27,9 @@ from gesture_maze.worker.serving.shadow import Challenger
 
 POLL_S: Final = 1.0
 """Interval at which roles are read. A promotion also wakes the watch."""
+NOTICE_S: Final = 2.0
+"""Time between the announcement of a model that uses z and its use, in which producers change to landmarks
+with z: one heartbeat of the worker and one reading of the topology by each producer."""
 MISSING_RETRY_S: Final = 10.0
 RETRY_S: Final[dict[str, float]] = {ModelReason.NOT_FOUND: MISSING_RETRY_S, ModelReason.TOO_COSTLY: 600.0}
 """Delay before a refused bundle is loaded again without a new promotion: a missing bundle may still arrive,
@@ -51,6 +54,7 @@ class ModelWatch:
         in_use: version of the model that answers now.
         offer: called with each new champion, ready to answer.
         challenge: called with each new challenger, or None when there is no longer one.
+        announce: called with whether the champion or the challenger uses z, before it is offered.
         metrics: counts refused models.
         log: where events go.
     """
@@ -63,6 +67,7 @@ class ModelWatch:
         in_use: str,
         offer: Callable[[Serving], None],
         challenge: Callable[[Challenger | None], None],
+        announce: Callable[[bool], None] = lambda _needs_z: None,
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -70,6 +75,12 @@ class ModelWatch:
         self._recipe: Final = recipe
         self._offer: Final = offer
         self._challenge: Final = challenge
+        self._announce: Final = announce
+        self._announced = False
+        self._needs_z = {"champion": False, "challenger": False}
+        self._stepped = False
+        self._due: tuple[Classifier, float] | None = None
+        """A new champion that uses z, and when it is offered."""
         self._metrics: Final = metrics
         self._log: Final = log
         self._champion = in_use
@@ -87,7 +98,7 @@ class ModelWatch:
         roles = self._registry.roles()
         self._follow_champion(roles, now_s)
         self._follow_challenger(roles, now_s)
-        self._trouble = ""
+        self._trouble, self._stepped = "", True
 
     def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
         """Run passes until `stop` is set: every `POLL_S`, and at once after a promotion."""
@@ -121,12 +132,38 @@ class ModelWatch:
     def _follow_champion(self, roles: Roles, now_s: float) -> None:
         version = roles.champion
         if version is None or version == self._champion:
+            if self._due is not None:  # withdrawn before it was offered
+                self._due = None
+                self._note_z("champion", needs_z=False)
             return
         begin_s = time.perf_counter()
-        classifier = self._load(version, roles.promoted_ms, now_s)
+        classifier = self._announced_champion(version, roles.promoted_ms, now_s)
         if classifier is not None:
-            self._champion = version
+            self._champion, self._due = version, None
             self._offer(self._recipe.serving(classifier, load_ms=(time.perf_counter() - begin_s) * 1000))
+            self._note_z("champion", needs_z=classifier.needs_depth)
+
+    def _announced_champion(self, version: str, appointed_ms: int, now_s: float) -> Classifier | None:
+        """Return the model once it may be offered: one that uses z is announced `NOTICE_S` before.
+
+        The first model of a worker is offered at once, because the worker answers no frame before it.
+        """
+        if self._due is not None and self._due[0].version == version:
+            return self._due[0] if now_s >= self._due[1] else None
+        classifier = self._load(version, appointed_ms, now_s)
+        if classifier is None or not classifier.needs_depth or self._announced or not self._stepped:
+            return classifier
+        self._note_z("champion", needs_z=True)
+        self._due = (classifier, now_s + NOTICE_S)
+        return None
+
+    def _note_z(self, role: str, *, needs_z: bool) -> None:
+        """Note whether the model of a role uses z, and announce a change."""
+        self._needs_z[role] = needs_z
+        announced = any(self._needs_z.values())
+        if announced != self._announced:
+            self._announced = announced
+            self._announce(announced)
 
     def _follow_challenger(self, roles: Roles, now_s: float) -> None:
         wanted = None
@@ -138,10 +175,14 @@ class ModelWatch:
         if wanted is None or classifier is None:
             self._challenger = None
             self._challenge(None)
+            self._note_z("challenger", needs_z=False)
         else:
             self._challenger = wanted
-            least = self._recipe.least(classifier)
-            self._challenge(Challenger.of(classifier, least, wanted[1], classifier.label_set))
+            needs_z, least = classifier.needs_depth, self._recipe.least(classifier)
+            self._note_z("challenger", needs_z=needs_z)
+            self._challenge(
+                Challenger.of(classifier, least, wanted[1], classifier.label_set, needs_z=needs_z)
+            )
 
     def _load(self, version: str, appointed_ms: int, now_s: float) -> Classifier | None:
         """Return the model, verified on its golden hands, or None if it is or was refused."""

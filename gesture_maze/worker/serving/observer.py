@@ -83,7 +83,8 @@ class Observer:
         challenger = self._challenger
         if challenger is None or not self._sample.take(len(frames), challenger.share):
             return
-        if self._frames_in - self._frames_out + len(frames) > MAX_WAITING_FRAMES:
+        without_z = challenger.needs_z and frames.without_z is not None
+        if without_z or self._frames_in - self._frames_out + len(frames) > MAX_WAITING_FRAMES:
             self._metrics.shadowed("skipped", len(frames))
             return
         self._frames_in += len(frames)

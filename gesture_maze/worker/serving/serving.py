@@ -133,7 +133,6 @@ class Recipe:
 
     def serving(self, classifier: Classifier, load_ms: float = 0.0) -> Serving:
         """Return the classifier, timed, with its threshold and baseline."""
-        inputs = classifier.manifest.inputs
         return Serving.of(
             TimedModel(classifier, self.on_call),
             self.least(classifier),
@@ -141,7 +140,7 @@ class Recipe:
             classifier.manifest.baseline,
             load_ms,
             labels=classifier.label_set,
-            needs_z=inputs is not None and inputs.needs_depth,
+            needs_z=classifier.needs_depth,
         )
 
     def least(self, classifier: Classifier) -> float:

@@ -36,17 +36,27 @@ class Challenger:
         threshold: least confidence of an `action`, in thousandths.
         share: part of the frames that it classifies, in whole batches, 0 to 1.
         labels: its gestures.
+        needs_z: whether it uses z, so that it does not classify batches with compact landmarks.
     """
 
     model: Model
     threshold: int
     share: float
     labels: LabelSet = PUBLISHED
+    needs_z: bool = False
 
     @classmethod
-    def of(cls, model: Model, threshold: float, share: float, labels: LabelSet = PUBLISHED) -> Self:
+    def of(
+        cls,
+        model: Model,
+        threshold: float,
+        share: float,
+        labels: LabelSet = PUBLISHED,
+        *,
+        needs_z: bool = False,
+    ) -> Self:
         """Return a challenger that acts from confidence `threshold`. `threshold` and `share` are 0 to 1."""
-        return cls(model, round(threshold * CONFIDENCE_STEPS), share, labels)
+        return cls(model, round(threshold * CONFIDENCE_STEPS), share, labels, needs_z)
 
 
 class Sample:

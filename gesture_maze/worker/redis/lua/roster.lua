@@ -4,6 +4,8 @@
 --       cluster, where leases are in other slots
 -- ARGV  1 worker id   2 its info, JSON ('' = it is leaving)   3 ms after which a silent worker is dead
 --       4 version of the wire   5 partitions
+--
+-- The topology's field `compact` is set to 1 while the info of every live worker says that its models do not use z.
 -- returns { server time in ms, { topology version, partitions }, { live workers }, { lease or '' ... } }
 local now = now_ms()
 
@@ -27,6 +29,20 @@ else
   redis.call('HSETNX', KEYS[3], 'partitions', ARGV[5])
 end
 
+local live = redis.call('ZRANGE', KEYS[1], 0, -1)
+if ARGV[2] ~= '' then
+  local compact = '1'
+  for _, info in ipairs(redis.call('HMGET', KEYS[2], unpack(live, 1, math.min(#live, 1000)))) do
+    if not info or not string.find(info, '"compact": true', 1, true) then
+      compact = '0'
+    end
+  end
+  if (redis.call('HGET', KEYS[3], 'compact') or '0') ~= compact then
+    -- an access list from before this field lacks the right: producers then send full landmarks
+    redis.pcall('HSET', KEYS[3], 'compact', compact)
+  end
+end
+
 local owners = KEYS[4] and redis.call('MGET', unpack(KEYS, 4)) or {}
 for i, owner in ipairs(owners) do
   owners[i] = owner or ''
@@ -34,6 +50,6 @@ end
 return {
   now,
   redis.call('HMGET', KEYS[3], 'version', 'partitions'),
-  redis.call('ZRANGE', KEYS[1], 0, -1),
+  live,
   owners,
 }
