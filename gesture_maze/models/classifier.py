@@ -1,27 +1,43 @@
 """The runtime of a model: landmarks in, label and confidence out.
 
-Workers import this module, so it needs numpy, ONNX Runtime and the bundle, and nothing of training.
+Workers import this module, so it needs numpy and the bundle, and nothing of training. ONNX Runtime is
+imported for graphs that `models.plain` does not know.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, Protocol
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from gesture_maze.models.bundle import Bundle, ModelReason
 from gesture_maze.models.golden import TOLERANCE
+from gesture_maze.models.plain import PlainNetwork
 from gesture_maze.wire.errors import ModelError
 from gesture_maze.wire.gestures import LabelSet
 
 SLICE_ROWS: Final = 256
 """Most rows of one run of the graph. Larger batches are cut: the activations of 256 rows stay in the core's
-cache and the memory arena stays small, and one run per 256 rows costs nothing that can be measured."""
+cache, and one run per 256 rows costs nothing that can be measured."""
 
-_INPUTS: Final = {"landmarks": "tensor(float)", "aspect": "tensor(float)"}
-_OUTPUTS: Final = {"label": "tensor(int64)", "probabilities": "tensor(float)"}
+PLAIN_TOLERANCE: Final = 1e-5
+"""Largest difference from the golden outputs at which numpy may compute a graph; replies have three
+decimals."""
+
+
+class Network(Protocol):
+    """A graph that can be run on up to `SLICE_ROWS` hands."""
+
+    def probabilities(
+        self, landmarks: NDArray[np.float32], aspect: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """See `Classifier.probabilities`."""
+
+    def classify(
+        self, landmarks: NDArray[np.float32], aspect: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """See `Classifier.classify`."""
 
 
 class Classifier:
@@ -31,7 +47,7 @@ class Classifier:
         """Load and self-test the graph of `bundle`; see `from_bundle`."""
         self.manifest = bundle.manifest
         self._golden = bundle.golden
-        self._session = _open_session(bundle.model)
+        self._network = self._open(bundle.model)
         self.self_test()
         self._needs_depth = self._check_depth()
 
@@ -79,7 +95,13 @@ class Classifier:
                 units of its width. z must be finite also for models that do not use it.
             aspect: (n,) float32, width / height of the image, above 0.
         """
-        return self._run(landmarks, aspect)[1]
+        run = self._network.probabilities
+        if 0 < len(landmarks) <= SLICE_ROWS:
+            return run(landmarks, aspect)
+        found = np.empty((len(landmarks), len(self.labels)), np.float32)
+        for part in _slices(len(landmarks)):
+            found[part] = run(landmarks[part], aspect[part])
+        return found
 
     def classify(
         self, landmarks: NDArray[np.float32], aspect: NDArray[np.float32]
@@ -89,8 +111,13 @@ class Classifier:
         Returns:
             (n,) int64 and (n,) float32.
         """
-        labels, probabilities = self._run(landmarks, aspect)
-        return labels, probabilities[np.arange(len(labels)), labels]
+        run, rows = self._network.classify, len(landmarks)
+        if 0 < rows <= SLICE_ROWS:
+            return run(landmarks, aspect)
+        labels, confidences = np.empty(rows, np.int64), np.empty(rows, np.float32)
+        for part in _slices(rows):
+            labels[part], confidences[part] = run(landmarks[part], aspect[part])
+        return labels, confidences
 
     def self_test(self) -> None:
         """Run the golden hands and compare.
@@ -136,39 +163,27 @@ class Classifier:
             )
         return used if declared is None else declared.needs_depth
 
-    def _run(
-        self, landmarks: NDArray[np.float32], aspect: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        rows = len(landmarks)
-        if 0 < rows <= SLICE_ROWS:
-            labels, probabilities = self._session.run(None, {"landmarks": landmarks, "aspect": aspect})
-            return labels, probabilities
-        all_labels = np.empty(rows, np.int64)
-        all_probabilities = np.empty((rows, len(self.labels)), np.float32)
-        for start in range(0, rows, SLICE_ROWS):
-            part = slice(start, start + SLICE_ROWS)
-            feed = {"landmarks": landmarks[part], "aspect": aspect[part]}
-            all_labels[part], all_probabilities[part] = self._session.run(None, feed)
-        return all_labels, all_probabilities
+    def _open(self, model: bytes) -> Network:
+        """Return the graph in numpy, if that gives the golden outputs, or else in ONNX Runtime.
+
+        Raises:
+            ModelError: `bad_graph`.
+        """
+        plain = PlainNetwork.of(model)
+        if plain is not None and self._is_golden(plain):
+            return plain
+        from gesture_maze.models.runtime import OnnxNetwork
+
+        return OnnxNetwork(model)
+
+    def _is_golden(self, network: Network) -> bool:
+        golden = self._golden
+        with np.errstate(all="ignore"):  # a foreign bundle may hold any numbers
+            found = network.probabilities(golden.landmarks, golden.aspect)
+        if found.shape != golden.probabilities.shape:
+            return False
+        return golden.worst_difference(found) <= PLAIN_TOLERANCE
 
 
-def _open_session(model: bytes) -> Any:
-    """Return a single-threaded session for the graph, or refuse it."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    # Batch sizes vary from call to call: patterns learned for one size would only be kept, never used again.
-    options.enable_mem_pattern = False
-    options.log_severity_level = 4  # its faults reach us as exceptions; no lines of its own on stderr
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
-        raise ModelError(
-            ModelReason.BAD_GRAPH, f"ONNX Runtime refuses the model: {str(error).rstrip('.')}"
-        ) from None
-    inputs = {node.name: node.type for node in session.get_inputs()}
-    outputs = {node.name: node.type for node in session.get_outputs()}
-    if inputs != _INPUTS or list(outputs.items()) != list(_OUTPUTS.items()):
-        raise ModelError(ModelReason.BAD_GRAPH, f"the model maps {inputs} to {outputs}, not as a bundle does")
-    return session
+def _slices(rows: int) -> list[slice]:
+    return [slice(start, start + SLICE_ROWS) for start in range(0, rows, SLICE_ROWS)]

@@ -23,6 +23,7 @@ from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.golden import make_golden
 from gesture_maze.models.hands import Hands
 from gesture_maze.models.manifest import Manifest, model_digest
+from gesture_maze.models.runtime import OnnxNetwork
 
 
 def bundled() -> Bundle:
@@ -57,7 +58,7 @@ def disturbed(scale: float) -> Bundle:
     # The golden outputs are those of the changed model, so that the self-test passes.
     unchecked = Classifier.__new__(Classifier)
     unchecked.manifest = good.manifest
-    unchecked._session = _session(files[MODEL])
+    unchecked._network = OnnxNetwork(files[MODEL])
     golden = make_golden(Hands(good.golden.landmarks, good.golden.aspect), unchecked.probabilities)
     return sealed(files | {GOLDEN: golden.to_json()})
 
@@ -74,9 +75,3 @@ def damaged(bundle: Bundle) -> bytes:
     for at in range(middle, middle + 64):
         data[at] ^= 0xFF
     return bytes(data)
-
-
-def _session(model: bytes) -> Any:
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])

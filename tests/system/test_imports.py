@@ -49,10 +49,10 @@ def test_public_api_imports_only_the_producer_wire_and_version_packages() -> Non
     assert ours == {"producer", "version", "wire"}
 
 
-def test_worker_with_a_loaded_model_imports_no_training_package() -> None:
+def test_worker_with_the_default_model_imports_no_training_package_and_no_onnx_runtime() -> None:
     modules = imported(f"import gesture_maze.worker.process\n{LOAD_MODEL}")
-    assert "onnxruntime" in packages(modules)
-    assert not packages(modules) & TRAINING
+    assert "prometheus_client" in packages(modules)
+    assert not packages(modules) & (TRAINING | {"onnxruntime"})
 
 
 def test_help_imports_no_heavy_package() -> None:

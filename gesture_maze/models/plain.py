@@ -1,0 +1,244 @@
+"""The network of a bundle in plain numpy, without ONNX Runtime.
+
+The graph of `models.onnx.graph` is a few matrix products. numpy needs as long for them as ONNX Runtime up to
+16 hands, and a seventh longer for hundreds; without ONNX Runtime a worker is some 28 MB smaller and starts
+sooner. What is linear in the landmarks (centring, the turn, the differences) is one matrix here.
+
+Only a graph that is, node by node, the one of `models.onnx.graph` is taken, and `models.classifier` uses it
+only if it gives the golden outputs of its bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gesture_maze.models.features import COORDINATES, FEATURES, PAIRS, POINTS
+
+Array = npt.NDArray[np.float32]
+Message = bytes | memoryview
+
+GRAPH: Final = """\
+Reshape landmarks c0 v0
+MatMul v0 c1 v1
+Split v1 c2 v2_0 v2_1 v2_2
+Mul v2_1 v2_2 v3
+Gemm v3 c3 c4 v4
+Unsqueeze aspect c5 v5
+Sign v4 v6
+Mul v5 v6 v7
+Gemm v7 c6 c7 v8
+Mul v2_0 v8 v9
+LpNormalization v9 v10
+MatMul v10 c8 v11
+Mul v11 v11 v12
+Split v12 c9 v13_0 v13_1
+Add v13_0 v13_1 v14
+Sqrt v14 v15
+Concat v10 v15 v16
+Gemm v16 c10 c11 v17
+Relu v17 v18
+Gemm v18 c12 c13 v19
+ArgMax v19 label
+Softmax v19 probabilities"""
+"""Operator, inputs and outputs of each node of the graph that is computed here; c0 to c13 are constants."""
+
+_PAIRS: Final = len(PAIRS)
+_TURN: Final = COORDINATES
+_DIFFERENCES: Final = COORDINATES + 4
+_TINY: Final = np.float32(1e-30)
+# fields of the messages of ONNX (onnx.proto)
+_MODEL_GRAPH, _GRAPH_NODE, _GRAPH_CONSTANT = 7, 1, 5
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR = 1, 2, 4
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_DATA = 1, 2, 8, 9
+_FLOAT32: Final = 1
+
+
+class PlainNetwork:
+    """A network of `models.onnx.graph`. Safe to share between threads.
+
+    All arrays are transposed, a hand in a column, so that every operation runs along contiguous memory.
+
+    Args:
+        linear: (96, 63): coordinates about their mean, factors of the turn, differences in x, in y.
+        hidden: (h + 1, 68): weights of the hidden layer, its bias in the last column; its last row gives 1.
+        output: (k, h + 1): weights of the last layer, its bias in the last column.
+    """
+
+    def __init__(self, linear: Array, hidden: Array, output: Array) -> None:
+        self._linear: Final = linear
+        self._hidden: Final = hidden
+        self._output: Final = output
+
+    @classmethod
+    def of(cls, model: bytes) -> Self | None:
+        """Return the network of a serialised ONNX graph, or None if it is another kind of graph."""
+        try:
+            constants = _constants(model)
+            if constants is None:
+                return None
+            centring, differences = constants["c1"], constants["c8"]
+            weights, bias = constants["c10"], constants["c11"]
+            linear = np.concatenate([centring, centring[:, :COORDINATES] @ differences], axis=1)
+            hidden = np.zeros((weights.shape[1] + 1, FEATURES + 1), np.float32)
+            hidden[:-1, :-1], hidden[:-1, -1], hidden[-1, -1] = weights.T, bias, 1.0
+            output = np.concatenate([constants["c12"].T, constants["c13"][:, None]], axis=1)
+        except (KeyError, IndexError, ValueError, TypeError, OverflowError):
+            return None  # malformed, or other shapes
+        if linear.shape != (3 * POINTS, _DIFFERENCES + 2 * _PAIRS) or output.shape[1] != len(hidden):
+            return None
+        return cls(np.ascontiguousarray(linear.T), hidden, np.ascontiguousarray(output))
+
+    def probabilities(self, landmarks: Array, aspect: Array) -> Array:
+        """Return the probability of each label, (n, k) float32; see `Classifier.probabilities`."""
+        _, powers, total = self._powers(landmarks, aspect)
+        powers /= total
+        return powers.T
+
+    def classify(self, landmarks: Array, aspect: Array) -> tuple[npt.NDArray[np.int64], Array]:
+        """Return the likeliest label (n,) int64 and its probability (n,) float32."""
+        labels, _, total = self._powers(landmarks, aspect)
+        return labels, np.reciprocal(total)
+
+    def _powers(self, landmarks: Array, aspect: Array) -> tuple[npt.NDArray[np.int64], Array, Array]:
+        """Return labels (n,), e to the logits minus the largest (k, n), and the sums (n,)."""
+        hidden = self._hidden @ self._features(landmarks, aspect)
+        hidden *= hidden > 0  # faster than np.maximum
+        logits = self._output @ hidden
+        labels = logits.argmax(axis=0)
+        logits -= logits.max(axis=0)
+        np.exp(logits, out=logits)
+        return labels, logits, logits.sum(axis=0)
+
+    def _features(self, landmarks: Array, aspect: Array) -> Array:
+        """Return the features of `models.features`, (68, n), with a last row of ones for the bias."""
+        values = self._linear @ landmarks.reshape(-1, 3 * POINTS).T
+        index_x, little_x, little_y, index_y = values[_TURN:_DIFFERENCES]
+        turn = index_x * little_y - little_x * index_y + _TINY
+        stretch = np.copysign(aspect, turn)
+        found = np.empty((FEATURES + 1, len(landmarks)), np.float32)
+        points, distances = found[:COORDINATES], found[COORDINATES:FEATURES]
+        np.multiply(values[:POINTS], stretch, out=points[:POINTS])
+        points[POINTS:] = values[POINTS:COORDINATES]
+        squares = values[_DIFFERENCES:]
+        squares[:_PAIRS] *= stretch
+        squares *= squares
+        np.add(squares[:_PAIRS], squares[_PAIRS:], out=distances)
+        np.sqrt(distances, out=distances)
+        norm = np.einsum("ij,ij->j", points, points)
+        np.sqrt(norm, out=norm)
+        np.maximum(norm, _TINY, out=norm)
+        found[FEATURES] = norm
+        found /= norm
+        return found
+
+
+def _constants(model: bytes) -> dict[str, Array] | None:
+    """Return the constants of a graph, or None if its nodes are not those of `GRAPH`."""
+    graph = next((value for number, value in _fields(model) if number == _MODEL_GRAPH), b"")
+    nodes, constants = [], {}
+    for number, value in _messages(graph):
+        if number == _GRAPH_NODE:
+            nodes.append(_node(value))
+        elif number == _GRAPH_CONSTANT:
+            name, array = _tensor(value)
+            constants[name] = array
+    if nodes != GRAPH.splitlines():
+        return None
+    # x is multiplied by the stretch, y by 1
+    ones, zeros = np.ones(POINTS, np.float32), np.zeros(POINTS, np.float32)
+    fixed: dict[str, Array] = {
+        "c3": np.array([[1.0], [-1.0]], np.float32),
+        "c6": np.concatenate([ones, zeros])[None],
+        "c7": np.concatenate([zeros, ones]),
+    }
+    if all(np.array_equal(constants[name], value) for name, value in fixed.items()):
+        return constants
+    return None
+
+
+def _node(message: Message) -> str:
+    """Return a node as a line of `GRAPH`."""
+    words: dict[int, list[str]] = {_NODE_OPERATOR: [], _NODE_INPUT: [], _NODE_OUTPUT: []}
+    for number, value in _messages(message):
+        if number in words:
+            words[number].append(bytes(value).decode())
+    return " ".join(words[_NODE_OPERATOR] + words[_NODE_INPUT] + words[_NODE_OUTPUT])
+
+
+def _tensor(message: Message) -> tuple[str, Array]:
+    """Return name and value of a constant; an empty array if it is not of float32."""
+    shape: list[int] = []
+    name, data, kind = "", b"", 0
+    for number, value in _fields(message):
+        if number == _TENSOR_SHAPE:
+            shape += [value] if isinstance(value, int) else _varints(value)
+        elif number == _TENSOR_TYPE and isinstance(value, int):
+            kind = value
+        elif number == _TENSOR_NAME and not isinstance(value, int):
+            name = bytes(value).decode()
+        elif number == _TENSOR_DATA and not isinstance(value, int):
+            data = bytes(value)
+    if kind != _FLOAT32:
+        return name, np.empty(0, np.float32)
+    return name, np.frombuffer(data, "<f4").reshape(shape)
+
+
+def _messages(message: Message | int) -> Iterator[tuple[int, Message]]:
+    """Yield the fields of a protobuf message that are bytes."""
+    for number, value in _fields(message):
+        if not isinstance(value, int):
+            yield number, value
+
+
+def _fields(message: Message | int) -> Iterator[tuple[int, memoryview | int]]:
+    """Yield number and value of each field of a protobuf message.
+
+    Raises:
+        IndexError, ValueError: it is malformed.
+    """
+    if isinstance(message, int):
+        raise TypeError("a number is not a message")
+    view, at = memoryview(message), 0
+    while at < len(view):
+        key, at = _varint(view, at)
+        match key & 7:
+            case 0:
+                number, at = _varint(view, at)
+                yield key >> 3, number
+            case 2:
+                size, at = _varint(view, at)
+                if at + size > len(view):
+                    raise ValueError("a field is cut short")
+                yield key >> 3, view[at : at + size]
+                at += size
+            case 5:
+                at += 4
+            case 1:
+                at += 8
+            case kind:
+                raise ValueError(f"unknown wire type {kind}")
+
+
+def _varints(view: memoryview) -> list[int]:
+    found, at = [], 0
+    while at < len(view):
+        one, at = _varint(view, at)
+        found.append(one)
+    return found
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    """Return the variable-length integer at a place, and the place after it."""
+    value = shift = 0
+    while shift < 64:
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise ValueError("a number has more than 64 bits")
