@@ -24,15 +24,26 @@ from servers import redis_server
 
 from gesture_maze.simulator.players import synthesize
 from gesture_maze.wire import keys
-from gesture_maze.wire.frames import HAND, META, pack_arrays
+from gesture_maze.wire.frames import HAND, META, pack_arrays, pack_compact
 from gesture_maze.wire.gestures import GESTURES
 
 PARTITIONS = 16
 SESSIONS = 512
 
 
-def fill(client: redis.Redis, entries: int, frames_per_entry: int) -> None:
-    """Write `entries` entries, spread over all partitions, of hands that change about every second."""
+def fill(
+    client: redis.Redis, entries: int, frames_per_entry: int, *, compact: bool = False, reply_to: str = ""
+) -> None:
+    """Write `entries` entries, spread over all partitions, of hands that change about every second.
+
+    Args:
+        client: of Redis.
+        entries: how many.
+        frames_per_entry: frames in each.
+        compact: with compact landmarks.
+        reply_to: name of the reply channel of all entries; "" for none.
+    """
+    more = ("r", reply_to) if reply_to else ()
     rng = np.random.default_rng(7)
     hands = synthesize(rng.integers(0, len(GESTURES), 4096), rng)
     sessions: list[list[str]] = [[] for _ in range(PARTITIONS)]
@@ -52,8 +63,10 @@ def fill(client: redis.Redis, entries: int, frames_per_entry: int) -> None:
         meta["aspect"], meta["flags"] = 4 / 3, HAND
         seq += frames_per_entry
         shown = hands.landmarks[(rows // 15 + partition) % 4096]
-        s, m, landmarks = pack_arrays(names, meta, shown)
-        pipe.execute_command("XADD", keys.frames_key(partition), "*", "s", s, "m", m, "l", landmarks)
+        packed = pack_compact(names, meta, shown) if compact else None
+        s, m, landmarks = packed or pack_arrays(names, meta, shown)
+        words = ("s", s, "m", m, "c" if packed else "l", landmarks, *more)
+        pipe.execute_command("XADD", keys.frames_key(partition), "*", *words)
         if entry % 1000 == 999:
             pipe.execute()
     pipe.execute()

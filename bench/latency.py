@@ -1,15 +1,17 @@
 """The latency from XADD to the subscriber at a given rate.
 
-`python bench/latency.py [--rate 3000] [--sessions 100] [--seconds 20]`
+`python bench/latency.py [--rate 3000] [--sessions 100] [--seconds 20] [--poisson]`
 
-One worker process, single-frame entries at an even rate, every session's channel subscribed. A frame's
-latency is the time from just before its XADD is written to the socket until its reply is read. Sending and
-reading share one thread, so that the figures include no lock of this program. Prints one JSON object.
+One worker process, single-frame entries at an even rate or with random gaps, every session's channel
+subscribed. A frame's latency is the time from just before its XADD is written to the socket until its reply
+is read. Sending and reading share one thread, so that the figures include no lock of this program. Prints
+one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import select
 import subprocess
@@ -42,8 +44,16 @@ def entries(rate: int, sessions: int, seconds: float) -> list[tuple[str, str, tu
     return found
 
 
-def run(url: str, rate: int, sessions: int, seconds: float) -> np.ndarray:
-    """Send frames and return the latencies in ms, (n,) float64, of those sent after the warm-up."""
+def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = False) -> np.ndarray:
+    """Send frames and return the latencies in ms, (n,) float64, of those sent after the warm-up.
+
+    Args:
+        url: Redis.
+        rate: frames per second.
+        sessions: senders, in turn.
+        seconds: of the measurement, after the warm-up.
+        poisson: at random times with this mean rate, instead of evenly spaced.
+    """
     todo = entries(rate, sessions, seconds + WARM_UP_S)
     client = redis.Redis.from_url(url, socket_timeout=10, protocol=2)  # plain messages, no push types
     sender, listener = client.connection_pool.get_connection(), client.connection_pool.get_connection()
@@ -55,18 +65,24 @@ def run(url: str, rate: int, sessions: int, seconds: float) -> np.ndarray:
         listener.read_response()
     sent_s = np.zeros(len(todo))
     got_s = np.zeros(len(todo))
+    gaps_s = np.full(len(todo), 1 / rate)
+    if poisson:
+        gaps_s = np.random.default_rng(5).exponential(1 / rate, len(todo))
+    dues_s = np.cumsum(gaps_s).tolist()
+    gc.collect()
+    gc.disable()  # a pause of this program would count as latency
     begin = time.perf_counter() + 0.1
     row = answered = 0
     while answered < len(todo):
         now = time.perf_counter()
-        due = begin + row / rate
+        due = begin + dues_s[min(row, len(todo) - 1)]
         if row < len(todo) and now >= due:
             stream, _, (s, m, landmarks) = todo[row]
             sent_s[row] = time.perf_counter()
             sender.send_command("XADD", stream, "*", "s", s, "m", m, "l", landmarks)
             row += 1
             continue
-        if now > begin + len(todo) / rate + 10:
+        if now > begin + dues_s[-1] + 10:
             raise SystemExit(f"{len(todo) - answered} of {len(todo)} frames were not answered")
         wait_s = max(due - now, 0) if row < len(todo) else 0.1
         ready, _, _ = select.select([listener._sock, sender._sock], [], [], wait_s)
@@ -76,6 +92,7 @@ def run(url: str, rate: int, sessions: int, seconds: float) -> np.ndarray:
             message = listener.read_response()[2]
             got_s[int(message.split(b'"seq":', 1)[1].split(b",", 1)[0])] = time.perf_counter()
             answered += 1
+    gc.enable()
     warm = int(WARM_UP_S * rate)
     return (got_s - sent_s)[warm:] * 1000
 
@@ -86,6 +103,7 @@ def main() -> None:
     options.add_argument("--rate", type=int, default=3000)
     options.add_argument("--sessions", type=int, default=100)
     options.add_argument("--seconds", type=float, default=20)
+    options.add_argument("--poisson", action="store_true")
     chosen = options.parse_args()
     with redis_server() as url:
         settings = {"redis": url, "metrics_port": 0, "log_level": "error"}
@@ -96,7 +114,7 @@ def main() -> None:
             client = redis.Redis.from_url(url)
             while len(client.keys("lease:*")) < PARTITIONS:
                 time.sleep(0.01)
-            latency_ms = run(url, chosen.rate, chosen.sessions, chosen.seconds)
+            latency_ms = run(url, chosen.rate, chosen.sessions, chosen.seconds, poisson=chosen.poisson)
         finally:
             worker.terminate()
             worker.wait(10)
