@@ -9,8 +9,8 @@ export type Entry = {
 };
 /** @param {NumberedFrame[]} frames @param {number} partitions @returns {Entry[]} */
 export declare function plan(frames: NumberedFrame[], partitions: number): Entry[];
-/** @param {Entry} entry @param {boolean} compact @returns {Command} */
-export declare function add({ partition, frames }: Entry, compact: boolean): Command;
+/** @param {Entry} entry @param {boolean} compact @param {string} replyTo "" for none @returns {Command} */
+export declare function add({ partition, frames }: Entry, compact: boolean, replyTo: string): Command;
 /** @param {number} partition @returns {Command[]} */
 export declare const readLag: (partition: number) => Command[];
 /** @param {unknown} groups @param {unknown} length */
