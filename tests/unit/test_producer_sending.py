@@ -287,7 +287,7 @@ def test_tick_names_reply_channel_of_listener_but_single_frame_does_not() -> Non
 def test_send_arrays_with_reply_channel_names_it_in_every_entry() -> None:
     server = Server()
     names, points = [one.session for one in FRAMES], np.zeros((4, 21, 3))
-    server.play(sending(server).send_arrays(names, (1, 5, 1.0, 0), points, "me"))
+    server.play(sending(server).send_arrays(names, (1, 5, 1.0, 0), points, {}, "me"))
     assert [one[9:] for one in server.rounds[-1] if one[0] == "XADD"] == [(b"r", "me")] * 4
     with pytest.raises(FrameError, match="reply_to"):
-        server.play(sending(server).send_arrays(names, (1, 5, 1.0, 0), points, "a:b"))
+        server.play(sending(server).send_arrays(names, (1, 5, 1.0, 0), points, {}, "a:b"))
