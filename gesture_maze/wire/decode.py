@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gesture_maze.wire.beside import Beside
 from gesture_maze.wire.compact import COMPACT_BYTES, from_compact, to_compact
 from gesture_maze.wire.errors import FrameError, RejectReason
 from gesture_maze.wire.frames import (
@@ -33,8 +34,8 @@ from gesture_maze.wire.frames import (
     PackedFields,
     pack,
 )
-from gesture_maze.wire.keys import REPLY_TO, SETTINGS, is_session
-from gesture_maze.wire.session_settings import BadSettings, OfRows, pack_settings, unpack_settings
+from gesture_maze.wire.keys import REPLY_TO, SETTINGS
+from gesture_maze.wire.session_settings import BadSettings, OfRows, pack_settings
 from gesture_maze.wire.text import dump, frame_of, parse_objects
 
 RawFields = Sequence[bytes]
@@ -116,49 +117,12 @@ class Reject:
     fields: RawFields
 
 
-class _Beside:
-    """What entries carry beside their frames, by index of the entry.
-
-    Attributes:
-        reply_to: names of reply channels.
-        settings: settings by index of the frame within the entry.
-    """
-
-    def __init__(self) -> None:
-        self.reply_to: Final[dict[int, bytes]] = {}
-        self.settings: Final[dict[int, OfRows]] = {}
-        self._raw: Final[dict[int, bytes]] = {}
-
-    def take(self, index: int, fields: RawFields) -> None:
-        """Note the fields of an entry that stand beside its frames.
-
-        Raises:
-            FrameError: `bad_reply_to` or `too_large`.
-        """
-        names = fields[::2]
-        if REPLY_TO in names:
-            self.reply_to[index] = _reply_name(fields)
-        if SETTINGS in names and b"json" not in names:
-            self._raw[index] = fields[names.index(SETTINGS) * 2 + 1]
-            if sum(map(len, fields)) > MAX_ENTRY_BYTES:
-                raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
-
-    def check_settings(self, index: int, count: int) -> None:
-        """Parse the settings of an entry of `count` frames, if it has any.
-
-        Raises:
-            FrameError: `bad_settings`.
-        """
-        if index in self._raw:
-            self.settings[index] = unpack_settings(self._raw[index], count)
-
-
 def decode(entries: Sequence[RawFields]) -> tuple[Frames, list[Reject]]:
     """Take entries apart into frames and rejects. O(bytes); never raises for what an entry holds."""
     rejects: list[Reject] = []
     frames = _single_frames(entries)
     if frames is None:
-        beside = _Beside()
+        beside = Beside()
         kept, packed, compact = _packed(entries, rejects, beside)
         counts = np.array([len(fields[1]) // META_BYTES for fields in packed], np.int64)
         frames = _join(packed, np.repeat(np.array(kept, np.int64), counts))
@@ -211,7 +175,7 @@ def _single_frames(entries: Sequence[RawFields]) -> Frames | None:
 
 
 def _packed(
-    entries: Sequence[RawFields], rejects: list[Reject], beside: _Beside
+    entries: Sequence[RawFields], rejects: list[Reject], beside: Beside
 ) -> tuple[list[int], list[PackedFields], list[int]]:
     """Return which entries were kept, their packed fields, and which of these are compact.
 
@@ -250,19 +214,6 @@ def _packed(
     return kept, packed, compact
 
 
-def _reply_name(fields: RawFields) -> bytes:
-    """Return the name of the reply channel of an entry that has one.
-
-    Raises:
-        FrameError: `bad_reply_to`.
-    """
-    name = fields[fields[::2].index(REPLY_TO) * 2 + 1]
-    if not is_session(name):
-        message = f"r must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -, got {name!r:.80}"
-        raise FrameError(RejectReason.BAD_REPLY_TO, message)
-    return name
-
-
 def _check_lengths(packed: PackedFields, landmark_bytes: int) -> None:
     sessions, meta, landmarks = packed
     count, rest = divmod(len(meta), META_BYTES)
@@ -274,7 +225,7 @@ def _check_lengths(packed: PackedFields, landmark_bytes: int) -> None:
 
 
 def _other_encoding(
-    fields: RawFields, index: int, rejects: list[Reject], beside: _Beside
+    fields: RawFields, index: int, rejects: list[Reject], beside: Beside
 ) -> tuple[PackedFields | None, int]:
     """Return a text entry packed, or a packed one in another order, and the bytes of a frame's landmarks.
 
@@ -293,7 +244,7 @@ def _other_encoding(
     raise FrameError(RejectReason.UNKNOWN_ENCODING, message)
 
 
-def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: _Beside) -> PackedFields | None:
+def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: Beside) -> PackedFields | None:
     """Return the frames of a text entry packed, or None if it has none that keeps the contract.
 
     Args:
