@@ -65,10 +65,7 @@ def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = F
         listener.read_response()
     sent_s = np.zeros(len(todo))
     got_s = np.zeros(len(todo))
-    gaps_s = np.full(len(todo), 1 / rate)
-    if poisson:
-        gaps_s = np.random.default_rng(5).exponential(1 / rate, len(todo))
-    dues_s = np.cumsum(gaps_s).tolist()
+    dues_s = _dues_s(len(todo), rate, poisson=poisson)
     gc.collect()
     gc.disable()  # a pause of this program would count as latency
     begin = time.perf_counter() + 0.1
@@ -95,6 +92,13 @@ def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = F
     gc.enable()
     warm = int(WARM_UP_S * rate)
     return (got_s - sent_s)[warm:] * 1000
+
+
+def _dues_s(count: int, rate: int, *, poisson: bool) -> list[float]:
+    """Return when each frame is sent, in s from the beginning; see `run`."""
+    if poisson:
+        return np.cumsum(np.random.default_rng(5).exponential(1 / rate, count)).tolist()
+    return (np.arange(count) / rate).tolist()
 
 
 def main() -> None:
