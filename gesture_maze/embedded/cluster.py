@@ -150,10 +150,11 @@ class LocalCluster:
         return "redis+cluster://" + ",".join(node.address for node in self.nodes[: self._primaries])
 
     def add_node(self) -> ClusterNode:
-        """Start one more node, which joins as a primary without slots, and return it once all know it."""
+        """Start one more node, a primary without slots, and return it once it can take some."""
         node = self._add()
         _wait(node.answers)
         self._meet(self.nodes)
+        _wait(lambda: _is_ok(node))
         return node
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ A check takes `Facts` and yields findings; `ops.doctor_facts.gather` collects th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from gesture_maze.version import __version__
@@ -55,6 +55,8 @@ class Facts:
         reached: ids of the workers whose metrics could be read from here.
         tls: whether the connection is encrypted.
         local: whether Redis is on this machine.
+        nodes: the same facts of each other primary of a cluster, by address.
+        covered: whether every slot of a cluster has a primary.
     """
 
     info: Mapping[str, object]
@@ -67,6 +69,8 @@ class Facts:
     reached: frozenset[str] = field(default_factory=frozenset)
     tls: bool = False
     local: bool = True
+    nodes: Mapping[str, Facts] = field(default_factory=dict)
+    covered: bool = True
 
     def number(self, name: str) -> int:
         """Return a number of INFO; 0 if it is missing."""
@@ -74,8 +78,14 @@ class Facts:
 
 
 def examine(facts: Facts) -> list[Finding]:
-    """Return all findings, in the order of `CHECKS`."""
-    return [finding for check in CHECKS for finding in check(facts)]
+    """Return all findings, in the order of `CHECKS`, then those of the other primaries of a cluster."""
+    found = [finding for check in CHECKS for finding in check(facts)]
+    if not facts.covered:
+        found.append(Finding("cluster", "error", "Some slots have no primary: see CLUSTER SHARDS."))
+    for address, node in facts.nodes.items():
+        for check in SERVER_CHECKS:
+            found += [replace(one, check=f"{one.check} {address}") for one in check(node)]
+    return found
 
 
 def _version(facts: Facts) -> Iterator[Finding]:
@@ -269,3 +279,5 @@ def _metrics(facts: Facts) -> Iterator[Finding]:
 CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     _version, _eviction, _memory, _persistence, _access, _clock, _round_trip, _timeouts, _pool, _metrics,
 )  # fmt: skip
+SERVER_CHECKS: Final = (_version, _eviction, _memory, _persistence, _clock, _timeouts)
+"""Checks of each server of a cluster."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 import redis
 
 from gesture_maze.ops.doctor import Facts
 from gesture_maze.ops.reach import metrics_pages
+from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.worker.redis.client import connection_errors
-from gesture_maze.worker.redis.status import StatusReader
+from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 
 DANGEROUS: Final = ("FLUSHALL", "CONFIG SET a b", "KEYS *", "SHUTDOWN", "PSUBSCRIBE actions:*")
 """Commands that no role of the pool should be allowed to run."""
@@ -23,6 +25,29 @@ def gather(client: redis.Redis) -> Facts:
     Raises:
         ConnectionLost, SettingsError: Redis cannot be reached, or rejects the credentials.
     """
+    if isinstance(client, ClusterRedis):
+        return _gather_cluster(client)
+    status = StatusReader(client).read()
+    return _gather_one(client, status, frozenset(metrics_pages(status)))
+
+
+def _gather_cluster(cluster: ClusterRedis) -> Facts:
+    """Return the facts of the primary with the pool-wide keys, with those of the others."""
+    with connection_errors():
+        cluster.refresh()
+        first = cluster.primary()
+    status = StatusReader(cluster).read()
+    reached = frozenset(metrics_pages(status))
+    others = {
+        str(address): _gather_one(cluster.node(address), status, reached)
+        for address in cluster.primaries()
+        if address != first
+    }
+    facts = _gather_one(cluster.node(first), status, reached)
+    return replace(facts, nodes=others, covered=cluster.table.is_complete())
+
+
+def _gather_one(client: redis.Redis, status: PoolStatus, reached: frozenset[str]) -> Facts:
     with connection_errors():
         info: Any = client.info("everything")
         skew_ms, round_trip_ms = _clock(client)
@@ -30,7 +55,6 @@ def gather(client: redis.Redis) -> Facts:
         user = whoami.decode() if isinstance(whoami, bytes) else str(whoami)
         config = _allowed(lambda: client.config_get("timeout", "proto-max-bulk-len"), {})
         powers = {command: _may(client, user, command) for command in DANGEROUS}
-    status = StatusReader(client).read()
     address = client.connection_pool.connection_kwargs
     return Facts(
         info=info,
@@ -40,7 +64,7 @@ def gather(client: redis.Redis) -> Facts:
         skew_ms=skew_ms,
         round_trip_ms=round_trip_ms,
         status=status,
-        reached=frozenset(metrics_pages(status)),
+        reached=reached,
         tls=issubclass(client.connection_pool.connection_class, redis.SSLConnection),
         local=address.get("host", "localhost") in ("localhost", "127.0.0.1", "::1"),
     )

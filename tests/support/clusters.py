@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 from gesture_maze.embedded.cluster import ClusterNode, LocalCluster
 from gesture_maze.producer.cluster.slots import Address, SlotTable, slot_of
@@ -38,10 +41,22 @@ def move_slot(cluster: LocalCluster, slot: int, target: ClusterNode) -> None:
     target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id())
     source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id())
     while names := source.command("CLUSTER", "GETKEYSINSLOT", slot, 100):
-        source.command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *names)
+        words = ("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *names)
+        wait_until(partial(_accepted, source, words), 10)
     for node in (target, source):
         node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id())
     wait_until(lambda: all(_sees(node, slot, target) for node in cluster.nodes if node.is_running()))
+
+
+def _accepted(node: ClusterNode, words: tuple[Any, ...]) -> bool:
+    """Run a command, and return False if a node lost sight of the others for a moment."""
+    try:
+        node.command(*words)
+    except ResponseError as error:
+        if "CLUSTERDOWN" not in str(error):
+            raise
+        return False
+    return True
 
 
 def migrate_slot(cluster: LocalCluster, slot: int, target: ClusterNode) -> None:

@@ -27,6 +27,14 @@ def test_doctor_of_a_healthy_pool_finds_no_fault() -> None:
     assert len(examine(GOOD)) == 10
 
 
+def test_doctor_of_a_cluster_names_the_primary_with_a_fault() -> None:
+    full = replace(GOOD, info={**GOOD.info, "used_memory": 90})
+    facts = replace(GOOD, nodes={"10.0.0.2:6379": full}, covered=False)
+    faults = {one.check: one.message for one in examine(facts) if one.status == "error"}
+    assert faults.keys() == {"cluster", "memory 10.0.0.2:6379"}
+    assert "90% of maxmemory" in faults["memory 10.0.0.2:6379"]
+
+
 @pytest.mark.parametrize(
     ("changed", "status", "words"),
     [
