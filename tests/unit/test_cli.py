@@ -95,14 +95,14 @@ def test_worker_flags_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_worker_with_many_faults_reports_all_at_once() -> None:
     result = invoke(
-        "worker", "--partitions", "3", "--leave", "2", "--actions", "handstand=up", "--deadline-ms", "-1",
+        "worker", "--partitions", "3", "--leave", "2", "--actions", "like=sideways", "--deadline-ms", "-1",
         "--rebuild-ms", "5000", "--retention-ms", "4000", "--metrics-port", "65534", "--processes", "3",
         "--block-ms", "soon", "--log-format", "xml",
     )  # fmt: skip
     assert result.exit_code == 2
     assert result.output.startswith("maze: ")
     for words in (
-        "partitions: must be a power of two", "policy: ", "handstand", "deadline_ms: ", "got '-1'",
+        "partitions: must be a power of two", "policy: ", "got 'sideways'", "deadline_ms: ", "got '-1'",
         "rebuild_ms: must be less than retention_ms 4000, got 5000", "ports 65534 to 65536",
         "block_ms: input should be a valid integer", "log_format: ",
     ):  # fmt: skip
