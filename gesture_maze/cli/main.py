@@ -27,6 +27,8 @@ except ModuleNotFoundError:
         "or gesture-maze[game] for the demo"
     )
 
+ONE_THREAD: Final = ("classify", "evaluate", "replay")
+"""Commands that run a model as a worker does, whose matrices are too small for the threads of numpy."""
 COMMANDS: Final = (
     "demo",
     "worker",
@@ -98,6 +100,8 @@ class Commands(TyperGroup):
         """Import and return a command, or None where there is none of this name."""
         if cmd_name not in self.names:
             return super().get_command(ctx, cmd_name)
+        if cmd_name in ONE_THREAD:
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         command = load(cmd_name)
         apply_environment(command, os.environ)
         return command

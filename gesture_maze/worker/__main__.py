@@ -12,6 +12,7 @@ Exit codes: 0 drained, 2 wrong settings or a broken model, 75 (`PORT_IN_USE_EXIT
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from gesture_maze.embedded.tether import end_with_parent
@@ -23,6 +24,9 @@ from gesture_maze.worker.supervisor import PORT_IN_USE_EXIT
 
 def main(arguments: list[str]) -> int:
     """Run until a signal and return the exit code."""
+    # before numpy is imported: the matrices of a batch are so small that more threads only wait for each
+    # other, and a pool has a process per core
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if len(arguments) > 2:
         end_with_parent(int(arguments[2]))  # before the slow imports, during which the parent may be killed
     from gesture_maze.worker.health import PortInUseError
