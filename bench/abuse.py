@@ -72,7 +72,7 @@ async def flood(address: str, kind: WSMsgType, body: bytes) -> None:
 async def exchange(address: str, request: bytes) -> None:
     """Send a request on a new connection and read what comes back."""
     host, port = address.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=("127.0.0.2", 0))
     try:
         writer.write(request)
         await writer.drain()
@@ -166,16 +166,18 @@ def main() -> None:
     parser.add_argument("--window", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--direct", action="store_true", help="No proxy: at most 64 sockets, of one address.")
     parser.add_argument("--abuse", choices=[*KINDS, "spin"], help=argparse.SUPPRESS)
     parser.add_argument("--address", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.abuse:
         uvloop.run(abuse(options.address, options.abuse))
         return
+    proxy = [] if options.direct else ["--behind-proxy"]
     with (
         redis_at("embedded") as redis,
         running(["worker", "--metrics-port", "0", "--redis", redis], "partition=15 "),
-        running(["gateway", "--redis", redis, "--port", "0", "--behind-proxy"], r"http://(\S+)/game") as (
+        running(["gateway", "--redis", redis, "--port", "0", *proxy], r"http://(\S+)/game") as (
             address,
             _,
         ),
