@@ -48,6 +48,8 @@ class ClusterNode:
             *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms)),
             *("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"),
+            # otherwise a dead primary stops the slots of all others, too
+            *("--cluster-require-full-coverage", "no"),
         ]
         self.client: Any = redis.Redis(port=self.port, socket_timeout=5.0, retry=Retry(NoBackoff(), 0))
         self.start()

@@ -11,6 +11,7 @@ from gesture_maze.producer.numbering import Numbering
 from gesture_maze.producer.options import options_of
 from gesture_maze.producer.replies import Inbox
 from gesture_maze.producer.sending import Sending
+from gesture_maze.producer.steps import NoAnswer
 from gesture_maze.wire.errors import FrameError
 from gesture_maze.wire.frames import META, Frame
 from gesture_maze.wire.keys import partition_of, reply_channel
@@ -102,6 +103,16 @@ def test_send_with_lost_answer_after_last_retry_reports_unknown_outcome() -> Non
     assert caught.value.reason == "connection"
     assert caught.value.frames == tuple(FRAMES)
     assert "unknown" in str(caught.value)
+
+
+def test_send_with_one_node_of_a_cluster_away_loses_only_its_frames() -> None:
+    away = partition_of("p1", 16)
+    server = Server(on_add=lambda partition: NoAnswer("connection refused") if partition == away else b"1-0")
+    one = sending(server, retries=2)
+    with pytest.raises(SendLost) as caught:
+        server.play(one.send_frames(FRAMES))
+    assert caught.value.frames == (FRAMES[1],)
+    assert server.added()[-3:] == [partitions(FRAMES), [away], [away]]
 
 
 def test_send_retry_repeats_only_refused_entries() -> None:
