@@ -48,9 +48,9 @@ class Options:
     port: int
 
 
-def front(room: Classroom, stage: Stage, settings: Settings, token: str) -> tuple[FastAPI, ASGIApp]:
-    """Return the gateway, and the application that serves it and the page to the page alone."""
-    gateway = build_gateway(settings, open_log("human", "warning"))
+def front(room: Classroom, stage: Stage, settings: Settings, token: str) -> ASGIApp:
+    """Return the application that serves the page and a gateway, to the page alone."""
+    gateway = build_gateway(settings)
     teaching = build(room, stage)
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +58,7 @@ def front(room: Classroom, stage: Stage, settings: Settings, token: str) -> tupl
         mine = scope["type"] == "http" and (path == PAGE or path.startswith(f"{PAGE}/"))
         await (teaching if mine else gateway)(scope, receive, send)
 
-    return gateway, OwnPageOnly(both, token)
+    return OwnPageOnly(both, token)
 
 
 def run(options: Options, show: Callable[[str], None]) -> None:
@@ -72,16 +72,16 @@ def run(options: Options, show: Callable[[str], None]) -> None:
         SettingsError: the port is taken, or the folder cannot be used.
         ModelError: the base cannot be taught.
     """
+    open_log("human", "warning")
     room = Classroom.open(options.folder, options.base, options.redis)
     token = secrets.token_urlsafe(18)
     log = Path(tempfile.gettempdir()) / f"gesture-maze-teach-{options.port or 'free'}.log"
     with redis_at(EMBEDDED) as url, PoolStage(url, options.redis, log) as stage:
-        with FrameProducer(url, partitions=DEFAULT_PARTITIONS) as producer:
-            producer.connect()  # writes the topology, which the gateway waits for
+        write_topology(url)
         settings = Settings.of(
             redis=url, host=HOST, port=options.port, requests_per_s=REQUESTS_PER_S, log_level="warning"
         )
-        _, app = front(room, stage, settings, token)
+        app = front(room, stage, settings, token)
         with listen(settings) as listener:
             config = configuration(settings, cast(FastAPI, app))
             show(f"http://{HOST}:{listener.getsockname()[1]}{PAGE}?token={token}")
@@ -89,6 +89,12 @@ def run(options: Options, show: Callable[[str], None]) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _ignore)
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def write_topology(url: str) -> None:
+    """Write what a gateway waits for before its first worker has started."""
+    with FrameProducer(url, partitions=DEFAULT_PARTITIONS) as producer:
+        producer.connect()
 
 
 def _ignore(_number: int, _frame: object) -> None:

@@ -21,10 +21,15 @@ export class Trial {
   #view = new MazeView(element("maze", HTMLCanvasElement));
   #offered = "";
 
-  /** @param {(text: string) => void} show @param {(gesture: string | null, confidence: number) => void} seen */
-  constructor(show, seen) {
+  /**
+   * @param {(text: string) => void} show
+   * @param {(gesture: string | null, confidence: number) => void} seen
+   * @param {string | null} seed of the maze; another maze each time without it
+   */
+  constructor(show, seen, seed) {
     this.show = show;
     this.seen = seen;
+    this.seed = seed;
   }
 
   get playing() {
@@ -76,7 +81,7 @@ export class Trial {
   }
 
   again() {
-    this.#link?.send({ type: "start", size: "small", seed: Math.floor(Math.random() * MOST_SEEDS) });
+    this.#link?.send({ type: "start", size: "small", seed: Number(this.seed) || Math.floor(Math.random() * MOST_SEEDS) });
   }
 
   /** @param {import("./types.js").Sight} sight */

@@ -16,18 +16,19 @@ import { CAMERA, cameraAction } from "./words.js";
 /** @typedef {import("./teach-api.js").State} State */
 /** @typedef {import("./teach-api.js").Training} Training */
 
-const TAKE_S = 3;
-const IDLE_S = 20;
 const POLL_MS = 150;
 const CONSENT_KEY = "maze.teach.consent";
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/;
 
 const asked = new URLSearchParams(location.search);
+/** `?seconds=5` makes longer takes. */
+const TAKE_S = Number(asked.get("seconds")) || 3;
+const IDLE_S = 20;
 const poses = await (await fetch(address("game/hands.json"))).json();
 const cue = element("cue", HTMLElement);
 const prompt = (/** @type {string} */ text) => (element("prompt", HTMLElement).textContent = cue.textContent = text);
 const recorder = new Recorder(prompt);
-const trial = new Trial((text) => (element("try-text", HTMLElement).textContent = text), showSeen);
+const trial = new Trial((text) => (element("try-text", HTMLElement).textContent = text), showSeen, asked.get("seed"));
 const label = element("label", HTMLInputElement);
 const consent = element("consent", HTMLInputElement);
 const base = address(document.querySelector('meta[name="hands"]')?.getAttribute("content") ?? "").href;
@@ -156,7 +157,8 @@ async function takeFiles(files) {
     try {
       words.push(await takeFile(file, name, base, options, prompt));
     } catch (fault) {
-      words.push(`${file.name}: ${/** @type {Error} */ (fault).message}.`);
+      const reason = /** @type {Error} */ (fault).message;
+      words.push(`${reason.startsWith(file.name) ? reason : `${file.name}: ${reason}`}.`);
     }
   }
   await refresh();
@@ -301,6 +303,7 @@ for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelector
   one.onclick = () => choose(one.dataset.input ?? "camera");
 }
 element("record", HTMLElement).onclick = () => record(TAKE_S, label.value.trim());
+element("record", HTMLElement).textContent = TAKE_S === 1 ? "Record 1 second" : `Record ${TAKE_S} seconds`;
 element("idle", HTMLElement).onclick = () => record(IDLE_S, state.no_gesture, "Move as you like: wave, point, scratch your head. No gesture, please.");
 element("cancel", HTMLElement).onclick = () => recorder.cancel();
 element("train", HTMLElement).onclick = train;
