@@ -286,7 +286,7 @@ class Committer:
             if refusal.reason == RefusalReason.NO_SCRIPT:
                 return commit, Result.NO_SCRIPT, ""
             if refusal.reason in self._elsewhere:
-                return commit, Result.LOST, str(refusal)
+                return commit, Result.LOST, str(error)
             if isinstance(refusal, RedisRefused) and refusal.momentary:
                 raise refusal from error
             return commit, Result.REFUSED, str(refusal)

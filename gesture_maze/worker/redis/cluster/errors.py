@@ -42,7 +42,8 @@ def node_errors(cluster: ClusterRedis, partition: int) -> Iterator[None]:
         if isinstance(error, RedisRefused) and error.reason not in ELSEWHERE:
             raise
         cluster.refresh_if_possible(_named(error.__cause__))
-        raise NodeLost(partition, str(error)) from error
+        # the cause, because the remedy for a MOVED elsewhere would mislead here
+        raise NodeLost(partition, str(error.__cause__ or error)) from error
 
 
 def _named(error: object) -> Address | None:
