@@ -237,7 +237,7 @@ def pack_text(frame: TextFrame, aspect: float) -> Packed:
 def clean_name(name: str) -> str:
     """Return a nickname without control or invisible characters, at most `MAX_NAME` long."""
     shown = "".join(" " if char.isspace() else char for char in name if unicodedata.category(char)[0] != "C")
-    return " ".join(shown.split())[:MAX_NAME] or "player"
+    return " ".join(shown.split())[:MAX_NAME].rstrip() or "player"
 
 
 def encoded(kind: str, **values: Any) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gesture_maze.gateway import messages
@@ -70,6 +70,7 @@ def test_text_frame_without_a_hand_is_accepted() -> None:
     assert not any(frame.landmarks)
 
 
+@example("0" * (messages.MAX_NAME - 1) + " 0")
 @given(st.text(max_size=100))
 def test_clean_name_of_any_text_is_printable_and_idempotent(name: str) -> None:
     found = messages.clean_name(name)
