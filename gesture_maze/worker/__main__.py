@@ -15,6 +15,10 @@ import json
 import os
 import sys
 
+# before numpy is imported: the matrices of a batch are so small that more threads only wait for each other
+# (on a busy machine a frame took ten times the CPU), and a pool has a process per core
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from gesture_maze.embedded.tether import end_with_parent
 from gesture_maze.wire.errors import MazeError
 from gesture_maze.worker.identity import worker_id
@@ -24,9 +28,6 @@ from gesture_maze.worker.supervisor import PORT_IN_USE_EXIT
 
 def main(arguments: list[str]) -> int:
     """Run until a signal and return the exit code."""
-    # before numpy is imported: the matrices of a batch are so small that more threads only wait for each
-    # other, and a pool has a process per core
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if len(arguments) > 2:
         end_with_parent(int(arguments[2]))  # before the slow imports, during which the parent may be killed
     from gesture_maze.worker.health import PortInUseError

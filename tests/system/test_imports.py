@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -53,6 +54,12 @@ def test_worker_with_the_default_model_imports_no_training_package_and_no_onnx_r
     modules = imported(f"import gesture_maze.worker.process\n{LOAD_MODEL}")
     assert "prometheus_client" in packages(modules)
     assert not packages(modules) & (TRAINING | {"onnxruntime"})
+
+
+def test_worker_uses_one_thread_for_matrices() -> None:
+    code = "import gesture_maze.worker.__main__, numpy\nfrom threadpoolctl import threadpool_info\n"
+    threads = output("-c", f"{code}print([one['num_threads'] for one in threadpool_info()])")
+    assert set(json.loads(threads)) == {1}
 
 
 def test_help_imports_no_heavy_package() -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.worker.__main__ import main as worker_main
 from gesture_maze.worker.settings import Settings
 
 
@@ -17,12 +15,6 @@ def test_settings_with_many_faults_name_all_of_them() -> None:
         Settings.of(partitions=3, deadline_ms=-1, actions={"both:wave": "up"}, metrics_port=70_000)
     for name in ("partitions", "deadline_ms", "wave", "metrics_port"):
         assert name in str(raised.value)
-
-
-def test_worker_process_uses_one_thread_for_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    assert worker_main(['{"dead_line": 3}']) == 2
-    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
 
 
 def test_settings_as_json_round_trip() -> None:
