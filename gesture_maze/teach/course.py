@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, cast
 
 import numpy as np
@@ -105,8 +106,7 @@ def teach(
         network: its network, see `teach.base`.
         takes: of published gestures and of one's own.
         seed: the same takes and seed give the same bundle on the same machine.
-        recipe: how to train.
-        progress: called as it goes on.
+        recipe, progress: how to train, and what is called as it goes on.
 
     Raises:
         SettingsError: `teach`: there are no takes.
@@ -114,23 +114,18 @@ def teach(
     """
     if not takes:
         raise teach_error("there are no takes: record some, or `maze teach record FILE --label NAME`")
-    how, known = recipe or Recipe(), base.manifest.labels
+    known = base.manifest.labels
     rows = rows_of([(take.label, take.points) for take in takes], known)
     rows = rows.of(settled(network, known, rows))
-    steps, done = int(folds_of(rows).max(initial=-1)) + 3, 0
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        progress(done / steps)
-
+    folds = int(folds_of(rows).max(initial=-1)) + 1
     with threadpool_limits(1, "blas"):
-        grower = Grower(network, known, rows, how, seed)
-        tick()
+        grower = Grower(network, known, rows, recipe, seed)
+        progress(1 / (folds + 2))  # preparing takes about as long as one training
+        done = count(2)
 
         def fit(keep: NDArray[np.bool_] | None = None) -> Network:
             found = grower.grow(keep)
-            tick()
+            progress(next(done) / (folds + 2))
             return found
 
         held = hold_out(rows, fit)
