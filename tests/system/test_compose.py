@@ -93,7 +93,7 @@ def test_gateway_requires_client_certificates_only_if_a_ca_is_set() -> None:
         assert "tls_ca" in sources(gateway, "secrets")
 
 
-@pytest.mark.parametrize("name", services("compose.cluster.yaml").keys() - ALL.keys())
+@pytest.mark.parametrize("name", sorted(services("compose.cluster.yaml").keys() - ALL.keys()))
 def test_service_of_the_cluster_is_confined_and_pinned(name: str) -> None:
     one = services("compose.cluster.yaml")[name]
     assert one["read_only"] is True
