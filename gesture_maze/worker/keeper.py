@@ -73,6 +73,7 @@ class Keeper:
         self._grants: Final[dict[int, Grant]] = {}
         self._usable_until_s: Final[dict[int, float]] = {}
         self._giving: Final[set[int]] = set()
+        self._abandoned: Final[dict[int, str]] = {}
         self._standings: list[Standing] = []
         self._missing: set[int] = set()
         self._next_survey_s = 0.0
@@ -286,14 +287,16 @@ class Keeper:
     def _abandon(self) -> None:
         """Release all leases, so that a worker without progress does not block its partitions."""
         with self._lock:
-            tokens = {number: grant.token for number, grant in self._grants.items()}
+            self._abandoned.update({number: grant.token for number, grant in self._grants.items()})
             self._grants.clear()
             self._giving.clear()
             self._changed()
+        # they are not used from here on; Redis learns it now, or in a later step if the connection is lost
         self._broker.roster(self._worker, "")
-        if tokens:
-            self._log.error("leases_abandoned", partitions=sorted(tokens), stalled_s=STALL_S)
-            self._broker.abandon(tokens)
+        if self._abandoned:
+            self._log.error("leases_abandoned", partitions=sorted(self._abandoned), stalled_s=STALL_S)
+            self._broker.abandon(self._abandoned)
+            self._abandoned.clear()
 
     def _renew(self, now_s: float) -> None:
         tokens = {partition: grant.token for partition, grant in self.held().items()}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gesture_maze.wire import keys
-from gesture_maze.wire.errors import RedisRefused, SettingsError
+from gesture_maze.wire.errors import ConnectionLost, RedisRefused, SettingsError
 from gesture_maze.wire.frames import pack
 from gesture_maze.worker.intake import MAX_BATCH_BYTES
 from tests.support.pool import (
@@ -135,6 +135,24 @@ def test_stalled_loop_releases_its_leases_and_reclaims_its_share_on_progress(cli
     stalled.keeper.step(time.monotonic())
     other.join()
     assert len(other.keeper.to_give()) == PARTITIONS // 2
+
+
+def test_stalled_loop_whose_connection_is_lost_frees_its_leases_when_it_is_back(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: Any) -> None:
+        raise ConnectionLost("connection", "lost")
+
+    stalled = joined(client)
+    now_s = time.monotonic()
+    stalled.keeper.progressed(now_s)
+    with monkeypatch.context() as patched:
+        patched.setattr(stalled.broker, "roster", lose)
+        with pytest.raises(ConnectionLost):
+            stalled.keeper.step(now_s + 11)
+    assert stalled.keeper.held() == {}
+    stalled.keeper.step(now_s + 12)
+    assert client.get(keys.lease_key(1)) is None
 
 
 def test_stalled_loop_after_a_reconnect_does_not_reacquire_its_leases(client: Any) -> None:
