@@ -169,7 +169,10 @@ class Network:
         self.scheduler.at(at_s, deliver)
 
     def _fault(self, socket: Socket, command: list[bytes], delay_s: float) -> None:
-        kind = self.rng.choice(["dropped", "unanswered", "late"])
+        kinds = ["dropped", "unanswered", "late"]
+        if self.name(command) in RARE:
+            kinds += ["late", "late"]  # what a fence is there for
+        kind = self.rng.choice(kinds)
         self.trace("command_lost", kind=kind, process=socket.process, command=self.name(command))
         if kind != "dropped":
             if kind == "late":

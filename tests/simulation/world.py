@@ -32,6 +32,8 @@ HEALING_S: Final = 8.0
 """Time to live of a lease and a second for a takeover, a restart, a worker's back-off, a lost answer."""
 LATE_S: Final = 1.5
 """What a fault has planned happens within this time."""
+LATE_COMMAND_S: Final = 3.1
+"""A command arrives within this time, see `Network`."""
 POISON_S: Final = 11.0
 """Three more deaths and takeovers."""
 PROBE_S: Final = 1.2
@@ -137,12 +139,19 @@ class World:
     def _recover(self) -> None:
         """Run until everything is owned and read, for as long as that may take at most."""
         longest_s = HEALING_S + (POISON_S if "poison" in self.faults.kinds else 0.0)
-        self.scheduler.run(FAULTY_S + LATE_S)
+        self.scheduler.run(FAULTY_S + (LATE_COMMAND_S if "network" in self.faults.kinds else LATE_S))
         while self.scheduler.now_s < FAULTY_S + longest_s and not self._is_settled():
             self.scheduler.run(self.scheduler.now_s + 0.5)
 
     def _is_settled(self) -> bool:
-        if self._starting:
+        owned = {
+            keys.lease_key(number): partition.token.encode()
+            for one in self.live()
+            for number, partition in one.worker.loop.partitions.items()
+        }
+        leases = [keys.lease_key(number) for number in range(self.partitions)]
+        # a late command may have left a lease in the name of a worker that does not know of it
+        if self._starting or self.admin.mget(leases) != [owned.get(lease) for lease in leases]:
             return False
         try:
             self.checker.check_end(self.partitions, {one.name for one in self.live()}, set())
