@@ -20,10 +20,10 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint bench chaos cluster simulate verify web dist clean
+.PHONY: help demo test coverage lint bench bench-quick bench-peers chaos cluster simulate verify web dist clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.game ## Watch simulated players walk mazes by gestures: SECONDS=20 PLAYERS=50 WORKERS=2 REDIS=cluster
 	@$(BIN)/maze demo $(if $(REDIS),--redis $(patsubst cluster,embedded-cluster,$(REDIS))) --seconds $(SECONDS) --players $(PLAYERS) --workers $(WORKERS) $(ARGS)
@@ -43,6 +43,12 @@ bench: $(VENV)/.game ## Measure throughput and latency
 	@$(BIN)/python bench/drain.py
 	@$(BIN)/python bench/latency.py
 	@$(BIN)/python bench/gateway.py
+
+bench-quick: $(VENV)/.game ## Compare ratios with the accepted ones in a minute: ARGS='--accept "a reason"'
+	@$(BIN)/python bench/quick.py $(ARGS)
+
+bench-peers: $(VENV)/.peers ## Measure the pool beside Celery, RQ, FastStream, FastAPI, mosec and a plain loop
+	@$(BIN)/python bench/peers/run.py $(ARGS)
 
 chaos: $(VENV)/.test ## Kill, stop and cut off workers, then restart Redis, and account for every frame: SECONDS=60
 	@$(BIN)/python -m tests.chaos.driver --seconds $(SECONDS)

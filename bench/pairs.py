@@ -86,7 +86,7 @@ def measure(url: str, arms: list[Arm], chosen: argparse.Namespace) -> dict[str, 
         for number in range(chosen.runs):
             for arm in taking:
                 runs[arm.name].append(run(arm))
-                print(f"{part}, run {number + 1}, {arm.name}", file=sys.stderr)
+                print(f"{part}, run {number + 1}, {arm.name}: {runs[arm.name][-1]}", file=sys.stderr)
         for arm in taking:
             found[arm.name][part] = summary(runs[arm.name])
     return found

@@ -1,0 +1,48 @@
+"""FastStream: a subscriber of a Redis stream group, in batches.
+
+Gives: typed handlers, AsyncAPI documents, the same code on Kafka, NATS and RabbitMQ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+
+import redis
+from answering import GROUP, STREAM, Answering
+
+
+def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
+    """Put the frames where the worker takes them."""
+    pipe = client.pipeline(transaction=False)
+    for frame in frames:
+        body = json.dumps([base64.b64encode(value).decode() for value in frame])
+        pipe.xadd(STREAM, {"__data__": json.dumps({"data": body, "headers": {}})})
+    pipe.execute()
+
+
+def work(url: str) -> None:
+    """Answer frames until killed."""
+    from faststream import FastStream
+    from faststream.redis import RedisBroker, StreamSub
+
+    client = redis.asyncio.Redis.from_url(url)
+    broker, answer = RedisBroker(url, logger=None), Answering()
+    sub = StreamSub(STREAM, group=GROUP, consumer="one", batch=True, max_records=256, last_id=">")
+
+    @broker.subscriber(stream=sub)
+    async def handle(messages: list[list[str]]) -> None:
+        frames = [tuple(map(base64.b64decode, one)) for one in messages]
+        pipe = client.pipeline(transaction=False)
+        for channel, text in answer(frames):  # type: ignore[arg-type]
+            pipe.publish(channel, text)
+        await pipe.execute()
+
+    redis.Redis.from_url(url).xgroup_create(STREAM, GROUP, "0", mkstream=True)
+    asyncio.run(FastStream(broker, logger=None).run())
+
+
+if __name__ == "__main__":
+    work(sys.argv[1])

@@ -1,0 +1,202 @@
+"""One worker process of each peer and of the pool: the same frames, model and Redis. `make bench-peers`
+
+`python bench/peers/run.py [--frames 20000] [--runs 5] [--only consumer_group ...] [--python PATH]`
+
+Queues are filled first; a worker is timed from its 200th reply to its last, by the server's count of PUBLISH.
+HTTP servers answer a client with 32 connections, whose own work is part of the time. Runs of the peers
+alternate. The peers are in the extra `peers`; `--python` names an interpreter that has them. Prints one JSON
+object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path += [str(HERE.parent), str(HERE.parents[1])]
+
+import redis  # noqa: E402
+from arms import cpu_s, drained, here, rss_mb, server_us, summary  # noqa: E402
+from drain import fill  # noqa: E402
+from servers import free_port, redis_server  # noqa: E402
+
+from gesture_maze.simulator.players import synthesize  # noqa: E402
+from gesture_maze.wire.frames import HAND, META, pack_arrays  # noqa: E402
+
+QUEUES = ("consumer_group", "faststream_batch", "rq_jobs", "celery_tasks")
+HTTP = {"fastapi_predict": "/predict", "mosec_predict": "/inference"}
+POOL = {"pool, single frames": 1, "pool, ticks of 32": 32}
+WARM_UP = 200
+CONNECTIONS = 32
+GIVE_UP_S = 180.0
+Frame = tuple[bytes, bytes, bytes]
+Process = subprocess.Popen[bytes]
+
+
+def frames_of(count: int) -> list[Frame]:
+    """Return frames of 100 players, packed one by one."""
+    rng = np.random.default_rng(3)
+    hands = synthesize(rng.integers(0, 19, 1024), rng).landmarks
+    found = []
+    for row in range(count):
+        meta = np.array([(row, 1_700_000_000_000 + row, 4 / 3, HAND)], META)
+        found.append(pack_arrays([f"player-{row % 100}"], meta, hands[row // 15 % 1024][None]))
+    return found
+
+
+def started(python: str, name: str, argument: str) -> Process:
+    """Start a peer's worker."""
+    environment = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[1]}", "OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.Popen([python, str(HERE / f"{name}.py"), argument], cwd=HERE, env=environment)
+
+
+def published(client: redis.Redis) -> int:
+    """Return the number of PUBLISH commands so far."""
+    return int(client.info("commandstats").get("cmdstat_publish", {}).get("calls", 0))
+
+
+def time_queue(
+    client: redis.Redis, url: str, python: str, name: str, frames: list[Frame]
+) -> dict[str, float]:
+    """Return the figures of a worker on a full queue."""
+    client.flushall()
+    command = [python, str(HERE / "run.py"), "--feed", name, "--frames", str(len(frames)), "--redis", url]
+    subprocess.run(command, check=True)
+    client.config_resetstat()
+    worker = started(python, name, url)
+    try:
+        marks: list[tuple[float, int, float]] = []
+        begin_s = time.perf_counter()
+        while not marks or marks[-1][1] < len(frames):
+            done = published(client)
+            if done >= WARM_UP:
+                marks.append((time.perf_counter(), done, cpu_s(worker)))
+            if time.perf_counter() - begin_s > GIVE_UP_S:
+                break
+            time.sleep(0.01)
+        found = _figures(marks, rss_mb(worker))
+        stats = client.info("commandstats")
+        spent = server_us(client, *[one.removeprefix("cmdstat_") for one in stats if one != "cmdstat_info"])
+        return found | {"server_us_per_frame": spent / max(published(client), 1)}
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def time_http(python: str, name: str, frames: list[Frame]) -> dict[str, float]:
+    """Return the figures of an HTTP server, asked by `CONNECTIONS` connections."""
+    port, path = free_port(), HTTP[name]
+    worker = started(python, name, str(port))
+    try:
+        _await(port)
+        bodies = [m + points + s for s, m, points in frames]
+        marks = [(time.perf_counter(), 0, _family_s(worker))]
+        shares = [bodies[number::CONNECTIONS] for number in range(CONNECTIONS)]
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(lambda share: _post(port, path, share), shares))
+        marks.append((time.perf_counter(), len(bodies), _family_s(worker)))
+        return _figures(marks, rss_mb(worker))
+    finally:
+        worker.terminate()
+        worker.wait(20)
+
+
+def _post(port: int, path: str, bodies: list[bytes]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for body in bodies:
+        connection.request("POST", path, body)
+        answer = connection.getresponse()
+        text = answer.read()
+        assert answer.status == 200, text[:200]
+    connection.close()
+
+
+def _await(port: int) -> None:
+    end_s = time.perf_counter() + 60
+    while time.perf_counter() < end_s:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit(f"no server on port {port} after 60 s")
+
+
+def _family_s(process: Process) -> float:
+    """Return the CPU seconds of a process and its children."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ticks = 0
+    for pid in (str(process.pid), *children):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _figures(marks: list[tuple[float, int, float]], rss: float) -> dict[str, float]:
+    (first_s, first, first_cpu_s), (last_s, last, last_cpu_s) = marks[0], marks[-1]
+    count = max(last - first, 1)
+    return {
+        "frames_per_s": count / max(last_s - first_s, 1e-9),
+        "worker_us_per_frame": (last_cpu_s - first_cpu_s) / count * 1e6,
+        "rss_mb": rss,
+    }
+
+
+def time_pool(client: redis.Redis, url: str, size: int, frames: int) -> dict[str, float]:
+    """Return the figures of a worker of the pool on full streams."""
+    client.flushall()
+    fill(client, frames // size, size)
+    client.config_resetstat()
+    found = drained(client, url, here(), frames // size * size)
+    found["server_us_per_frame"] = server_us(client, "xread", "evalsha") / frames
+    del found["first_answer_s"]
+    return found
+
+
+def main() -> None:
+    """Run and print."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--frames", type=int, default=20_000)
+    options.add_argument("--pool-frames", type=int, default=200_000)
+    options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--only", nargs="*", default=[*QUEUES, *HTTP, *POOL])
+    options.add_argument("--python", default=sys.executable)
+    options.add_argument("--feed", help="only fill the queue of a peer (used by this program)")
+    options.add_argument("--redis")
+    chosen = options.parse_args()
+    frames = frames_of(chosen.frames)
+    if chosen.feed:
+        importlib.import_module(chosen.feed).feed(redis.Redis.from_url(chosen.redis), frames)
+        return
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in chosen.only}
+    with redis_server() as url:
+        client = redis.Redis.from_url(url)
+        for number in range(chosen.runs):
+            for name in chosen.only:
+                print(f"run {number + 1}: {name}", file=sys.stderr)
+                if name in POOL:
+                    found = time_pool(client, url, POOL[name], chosen.pool_frames)
+                elif name in HTTP:
+                    found = time_http(chosen.python, name, frames)
+                else:
+                    found = time_queue(client, url, chosen.python, name, frames)
+                runs[name].append(found)
+                print(json.dumps(found), file=sys.stderr)
+    print(json.dumps({name: summary(found) for name, found in runs.items()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
