@@ -234,6 +234,8 @@ class Socket(ScriptingSocket):
         observer = None if self.process is ADMIN else self.network.observer
         name = self.network.name(command)
         self._published, self._wrote = [], False
+        # what expires now has expired before the observer looks
+        self.network.server.dbs[0].time = self.network.server_s()
         if observer is not None:
             observer.before(name, command)
         self._last = None
