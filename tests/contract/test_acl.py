@@ -78,7 +78,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "HMGET": WORKS | {"model", "bundle"}, "GETRANGE": {"model", "bundle"},
         "XGROUP CREATE": {"frames"}, "XGROUP SETID": {"frames"}, "XTRIM": {"frames"}, "XADD": {"dead"},
         "SET": {"lease", "epoch"}, "PEXPIRE": {"lease", "epoch"}, "DEL": {"lease", "suspect"},
-        "HSET": {"suspect", "info"}, "HDEL": {"suspect", "info"}, "HGETALL": {"suspect"},
+        "HSET": {"suspect", "info", "topology"}, "HDEL": {"suspect", "info"}, "HGETALL": {"suspect"},
         "HINCRBY": {"suspect", "outcomes", "shadow"}, "EXPIRE": {"shadow"}, "HSETNX": {"topology"},
         "ZADD": {"workers"}, "ZREM": {"workers"}, "ZREMRANGEBYSCORE": {"workers"},
     },
