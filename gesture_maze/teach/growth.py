@@ -47,14 +47,14 @@ class Recipe:
     """L2 on the weights."""
     doubt: float = 0.03
     """Share of each label that is spread over all gestures, so that confidences compare with the base's."""
-    per_gesture: int = 80
+    per_gesture: int = 160
     """Simulated hands of each published gesture that keep the base's answers."""
     walks: int = 100
     """Random walks, which are no hand, with the base's answers as targets."""
-    guard_hands: int = 200
+    guard_hands: int = 400
     """Other simulated hands per published gesture, on which the outputs are lowered until few are taken."""
     most_taken: float = 0.002
-    """Share of them that a taught gesture may take from the base's answer."""
+    """Share of them that taught gestures may take from the base's answer, divided among the gestures."""
 
 
 class Grower:
@@ -142,11 +142,12 @@ class Grower:
         answers = self._known[before[:, self._known].argmax(axis=1)]
         bias = grown.biases[1].copy()
         bias[np.setdiff1d(np.arange(len(bias)), [*self._known, *trained])] = NEVER
+        share = self._recipe.most_taken / len(trained)
         for label in trained:
             others = np.delete(np.arange(len(bias)), label)
             lead = (logits[:, label] - logits[:, others].max(axis=1))[answers != label]
             if len(lead):
-                bias[label] -= max(0.0, float(np.quantile(lead, 1.0 - self._recipe.most_taken)))
+                bias[label] -= max(0.0, float(np.quantile(lead, 1.0 - share)))
         return Network(grown.weights, (grown.biases[0], bias))
 
 
