@@ -74,7 +74,7 @@ async def test_asyncio_listener_on_a_silent_connection_subscribes_again(
 @pytest.mark.usefixtures("impatient")
 def test_capture_on_a_silent_connection_reports_it(real_server: Server, proxy: Proxy) -> None:
     stream = CaptureStream(proxy.url)
-    stream.subscribe(["p1"], 16)
+    stream.subscribe([CHANNEL])
     assert publish(real_server.client, 1) in (0, 1)
     proxy.silence()
 

@@ -44,7 +44,7 @@ let demoPlayers = 0;
 const events = new EventSource(address("watch/stream"));
 events.onmessage = (/** @type {MessageEvent<string>} */ event) => {
   demoAt = performance.now();
-  show(JSON.parse(event.data));
+  showPicture(JSON.parse(event.data));
 };
 setInterval(look, POLL_MS);
 look();
@@ -53,7 +53,7 @@ look();
 async function look() {
   if (document.hidden) return;
   const response = await fetch(address("watch/players")).catch(() => null);
-  if (!response?.ok) return show("reconnecting", "The game cannot be reached. Trying again …");
+  if (!response?.ok) return showState("reconnecting", "The game cannot be reached. Trying again …");
   /** @type {{ count: number, players: Here[] }} */
   const { count, players } = await response.json();
   const demo = performance.now() - demoAt < ENDED_MS;
@@ -65,17 +65,17 @@ async function look() {
     words: [one.name, one.finished ? "out" : counted(one.moves) + (one.race ? ", race" : "")],
   })));
   const parts = [count ? `${count} here` : "", demo ? `${demoPlayers} in the demo` : ""].filter(Boolean);
-  show(parts.length ? "playing" : "waiting", parts.length ? `Players: ${parts.join(", ")}.` : "No players just now.");
+  showState(parts.length ? "playing" : "waiting", parts.length ? `Players: ${parts.join(", ")}.` : "No players just now.");
 }
 
 /** @param {string} state @param {string} text */
-function show(state, text) {
+function showState(state, text) {
   element("state", HTMLElement).dataset.state = state;
   element("state-text", HTMLElement).textContent = text;
 }
 
 /** @param {Picture} picture */
-function show(picture) {
+function showPicture(picture) {
   demoPlayers = picture.count;
   element("demo", HTMLElement).hidden = false;
   fill("numbers", Object.entries(picture.numbers).map(([what, value]) => {
