@@ -98,7 +98,7 @@ class Connecting:
         if found is None or self._router is None or found[:2] != (WIRE_VERSION, self._router.partitions):
             self._confirmed = False
         else:
-            self._router.compact = found.compact
+            self._router.compact = found.compact and self._options.compact
 
     def _read(self) -> Steps[Topology | None]:
         (answer,) = yield from self._asking.ask([commands.read_topology()])
@@ -145,5 +145,5 @@ class Connecting:
             )
             raise SettingsError("topology", message)
         router = self._router or Router(check_partitions(found.partitions))
-        router.compact = found.compact
+        router.compact = found.compact and self._options.compact
         return router

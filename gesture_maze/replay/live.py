@@ -95,7 +95,8 @@ def run_live(
         SettingsError, ConnectionLost: Redis cannot be used.
     """
     exchange, begin_s, done = Exchange(), time.perf_counter(), threading.Event()
-    with attached(url) as client, FrameProducer(url, name="maze-replay") as producer:
+    # full landmarks, so that answers can be compared with those of a local replay
+    with attached(url) as client, FrameProducer(url, name="maze-replay", compact=False) as producer:
         reader = StatusReader(client)
         producer.connect()
         before = reader.read().outcomes

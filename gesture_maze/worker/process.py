@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from gesture_maze.producer.address import without_password
 from gesture_maze.version import __version__
-from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused
+from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused, SettingsError
 from gesture_maze.wire.gestures import GESTURES, parse_action_key
 from gesture_maze.worker.assembly import Worker, assemble, load_classifier
 from gesture_maze.worker.health import HealthServer
@@ -113,7 +113,7 @@ class WorkerProcess:
         """Process frames until a signal, then drain. A second signal ends the process at once.
 
         Raises:
-            SettingsError: Redis holds another topology.
+            SettingsError: Redis holds another topology, or the mapping names an unknown gesture.
             RedisRefused: a right or the login is missing from the start.
         """
         self._start_up()
@@ -174,7 +174,10 @@ class WorkerProcess:
             self._failures = 0
             self._parts.path.begin([], None)  # makes the offered model the current one
             self._show_model()
-            self._check_actions()
+            if self._models.complete and (unknown := self._unknown_gestures()):
+                names, model = ", ".join(unknown), self._serving.version
+                message = f"actions: neither the model {model} nor the published set knows {names}"
+                raise SettingsError("settings", message)
             return
 
     def _offer(self, serving: Serving) -> None:
@@ -197,16 +200,13 @@ class WorkerProcess:
         self.log.info(
             "model_swapped", old=old.version, new=serving.version, load_ms=round(serving.load_ms, 1)
         )
-        self._check_actions()
+        if unknown := self._unknown_gestures():
+            self.log.warning("actions_unknown_gestures", unknown=unknown, known=serving.labels.names)
 
-    def _check_actions(self) -> None:
-        """Log the gestures of the mapping that the model does not know and that are not published ones."""
+    def _unknown_gestures(self) -> list[str]:
+        """Return the gestures of the mapping that neither the model in use nor the published set has."""
         known = {*GESTURES, *self._serving.labels.names}
-        unknown = {parse_action_key(key)[1] for key in self._settings.actions} - known
-        if unknown:
-            self.log.warning(
-                "actions_unknown_gestures", unknown=sorted(unknown), known=self._serving.labels.names
-            )
+        return sorted({parse_action_key(key)[1] for key in self._settings.actions} - known)
 
     def _info(self) -> str:
         # `compact` is read by roster.lua, also the space before its value

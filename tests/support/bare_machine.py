@@ -43,6 +43,7 @@ def bare_machine(folder: Path, ports: dict[str, int]) -> None:
         ports: a port in the repository's files -> the one to use instead.
     """
     shutil.copytree(ROOT / "compose/prometheus", folder / "compose/prometheus")
+    shutil.copytree(ROOT / "compose/k8s/monitoring/user", folder / "compose/k8s/monitoring/user")
     (folder / "compose/bare").mkdir()
     for name in ("prometheus.yml", *FILES):
         text = (ROOT / name).read_text()

@@ -234,13 +234,14 @@ def test_frames_written_to_disk_are_answered_after_a_restart_of_redis(
     [
         ({"partitions": 3}, "power of two"),
         ({"model": "/nowhere"}, "/nowhere"),
-        ({"actions": {"wave": "up"}}, "wave"),
+        ({"actions": {"wave": "up"}}, "published set knows wave"),
     ],
 )
 def test_worker_with_wrong_settings_names_them_and_does_not_start(
-    settings: dict[str, Any], says: str
+    server: Server, settings: dict[str, Any], says: str
 ) -> None:
-    command = [sys.executable, "-m", "gesture_maze.worker", json.dumps(settings | {"metrics_port": 0})]
+    given = settings | {"metrics_port": 0, "redis": server.url}
+    command = [sys.executable, "-m", "gesture_maze.worker", json.dumps(given)]
     found = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert found.returncode == 2
     assert says in found.stderr

@@ -14,6 +14,7 @@ LAYERS = {
     "browser",
     "chaos",
     "contract",
+    "model",
     "replay",
     "rules",
     "simulation",

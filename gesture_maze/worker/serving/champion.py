@@ -89,6 +89,11 @@ class ModelWatch:
         self._refused: dict[str, _Refusal] = {}
         self._trouble = ""
 
+    @property
+    def complete(self) -> bool:
+        """Whether the roles were read and no model that they named was refused."""
+        return self._stepped and not self._refused
+
     def step(self, now_s: float) -> None:
         """Run one pass: read the roles and load new models. `now_s` is monotonic.
 
