@@ -48,8 +48,8 @@ class Options(BaseModel):
         reply_channel: the replies to a tick come in one message per entry, on a channel of the listener's
             own, where one listener (`actions`) is subscribed to all sessions of the entry. Switch it off if
             other programs listen to the same sessions: they do not receive these replies.
-        compact: send x and y in 16 bits each where the pool's model does not use z. A confidence may then differ
-            by up to 0.008 from that of the full landmarks.
+        compact: send x and y in 16 bits each where the pool's model does not use z. A confidence may then
+            differ by up to 0.008 from that of the full landmarks.
         name: name of the connections, as `CLIENT LIST` shows it.
     """
 
