@@ -11,7 +11,7 @@ A bundle is a folder, or the same files at the top of one zip:
 
 Nothing in it is code and nothing is unpickled, so a bundle may come from anywhere. Each file is opened once
 and the bytes that were read are the bytes that are hashed, parsed and run. The hashes guard against damage
-and mix-ups; they are no signature: whoever can write a bundle can also write its manifest.
+and mix-ups; they are no signature: a user who can write a bundle can also write its manifest.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from gesture_maze.wire.keys import DEFAULT_PARTITIONS
 
 HOST: Final = "127.0.0.1"
 REQUESTS_PER_S: Final = 1000
-"""The page loads files and asks often; nobody else can."""
+"""The page loads many files and asks often, and no other client gets past the guard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,7 @@ def _decide_own(
     seq, captured_ms, seen, confidence, place, size = values
     own.fit(serving, policy)
     action = own.action_codes[seen]
-    jumped = session.moved_to(captured_ms, place, size)
-    move = session.decide(own.policy, captured_ms, action, confidence, jumped)
+    move = session.decide(own.policy, captured_ms, action, confidence, place, size)
     shown = action if confidence >= own.threshold else 0
     return serving.writer.write(session.head, seq, captured_ms, seen, confidence, shown, move)
 

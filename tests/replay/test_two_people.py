@@ -15,13 +15,18 @@ from gesture_maze.replay.engine import Replay
 from gesture_maze.simulator.players import PlayerHands
 from gesture_maze.wire.frames import META
 from gesture_maze.wire.gestures import LABELS
+from gesture_maze.wire.session_settings import SessionSettings
 
 SIDES = (-0.25, 0.25)
 TURN_FRAMES = 6
 
 
-def by_turns(path: Path, seconds: int = 10, fps: int = 30) -> Path:
-    """Write a capture in which one session alternates between a like on the left and a four on the right."""
+def by_turns(path: Path, settings: dict[int, SessionSettings], seconds: int = 10, fps: int = 30) -> Path:
+    """Write a capture in which one session alternates between a like on the left and a four on the right.
+
+    Args:
+        settings: of the session, which its first frame carries under 0.
+    """
     hands = PlayerHands(2, 1, fps, missing_share=0, dropped_share=0)
     labels = np.array([LABELS["like"], LABELS["four"]])
     with CaptureWriter(path, {"name": "two people"}) as writer:
@@ -32,17 +37,19 @@ def by_turns(path: Path, seconds: int = 10, fps: int = 30) -> Path:
             meta = np.empty(1, META)
             meta["seq"], meta["captured_ms"] = tick, now_ms
             meta["aspect"], meta["flags"] = shown.aspect[seen], shown.flags[seen]
-            for line in lines_of([float(now_ms)], ["both"], meta, shown.landmarks[[seen]]):
+            carried = {} if tick else settings
+            for line in lines_of([float(now_ms)], ["both"], meta, shown.landmarks[[seen]], carried):
                 writer.write_text(f"{line}}}")
     return path
 
 
+@pytest.mark.parametrize("settings", [{}, {0: SessionSettings(settle_evidence=1000)}], ids=["plain", "own"])
 @pytest.mark.parametrize("block_frames", [1, 512])
 def test_two_people_in_alternation_move_as_first_hand_shows(
-    tmp_path: Path, classifier: Classifier, block_frames: int
+    tmp_path: Path, classifier: Classifier, block_frames: int, settings: dict[int, SessionSettings]
 ) -> None:
     found: list[str | None] = []
-    path = by_turns(tmp_path / "two.jsonl")
+    path = by_turns(tmp_path / "two.jsonl", settings)
     with CaptureReader(path) as reader, Replay(classifier=classifier) as replay:
         for block in reader.blocks(block_frames):
             found += [json.loads(reply)["move"] for reply in replay.run(block) if reply]
