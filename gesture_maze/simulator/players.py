@@ -58,7 +58,7 @@ class Hands:
     sent: Bools
 
     @property
-    def left(self) -> Bools:
+    def mark_away(self) -> Bools:
         """Return which hands are left hands, (n,) bool."""
         return (self.flags & LEFT).astype(np.bool_)
 

@@ -108,7 +108,7 @@ class AsyncClusterRedis(Redis):
         """As `ClusterRedis.is_away`."""
         return time.monotonic() < self._away.get(address, 0.0)
 
-    def left(self, address: Address) -> None:
+    def mark_away(self, address: Address) -> None:
         """As `ClusterRedis.left`."""
         self._away[address] = time.monotonic() + AWAY_S
 
@@ -128,13 +128,13 @@ class AsyncClusterRedis(Redis):
             for index in at:
                 slot = slot_of_command(commands[index][0])
                 if self.table.primary(slot) not in (None, address):
-                    answers[index] = await self._retold(*commands[index])
+                    answers[index] = await self._run_elsewhere(*commands[index])
         for index, answer in enumerate(answers):
             if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
                 answers[index] = await self._redirected(*commands[index], answer)
         return answers
 
-    async def _retold(self, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    async def _run_elsewhere(self, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Send a command that was never sent to the node that serves its slot now."""
         try:
             node = self.node(await self.primary(slot_of_command(words)))
@@ -194,7 +194,7 @@ class AsyncClusterRedis(Redis):
                 await pool.release(connection)
         except FAILURES as error:
             if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
-                self.left(address)
+                self.mark_away(address)
             for index in at[done:]:
                 answers[index] = error
 
@@ -205,7 +205,7 @@ class AsyncClusterRedis(Redis):
         try:
             return await pool.get_connection()
         except FAILURES:
-            self.left(address)
+            self.mark_away(address)
             raise
 
     async def _redirected(self, words: tuple[Any, ...], options: dict[str, Any], error: Any) -> Any:

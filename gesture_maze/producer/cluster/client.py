@@ -163,7 +163,7 @@ class ClusterRedis(Redis):
         """Return whether a node could not be connected to just now."""
         return time.monotonic() < self._away.get(address, 0.0)
 
-    def left(self, address: Address) -> None:
+    def mark_away(self, address: Address) -> None:
         """Note that a node cannot be connected to or does not answer."""
         self._away[address] = time.monotonic() + AWAY_S
 
@@ -189,7 +189,7 @@ class ClusterRedis(Redis):
         if any(isinstance(answer, STALE) for answer in answers):
             self.refresh_if_possible()
         for index in self._served_elsewhere(commands, unsent):
-            answers[index] = self._retold(*commands[index])
+            answers[index] = self._run_elsewhere(*commands[index])
         for index, answer in enumerate(answers):
             if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
                 answers[index] = self._redirected(*commands[index], answer)
@@ -205,10 +205,10 @@ class ClusterRedis(Redis):
             if table.primary(slot_of_command(commands[index][0])) not in (None, address)
         ]
 
-    def _retold(self, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _run_elsewhere(self, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Send a command that was never sent to the node that serves its slot now."""
         try:
-            return self._tell(self.node(self.primary(slot_of_command(words))), words, options)
+            return self._run_on(self.node(self.primary(slot_of_command(words))), words, options)
         except (exceptions.RedisError, OSError) as error:
             return error
 
@@ -236,7 +236,7 @@ class ClusterRedis(Redis):
         try:
             return pool.get_connection()
         except FAILURES:
-            self.left(address)
+            self.mark_away(address)
             raise
 
     def _send(self, address: Address, connection: Any, commands: Sequence[Command]) -> None:
@@ -268,7 +268,7 @@ class ClusterRedis(Redis):
                 done += 1
         except FAILURES as error:
             if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
-                self.left(address)
+                self.mark_away(address)
             _fill(answers, at[done:], error)
         finally:
             if done < len(at):
@@ -282,13 +282,13 @@ class ClusterRedis(Redis):
                 run, address = self._ask, Address(error.host, error.port)
             elif isinstance(error, exceptions.MovedError):
                 # the named node, because the tables of others may be older
-                run, address = self._tell, Address(error.host, error.port)
+                run, address = self._run_on, Address(error.host, error.port)
                 self.refresh_if_possible(address)
             else:
                 if tried >= self.patience:
                     break
                 time.sleep(TRY_AGAIN_S)
-                run, address = self._tell, self.primary(slot_of_command(words))
+                run, address = self._run_on, self.primary(slot_of_command(words))
             try:
                 return run(self.node(address), words, options)
             except (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError) as again:
@@ -298,7 +298,7 @@ class ClusterRedis(Redis):
         # the slot is still moving: worth another try later
         return exceptions.TryAgainError(str(error))
 
-    def _tell(self, node: Redis, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _run_on(self, node: Redis, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
         return node.execute_command(*words, **options)  # type: ignore[no-untyped-call]
 
     def _ask(self, node: Redis, words: tuple[Any, ...], options: dict[str, Any]) -> Any:

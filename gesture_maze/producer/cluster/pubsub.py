@@ -167,7 +167,7 @@ class ClusterPubSub:
         silent_s = time.monotonic() - node.received_s
         if node.pinged and silent_s > PING_S + PONG_S and not node.can_read():
             self._lose(node)
-            self._cluster.left(node.address)
+            self._cluster.mark_away(node.address)
             self._cluster.refresh_if_possible()
         elif not node.pinged and silent_s > PING_S:
             try:
@@ -184,7 +184,7 @@ class ClusterPubSub:
             try:
                 found = _Node(self._cluster, address)
             except FAILURES:
-                self._cluster.left(address)
+                self._cluster.mark_away(address)
                 raise
             self._nodes[address] = found
             self._selector.register(found.connection._sock, selectors.EVENT_READ, found)

@@ -127,7 +127,7 @@ class ShardedChannels:
             try:
                 connection = await pool.get_connection()
             except FAILURES:
-                self._cluster.left(address)
+                self._cluster.mark_away(address)
                 raise
             found = self._nodes[address] = _Node(address, pool, connection)
             found.reading = asyncio.ensure_future(self._read(found))
@@ -158,7 +158,7 @@ class ShardedChannels:
         silent_s = time.monotonic() - node.received_s
         if node.pinged and silent_s > PING_S + PONG_S:
             await self._lose(node)
-            self._cluster.left(node.address)
+            self._cluster.mark_away(node.address)
             await self._cluster.refresh_if_possible()
         elif not node.pinged and silent_s > PING_S:
             try:

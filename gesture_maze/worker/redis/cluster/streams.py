@@ -77,7 +77,7 @@ class ClusterReader:
             reader = self._readers.get(number)
             if reader is not None and reader.after == after:
                 if now_s > reader.due_s and reader not in self._ready:
-                    self._cluster.left(reader.address)
+                    self._cluster.mark_away(reader.address)
                     self._lose(number, f"{reader.address} did not answer a read in time")
                 continue
             if reader is not None and reader.after is not None:  # acquired again meanwhile
@@ -156,7 +156,7 @@ class ClusterReader:
             try:
                 descriptor: Any = found.connection.socket
             except BaseException:
-                self._cluster.left(found.address)
+                self._cluster.mark_away(found.address)
                 raise
             self._selector.register(descriptor, selectors.EVENT_READ, found)
             self._readers[number] = found
