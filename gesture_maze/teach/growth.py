@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gesture_maze.models.features import FEATURES, INPUT_GAIN, features
 from gesture_maze.models.network import Network
 from gesture_maze.models.train.augmentation import Spread, augmented, random_walks
-from gesture_maze.models.train.learner import FIRST_DECAY, SECOND_DECAY, TINY
+from gesture_maze.models.train.learner import Adam, softmax
 from gesture_maze.teach.lessons import Rows, everything_else, spread_evenly
 
 Floats = NDArray[np.float32]
@@ -183,10 +183,7 @@ class _Head:
     parameters: list[Floats]
     """Weights (FEATURES, units) and biases (units,) of the new units; weights of the base's units, of the new
     units (each to the trained outputs), and biases of those outputs."""
-    first: list[Floats]
-    second: list[Floats]
-    """Adam's running means."""
-    steps: int = 0
+    adam: Adam
 
     @classmethod
     def start(cls, base_units: int, units: int, bias: NDArray[np.float64], rng: np.random.Generator) -> _Head:
@@ -201,31 +198,18 @@ class _Head:
             bias,
         )
         parameters = [np.array(part, np.float32) for part in parts]
-        zeros = [np.zeros_like(part) for part in parameters]
-        return cls(parameters, zeros, [part.copy() for part in zeros])
+        return cls(parameters, Adam.start(parameters))
 
     def step(self, batch: _Lessons, trained: NDArray[np.int64], rate: float, penalty: float) -> None:
         """Take one step of Adam down the cross-entropy of a batch."""
-        self.steps += 1
-        scale = np.float32(rate * np.sqrt(1.0 - SECOND_DECAY**self.steps) / (1.0 - FIRST_DECAY**self.steps))
-        gradients = self._gradients(batch, trained, np.float32(penalty))
-        for part, gradient, first, second in zip(
-            self.parameters, gradients, self.first, self.second, strict=True
-        ):
-            first *= np.float32(FIRST_DECAY)
-            first += np.float32(1.0 - FIRST_DECAY) * gradient
-            second *= np.float32(SECOND_DECAY)
-            second += np.float32(1.0 - SECOND_DECAY) * gradient * gradient
-            part -= scale * first / (np.sqrt(second) + np.float32(TINY))
+        self.adam.step(self._gradients(batch, trained, np.float32(penalty)), rate)
 
     def _gradients(self, batch: _Lessons, trained: NDArray[np.int64], penalty: np.float32) -> list[Floats]:
         into, into_bias, from_base, out, out_bias = self.parameters
         units = np.maximum(batch.features @ into + into_bias, np.float32(0.0))
         logits = batch.logits.copy()
         logits[:, trained] += batch.hidden @ from_base + units @ out + out_bias
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        back = powers / powers.sum(axis=1, keepdims=True) - batch.targets
-        back = back[:, trained] / np.float32(len(batch.targets))
+        back = (softmax(logits) - batch.targets)[:, trained] / np.float32(len(batch.targets))
         behind = (back @ out.T) * (units > 0.0)
         return [
             batch.features.T @ behind + penalty * into,

@@ -18,21 +18,49 @@ Floats = NDArray[np.float32]
 FIRST_DECAY: Final = 0.9
 SECOND_DECAY: Final = 0.999
 TINY: Final = 1e-8
-"""The constants of Adam (Kingma and Ba, 2015), as everyone sets them."""
+"""The usual constants of Adam (Kingma and Ba, 2015)."""
+
+
+@dataclass(slots=True)
+class Adam:
+    """Adam's memory of the gradients of some parameters."""
+
+    parameters: list[Floats]
+    """Changed in place."""
+    first: list[Floats]
+    second: list[Floats]
+    """Running means of the gradients and of their squares."""
+    steps: int = 0
+
+    @classmethod
+    def start(cls, parameters: list[Floats]) -> Adam:
+        """Return an optimiser that has seen no gradient yet."""
+        zeros = [np.zeros_like(part) for part in parameters]
+        return cls(parameters, zeros, [part.copy() for part in zeros])
+
+    def step(self, gradients: list[Floats], rate: float) -> None:
+        """Take one step against the gradients, one of the shape of each parameter."""
+        self.steps += 1
+        scale = np.float32(rate * np.sqrt(1.0 - SECOND_DECAY**self.steps) / (1.0 - FIRST_DECAY**self.steps))
+        for part, gradient, first, second in zip(
+            self.parameters, gradients, self.first, self.second, strict=True
+        ):
+            first *= np.float32(FIRST_DECAY)
+            first += np.float32(1.0 - FIRST_DECAY) * gradient
+            second *= np.float32(SECOND_DECAY)
+            second += np.float32(1.0 - SECOND_DECAY) * gradient * gradient
+            part -= scale * first / (np.sqrt(second) + np.float32(TINY))
 
 
 @dataclass(slots=True)
 class Learner:
-    """Affine layers with ReLU between them, softmax after the last, and Adam's memory of their gradients."""
+    """Affine layers with ReLU between them, softmax after the last, and their optimiser."""
 
     parameters: list[Floats]
     """The weights of each layer (inputs, outputs), then the biases of each (outputs,). Changed in place."""
     penalty: float
     """L2 on the weights, shared out among the rows of a batch."""
-    first: list[Floats]
-    second: list[Floats]
-    """Running means of the gradients and of their squares."""
-    steps: int = 0
+    adam: Adam
 
     @classmethod
     def start(cls, widths: tuple[int, ...], penalty: float, rng: np.random.Generator) -> Learner:
@@ -46,8 +74,7 @@ class Learner:
         ]
         biases = [np.zeros(outputs) for outputs in widths[1:]]
         parameters = [np.asarray(part, np.float32) for part in (*weights, *biases)]
-        zeros = [np.zeros_like(part) for part in parameters]
-        return cls(parameters, penalty, zeros, [part.copy() for part in zeros])
+        return cls(parameters, penalty, Adam.start(parameters))
 
     def step(self, features: Floats, targets: Floats, rate: float) -> None:
         """Take one step of Adam down the cross-entropy of a batch.
@@ -57,17 +84,7 @@ class Learner:
             targets: (n, outputs), each row summing to 1.
             rate: the learning rate.
         """
-        self.steps += 1
-        scale = np.float32(rate * np.sqrt(1.0 - SECOND_DECAY**self.steps) / (1.0 - FIRST_DECAY**self.steps))
-        gradients = self._gradients(features, targets)
-        for part, gradient, first, second in zip(
-            self.parameters, gradients, self.first, self.second, strict=True
-        ):
-            first *= FIRST_DECAY
-            first += np.float32(1.0 - FIRST_DECAY) * gradient
-            second *= SECOND_DECAY
-            second += np.float32(1.0 - SECOND_DECAY) * gradient * gradient
-            part -= scale * first / (np.sqrt(second) + np.float32(TINY))
+        self.adam.step(self._gradients(features, targets), rate)
 
     def _gradients(self, features: Floats, targets: Floats) -> list[Floats]:
         layers = len(self.parameters) // 2
@@ -75,7 +92,7 @@ class Learner:
         inputs = [features]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
             inputs.append(np.maximum(inputs[-1] @ weight + bias, np.float32(0.0)))
-        back = (_softmax(inputs[-1] @ weights[-1] + biases[-1]) - targets) / np.float32(len(features))
+        back = (softmax(inputs[-1] @ weights[-1] + biases[-1]) - targets) / np.float32(len(features))
         decay = np.float32(self.penalty / len(features))
         of_weights: list[Floats] = []
         of_biases: list[Floats] = []
@@ -87,7 +104,8 @@ class Learner:
         return [*of_weights, *of_biases]
 
 
-def _softmax(logits: Floats) -> Floats:
+def softmax(logits: Floats) -> Floats:
+    """Return the probabilities (n, k) of logits (n, k)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: Floats = powers / powers.sum(axis=1, keepdims=True)
     return result
