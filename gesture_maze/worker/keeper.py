@@ -287,14 +287,17 @@ class Keeper:
     def _abandon(self) -> None:
         """Release all leases, so that a worker without progress does not block its partitions."""
         with self._lock:
-            self._abandoned.update({number: grant.token for number, grant in self._grants.items()})
-            self._grants.clear()
-            self._giving.clear()
-            self._changed()
+            dropped = {number: grant.token for number, grant in self._grants.items()}
+            if dropped:
+                self._abandoned.update(dropped)
+                self._grants.clear()
+                self._giving.clear()
+                self._changed()
+        if dropped:
+            self._log.error("leases_abandoned", partitions=sorted(dropped), stalled_s=STALL_S)
         # they are not used from here on; Redis learns it now, or in a later step if the connection is lost
         self._broker.roster(self._worker, "")
         if self._abandoned:
-            self._log.error("leases_abandoned", partitions=sorted(self._abandoned), stalled_s=STALL_S)
             self._broker.abandon(self._abandoned)
             self._abandoned.clear()
 

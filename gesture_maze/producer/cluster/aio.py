@@ -109,7 +109,7 @@ class AsyncClusterRedis(Redis):
         return time.monotonic() < self._away.get(address, 0.0)
 
     def mark_away(self, address: Address) -> None:
-        """As `ClusterRedis.left`."""
+        """As `ClusterRedis.mark_away`."""
         self._away[address] = time.monotonic() + AWAY_S
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
