@@ -182,6 +182,14 @@ class Traffic:
 
     def _receive(self, reply: Reply, now_s: float) -> None:
         number = self._number_of[reply.session]
+        if not reply.synthetic:  # a stop that the SDK adds answers no frame
+            self._account(number, reply, now_s)
+        if reply.move is not None:
+            with self._lock:
+                self._steer.receive(number, reply.move, time.time_ns() // 1_000_000)
+
+    def _account(self, number: int, reply: Reply, now_s: float) -> None:
+        """Count the reply to a player's frame and its latency."""
         at = number, reply.seq % RING
         sent_s = float(self._sent_s[at])
         self._sent_s[at] = _NOT_WAITED_FOR
@@ -193,6 +201,3 @@ class Traffic:
             account.unknown -= 1
         elif sent_s != _NOT_WAITED_FOR:
             account.latencies.add(now_s - sent_s)
-        if reply.move is not None:
-            with self._lock:
-                self._steer.receive(number, reply.move, time.time_ns() // 1_000_000)

@@ -105,6 +105,19 @@ def test_accepted_frames_are_answered_and_timed() -> None:
     assert running.fault is None
 
 
+def test_stop_added_by_the_listener_steers_and_answers_no_frame() -> None:
+    producer, steer = FakeProducer(), Recorder()
+    with traffic(producer, steer) as running:
+        wait_until(lambda: producer.sends >= 3)
+        running.stop_sending()
+        producer.replies.waiting.append(reply(producer.listened[0], 1).released())
+        wait_until(lambda: not producer.replies.waiting)
+    account = running.account
+    assert account.accepted == account.replies == producer.frames
+    assert "no_hand" not in account.gestures
+    assert (0, "stop") in steer.received
+
+
 def test_refused_frames_are_counted_by_reason_and_the_rest_accepted() -> None:
     def refuse_the_first_of_each(_send: int, sessions: list[str]) -> None:
         if sessions:
