@@ -1,4 +1,4 @@
-"""`maze teach`: gestures of one's own, by the page or by commands."""
+"""`maze teach`: add own gestures to a model, in a page or by commands."""
 
 from __future__ import annotations
 

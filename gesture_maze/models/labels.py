@@ -1,6 +1,6 @@
 """The label set of a bundle: which gestures a model knows, and the number that each has on the wire.
 
-The 19 gestures of `wire.gestures` keep their published numbers in every bundle. Gestures of one's own are
+The 19 gestures of `wire.gestures` keep their published numbers in every bundle. Own gestures are
 counted from 19. Everything maps by name; numbers are for clients that switch on an integer.
 """
 

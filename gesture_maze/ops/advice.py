@@ -183,7 +183,7 @@ def _maxmemory(client: redis.Redis) -> int:
     try:
         found: Any = client.info("memory")
     except redis.RedisError:
-        return 0  # without the right to INFO nothing is said about memory
+        return 0  # unknown without the right to run INFO
     return int(found.get("maxmemory", 0))
 
 

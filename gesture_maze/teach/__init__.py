@@ -1,1 +1,1 @@
-"""Teaching gestures: takes of one's own, a grown model, and the page that does both."""
+"""Own gestures: recorded takes, the model trained on them, and the page for both."""

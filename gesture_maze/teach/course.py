@@ -104,7 +104,7 @@ def teach(
     Args:
         base: the bundle to build on.
         network: its network, see `teach.base`.
-        takes: of published gestures and of one's own.
+        takes: of published and of own gestures.
         seed: the same takes and seed give the same bundle on the same machine.
         recipe, progress: how to train, and what is called as it goes on.
 
@@ -171,7 +171,7 @@ def _threshold(base: Bundle, held: HeldOut) -> float:
     act = base.manifest.thresholds.act
     if not held.judged.any():
         return act
-    # every gesture stands for an action of its own: the mapping is chosen later
+    # each gesture counts as an action of its own, because the mapping is chosen later
     actions = cast("dict[str, Action]", {name: name for name in own})
     chosen = choose_threshold(
         held.rows.labels[held.judged],

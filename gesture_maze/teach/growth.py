@@ -118,7 +118,7 @@ class Grower:
         )
         hidden = np.maximum(every @ self._wide.weights[0] + self._wide.biases[0], 0.0)
         logits = hidden @ self._wide.weights[1] + self._wide.biases[1]
-        # the place after the last row stands for hands that are no rows
+        # hands that are not rows of takes get the index after the last row
         sources = np.tile(np.append(at, np.full(len(others) + recipe.walks, len(self._rows))), recipe.copies)
         targets = self._base_answers(logits)
         own = sources < len(self._rows)
