@@ -58,7 +58,7 @@ class Hands:
     sent: Bools
 
     @property
-    def mark_away(self) -> Bools:
+    def left(self) -> Bools:
         """Return which hands are left hands, (n,) bool."""
         return (self.flags & LEFT).astype(np.bool_)
 
