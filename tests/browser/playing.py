@@ -10,7 +10,7 @@ ARROWS = {"up": "ArrowUp", "down": "ArrowDown", "left": "ArrowLeft", "right": "A
 LETTERS = {"up": "w", "down": "s", "left": "a", "right": "d"}
 
 
-def state(page: Any, wanted: str, timeout_ms: int = 10_000) -> None:
+def state(page: Any, wanted: str, timeout_ms: int = 30_000) -> None:
     """Wait until the page shows this state."""
     page.wait_for_selector(f'#state[data-state="{wanted}"]', timeout=timeout_ms)
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from gesture_maze.gateway.pages import HANDS
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS
-from tests.browser.conftest import CAMERA_FLAGS, FLAGS
+from tests.browser.conftest import CAMERA_FLAGS, launched
 from tests.support.data import camera_clip
 from tests.support.gateway import Served
 from tests.support.servers import absent
@@ -62,8 +62,7 @@ def tracker() -> None:
 @pytest.fixture
 def camera(playwright: Any) -> Iterator[Any]:
     """A browser whose camera shows the clip."""
-    flags = [*FLAGS, *CAMERA_FLAGS, f"--use-file-for-fake-video-capture={camera_clip()}"]
-    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+    browser = launched(playwright, *CAMERA_FLAGS, f"--use-file-for-fake-video-capture={camera_clip()}")
     yield browser
     browser.close()
 
@@ -114,8 +113,7 @@ def test_camera_in_the_dark_or_without_a_hand_shows_its_state(
 ) -> None:
     clip = tmp_path / "grey.y4m"
     grey_clip(clip, 3, 150, seconds=4)
-    flags = [*FLAGS, *CAMERA_FLAGS, f"--use-file-for-fake-video-capture={clip}"]
-    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+    browser = launched(playwright, *CAMERA_FLAGS, f"--use-file-for-fake-video-capture={clip}")
     page = browser.new_page()
     page.goto(f"http://{gateway.address}/game?input=camera&cpu&model=0")
     for state in ("dark", "no-hand"):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from gesture_maze.gateway.poses import hands
-from tests.browser.conftest import DEFAULTS, FLAGS
+from tests.browser.conftest import DEFAULTS, launched
 from tests.browser.playing import ready, state
 from tests.browser.scripted import CAMERA, Tracker, frames_of, moved_by
 from tests.support.gateway import Served
@@ -29,7 +28,7 @@ def filmed(chromium: Any, gateway: Served) -> Iterator[Open]:
         contexts.append(context)
         tracker = Tracker(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.add_init_script(CAMERA + script)
         page.goto(f"http://{gateway.address}/game?seed=7&size=small&{query}")
@@ -69,8 +68,7 @@ def test_camera_refused_shows_a_state_and_can_be_retried(filmed: Open, fault: st
 
 
 def test_camera_on_an_insecure_address_shows_the_reason(playwright: Any, gateway: Served) -> None:
-    flags = [*FLAGS, "--host-resolver-rules=MAP maze.lan 127.0.0.1"]
-    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+    browser = launched(playwright, "--host-resolver-rules=MAP maze.lan 127.0.0.1")
     page = browser.new_page(**DEFAULTS)
     page.goto(f"http://maze.lan:{gateway.address.rpartition(':')[2]}/game?input=camera")
     state(page, "camera-insecure")

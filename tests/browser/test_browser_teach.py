@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any, cast
@@ -21,7 +20,7 @@ from gesture_maze.models.bundle import BUNDLED
 from gesture_maze.teach.classroom import Classroom
 from gesture_maze.teach.server import front, write_topology
 from gesture_maze.teach.stage import PoolStage
-from tests.browser.conftest import CAMERA_FLAGS, FLAGS, picture
+from tests.browser.conftest import CAMERA_FLAGS, launched, picture
 from tests.browser.playing import state
 from tests.browser.scripted import CAMERA, Tracker
 from tests.support.data import camera_clip
@@ -140,8 +139,7 @@ def test_take_is_recorded_by_the_camera_and_the_real_tracker(
 ) -> None:
     if not HANDS.joinpath("hands.js").exists():
         absent("the hand tracker", "is not here: make web")
-    flags = [*FLAGS, *CAMERA_FLAGS, f"--use-file-for-fake-video-capture={camera_clip()}"]
-    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+    browser = launched(playwright, *CAMERA_FLAGS, f"--use-file-for-fake-video-capture={camera_clip()}")
     try:
         page, faults = opened(browser.new_context(service_workers="block"), address, "cpu&model=0&seconds=5")
         page.wait_for_selector('#state:is([data-state="playing"], [data-state="no-hand"])', timeout=90_000)
