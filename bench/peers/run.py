@@ -30,8 +30,9 @@ sys.path += [str(HERE.parent), str(HERE.parents[1])]
 import redis  # noqa: E402
 from arms import cpu_s, drained, here, rss_mb, server_us, summary  # noqa: E402
 from drain import fill  # noqa: E402
-from servers import free_port, redis_server  # noqa: E402
+from servers import redis_server  # noqa: E402
 
+from gesture_maze.embedded.ports import free_port  # noqa: E402
 from gesture_maze.simulator.players import synthesize  # noqa: E402
 from gesture_maze.wire.frames import HAND, META, pack_arrays  # noqa: E402
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from gesture_maze.demo.players import Player
 from gesture_maze.demo.snapshot import DemoOptions, Look, View
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.embedded.tether import tethered
 from gesture_maze.gateway.game import ways_of
 from gesture_maze.load.latencies import quantile_ms
@@ -143,12 +144,9 @@ def showcase(redis: str, log: Path, options: DemoOptions) -> Iterator[str | None
 
 def _port() -> int:
     """Return `PORT` if it is free, else any free port."""
-    for port in (PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    return PORT
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind(("127.0.0.1", PORT))
+            return PORT
+    return free_port()

@@ -5,9 +5,7 @@ The servers keep no data after they stop. They listen on loopback only.
 
 from __future__ import annotations
 
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.embedded.tether import tethered
 from gesture_maze.wire.errors import SettingsError
 
@@ -28,7 +27,12 @@ START_S: Final = 20.0
 """Longest time that a cluster may take to start."""
 NODE_TIMEOUT_MS: Final = 1000
 """A node that is silent for this long is suspected; its replica takes over about a second later."""
-TRIES: Final = 3
+TRIES: Final = 5
+"""Attempts per node: another process may take a free port before the node listens on it."""
+
+
+class NodeEndedError(SettingsError):
+    """A node ended before it answered."""
 
 
 class ClusterNode:
@@ -40,8 +44,8 @@ class ClusterNode:
     """
 
     def __init__(self, binary: str, folder: Path, node_timeout_ms: int) -> None:
-        self.port = _free_port()
-        folder.mkdir()
+        self.port = free_port(bus=True)
+        folder.mkdir(parents=True)
         self._log: Final = folder / "server.log"
         self._command: Final = [
             *(binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)),
@@ -76,15 +80,15 @@ class ClusterNode:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def answers(self) -> bool:
-        """Return whether the server answers.
+        """Return whether the server answers, and not another one that took its port first.
 
         Raises:
-            SettingsError: `settings`, if it has ended.
+            NodeEndedError: `settings`, if it has ended.
         """
         if self._process.poll() is not None:
-            raise SettingsError("settings", f"a node of the cluster did not start: {self._last_line()}")
+            raise NodeEndedError("settings", f"a node of the cluster did not start: {self._last_line()}")
         with suppress(redis.RedisError):
-            return bool(self.client.ping())
+            return bool(self.client.info("server")["process_id"] == self.pid)
         return False
 
     def is_running(self) -> bool:
@@ -139,8 +143,10 @@ class LocalCluster:
         self._primaries: Final = primaries
         self.nodes: list[ClusterNode] = []
         try:
-            for _ in range(primaries * (1 + replicas)):
-                self._add()
+            for number in range(primaries * (1 + replicas)):
+                self.nodes.append(self._node(number))
+            for number in range(len(self.nodes)):
+                self._await_answer(number)
             self._form()
         except BaseException:
             self.close()
@@ -153,8 +159,8 @@ class LocalCluster:
 
     def add_node(self) -> ClusterNode:
         """Start one more node, a primary without slots, and return it once it can take some."""
-        node = self._add()
-        _wait(node.answers)
+        self.nodes.append(self._node(len(self.nodes)))
+        node = self._await_answer(len(self.nodes) - 1)
         self._meet(self.nodes)
         _wait(lambda: _is_ok(node))
         return node
@@ -164,14 +170,21 @@ class LocalCluster:
         for node in self.nodes:
             node.kill()
 
-    def _add(self) -> ClusterNode:
-        folder = self._folder / str(len(self.nodes))
-        self.nodes.append(ClusterNode(self._binary, folder, self._node_timeout_ms))
-        return self.nodes[-1]
+    def _node(self, number: int, attempt: int = 1) -> ClusterNode:
+        return ClusterNode(self._binary, self._folder / f"{number}.{attempt}", self._node_timeout_ms)
+
+    def _await_answer(self, number: int) -> ClusterNode:
+        """Wait until a node answers, and return it. One that ends is replaced by one on another port."""
+        for attempt in range(2, TRIES + 1):
+            with suppress(NodeEndedError):
+                _wait(self.nodes[number].answers)
+                return self.nodes[number]
+            self.nodes[number].kill()
+            self.nodes[number] = self._node(number, attempt)
+        _wait(self.nodes[number].answers)
+        return self.nodes[number]
 
     def _form(self) -> None:
-        for node in self.nodes:
-            _wait(node.answers)
         primaries, replicas = self.nodes[: self._primaries], self.nodes[self._primaries :]
         for number, node in enumerate(primaries):
             node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
@@ -193,46 +206,22 @@ class LocalCluster:
 
 @contextmanager
 def tethered_cluster(folder: Path) -> Iterator[LocalCluster]:
-    """Run a cluster that ends with this process, even if it is killed.
-
-    Raises:
-        SettingsError: `settings`, if it does not start.
-    """
-    with local_cluster(folder) as cluster, ExitStack() as stack:
-        for node in cluster.nodes:
-            stack.enter_context(tethered(node.pid, signal.SIGKILL))
-        yield cluster
-
-
-@contextmanager
-def local_cluster(folder: Path, binary: str | None = None, **options: Any) -> Iterator[LocalCluster]:
-    """Run a cluster for the duration of the `with` block.
+    """Run a cluster for the duration of the `with` block, which ends with this process even if it is killed.
 
     Args:
         folder: for data and logs; empty.
-        binary: the server; None selects the bundled one.
-        options: see `LocalCluster`.
 
     Raises:
         SettingsError: `settings`, if it does not start.
     """
-    fault: SettingsError | None = None
-    for number in range(TRIES):
-        part = folder / f"try{number}"
-        part.mkdir()
-        try:
-            cluster = LocalCluster(binary or bundled_binary(), part, **options)
-        except SettingsError as error:  # another process took a free port first, for example
-            fault = error
-            continue
-        try:
+    cluster = LocalCluster(bundled_binary(), folder)
+    try:
+        with ExitStack() as stack:
+            for node in cluster.nodes:
+                stack.enter_context(tethered(node.pid, signal.SIGKILL))
             yield cluster
-        finally:
-            cluster.close()
-            shutil.rmtree(part, ignore_errors=True)
-        return
-    assert fault is not None
-    raise fault
+    finally:
+        cluster.close()
 
 
 def bundled_binary() -> str:
@@ -277,16 +266,3 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 def _text(answer: Any) -> str:
     return answer.decode() if isinstance(answer, bytes) else str(answer)
-
-
-def _free_port() -> int:
-    """Return a free port; the cluster bus uses the port 10,000 above it."""
-    while True:
-        with socket.socket() as probe, socket.socket() as bus:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            if port > 55_000:
-                continue
-            with suppress(OSError):
-                bus.bind(("127.0.0.1", port + 10_000))
-                return port

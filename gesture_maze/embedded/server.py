@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.embedded.tether import tethered
 from gesture_maze.wire.errors import SettingsError
 
@@ -75,7 +75,7 @@ def _started(folder: Path) -> Any:
 
     fault: Exception | None = None
     for _ in range(TRIES):
-        server = ValkeyServer(port=_free_port(), data_dir=folder, config=dict(CONFIG))
+        server = ValkeyServer(port=free_port(), data_dir=folder, config=dict(CONFIG))
         # A child inherits blocked signals, so Ctrl-C, which a terminal sends to all foreground processes,
         # does not stop the server.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -96,9 +96,3 @@ def _pid(address: str) -> int:
     with Redis.from_url(address) as client:
         info: Any = client.info("server")
         return int(info["process_id"])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.producer import (
     AsyncFrameProducer,
     Backpressure,
@@ -19,7 +20,7 @@ from gesture_maze.producer import (
 )
 from gesture_maze.wire.decode import decode
 from gesture_maze.wire.keys import GROUP, TOPOLOGY, frames_key, partition_of
-from tests.support.servers import Proxy, Server, free_port
+from tests.support.servers import Proxy, Server
 
 HAND = np.linspace(0, 1, 63, dtype=np.float32).reshape(21, 3)
 

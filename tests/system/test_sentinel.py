@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.producer.address import open_client
 from tests.support.processes import Traffic, Workers, pool_outcomes
-from tests.support.servers import RedisProcess, free_port, wait_until
+from tests.support.servers import RedisProcess, wait_until
 
 DOWN_MS = 500
 """How long the primary must be silent before the Sentinel declares it down."""

@@ -19,6 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gesture_maze.cli.main import build
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.lifecycle.tracking import CHALLENGER, CHAMPION, NAME, Tracking
 from gesture_maze.lifecycle.training import Trained, TrainOptions, golden_hands, train
 from gesture_maze.models.train.fitting import Settings
@@ -28,7 +29,7 @@ from gesture_maze.models.train.trainer import Recipe
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.redis.registry import ModelRegistry
 from tests.support.hands import hands, write_csv
-from tests.support.servers import Server, free_port, wait_until
+from tests.support.servers import Server, wait_until
 
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=1, batch_rows=32), folds=2, seed=1)
 DATA = hands(noise=1.0)

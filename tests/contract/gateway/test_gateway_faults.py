@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.wire.keys import frames_key, partition_of
 from tests.support.gateway import Player, Served, serving
-from tests.support.servers import Proxy, RedisProcess, Server, free_port, wait_until
+from tests.support.servers import Proxy, RedisProcess, Server, wait_until
 
 
 def ready(gateway: Served) -> bool:

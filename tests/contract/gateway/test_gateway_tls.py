@@ -15,10 +15,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import connect
 
+from gesture_maze.embedded.ports import free_port
 from gesture_maze.gateway.poses import hands
 from tests.support.certificates import client_context, make_certificates
 from tests.support.gateway import Served, serving
-from tests.support.servers import Server, free_port, wait_until
+from tests.support.servers import Server, wait_until
 
 HAND = {"landmarks": hands()["like"], "aspect": 4 / 3}
 REFUSED = (httpx.TransportError, ConnectionClosed, InvalidMessage, OSError, EOFError)
