@@ -20,7 +20,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint bench bench-quick bench-peers chaos cluster simulate verify web dist clean
+.PHONY: help demo test test-all coverage lint bench bench-quick bench-peers chaos cluster simulate verify web dist clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -28,10 +28,13 @@ help: ## Show this help
 demo: $(VENV)/.game ## Watch simulated players walk mazes by gestures: SECONDS=20 PLAYERS=50 WORKERS=2 REDIS=cluster
 	@$(BIN)/maze demo $(if $(REDIS),--redis $(patsubst cluster,embedded-cluster,$(REDIS))) --seconds $(SECONDS) --players $(PLAYERS) --workers $(WORKERS) $(ARGS)
 
-test: $(VENV)/.test ## Run the tests: ARGS="-k policy"
+test: $(VENV)/.test ## Run the tests, but for the slow ones: ARGS="-k policy"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.test ## Run all tests: with browsers, images, installations and MLflow's server, too
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-coverage: $(VENV)/.test ## Run the tests and report which lines ran, in worker processes too: htmlcov/index.html
+coverage: $(VENV)/.test ## Run all tests and report which lines ran, in worker processes too: htmlcov/index.html
 	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
 
 lint: $(VENV)/.lint ## Check style, formatting and types

@@ -11,8 +11,12 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the files of browser tests evenly over the run: two browsers at once crowd two cores."""
+    """Mark browser tests as slow, and spread their files over the run: two browsers crowd two cores."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker("slow")
     files = list(dict.fromkeys(item.path for item in items))
     place = dict[Path, float]()
     for browser in (True, False):

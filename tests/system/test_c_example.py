@@ -16,6 +16,8 @@ import pytest
 from tests.support.example_pool import ROOT, environment, run, running_pool
 from tests.support.servers import Server, absent
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = ROOT / "examples" / "c"
 VECTORS = ROOT / "tests" / "vectors"
 HEADER = Path("/usr/include/hiredis/hiredis.h")

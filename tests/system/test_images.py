@@ -20,7 +20,7 @@ from tests.support.containers import Containers
 from tests.support.laid_out import SITE, build_wheel, link, missing, size_mb
 from tests.support.servers import wait_until
 
-pytestmark = pytest.mark.timeout(180)  # pip installs the packages of an image first
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # pip installs the packages of an image first
 LARGEST_MB = {"worker": 230, "gateway": 260}
 PORTS = {"redis": ("6379",), "worker": ("9464",), "watch": ("9109",), "gateway": ("8000", "9464")}
 

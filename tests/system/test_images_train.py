@@ -21,6 +21,8 @@ from tests.support.hands import hands, write_csv
 from tests.support.laid_out import build_wheel, link, size_mb
 from tests.support.servers import wait_until
 
+pytestmark = pytest.mark.slow
+
 LARGEST_MB = 1100
 PORTS = {"redis": ("6379",), "jobs-redis": ("6379",), "mlflow": ("5000",), "jobs": ()}
 UP_S = 55

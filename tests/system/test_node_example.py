@@ -15,6 +15,8 @@ import pytest
 from tests.support.example_pool import ROOT, environment, run, running_pool
 from tests.support.servers import Server, absent
 
+pytestmark = pytest.mark.slow
+
 NPM_CI = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"]
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -31,26 +30,42 @@ from gesture_maze.worker.redis.registry import ModelRegistry
 from tests.support.hands import hands, write_csv
 from tests.support.servers import Server, wait_until
 
+pytestmark = pytest.mark.slow
+
 QUICK = Settings(Recipe(hidden=8, members=1, epochs=1, batch_rows=32), folds=2, seed=1)
 DATA = hands(noise=1.0)
 """Noise at which hands of different gestures are confused."""
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables: creating them takes seconds, so tests copy the file."""
-    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow warns about its own dependencies
-        import mlflow
+FIRST_USE = """
+import os, sys, warnings
 
-        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+warnings.simplefilter("ignore")  # MLflow warns about its own dependencies
+from gesture_maze.lifecycle.tracking import Tracking
+
+users = []
+for _ in range(3):
+    user = os.fork()
+    if user == 0:
+        Tracking(sys.argv[1]).versions()
+        sys.exit(0)
+    users.append(user)
+sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(user, 0)[1]) for user in users))
+"""
+"""Three processes use one database for the first time at once; forked, as importing MLflow takes seconds."""
+
+
+@pytest.fixture(scope="session")
+def used_first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The database after `FIRST_USE`: creating its tables takes seconds, so tests copy the file."""
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    words = [sys.executable, "-W", "ignore", "-c", FIRST_USE, f"sqlite:///{path}"]
+    return path, subprocess.run(words, capture_output=True, text=True, timeout=170, check=False)
 
 
 @pytest.fixture
-def uri(migrated: Path, tmp_path: Path) -> str:
-    shutil.copy(migrated, tmp_path / "mlflow.db")
+def uri(used_first: tuple[Path, object], tmp_path: Path) -> str:
+    shutil.copy(used_first[0], tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
@@ -61,14 +76,10 @@ def shipped() -> tuple[Shipped, Any]:
 
 
 @pytest.mark.timeout(180)
-def test_three_first_uses_of_one_database_at_once_all_succeed(tmp_path: Path) -> None:
-    code = (
-        "import sys; from gesture_maze.lifecycle.tracking import Tracking; Tracking(sys.argv[1]).versions()"
-    )
-    words = [sys.executable, "-W", "ignore", "-c", code, f"sqlite:///{tmp_path}/mlflow.db"]
-    started = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    ended = [process.communicate()[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], ended
+def test_three_first_uses_of_one_database_at_once_all_succeed(
+    used_first: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    assert used_first[1].returncode == 0, used_first[1].stderr
 
 
 def test_tracked_training_is_complete(uri: str, shipped: tuple[Shipped, Any], tmp_path: Path) -> None:
