@@ -28,6 +28,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from gesture_maze.cli.environment import content, variable
+from gesture_maze.cli.flags import command
 
 KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 METAVARS: Final[Mapping[Any, str]] = {int: "INTEGER", float: "NUMBER", Path: "PATH", dict: "NAME=VALUE,..."}
@@ -74,17 +75,8 @@ def options_from(model: type[S]) -> Callable[[Callable[[S], None]], Callable[...
     """Return a decorator: the command gets the options of `model`, its body the checked settings."""
     settings = list(settings_in(model))  # type: ignore[arg-type]
 
-    def decorate(run: Callable[[S], None]) -> Callable[..., None]:
-        def command(**given: Any) -> None:
-            run(model.of(**_values(settings, given)))
-
-        parameters = [one for setting in settings for one in _parameters(setting)]
-        command.__name__, command.__doc__, command.__module__ = run.__name__, run.__doc__, run.__module__
-        command.__annotations__ = {one.name: one.annotation for one in parameters}
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return command
-
-    return decorate
+    parameters = [one for setting in settings for one in _parameters(setting)]
+    return lambda run: command(run, parameters, lambda given: model.of(**_values(settings, given)))
 
 
 def settings_in(model: type[BaseModel]) -> Iterator[Setting]:

@@ -62,10 +62,7 @@ def promote(
         else:
             appoint(client, passed, keep)
     tracked.appoint(tracking_uri, passed.version, "challenger" if shadow else "champion")
-    if as_json:
-        print_json(as_dict(passed, share if shadow else None))
-    else:
-        _show(passed, share if shadow else None)
+    _report(passed, share if shadow else None, as_json)
 
 
 def as_dict(passed: Passed, share: float | None) -> dict[str, Any]:
@@ -81,7 +78,10 @@ def as_dict(passed: Passed, share: float | None) -> dict[str, Any]:
     }
 
 
-def _show(passed: Passed, share: float | None) -> None:
+def _report(passed: Passed, share: float | None, as_json: bool) -> None:
+    if as_json:
+        print_json(as_dict(passed, share))
+        return
     role = "champion" if share is None else f"challenger of {100 * share:g} % of the frames"
     print_line(f"{passed.version} is the {role} now.")
     if passed.us_per_frame is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from gesture_maze.cli.flags import flags_from
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.wire.errors import SettingsError
@@ -31,26 +32,44 @@ BATCH_FRAMES: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The flags of one `maze replay`; see the command."""
+    """The flags of one `maze replay`."""
 
-    files: list[Path]
-    redis: str | None
-    speed: str
-    out: Path | None
-    expect: Path | None
-    tolerance_ms: float
-    bless: bool
-    allow_unanswered: bool
-    report: Path | None
-    model: Path | None
-    against: Path | None
-    copies: int
-    fresh: bool | None
-    threshold: float | None
-    partitions: int | None
-    batch_frames: int | None
-    skip_bad: bool
-    as_json: bool
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Captures, one after the other.")]
+    redis: Annotated[
+        str | None,
+        Opt(metavar="URL", help="Send the frames to a live pool. Only read from the command line."),
+    ] = None
+    speed: Annotated[str, Opt(help="'max', or times the original pace: 1, 10, 0.5.")] = "max"
+    out: Annotated[Path | None, Opt(help="Write the answers as JSON lines, in the frames' order.")] = None
+    expect: Annotated[Path | None, Opt(help="File of golden answers to compare with.")] = None
+    tolerance_ms: Annotated[
+        float, Opt(min=0, max=60_000, help="With --expect: how much earlier or later a move may come.")
+    ] = 0.0
+    bless: Annotated[bool, Opt("--bless", help="Write the golden file instead of comparing.")] = False
+    allow_unanswered: Annotated[
+        bool, Opt("--allow-unanswered", help="Bless although not every frame was answered.")
+    ] = False
+    report: Annotated[Path | None, Opt(help="HTML page to write: the differences, with their hands.")] = None
+    model: Annotated[
+        Path | None, Opt(help="Folder or zip of a model bundle, or 'bundled'. (default: bundled)")
+    ] = None
+    against: Annotated[
+        Path | None, Opt(help="Another bundle, or 'bundled': compare its answers with those of --model.")
+    ] = None
+    copies: Annotated[int, Opt(min=1, help="Replay each session this often, under new session ids.")] = 1
+    fresh: Annotated[
+        bool | None,
+        Opt("--fresh/--keep-sessions", help="New session ids, or the capture's. (with --redis: new)"),
+    ] = None
+    threshold: Annotated[float | None, Opt(help="Lowest confidence of an action.")] = None
+    partitions: Annotated[
+        int | None, Opt(help=f"Partition streams, without --redis. (default: {PARTITIONS})")
+    ] = None
+    batch_frames: Annotated[
+        int | None, Opt(min=1, help=f"Frames per batch, without --redis. (default: {BATCH_FRAMES})")
+    ] = None
+    skip_bad: Annotated[bool, Opt("--skip-bad", help="Skip lines that break the contract.")] = False
+    as_json: AsJson = False
 
     @property
     def pace(self) -> float | None:
@@ -102,46 +121,8 @@ class Flags:
             raise SettingsError("settings", "; ".join(faults))
 
 
-def replay(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Captures, one after the other.")],
-    redis: Annotated[
-        str | None,
-        Opt(metavar="URL", help="Send the frames to a live pool. Only read from the command line."),
-    ] = None,
-    speed: Annotated[str, Opt(help="'max', or times the original pace: 1, 10, 0.5.")] = "max",
-    out: Annotated[Path | None, Opt(help="Write the answers as JSON lines, in the frames' order.")] = None,
-    expect: Annotated[Path | None, Opt(help="File of golden answers to compare with.")] = None,
-    tolerance_ms: Annotated[
-        float, Opt(min=0, max=60_000, help="With --expect: how much earlier or later a move may come.")
-    ] = 0.0,
-    bless: Annotated[bool, Opt("--bless", help="Write the golden file instead of comparing.")] = False,
-    allow_unanswered: Annotated[
-        bool, Opt("--allow-unanswered", help="Bless although not every frame was answered.")
-    ] = False,
-    report: Annotated[
-        Path | None, Opt(help="HTML page to write, with the differences and their hands.")
-    ] = None,
-    model: Annotated[
-        Path | None, Opt(help="Folder or zip of a bundle, or 'bundled'. (default: bundled)")
-    ] = None,
-    against: Annotated[
-        Path | None, Opt(help="Another bundle, or 'bundled': compare its answers with those of --model.")
-    ] = None,
-    copies: Annotated[int, Opt(min=1, help="Replay each session this often, under new session ids.")] = 1,
-    fresh: Annotated[
-        bool | None,
-        Opt("--fresh/--keep-sessions", help="New session ids, or the capture's. (with --redis: new)"),
-    ] = None,
-    threshold: Annotated[float | None, Opt(help="Lowest confidence of an action.")] = None,
-    partitions: Annotated[
-        int | None, Opt(help=f"Partition streams, without --redis. (default: {PARTITIONS})")
-    ] = None,
-    batch_frames: Annotated[
-        int | None, Opt(min=1, help=f"Frames per batch, without --redis. (default: {BATCH_FRAMES})")
-    ] = None,
-    skip_bad: Annotated[bool, Opt("--skip-bad", help="Skip lines that break the contract.")] = False,
-    as_json: AsJson = False,
-) -> None:
+@flags_from(Flags)
+def replay(flags: Flags) -> None:
     """Replay captures through the worker's own loop and scripts; compare the answers with golden ones.
 
     Without --redis on the command line it runs in this process and touches no server, whatever the
@@ -151,10 +132,6 @@ def replay(
 
     Example: [bold]maze replay session.jsonl.gz --expect session.golden.jsonl[/bold]
     """
-    flags = Flags(
-        files, redis, speed, out, expect, tolerance_ms, bless, allow_unanswered, report, model, against,
-        copies, fresh, threshold, partitions, batch_frames, skip_bad, as_json,
-    )  # fmt: skip
     flags.check()
     run(flags)
 

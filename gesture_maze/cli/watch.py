@@ -16,6 +16,7 @@ from gesture_maze.cli.options import DEFAULT_REDIS, RedisUrl
 
 if TYPE_CHECKING:
     from gesture_maze.ops.watch import Watch
+    from gesture_maze.worker.health import HealthServer
 
 Opt = typer.Option
 LogFormat = Annotated[
@@ -53,7 +54,6 @@ def watch(
     from gesture_maze.ops.watch import Watch
     from gesture_maze.producer import FrameProducer
     from gesture_maze.producer.address import without_password
-    from gesture_maze.worker.health import HealthServer
     from gesture_maze.worker.library_logs import route_libraries
     from gesture_maze.worker.logs import Log
     from gesture_maze.worker.redis.attach import attached
@@ -67,20 +67,23 @@ def watch(
         route_libraries(log)
         watching = Watch(producer, StatusReader(client), log)
         stack.callback(watching.close)
-
-        def ready() -> tuple[bool, dict[str, Any]]:
-            return watching.ready(), {}
-
-        pages = {"/sd": lambda: _page(watching)}
-        health = HealthServer(watching.registry, lambda: (True, {}), ready, host, port, pages)
+        health = _served(watching, host, port)
         stack.callback(health.close)
         log.info("started", metrics=f"http://{host}:{health.port}/metrics", redis=without_password(redis))
         run(watching, stop, every_s)
         log.info("stopped")
 
 
-def _page(watching: Watch) -> tuple[str, Iterable[bytes]]:
-    return "application/json", [json.dumps(watching.targets()).encode()]
+def _served(watching: Watch, host: str, port: int) -> HealthServer:
+    from gesture_maze.worker.health import HealthServer
+
+    def ready() -> tuple[bool, dict[str, Any]]:
+        return watching.ready(), {}
+
+    def workers() -> tuple[str, Iterable[bytes]]:
+        return "application/json", [json.dumps(watching.targets()).encode()]
+
+    return HealthServer(watching.registry, lambda: (True, {}), ready, host, port, {"/sd": workers})
 
 
 def run(watching: Watch, stop: threading.Event, every_s: float) -> None:

@@ -32,7 +32,7 @@ export async function within(promise, ms) {
  * A client of node-redis that is connected, or an error.
  * @param {string} url
  * @param {ConnectionOptions} options
- * @param {(error: Error) => void} onLost called at most once, when the connection is gone
+ * @param {(error: Error) => void} onLost called at most once, when the open connection is lost
  */
 export async function open(url, { name, timeoutMs }, onLost) {
   const socket = { connectTimeout: timeoutMs, reconnectStrategy: /** @type {const} */ (false) };
@@ -42,22 +42,25 @@ export async function open(url, { name, timeoutMs }, onLost) {
   } catch (error) {
     throw new SettingsError("settings", `Redis URL: ${/** @type {Error} */ (error).message}`);
   }
-  let lost = false;
+  let connected = false;
+  /** @type {Error | null} */
+  let failure = null;
   /** @param {Error} error */
   const report = (error) => {
-    if (!lost) onLost(error);
-    lost = true;
+    if (connected && !failure) onLost(error);
+    failure ??= error;
   };
   client.on("error", report);
   client.on("end", () => report(new Error("the connection was closed")));
   try {
     await within(client.connect(), timeoutMs * 2);
+    if (failure) throw failure;
   } catch (error) {
-    lost = true;
     discard(client);
     if (error instanceof ErrorReply) throw refusal(error.message, "the connection").error;
     throw new ConnectionLost("connection", `Redis cannot be reached: ${/** @type {Error} */ (error).message}`);
   }
+  connected = true;
   return client;
 }
 

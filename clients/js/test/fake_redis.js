@@ -34,82 +34,93 @@ const encode = (value) => {
   return `$${Buffer.byteLength(value, "latin1")}\r\n${value}\r\n`;
 };
 
-export async function fakeRedis() {
-  const sockets = new Set();
-  const fake = {
-    url: "",
-    topology: ["1", "16", null],
-    outcomes: ["0", "0", "0", "0", "0", "0"],
-    lag: 0,
-    /** @type {string[][]} */
-    added: [],
-    /** Answers an XADD; by default accepts it. @type {(words: string[]) => unknown} */
-    onAdd: () => "1-0",
-    /** So many of the next answers to XADD are not sent: the connection is cut. */
-    cut: 0,
-    subscribed: new Map(),
-    publish(channel, text) {
-      for (const socket of fake.subscribed.get(channel) ?? []) socket.write(encode(["message", channel, text]), "latin1");
-    },
-    cutAll() {
-      for (const socket of sockets) socket.destroy();
-    },
-    async close() {
-      fake.cutAll();
-      await new Promise((done) => server.close(done));
-    },
-  };
-  const answer = (words, socket) => {
-    const word = words[0].toUpperCase();
-    if (word === "HMGET") return words[1].endsWith("topology") ? fake.topology : fake.outcomes;
-    if (word === "HSETNX") {
-      fake.topology[words[2] === "version" ? 0 : 1] ??= words[3];
-      return 1;
-    }
-    if (word === "XINFO") return [["name", "maze", "lag", fake.lag]];
-    if (word === "XLEN") return 0;
-    if (word === "XADD") {
-      fake.added.push(words);
-      return fake.onAdd(words);
-    }
-    if (word === "PING") return "PONG";
-    return "OK";
-  };
-  const subscribe = (channels, socket) => {
-    for (const [i, channel] of channels.entries()) {
-      if (!fake.subscribed.has(channel)) fake.subscribed.set(channel, new Set());
-      fake.subscribed.get(channel).add(socket);
-      socket.write(encode(["subscribe", channel, i + 1]), "latin1");
-    }
-  };
-  const server = createServer((socket) => {
-    sockets.add(socket);
+class FakeRedis {
+  url = "";
+  topology = ["1", "16", null];
+  outcomes = ["0", "0", "0", "0", "0", "0"];
+  lag = 0;
+  /** @type {string[][]} */
+  added = [];
+  /** How many of the next XADDs get no answer: the connection is cut instead. */
+  cut = 0;
+  subscribed = new Map();
+  #sockets = new Set();
+  #server = createServer((socket) => this.#accept(socket));
+
+  /** Answers an XADD; by default accepts it. @type {(words: string[]) => unknown} */
+  onAdd = () => "1-0";
+
+  async listen() {
+    await new Promise((done) => this.#server.listen(0, "127.0.0.1", done));
+    this.url = `redis://127.0.0.1:${this.#server.address().port}`;
+    return this;
+  }
+
+  publish(channel, text) {
+    for (const socket of this.subscribed.get(channel) ?? []) socket.write(encode(["message", channel, text]), "latin1");
+  }
+
+  cutAll() {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async close() {
+    this.cutAll();
+    await new Promise((done) => this.#server.close(done));
+  }
+
+  #accept(socket) {
+    this.#sockets.add(socket);
     let rest = "";
     socket.on("error", () => {});
     socket.on("close", () => {
-      sockets.delete(socket);
-      for (const listeners of fake.subscribed.values()) listeners.delete(socket);
+      this.#sockets.delete(socket);
+      for (const listeners of this.subscribed.values()) listeners.delete(socket);
     });
     socket.on("data", (chunk) => {
       rest += chunk.toString("latin1");
       const found = commands(rest);
       let next = found.next();
-      for (; !next.done; next = found.next()) {
-        const words = next.value;
-        if (words[0].toUpperCase() === "SUBSCRIBE") subscribe(words.slice(1), socket);
-        else {
-          const given = answer(words, socket);
-          if (words[0] === "XADD" && fake.cut > 0) {
-            fake.cut -= 1;
-            return socket.destroy();
-          }
-          socket.write(encode(given), "latin1");
-        }
-      }
-      rest = rest.slice(next.value ?? 0);
+      for (; !next.done && !socket.destroyed; next = found.next()) this.#run(next.value, socket);
+      rest = next.done ? rest.slice(next.value) : "";
     });
-  });
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  fake.url = `redis://127.0.0.1:${server.address().port}`;
-  return fake;
+  }
+
+  #run(words, socket) {
+    const word = words[0].toUpperCase();
+    if (word === "SUBSCRIBE") return this.#subscribe(words.slice(1), socket);
+    const given = this.#answer(word, words);
+    if (word === "XADD" && this.cut > 0) {
+      this.cut -= 1;
+      socket.destroy();
+    } else {
+      socket.write(encode(given), "latin1");
+    }
+  }
+
+  #subscribe(channels, socket) {
+    for (const [i, channel] of channels.entries()) {
+      if (!this.subscribed.has(channel)) this.subscribed.set(channel, new Set());
+      this.subscribed.get(channel).add(socket);
+      socket.write(encode(["subscribe", channel, i + 1]), "latin1");
+    }
+  }
+
+  #answer(word, words) {
+    if (word === "HMGET") return words[1].endsWith("topology") ? this.topology : this.outcomes;
+    if (word === "HSETNX") {
+      this.topology[words[2] === "version" ? 0 : 1] ??= words[3];
+      return 1;
+    }
+    if (word === "XINFO") return [["name", "maze", "lag", this.lag]];
+    if (word === "XLEN") return 0;
+    if (word === "XADD") {
+      this.added.push(words);
+      return this.onAdd(words);
+    }
+    if (word === "PING") return "PONG";
+    return "OK";
+  }
 }
+
+export const fakeRedis = () => new FakeRedis().listen();

@@ -35,6 +35,14 @@ test("a tick is one entry per partition, numbered from the clock", async () => {
   assert.ok(seqs[0] >= before && seqs[1] > seqs[0]);
 });
 
+test("a refused connection is reported by its cause", async () => {
+  await redis.close();
+  make({ retries: 0, timeoutMs: 5000 });
+  await assert.rejects(producer.send(frame("p1")), (error) => error instanceof SendLost && /ECONNREFUSED/.test(error.message));
+  await assert.rejects(producer.actions("p1"), /ECONNREFUSED/);
+  redis = await fakeRedis();
+});
+
 test("landmarks are compact where the topology says so", async () => {
   redis.topology[2] = "1";
   make();
@@ -117,7 +125,7 @@ test("a momentary refusal is waited out, and accepted entries are not sent again
 });
 
 test("a momentary refusal that lasts is reported as what it is", async () => {
-  make({ retries: 0 });
+  make({ retries: 0, timeoutMs: 5000 });
   redis.onAdd = () => new Error("MISCONF Redis is configured to save RDB snapshots");
   await assert.rejects(producer.send(frame("p1")), (error) => error instanceof SendRefused && error.reason === "misconfigured" && error.momentary);
 });
