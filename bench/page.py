@@ -4,28 +4,36 @@ Starts a server, a worker and a gateway of its own; needs chromium and Playwrigh
 
     python bench/page.py --input simulated --presses 30
     python bench/page.py --input camera --clip CLIP.mjpeg --seconds 20
+
+`--checkout FOLDER` measures the worker, the gateway and the page of another commit:
+
+    git worktree add /tmp/before 5303f39 && python bench/page.py --checkout /tmp/before
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from playwright.sync_api import sync_playwright
+from servers import redis_server
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from gesture_maze.game.mazes import generate
-from tests.support.gateway import serving
-from tests.support.processes import Workers
-from tests.support.servers import running_valkey
 
+ROOT = Path(__file__).parents[1]
+START_S = 30
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -147,6 +155,32 @@ def measure(page: Any, options: argparse.Namespace) -> dict[str, Any]:
     return found | ({"key_to_paint": quantiles(waits)} if waits else {})
 
 
+@contextmanager
+def running(checkout: Path, command: list[str], pattern: str) -> Iterator[str]:
+    """Run a `maze` command of a checkout and yield the match of `pattern` in its log."""
+    package = "gesture_maze" if (checkout / "gesture_maze").is_dir() else "maze"
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    with tempfile.NamedTemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", package, *command], stdout=log, stderr=log, cwd=checkout, env=environment
+        )
+        try:
+            yield _logged(process, Path(log.name), pattern)
+        finally:
+            process.terminate()
+            process.wait(15)
+
+
+def _logged(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:
+    """Wait until `pattern` is in the log and return its first match."""
+    end_s = time.monotonic() + START_S
+    while time.monotonic() < end_s and process.poll() is None:
+        if found := re.search(pattern, log.read_text()):
+            return found[1]
+        time.sleep(0.05)
+    sys.exit(f"the command did not log {pattern!r}:\n{log.read_text()}")
+
+
 def main() -> None:
     """Start everything, measure, print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -156,22 +190,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--query", default="", help="added to the page's address")
+    parser.add_argument("--checkout", type=Path, default=ROOT, help="whose code is measured")
     options = parser.parse_args()
     flags = [*FLAGS, *([f"--use-file-for-fake-video-capture={options.clip}"] if options.clip else [])]
-    with tempfile.TemporaryDirectory() as folder, running_valkey(Path(folder)) as server:
-        workers = Workers(str(server.url), server.client)
-        try:
-            workers.start("page-worker")
-            with serving(str(server.url)) as gateway, sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-                page = browser.new_page(viewport={"width": 1180, "height": 860})
-                page.add_init_script(PROBE)
-                query = f"seed={options.seed}&size=large&input={options.input}&cpu&model=0{options.query}"
-                page.goto(f"http://{gateway.address}/game?{query}")
-                print(json.dumps(measure(page, options), indent=1))
-                browser.close()
-        finally:
-            workers.close()
+    with ExitStack() as stack:
+        redis = stack.enter_context(redis_server())
+        pool = ["worker", "--redis", redis, "--metrics-port", "0"]
+        stack.enter_context(running(options.checkout, pool, "(partition=15) "))
+        gateway = ["gateway", "--redis", redis, "--port", "0"]
+        address = stack.enter_context(running(options.checkout, gateway, r"http://(\S+)/game"))
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        page = browser.new_page(viewport={"width": 1180, "height": 860})
+        page.add_init_script(PROBE)
+        query = f"seed={options.seed}&size=large&input={options.input}&cpu&model=0{options.query}"
+        page.goto(f"http://{address}/game?{query}")
+        print(json.dumps(measure(page, options), indent=1))
+        browser.close()
 
 
 if __name__ == "__main__":
