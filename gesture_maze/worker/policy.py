@@ -152,14 +152,9 @@ class Hold:
             now_ms: when the frame was captured, ms.
             place, size: of the hand, as `worker.places.places_of` finds them; a size of 0 is no hand.
         """
+        if not size:
+            return False
         distance = abs(place - self.place)
-        if distance > size:
-            return bool(size) and self._jumped_to(now_ms, place, size, distance)
-        self.place = place
-        self.placed_ms = now_ms
-        return False
-
-    def _jumped_to(self, now_ms: int, place: complex, size: float, distance: float) -> bool:
         elapsed_ms = now_ms - self.placed_ms
         self.place = place
         self.placed_ms = now_ms
@@ -199,8 +194,7 @@ class Hold:
                 if not self.leading:
                     return NOTHING
             elif confidence >= policy.leave and (
-                (unseen_ms := now_ms - self.seen_ms) < policy.release_ms
-                or unseen_ms < self._release_ms(policy)
+                now_ms - self.seen_ms < policy.release_ms or now_ms - self.seen_ms < self._release_ms(policy)
             ):
                 self.earlier_gap_ms = self.gap_ms
                 self.gap_ms = gap_ms
@@ -209,7 +203,13 @@ class Hold:
                 self.leading = 0
                 self.away = False
                 return NOTHING if now_ms < self.next_repeat_ms else self._repeat(policy, now_ms)
-        jumped = size > 0 and self.moved_to(now_ms, place, size)
+        jumped = False
+        if size > 0:
+            if abs(place - self.place) > size:
+                jumped = self.moved_to(now_ms, place, size)
+            else:  # as `moved_to` would, without the call: most hands are near where they were
+                self.place = place
+                self.placed_ms = now_ms
         return self._change(policy, now_ms, gap_ms, action, confidence, jumped)
 
     def _change(
