@@ -186,11 +186,14 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         )
     else:
         yield Finding("clock", "ok", f"{facts.skew_ms:+.0f} ms off ours")
+
+
+def _ids(facts: Facts) -> Iterator[Finding]:
     ahead = {one.partition: one.newest_ms - facts.status.server_ms for one in facts.status.partitions}
     late = [number for number, ms in ahead.items() if ms > AHEAD_MS]
     if late:
         yield Finding(
-            "clock",
+            "ids",
             "warning",
             f"Entry ids of partitions {', '.join(map(str, late))} are up to "
             f"{max(ahead.values()) / 1000:,.0f} s ahead of the server's clock, so frames age by observation: "
@@ -277,7 +280,7 @@ def _metrics(facts: Facts) -> Iterator[Finding]:
 
 
 CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
-    _version, _eviction, _memory, _persistence, _access, _clock, _round_trip, _timeouts, _pool, _metrics,
+    _version, _eviction, _memory, _persistence, _access, _clock, _ids, _round_trip, _timeouts, _pool, _metrics,
 )  # fmt: skip
 SERVER_CHECKS: Final = (_version, _eviction, _memory, _persistence, _clock, _timeouts)
 """Checks of each server of a cluster."""

@@ -17,12 +17,11 @@ def test_stream_ahead_of_the_clock_is_mended_and_every_frame_is_accounted_for(re
     add(client, hand(A, 2))
     assert [one.status for one in mend_ids(client, PARTITIONS, pause=lambda _: None)] == ["error"]
     worker.work()
-    (found,) = mend_ids(client, PARTITIONS)
+    (found,) = mend_ids(client, PARTITIONS, pause=lambda _: worker.join())
     assert found.message == "Partition 1 begins again at the server's time."
+    assert StatusReader(client).read().partitions[1].owner is not None
     assert mend_ids(client, PARTITIONS) == []
     add(client, hand(A, 3))
-    worker.join()
-    worker.join()
     worker.work()
     assert outcomes(client, 1)["answered"] == 3
     status = StatusReader(client).read()

@@ -11,10 +11,12 @@ import pytest
 
 from gesture_maze.embedded.cluster import LocalCluster, bundled_binary
 from gesture_maze.embedded.ports import free_port
+from gesture_maze.ops.mending import mend_ids
 from gesture_maze.producer.address import open_client
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.redis.status import StatusReader
 from tests.support.clusters import kill_primary, migrate_slot, move_slot, owner_of, slot_of_partition
+from tests.support.pool import add, hand, sessions_of
 from tests.support.processes import PARTITIONS, Traffic, Workers, pool_outcomes
 from tests.support.servers import absent
 
@@ -113,6 +115,24 @@ def test_killed_primary_partitions_are_answered_by_its_replica(
     traffic.wait_for_answers(480, 20)
     # replication is asynchronous: frames and answers of the last moment may be lost with the primary
     check(cluster, traffic, lost=24)
+
+
+def test_mending_on_a_cluster_sets_ids_back_and_loses_no_frame(cluster: LocalCluster, pool: Workers) -> None:
+    client = open_client(cluster.url, name="test", timeout_s=2.0)
+    before = answered(cluster)
+    ahead = sessions_of(1, 1, PARTITIONS)[0], sessions_of(2, 1, PARTITIONS)[0]
+    for session in ahead:
+        add(client, hand(session, 1), entry_id="10000000000000-0", partitions=PARTITIONS)
+    found = mend_ids(client, PARTITIONS)
+    assert [one.message[:11] for one in found] == ["Partition 1", "Partition 2"]
+    assert {one.status for one in found} == {"ok"}
+    for session in ahead:
+        add(client, hand(session, 2), partitions=PARTITIONS)
+    assert answered(cluster) == before + 4
+    status = StatusReader(client).read()
+    assert status.healthy
+    assert max(one.newest_ms for one in status.partitions) <= status.server_ms
+    client.close()
 
 
 def test_status_on_a_cluster_accounts_for_all_frames(cluster: LocalCluster, pool: Workers) -> None:
