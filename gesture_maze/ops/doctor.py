@@ -280,7 +280,8 @@ def _metrics(facts: Facts) -> Iterator[Finding]:
 
 
 CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
-    _version, _eviction, _memory, _persistence, _access, _clock, _ids, _round_trip, _timeouts, _pool, _metrics,
+    _version, _eviction, _memory, _persistence, _access, _clock, _ids, _round_trip, _timeouts, _pool,
+    _metrics,
 )  # fmt: skip
 SERVER_CHECKS: Final = (_version, _eviction, _memory, _persistence, _clock, _timeouts)
 """Checks of each server of a cluster."""

@@ -32,7 +32,7 @@ from gesture_maze.wire.frames import (
     MIN_ASPECT,
     Float32,
     PackedFields,
-    pack,
+    frame_arrays,
 )
 from gesture_maze.wire.keys import REPLY_TO, SETTINGS
 from gesture_maze.wire.session_settings import BadSettings, OfRows, pack_settings
@@ -203,6 +203,8 @@ def _packed(
             if one is None:
                 continue
             _check_lengths(one, landmark_bytes)
+            if names in (_PACKED_NAMES, _COMPACT_NAMES):  # others were checked before they were packed
+                _check_size(one)
             beside.check_settings(index, len(one[1]) // META_BYTES)
         except FrameError as error:
             rejects.append(Reject(index, RejectReason(error.reason), fields))
@@ -220,7 +222,11 @@ def _check_lengths(packed: PackedFields, landmark_bytes: int) -> None:
     if rest or len(landmarks) != count * landmark_bytes or sessions.count(b" ") + 1 != count:
         message = "s, m and l (or c) must describe the same number of frames"
         raise FrameError(RejectReason.BAD_LENGTH, message)
-    if len(sessions) + len(meta) + len(landmarks) > MAX_ENTRY_BYTES:
+
+
+def _check_size(fields: Sequence[bytes]) -> None:
+    """Check what arrived: a text entry without hands may take more once it is packed."""
+    if sum(map(len, fields)) > MAX_ENTRY_BYTES:
         raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
 
 
@@ -232,8 +238,7 @@ def _other_encoding(
     The last three arguments are those of `_pack_text`.
     """
     named = dict(zip(fields[::2], fields[1::2], strict=True))
-    if sum(map(len, fields)) > MAX_ENTRY_BYTES:
-        raise FrameError(RejectReason.TOO_LARGE, "the entry is over 1 MiB")
+    _check_size(fields)
     if b"json" in named:
         return _pack_text(named[b"json"], index, rejects, beside), LANDMARK_BYTES
     if b"s" in named and b"m" in named and (b"l" in named) != (b"c" in named):
@@ -264,7 +269,11 @@ def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: Beside) ->
     settings = {at: one.settings for at, one in enumerate(frames) if one.settings is not None}
     if settings:
         beside.settings[index] = settings
-    return pack(frames) if frames else None
+    if not frames:
+        return None
+    # not `pack`, which refuses what is too large to be sent
+    meta, landmarks = frame_arrays(frames)
+    return " ".join(one.session for one in frames).encode(), meta.tobytes(), landmarks.astype("<f4", copy=False).tobytes()
 
 
 def _join(packed: Sequence[PackedFields], entry: npt.NDArray[np.int64]) -> Frames:

@@ -11,7 +11,7 @@ from gesture_maze.cli.main import build
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.redis.status import StatusReader, partition_count
-from tests.support.pool import PARTITIONS, HandWorker, add, hand, sessions_of
+from tests.support.pool import PARTITIONS, A, HandWorker, add, hand, joined, sessions_of
 from tests.support.servers import Server
 
 READING = ("status", "status --sd", "status --advise", "doctor", "top --once", "models", "dead")
@@ -81,6 +81,20 @@ def test_status_after_a_takeover_accounts_for_all_frames(server: Server) -> None
     assert found.partitions[1].entries_read == 8
     assert found.lag == 1
     assert found.sum_holds
+
+
+def test_status_of_a_stream_at_the_largest_id_is_shown_and_the_partition_is_taken_over(
+    real_server: Server,
+) -> None:
+    largest = f"{2**64 - 1}-{2**64 - 1}"
+    worker = joined(real_server.client)
+    add(real_server.client, hand(A, 1), entry_id=largest)
+    worker.work()
+    found = StatusReader(real_server.client).read()
+    assert found.healthy
+    assert (found.lag, found.outcomes["answered"]) == (0, 1)
+    worker.loop.drain()
+    assert len(joined(real_server.client, "b").loop.partitions) == PARTITIONS
 
 
 def test_status_of_miscounted_frames_is_unhealthy(server: Server) -> None:

@@ -99,6 +99,14 @@ def test_mixed_encodings_keep_stream_order(wanted: list[tuple[Frame, bool]]) -> 
     assert_same(found, [one for one, _ in wanted])
 
 
+def test_text_entry_is_measured_as_it_arrives_not_as_it_is_packed() -> None:
+    objects = [{"session": f"p{n}", "seq": 1, "t": 1, "landmarks": []} for n in range(4000)]
+    raw = json.dumps(objects).encode()
+    assert len(raw) < 1 << 20 < 4000 * 276
+    found, rejects = decode([[b"json", raw]])
+    assert (len(found), rejects) == (4000, [])
+
+
 BAD: list[tuple[RejectReason, RawFields]] = [
     (RejectReason.UNKNOWN_ENCODING, [b"foo", b"bar"]),
     (RejectReason.TOO_LARGE, [b"json", b" " * (1 << 20)]),

@@ -171,7 +171,7 @@ class Broker:
             if rows:
                 fields = [[part for pair in named.items() for part in pair] for _, named in rows]
                 yield Read(grant.partition, [entry_id for entry_id, _ in rows], fields)
-            if len(rows) < PAGE_ENTRIES:
+            if len(rows) < PAGE_ENTRIES or rows[-1][0] == grant.cursor:
                 return
             begin = f"({rows[-1][0].decode()}"
 

@@ -20,7 +20,8 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local fields = pairs_of(group)
   if fields['name'] == ARGV[1] then
     found[9], found[10] = fields['last-delivered-id'], fields['entries-read'] or 0
-    local oldest = redis.call('XRANGE', KEYS[1], '(' .. found[9], '+', 'COUNT', 1)[1]
+    -- an error when the cursor is the largest id of all: nothing can wait behind it
+    local oldest = redis.pcall('XRANGE', KEYS[1], '(' .. found[9], '+', 'COUNT', 1)[1]
     found[11] = oldest and oldest[1] or ''
   end
 end
