@@ -273,7 +273,8 @@ def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: Beside) ->
         return None
     # not `pack`, which refuses what is too large to be sent
     meta, landmarks = frame_arrays(frames)
-    return " ".join(one.session for one in frames).encode(), meta.tobytes(), landmarks.astype("<f4", copy=False).tobytes()
+    sessions = " ".join(one.session for one in frames).encode()
+    return sessions, meta.tobytes(), landmarks.astype("<f4", copy=False).tobytes()
 
 
 def _join(packed: Sequence[PackedFields], entry: npt.NDArray[np.int64]) -> Frames:
