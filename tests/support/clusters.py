@@ -35,6 +35,18 @@ def owner_of(cluster: LocalCluster, slot: int) -> ClusterNode:
     return node_at(cluster, table_of(alive).primary(slot))
 
 
+def replica_of(cluster: LocalCluster, primary: ClusterNode) -> ClusterNode:
+    """Return the only replica of a primary."""
+    ports = [int(one["port"]) for one in primary.client.info("replication").values() if isinstance(one, dict)]
+    (port,) = ports
+    return next(node for node in cluster.nodes if node.port == port)
+
+
+def partitions_on(cluster: LocalCluster, node: ClusterNode, partitions: int) -> set[int]:
+    """Return the partitions of a pool that a node serves."""
+    return {one for one in range(partitions) if owner_of(cluster, slot_of_partition(one)) is node}
+
+
 def move_slot(cluster: LocalCluster, slot: int, target: ClusterNode) -> None:
     """Move a slot key by key, as `redis-cli --cluster reshard` does."""
     source = owner_of(cluster, slot)
@@ -71,9 +83,20 @@ def _sees(node: ClusterNode, slot: int, target: ClusterNode) -> bool:
     return found is not None and found.port == target.port
 
 
-def kill_primary(cluster: LocalCluster, slot: int) -> float:
-    """Kill the primary of a slot, wait until its replica serves the slot, and return how long that took."""
+def kill_primary(cluster: LocalCluster, slot: int, *, copied: bool = False) -> float:
+    """Kill the primary of a slot, wait until its replica serves the slot, and return how long that took.
+
+    Args:
+        cluster: of primaries with a replica each.
+        slot: one of the primary's slots.
+        copied: whether its replica has everything that it accepted. Otherwise the frames and commits of its
+            last moment may be lost with it, because replication is asynchronous.
+    """
     victim = owner_of(cluster, slot)
+    if copied:
+        victim.command("CLIENT", "PAUSE", 10_000, "WRITE")
+        replica = replica_of(cluster, victim)
+        wait_until(lambda: _offset(replica, "slave_repl_offset") == _offset(victim, "master_repl_offset"))
     victim.kill()
     begin_s = time.monotonic()
 
@@ -84,3 +107,7 @@ def kill_primary(cluster: LocalCluster, slot: int) -> float:
 
     wait_until(taken_over, 20)
     return time.monotonic() - begin_s
+
+
+def _offset(node: ClusterNode, name: str) -> int:
+    return int(node.client.info("replication")[name])

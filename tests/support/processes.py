@@ -112,8 +112,6 @@ class Traffic:
         self.accepted: set[tuple[str, int]] = set()
         self.refused = 0
         self.doubtful: set[tuple[str, int]] = set()
-        self.answered_before = 0
-        """Frames that the pool's counters showed as answered before; for the checker."""
         self.answered: list[Reply] = []
         self.answered_s: list[float] = []
         self._stop = threading.Event()
@@ -144,6 +142,13 @@ class Traffic:
         goal = len(self.answered) + count
         wait_until(lambda: len(self.answered) >= goal, timeout_s)
 
+    def wait_for_all(self, timeout_s: float = 10.0) -> None:
+        """Wait for a further answer to every session."""
+        begin = len(self.answered)
+        wait_until(
+            lambda: len({reply.session for reply in self.answered[begin:]}) == len(self._sessions), timeout_s
+        )
+
     def longest_silence_s(self) -> float:
         """Return the longest time without an answer, in seconds."""
         return float(np.diff(self.answered_s).max())
@@ -162,6 +167,10 @@ class Traffic:
     def unanswered(self) -> set[tuple[str, int]]:
         """Return the accepted frames without an answer."""
         return self.accepted - {(reply.session, reply.seq) for reply in self.answered}
+
+    def accepted_seqs(self, session: str) -> set[int]:
+        """Return the sequence numbers of a session's accepted frames."""
+        return {seq for name, seq in self.accepted if name == session}
 
     def _send(self) -> None:
         landmarks = np.random.default_rng(0).random((len(self._sessions), 21, 3), np.float32)

@@ -215,7 +215,10 @@ def connection_to(url: str) -> redis.Redis:
         SettingsError: `settings`, if the URL is invalid or names a cluster.
     """
     if is_cluster(url):
-        message = "--jobs-redis must be a single Redis: RQ uses keys of several slots at once, got a cluster"
+        message = (
+            "--jobs-redis must be a single Redis, got a cluster: RQ uses keys of several slots at once. "
+            "Give jobs their own Redis, such as redis://127.0.0.1:6380/0, and keep the cluster for --redis"
+        )
         raise SettingsError("settings", message)
     if is_sentinel(url):
         return open_client(url, name="maze-jobs", timeout_s=SIGN_S)
