@@ -16,7 +16,7 @@ from gesture_maze.gateway.fan import Fan, open_redis
 from gesture_maze.gateway.guard import Guard
 from gesture_maze.gateway.health import Pulse
 from gesture_maze.gateway.limits import ConcurrencyLimit, Rates
-from gesture_maze.gateway.logs import Sampled
+from gesture_maze.gateway.logs import Outages, Sampled
 from gesture_maze.gateway.mapping import PoolMapping
 from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.outbox import Outbox
@@ -96,7 +96,8 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     if settings.metrics_port is None:
         instrumentator.expose(app, include_in_schema=False)
     rates = Rates(settings.requests_per_s, 10 * settings.requests_per_s)
-    app.add_middleware(Guard, metrics=metrics, rates=rates, settings=settings)
+    predictions = Rates(settings.requests_per_s, settings.predict_per_address)
+    app.add_middleware(Guard, metrics=metrics, rates=rates, predictions=predictions, settings=settings)
 
 
 @asynccontextmanager
@@ -104,16 +105,17 @@ async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log)
     """Hold the connections and tasks while the application runs. Redis need not be reachable yet."""
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(AsyncFrameProducer(settings.redis, name="maze-gateway"))
-        fan = Fan(settings.redis, producer.connect, log)
-        shown = watch.Watch(settings.redis, settings.watchers_per_address, log)
+        outages = Outages(log)
+        fan = Fan(settings.redis, producer.connect, log, outages)
+        shown = watch.Watch(settings.redis, settings.watchers_per_address, outages)
         client = open_redis(settings.redis)
-        races = Races(client, open_redis(settings.redis), log)
+        races = Races(client, open_redis(settings.redis), outages)
 
         def replace(why: str) -> None:
             for one in (fan, shown, races):
                 one.reconnect(why)
 
-        probe = Probe(client, replace, log)
+        probe = Probe(client, replace, outages)
         for close in (fan.close, shown.close, races.close, client.aclose):
             stack.push_async_callback(close)
         outbox = Outbox(producer, metrics, settings.tick_ms, Sampled(log), probe.hurry, fan.reply_to)

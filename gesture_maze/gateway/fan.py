@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gesture_maze.gateway.logs import Sampled
+from gesture_maze.gateway.logs import Outages, Sampled
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.sharded import ShardedSubscription, open_replies
 from gesture_maze.gateway.subscription import PAUSE_S, Message, Subscription
@@ -56,7 +56,8 @@ class Fan:
     Args:
         url: Redis.
         connect: returns the partition count, see `AsyncFrameProducer.connect`.
-        log: for events of the connection.
+        log: for events.
+        outages: for events of the connection.
 
     Attributes:
         reply_to: name of the gateway's own reply channel, one per partition. Entries that are sent with it
@@ -65,13 +66,14 @@ class Fan:
         listening: whether the subscriptions are in place.
     """
 
-    def __init__(self, url: str, connect: Callable[[], Awaitable[int]], log: Log) -> None:
+    def __init__(self, url: str, connect: Callable[[], Awaitable[int]], log: Log, outages: Outages) -> None:
         self.reply_to: Final = secrets.token_urlsafe(12)
         self._shared: frozenset[bytes] = frozenset()
         self._client: Final = open_redis(url)
         self._connect: Final = connect
         self._partitions = 0
         self._log: Final = log
+        self._outages: Final = outages
         self._sampled: Final = Sampled(log)
         self._listeners: Final[dict[bytes, Listener]] = {}
         self._unconfirmed: Final[dict[bytes, asyncio.Future[None]]] = {}
@@ -143,7 +145,7 @@ class Fan:
             if _lacks_pool(error):
                 self._log.warning("pool_missing", error=f"{NO_POOL}: start `maze worker`")
             else:
-                self._log.warning("subscription_lost", error=str(error))
+                self._outages.lost("subscription_lost", error)
         self.listening, self._fault = False, error
 
     def reconnect(self, why: str) -> None:
@@ -197,7 +199,7 @@ class Fan:
     def _confirm(self, channel: bytes) -> None:
         if not self.listening:
             self.listening, self._fault = True, None
-            self._log.info("subscription_opened", sessions=len(self._listeners))
+            self._outages.opened("subscription_opened", sessions=len(self._listeners))
         waiting = self._unconfirmed.get(channel)
         if waiting is not None and not waiting.done():
             waiting.set_result(None)

@@ -1,4 +1,4 @@
-"""The first look at every HTTP request: where it comes from, how often, and by which method."""
+"""The first look at every HTTP request: where it comes from, how often, how large, and by which method."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.problems import METHODS, answer
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.settings import Settings
+from gesture_maze.gateway.turns import Holds, Turns
+
+PREDICT: Final = "/predict"
+HEAD_BYTES: Final = 8 * 1024
+"""Headers of this size count as one request more: browsers send one or two kB."""
 
 
 class Guard:
@@ -24,13 +29,19 @@ class Guard:
         app: what is guarded.
         metrics: counts what is refused.
         rates: requests of each network.
+        predictions: those to /predict among them: each costs as much as many pages.
         settings: whether a proxy is trusted, and the path below which it serves the gateway.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, rates: Rates, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, rates: Rates, predictions: Rates, settings: Settings
+    ) -> None:
         self._app: Final = app
         self._metrics: Final = metrics
         self._rates: Final = rates
+        self._predictions: Final = predictions
+        self._turns: Final = Turns()
+        self._holds: Final = Holds()
         self._behind_proxy: Final = settings.behind_proxy
         self._root: Final = settings.root_path.rstrip("/")
 
@@ -44,8 +55,10 @@ class Guard:
             self._check(scope)
         except GatewayError as error:
             self._metrics.refused(error.refusal)
+            await self._holds.hold(client_network(scope), time.monotonic())
             await answer(error)(scope, receive, send)
             return
+        await self._turns.take(client_network(scope))
         if scope["method"] == "HEAD":
             await self._head({**scope, "method": "GET"}, receive, send)
         else:
@@ -69,7 +82,12 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         if scope["method"] not in METHODS:
             raise GatewayError(Refusal.BAD_METHOD, f"use one of {', '.join(METHODS)}")
-        if not self._rates.take(network_of(scope["client"][0]), time.monotonic()):
+        network, now_s = client_network(scope), time.monotonic()
+        weight = 1 + sum(len(name) + len(value) for name, value in scope["headers"]) // HEAD_BYTES
+        allowed = self._rates.take(network, now_s, weight)
+        if allowed and scope["path"].removeprefix(self._root) == PREDICT:
+            allowed = self._predictions.take(network, now_s)
+        if not allowed:
             raise GatewayError(
                 Refusal.TOO_MANY_REQUESTS, "too many requests from your network: try again soon"
             )

@@ -34,13 +34,13 @@ class Allowance:
         self._left = self._full
         self._seen_s = now_s
 
-    def take(self, now_s: float) -> bool:
-        """Take one, and return whether there was one."""
+    def take(self, now_s: float, weight: int = 1) -> bool:
+        """Take `weight` tokens, and return whether there was one. The allowance may go below zero."""
         self._left = min(self._full, self._left + (now_s - self._seen_s) * self._rate)
         self._seen_s = now_s
         if self._left < 1:
             return False
-        self._left -= 1
+        self._left -= weight
         return True
 
 
@@ -57,13 +57,13 @@ class Rates:
         self._burst: Final = burst
         self._buckets: Final[dict[str, Allowance]] = {}
 
-    def take(self, network: str, now_s: float) -> bool:
-        """Take one for this network, and return whether there was one."""
+    def take(self, network: str, now_s: float, weight: int = 1) -> bool:
+        """Take `weight` tokens for this network, and return whether there was one."""
         bucket = self._buckets.pop(network, None) or Allowance(self._rate, now_s, self._burst)
         self._buckets[network] = bucket
         if len(self._buckets) > MOST_NETWORKS:
             del self._buckets[next(iter(self._buckets))]
-        return bucket.take(now_s)
+        return bucket.take(now_s, weight)
 
 
 class FaultBudget:

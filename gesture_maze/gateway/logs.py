@@ -4,10 +4,57 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.worker.library_logs import SAMPLE_S, route_libraries
 from gesture_maze.worker.logs import Log, Sampler
+
+SETTLED_S: Final = 5.0
+"""After Redis is back, its subscriptions are replaced within this time."""
+UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError, ConnectionLost)
+
+
+class Outages:
+    """Logs the loss of Redis once, although several connections notice it.
+
+    Args:
+        log: where to. Further losses of the same outage are logged at debug level.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, log: Log, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log: Final = log
+        self._clock: Final = clock
+        self._down = False
+        self._settled_s = 0.0
+
+    def unavailable(self, error: str) -> None:
+        """Log that Redis takes no frames."""
+        self._log.warning("redis_unavailable", error=error)
+        self._down = True
+
+    def available(self) -> None:
+        """Log that Redis takes frames."""
+        self._log.info("redis_available")
+        self._down, self._settled_s = False, self._clock() + SETTLED_S
+
+    def lost(self, event: str, error: Exception, **values: object) -> None:
+        """Log that a subscription was lost."""
+        if isinstance(error, UNREACHABLE):
+            if self._down or self._clock() < self._settled_s:
+                self._log.debug(event, **values, error=str(error))
+                return
+            self._down = True
+        self._log.warning(event, **values, error=str(error))
+
+    def opened(self, event: str, **values: object) -> None:
+        """Log that a subscription is in place."""
+        self._log.info(event, **values)
 
 
 class Sampled:

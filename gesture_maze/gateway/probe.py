@@ -17,9 +17,9 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gesture_maze.gateway.logs import Outages
 from gesture_maze.producer.cluster.aio import AsyncClusterRedis
 from gesture_maze.wire.keys import PROBE_STREAM
-from gesture_maze.worker.logs import Log
 
 EVERY_S: Final = 1.0
 AGAIN_S: Final = 0.25
@@ -42,13 +42,13 @@ class Probe:
         client: a client of its own.
         replace: called with the reason when Redis takes frames again: the subscriptions may be on a server
             that was demoted, or on one that is gone without having closed them.
-        log: for events.
+        outages: for events.
     """
 
-    def __init__(self, client: Redis, replace: Callable[[str], None], log: Log) -> None:
+    def __init__(self, client: Redis, replace: Callable[[str], None], outages: Outages) -> None:
         self._client: Final = client
         self._replace: Final = replace
-        self._log: Final = log
+        self._outages: Final = outages
         self._hurry: Final = asyncio.Event()
         self._failed = False
         self.reachable = False
@@ -104,12 +104,12 @@ class Probe:
 
     def _unreachable(self, fault: str) -> None:
         if self.reachable or not self._failed:
-            self._log.warning("redis_unavailable", error=fault)
+            self._outages.unavailable(fault)
         self.reachable, self._failed = False, True
 
     def _reachable(self) -> None:
         if not self.reachable:
-            self._log.info("redis_available")
+            self._outages.available()
         if self._failed:
             self._replace("Redis was unavailable")
         self.reachable, self._failed = True, False

@@ -21,10 +21,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gesture_maze.gateway.game import Size
+from gesture_maze.gateway.logs import Outages
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.subscription import Follower
 from gesture_maze.wire.keys import RACES, race_key
-from gesture_maze.worker.logs import Log
 
 MOST_RACERS: Final = 8
 KEEP_S: Final = 3600
@@ -89,12 +89,12 @@ class Races:
     Args:
         client: Redis, for commands and for publishing.
         subscriber: a client of its own for listening.
-        log: for events.
+        outages: for events.
     """
 
-    def __init__(self, client: Redis, subscriber: Redis, log: Log) -> None:
+    def __init__(self, client: Redis, subscriber: Redis, outages: Outages) -> None:
         self._client: Final = client
-        self._follower: Final = Follower(subscriber, RACES.encode(), self._take, log)
+        self._follower: Final = Follower(subscriber, RACES.encode(), self._take, outages)
         self._news: Final[asyncio.Queue[bytes]] = asyncio.Queue(MOST_NEWS)
         self._members: Final[dict[str, set[Member]]] = {}
         self._begun_s: Final[deque[float]] = deque(maxlen=MOST_PER_MINUTE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import ssl
@@ -23,7 +24,6 @@ from gesture_maze.producer.address import without_password
 from gesture_maze.version import __version__
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.health import HealthServer
-from gesture_maze.worker.logs import Log
 
 GRACE_S = 2
 """Longest wait for requests that are being answered."""
@@ -38,7 +38,7 @@ def run(settings: Settings) -> None:
     log = open_log(settings.log_format, settings.log_level)
     app = build(settings, log)
     config = configuration(settings, app)
-    asyncio.run(_try(settings.redis, log))
+    asyncio.run(_try(settings.redis))
     with listen(settings) as listener, health(settings, app) as health_port:
         log.info(
             "started",
@@ -47,6 +47,9 @@ def run(settings: Settings) -> None:
             metrics=_metrics_url(settings, listener, health_port),
             redis=without_password(settings.redis),
         )
+        # what is there now stays: later collections, which hold up all players, need not look at it again
+        gc.collect()
+        gc.freeze()
         # uvicorn raises the signal that stopped it once more when it is done; ours ends in exit code 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _ignore)
@@ -54,7 +57,7 @@ def run(settings: Settings) -> None:
     log.info("stopped")
 
 
-async def _try(redis: str, log: Log) -> None:
+async def _try(redis: str) -> None:
     """Show what is wrong with the settings before anything is started.
 
     Raises:
@@ -63,10 +66,8 @@ async def _try(redis: str, log: Log) -> None:
     async with AsyncFrameProducer(redis, name="maze-gateway") as producer:
         try:
             await producer.connect()
-        except (ConnectionLost, Backpressure) as error:
-            if error.reason == "no_pool":
-                return  # Redis answers; the gateway logs that it waits for workers when it subscribes
-            log.warning("redis_offline", error=str(error), failures=1)
+        except (ConnectionLost, Backpressure):
+            return  # the gateway logs it, and that it waits for workers, when it subscribes
 
 
 def _url(settings: Settings, listener: socket.socket) -> str:

@@ -17,8 +17,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gesture_maze.gateway.logs import Outages
 from gesture_maze.producer.cluster.aio import AsyncClusterRedis
-from gesture_maze.worker.logs import Log
 
 PING_S: Final = 2.0
 """A PING is sent after this time without a message. It also keeps a NAT's entry alive."""
@@ -143,14 +143,16 @@ class Follower:
         client: a client of its own.
         channel: the channel.
         take: called with each message's data.
-        log: for events: one when the connection is lost, one when it is back.
+        outages: for events: one when the connection is lost, one when it is back.
     """
 
-    def __init__(self, client: Redis, channel: bytes, take: Callable[[bytes], None], log: Log) -> None:
+    def __init__(
+        self, client: Redis, channel: bytes, take: Callable[[bytes], None], outages: Outages
+    ) -> None:
         self._client: Final = client
         self._channel: Final = channel
         self._take: Final = take
-        self._log: Final = log
+        self._outages: Final = outages
         self._subscription: Subscription | None = None
         self._failed = False
 
@@ -162,7 +164,7 @@ class Follower:
                 await self._subscription.read(self._pass_on)
             except (RedisError, OSError) as error:
                 if not self._failed:
-                    self._log.warning("channel_lost", channel=self._channel.decode(), error=str(error))
+                    self._outages.lost("channel_lost", error, channel=self._channel.decode())
                 self._failed = True
                 await self._drop()
                 await asyncio.sleep(PAUSE_S)
@@ -182,7 +184,7 @@ class Follower:
             self._take(message[2])
         elif message[0] == b"subscribe" and self._failed:
             self._failed = False
-            self._log.info("channel_opened", channel=self._channel.decode())
+            self._outages.opened("channel_opened", channel=self._channel.decode())
 
     async def _drop(self) -> None:
         subscription, self._subscription = self._subscription, None

@@ -14,10 +14,10 @@ from redis.exceptions import RedisError
 from gesture_maze.gateway.fan import open_redis
 from gesture_maze.gateway.guard import client_network
 from gesture_maze.gateway.limits import ConcurrencyLimit
+from gesture_maze.gateway.logs import Outages
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.subscription import Follower
 from gesture_maze.wire.keys import DEMO
-from gesture_maze.worker.logs import Log
 
 CHANNEL: Final = DEMO
 """Where the demo publishes itself, a few times a second; the key of the same name keeps the last picture."""
@@ -32,15 +32,15 @@ class Watch:
     Args:
         url: Redis.
         per_address: most watchers of one address.
-        log: for events of the connection.
+        outages: for events of the connection.
     """
 
-    def __init__(self, url: str, per_address: int, log: Log) -> None:
+    def __init__(self, url: str, per_address: int, outages: Outages) -> None:
         self.concurrency: Final = ConcurrencyLimit(
             per_address, MOST_WATCHERS, Refusal.TOO_MANY_REQUESTS, Refusal.BUSY
         )
         self._client: Final = open_redis(url)
-        self._follower: Final = Follower(open_redis(url), CHANNEL.encode(), self._show, log)
+        self._follower: Final = Follower(open_redis(url), CHANNEL.encode(), self._show, outages)
         self._watchers: Final[set[asyncio.Queue[bytes]]] = set()
         self._latest: bytes | None = None
 

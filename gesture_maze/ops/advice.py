@@ -35,6 +35,7 @@ FRAME_BYTES: Final = 330
 MEMORY_SHARE: Final = 0.75
 """Share of maxmemory that streams may take; above it workers shorten retention."""
 DEFAULT_RETENTION_S: Final = 60.0
+"""The workers' default, if none of them says how long it keeps entries."""
 PARTITIONS_PER_WORKER: Final = 2
 """With fewer the shares are uneven: of 16 partitions 9 workers get 1 or 2, and some twice the work."""
 
@@ -207,6 +208,7 @@ def load_between(
         workers=len(last.workers),
         partitions=len(last.partitions),
         hottest=_hottest(first, last),
+        retention_s=max((one.retention_ms for one in last.workers), default=0) / 1000 or DEFAULT_RETENTION_S,
     )
 
 

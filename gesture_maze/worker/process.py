@@ -217,6 +217,7 @@ class WorkerProcess:
                 "port": self._health.port,
                 "model": self._serving.version,
                 "version": __version__,
+                "retention_ms": self._settings.retention_ms,
                 "actions": self._settings.actions,
                 "gestures": self._serving.labels.names,
                 "compact": not (self._serving.needs_z or self._z_announced),

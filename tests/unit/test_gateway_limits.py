@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import json
+from collections.abc import Sequence
 
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError
+
+import gesture_maze.gateway.turns as turns_module
 from gesture_maze.gateway.forwarded import address_of, encrypted, network_of
 from gesture_maze.gateway.limits import MOST_FAULTS, Allowance, ConcurrencyLimit, FaultBudget, Rates
+from gesture_maze.gateway.logs import Outages
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
+from gesture_maze.gateway.turns import HELD_PER_NETWORK, REFUSALS_PER_S, Holds, Turns
+from gesture_maze.worker.logs import Log
 
 # --- limits
 
@@ -18,6 +28,65 @@ def test_allowance_passes_a_steady_camera_and_limits_a_flood() -> None:
     flood = Allowance(30, 0.0)
     passed = sum(flood.take(frame / 1000) for frame in range(2000))
     assert 60 <= passed <= 30 * 1.1 * 2 + 16
+
+
+def test_rates_take_large_requests_for_several() -> None:
+    rates = Rates(10, 10)
+    assert [rates.take("a", 0.0, weight=8) for _ in range(3)] == [True, True, False]
+    assert rates.take("b", 0.0)
+    assert not rates.take("a", 0.2)
+    assert rates.take("a", 1.0)
+
+
+async def order_of(turns: Turns, networks: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the pass of the event loop in which each request began, all of which arrived in one."""
+    passes, begun = 0, list[tuple[int, str]]()
+
+    async def request(network: str) -> None:
+        await turns.take(network)
+        begun.append((passes, network))
+
+    tasks = [asyncio.create_task(request(one)) for one in networks]
+    while not all(task.done() for task in tasks):
+        passes += 1
+        await asyncio.sleep(0)
+    return begun
+
+
+async def test_turns_of_one_network_come_one_per_pass_and_do_not_delay_another() -> None:
+    turns = Turns()
+    begun = await order_of(turns, ["greedy"] * 10 + ["other"])
+    of_greedy = [number for number, network in begun if network == "greedy"]
+    assert len(set(of_greedy)) == 10
+    assert begun.index((of_greedy[0], "other")) <= 2
+    assert len(turns) == 0
+
+
+async def test_turn_that_is_cancelled_does_not_stop_the_ones_behind_it() -> None:
+    turns = Turns()
+    tasks = [asyncio.create_task(turns.take("a")) for _ in range(4)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    tasks[2].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert [task.cancelled() for task in tasks] == [False, True, True, False]
+    assert len(turns) == 0
+
+
+async def test_refusals_beyond_the_free_ones_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "HELD_S", 30.0)
+    holds = Holds()
+    for _ in range(int(REFUSALS_PER_S)):
+        await holds.hold("a", 0.0)
+    tasks = [asyncio.create_task(holds.hold("a", 0.0)) for _ in range(HELD_PER_NETWORK + 1)]
+    tasks.append(asyncio.create_task(holds.hold("b", 0.0)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [task.done() for task in tasks] == [False] * HELD_PER_NETWORK + [True, True]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(holds) == 0
 
 
 def test_fault_budget_ends_after_frequent_faults_and_not_after_rare_ones() -> None:
@@ -104,3 +173,27 @@ def test_tokens_return_the_signed_claim_and_refuse_other_bearers() -> None:
 def test_new_session_is_128_random_bits() -> None:
     assert len({new_session() for _ in range(1000)}) == 1000
     assert len(bytes.fromhex(new_session())) == 16
+
+
+# --- events of a lost Redis
+
+
+def test_outage_is_logged_once_whichever_connection_notices_it(capsys: pytest.CaptureFixture[str]) -> None:
+    now_s = 100.0
+    outages = Outages(Log("json", "info"), lambda: now_s)
+
+    def events() -> list[str]:
+        return [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+
+    outages.unavailable("refused")
+    for channel in ("demo", "races"):
+        outages.lost("channel_lost", RedisConnectionError("refused"), channel=channel)
+    assert events() == ["redis_unavailable"]
+    outages.available()
+    outages.lost("subscription_lost", RedisConnectionError("Redis was unavailable"))
+    assert events() == ["redis_available"]
+    now_s += 60
+    outages.lost("subscription_lost", OSError("reset"))
+    outages.lost("channel_lost", OSError("reset"))
+    outages.lost("channel_lost", NoPermissionError("no right to the channel"))
+    assert events() == ["subscription_lost", "channel_lost"]

@@ -54,6 +54,17 @@ def test_load_is_the_difference_of_two_statuses() -> None:
     assert found.frame_s == pytest.approx(0.5 / 40)
 
 
+@pytest.mark.parametrize(
+    ("said_ms", "retention_s"), [((), 60.0), ((0,), 60.0), ((5000,), 5.0), ((5000, 20_000), 20.0)]
+)
+def test_load_has_the_retention_of_the_pools_own_setting(
+    said_ms: tuple[int, ...], retention_s: float
+) -> None:
+    status = pool_status(workers=len(said_ms))
+    workers = tuple(replace(one, retention_ms=ms) for one, ms in zip(status.workers, said_ms, strict=True))
+    assert load_between(status, replace(status, workers=workers), []).retention_s == retention_s
+
+
 def test_metrics_page_total_adds_all_series_of_exactly_that_name() -> None:
     found = MetricsPage.parse('a_total{x="1"} 2.0\na_total{x="2"} 3\na_total_more 9\n# HELP a_total 5\n')
     assert found.total("a_total") == 5

@@ -87,6 +87,7 @@ class WorkerStatus:
     Attributes:
         silent_ms: time since its last heartbeat, by the server's clock.
         partitions: the partitions that it owns, in ascending order.
+        retention_ms: its setting; 0 if it is not known, as of a worker of an earlier version.
     """
 
     worker: str
@@ -97,6 +98,7 @@ class WorkerStatus:
     version: str
     silent_ms: int
     partitions: tuple[int, ...]
+    retention_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,4 +300,5 @@ def _worker(worker: str, info: dict[str, Any], silent_ms: int, partitions: tuple
         version=str(info.get("version", "?")),
         silent_ms=silent_ms,
         partitions=partitions,
+        retention_ms=max(_number(info.get("retention_ms", 0)), 0),
     )

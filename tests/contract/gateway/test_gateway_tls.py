@@ -189,5 +189,6 @@ def test_command_without_redis_is_alive_and_not_ready() -> None:
     finally:
         process.kill()
     assert process.returncode == 0
-    assert "redis_offline" in output
+    assert output.count("WARNING") + output.count('"warning"') == 1
+    assert "redis_unavailable" in output
     assert "Traceback" not in output
