@@ -10,6 +10,7 @@ only if it gives the golden outputs of its bundle.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final, Self
 
@@ -20,6 +21,9 @@ from gesture_maze.models.features import COORDINATES, FEATURES, PAIRS, POINTS
 
 Array = npt.NDArray[np.float32]
 Message = bytes | memoryview
+
+FEW_ROWS: Final = 2
+"""Up to this many hands are computed one by one: a call for a batch costs as much as three of them."""
 
 GRAPH: Final = """\
 Reshape landmarks c0 v0
@@ -47,9 +51,13 @@ Softmax v19 probabilities"""
 """Operator, inputs and outputs of each node of the graph that is computed here; c0 to c13 are constants."""
 
 _PAIRS: Final = len(PAIRS)
-_TURN: Final = COORDINATES
-_DIFFERENCES: Final = COORDINATES + 4
-_TINY: Final = np.float32(1e-30)
+# rows of the values of a hand: differences in y, differences in x, x, y, factors of the turn
+_X: Final = 2 * _PAIRS
+_TURN: Final = _X + COORDINATES
+_HORIZONTAL: Final = slice(_PAIRS, _X + POINTS)
+_FEATURES: Final = slice(_PAIRS, _TURN + 1)
+_SMALL: Final = 1e-30
+_TINY: Final = np.float32(_SMALL)
 # fields of the messages of ONNX (onnx.proto)
 _MODEL_GRAPH, _GRAPH_NODE, _GRAPH_CONSTANT = 7, 1, 5
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR = 1, 2, 4
@@ -60,11 +68,13 @@ _FLOAT32: Final = 1
 class PlainNetwork:
     """A network of `models.onnx.graph`. Safe to share between threads.
 
-    All arrays are transposed, a hand in a column, so that every operation runs along contiguous memory.
+    All arrays are transposed, a hand in a column, so that every operation runs along contiguous memory. The
+    rows of `linear` are ordered so that the features come about in place, next to each other.
 
     Args:
-        linear: (96, 63): coordinates about their mean, factors of the turn, differences in x, in y.
-        hidden: (h + 1, 68): weights of the hidden layer, its bias in the last column; its last row gives 1.
+        linear: (96, 63): rows of landmarks -> differences in y, in x, coordinates x, y, factors of the turn.
+        hidden: (h + 1, 68): weights of the hidden layer for distances, x, y, and its bias; its last row gives
+            1.
         output: (k, h + 1): weights of the last layer, its bias in the last column.
     """
 
@@ -81,59 +91,90 @@ class PlainNetwork:
             if constants is None:
                 return None
             centring, differences = constants["c1"], constants["c8"]
+            across = centring[:, :COORDINATES] @ differences
+            linear = np.concatenate([across[:, _PAIRS:], across[:, :_PAIRS], centring], axis=1)
             weights, bias = constants["c10"], constants["c11"]
-            linear = np.concatenate([centring, centring[:, :COORDINATES] @ differences], axis=1)
             hidden = np.zeros((weights.shape[1] + 1, FEATURES + 1), np.float32)
-            hidden[:-1, :-1], hidden[:-1, -1], hidden[-1, -1] = weights.T, bias, 1.0
+            hidden[:-1, :_PAIRS], hidden[:-1, _PAIRS:-1] = weights[COORDINATES:].T, weights[:COORDINATES].T
+            hidden[:-1, -1], hidden[-1, -1] = bias, 1.0
             output = np.concatenate([constants["c12"].T, constants["c13"][:, None]], axis=1)
         except (KeyError, IndexError, ValueError, TypeError, OverflowError):
             return None  # malformed, or other shapes
-        if linear.shape != (3 * POINTS, _DIFFERENCES + 2 * _PAIRS) or output.shape[1] != len(hidden):
+        if linear.shape != (3 * POINTS, _TURN + 4) or output.shape[1] != len(hidden):
             return None
         return cls(np.ascontiguousarray(linear.T), hidden, np.ascontiguousarray(output))
 
     def probabilities(self, landmarks: Array, aspect: Array) -> Array:
         """Return the probability of each label, (n, k) float32; see `Classifier.probabilities`."""
-        _, powers, total = self._powers(landmarks, aspect)
+        powers, total = _powers(self._logits(landmarks, aspect))
         powers /= total
         return powers.T
 
     def classify(self, landmarks: Array, aspect: Array) -> tuple[npt.NDArray[np.int64], Array]:
         """Return the likeliest label (n,) int64 and its probability (n,) float32."""
-        labels, _, total = self._powers(landmarks, aspect)
-        return labels, np.reciprocal(total)
-
-    def _powers(self, landmarks: Array, aspect: Array) -> tuple[npt.NDArray[np.int64], Array, Array]:
-        """Return labels (n,), e to the logits minus the largest (k, n), and the sums (n,)."""
-        hidden = self._hidden @ self._features(landmarks, aspect)
-        hidden *= hidden > 0  # faster than np.maximum
-        logits = self._output @ hidden
+        rows = len(landmarks)
+        if rows <= FEW_ROWS:
+            found = [self._classify_one(landmarks[row], float(aspect[row])) for row in range(rows)]
+            return np.array([one[0] for one in found]), np.array([one[1] for one in found], np.float32)
+        logits = self._logits(landmarks, aspect)
         labels = logits.argmax(axis=0)
-        logits -= logits.max(axis=0)
-        np.exp(logits, out=logits)
-        return labels, logits, logits.sum(axis=0)
+        return labels, np.reciprocal(_powers(logits)[1])
 
-    def _features(self, landmarks: Array, aspect: Array) -> Array:
-        """Return the features of `models.features`, (68, n), with a last row of ones for the bias."""
+    def _logits(self, landmarks: Array, aspect: Array) -> Array:
+        """Return the logits of n hands, (k, n)."""
         values = self._linear @ landmarks.reshape(-1, 3 * POINTS).T
-        index_x, little_x, little_y, index_y = values[_TURN:_DIFFERENCES]
-        turn = index_x * little_y - little_x * index_y + _TINY
-        stretch = np.copysign(aspect, turn)
-        found = np.empty((FEATURES + 1, len(landmarks)), np.float32)
-        points, distances = found[:COORDINATES], found[COORDINATES:FEATURES]
-        np.multiply(values[:POINTS], stretch, out=points[:POINTS])
-        points[POINTS:] = values[POINTS:COORDINATES]
-        squares = values[_DIFFERENCES:]
-        squares[:_PAIRS] *= stretch
+        products = values[_TURN : _TURN + 2] * values[_TURN + 2 :]
+        turn = products[0] - products[1]
+        turn += _TINY
+        values[_HORIZONTAL] *= np.copysign(aspect, turn)
+        squares, distances = values[:_X], values[_PAIRS:_X]
         squares *= squares
-        np.add(squares[:_PAIRS], squares[_PAIRS:], out=distances)
-        np.sqrt(distances, out=distances)
+        distances += values[:_PAIRS]
+        np.sqrt(distances, distances)
+        points = values[_X:_TURN]
         norm = np.einsum("ij,ij->j", points, points)
-        np.sqrt(norm, out=norm)
+        np.sqrt(norm, norm)
         np.maximum(norm, _TINY, out=norm)
-        found[FEATURES] = norm
-        found /= norm
-        return found
+        values[_TURN] = norm  # divided by itself, it is the 1 that the bias is multiplied by
+        features = values[_FEATURES]
+        features /= norm
+        hidden = self._hidden @ features
+        hidden *= hidden > 0  # faster than np.maximum
+        logits: Array = self._output @ hidden
+        return logits
+
+    def _classify_one(self, landmarks: Array, aspect: float) -> tuple[int, float]:
+        """Return label and probability of one hand, as `classify` does, in a third of the time.
+
+        Operations on the few numbers of one hand cost more to call than to compute, so what can be a Python
+        number is one.
+        """
+        values = self._linear.dot(landmarks.reshape(3 * POINTS))
+        index_x, little_x, little_y, index_y = values[_TURN:].tolist()
+        turn = index_x * little_y - little_x * index_y + _SMALL
+        horizontal = values[_HORIZONTAL]
+        horizontal *= math.copysign(aspect, turn)
+        squares, distances = values[:_X], values[_PAIRS:_X]
+        squares *= squares
+        distances += values[:_PAIRS]
+        np.sqrt(distances, distances)
+        points = values[_X:_TURN]
+        norm = max(math.sqrt(points.dot(points)), _SMALL)
+        values[_TURN] = norm
+        features = values[_FEATURES]
+        features /= norm
+        hidden = self._hidden.dot(features)
+        np.maximum(hidden, 0.0, out=hidden)
+        logits: list[float] = self._output.dot(hidden).tolist()
+        most = max(logits)
+        return logits.index(most), 1.0 / sum([math.exp(logit - most) for logit in logits])
+
+
+def _powers(logits: Array) -> tuple[Array, Array]:
+    """Return e to the logits minus the largest of their hand (k, n), in place, and the sums (n,)."""
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    return logits, logits.sum(axis=0)
 
 
 def _constants(model: bytes) -> dict[str, Array] | None:
