@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gesture_maze.wire.decode import Frames
+from gesture_maze.wire.decode import FEW_FRAMES, Frames
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.frames import HAND
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
@@ -24,6 +24,8 @@ called once per frame for ever.
 """
 MAX_TRIES: Final = 3
 """Failed calls after which a frame is buried."""
+
+_ALL: Final = slice(None)
 
 OnError = Callable[[Exception], None]
 """Called with everything that a model raises."""
@@ -42,62 +44,67 @@ def classify(batch: Batch, on_error: OnError) -> None:
     """
     frames = batch.admitted
     assert frames is not None
-    labels = np.full(len(frames), -1, np.int64)
-    confidences = np.zeros(len(frames), np.int64)
-    if len(frames):
-        searcher = _Searcher(batch.serving, frames, labels, confidences, on_error)
-        searcher.classify(0, len(frames))
+    if not len(frames):
+        return
+    try:
+        batch.labels, batch.confidences = run_model(batch.serving, frames)
+    except Exception as error:  # noqa: BLE001 - a model may raise anything
+        searcher = _Searcher(batch.serving, frames, on_error)
+        searcher.divide(0, len(frames), error)
         batch.failures = searcher.failures
-    batch.labels, batch.confidences = labels, confidences
+        batch.labels, batch.confidences = searcher.labels, searcher.confidences
 
 
 class _Searcher:
     """Finds the frames that a model fails on by bisection: 2 k log n calls for k of n frames."""
 
-    def __init__(
-        self,
-        serving_model: Serving,
-        frames: Frames,
-        labels: npt.NDArray[np.int64],
-        confidences: npt.NDArray[np.int64],
-        on_error: OnError,
-    ) -> None:
+    def __init__(self, serving_model: Serving, frames: Frames, on_error: OnError) -> None:
         self._serving: Final = serving_model
         self._frames: Final = frames
-        self._labels: Final = labels
-        self._confidences: Final = confidences
         self._on_error: Final = on_error
         self._failed_calls = 0
         self._most_failed_calls: Final = max(MIN_FAILED_CALLS, len(frames) // 4)
-        self.failures: dict[int, Failure] = {}
+        self.labels: Final = np.full(len(frames), -1, np.int64)
+        self.confidences: Final = np.zeros(len(frames), np.int64)
+        self.failures: Final[dict[int, Failure]] = {}
 
-    def classify(self, begin: int, end: int, tries: int = 1) -> None:
+    def divide(self, begin: int, end: int, error: Exception, tries: int = 1) -> None:
+        """Classify the halves of a range on which the model failed, or try a single frame again.
+
+        Args:
+            begin, end: the range.
+            error: what the model raised.
+            tries: how often this range has been tried.
+        """
+        self._failed_calls += 1
+        self._on_error(error)
+        if end - begin > 1:
+            middle = (begin + end) // 2
+            self._classify(begin, middle, tries + 1)
+            self._classify(middle, end, tries + 1)
+        elif tries < MAX_TRIES:
+            self._classify(begin, end, tries + 1)
+        else:
+            self._fail(begin, end, repr(error))
+
+    def _classify(self, begin: int, end: int, tries: int) -> None:
+        if self._failed_calls >= self._most_failed_calls:
+            self._fail(begin, end, "the model failed on too many frames of this batch")
+            return
         rows = slice(begin, end)
-        cause = "the model failed on too many frames of this batch"
-        if self._failed_calls < self._most_failed_calls:
-            try:
-                self._labels[rows], self._confidences[rows] = run_model(self._serving, self._frames, rows)
-            except Exception as error:  # noqa: BLE001 - a model may raise anything
-                self._failed_calls += 1
-                self._on_error(error)
-                cause = repr(error)
-            else:
-                return
-            if end - begin > 1:
-                middle = (begin + end) // 2
-                self.classify(begin, middle, tries + 1)
-                self.classify(middle, end, tries + 1)
-                return
-            if tries < MAX_TRIES:
-                self.classify(begin, end, tries + 1)
-                return
+        try:
+            self.labels[rows], self.confidences[rows] = run_model(self._serving, self._frames, rows)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything
+            self.divide(begin, end, error, tries)
+
+    def _fail(self, begin: int, end: int, cause: str) -> None:
+        self.labels[begin:end] = -1
         for row in range(begin, end):
-            self._labels[row] = -1
             self.failures[row] = Failure(RejectReason.PROCESSING_FAILED, cause)
 
 
 def run_model(
-    serving: Serving, frames: Frames, rows: slice
+    serving: Serving, frames: Frames, rows: slice = _ALL
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Run the model on some rows of `frames`.
 
@@ -113,8 +120,9 @@ def run_model(
     hand = frames.flags[rows] & HAND
     gestures = len(serving.labels)
     _check(labels, confidences, len(hand), gestures)
+    labels = labels.astype(np.int64, copy=False)
     steps = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
-    if hand.all():
+    if all(hand.tolist()) if len(hand) <= FEW_FRAMES else hand.all():
         return labels, steps
     return np.where(hand, labels, gestures), np.where(hand, steps, 0)
 
@@ -125,6 +133,12 @@ def _check(
     if labels.shape != (rows,) or confidences.shape != (rows,):
         message = f"expected {rows} labels and confidences, got shapes {labels.shape} and {confidences.shape}"
         raise InvalidOutputError(message)
+    if rows <= FEW_FRAMES:
+        good = all(0 <= label < gestures for label in labels.tolist()) and all(
+            0 <= confidence <= 1 for confidence in confidences.tolist()
+        )
+        if good:
+            return
     # written so that NaN fails
     if not (labels.min() >= 0 and labels.max() < gestures):
         raise InvalidOutputError(f"labels must be 0 to {gestures - 1}, got {labels.min()} to {labels.max()}")

@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from gesture_maze.wire.decode import Frames, Reject
+from gesture_maze.wire.decode import FEW_FRAMES, Frames, Reject
 from gesture_maze.wire.frames import LEFT
 from gesture_maze.wire.keys import reply_channel
 from gesture_maze.wire.session_settings import SessionSettings
@@ -38,12 +38,13 @@ def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
         entry = int(frames.entry[row])
         reject = Reject(entry, failure.reason, frames.fields(row))
         batch.part_of(entry).reject(reject, worker, "buried", failure.cause)
+    seen = _seen(batch, frames).tolist()
     columns = zip(
         frames.seq.tolist(),
         frames.captured_ms.tolist(),
-        _seen(batch, frames).tolist(),
+        seen,
         batch.confidences.tolist(),
-        *places_of(frames.landmarks),
+        *_places(batch, frames, seen),
         strict=True,
     )
     first = 0
@@ -67,10 +68,21 @@ def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
 def _seen(batch: Batch, frames: Frames) -> npt.NDArray[np.int64]:
     """Return the codes of gesture and hand, (n,) int64."""
     left = (frames.flags & LEFT) != 0
-    if not left.any():
+    if not (any(left.tolist()) if len(frames) <= FEW_FRAMES else left.any()):
         return batch.labels
     places = len(batch.serving.labels) + 1
     return np.where(left & (batch.labels >= 0), batch.labels + places, batch.labels)
+
+
+def _places(batch: Batch, frames: Frames, seen: list[int]) -> tuple[list[complex], list[float]]:
+    """Return places and sizes of the hands; of few frames only if a decision may depend on them."""
+    if len(frames) > FEW_FRAMES or frames.settings:
+        return places_of(frames.landmarks)
+    actions = batch.serving.action_codes
+    sessions = [session for part in batch.parts for session in part.sessions]
+    if any(one.held or one.leading or one.own for one in sessions) or any(actions[one] for one in seen):
+        return places_of(frames.landmarks)
+    return [0j] * len(seen), [0.0] * len(seen)
 
 
 def _segments(part: Part, first: int, frames: Frames) -> Iterator[tuple[int, int]]:

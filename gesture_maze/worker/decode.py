@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 
-from gesture_maze.wire.decode import Reject
+from gesture_maze.wire.decode import FEW_FRAMES, Reject
 from gesture_maze.wire.decode import decode as decode_entries
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.worker.batch import Batch
@@ -30,7 +32,11 @@ def decode(batch: Batch, worker: bytes) -> None:
         part.frames += 1
         part.reject(reject, worker)
     firsts = [part.first for part in batch.parts]
-    bounds = [*np.searchsorted(frames.entry, firsts).tolist(), len(frames)]
+    if len(frames) <= FEW_FRAMES:
+        entries = frames.entry.tolist()
+        bounds = [*(bisect_left(entries, first) for first in firsts), len(frames)]
+    else:
+        bounds = [*np.searchsorted(frames.entry, firsts).tolist(), len(frames)]
     for part, begin, end in zip(batch.parts, bounds, bounds[1:], strict=False):
         part.frames += end - begin
         part.rows = list(range(begin, end))

@@ -84,7 +84,13 @@ class Intake:
     def read_ahead(self, owned: Owned) -> None:
         """Request the next read before a large batch is processed."""
         entries = sum(len(read.ids) for _, read in owned)
-        if not self._waiting and entries * self._frames_per_entry >= READ_AHEAD_FRAMES:
+        if entries * self._frames_per_entry >= READ_AHEAD_FRAMES:
+            self.ask()
+
+    def ask(self) -> None:
+        """Request the next read, unless entries wait from the last one, so that frames that arrive meanwhile
+        end its wait."""
+        if not self._waiting:
             self._ask()
 
     def learn(self, batch: Batch) -> None:

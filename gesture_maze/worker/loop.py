@@ -1,7 +1,8 @@
 """The main loop of a worker.
 
 Reads and commits are in flight while the worker computes: the next read is requested before a large batch is
-processed, and a commit's result is collected when the next one is ready to be sent. Whenever the state of a
+processed, or as soon as the commit of a small one was sent, and a commit's result is collected when the next
+one is ready to be sent. Whenever the state of a
 partition may be wrong (a lost connection, a fenced commit, an expired lease), it is discarded and rebuilt
 from Redis under a new epoch.
 """
@@ -74,7 +75,10 @@ class Loop:
         self._path.admit(batch)
         self._path.classify(batch)
         self._path.decide(batch)
-        if self._commits.send(batch):
+        committed = self._commits.send(batch)
+        if not suspect:
+            self._intake.ask()
+        if committed:
             self._reporter.report(batch, self._server_ms())
             self._intake.learn(batch)
         self._retention.sweep()

@@ -25,6 +25,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from gesture_maze.models.bundle import ModelReason
+from gesture_maze.wire.decode import FEW_FRAMES
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
@@ -55,21 +56,24 @@ class Histogram(Collector):
         self._buckets: Final = buckets
         self._bounds: Final = np.array(buckets)
         self._labels: Final = [repr(bound) for bound in buckets] + ["+Inf"]
-        self.counts: npt.NDArray[np.int64] = np.zeros(len(buckets) + 1, np.int64)
-        """(buckets + 1,) observations per bucket, not cumulative; the last bucket is above all bounds."""
+        self._counts: Final = [0] * (len(buckets) + 1)
         self._sum = 0.0
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(buckets + 1,) observations per bucket, not cumulative; the last bucket is above all bounds."""
+        return np.array(self._counts, np.int64)
 
     def observe(self, values: npt.NDArray[np.float64]) -> None:
         """Add (n,) values in the metric's unit."""
         at = np.searchsorted(self._bounds, values, side="left")
-        self.counts = self.counts + np.bincount(at, minlength=len(self.counts))
+        for bucket, more in enumerate(np.bincount(at).tolist()):
+            self._counts[bucket] += more
         self._sum += float(values.sum())
 
     def observe_one(self, value: float) -> None:
         """Add one value in the metric's unit."""
-        counts = self.counts.copy()
-        counts[bisect_left(self._buckets, value)] += 1
-        self.counts = counts
+        self._counts[bisect_left(self._buckets, value)] += 1
         self._sum += value
 
     def collect(self) -> Iterator[Metric]:
@@ -128,8 +132,8 @@ class _FrameTotals(Collector):
 
     def __init__(self) -> None:
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
-        # one field, replaced and never modified, because a scrape may be reading it
-        self._state = (GESTURES, np.zeros(len(GESTURES) + 1, np.int64), 0)
+        # one field, replaced when the gestures change, because a scrape may be reading it
+        self._state = (GESTURES, [0] * (len(GESTURES) + 1), 0)
         """The gestures, the frames of each and without a hand, and those of gestures of earlier models."""
 
     def name(self, gestures: tuple[str, ...]) -> None:
@@ -137,24 +141,29 @@ class _FrameTotals(Collector):
         if gestures == self._state[0]:
             return
         before = self.gestures()
-        counts = np.array([before.pop(name, 0) for name in (*gestures, NO_HAND)], np.int64)
+        counts = [before.pop(name, 0) for name in (*gestures, NO_HAND)]
         self._state = (gestures, counts, self._state[2] + sum(before.values()))
 
-    def add(self, gestures: tuple[str, ...], counts: npt.NDArray[np.int64]) -> None:
-        """Add counts by label, the last one for frames without a hand."""
+    def add(self, gestures: tuple[str, ...], labels: npt.NDArray[np.int64]) -> None:
+        """Count frames by label, the last one for frames without a hand."""
         self.name(gestures)
-        names, earlier, removed = self._state
-        self._state = (names, earlier + counts, removed)
+        counts = self._state[1]
+        if len(labels) <= FEW_FRAMES:
+            for label in labels.tolist():
+                counts[label] += 1
+        else:
+            for label, frames in enumerate(np.bincount(labels).tolist()):
+                counts[label] += frames
 
     def gestures(self) -> dict[str, int]:
         """Return the number of frames by gesture, with `no_hand` for frames without a hand."""
         names, counts, _ = self._state
-        return dict(zip((*names, NO_HAND), counts.tolist(), strict=True))
+        return dict(zip((*names, NO_HAND), counts, strict=True))
 
     def collect(self) -> Iterator[Metric]:
         """Return what Prometheus scrapes."""
         names, counts, removed = self._state
-        gestures = dict(zip(names, counts.tolist(), strict=False))
+        gestures = dict(zip(names, counts, strict=False))
         by_gesture = CounterMetricFamily("predicted_gesture_count", "Frames by gesture.", labels=["gesture"])
         for name, count in gestures.items():
             by_gesture.add_metric([name], count)
@@ -300,18 +309,28 @@ class Metrics:
         frames, labels = batch.admitted, batch.labels
         if frames is None or not len(labels):
             return
-        known = labels >= 0
-        if not known.all():
-            labels = labels[known]
+        confidences, entry = batch.confidences, frames.entry
+        if batch.failures:
+            known = labels >= 0
+            labels, confidences, entry = labels[known], confidences[known], entry[known]
         names = batch.serving.labels.names
-        self._frames.add(names, np.bincount(labels, minlength=len(names) + 1))
+        self._frames.add(names, labels)
         self._batch.observe_one(float(len(labels)))
-        confidences = batch.confidences[known]
-        self._confidence.observe(confidences[labels < len(names)] / CONFIDENCE_STEPS)
-        if now_ms is not None:
-            arrived_ms = np.array([ms for part in batch.parts for ms in _arrivals_ms(part.read.ids)])
-            waited_ms = now_ms - arrived_ms[frames.entry][known]
-            self._latency.observe(np.maximum(waited_ms, 0) / 1000)
+        few = len(labels) <= FEW_FRAMES
+        if few:
+            for label, confidence in zip(labels.tolist(), confidences.tolist(), strict=True):
+                if label < len(names):
+                    self._confidence.observe_one(confidence / CONFIDENCE_STEPS)
+        else:
+            self._confidence.observe(confidences[labels < len(names)] / CONFIDENCE_STEPS)
+        if now_ms is None:
+            return
+        arrived_ms = [ms for part in batch.parts for ms in _arrivals_ms(part.read.ids)]
+        if few:
+            for at in entry.tolist():
+                self._latency.observe_one(max(now_ms - arrived_ms[at], 0) / 1000)
+        else:
+            self._latency.observe(np.maximum(now_ms - np.array(arrived_ms)[entry], 0) / 1000)
 
     def partition_acquired(self, *, after_crash: bool) -> None:
         """Count an acquired partition, which was free, or whose owner died if `after_crash`."""

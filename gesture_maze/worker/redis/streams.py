@@ -25,6 +25,8 @@ from gesture_maze.worker.redis.scripts import lua
 
 BUFFER_BYTES: Final = 1 << 18
 """Size of the buffer for reading from a socket."""
+HEAD_WORDS: Final = 9
+"""Words at the beginning of a commit that are the same in all commits under one lease."""
 
 
 class Result(Enum):
@@ -148,6 +150,7 @@ class StreamReader:
         self._client_id = 0
         self._asked: tuple[tuple[int, ...], int, int] | None = None
         self._head = b""
+        self._waiter: Final = _Waiter()
 
     def request(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> None:
         """Send one XREAD, see `Reader`. With `block_ms` 0 it does not block."""
@@ -173,10 +176,12 @@ class StreamReader:
         """Wait for the answer or for `wake`, see `Reader`."""
         with connection_errors():
             if not self.pending:
-                _readable((wake,), timeout_s)
+                self._waiter.readable((wake,), timeout_s)
                 return False
             answer = self._connection.socket
-            return answer is None or answer.fileno() in _readable((wake, answer.fileno()), timeout_s)
+            if answer is None:
+                return True
+            return answer.fileno() in self._waiter.readable((wake, answer.fileno()), timeout_s)
 
     def receive(self) -> list[Read]:
         """Return the entries read, see `Reader`."""
@@ -244,6 +249,8 @@ class Committer:
         self._elsewhere: Final = elsewhere
         self._limits: Final = (dead_letters, dead_letter_bytes)
         self._sha: bytes = b""
+        self._heads: Final[dict[int, tuple[str, bytes]]] = {}
+        """Partition -> its token, and the beginning of its commits."""
         self._sent: list[Commit] = []
 
     def send(self, commits: Sequence[Commit]) -> None:
@@ -252,6 +259,7 @@ class Committer:
         with connection_errors():
             if not self._sha:
                 self._sha = self._connection.command("SCRIPT", "LOAD", lua("commit"))
+                self._heads.clear()
             self._sent = list(commits)
             self._connection.send(b"".join([self._packed(commit) for commit in commits]))
 
@@ -296,25 +304,10 @@ class Committer:
 
     def _packed(self, commit: Commit) -> bytes:
         """Return the encoded commit. The replies are RESP already."""
-        words = self._words(commit)
-        packed: bytes = hiredis.pack_command(words)
-        if not commit.replies:
-            return packed
-        head = b"*%d%b" % (len(words) + 2 * len(commit.replies), packed[packed.index(b"\r\n") :])
-        return head + "".join(commit.replies).encode()
-
-    def _words(self, commit: Commit) -> tuple[Any, ...]:
-        partition = commit.partition
-        words: list[Any] = [
-            "EVALSHA",
-            self._sha,
-            4,
-            keys.lease_key(partition),
-            keys.frames_key(partition),
-            keys.outcomes_key(partition),
-            keys.dead_key(partition),
-            commit.token,
-            keys.GROUP,
+        known = self._heads.get(commit.partition)
+        if known is None or known[0] != commit.token:
+            known = self._heads[commit.partition] = (commit.token, self._head(commit))
+        words = [
             commit.last_id,
             commit.entries_read,
             self._publish,
@@ -326,15 +319,42 @@ class Committer:
         words.append(len(commit.dead_letters))
         for dead_letter in commit.dead_letters:
             words += (len(dead_letter), sum(map(len, dead_letter)), *dead_letter)
-        return tuple(words)
+        count = HEAD_WORDS + len(words) + 2 * len(commit.replies)
+        packed = (b"*%d\r\n" % count, known[1], _arguments(words), "".join(commit.replies).encode())
+        return b"".join(packed)
+
+    def _head(self, commit: Commit) -> bytes:
+        """Return the first `HEAD_WORDS` words of all commits under one lease, encoded."""
+        partition = commit.partition
+        script_keys = (
+            keys.lease_key(partition),
+            keys.frames_key(partition),
+            keys.outcomes_key(partition),
+            keys.dead_key(partition),
+        )
+        return _arguments(("EVALSHA", self._sha, 4, *script_keys, commit.token, keys.GROUP))
 
 
-def _readable(descriptors: tuple[int, ...], timeout_s: float) -> list[int]:
-    """Wait until one of the file descriptors can be read, and return those that can.
+def _arguments(words: Sequence[Any]) -> bytes:
+    """Return words of a command, encoded (RESP)."""
+    packed: bytes = hiredis.pack_command(tuple(words))
+    return packed[packed.index(b"\r\n") + 2 :]
+
+
+class _Waiter:
+    """Waits until one of a few file descriptors, which seldom change, can be read.
 
     `poll`, because `select` fails for descriptors above 1,023.
     """
-    waiting = select.poll()
-    for descriptor in descriptors:
-        waiting.register(descriptor, select.POLLIN)
-    return [descriptor for descriptor, _ in waiting.poll(timeout_s * 1000)]
+
+    def __init__(self) -> None:
+        self._descriptors: tuple[int, ...] = ()
+        self._poll = select.poll()
+
+    def readable(self, descriptors: tuple[int, ...], timeout_s: float) -> list[int]:
+        """Wait, and return the descriptors that can be read."""
+        if descriptors != self._descriptors:
+            self._descriptors, self._poll = descriptors, select.poll()
+            for descriptor in descriptors:
+                self._poll.register(descriptor, select.POLLIN)
+        return [descriptor for descriptor, _ in self._poll.poll(timeout_s * 1000)]
