@@ -17,6 +17,9 @@ from gesture_maze.worker.records import Commit, Standing
 from gesture_maze.worker.redis.broker import Broker
 
 SWEEP_S: Final = 1.0
+MEMORY_CHECK_S: Final = 5.0
+"""How often Redis's memory is read while less than half of `MEMORY_COMFORT` is used, otherwise with each
+sweep: reading the answer to INFO costs more than the rest of a sweep."""
 MEMORY_COMFORT: Final = 0.75
 """Share of maxmemory above which retention gets shorter."""
 MEMORY_FULL: Final = 0.95
@@ -62,7 +65,7 @@ class Retention:
         self._log: Final = log
         self._retained_ms = retention_ms
         self._sampler: Final = Sampler(interval_s=60.0)
-        self._next_sweep_s = 0.0
+        self._next_sweep_s = self._next_memory_s = 0.0
         self._unswept: Iterator[Partition] = iter(())
 
     def sweep(self) -> None:
@@ -87,7 +90,8 @@ class Retention:
         for standing in standings:
             self._observe(standing, now_ms)
         self._reopen_replaced(standings)
-        self._adapt()
+        if now_s >= self._next_memory_s:
+            self._next_memory_s = now_s + (SWEEP_S if self._adapt() else MEMORY_CHECK_S)
         self._trim(dict(self._boundaries(standings, now_ms)))
         self._count_trimmed(standings)
 
@@ -131,12 +135,16 @@ class Retention:
             if suppressed is not None:
                 self._log.error("trim_refused", error=str(error), suppressed=suppressed)
 
-    def _adapt(self) -> None:
-        """Shorten retention while memory is short, so that Redis does not refuse frames."""
+    def _adapt(self) -> bool:
+        """Shorten retention while memory is short, so that Redis does not refuse frames.
+
+        Returns:
+            Whether memory may be short soon.
+        """
         try:
             used, limit = self._broker.memory()
         except RedisRefused:
-            return  # the right to INFO is missing: `maze doctor` says so
+            return False  # the right to INFO is missing: `maze doctor` says so
         retained_ms = self._retention_ms
         if limit:
             share = min(max((MEMORY_FULL - used / limit) / (MEMORY_FULL - MEMORY_COMFORT), 0.0), 1.0)
@@ -147,6 +155,7 @@ class Retention:
             self._log.warning(event, retention_ms=retained_ms, used_bytes=used, maxmemory_bytes=limit)
         self._retained_ms = retained_ms
         self._metrics.retention(retained_ms)
+        return used > limit * MEMORY_COMFORT / 2 > 0
 
     def _count_trimmed(self, standings: list[Standing]) -> None:
         """Commit the number of entries that another producer's MAXLEN removed before they were read."""

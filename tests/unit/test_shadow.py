@@ -205,3 +205,10 @@ def test_champion_change_restarts_drift_window() -> None:
     value = bench.metrics.registry.get_sample_value("maze_drift_psi", {"of": "gestures"})
     assert value is not None
     assert np.isnan(value)
+
+
+def test_observer_step_without_notes_returns_false() -> None:
+    bench = Bench()
+    bench.note("like")
+    assert bench.observer.step(10.0)
+    assert not bench.observer.step(10.1)

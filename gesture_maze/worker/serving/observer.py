@@ -31,6 +31,8 @@ from gesture_maze.worker.serving.shadow import Challenger, Comparison, Sample
 TICK_S: Final = 0.1
 """Interval at which notes are processed. With a longer one, more notes wait, and more samples are skipped
 under load."""
+IDLE_TICK_S: Final = 1.0
+"""The same while there are none."""
 FLUSH_S: Final = 1.0
 MAX_NOTES: Final = 1024
 """Most notes that wait; the oldest are dropped. At 2,048 frames each this is 32 MB."""
@@ -90,8 +92,9 @@ class Observer:
         self._frames_in += len(frames)
         self._sampled.append((note, challenger, frames))
 
-    def step(self, now_s: float) -> None:
-        """Process all queued notes. `now_s` is monotonic."""
+    def step(self, now_s: float) -> bool:
+        """Process all queued notes and return whether there were any. `now_s` is monotonic."""
+        busy = bool(self._notes)
         for serving, notes in groupby(self._take_notes(), key=lambda note: note[0]):
             # joined, because counting hundreds of small notes one by one would hold the interpreter for
             # milliseconds
@@ -105,11 +108,13 @@ class Observer:
             self._next_flush_s = now_s + FLUSH_S
             self._metrics.drift(self._drift.indices(now_s))
             self._flush()
+        return busy
 
     def run(self, stop: threading.Event, clock: Callable[[], float]) -> None:
-        """Run passes until `stop` is set, every `TICK_S`."""
-        while not stop.wait(TICK_S):
-            self.step(clock())
+        """Run passes until `stop` is set."""
+        tick_s = TICK_S
+        while not stop.wait(tick_s):
+            tick_s = TICK_S if self.step(clock()) else IDLE_TICK_S
 
     def _take_notes(self) -> Iterator[_Note]:
         while self._notes:
