@@ -53,7 +53,9 @@ OVERVIEW: Final = (
         kind="stat",
         width=6,
     ),
-    Panel("Is every frame accounted for?", [("maze_pool_sum_holds", "1 = yes")], kind="stat", width=6),
+    Panel(
+        "Is every frame accounted for?", [("maze_pool_all_accounted_for", "1 = yes")], kind="stat", width=6
+    ),
     Panel(
         "How fast does a synthetic player get its replies?",
         [("job:maze_heartbeat_seconds:p99_rate1m", "p99")],

@@ -12,6 +12,7 @@ from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.cli.reading import Aspect, Labels, Layout, show_found
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
     from gesture_maze.capture.recorder import Progress
@@ -65,7 +66,7 @@ def capture(
 def _show_progress(progress: Progress) -> None:
     end = "\r" if sys.stderr.isatty() else "\n"
     sys.stderr.write(
-        f"{progress.frames:,} frames, {progress.sessions:,} sessions, "
+        f"{amount(progress.frames, 'frame')}, {amount(progress.sessions, 'session')}, "
         f"{progress.bytes_written / 1e6:.1f} MB, {progress.seconds:.0f} s {end}"
     )
     sys.stderr.flush()
@@ -85,12 +86,13 @@ def _report(progress: Progress, out: Path, *, as_json: bool) -> None:
         print_json(facts)
         return
     print_line(
-        f"{out}: {progress.frames:,} frames of {progress.sessions:,} sessions, {facts['bytes']:,} bytes"
+        f"{out}: {amount(progress.frames, 'frame')} of {amount(progress.sessions, 'session')}, "
+        f"{facts['bytes']:,} bytes"
     )
     if progress.bad_entries:
-        print_line(f"{progress.bad_entries:,} frames broke the contract and are not recorded")
+        print_line(f"not recorded, as they broke the contract: {amount(progress.bad_entries, 'frame')}")
     if progress.reconnects:
-        print_line(f"Redis was lost {progress.reconnects} times")
+        print_line(f"the connection to Redis was lost {amount(progress.reconnects, 'time')}")
 
 
 @app.command(context_settings=CONTEXT)
@@ -134,7 +136,7 @@ def plot(
 
     name, frames = frames_of(file, session, model=_text(model), skip_bad=skip_bad)
     draw(frames, f"{file.name}: {name}", out)
-    print_line(f"{out}: {len(frames):,} frames of {name}")
+    print_line(f"{out}: {amount(len(frames), 'frame')} of {name}")
 
 
 @app.command(context_settings=CONTEXT)
@@ -279,7 +281,9 @@ def to_csv(
         print_json({"out": str(out), "rows": written, "labels": rows.written, "without_hand": rows.skipped})
         return
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(rows.written.items()))
-    print_line(f"{out}: {written:,} rows ({counts}); {rows.skipped:,} frames without a hand left out")
+    print_line(
+        f"{out}: {amount(written, 'row')} ({counts}); frames without a hand left out: {rows.skipped:,}"
+    )
 
 
 def _require_other(out: Path, files: list[Path]) -> None:
@@ -298,7 +302,7 @@ def _write(out: Path, lines: Any, header: dict[str, Any], *, as_json: bool) -> N
     if as_json:
         print_json(facts)
     else:
-        print_line(f"{out}: {writer.frames:,} frames, {facts['bytes']:,} bytes")
+        print_line(f"{out}: {amount(writer.frames, 'frame')}, {facts['bytes']:,} bytes")
 
 
 def _text(path: Path | None) -> str | None:

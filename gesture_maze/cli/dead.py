@@ -11,6 +11,7 @@ import typer
 
 from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
 from gesture_maze.cli.printing import cell, print_json, print_line, print_table, text_table
+from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
     from gesture_maze.worker.redis.dead_letters import DeadLetter, DeadLetters
@@ -102,7 +103,7 @@ def redrive(
     if as_json:
         print_json({"redriven": len(entries), "entries": entries})
     else:
-        print_line(f"{len(entries)} dead letters redriven.")
+        print_line(f"{amount(len(entries), 'dead letter')} redriven.")
 
 
 @app.command(context_settings=CONTEXT)
@@ -123,7 +124,7 @@ def purge(
     if as_json:
         print_json({"purged": gone})
     else:
-        print_line(f"{gone} dead letters purged.")
+        print_line(f"{amount(gone, 'dead letter')} purged.")
 
 
 @contextmanager

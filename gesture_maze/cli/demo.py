@@ -60,7 +60,7 @@ def demo(
     else:
         for line in summary_lines(summary):
             print_line(line)
-    if summary.lost or not summary.sum_holds:
+    if summary.lost or not summary.all_accounted_for:
         raise typer.Exit(1)
 
 

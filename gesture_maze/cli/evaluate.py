@@ -16,6 +16,7 @@ from gesture_maze.cli.progress import progress
 from gesture_maze.cli.reading import Actions, Aspect, Labels, Layout, Verdicts, show_found
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action
+from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,7 +97,7 @@ def _subjects(hands: Dataset, paths: list[Path]) -> list[Subject]:
 
 def _warn_unknown(subject: Subject, unknown: dict[str, int]) -> None:
     if unknown:
-        rows = ", ".join(f"{name} ({n} rows)" for name, n in unknown.items())
+        rows = ", ".join(f"{name} ({amount(n, 'row')})" for name, n in unknown.items())
         sys.stderr.write(
             f"maze: warning: model {subject.judged.model} does not know {rows}; these rows count as missed\n"
         )

@@ -12,6 +12,7 @@ from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.cli.progress import progress
 from gesture_maze.cli.reading import show_found
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.printable import amount
 
 Opt = typer.Option
 
@@ -61,4 +62,5 @@ def landmarks(
     if as_json:
         print_json(facts)
     else:
-        print_line(f"{out}: {writer.frames:,} frames, {shown:,} with a hand, {facts['bytes']:,} bytes")
+        frames = amount(writer.frames, "frame")
+        print_line(f"{out}: {frames}, {shown:,} with a hand, {facts['bytes']:,} bytes")

@@ -16,6 +16,7 @@ from gesture_maze.cli.flags import flags_from
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
     from gesture_maze.replay.compare import Comparison
@@ -224,9 +225,12 @@ def _live(
         for take in takers:
             take(answer)
     if found.refused:
-        _warn(f"{found.refused:,} frames were dropped: the pool was too far behind")
+        _warn(f"{amount(found.refused, 'frame')} dropped: the pool was too far behind")
     if found.foreign:
-        _warn(f"{found.foreign:,} replies were for frames of other producers: these sessions are in use")
+        _warn(
+            f"{amount(found.foreign, 'reply', 'replies')} to frames of other producers: "
+            "these sessions are in use"
+        )
     return found.summary
 
 
@@ -260,7 +264,8 @@ def _print(
     for fault in source.faults:
         print_line(f"skipped: {fault}")
     print_line(
-        f"{summary.frames:,} frames of {summary.sessions:,} sessions in {summary.seconds:.2f} s "
+        f"{amount(summary.frames, 'frame')} of {amount(summary.sessions, 'session')} "
+        f"in {summary.seconds:.2f} s "
         f"({summary.frames_per_s:,.0f}/s), model {summary.model}"
     )
     for name in ("outcomes", "gestures", "actions", "moves", "rejected"):
@@ -293,12 +298,14 @@ def _two_models(source: Files, blocks: Any, flags: Flags) -> None:
 
 
 def _show_comparison(found: Comparison) -> None:
-    print_line(f"{found.frames:,} frames under {found.before} and under {found.after}")
-    print_line(f"gestures flipped on {sum(found.flips.values()):,} frames")
+    print_line(f"{amount(found.frames, 'frame')} under {found.before} and under {found.after}")
+    print_line(f"gestures flipped on {amount(sum(found.flips.values()), 'frame')}")
     for (one, other), count in found.flips.most_common(20):
         print_line(f"  {one or 'no hand'} -> {other or 'no hand'}  {count:,}")
     changed = sum(found.moves.values())
-    print_line(f"moves {found.moves_before:,} and {found.moves_after:,}; changed on {changed:,} frames")
+    print_line(
+        f"moves {found.moves_before:,} and {found.moves_after:,}; changed on {amount(changed, 'frame')}"
+    )
     for session, count in found.moves.most_common(20):
         print_line(f"  session {session}  {count:,}")
     for minute in sorted(found.minutes):

@@ -8,6 +8,7 @@ import typer
 
 from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
 from gesture_maze.cli.printing import print_json, print_line
+from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
     from gesture_maze.load.run import LoadReport
@@ -66,14 +67,17 @@ def _show(report: LoadReport) -> None:
         return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
 
     print_line(
-        f"accepted   {report.accepted:,} frames in {report.seconds:.1f} s ({report.frames_per_s:,.0f}/s)"
+        f"accepted   {amount(report.accepted, 'frame')} in {report.seconds:.1f} s "
+        f"({report.frames_per_s:,.0f}/s)"
     )
     print_line(f"refused    {words(report.refused)}")
     if report.unknown:
         print_line(f"unknown    {report.unknown:,}: the connection was lost")
     print_line(f"pool       {words(report.outcomes)}")
-    print_line(f"replies    {report.replies:,} for {report.listened:,} players")
+    print_line(f"replies    {report.replies:,} for {amount(report.listened, 'player')}")
     quantiles = zip(("p50", "p99", "p99.9"), report.latency_ms, strict=True)
     print_line("latency    " + ", ".join(f"{name} {ms(value)}" for name, value in quantiles))
     if report.late_turns:
-        print_line(f"late       {report.late_turns:,} sends began late: this process is the bottleneck")
+        print_line(
+            f"late       {amount(report.late_turns, 'send')} began late: this process is the bottleneck"
+        )

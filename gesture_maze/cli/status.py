@@ -9,6 +9,7 @@ import typer
 
 from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
 from gesture_maze.cli.printing import cell, print_json, print_line, print_table, text_table
+from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -51,7 +52,7 @@ def status(
 
     Per partition, entries = read + trimmed + lag, and frames = answered + shed + duplicate + bad; shed are
     stale and superseded frames, bad are rejected and buried ones. --json has each outcome, and the epochs.
-    Exit codes: 0 healthy, 1 a sum is wrong or frames wait in a partition without an owner, 2 no Redis.
+    Exit codes: 0 healthy, 1 frames are not accounted for or wait in a partition without an owner, 2 no Redis.
 
     Example: [bold]maze status --redis redis://127.0.0.1:6379/0[/bold]
     """
@@ -93,9 +94,10 @@ def _advise(client: Redis, *, as_json: bool) -> None:
             {**asdict(load), **asdict(advice), "utilisation": advice.utilisation if load.workers else None}
         )
         return
+    workers = "1 worker is" if load.workers == 1 else f"{load.workers} workers are"
     print_line(
-        f"{load.frames_per_s:,.0f} frames/s arrive; {load.workers} workers are {advice.utilisation:.0%} "
-        f"busy; plan with at most {advice.worker_frames_per_s:,.0f} frames/s per worker."
+        f"{load.frames_per_s:,.0f} frames/s arrive; {workers} {advice.utilisation:.0%} busy; "
+        f"plan with at most {advice.worker_frames_per_s:,.0f} frames/s per worker."
     )
     for sentence in advice.sentences:
         print_line(sentence)
@@ -113,7 +115,7 @@ def as_dict(found: PoolStatus, primaries: tuple[Primary, ...] = ()) -> dict[str,
     """Return the status as `--json` prints it; times in ms. `primaries` are those of a cluster."""
     return {
         "healthy": found.healthy,
-        "sum_holds": found.sum_holds,
+        "all_accounted_for": found.all_accounted_for,
         "partitions_without_owner": list(found.without_owner),
         "server_ms": found.server_ms,
         "models": list(found.models),
@@ -155,8 +157,8 @@ def _partition_dict(one: PartitionStatus) -> dict[str, Any]:
         "length": one.length,
         "dead": one.dead,
         "counts": dict(one.counts),
-        "entries_sum_holds": one.entries_sum_holds,
-        "frames_sum_holds": one.frames_sum_holds,
+        "entries_accounted_for": one.entries_accounted_for,
+        "frames_accounted_for": one.frames_accounted_for,
     }
 
 
@@ -170,18 +172,20 @@ def show(found: PoolStatus, primaries: tuple[Primary, ...] = ()) -> None:
     if primaries:
         print_table(_primary_table(found, primaries))
     frames = " + ".join(f"{found.outcomes[name]:,} {name}" for name in FRAME_OUTCOMES)
-    print_line(f"{found.frames:,} frames = {frames}")
+    print_line(f"{amount(found.frames, 'frame')} = {frames}")
     if found.outcomes["trimmed"]:
-        print_line(f"{found.outcomes['trimmed']:,} entries were trimmed by another program, unread")
+        print_line(
+            f"trimmed by another program, unread: {amount(found.outcomes['trimmed'], 'entry', 'entries')}"
+        )
     print_line(_verdict(found))
 
 
 def _partition_table(found: PoolStatus) -> Table:
-    """Return one row per partition; frames = answered + shed + duplicate + bad."""
+    """Return a table with one row per partition, in which frames = answered + shed + duplicate + bad."""
     numbers_of = {worker.worker: f"#{number}" for number, worker in enumerate(found.workers, 1)}
     trimming = ("trimmed",) if found.outcomes["trimmed"] else ()
     numeric = ("lag", "entries", *trimming, "frames", *COLUMNS, "dead")
-    table = text_table(("p", "owner", *numeric, "sum"), whole=("p",), right=("p", *numeric))
+    table = text_table(("p", "owner", *numeric, "accounting"), whole=("p",), right=("p", *numeric))
     for one in found.partitions:
         if one.away:
             owner = cell("away", "red")
@@ -192,7 +196,7 @@ def _partition_table(found: PoolStatus) -> Table:
         trimmed = [one.counts.get(name, 0) for name in trimming]
         counts = [sum(one.counts.get(name, 0) for name in names) for names in COLUMNS.values()]
         numbers = (one.lag, one.added, *trimmed, one.counts.get("frames", 0), *counts, one.dead)
-        verdict = cell("ok") if one.sum_holds else cell("wrong", "red")
+        verdict = cell("ok") if one.all_accounted_for else cell("error", "red")
         table.add_row(cell(one.partition), owner, *(cell(f"{number:,}") for number in numbers), verdict)
     return table
 
@@ -236,10 +240,10 @@ def ranges(numbers: tuple[int, ...]) -> str:
 
 def _verdict(found: PoolStatus) -> str:
     if found.away:
-        return f"error: the node of partitions {ranges(found.away)} is away: they are not counted here"
-    if not found.sum_holds:
-        wrong = ranges(tuple(one.partition for one in found.partitions if not one.sum_holds))
+        return f"error: not counted, because their node is away: partitions {ranges(found.away)}"
+    if not found.all_accounted_for:
+        wrong = ranges(tuple(one.partition for one in found.partitions if not one.all_accounted_for))
         return f"error: frames were lost or counted twice in partitions {wrong}"
     if found.without_owner:
         return f"error: frames wait in partitions without an owner: {ranges(found.without_owner)}"
-    return f"ok: all frames are accounted for; {found.lag:,} entries wait"
+    return f"ok: all frames are accounted for; lag {amount(found.lag, 'entry', 'entries')}"

@@ -24,6 +24,7 @@ from gesture_maze.load.traffic import Traffic
 from gesture_maze.producer import FrameProducer
 from gesture_maze.simulator.crowd import Crowd
 from gesture_maze.wire.errors import ConnectionLost
+from gesture_maze.wire.printable import amount
 from gesture_maze.worker.redis.attach import attached
 from gesture_maze.worker.redis.cluster.placement import Primary, primaries_of
 from gesture_maze.worker.redis.status import PoolStatus, StatusReader
@@ -123,7 +124,7 @@ class Demo:
                 self.kill.over_ms = max(self.kill.over_ms or 0, takeover.at_ms - self.kill.at_ms)
             self._add_event(
                 f"worker {takeover.died.pid} died: "
-                f"its {takeover.partitions} partitions went to worker {takeover.new_owner.pid}"
+                f"{amount(takeover.partitions, 'partition')} went to worker {takeover.new_owner.pid}"
             )
 
     def _look_at_primaries(self) -> None:
@@ -143,7 +144,7 @@ class Demo:
         victim = self.pool.kill_one(self.latest)
         if victim is not None:
             self.kill.worker = victim.worker
-            self._add_event(f"kill -9 {victim.pid} (owner of {len(victim.partitions)} partitions)")
+            self._add_event(f"kill -9 {victim.pid} (owner of {amount(len(victim.partitions), 'partition')})")
 
     def _add_event(self, sentence: str) -> None:
         self.events.append((self._elapsed_s(), sentence))
@@ -200,7 +201,7 @@ class Demo:
             unknown=account.unknown,
             refused=dict(account.refused),
             outcomes={name: count - first.outcomes[name] for name, count in self.latest.outcomes.items()},
-            sum_holds=self.latest.sum_holds,
+            all_accounted_for=self.latest.all_accounted_for,
             mazes_solved=score.solved,
             moves=score.moves,
             wrong_moves=score.wrong,

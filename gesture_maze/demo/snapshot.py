@@ -80,7 +80,7 @@ class Summary:
         lost: accepted frames without a reply and without another outcome.
         unknown: frames sent over a connection that was lost, so that their fate is unknown.
         outcomes: outcomes counted by the pool while the demo ran; `trimmed` counts entries.
-        sum_holds: whether all frames are accounted for, in every partition.
+        all_accounted_for: whether all frames are accounted for, in every partition.
         takeover_ms: time from the demo's kill until the last partition had a new owner; None without a kill.
     """
 
@@ -94,7 +94,7 @@ class Summary:
     unknown: int
     refused: dict[str, int]
     outcomes: dict[str, int]
-    sum_holds: bool
+    all_accounted_for: bool
     mazes_solved: int
     moves: int
     wrong_moves: int

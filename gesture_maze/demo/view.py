@@ -20,6 +20,7 @@ from gesture_maze.game.mazes import draw
 from gesture_maze.load.latencies import quantile_ms
 from gesture_maze.producer.address import without_password
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS
+from gesture_maze.wire.printable import amount
 
 WINDOW_S: Final = 3.0
 """Time window of the rates and quantiles in the live table."""
@@ -129,7 +130,8 @@ def render(look: Look, window: Window, width: int, height: int) -> RenderableTyp
     events = min(MOST_EVENTS, left_lines // 3)
     of = f" of {look.options.seconds:.0f}" if look.options.seconds else ""
     title = (
-        f"[bold]gesture-maze[/bold]  {look.options.players} players, {look.options.workers} workers, "
+        f"[bold]gesture-maze[/bold]  {amount(look.options.players, 'player')}, "
+        f"{amount(look.options.workers, 'worker')}, "
         f"{look.elapsed_s:.0f}{of} s"
     )
     gestures = _gestures(window, min(MOST_GESTURES, left_lines - events))
@@ -159,8 +161,8 @@ def _numbers(look: Look, window: Window) -> Table:
     table.add_row("mazes solved", f"[bold green]{score.solved:,}[/bold green]", "")
     table.add_row("shed", f"{shed:,}", "frames")
     table.add_row("takeovers", f"{look.takeovers}", "partitions")
-    counts = "[green]ok[/green]" if pool.sum_holds else "[red]error[/red]"
-    table.add_row("accounting", counts, "" if pool.sum_holds else "frames lost or counted twice")
+    counts = "[green]ok[/green]" if pool.all_accounted_for else "[red]error[/red]"
+    table.add_row("accounting", counts, "" if pool.all_accounted_for else "frames lost or counted twice")
     return table
 
 
@@ -246,7 +248,7 @@ def summary_lines(summary: Summary) -> list[str]:
     unknown = f", {summary.unknown} unknown (connection lost)" if summary.unknown else ""
     refused = f", {sum(summary.refused.values()):,} refused" if summary.refused else ""
     return [
-        f"{summary.players} players, {summary.workers} workers, {summary.seconds:.1f} s, "
+        f"{amount(summary.players, 'player')}, {amount(summary.workers, 'worker')}, {summary.seconds:.1f} s, "
         f"model {', '.join(summary.models)}",
         f"mazes solved  {summary.mazes_solved:,}",
         f"moves         {summary.moves:,} ({summary.wrong_moves} wrong, {summary.bumps} bumped)",
@@ -256,8 +258,8 @@ def summary_lines(summary: Summary) -> list[str]:
         f"outcomes      {outcomes}",
         f"latency       p50 {_ms(summary.latency_p50_ms)}, p99 {_ms(summary.latency_p99_ms)}, "
         f"p99.9 {_ms(summary.latency_p999_ms)}",
-        f"takeovers     {summary.takeovers} partitions{takeover}",
-        f"accounting    {_accounting(ok=summary.sum_holds)}",
+        f"takeovers     {amount(summary.takeovers, 'partition')}{takeover}",
+        f"accounting    {_accounting(ok=summary.all_accounted_for)}",
         f"worker log    {summary.log}",
     ]
 

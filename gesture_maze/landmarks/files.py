@@ -15,6 +15,7 @@ import numpy as np
 
 from gesture_maze.landmarks.browser import Found, Tracker, Video
 from gesture_maze.readers.hands import Hand, Recording, Unit, data_error
+from gesture_maze.wire.printable import amount
 
 PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif")
 VIDEOS: Final = (".mp4", ".m4v", ".webm", ".mkv", ".mov", ".avi", ".mjpeg", ".mpg", ".mpeg", ".ogv", ".3gp")
@@ -106,7 +107,7 @@ def _of_pictures(tracker: Tracker, paths: Sequence[Path], wanted: Wanted, progre
                 hand.source = path.name
                 hands.append(hand)
             tick()
-    return Recording("pictures", "tasks", f"{len(paths):,} pictures", Unit.STATED, depth=True, hands=hands)
+    return Recording("pictures", "tasks", amount(len(paths), "picture"), Unit.STATED, depth=True, hands=hands)
 
 
 def _of_video(tracker: Tracker, path: Path, wanted: Wanted, progress: Progress) -> tuple[float, Recording]:
@@ -123,7 +124,7 @@ def _of_video(tracker: Tracker, path: Path, wanted: Wanted, progress: Progress) 
                 tick()
     known = video.fps is not None and path.suffix.lower() != ".mjpeg"  # which has no frame rate
     measured = "given" if wanted.fps else "measured" if known else "assumed"
-    detail = f"{count:,} frames, {fps:g} frames/s ({measured}), {video.width}x{video.height}"
+    detail = f"{amount(count, 'frame')}, {fps:g} frames/s ({measured}), {video.width}x{video.height}"
     return fps, Recording(path.name, "tasks", detail, Unit.STATED, depth=True, hands=hands)
 
 

@@ -61,7 +61,7 @@ class LoadReport:
     outcomes: dict[str, int]
     latency_ms: tuple[float | None, float | None, float | None]
     lag: int
-    sum_holds: bool
+    all_accounted_for: bool
     late_turns: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -146,6 +146,6 @@ def _report(traffic: Traffic, seconds: float, first: PoolStatus, last: PoolStatu
         outcomes={name: count - first.outcomes[name] for name, count in last.outcomes.items()},
         latency_ms=(quantile_ms(counts, 0.5), quantile_ms(counts, 0.99), quantile_ms(counts, 0.999)),
         lag=last.lag,
-        sum_holds=last.sum_holds,
+        all_accounted_for=last.all_accounted_for,
         late_turns=account.late_turns,
     )

@@ -21,6 +21,7 @@ from gesture_maze.models.labels import MAX_LABELS, is_gesture_name, label_set
 from gesture_maze.readers.read import read_labelled
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import GESTURES, NAME_PATTERN
+from gesture_maze.wire.printable import amount
 
 COORDINATES: Final = tuple(f"{axis}{point}" for point in range(1, 22) for axis in "xy")
 """The columns of the usual layout, beside `label`."""
@@ -110,7 +111,9 @@ def read_dataset(paths: Sequence[Path], reading: Reading | None = None) -> Datas
             raise _fault(f"{where}: column 'label': a gesture matches {NAME_PATTERN}, found {name!r}")
     gestures = label_set(found.labels)
     if len(gestures) > MAX_LABELS:
-        raise _fault(f"{_listed(paths)}: {len(gestures)} gestures; a model knows {MAX_LABELS} at most")
+        raise _fault(
+            f"{_listed(paths)}: {amount(len(gestures), 'gesture')}; a model knows {MAX_LABELS} at most"
+        )
     place = {name: column for column, name in enumerate(gestures)}
     contents = [path.read_bytes() for path in paths]
     return Dataset(
@@ -146,7 +149,7 @@ def require_trainable(data: Dataset) -> None:
     for label, count in zip(present, counts, strict=True):
         if count < MIN_TRAINING_ROWS:
             raise _fault(
-                f"{where}: column 'label' holds {data.gestures[label]} in {count} rows only; "
+                f"{where}: column 'label' holds {data.gestures[label]} in {amount(count, 'row')} only; "
                 f"{MIN_TRAINING_ROWS} are needed to train"
             )
 

@@ -17,6 +17,7 @@ import redis
 
 from gesture_maze.ops.reach import MetricsPage, metrics_pages
 from gesture_maze.producer.cluster.client import ClusterRedis
+from gesture_maze.wire.printable import amount
 from gesture_maze.worker.redis.cluster.placement import even_partitions, primaries_of
 from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 
@@ -103,13 +104,16 @@ def _sentences(load: Load, needed: int, capacity: float) -> Iterable[str]:
     if not load.workers:
         yield f"No worker is alive: start {needed} with 'maze worker --processes {needed}'."
     elif load.workers < needed:
-        yield f"Start {needed - load.workers} more workers: {load.workers} run, {needed} are needed."
+        more = amount(needed - load.workers, "more worker")
+        yield f"Start {more}: {_workers_run(load.workers)}, {needed} are needed."
     elif load.workers > needed:
-        yield f"{load.workers - needed} workers can be stopped: {load.workers} run, {needed} are enough."
+        spare = amount(load.workers - needed, "worker")
+        yield f"{spare} can be stopped: {_workers_run(load.workers)}, {needed} would be enough."
     else:
         yield f"The number of workers, {load.workers}, is right."
     if load.lag_per_s > max(1.0, load.frames_per_s * 0.01):
-        yield f"The lag of {load.lag:,} entries grows by {load.lag_per_s:,.0f}/s: the pool is too slow."
+        lag = amount(load.lag, "entry", "entries")
+        yield f"The lag of {lag} grows by {load.lag_per_s:,.0f}/s: the pool is too slow."
     yield from _redis_sentences(load)
     if load.hottest is not None:
         partition, share = load.hottest
@@ -119,12 +123,16 @@ def _sentences(load: Load, needed: int, capacity: float) -> Iterable[str]:
     if needed * PARTITIONS_PER_WORKER > load.partitions:
         wanted = 1 << (needed * PARTITIONS_PER_WORKER - 1).bit_length()
         yield (
-            f"{load.partitions} partitions are few for {needed} workers: {min(wanted, 1024)} would share the "
-            "work evenly. The number is fixed for the life of a Redis, see docs/operations.md."
+            f"{amount(load.partitions, 'partition')} cannot be shared evenly by {amount(needed, 'worker')}: "
+            f"{min(wanted, 1024)} could. The number is fixed for the life of a Redis, see docs/operations.md."
         )
     if load.frame_s is None:
         why = "No frames were answered" if load.reached else "No worker's metrics could be read"
         yield f"{why}, so {capacity:,.0f} frames/s per worker is an assumption."
+
+
+def _workers_run(count: int) -> str:
+    return "1 runs" if count == 1 else f"{count} run"
 
 
 def _redis_sentences(load: Load) -> Iterable[str]:

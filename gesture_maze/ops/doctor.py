@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from gesture_maze.version import __version__
+from gesture_maze.wire.printable import amount
 from gesture_maze.worker.redis.status import PoolStatus
 
 Status = Literal["ok", "warning", "error"]
@@ -244,7 +245,7 @@ def _pool(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "pool", "error", f"No owner for partitions {', '.join(unowned)}: see the workers' logs."
         )
-    if not status.sum_holds:
+    if not status.all_accounted_for:
         yield Finding("pool", "error", "Frames were lost or counted twice (see 'maze status'): report it.")
     if len(status.models) > 1:
         yield Finding(
@@ -257,11 +258,12 @@ def _pool(facts: Facts) -> Iterator[Finding]:
             "warning",
             f"Workers run version {', '.join(sorted(versions))}, this is {__version__}: finish the upgrade.",
         )
-    if status.workers and not unowned and status.sum_holds:
+    if status.workers and not unowned and status.all_accounted_for:
         yield Finding(
             "pool",
             "ok",
-            f"{len(status.workers)} workers own {len(status.partitions)} partitions, no frame is missing",
+            f"all frames are accounted for, {amount(len(status.partitions), 'partition')} owned by "
+            f"{amount(len(status.workers), 'worker')}",
         )
 
 
@@ -272,11 +274,12 @@ def _metrics(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "metrics",
             "warning",
-            f"Metrics of {len(unreached)} workers cannot be read, such as {first.host}:{first.port}: "
+            f"Metrics cannot be read from {amount(len(unreached), 'worker')}, such as "
+            f"{first.host}:{first.port}: "
             "start them with --metrics-host, or check the firewall.",
         )
     elif facts.status.workers:
-        yield Finding("metrics", "ok", f"{len(facts.reached)} workers answer")
+        yield Finding("metrics", "ok", f"metrics read from {amount(len(facts.reached), 'worker')}")
 
 
 CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (

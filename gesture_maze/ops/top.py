@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gesture_maze.ops.reach import MetricsPage
-from gesture_maze.wire.printable import printable
+from gesture_maze.wire.printable import amount, printable
 from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus
 
 WINDOW: Final = 5
@@ -128,7 +128,7 @@ def as_dict(window: Window) -> dict[str, Any]:
         "lag": status.lag,
         "dead": status.dead,
         "models": list(status.models),
-        "sum_holds": status.sum_holds,
+        "all_accounted_for": status.all_accounted_for,
         "workers": {
             one.worker: {
                 "partitions": list(one.partitions),
@@ -167,12 +167,16 @@ def _numbers(window: Window) -> Table:
     table.add_column(style="dim")
     table.add_row("answered", f"[bold]{rates['answered']:,.0f}[/bold] /s")
     table.add_row("latency", f"p50 {_ms(window.latency_s(0.5))}  p99 {_ms(window.latency_s(0.99))}")
-    table.add_row("lag", f"{status.lag:,} entries, oldest {max(waits, default=0) / 1000:.1f} s")
+    table.add_row(
+        "lag", f"{amount(status.lag, 'entry', 'entries')}, oldest {max(waits, default=0) / 1000:.1f} s"
+    )
     bad = rates["rejected"] + rates["buried"]
     table.add_row("shed", f"{_red(shed)} /s   bad {_red(bad)} /s   dead letters {status.dead:,}")
     table.add_row("model", _text(", ".join(status.models) or "-"))
-    verdict = "[green]ok[/green]" if status.sum_holds else "[red]error: frames lost or counted twice[/red]"
-    table.add_row("sum", f"{verdict}   {status.frames:,} frames")
+    verdict = (
+        "[green]ok[/green]" if status.all_accounted_for else "[red]error: frames lost or counted twice[/red]"
+    )
+    table.add_row("accounting", f"{verdict}   {amount(status.frames, 'frame')}")
     return table
 
 

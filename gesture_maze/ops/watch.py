@@ -75,7 +75,9 @@ class Pool(Collector):
         for model in status.models:
             workers.add_metric([model], sum(worker.model == model for worker in status.workers))
         yield workers
-        yield GaugeMetricFamily("maze_pool_sum_holds", "1 if no frame is missing.", int(status.sum_holds))
+        yield GaugeMetricFamily(
+            "maze_pool_all_accounted_for", "1 if no frame is missing.", int(status.all_accounted_for)
+        )
 
 
 def _added(partitions: tuple[PartitionStatus, ...]) -> CounterMetricFamily:

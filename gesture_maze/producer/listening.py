@@ -12,6 +12,7 @@ from gesture_maze.producer.options import Options
 from gesture_maze.producer.replies import Inbox
 from gesture_maze.producer.steps import Disconnect, NoAnswer, Pause, PubSubCommand, ReadMessage, Steps
 from gesture_maze.wire.errors import ConnectionLost
+from gesture_maze.wire.printable import amount
 from gesture_maze.wire.replies import Reply
 
 SLICE_S: Final = 0.05
@@ -71,7 +72,9 @@ class Listening:
             if not self.inbox.missing(new):
                 return
         yield from self.unsubscribe(wanted)
-        raise ConnectionLost("connection", f"Redis did not confirm {len(new)} subscriptions: try again later")
+        raise ConnectionLost(
+            "connection", f"Redis did not confirm {amount(len(new), 'subscription')}: try again later"
+        )
 
     def unsubscribe(self, sessions: Iterable[str]) -> Steps[None]:
         """Unsubscribe; does not wait for the confirmation."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gesture_maze.producer.plan import Entry
+from gesture_maze.wire.printable import amount
 
 INTERVAL_S: Final = 1.0
 """Between two readings of the counters."""
@@ -119,8 +120,8 @@ class OutcomeWatch:
             outcome = OUTCOMES[1 + others.index(count)]
             self._once(
                 outcome,
-                f"session {min(silent)!r} gets no replies: {count} frames of its partition ({partition}) "
-                f"ended as {outcome} within the last second; {REMEDIES[outcome]}",
+                f"session {min(silent)!r} gets no replies: {amount(count, 'frame')} of its partition "
+                f"({partition}) ended as {outcome} within the last second; {REMEDIES[outcome]}",
             )
 
     def _once(self, kind: str, text: str) -> None:

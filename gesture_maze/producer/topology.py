@@ -17,6 +17,7 @@ from gesture_maze.producer.plan import Router
 from gesture_maze.producer.steps import Steps
 from gesture_maze.wire.errors import ConnectionLost, RedisRefused, RefusalReason, SettingsError
 from gesture_maze.wire.keys import TOPOLOGY, WIRE_VERSION, check_partitions
+from gesture_maze.wire.printable import amount
 
 
 class Topology(NamedTuple):
@@ -140,8 +141,8 @@ class Connecting:
         if known not in (None, found.partitions):
             how = "was given" if self._options.partitions else "has been using"
             message = (
-                f"Redis has {found.partitions} partitions, this producer {how} {known}: leave the number "
-                "out, or empty Redis before you change it, and restart every producer"
+                f"Redis has {amount(found.partitions, 'partition')}, this producer {how} {known}: "
+                "leave the number out, or empty Redis before you change it, and restart every producer"
             )
             raise SettingsError("topology", message)
         router = self._router or Router(check_partitions(found.partitions))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.printable import amount
 
 LANDMARKS: Final = 21
 MAX_NUMBER: Final = 1e9
@@ -105,7 +106,7 @@ class Recording:
         missing = len(self.hands) - shown
         parts = [
             f"{self.name}: {self.layout} ({self.detail})",
-            f"{shown:,} hands" + (f", {missing:,} frames without one" if missing else ""),
+            amount(shown, "hand") + (f", {amount(missing, 'frame')} without one" if missing else ""),
             f"{self.unit} coordinates" + ("" if self.depth else " without z"),
             *self.notes,
         ]

@@ -16,6 +16,7 @@ from typing import Final
 
 from gesture_maze.readers.hands import data_error
 from gesture_maze.readers.text import decoded, is_whole, read_bytes, read_table
+from gesture_maze.wire.printable import amount
 
 SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "like": ("thumbs_up", "thumb_up", "thumbsup", "thumbup", "good"),
@@ -65,7 +66,7 @@ class LabelMap:
             lines.append(f"labels left out: {', '.join(sorted(dropped))}")
         for label, rows, suggestion in self.own:
             hint = f"; did you mean {suggestion}?" if suggestion else ""
-            lines.append(f"label {label} ({rows:,} rows) is not a known gesture and is kept{hint}")
+            lines.append(f"label {label} ({amount(rows, 'row')}) is not a known gesture and is kept{hint}")
         return lines
 
 

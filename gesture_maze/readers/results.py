@@ -21,6 +21,7 @@ from gesture_maze.readers.hands import (
     unit_of,
 )
 from gesture_maze.readers.roles import side_of
+from gesture_maze.wire.printable import amount
 
 LANDMARK_KEYS: Final = {
     "landmarks": "frames",
@@ -322,19 +323,17 @@ def _hagrid(name: str, annotated: Mapping[str, Any]) -> Recording:
             hands.append(hand)
     version = "v2" if any("hand_landmarks" in item for item in annotated.values()) else "v1"
     users = len({hand.user for hand in hands if hand.user})
-    notes = [f"{users:,} users"] if users else []
-    notes += [f"{bare:,} labels without landmarks skipped"] if bare > 0 else []
-    return Recording(
-        name, "hagrid", f"annotations {version} of {len(annotated):,} pictures", Unit.NORMALISED, False,
-        hands, notes,
-    )  # fmt: skip
+    notes = [amount(users, "user")] if users else []
+    notes += [f"{amount(bare, 'label')} without landmarks skipped"] if bare > 0 else []
+    detail = f"annotations {version} of {amount(len(annotated), 'picture')}"
+    return Recording(name, "hagrid", detail, Unit.NORMALISED, False, hands, notes)
 
 
 def _pairs(where: str, landmarks: Iterable[Any], labels: Sequence[Any]) -> Iterator[Hand]:
     """Yield the hands of one picture with their labels; a hand without landmarks is left out."""
     points = [landmarks] if _is_hand(landmarks) else list(landmarks)
     if len(points) > len(labels):
-        raise data_error(f"{where}: {len(points)} hands, but {len(labels)} labels")
+        raise data_error(f"{where}: {amount(len(points), 'hand')}, but {amount(len(labels), 'label')}")
     for one, label in zip(points, labels, strict=False):
         if one:
             found, _ = _points(where, one)

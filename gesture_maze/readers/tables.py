@@ -13,6 +13,7 @@ from gesture_maze.readers.columns import Columns, columns_of, normal, split
 from gesture_maze.readers.hands import MAX_NUMBER, Hand, Points, Recording, Unit, data_error, unit_of
 from gesture_maze.readers.roles import Roles
 from gesture_maze.readers.text import Table, is_whole
+from gesture_maze.wire.printable import amount
 
 WITHOUT_HEADER: Final = ("keypoint", "keypoint-last", "numbers", "planar")
 """Layouts that a table without a header, or with one that says nothing, can be forced to."""
@@ -70,12 +71,12 @@ def _by_position(table: Table, begin: int, layout: str | None) -> Columns:
     hands = split(numbers, planar=layout == "planar")
     if hands is None:
         raise data_error(
-            f"{table.name}: row {table.lines[begin]}: {width} columns without a header; expected "
+            f"{table.name}: row {table.lines[begin]}: {amount(width, 'column')} without a header; expected "
             "42, 63, 84 or 126 numbers, and a label before or after them"
         )
     where = {None: "no label", 0: "label first"}.get(label, "label last")
     name = layout or {None: "numbers", 0: "keypoint"}.get(label, "keypoint-last")
-    detail = f"no header, {where}, {len(numbers)} numbers"
+    detail = f"no header, {where}, {amount(len(numbers), 'number')}"
     return Columns(name, detail, hands, {} if label is None else {"label": label})
 
 

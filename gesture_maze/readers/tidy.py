@@ -12,6 +12,7 @@ from gesture_maze.readers.columns import joint, normal, roles_of
 from gesture_maze.readers.hands import LANDMARKS, MAX_NUMBER, Hand, Recording, data_error, unit_of
 from gesture_maze.readers.roles import Roles
 from gesture_maze.readers.text import Table
+from gesture_maze.wire.printable import amount
 
 NEEDED: Final = ("frame", "landmark", "x", "y")
 """What a table must have to be one of these."""
@@ -46,7 +47,7 @@ def read_tidy(table: Table) -> Recording:
     for number in range(1, len(table.rows)):
         row = table.rows[number]
         if len(row) != len(header):
-            message = f"{len(row)} columns, but the header has {len(header)}"
+            message = f"{amount(len(row), 'column')}, but the header has {len(header)}"
             raise data_error(f"{table.name}: row {table.lines[number]}: {message}")
         if "side" in own and row[own["side"]].lower() in OTHER_PARTS:
             continue

@@ -12,6 +12,7 @@ import numpy as np
 
 from gesture_maze.replay.drawing import braille, svg
 from gesture_maze.replay.golden import Difference, Key
+from gesture_maze.wire.printable import amount
 
 SHOWN: Final = 10
 """Differences drawn in the terminal; a hand takes eleven lines."""
@@ -54,7 +55,8 @@ def described(differences: Sequence[Difference], hands: Hands) -> list[str]:
     kinds = Counter(kind for one in differences for kind in one.changed)
     sessions = len({one.session for one in differences})
     counted = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
-    lines.append(f"{len(differences):,} frames of {sessions:,} sessions differ: {counted}")
+    differ = f"{amount(len(differences), 'frame')} of {amount(sessions, 'session')}"
+    lines.append(f"different: {differ} ({counted})")
     return lines
 
 
@@ -76,7 +78,8 @@ def write_html(
     rest = f"<p>... and {more:,} more.</p>" if more > 0 else ""
     path.write_text(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n<p>{len(differences):,} frames differ.</p>\n"
+        f"<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n"
+        f"<p>Different: {amount(len(differences), 'frame')}.</p>\n"
         f"<table><tr><th>session</th><th>seq</th><th>time</th><th>{escape(before)}</th>"
         f"<th>{escape(after)}</th><th>hand</th></tr>\n{rows}\n</table>{rest}</html>\n",
         encoding="utf-8",

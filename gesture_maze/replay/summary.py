@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gesture_maze.replay.engine import Replay, replay_settings
 from gesture_maze.replay.run import Files, timed
+from gesture_maze.wire.printable import amount
 
 COLUMNS: Final = 60
 """Cells of a timeline."""
@@ -175,12 +176,13 @@ def show(found: CaptureView, limit: int) -> None:
     for one in list(found.sessions.values())[:limit]:
         console.print(f"{one.session:>{width}} |{found.timeline(one)}|", highlight=False, markup=False)
     if len(found.sessions) > limit:
-        console.print(f"... and {len(found.sessions) - limit} more sessions (--limit)")
+        console.print(f"... and {amount(len(found.sessions) - limit, 'more session')} (--limit)")
 
 
 def _title(found: CaptureView) -> str:
-    bad = f", {found.bad_lines:,} bad lines" if found.bad_lines else ""
+    bad = f", {amount(found.bad_lines, 'bad line')}" if found.bad_lines else ""
     return (
-        f"{found.frames:,} frames of {len(found.sessions):,} sessions in {found.end_ms / 1000:.1f} s{bad}; "
+        f"{amount(found.frames, 'frame')} of {amount(len(found.sessions), 'session')} "
+        f"in {found.end_ms / 1000:.1f} s{bad}; "
         f"moves by {found.model}"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gesture_maze.models.train.card import wrapped
 from gesture_maze.teach.judging import Confusion
+from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
     from gesture_maze.teach.takes import Take
@@ -16,7 +17,7 @@ _HEAD: Final = """# Model card: {{version}}
 
 The model {base}, taught by takes of people's own hands: {names}.
 
-- **Takes**: {takes} takes, {hands} hands. The bundle holds none of them; its golden hands are synthetic.
+- **Takes**: {takes}, {hands}. The bundle holds none of them; its golden hands are synthetic.
 - **Consent**: the header of each take states it.
 - **Method**: the base's hidden layer and outputs are kept; hidden units beside them and additions to the
   outputs of the gestures above are trained. Simulated hands of the published gestures stand for the base's
@@ -63,8 +64,8 @@ def taught_card(summary: Summary, base_card: str) -> str:
     head = _HEAD.format(
         base=summary.base,
         names=", ".join(summary.trained),
-        takes=len(summary.takes),
-        hands=sum(len(take.points) for take in summary.takes),
+        takes=amount(len(summary.takes), "take"),
+        hands=amount(sum(len(take.points) for take in summary.takes), "hand"),
         act=summary.act,
     )
     table = "".join(_lines(summary))

@@ -17,6 +17,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def amount(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun: `1 frame`, `1,200 frames`. Give `plural` where it is not noun + s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def finite(value: Any) -> Any:
     """Return `value` with every NaN and infinity in it replaced by None: JSON has no word for them.
 

@@ -25,7 +25,7 @@ def test_stream_ahead_of_the_clock_is_mended_and_every_frame_is_accounted_for(re
     worker.work()
     assert outcomes(client, 1)["answered"] == 3
     status = StatusReader(client).read()
-    assert status.sum_holds
+    assert status.all_accounted_for
     assert status.partitions[1].newest_ms <= status.server_ms
     assert client.xlen(STREAM) == 1
     HandWorker.close_all()

@@ -58,7 +58,7 @@ def test_status_of_a_working_pool_has_owners_counts_and_lag(server: Server) -> N
     assert busy.waits_since_ms is not None
     assert abs(found.server_ms - busy.waits_since_ms) < 5000
     assert found.partitions[0].waits_since_ms is None
-    assert found.sum_holds
+    assert found.all_accounted_for
     assert found.healthy
 
 
@@ -80,7 +80,7 @@ def test_status_after_a_takeover_accounts_for_all_frames(server: Server) -> None
     found = StatusReader(server.client).read()
     assert found.partitions[1].entries_read == 8
     assert found.lag == 1
-    assert found.sum_holds
+    assert found.all_accounted_for
 
 
 def test_status_of_a_stream_at_the_largest_id_is_shown_and_the_partition_is_taken_over(
@@ -104,7 +104,7 @@ def test_status_of_miscounted_frames_is_unhealthy(server: Server) -> None:
     worker.work()
     server.client.hincrby(keys.outcomes_key(0), "answered", 1)
     found = StatusReader(server.client).read()
-    assert not found.partitions[0].frames_sum_holds
+    assert not found.partitions[0].frames_accounted_for
     assert not found.healthy
 
 

@@ -66,7 +66,7 @@ def test_heartbeats_beside_a_worker_are_answered_and_counted(watched: tuple[Any,
     watch.step()
     assert value(watch, 'maze_pool_frames_total{outcome="answered"}') == PARTITIONS
     assert value(watch, 'maze_pool_owned{partition="0"}') == 1
-    assert value(watch, "maze_pool_sum_holds") == 1
+    assert value(watch, "maze_pool_all_accounted_for") == 1
     assert watch.ready()
 
 

@@ -220,5 +220,5 @@ def pool_outcomes(client: Any) -> dict[str, int]:
     reader = StatusReader(client)
     wait_until(lambda: reader.read().lag == 0)
     status = reader.read()
-    assert status.sum_holds, status
+    assert status.all_accounted_for, status
     return status.outcomes

@@ -152,7 +152,7 @@ def test_dead_letter_is_redriven_once_and_purged(live: Live) -> None:
 def test_status_of_a_healthy_pool_lists_workers_and_sums(live: Live) -> None:
     found = live.json("status")
     assert found["healthy"]
-    assert found["sum_holds"]
+    assert found["all_accounted_for"]
     assert len(found["partitions"]) == 16
     assert {len(one["partitions"]) for one in found["workers"]} == {8}
     assert {one["owner"] for one in found["partitions"]} == {one["worker"] for one in found["workers"]}
@@ -177,7 +177,7 @@ def test_status_with_a_wrong_sum_exits_with_1(live: Live) -> None:
 def test_simulate_reports_the_outcomes_of_its_frames(live: Live) -> None:
     found = live.json("simulate", "--players", "40", "--rate", "800", "--seconds", "1.5")
     assert found["accepted"] == found["replies"] == found["outcomes"]["answered"] > 500
-    assert (found["refused"], found["lag"], found["sum_holds"]) == ({}, 0, True)
+    assert (found["refused"], found["lag"], found["all_accounted_for"]) == ({}, 0, True)
     assert 0 < found["latency_p50_ms"] < 100
     assert "replies" in live.run("simulate", "--players", "4", "--seconds", "0.3").output
 

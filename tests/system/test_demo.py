@@ -51,7 +51,7 @@ def solved_by(output: str) -> list[tuple[float, int]]:
 def assert_all_accounted_for(summary: dict[str, Any]) -> None:
     assert summary["lost"] == 0
     assert summary["unknown"] == 0
-    assert summary["sum_holds"]
+    assert summary["all_accounted_for"]
     shed = sum(summary["outcomes"][name] for name in ("stale", "superseded", "rejected", "buried"))
     assert summary["answered"] + shed == summary["sent"] > 1000
     assert summary["outcomes"]["answered"] == summary["answered"]
@@ -76,7 +76,7 @@ def test_demo_after_a_kill_shows_the_takeover_and_continues(log: Path) -> None:
     assert 0 <= summary["takeover_ms"] < 1000
     killed = re.search(r"kill -9 (\d+) \(owner of 8 partitions\)", output)
     assert killed
-    assert f"worker {killed[1]} died: its 8 partitions went to worker" in output
+    assert f"worker {killed[1]} died: 8 partitions went to worker" in output
     at_the_kill = max(solved for seconds, solved in solved_by(output) if seconds < 2.5)
     assert summary["mazes_solved"] >= at_the_kill + 5
 
@@ -96,7 +96,7 @@ def test_demo_after_ctrl_c_exits_cleanly(log: Path, tmp_path: Path) -> None:
     assert process.returncode == 0, output.read_text()
     summary = json.loads(out)
     assert summary["lost"] == 0
-    assert summary["sum_holds"]
+    assert summary["all_accounted_for"]
     assert summary["sent"] > 0
     assert all(map(gone, pids))
     assert "exit_code=0" in log.read_text()

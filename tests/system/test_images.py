@@ -94,7 +94,7 @@ def test_players_of_the_composed_pool_are_answered(composed: Containers) -> None
     shed = report["outcomes"]["stale"] + report["outcomes"]["superseded"]
     assert report["replies"] + shed >= report["accepted"] > 100
     assert report["replies"] > shed
-    assert report["sum_holds"]
+    assert report["all_accounted_for"]
 
 
 def test_gateway_answers_through_the_pool(composed: Containers) -> None:
@@ -114,7 +114,7 @@ def test_gateway_answers_through_the_pool(composed: Containers) -> None:
 @pytest.mark.parametrize(
     ("name", "port", "expected"),
     [
-        ("watch", "9109", ("maze_pool_sum_holds 1.0", "maze_heartbeats_answered_total")),
+        ("watch", "9109", ("maze_pool_all_accounted_for 1.0", "maze_heartbeats_answered_total")),
         ("worker", "9464", ("model_predictions_total", "maze_partitions_owned 16.0")),
         ("gateway", "9464", ("maze_gateway_sockets 0.0", 'http_requests_total{handler="/predict"')),
     ],

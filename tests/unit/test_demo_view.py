@@ -124,7 +124,7 @@ def test_plain_view_prints_a_line_per_second_and_each_event_once() -> None:
 def test_summary_shows_lost_frames_out_of_those_sent() -> None:
     summary = Summary(
         seconds=20, players=50, workers=2, seed=1, sent=15000, answered=14990, lost=0, unknown=3,
-        refused={"lag": 7}, outcomes={"answered": 14990, "stale": 10}, sum_holds=True, mazes_solved=9,
+        refused={"lag": 7}, outcomes={"answered": 14990, "stale": 10}, all_accounted_for=True, mazes_solved=9,
         moves=99, wrong_moves=1, bumps=2, frames_per_s=750.0,
         latency_p50_ms=1.5, latency_p99_ms=4.0, latency_p999_ms=None,
         takeovers=8, takeover_ms=61, models=["m"], log="worker.log",
@@ -135,5 +135,5 @@ def test_summary_shows_lost_frames_out_of_those_sent() -> None:
         "(1 wrong, 2 bumped)", "all frames are accounted for",
     ):  # fmt: skip
         assert word in lines
-    assert "frames were lost" in "\n".join(summary_lines(replace(summary, sum_holds=False)))
+    assert "frames were lost" in "\n".join(summary_lines(replace(summary, all_accounted_for=False)))
     assert np.isclose(summary.as_dict()["frames_per_s"], 750)

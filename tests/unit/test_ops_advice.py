@@ -32,7 +32,10 @@ def test_advice_plans_headroom_and_a_spare_worker() -> None:
         ({"frames_per_s": 200_000}, "use a cluster with more primaries"),
         ({"hottest": (3, 0.25)}, "The hottest partition is 3: 25% of the entries"),
         ({"placement": (6, 4, 6), "even_partitions": 64}, "on 3 primaries as 4, 6, 6: 64 would fall evenly"),
-        ({"frames_per_s": 200_000, "partitions": 8}, "8 partitions are few for 8 workers: 16 would"),
+        (
+            {"frames_per_s": 200_000, "partitions": 8},
+            "8 partitions cannot be shared evenly by 8 workers: 16 could",
+        ),
         (
             {"maxmemory_bytes": 512_000_000},
             "set it to 766 MB, or --retention-ms to 40125",

@@ -29,7 +29,7 @@ def test_screen_shows_rates_since_the_oldest_status() -> None:
     assert "p50 ≤5 ms  p99 ≤10 ms" in shown
     assert "like" in shown
     assert "25%" in shown  # half a second of a core in two
-    assert "sum       ok" in shown
+    assert "accounting  ok" in shown
     found = as_dict(window)
     assert found["frames_per_s"]["answered"] == 50
     assert found["latency_p99_s"] == 0.01

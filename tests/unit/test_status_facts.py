@@ -22,9 +22,9 @@ WORKER = WorkerStatus("a", "host", 17, 9464, "mlp-1", "0.1.0", 120, (3,))
 
 
 def test_partition_with_all_frames_accounted_for_has_valid_sum() -> None:
-    assert GOOD.sum_holds
+    assert GOOD.all_accounted_for
     assert GOOD.lag == 3
-    assert FRESH.sum_holds
+    assert FRESH.all_accounted_for
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_partition_with_all_frames_accounted_for_has_valid_sum() -> None:
     ],
 )
 def test_partition_with_one_count_off_breaks_sum_and_is_unhealthy(broken: PartitionStatus) -> None:
-    assert not broken.sum_holds
+    assert not broken.all_accounted_for
     assert not PoolStatus(0, (GOOD, broken), ()).healthy
 
 
 def test_partition_with_waiting_entries_has_valid_sum() -> None:
     more = replace(GOOD, added=20)
-    assert more.sum_holds
+    assert more.all_accounted_for
     assert more.lag == 10
 
 

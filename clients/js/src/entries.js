@@ -59,10 +59,11 @@ export function raise(full, left, maxLag) {
   if (!entries.length) return;
   const frames = entries.flatMap((one) => one.frames);
   const where = [...new Set(entries.map((one) => one.partition))].sort((a, b) => a - b).join(", ");
+  const refused = `frames not accepted: ${frames.length}, of partitions ${where}`;
   if (left.some((one) => one.doubtful)) throw new SendLost("connection", "Redis did not answer: whether the frames were accepted is unknown", frames, true);
   const faults = left.map((one) => one.fault).filter((one) => one !== null && one.reason !== "memory");
   const worst = faults.find((one) => !one?.momentary) ?? faults[0];
-  if (worst) throw new SendRefused(worst.reason, `${worst.message}; ${frames.length} frames were not accepted (partitions ${where})`, frames, worst.momentary);
-  if (left.length) throw new Backpressure("memory", `Redis is at its memory limit: ${frames.length} frames were not accepted`, frames);
-  throw new Backpressure("lag", `${frames.length} frames were not accepted: partitions ${where} are more than ${maxLag} entries behind`, frames);
+  if (worst) throw new SendRefused(worst.reason, `${worst.message}; ${refused}`, frames, worst.momentary);
+  if (left.length) throw new Backpressure("memory", `Redis is at its memory limit; ${refused}`, frames);
+  throw new Backpressure("lag", `workers are more than ${maxLag} entries behind; ${refused}`, frames);
 }

@@ -173,7 +173,7 @@ export class Replies {
     } catch (error) {
       const message = /** @type {Error} */ (error).message;
       if (/^NOPERM|permission/i.test(message)) throw new RedisRefused("no_permission", `Redis refused SUBSCRIBE ${channels[0]}: ${message}`, false);
-      throw new ConnectionLost("connection", `Redis did not confirm ${channels.length} subscriptions: ${message}`);
+      throw new ConnectionLost("connection", `Redis did not confirm all subscriptions, of ${channels.length} sessions: ${message}`);
     }
   }
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesture_maze.models.judged import Bin
+from gesture_maze.wire.printable import amount
 
 INK: Final = "#1f2430"
 PALE: Final = "#8a93a6"
@@ -124,7 +125,7 @@ def gallery_svg(hands: Sequence[tuple[NDArray[Any], str]], columns: int = 6) -> 
 
 
 def _tip(one: Bin) -> str:
-    return f"{one.n} hands at confidence {one.confidence:.3f}: {one.accuracy:.1%} right"
+    return f"{amount(one.n, 'hand')} at confidence {one.confidence:.3f}: {one.accuracy:.1%} right"
 
 
 def _bones(places: NDArray[Any], chain: Sequence[int], colour: str, width: float) -> str:

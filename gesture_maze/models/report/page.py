@@ -15,6 +15,7 @@ from gesture_maze.models.judged import Judged, Paired, compare, reliability
 from gesture_maze.models.manifest import Manifest
 from gesture_maze.models.report.drawing import hand_svg, matrix_svg, reliability_svg
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS
+from gesture_maze.wire.printable import amount
 
 WORST_SHOWN: Final = 6
 TYPICAL_SHOWN: Final = 2
@@ -86,7 +87,7 @@ def _page(title: str, body: str) -> str:
 
 def _head(data: Dataset, subject: Subject) -> str:
     users = len(set(data.users[data.users != ""].tolist()))
-    known = f", {users:,} users" if users else ", no user ids"
+    known = f", {amount(users, 'user')}" if users else ", no user ids"
     trained_on = subject.manifest.training_data
     seen = trained_on is not None and (
         trained_on.sha256 == data.sha256 or bool(set(trained_on.file_sha256) & set(data.file_sha256))
@@ -98,8 +99,8 @@ def _head(data: Dataset, subject: Subject) -> str:
     )
     return (
         f"<h1>Model {escape(subject.judged.model)}</h1>"
-        f"<p class='dim'>on {escape(', '.join(data.names))}: {len(data):,} hands{known}; it acts from "
-        f"a confidence of {subject.judged.threshold:.2f}; sha256 of the data "
+        f"<p class='dim'>on {escape(', '.join(data.names))}: {amount(len(data), 'hand')}{known}; "
+        f"it acts from a confidence of {subject.judged.threshold:.2f}; sha256 of the data "
         f"<code>{data.sha256[:16]}</code></p>" + (note if seen else "")
     )
 
@@ -155,7 +156,7 @@ def _verdict(paired: Paired) -> str:
     else:
         words = "These hands show no significant difference between the two"
     return (
-        f"<p><b>{words}</b>: {paired.only_first:,} hands only this model gets right, "
+        f"<p><b>{words}</b>: {amount(paired.only_first, 'hand')} only this model gets right, "
         f"{paired.only_second:,} only the other (both {paired.both:,}, neither {paired.neither:,}). "
         f"McNemar's exact test, two-sided: {paired.p_text()}. "
         f"Accuracy {_points(paired.difference)} points, 95 % interval {_points(low)} to {_points(high)} "

@@ -17,6 +17,7 @@ from gesture_maze.models.manifest import Figures
 from gesture_maze.models.onnx.export import Facts
 from gesture_maze.models.verdicts import BIAS
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, NO_GESTURE
+from gesture_maze.wire.printable import amount
 
 NO_USERS: Final = (
     "**The data names no users.** The held-out rows show the same people as the rows that were trained on: "
@@ -148,11 +149,11 @@ def _people(data: Dataset) -> str:
         return NO_USERS
     users = len(set(data.users[data.users != ""].tolist()))
     words = (
-        f"Predictions for {known} rows of {users} users, by models that were trained on none of the user's "
-        "rows."
+        f"Predictions for {amount(known, 'row')} of {amount(users, 'user')}, by models that were "
+        "trained on none of the user's rows."
     )
     if known < len(data):
-        words += f" The {len(data) - known} rows without a user id were trained on and are not counted."
+        words += f" Trained on and not counted: {amount(len(data) - known, 'row')} without a user id."
     return words
 
 
@@ -167,7 +168,7 @@ def _sources(data: Dataset) -> str:
     names, counts = np.unique(data.sources[data.sources != ""], return_counts=True)
     if not len(names):
         return ""
-    lines = "".join(f"- {name}: {count} rows\n" for name, count in zip(names, counts, strict=True))
+    lines = "".join(f"- {name}: {amount(count, 'row')}\n" for name, count in zip(names, counts, strict=True))
     licences = [text for prefix, text in LICENCES.items() if any(name.startswith(prefix) for name in names)]
     notes = "\n".join(["The bundle holds none of these rows; its golden hands are synthetic.", *licences])
     return f"\n## Sources of the training rows\n\n{lines}\n{notes}\n"

@@ -24,6 +24,7 @@ from gesture_maze.models.train.folds import Points
 from gesture_maze.models.train.trainer import Recipe, Tick, train_classifier
 from gesture_maze.models.verdicts import Verdicts
 from gesture_maze.wire.errors import MazeError, ModelError
+from gesture_maze.wire.printable import amount
 
 NETWORK: Final = "network"
 """The default kind, see `models.train.trainer`; the others are those of `models.train.candidates`."""
@@ -191,5 +192,7 @@ def _explained(kind: str, rows: int) -> Iterator[None]:
     except MazeError:
         raise
     except Exception as error:
-        message = f"{kind} cannot be trained or judged on {rows} rows: {type(error).__name__}: {error}"
+        message = (
+            f"{kind} cannot be trained or judged on {amount(rows, 'row')}: {type(error).__name__}: {error}"
+        )
         raise ModelError(ModelReason.TRAINING, message) from error

@@ -1,7 +1,7 @@
 /** A race on the page: its link, its players, and where they are in the maze. */
 
 import { RACER_COLOURS } from "./maze-view.js";
-import { address, counted, element, seconds } from "./types.js";
+import { address, amount, element, seconds } from "./types.js";
 
 /** @typedef {import("./types.js").Race} Race */
 /** @typedef {import("./types.js").Racer} Racer */
@@ -105,7 +105,7 @@ function lineOf(racer, colour, race) {
   const name = document.createElement("span");
   name.textContent = racer.who === race.you ? `${racer.name} (you)` : racer.name;
   const how = document.createElement("span");
-  how.textContent = racer.place ? `${racer.place}. in ${seconds(racer.time_ms ?? 0)}` : counted(racer.moves);
+  how.textContent = racer.place ? `${racer.place}. in ${seconds(racer.time_ms ?? 0)}` : amount(racer.moves, "move");
   line.append(dot, name, how);
   return line;
 }

@@ -1,14 +1,15 @@
 /** The scoreboard of the page: by size, by input, or of the maze that is being walked. */
 
-import { address, element, seconds } from "./types.js";
+import { address, amount, element, seconds } from "./types.js";
 
 /** @typedef {import("./types.js").Size} Size */
 /** @typedef {{ name: string, time_ms: number, moves: number, input: string, seed: number, shortest: number | null }} Place */
 
 /** @param {number} moves @param {number | null} shortest @returns {string} */
 export function movesOver(moves, shortest) {
-  if (shortest === null) return `${moves} moves`;
-  return moves === shortest ? `${moves} moves, the shortest way` : `${moves} moves, ${moves - shortest} over the shortest`;
+  if (shortest === null) return amount(moves, "move");
+  const over = moves === shortest ? "the shortest way" : `${moves - shortest} over the shortest`;
+  return `${amount(moves, "move")}, ${over}`;
 }
 
 /**
@@ -45,7 +46,7 @@ function line(place, mine) {
   who.className = "who";
   who.textContent = place.name;
   const over = place.shortest === null ? "" : `+${place.moves - place.shortest}`;
-  how.textContent = `${place.moves} moves${over && ` (${over})`}, ${place.input}`;
+  how.textContent = `${amount(place.moves, "move")}${over && ` (${over})`}, ${place.input}`;
   how.title = movesOver(place.moves, place.shortest);
   time.textContent = seconds(place.time_ms);
   item.append(who, how, time);

@@ -3,6 +3,7 @@
 import { ask } from "./teach-api.js";
 import { frameOf } from "./teach-recorder.js";
 import { Tracker } from "./tracker.js";
+import { amount } from "./types.js";
 
 /** @typedef {import("./teach-api.js").Frame} Frame */
 
@@ -21,7 +22,7 @@ export async function takeFile(file, label, base, options, show) {
   if (!/^(image|video)\//.test(file.type)) {
     const query = new URLSearchParams({ name: file.name, label, consent: "true" });
     const found = await ask(`files?${query}`, "POST", file);
-    return `${found.found}: ${found.takes.length === 1 ? "1 take" : `${found.takes.length} takes`}.`;
+    return `${found.found}: ${amount(found.takes.length, "take")}.`;
   }
   const tracker = new Tracker(base, options, () => {});
   show(`Looking at ${file.name} …`);
@@ -30,7 +31,7 @@ export async function takeFile(file, label, base, options, show) {
     await tracker.open();
     const frames = file.type.startsWith("image/") ? await ofPicture(tracker, address) : await ofVideo(tracker, address, show);
     await ask("takes", "POST", { label, source: file.name, consent: true, frames });
-    return `${file.name}: ${frames.filter((frame) => frame.landmarks.length).length} hands.`;
+    return `${file.name}: ${amount(frames.filter((frame) => frame.landmarks.length).length, "hand")}.`;
   } finally {
     URL.revokeObjectURL(address);
     tracker.close();

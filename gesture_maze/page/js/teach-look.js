@@ -1,7 +1,7 @@
 /** The takes as drawn hands: doubtful ones are marked; one click removes or relabels. */
 
 import { drawIcon } from "./hand-view.js";
-import { element } from "./types.js";
+import { amount, element } from "./types.js";
 
 /** @typedef {import("./teach-api.js").Take} Take */
 /** @typedef {{ remove: (take: Take) => void, relabel: (take: Take, label: string) => void }} Changes */
@@ -19,7 +19,7 @@ export function showTakes(state, changes) {
     const list = part("ul");
     list.className = "takes";
     list.append(...takes.map((take) => tile(take, state.gestures, changes)));
-    return [part("h3", `${name} (${takes.length === 1 ? "1 take" : `${takes.length} takes`})`), list];
+    return [part("h3", `${name} (${amount(takes.length, "take")})`), list];
   }));
   for (const [at, take] of names.flatMap((name) => state.takes.filter((one) => one.label === name)).entries()) {
     draw(/** @type {HTMLCanvasElement} */ (box.querySelectorAll("canvas")[at]), take);
@@ -42,7 +42,7 @@ function tile(take, gestures, changes) {
   const row = part("div");
   row.className = "row";
   row.append(label, remove);
-  const facts = `${take.seconds.toFixed(1)} s, ${take.hands} hands, varied ${percent(take.variety.total)}`;
+  const facts = `${take.seconds.toFixed(1)} s, ${amount(take.hands, "hand")}, varied ${percent(take.variety.total)}`;
   item.append(canvas, part("small", facts), ...why(take), row);
   item.classList.toggle("doubtful", Boolean(take.verdict?.doubtful));
   return item;

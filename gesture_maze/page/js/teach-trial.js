@@ -4,7 +4,7 @@ import { Link } from "./link.js";
 import { MazeView } from "./maze-view.js";
 import { ask } from "./teach-api.js";
 import { part } from "./teach-look.js";
-import { ARROWS, DIRECTIONS, element } from "./types.js";
+import { ARROWS, DIRECTIONS, amount, element } from "./types.js";
 
 /** @typedef {import("./types.js").Direction} Direction */
 /** @typedef {import("./types.js").Game} Game */
@@ -114,7 +114,7 @@ export class Trial {
       this.#note(news.cell);
     } else if (news.type === "finished") {
       this.#view.celebrate();
-      this.show(`You are out in ${news.moves} moves. Ship it, or go on.`);
+      this.show(`You are out in ${amount(news.moves, "move")}. Ship it, or go on.`);
     }
   }
 }

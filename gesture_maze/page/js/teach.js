@@ -8,7 +8,7 @@ import { takeFile } from "./teach-files.js";
 import { part, percent, showTakes } from "./teach-look.js";
 import { Recorder, showVariety } from "./teach-recorder.js";
 import { Trial } from "./teach-trial.js";
-import { address, element } from "./types.js";
+import { address, amount, element } from "./types.js";
 import { CAMERA, cameraAction } from "./words.js";
 
 /** @typedef {import("./types.js").Sight} Sight */
@@ -108,7 +108,7 @@ function hint() {
   const count = state.takes.length;
   if (!count) return "Name a gesture and record it.";
   if (state.training.running) return "Training …";
-  if (!state.training.result) return `${count === 1 ? "1 take" : `${count} takes`}. Record five of each gesture, then train.`;
+  if (!state.training.result) return `${amount(count, "take")}. Record five of each gesture, then train.`;
   return state.outdated ? "The takes have changed: train again." : "Trained. Try it, or ship it.";
 }
 
@@ -263,7 +263,7 @@ async function play() {
 
 /** @param {import("./teach-api.js").Result} result */
 function showShip(result) {
-  element("ship-text", HTMLElement).textContent = `${result.model}: ${result.gestures.length} gestures, threshold ${result.threshold}.`;
+  element("ship-text", HTMLElement).textContent = `${result.model}: ${amount(result.gestures.length, "gesture")}, threshold ${result.threshold}.`;
   element("ship-box", HTMLElement).hidden = false;
   const folder = `${state.folder}/bundles/${result.model}`;
   element("bundle", HTMLElement).textContent = folder;
@@ -303,7 +303,7 @@ for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelector
   one.onclick = () => choose(one.dataset.input ?? "camera");
 }
 element("record", HTMLElement).onclick = () => record(TAKE_S, label.value.trim());
-element("record", HTMLElement).textContent = TAKE_S === 1 ? "Record 1 second" : `Record ${TAKE_S} seconds`;
+element("record", HTMLElement).textContent = `Record ${amount(TAKE_S, "second")}`;
 element("idle", HTMLElement).onclick = () => record(IDLE_S, state.no_gesture, "Move as you like: wave, point, scratch your head. No gesture, please.");
 element("cancel", HTMLElement).onclick = () => recorder.cancel();
 element("train", HTMLElement).onclick = train;

@@ -106,9 +106,9 @@ export function address(path) {
   return new URL(path, document.baseURI);
 }
 
-/** @param {number} moves @returns {string} */
-export function counted(moves) {
-  return moves === 1 ? "1 move" : `${moves} moves`;
+/** A count with its noun: "1 move", "2 moves". @param {number} count @param {string} noun @returns {string} */
+export function amount(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** @param {number} ms @returns {string} */

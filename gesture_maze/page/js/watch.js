@@ -1,7 +1,7 @@
 /** The page /watch: the mazes of this gateway's players and of `maze demo`, as small multiples. */
 
 import { colour, drawStar, drawWalls } from "./maze-view.js";
-import { ARROWS, address, counted, element } from "./types.js";
+import { ARROWS, address, amount, element } from "./types.js";
 
 /**
  * @typedef {object} Player
@@ -62,7 +62,7 @@ async function look() {
   fillTiles("players", players.map((one) => ({
     ...one,
     trail: [],
-    words: [one.name, one.finished ? "out" : counted(one.moves) + (one.race ? ", race" : "")],
+    words: [one.name, one.finished ? "out" : amount(one.moves, "move") + (one.race ? ", race" : "")],
   })));
   const parts = [count ? `${count} here` : "", demo ? `${demoPlayers} in the demo` : ""].filter(Boolean);
   showState(parts.length ? "playing" : "waiting", parts.length ? `Players: ${parts.join(", ")}.` : "No players just now.");
@@ -83,7 +83,7 @@ function showPicture(picture) {
     pair.append(made("dt", what), made("dd", value));
     return pair;
   }));
-  fill("workers", picture.workers.map((one) => made("li", `worker ${one.pid}: ${one.partitions} partitions`)));
+  fill("workers", picture.workers.map((one) => made("li", `worker ${one.pid}: ${amount(one.partitions, "partition")}`)));
   fill("events", picture.events.map((sentence) => made("li", sentence)));
   fillTiles("tiles", picture.players.map((one, at) => ({
     ...one, words: [`${at + 1} ${one.wants ? ARROWS[one.wants] : ""}`, `${one.solved} solved`],

@@ -63,21 +63,21 @@ class PartitionStatus:
         return max(self.added - (self.entries_read or 0), 0)
 
     @property
-    def entries_sum_holds(self) -> bool:
+    def entries_accounted_for(self) -> bool:
         """Whether every entry added was read, was trimmed unread or waits, and none was counted twice."""
         seen = self.counts.get("entries", 0) + self.counts.get("trimmed", 0)
         # comparing the lag is not enough: a group that has read more than was added has a lag of 0 too
         return seen == (self.entries_read or 0) and seen + self.lag == self.added
 
     @property
-    def frames_sum_holds(self) -> bool:
+    def frames_accounted_for(self) -> bool:
         """Whether every frame read has exactly one outcome."""
         return self.counts.get("frames", 0) == sum(self.counts.get(name, 0) for name in FRAME_OUTCOMES)
 
     @property
-    def sum_holds(self) -> bool:
+    def all_accounted_for(self) -> bool:
         """Whether all frames are accounted for: none was lost and none was counted twice."""
-        return self.entries_sum_holds and self.frames_sum_holds
+        return self.entries_accounted_for and self.frames_accounted_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +138,9 @@ class PoolStatus:
         return tuple(sorted({worker.model for worker in self.workers}))
 
     @property
-    def sum_holds(self) -> bool:
+    def all_accounted_for(self) -> bool:
         """Whether all frames of every partition are accounted for."""
-        return all(partition.sum_holds for partition in self.partitions)
+        return all(partition.all_accounted_for for partition in self.partitions)
 
     @property
     def without_owner(self) -> tuple[int, ...]:
@@ -155,7 +155,7 @@ class PoolStatus:
     @property
     def healthy(self) -> bool:
         """Whether all frames are accounted for and no frames wait for an owner."""
-        return self.sum_holds and not self.without_owner and not self.away
+        return self.all_accounted_for and not self.without_owner and not self.away
 
 
 class StatusReader:
