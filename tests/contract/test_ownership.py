@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import RedisRefused, SettingsError
+from gesture_maze.worker import keeper as keeper_module
 from tests.support.pool import (
     PARTITIONS,
     STREAM,
@@ -66,6 +68,26 @@ def test_gesture_held_across_a_handover_is_not_reset(client: Any, replies: Subsc
     moves = [(reply["seq"], reply["move"]) for reply in replies.replies if reply["move"]]
     # held since seq 2; without the rebuilt state it would settle again at seq 6
     assert moves == [(2, "up")]
+
+
+def test_keeper_whose_step_fails_logs_it_and_keeps_its_leases(
+    client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keeper_module, "RETRY_S", 0.0)
+    worker = joined(client)
+    stop, steps = threading.Event(), 0
+
+    def step(_now_s: float) -> None:
+        nonlocal steps
+        steps += 1
+        if steps < 3:
+            raise ValueError("not a number")
+        stop.set()
+
+    monkeypatch.setattr(worker.keeper, "step", step)
+    worker.keeper.run(stop, time.monotonic)
+    assert capsys.readouterr().err.count("keeper_failed") == 2
+    assert len(worker.keeper.held()) == PARTITIONS
 
 
 def test_worker_with_a_lost_lease_commits_nothing(client: Any, replies: Subscriber) -> None:

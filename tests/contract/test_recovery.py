@@ -289,6 +289,23 @@ def test_idle_partition_is_trimmed(client: Any) -> None:
     assert client.xlen(STREAM) <= 100
 
 
+def test_one_trim_removes_more_than_redis_does_by_default(real_server: Server) -> None:
+    worker = joined(real_server.client)
+    fill = "for i = 1, 15000 do redis.call('XADD', KEYS[1], i .. '-1', 'x', '') end"
+    real_server.client.eval(fill, 1, keys.frames_key(0))
+    worker.broker.trim({0: b"15000-1"})
+    assert real_server.client.xlen(keys.frames_key(0)) <= 100
+    HandWorker.close_all()
+
+
+def test_retention_is_shortened_while_memory_is_short(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = joined(client, retention_ms=60_000, rebuild_ms=5_000)
+    for used, retained_s in ((70, 60.0), (85, 32.5), (96, 5.0), (70, 60.0)):
+        monkeypatch.setattr(worker.broker, "memory", lambda used=used: (used, 100))
+        _sweep(worker)
+        assert worker.count("maze_retention_seconds") == retained_s
+
+
 def test_dead_letters_are_capped_by_bytes(client: Any) -> None:
     worker = joined(client, dead_letter_bytes=200_000)
     for _ in range(60):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -54,6 +57,19 @@ def test_idle_connections_are_bounded_and_do_not_block_a_scrape(server: HealthSe
     assert closed(clients[0]), "the oldest goes first"
     for client in clients:
         client.close()
+
+
+def test_server_with_more_than_1023_descriptors_answers(server: HealthServer) -> None:
+    with ExitStack() as opened, Path(os.devnull).open() as first:
+        try:
+            for _ in range(1100):
+                opened.callback(os.close, os.dup(first.fileno()))
+        except OSError:
+            pytest.skip("this process may not open 1,100 files")
+        late = serve()
+        opened.callback(late.close)
+        assert livez(late)
+        assert livez(server)
 
 
 def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, server: HealthServer) -> None:

@@ -58,13 +58,15 @@ def test_load_is_the_difference_of_two_statuses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said_ms", "retention_s"), [((), 60.0), ((0,), 60.0), ((5000,), 5.0), ((5000, 20_000), 20.0)]
+    ("settings_ms", "retention_s"), [((), 60.0), ((0,), 60.0), ((5000,), 5.0), ((5000, 20_000), 20.0)]
 )
 def test_load_has_the_retention_of_the_pools_own_setting(
-    said_ms: tuple[int, ...], retention_s: float
+    settings_ms: tuple[int, ...], retention_s: float
 ) -> None:
-    status = pool_status(workers=len(said_ms))
-    workers = tuple(replace(one, retention_ms=ms) for one, ms in zip(status.workers, said_ms, strict=True))
+    status = pool_status(workers=len(settings_ms))
+    workers = tuple(
+        replace(one, retention_ms=ms) for one, ms in zip(status.workers, settings_ms, strict=True)
+    )
     assert load_between(status, replace(status, workers=workers), []).retention_s == retention_s
 
 
