@@ -71,9 +71,9 @@ def _answers(
     classifier: Any, recording: Recording, actions: Mapping[str, Action] | None
 ) -> list[dict[str, Any]]:
     """Return one answer per frame, in order."""
-    from gesture_maze.wire.gestures import DEFAULT_ACTIONS, action_of
+    from gesture_maze.wire.gestures import action_of
 
-    mapping = DEFAULT_ACTIONS if actions is None else actions
+    mapping = classifier.manifest.mapping if actions is None else actions
     if classifier.needs_depth and not recording.depth:
         # its answers would not be those it was trained to give
         raise SettingsError(

@@ -15,7 +15,7 @@ from gesture_maze.cli.printing import print_json
 from gesture_maze.cli.progress import progress
 from gesture_maze.cli.reading import Actions, Aspect, Labels, Layout, Verdicts, show_found
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action
+from gesture_maze.wire.gestures import Action
 from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def evaluate(
     with progress("Evaluating"):
         judgements = None if verdicts is None else read_verdicts(verdicts, hands)
         subjects = _subjects(hands, [path for path in (model or bundled_path(), against) if path is not None])
+        mapping = _mapping(actions, subjects[0])
         if report is not None:
-            report.write_text(report_html(hands, *subjects), encoding="utf-8")
-        compared = _compared(_mapping(actions), *subjects) if against is not None else None
-    mapping = _mapping(actions)
+            report.write_text(report_html(hands, *subjects, actions=mapping), encoding="utf-8")
+        compared = _compared(mapping, *subjects) if against is not None else None
     judged = subjects[0].judged.evaluation(mapping)
     cleaned = None if judgements is None else subjects[0].judged.adjudicated(judgements).evaluation(mapping)
     if not as_json:
@@ -103,10 +103,13 @@ def _warn_unknown(subject: Subject, unknown: dict[str, int]) -> None:
         )
 
 
-def _mapping(actions: dict[str, Action] | None) -> Mapping[str, Action]:
-    """Return the mapping to judge by: rows do not say which hand they are."""
+def _mapping(actions: dict[str, Action] | None, subject: Subject) -> Mapping[str, Action]:
+    """Return the mapping to judge by: the model's for either hand unless one is given.
+
+    Rows do not say which hand they are.
+    """
     if actions is None:
-        return DEFAULT_ACTIONS
+        return {key: action for key, action in subject.judged.actions.items() if ":" not in key}
     for key in actions:
         if ":" in key:
             raise SettingsError("settings", f"actions: rows do not name the hand, which {key} asks for")

@@ -48,7 +48,7 @@ Actions = Annotated[
         "--actions",
         parser=_parse_actions,
         metavar="NAME=VALUE,...",
-        help="Which gesture gives which action. (default: like=up,dislike=down,four=right,three=left)",
+        help="Which gesture gives which action. (default: the model's, usually like=up,dislike=down,...)",
     ),
 ]
 

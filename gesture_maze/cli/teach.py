@@ -10,7 +10,7 @@ import typer
 from gesture_maze.cli.options import CONTEXT, AsJson
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.cli.progress import progress
-from gesture_maze.cli.reading import Aspect, show_found
+from gesture_maze.cli.reading import Actions, Aspect, show_found
 from gesture_maze.wire.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -141,11 +141,12 @@ def train(
     redis: OptionalRedis = None,
     out: Annotated[Path | None, Opt(help="Folder for the bundle. (default: DIR/bundles/VERSION)")] = None,
     seed: Annotated[int, Opt(min=0, help="The same takes and seed give the same bundle.")] = 0,
+    actions: Actions = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the base on all takes, judge each take by a model trained without it, and write a bundle.
 
-    Example: [bold]maze teach train --data gestures --out swipe-model[/bold]
+    Example: [bold]maze teach train --data gestures --actions swipe=up,like=down --out swipe-model[/bold]
     """
     from gesture_maze.teach.classroom import Classroom
 
@@ -159,7 +160,7 @@ def train(
                 shown += 1
                 tick()
 
-        taught = room.train(advance, seed)
+        taught = room.train(advance, seed, actions)
     folder = room.path_of(taught.bundle)
     if out is not None:
         taught.bundle.write(out)
@@ -190,6 +191,8 @@ def _print_taught(taught: Taught, folder: Path) -> None:
                 f"{100 * verdict.looks_share:.0f} % looks like {verdict.looks_like}."
             )
     print_line(f"{100 * taught.taken:.2f} % of simulated hands of the base's gestures changed their answer.")
+    ways = ", ".join(f"{name} {way}" for name, way in taught.bundle.manifest.mapping.items())
+    print_line(f"Moves: {ways}; workers take them unless they are started with --actions.")
     print_line(f"Model {taught.bundle.version} is in {folder}. Ship it: maze teach ship {folder} --redis URL")
 
 

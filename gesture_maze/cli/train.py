@@ -11,7 +11,7 @@ import typer
 from gesture_maze.cli.options import AsJson, TrackingUri
 from gesture_maze.cli.printing import print_json
 from gesture_maze.cli.progress import progress
-from gesture_maze.cli.reading import Aspect, Labels, Layout, Verdicts, show_found
+from gesture_maze.cli.reading import Actions, Aspect, Labels, Layout, Verdicts, show_found
 from gesture_maze.lifecycle.training import DEFAULT_TRACKING
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def train(
     layout: Layout = None,
     aspect: Aspect = None,
     labels: Labels = None,
+    actions: Actions = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +51,8 @@ def train(
     for use in Python; no part of this program loads it.
 
     The threshold is the lowest from 0.80 on whose action precision is certain to be 0.985 (lower bound of 95
-    %). With --verdicts it is chosen on adjudicated labels, and the model card has both figures.
+    %). With --verdicts it is chosen on adjudicated labels, and the model card has both figures. Actions are
+    those of --actions, which become the bundle's: workers act by them unless they are given others.
 
     Example: [bold]maze train landmarks.csv.gz --out bundle --search[/bold]
     """
@@ -60,7 +62,7 @@ def train(
 
     wanted = tuple(kind.strip() for kind in kinds.split(",")) if search else ()
     reading = Reading(layout, aspect, labels)
-    options = TrainOptions(data, out, wanted, seed, folds, epochs, tracking_uri, verdicts, reading)
+    options = TrainOptions(data, out, wanted, seed, folds, epochs, tracking_uri, verdicts, reading, actions)
     trained = run(options, progress, _warn, show_found)
     rows: list[Row] = []
     if compare:

@@ -74,13 +74,17 @@ class Pool:
         finally:
             self._tether.close()
 
-    def wait_ready(self, reader: StatusReader) -> PoolStatus:
+    def wait_ready(self, reader: StatusReader, patience_s: float = READY_S) -> PoolStatus:
         """Wait until every worker is live and every partition has an owner, and return that status.
+
+        Args:
+            reader: of the pool's status.
+            patience_s: the longest wait.
 
         Raises:
             SettingsError: `settings`, if the pool ended or was not ready in time. The message names its log.
         """
-        end_s = time.monotonic() + READY_S
+        end_s = time.monotonic() + patience_s
         while time.monotonic() < end_s:
             self.check()
             found = reader.read()
@@ -88,7 +92,7 @@ class Pool:
             if len(shares) >= self._workers and min(shares) and sum(shares) == len(found.partitions):
                 return found
             time.sleep(POLL_S)
-        raise SettingsError("settings", f"the workers were not ready in {READY_S:.0f} s: see {self.log}")
+        raise SettingsError("settings", f"the workers were not ready in {patience_s:.0f} s: see {self.log}")
 
     def check(self) -> None:
         """Check that the pool runs.

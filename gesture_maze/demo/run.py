@@ -40,7 +40,8 @@ def play(options: DemoOptions, view: View, log: Path | None = None) -> Summary:
     Raises:
         SettingsError, ConnectionLost: the demo could not start, or the pool ended.
     """
-    log = log or Path(tempfile.gettempdir()) / f"gesture-maze-demo-{os.getpid()}.log"
+    # a folder of our own: under a name that others can guess, another user could have put a link there
+    log = log or Path(tempfile.mkdtemp(prefix="gesture-maze-demo-")) / "workers.log"
     with (
         stop_signals() as stop,
         redis_at(options.redis) as url,

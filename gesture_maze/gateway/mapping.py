@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gesture_maze.models.drawing import Drawing
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, NAME_PATTERN, Action
 from gesture_maze.wire.keys import WORKERS_INFO
 from gesture_maze.worker.logs import Log
@@ -30,6 +31,11 @@ _GESTURES: Final[TypeAdapter[list[str]]] = TypeAdapter(
 )
 
 
+_DRAWINGS: Final[TypeAdapter[dict[str, Drawing]]] = TypeAdapter(
+    Annotated[dict[Annotated[str, Field(pattern=NAME_PATTERN)], Drawing], Field(max_length=MOST_GESTURES)]
+)
+
+
 class PoolMapping:
     """The gestures and the mapping that most workers of the pool use.
 
@@ -43,6 +49,8 @@ class PoolMapping:
         self._log: Final = log
         self.actions: dict[str, Action] = dict(DEFAULT_ACTIONS)
         """Gesture, or `left:` or `right:` and a gesture -> action."""
+        self.drawings: dict[str, Drawing] = {}
+        """Gesture of the model's own that has an action -> its drawing."""
         self.gestures: tuple[str, ...] = GESTURES
         """Names, in the order of the model's labels."""
 
@@ -71,11 +79,20 @@ class PoolMapping:
         found = Counter(text for raw in raws if (text := _mapping_of(raw)))
         if not found:
             return False
-        actions: dict[str, Action] = from_json(found.most_common(1)[0][0])
+        chosen = found.most_common(1)[0][0]
+        self.drawings = _drawings_of(next(raw for raw in raws if _mapping_of(raw) == chosen))
+        actions: dict[str, Action] = from_json(chosen)
         if actions != self.actions:
             self._log.info("actions_changed", actions=actions)
             self.actions = actions
         return True
+
+
+def _drawings_of(raw: bytes) -> dict[str, Drawing]:
+    try:
+        return _DRAWINGS.validate_python(from_json(raw).get("drawings", {}))
+    except (ValueError, ValidationError):
+        return {}
 
 
 def _gestures_of(raw: bytes) -> tuple[str, ...] | None:

@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 
 from gesture_maze.gateway.room import Room
+from gesture_maze.models.drawing import Drawing
 from gesture_maze.simulator.hand import BONES, JOINTS, ROOTS, Camera, Shape, bend, project, turn
 from gesture_maze.simulator.poses import ARCHETYPES, SHARES
 from gesture_maze.wire.gestures import LABELS, NO_GESTURE
@@ -60,8 +61,9 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/game/hands.json")
-async def poses(request: Request) -> dict[str, Landmarks]:
+async def poses(request: Request) -> dict[str, Landmarks | Drawing]:
     """Return the hands that the page draws: those of the pool's actions and a few others."""
     room: Room = request.app.state.room
     shown = {*(key.rpartition(":")[2] for key in room.mapping.actions), *OTHERS, REST}
-    return {name: points for name, points in hands().items() if name in shown}
+    published = {name: points for name, points in hands().items() if name in shown}
+    return {**room.mapping.drawings, **published}

@@ -126,7 +126,9 @@ def check(data: bytes, client: Redis, gates: Gates) -> Passed:
     from gesture_maze.models.dataset import read_dataset
 
     hands = read_dataset([gates.data], gates.reading)
-    mine, other = (judge_with(model, hands).evaluation() for model in (classifier, _champion(client)))
+    mapping = classifier.manifest.mapping
+    models = (classifier, _champion(client))
+    mine, other = (judge_with(model, hands).evaluation(mapping) for model in models)
     check_accuracy(mine, other, gates.max_drop)
     return Passed(classifier.version, data, took_us, mine["accuracy"], other["accuracy"])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.gestures import GESTURES, NO_GESTURE
+from gesture_maze.wire.gestures import GESTURES, NO_GESTURE, Action
 
 if TYPE_CHECKING:
     from gesture_maze.lifecycle.tracking import TrackedVersion
@@ -47,6 +47,7 @@ class TrainOptions:
         tracking_uri: of MLflow; `none` for no tracking.
         verdicts: CSV of verdicts on rows of the data, for the threshold and the card.
         reading: what overrides the description in the files; None for nothing.
+        actions: the mapping of the bundle, gesture name -> action; None for the published one.
     """
 
     data: Sequence[Path]
@@ -58,16 +59,22 @@ class TrainOptions:
     tracking_uri: str = DEFAULT_TRACKING
     verdicts: Path | None = None
     reading: Reading | None = None
+    actions: dict[str, Action] | None = None
 
     def settings(self, data: Dataset) -> Settings:
         """Return them as `models.train.search` takes them, with the verdicts on `data` read."""
+        from gesture_maze.models.labels import action_faults
         from gesture_maze.models.train.fitting import Settings
         from gesture_maze.models.train.trainer import Recipe
         from gesture_maze.models.verdicts import read_verdicts
 
         recipe = Recipe() if self.epochs is None else Recipe(epochs=self.epochs)
         verdicts = None if self.verdicts is None else read_verdicts(self.verdicts, data)
-        return Settings(recipe=recipe, folds=self.folds, seed=self.seed, verdicts=verdicts)
+        if fault := action_faults(self.actions or {}, data.gestures):
+            raise SettingsError("settings", fault.replace("of the model", "of the data"))
+        return Settings(
+            recipe=recipe, folds=self.folds, seed=self.seed, verdicts=verdicts, actions=self.actions
+        )
 
 
 @dataclass(frozen=True, slots=True)

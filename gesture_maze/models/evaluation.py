@@ -84,9 +84,10 @@ def summarise(
     *,
     threshold: float,
     gestures: Sequence[str] = GESTURES,
+    actions: Mapping[str, Action] = DEFAULT_ACTIONS,
 ) -> Figures:
     """Return the figures that a manifest keeps of one split; arguments as of `evaluate`."""
-    full = evaluate(labels, probabilities, threshold=threshold, model="", gestures=gestures)
+    full = evaluate(labels, probabilities, threshold=threshold, model="", gestures=gestures, actions=actions)
     return Figures(
         rows=full["rows"],
         accuracy=round(full["accuracy"], 4),

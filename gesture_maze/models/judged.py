@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import exp, fsum, lgamma, log
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ class Judged:
     """(n, k)."""
     gestures: tuple[str, ...] = GESTURES
     """Names of the k columns: what the model knows or the data shows."""
+    actions: Mapping[str, Action] = field(default_factory=lambda: DEFAULT_ACTIONS)
+    """The model's mapping: gesture name -> action."""
     folds: NDArray[np.int64] | None = None
     """(n,) fold in which each hand was held out; None if the model is one and the same for all."""
 
@@ -62,11 +64,12 @@ class Judged:
         result: NDArray[np.bool_] = self.predicted == self.labels
         return result
 
-    def evaluation(self, actions: Mapping[str, Action] = DEFAULT_ACTIONS) -> Evaluation:
-        """Return the figures of all hands; `actions` is gesture name -> action."""
+    def evaluation(self, actions: Mapping[str, Action] | None = None) -> Evaluation:
+        """Return the figures of all hands; `actions` is gesture name -> action, None for the model's own."""
         return evaluate(
             self.labels, self.probabilities,
-            threshold=self.threshold, model=self.model, gestures=self.gestures, actions=actions,
+            threshold=self.threshold, model=self.model, gestures=self.gestures,
+            actions=self.actions if actions is None else actions,
         )  # fmt: skip
 
     def adjudicated(self, verdicts: Verdicts) -> Judged:
@@ -135,6 +138,7 @@ def judge_with(classifier: Classifier, data: Dataset, also: Iterable[str] = ()) 
         users=data.users,
         probabilities=columns(probabilities, classifier.labels, gestures),
         gestures=gestures,
+        actions=classifier.manifest.mapping,
     )
 
 

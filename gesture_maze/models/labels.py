@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gesture_maze.wire.gestures import GESTURES, LABELS, NAME_PATTERN
+from gesture_maze.wire.gestures import GESTURES, LABELS, NAME_PATTERN, NO_GESTURE, Action, parse_action_key
 
 MAX_LABELS: Final = 64
 """Most gestures of one bundle. Each is a label value in the metrics, so the number is bounded."""
@@ -58,6 +58,18 @@ def label_faults(labels: Sequence[str], numbers: Sequence[int]) -> str:
         if name not in LABELS and not FIRST_OWN_NUMBER <= number < FIRST_OWN_NUMBER + MAX_LABELS:
             last = FIRST_OWN_NUMBER + MAX_LABELS - 1
             return f"own gestures are numbered from {FIRST_OWN_NUMBER} to {last}, found {name} = {number}"
+    return ""
+
+
+def action_faults(actions: Mapping[str, Action], labels: Sequence[str]) -> str:
+    """Return what is wrong with a mapping of gestures to actions for a label set; empty if nothing is."""
+    for key in actions:
+        try:
+            name = parse_action_key(key)[1]
+        except ValueError as error:
+            return f"actions: {error}"
+        if name not in labels or name == NO_GESTURE:
+            return f"actions: {name} is not a gesture of the model"
     return ""
 
 

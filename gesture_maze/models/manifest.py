@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Final, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from gesture_maze.models.labels import default_numbers, label_faults
+from gesture_maze.models.drawing import Drawing
+from gesture_maze.models.labels import action_faults, default_numbers, label_faults
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action
 
 FORMAT_VERSION: Final = 2
 """Of the bundle's layout. Raised when an older program could misread a newer bundle. Version 2 declares the
@@ -106,11 +116,15 @@ class Manifest(_Record):
     feature_version: Annotated[int, Field(ge=1)]
     """`models.features.FEATURE_VERSION` at the export. For people: the features are part of the graph."""
     thresholds: Thresholds
+    actions: Annotated[dict[str, Action], Field(min_length=1, max_length=64)] | None = None
+    """Which gesture gives which action; None for the published mapping. Workers may override it."""
     evaluation: dict[str, Figures] = {}
     """Name of the split -> figures."""
     training_data: TrainingData | None = None
     baseline: Baseline | None = None
     seed: int | None = None
+    drawings: dict[str, Drawing] = {}
+    """Gesture of one's own -> the mean of the hands that it was taught by, for pages to draw."""
     files: dict[str, Sha256]
     """File name -> sha256 of its bytes."""
 
@@ -131,14 +145,29 @@ class Manifest(_Record):
             raise ValueError(fault)
         if self.format_version > 1 and self.inputs is None:
             raise ValueError("inputs are not declared")
+        fault = action_faults(self.actions or {}, self.labels)
+        if fault:
+            raise ValueError(fault)
         return self
+
+    @property
+    def mapping(self) -> Mapping[str, Action]:
+        """Which gesture gives which action."""
+        return DEFAULT_ACTIONS if self.actions is None else self.actions
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_set(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write `actions` and `drawings` only where there are some: older programs refuse unknown keys."""
+        result: dict[str, Any] = serialise(self)
+        return {key: one for key, one in result.items() if key not in ("actions", "drawings") or one}
 
 
 def model_digest(manifest: Manifest) -> str:
     """Return the digest that a model version ends with.
 
-    It follows from all that decides what the model answers (graph, golden hands, labels, inputs, thresholds)
-    and from nothing else: no clock, no figures, no card. The same training gives the same version anywhere.
+    It follows from all that decides what the model answers (graph, golden hands, labels, inputs, thresholds,
+    actions) and from nothing else: no clock, no figures, no card. The same training gives the same version
+    anywhere.
     """
     content: dict[str, object] = {
         "files": {name: sha for name, sha in manifest.files.items() if name in ("model.onnx", "golden.json")},
@@ -148,4 +177,6 @@ def model_digest(manifest: Manifest) -> str:
     }
     if manifest.format_version > 1:
         content |= {"numbers": manifest.numbers, "inputs": manifest.inputs and manifest.inputs.model_dump()}
+    if manifest.actions is not None:
+        content["actions"] = manifest.actions
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:DIGEST_CHARS]

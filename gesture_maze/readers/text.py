@@ -19,6 +19,8 @@ DELIMITERS: Final = (";", "\t", "|", ",")
 SAMPLE_LINES: Final = 20
 MIN_COLUMNS: Final = 4
 """Fewest columns of a table of landmarks: frame, landmark, x, y."""
+_PICKLE: Final = b"\x80"
+"""First byte of a pickle of Python 3; no UTF-8 text begins with it."""
 _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -52,8 +54,10 @@ def decoded(name: str, data: bytes) -> str:
     """Return the text of UTF-8, or of UTF-16 with a byte order mark, without the mark.
 
     Raises:
-        SettingsError: `data`, if it is neither.
+        SettingsError: `data`, if it is neither, or a pickle.
     """
+    if data.startswith(_PICKLE):
+        raise data_error(f"{name}: a pickle, which can run code and is not read: save it as CSV or JSON")
     encoding = next((found for mark, found in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         return data.decode(encoding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import numpy as np
 from gesture_maze.models.bundle import Bundle
 from gesture_maze.models.labels import label_set
 from gesture_maze.models.network import Network
+from gesture_maze.models.steering import with_actions
 from gesture_maze.teach.base import load_base
 from gesture_maze.teach.course import Taught, teach
 from gesture_maze.teach.takes import CONSENT, Take, Takes, teach_error
@@ -109,13 +110,21 @@ class Classroom:
             self.training = job = Training(running=True, takes=used)
             threading.Thread(target=self._train, args=(takes, job), daemon=True).start()
 
-    def train(self, progress: Callable[[float], None] = lambda _: None, seed: int = 0) -> Taught:
-        """Train here and now, and write the bundle.
+    def train(
+        self,
+        progress: Callable[[float], None] = lambda _: None,
+        seed: int = 0,
+        actions: Mapping[str, Action] | None = None,
+    ) -> Taught:
+        """Train here and now, and write the bundle with the mapping, unless that is None.
 
         Raises:
             SettingsError: `teach`: there are no takes.
+            ModelError: `labels`: the mapping names a gesture that the model does not know.
         """
         taught = teach(self.base, self._network, self.takes.all(), seed=seed, progress=progress)
+        if actions is not None:
+            taught = replace(taught, bundle=with_actions(taught.bundle, actions))
         taught.bundle.write(self.path_of(taught.bundle))
         return taught
 
@@ -134,6 +143,23 @@ class Classroom:
             raise
         finally:
             job.running = False
+
+    def steer(self, actions: Mapping[str, Action]) -> Taught:
+        """Give the newest taught model a mapping, write its bundle, and return it.
+
+        Args:
+            actions: gesture -> action; empty leaves it as it is.
+
+        Raises:
+            SettingsError: `teach`: nothing was trained yet.
+            ModelError: `labels`: a gesture is not one of the model.
+        """
+        taught = self.taught()
+        if actions and dict(taught.bundle.manifest.mapping) != dict(actions):
+            taught = replace(taught, bundle=with_actions(taught.bundle, actions))
+            taught.bundle.write(self.path_of(taught.bundle))
+            self.training.taught = taught
+        return taught
 
     def path_of(self, bundle: Bundle) -> Path:
         """Return the folder that a bundle is written to."""

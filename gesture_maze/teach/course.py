@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from gesture_maze.lifecycle.training import golden_hands
 from gesture_maze.models.bundle import Bundle
+from gesture_maze.models.drawing import Drawing, mean_hand
 from gesture_maze.models.evaluation import summarise
 from gesture_maze.models.features import features
 from gesture_maze.models.manifest import Baseline, Thresholds, TrainingData
@@ -34,7 +35,7 @@ from gesture_maze.teach.judging import (
 )
 from gesture_maze.teach.lessons import everything_else, rows_of, settled
 from gesture_maze.teach.takes import Take, teach_error
-from gesture_maze.wire.gestures import NO_GESTURE, Action
+from gesture_maze.wire.gestures import GESTURES, NO_GESTURE, Action
 
 KIND: Final = "taught"
 CHECK_HANDS: Final = 200
@@ -87,6 +88,8 @@ class Taught:
             },
             "taken": self.taken,
             "threshold": self.bundle.manifest.thresholds.act,
+            "actions": dict(self.bundle.manifest.mapping),
+            "drawings": self.bundle.manifest.drawings,
         }
 
 
@@ -153,6 +156,8 @@ def _packed(
         evaluation={**figures, **{f"base_{key}": one for key, one in base.manifest.evaluation.items()}},
         training_data=TrainingData(sha256=_fingerprint(takes), rows=len(rows), files=(base.version,)),
         baseline=_baseline(base, rows.gestures),
+        actions=base.manifest.actions,
+        drawings={**base.manifest.drawings, **_drawings(takes)},
         seed=seed,
     )
     summary = Summary(base.version, takes, trained, accuracy, acting, found, taken, act)
@@ -208,6 +213,19 @@ def _baseline(base: Bundle, gestures: Sequence[str]) -> Baseline | None:
     return given.model_copy(
         update={"gesture_mix": {name: given.gesture_mix.get(name, 0.0) for name in gestures}}
     )
+
+
+def _drawings(takes: Sequence[Take]) -> dict[str, Drawing]:
+    """Return the mean hand of each gesture of one's own."""
+    found = {}
+    for name in sorted({take.label for take in takes} - set(GESTURES)):
+        mine = [take for take in takes if take.label == name]
+        depth = np.concatenate([take.landmarks[:, :, 2] * take.aspect[:, None] for take in mine])
+        points = np.concatenate([take.points for take in mine])
+        drawn = mean_hand(points, depth, np.concatenate([take.left for take in mine]))
+        if drawn is not None:
+            found[name] = drawn
+    return found
 
 
 def _fingerprint(takes: Sequence[Take]) -> str:

@@ -19,7 +19,6 @@ from gesture_maze.teach.files import DEFAULT_FPS, add_recording
 from gesture_maze.teach.takes import MOST_FRAMES, Take, teach_error
 from gesture_maze.teach.variety import variety
 from gesture_maze.wire.errors import MazeError
-from gesture_maze.wire.gestures import Action
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """Of one request: a take of two minutes, or a dropped file."""
@@ -71,7 +70,7 @@ class Shipped(_Body):
 class Stage(Protocol):
     """Where taught models play and are shipped to."""
 
-    def play(self, room: Classroom, actions: dict[str, Action]) -> None:
+    def play(self, room: Classroom) -> None:
         """Make the newest model answer the frames of the page."""
 
     def ship(self, room: Classroom, share: float | None) -> str:
@@ -235,11 +234,11 @@ def delete(request: Request, take: str) -> dict[str, str]:
 
 @router.post("/try")
 def play(request: Request, body: Tried) -> dict[str, Any]:
-    """Let the newest model steer the maze of the page."""
+    """Let the newest model steer the maze of the page; the mapping becomes part of it."""
     room = _room(request)
-    taught = room.taught()
-    actions = checked_actions(body.actions, taught.bundle.manifest.labels)
-    _stage(request).play(room, actions)
+    actions = checked_actions(body.actions, room.taught().bundle.manifest.labels)
+    taught = room.steer(actions)
+    _stage(request).play(room)
     return {"model": taught.bundle.version, "actions": actions}
 
 

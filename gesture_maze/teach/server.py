@@ -75,8 +75,11 @@ def run(options: Options, show: Callable[[str], None]) -> None:
     open_log("human", "warning")
     room = Classroom.open(options.folder, options.base, options.redis)
     token = secrets.token_urlsafe(18)
-    log = Path(tempfile.gettempdir()) / f"gesture-maze-teach-{options.port or 'free'}.log"
-    with redis_at(EMBEDDED) as url, PoolStage(url, options.redis, log) as stage:
+    with (
+        tempfile.TemporaryDirectory(prefix="gesture-maze-teach-") as private,
+        redis_at(EMBEDDED) as url,
+        PoolStage(url, options.redis, Path(private) / "workers.log") as stage,
+    ):
         write_topology(url)
         settings = Settings.of(
             redis=url, host=HOST, port=options.port, requests_per_s=REQUESTS_PER_S, log_level="warning"

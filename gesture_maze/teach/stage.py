@@ -13,9 +13,11 @@ from gesture_maze.lifecycle.promotion import Gates, challenge, check, promote
 from gesture_maze.producer.address import without_password
 from gesture_maze.teach.classroom import Classroom
 from gesture_maze.teach.takes import teach_error
-from gesture_maze.wire.gestures import Action
 from gesture_maze.worker.redis.attach import attached
 from gesture_maze.worker.redis.status import StatusReader
+
+READY_S: Final = 60.0
+"""Longest wait for the worker: the machine may still be busy with a training."""
 
 
 class PoolStage:
@@ -39,20 +41,18 @@ class PoolStage:
         """Where `ship` leads, without a password; empty for nowhere."""
         return "" if self._ship_to is None else without_password(self._ship_to)
 
-    def play(self, room: Classroom, actions: dict[str, Action]) -> None:
+    def play(self, room: Classroom) -> None:
         """Answer the frames of the page with the newest model, and wait until it does.
 
         Raises:
             SettingsError: `settings`: the worker does not start.
         """
         flags = ["--model", str(room.path_of(room.taught().bundle))]
-        if actions:
-            flags += ["--actions", ",".join(f"{name}={way}" for name, way in actions.items())]
         with self._lock:
             self._running.close()
             pool = self._running.enter_context(Pool(self._embedded, 1, self._log, flags))
             with attached(self._embedded) as client:
-                pool.wait_ready(StatusReader(client))
+                pool.wait_ready(StatusReader(client), READY_S)
 
     def ship(self, room: Classroom, share: float | None) -> str:
         """Promote the newest model in the pool, or make it challenger of a share; return what was done.

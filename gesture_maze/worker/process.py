@@ -68,7 +68,7 @@ class WorkerProcess:
         self._z_announced = False
         self._client: Final = connect(settings.redis, f"maze-worker-{worker}")
         registry = ModelRegistry(self._client)
-        self._observer: Final = Observer(registry, settings.actions, self.metrics, self.log)
+        self._observer: Final = Observer(registry, self.metrics, self.log)
         self._stop: Final = threading.Event()
         self._sampler: Final = Sampler()
         self._health = HealthServer(
@@ -131,7 +131,10 @@ class WorkerProcess:
             model=self._serving.version,
             metrics=f"http://{_bracketed(self._settings.metrics_host)}:{self._health.port}/metrics",
             redis=without_password(self._settings.redis),
-            **self._settings.model_dump(exclude={"redis", "metrics_port", "metrics_host", "model"}),
+            actions=dict(self._serving.actions),
+            **self._settings.model_dump(
+                exclude={"redis", "metrics_port", "metrics_host", "model", "actions"}
+            ),
         )
         self._find_champion()
         self._parts.keeper.progressed(time.monotonic())
@@ -206,7 +209,7 @@ class WorkerProcess:
     def _unknown_gestures(self) -> list[str]:
         """Return the gestures of the mapping that neither the model in use nor the published set has."""
         known = {*GESTURES, *self._serving.labels.names}
-        return sorted({parse_action_key(key)[1] for key in self._settings.actions} - known)
+        return sorted({parse_action_key(key)[1] for key in self._settings.actions or ()} - known)
 
     def _info(self) -> str:
         # `compact` is read by roster.lua, also the space before its value
@@ -218,9 +221,10 @@ class WorkerProcess:
                 "model": self._serving.version,
                 "version": __version__,
                 "retention_ms": self._settings.retention_ms,
-                "actions": self._settings.actions,
+                "actions": dict(self._serving.actions),
                 "gestures": self._serving.labels.names,
                 "compact": not (self._serving.needs_z or self._z_announced),
+                **({"drawings": self._serving.drawings} if self._serving.drawings else {}),
             }
         )
 

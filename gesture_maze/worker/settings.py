@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action, parse_action_key
+from gesture_maze.wire.gestures import Action, parse_action_key
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, check_partitions
 from gesture_maze.worker.policy import Rules
 
@@ -37,8 +37,9 @@ class Settings(BaseModel):
     """Folder or zip of a model bundle. (default: the bundled one)"""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Least confidence of an action, 0 to 1. (default: the model's)"""
-    actions: dict[str, Action] = Field(default_factory=lambda: dict(DEFAULT_ACTIONS))
-    """Which gesture gives which action; left:NAME and right:NAME are for one hand only."""
+    actions: dict[str, Action] | None = None
+    """Which gesture gives which action; left:NAME and right:NAME are for one hand only. (default: the
+    model's, usually like=up,dislike=down,four=right,three=left)"""
     policy: Rules = Rules()
     """Decision policy"""
 
@@ -86,8 +87,8 @@ class Settings(BaseModel):
 
     @field_validator("actions")
     @classmethod
-    def _named_gestures(cls, actions: dict[str, Action]) -> dict[str, Action]:
-        for key in actions:
+    def _named_gestures(cls, actions: dict[str, Action] | None) -> dict[str, Action] | None:
+        for key in actions or ():
             parse_action_key(key)
         return actions
 

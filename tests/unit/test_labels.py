@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from gesture_maze.capture.reader import Block
@@ -21,8 +22,12 @@ from gesture_maze.lifecycle.training import data_warnings
 from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.dataset import Dataset, read_dataset
+from gesture_maze.models.judged import judge
 from gesture_maze.models.labels import columns, default_numbers, label_faults, label_set
+from gesture_maze.models.manifest import Manifest
+from gesture_maze.models.steering import with_actions
 from gesture_maze.replay.engine import Replay, replay_settings
+from gesture_maze.wire.errors import ModelError
 from gesture_maze.wire.frames import HAND, LEFT, META
 from gesture_maze.wire.gestures import GESTURES, LabelSet
 from gesture_maze.wire.replies import MOVES, Reply
@@ -168,6 +173,46 @@ def test_serving_of_own_gestures_has_their_numbers_and_actions(own: Path) -> Non
     assert serving.labels == LabelSet(("like", "no_gesture", "swipe"), (16, 18, 19))
     codes = [MOVES[code] for code in serving.action_codes]
     assert codes == ["up", None, None, None, "up", None, "left", None]
+
+
+def test_mapping_of_bundle_is_used_unless_another_is_given(own: Path, tmp_path: Path) -> None:
+    steered = with_actions(load_bundle(own), {"swipe": "left", "left:like": "down"})
+    assert steered.version != load_bundle(own).version
+    assert "- **Actions**: swipe -> left, left:like -> down.\n- **Input**" in steered.card
+    steered.write(tmp_path / "b")
+    classifier = Classifier.from_bundle(load_bundle(tmp_path / "b"))
+    serving = Recipe(None, None, lambda _: None).serving(classifier)
+    codes = [MOVES[code] for code in serving.action_codes]
+    assert codes == [None, None, "left", None, "down", None, "left", None]
+    other = Recipe(None, {"like": "up"}, lambda _: None).serving(classifier)
+    assert [MOVES[code] for code in other.action_codes] == ["up", None, None, None] * 2
+    source = own_csv(tmp_path, palm="swipe")
+    found = json.loads(run("evaluate", source, "--model", tmp_path / "b", "--json").stdout)
+    assert found == json.loads(
+        run("evaluate", source, "--model", tmp_path / "b", "--actions", "swipe=left", "--json").stdout
+    )
+
+
+@pytest.mark.parametrize("key", ["wave", "both:swipe", "no_gesture"])
+def test_mapping_of_gesture_that_the_model_does_not_know_is_refused(own: Path, key: str) -> None:
+    with pytest.raises(ModelError, match="actions: "):
+        with_actions(load_bundle(own), {key: "up"})
+    raw = json.loads((own / "manifest.json").read_text())
+    assert "actions" not in raw
+    with pytest.raises(ValidationError, match="actions: "):
+        Manifest.model_validate({**raw, "actions": {key: "up"}})
+
+
+def test_train_with_actions_judges_by_them_and_ships_them(tmp_path: Path) -> None:
+    source = own_csv(tmp_path, palm="swipe")
+    words = (source, "--out", tmp_path / "b", "--folds", 2, "--epochs", 2, "--tracking-uri", "none")
+    assert run("train", *words, "--actions", "wave=up").exit_code != 0
+    assert run("train", *words, "--actions", "swipe=right").exit_code == 0
+    bundle = load_bundle(tmp_path / "b")
+    assert dict(bundle.manifest.mapping) == {"swipe": "right"}
+    assert "- **Actions**: swipe -> right." in bundle.card
+    assert judge(bundle, read_dataset([source])).actions == {"swipe": "right"}
+    assert list(bundle.manifest.drawings) == ["swipe"]
 
 
 def test_own_gesture_runs_from_training_to_reply_and_prediction(own: Path) -> None:

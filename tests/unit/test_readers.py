@@ -89,6 +89,17 @@ def test_table_with_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> No
     check(read_recording(tmp_path / "a.csv", aspect=1), [one()], plane=False)
 
 
+def test_pickle_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "data.pickle").write_bytes(b"\x80\x04\x95")
+    with pytest.raises(SettingsError, match="a pickle, which can run code"):
+        read_recording(tmp_path / "data.pickle", aspect=1)
+
+
+def test_description_counts_one_hand_and_one_empty_frame_in_the_singular() -> None:
+    table = layouts.xyz([one()]) + ",".join(["like"] + ["0"] * 63) + "\n"
+    assert "1 hand, 1 frame without one" in read_text("a.csv", table, aspect=1).describe()
+
+
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
 def test_compressed_table_is_read(tmp_path: Path, suffix: str) -> None:
     from gesture_maze.capture.files import create

@@ -18,7 +18,7 @@ from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.serving.shadow import Challenger, Comparison, Sample, Trial
 from tests.support.pool import WristModel, hand
 
-CHAMPION = Serving.of(WristModel(), 0.7, {})
+CHAMPION = Serving.of(WristModel(), 0.7, DEFAULT_ACTIONS)
 
 
 class Notebook:
@@ -63,7 +63,7 @@ class Bench:
         self.registry = Notebook()
         self.metrics = Metrics()
         registry: Any = self.registry
-        self.observer = Observer(registry, DEFAULT_ACTIONS, self.metrics, Log("human", "CRITICAL"))
+        self.observer = Observer(registry, self.metrics, Log("human", "CRITICAL"))
         self.challenger = Challenger.of(model or Contrary(), 0.7, share)
         self.observer.challenge(self.challenger)
 

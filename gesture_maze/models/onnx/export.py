@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gesture_maze.models.bundle import CARD, GOLDEN, MANIFEST, MODEL, Bundle, ModelReason, verify_files
 from gesture_maze.models.classifier import Classifier
+from gesture_maze.models.drawing import Drawing
 from gesture_maze.models.features import FEATURE_VERSION, features
 from gesture_maze.models.golden import Predict, make_golden
 from gesture_maze.models.hands import Hands
@@ -28,6 +29,7 @@ from gesture_maze.models.manifest import (
 from gesture_maze.models.network import Network
 from gesture_maze.models.onnx.graph import build_graph
 from gesture_maze.wire.errors import ModelError
+from gesture_maze.wire.gestures import Action
 
 MAX_DIFFERENCE: Final = 1e-4
 """Largest accepted difference between a probability of the graph (float32) and of the trained network."""
@@ -47,6 +49,8 @@ class Facts:
     baseline: Baseline | None
     seed: int
     inputs: Inputs = field(default_factory=Inputs)
+    actions: dict[str, Action] | None = None
+    drawings: Mapping[str, Drawing] = field(default_factory=dict)
 
 
 def pack_network(network: Network, facts: Facts, golden: Hands, card: str) -> Bundle:
@@ -81,6 +85,8 @@ def pack_graph(model: bytes, exact: Predict, facts: Facts, golden: Hands, card: 
         inputs=facts.inputs,
         feature_version=FEATURE_VERSION,
         thresholds=facts.thresholds,
+        actions=facts.actions,
+        drawings=dict(facts.drawings),
         evaluation=dict(facts.evaluation),
         training_data=facts.training_data,
         baseline=facts.baseline,

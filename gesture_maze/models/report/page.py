@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -14,7 +14,7 @@ from gesture_maze.models.dataset import Dataset
 from gesture_maze.models.judged import Judged, Paired, compare, reliability
 from gesture_maze.models.manifest import Manifest
 from gesture_maze.models.report.drawing import hand_svg, matrix_svg, reliability_svg
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS
+from gesture_maze.wire.gestures import Action
 from gesture_maze.wire.printable import amount
 
 WORST_SHOWN: Final = 6
@@ -58,19 +58,27 @@ class Subject:
     manifest: Manifest
 
 
-def report_html(data: Dataset, subject: Subject, against: Subject | None = None) -> str:
+def report_html(
+    data: Dataset,
+    subject: Subject,
+    against: Subject | None = None,
+    *,
+    actions: Mapping[str, Action] | None = None,
+) -> str:
     """Return the page about a model on labelled hands, beside another model if one is given.
 
     Args:
         data: the hands that both were judged on.
         subject: the model that it is about.
         against: the one to compare it with.
+        actions: gesture name -> action, for both; None for the mapping of the model that it is about.
     """
     judged = subject.judged
-    parts = [_head(data, subject), _tiles(judged)]
+    mapping = judged.actions if actions is None else actions
+    parts = [_head(data, subject), _tiles(judged, mapping)]
     if against is not None:
-        parts.append(_comparison(judged, against.judged))
-    parts += [_gestures(judged), _confusion(judged), _reliability(judged), _gallery(judged)]
+        parts.append(_comparison(judged, against.judged, mapping))
+    parts += [_gestures(judged, mapping), _confusion(judged), _reliability(judged), _gallery(judged)]
     return _page(f"Model {judged.model}", "".join(parts))
 
 
@@ -105,8 +113,8 @@ def _head(data: Dataset, subject: Subject) -> str:
     )
 
 
-def _tiles(judged: Judged) -> str:
-    found = judged.evaluation()
+def _tiles(judged: Judged, actions: Mapping[str, Action]) -> str:
+    found = judged.evaluation(actions)
     action = found["action"]
     tiles = (
         ("accuracy", _percent(found["accuracy"])),
@@ -120,9 +128,9 @@ def _tiles(judged: Judged) -> str:
     return f"<div class='tiles'>{cells}</div>"
 
 
-def _comparison(first: Judged, second: Judged) -> str:
+def _comparison(first: Judged, second: Judged, actions: Mapping[str, Action]) -> str:
     paired = compare(first, second)
-    one, other = first.evaluation(), second.evaluation()
+    one, other = first.evaluation(actions), second.evaluation(actions)
     rows = [
         ("accuracy", one["accuracy"], other["accuracy"], True),
         ("macro F1", one["macro_f1"], other["macro_f1"], True),
@@ -185,11 +193,11 @@ def _different(first: Judged, second: Judged) -> str:
     )
 
 
-def _gestures(judged: Judged) -> str:
+def _gestures(judged: Judged, actions: Mapping[str, Action]) -> str:
     lines = (
         (
             escape(name),
-            DEFAULT_ACTIONS.get(name, ""),
+            actions.get(name, ""),
             f"{one['n']:,}",
             _percent(one["precision"]),
             _percent(one["recall"]),

@@ -15,8 +15,9 @@ from gesture_maze.models.dataset import Dataset
 from gesture_maze.models.evaluation import Evaluation
 from gesture_maze.models.manifest import Figures
 from gesture_maze.models.onnx.export import Facts
+from gesture_maze.models.steering import actions_line
 from gesture_maze.models.verdicts import BIAS
-from gesture_maze.wire.gestures import DEFAULT_ACTIONS, NO_GESTURE
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, NO_GESTURE, parse_action_key
 from gesture_maze.wire.printable import amount
 
 NO_USERS: Final = (
@@ -53,8 +54,8 @@ _HEAD: Final = """# Model card: {version}
 Classifies one hand, given as 21 landmarks in MediaPipe's order, as one of {classes} gestures.
 
 - **Gestures**: {gestures}.
-- **Actions**: {actions}.
-- **Input**: `landmarks` (n, 21, 3) float32, x and y in units of the image's width and height, y down;
+{actions}- **Input**: `landmarks` (n, 21, 3) float32, x and y in units of the image's width and height, y
+  down;
   `aspect` (n,) float32, width / height. z is not used.
 - **Output**: `label` (n,) int64, a place in the gestures, and `probabilities` (n, {classes}) float32,
   calibrated by one temperature.
@@ -105,12 +106,13 @@ def model_card(
         data: the training data, for its people and sources.
         confusions: of the held-out rows, most frequent first.
     """
-    actions = [f"{name} -> {action}" for name, action in DEFAULT_ACTIONS.items() if name in facts.labels]
+    mapping = DEFAULT_ACTIONS if facts.actions is None else facts.actions
+    known = {key: way for key, way in mapping.items() if parse_action_key(key)[1] in facts.labels}
     head = _HEAD.format(
         version="{version}",
         classes=len(facts.labels),
         gestures=", ".join(facts.labels),
-        actions=", ".join(actions) or "none of its gestures has one by default",
+        actions=actions_line(known),
         model=KINDS.get(facts.kind, facts.kind),
         seed=facts.seed,
         rows=facts.training_data.rows,

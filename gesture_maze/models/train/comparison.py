@@ -69,7 +69,7 @@ def _candidate_row(name: str, data: Dataset, settings: Settings, tick: Tick) -> 
 
     fit = fit_candidate(make, settings.recipe.spread, settings.seed, len(data.gestures))
     held = cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)))
-    calibrated = Calibrated.of(held, data, settings.verdicts)
+    calibrated = Calibrated.of(held, data, settings)
     judged = calibrated.evaluation(name)
     predict = predictor(last[0], len(data.gestures))
     points = np.resize(data.points, (BATCH, 21, 2))

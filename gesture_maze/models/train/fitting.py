@@ -24,6 +24,7 @@ from gesture_maze.models.train.folds import Points
 from gesture_maze.models.train.trainer import Recipe, Tick, train_classifier
 from gesture_maze.models.verdicts import Verdicts
 from gesture_maze.wire.errors import MazeError, ModelError
+from gesture_maze.wire.gestures import Action
 from gesture_maze.wire.printable import amount
 
 NETWORK: Final = "network"
@@ -42,6 +43,9 @@ class Settings:
     seed: int
     verdicts: Verdicts | None = None
     """On rows of the data; the threshold is then chosen on adjudicated labels."""
+    actions: dict[str, Action] | None = None
+    """Mapping of the bundle, gesture name -> action, by which the threshold is chosen; None for the
+    published one."""
 
     def steps(self) -> int:
         """Return how often `models.train.search.ship_network` calls its `tick`."""

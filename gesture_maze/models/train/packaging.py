@@ -7,6 +7,7 @@ the exported graph and the fitted model differ.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from gesture_maze.models.bundle import Bundle
 from gesture_maze.models.dataset import Dataset
+from gesture_maze.models.drawing import Drawing, mean_hand
 from gesture_maze.models.evaluation import Evaluation, calibration_error, evaluate, summarise
 from gesture_maze.models.hands import Hands
 from gesture_maze.models.judged import Judged
@@ -22,9 +24,9 @@ from gesture_maze.models.manifest import Baseline, Figures, Thresholds, Training
 from gesture_maze.models.onnx.export import Facts, check_graph, pack_graph
 from gesture_maze.models.train.calibration import Threshold, choose_temperature, choose_threshold, cooled
 from gesture_maze.models.train.card import model_card
-from gesture_maze.models.train.fitting import Fitted
+from gesture_maze.models.train.fitting import Fitted, Settings
 from gesture_maze.models.train.folds import HeldOut
-from gesture_maze.models.verdicts import Verdicts
+from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, Action
 
 CONFIDENCE_BINS: Final = 20
 """Bins of the baseline's confidence histogram."""
@@ -51,17 +53,30 @@ class Calibrated:
     """(n,) the adjudicated labels; the given ones where there are no verdicts."""
     adjudicated: bool
     """Whether there are verdicts."""
+    actions: dict[str, Action] | None = None
+    """Mapping of the bundle, gesture name -> action; None for the published one."""
 
     @classmethod
-    def of(cls, held: HeldOut, data: Dataset, verdicts: Verdicts | None) -> Calibrated:
+    def of(cls, held: HeldOut, data: Dataset, settings: Settings) -> Calibrated:
         """Choose temperature and threshold for the held-out predictions of `data`."""
+        verdicts = settings.verdicts
         temperature = choose_temperature(held.labels, held.probabilities)
         counted, labels = np.ones(len(held.labels), np.bool_), held.labels
         if verdicts is not None:
             counted, labels = verdicts.apply(held.rows, held.labels)
         probabilities = cooled(held.probabilities, temperature)
-        threshold = choose_threshold(labels[counted], probabilities[counted], gestures=data.gestures)
-        return cls(held, data.gestures, temperature, threshold, counted, labels, verdicts is not None)
+        mapping = DEFAULT_ACTIONS if settings.actions is None else settings.actions
+        threshold = choose_threshold(
+            labels[counted], probabilities[counted], gestures=data.gestures, actions=mapping
+        )
+        adjudicated = verdicts is not None
+        own = settings.actions
+        return cls(held, data.gestures, temperature, threshold, counted, labels, adjudicated, own)
+
+    @property
+    def mapping(self) -> Mapping[str, Action]:
+        """Which gesture gives which action."""
+        return DEFAULT_ACTIONS if self.actions is None else self.actions
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -77,7 +92,7 @@ class Calibrated:
         """Return the figures on given labels at the chosen threshold."""
         return evaluate(
             self.held.labels, self.probabilities,
-            threshold=self.threshold.act, model=model, gestures=self.gestures,
+            threshold=self.threshold.act, model=model, gestures=self.gestures, actions=self.mapping,
         )  # fmt: skip
 
     def adjudicated_evaluation(self, model: str) -> Evaluation | None:
@@ -86,7 +101,7 @@ class Calibrated:
             return None
         return evaluate(
             self.labels[self.counted], self.probabilities[self.counted],
-            threshold=self.threshold.act, model=model, gestures=self.gestures,
+            threshold=self.threshold.act, model=model, gestures=self.gestures, actions=self.mapping,
         )  # fmt: skip
 
     def confusions(self, limit: int = 6) -> list[tuple[str, str, int]]:
@@ -105,7 +120,9 @@ class Calibrated:
         for name, probabilities in self.held.views.items():
             splits[name] = self.held.labels, cooled(probabilities, self.temperature)
         return {
-            name: summarise(labels, found, threshold=self.threshold.act, gestures=self.gestures)
+            name: summarise(
+                labels, found, threshold=self.threshold.act, gestures=self.gestures, actions=self.mapping
+            )
             for name, (labels, found) in splits.items()
         }
 
@@ -141,6 +158,7 @@ class Shipped:
             users=data.users[held.rows],
             probabilities=self.calibrated.probabilities,
             gestures=data.gestures,
+            actions=self.calibrated.mapping,
             folds=held.folds,
         )
 
@@ -162,6 +180,8 @@ def package(fitted: Fitted, calibrated: Calibrated, data: Dataset, golden: Hands
         kind=fitted.kind,
         labels=data.gestures,
         thresholds=Thresholds(act=calibrated.threshold.act),
+        actions=calibrated.actions,
+        drawings=drawings(data),
         evaluation=calibrated.figures(),
         training_data=TrainingData(
             sha256=data.sha256, rows=len(data), files=data.names, file_sha256=data.file_sha256
@@ -178,6 +198,13 @@ def package(fitted: Fitted, calibrated: Calibrated, data: Dataset, golden: Hands
     wanted = exact(flat.landmarks, flat.aspect)
     difference = check_graph(bundle, flat.landmarks, flat.aspect, wanted)
     return Shipped(bundle, calibrated, difference, fitted)
+
+
+def drawings(data: Dataset) -> dict[str, Drawing]:
+    """Return the drawings of the gestures that are not published ones."""
+    own = {name: data.labels == label for label, name in enumerate(data.gestures) if name not in GESTURES}
+    found = {name: mean_hand(data.points[mine]) for name, mine in own.items()}
+    return {name: drawn for name, drawn in found.items() if drawn is not None}
 
 
 def baseline(probabilities: NDArray[np.float64], gestures: tuple[str, ...]) -> Baseline:

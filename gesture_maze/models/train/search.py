@@ -155,7 +155,7 @@ def ship_network(data: Dataset, settings: Settings, golden: Hands, tick: Tick = 
         return fit_kind(NETWORK, {}, points, labels, settings, data.gestures, tick).predict
 
     held = cross_validate(data, fit, list(folds(data, settings.folds, settings.seed)), VIEWS)
-    calibrated = Calibrated.of(held, data, settings.verdicts)
+    calibrated = Calibrated.of(held, data, settings)
     fitted = fit_kind(NETWORK, {}, data.points, data.labels, settings, data.gestures, tick)
     return package(fitted, calibrated, data, golden, settings.seed)
 
@@ -189,7 +189,7 @@ def _trial(
 
     with _unconverged():
         held = cross_validate(data, fit, splits)
-    calibrated = Calibrated.of(held, data, settings.verdicts)
+    calibrated = Calibrated.of(held, data, settings)
     return Trial(
         kind=kind,
         parameters=parameters,

@@ -77,6 +77,7 @@ const camera = new Camera(
 function welcome(news) {
   evidence = new Evidence(news.actions);
   panel.fillLegend(news.actions, poses, press);
+  panel.learnPoses(news.actions, poses, press);
   showInput();
   if (news.game && !news.game.finished) show(news.game);
   else start(game && !game.finished ? game.seed : undefined); // in a race, to warm up until it starts

@@ -3,7 +3,7 @@
 import { STAGES, inMs } from "./budget.js";
 import { drawBones, drawFlesh, drawIcon, poseOf } from "./hand-view.js";
 import { openWays } from "./maze-view.js";
-import { ARROWS, DIRECTIONS, element } from "./types.js";
+import { ARROWS, DIRECTIONS, address, element } from "./types.js";
 
 /** @typedef {import("./types.js").Direction} Direction */
 /** @typedef {import("./types.js").Point} Point */
@@ -101,6 +101,21 @@ export function fillLegend(actions, poses, press) {
   legend.replaceChildren(
     ...DIRECTIONS.filter((way) => gestureOf[way]).map((way) => legendButton(way, gestureOf[way], poses, press)),
   );
+}
+
+/**
+ * Fetch the drawings of gestures that the pool has learned since the page was opened.
+ *
+ * @param {Record<string, Direction>} actions
+ * @param {Record<string, Point[]>} poses
+ * @param {(way: Direction, gesture: string, held: boolean) => void} press
+ */
+export async function learnPoses(actions, poses, press) {
+  if (Object.keys(actions).every((gesture) => poseOf(poses, gesture))) return;
+  const found = await fetch(address("game/hands.json")).catch(() => null);
+  if (!found?.ok) return;
+  Object.assign(poses, await found.json());
+  fillLegend(actions, poses, press);
 }
 
 /**

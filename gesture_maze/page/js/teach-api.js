@@ -24,6 +24,8 @@ import { address } from "./types.js";
  * @property {Record<string, Verdict>} takes
  * @property {number} taken
  * @property {number} threshold
+ * @property {Record<string, string>} actions
+ * @property {Record<string, Point[]>} drawings
  *
  * @typedef {{ running: boolean, progress: number, fault: string, result: Result | null }} Training
  *

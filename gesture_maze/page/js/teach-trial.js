@@ -1,5 +1,6 @@
 /** The maze in the page of `maze teach`: which gesture goes where, and a walk with the newest model. */
 
+import { drawIcon, poseOf } from "./hand-view.js";
 import { Link } from "./link.js";
 import { MazeView } from "./maze-view.js";
 import { ask } from "./teach-api.js";
@@ -24,9 +25,13 @@ export class Trial {
   /**
    * @param {(text: string) => void} show
    * @param {(gesture: string | null, confidence: number) => void} seen
+   * @param {() => void} mapped called when the model has a mapping
+   * @param {Record<string, import("./types.js").Point[]>} poses drawings of published gestures
    * @param {string | null} seed of the maze; another maze each time without it
    */
-  constructor(show, seen, seed) {
+  constructor(show, seen, mapped, poses, seed) {
+    this.poses = poses;
+    this.mapped = mapped;
     this.show = show;
     this.seen = seen;
     this.seed = seed;
@@ -38,8 +43,10 @@ export class Trial {
 
   /** Offer the gestures of a model: its own ones first. @param {import("./teach-api.js").Result} result @param {string} idle */
   offer(result, idle) {
-    if (this.#offered === result.model) return;
-    this.#offered = result.model;
+    const gestures = result.gestures.join();
+    if (this.#offered === gestures) return;
+    this.#offered = gestures;
+    this.show("Choose a gesture for each way, then play.");
     const own = result.own.map((one) => one.name).filter((name) => name !== idle);
     const names = result.gestures.filter((name) => name !== idle);
     const fresh = own.filter((name) => !Object.values(USUAL).includes(name));
@@ -50,7 +57,15 @@ export class Trial {
       select.dataset.way = way;
       select.append(...names.map((name) => new Option(name)));
       select.value = fresh[at] ?? USUAL[way];
-      line.append(select);
+      const drawing = document.createElement("canvas");
+      const draw = () => {
+        const pose = poseOf({ ...this.poses, ...result.drawings }, select.value);
+        drawing.hidden = !pose;
+        if (pose) drawIcon(drawing, pose);
+      };
+      select.onchange = draw;
+      draw();
+      line.append(select, drawing);
       return line;
     }));
   }
@@ -64,6 +79,7 @@ export class Trial {
     if (Object.keys(actions).length < DIRECTIONS.length) throw new Error("Choose a gesture of its own for each way.");
     this.show("Starting a worker with your model …");
     await ask("try", "POST", { actions });
+    this.mapped();
     this.show("Find the way to the star.");
     this.#link ??= this.#open();
     this.again();

@@ -28,7 +28,7 @@ const poses = await (await fetch(address("game/hands.json"))).json();
 const cue = element("cue", HTMLElement);
 const prompt = (/** @type {string} */ text) => (element("prompt", HTMLElement).textContent = cue.textContent = text);
 const recorder = new Recorder(prompt);
-const trial = new Trial((text) => (element("try-text", HTMLElement).textContent = text), showSeen, asked.get("seed"));
+const trial = new Trial((text) => (element("try-text", HTMLElement).textContent = text), showSeen, () => void refresh(), poses, asked.get("seed"));
 const label = element("label", HTMLInputElement);
 const consent = element("consent", HTMLInputElement);
 const base = address(document.querySelector('meta[name="hands"]')?.getAttribute("content") ?? "").href;
@@ -265,6 +265,8 @@ async function play() {
 function showShip(result) {
   element("ship-text", HTMLElement).textContent = `${result.model}: ${amount(result.gestures.length, "gesture")}, threshold ${result.threshold}.`;
   element("ship-box", HTMLElement).hidden = false;
+  const moves = Object.entries(result.actions).map(([name, way]) => `${name} ${way}`);
+  element("moves", HTMLElement).textContent = moves.join(", ");
   const folder = `${state.folder}/bundles/${result.model}`;
   element("bundle", HTMLElement).textContent = folder;
   element("command", HTMLElement).textContent = `maze promote ${folder} --redis URL`;

@@ -186,7 +186,14 @@ class ModelWatch:
             needs_z, least = classifier.needs_depth, self._recipe.least(classifier)
             self._note_z("challenger", needs_z=needs_z)
             self._challenge(
-                Challenger.of(classifier, least, wanted[1], classifier.label_set, needs_z=needs_z)
+                Challenger.of(
+                    classifier,
+                    least,
+                    wanted[1],
+                    classifier.label_set,
+                    needs_z=needs_z,
+                    actions=self._recipe.mapping(classifier),
+                )
             )
 
     def _load(self, version: str, appointed_ms: int, now_s: float) -> Classifier | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Final
 
@@ -19,7 +19,6 @@ import numpy.typing as npt
 from gesture_maze.wire.decode import Frames
 from gesture_maze.wire.errors import MazeError
 from gesture_maze.wire.frames import LEFT
-from gesture_maze.wire.gestures import Action
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
@@ -48,16 +47,12 @@ class Observer:
 
     Args:
         registry: where comparisons are counted.
-        actions: gesture name -> action.
         metrics: counts comparisons and shows drift.
         log: where events go.
     """
 
-    def __init__(
-        self, registry: ModelRegistry, actions: Mapping[str, Action], metrics: Metrics, log: Log
-    ) -> None:
+    def __init__(self, registry: ModelRegistry, metrics: Metrics, log: Log) -> None:
         self._registry: Final = registry
-        self._actions: Final = actions
         self._metrics: Final = metrics
         self._log: Final = log
         self._challenger: Challenger | None = None
@@ -158,7 +153,9 @@ class Observer:
     def _comparison(self, serving: Serving, challenger: Challenger) -> Comparison:
         versions = (serving.version, challenger.model.version)
         if versions not in self._comparisons:
-            self._comparisons[versions] = Comparison(self._actions, serving.labels, challenger.labels)
+            self._comparisons[versions] = Comparison(
+                serving.actions, serving.labels, challenger.labels, challenger.actions
+            )
         return self._comparisons[versions]
 
     def _flush(self) -> None:

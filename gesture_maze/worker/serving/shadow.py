@@ -37,6 +37,7 @@ class Challenger:
         share: part of the frames that it classifies, in whole batches, 0 to 1.
         labels: its gestures.
         needs_z: whether it uses z, so that it does not classify batches with compact landmarks.
+        actions: gesture name -> action; None for the champion's.
     """
 
     model: Model
@@ -44,6 +45,7 @@ class Challenger:
     share: float
     labels: LabelSet = PUBLISHED
     needs_z: bool = False
+    actions: Mapping[str, Action] | None = None
 
     @classmethod
     def of(
@@ -54,9 +56,10 @@ class Challenger:
         labels: LabelSet = PUBLISHED,
         *,
         needs_z: bool = False,
+        actions: Mapping[str, Action] | None = None,
     ) -> Self:
         """Return a challenger that acts from confidence `threshold`. `threshold` and `share` are 0 to 1."""
-        return cls(model, round(threshold * CONFIDENCE_STEPS), share, labels, needs_z)
+        return cls(model, round(threshold * CONFIDENCE_STEPS), share, labels, needs_z, actions)
 
 
 class Sample:
@@ -83,18 +86,25 @@ class Comparison:
     """The results of two models for the same frames. Gestures are compared by name: labels differ.
 
     Args:
-        actions: gesture name -> action.
+        actions: gesture name -> action, of the champion.
         champion, challenger: the gestures of each model.
+        theirs: the mapping of the challenger; None for the champion's.
     """
 
     def __init__(
-        self, actions: Mapping[str, Action], champion: LabelSet = PUBLISHED, challenger: LabelSet = PUBLISHED
+        self,
+        actions: Mapping[str, Action],
+        champion: LabelSet = PUBLISHED,
+        challenger: LabelSet = PUBLISHED,
+        theirs: Mapping[str, Action] | None = None,
     ) -> None:
-        sets = (champion, challenger)
+        sets, mappings = (champion, challenger), (actions, actions if theirs is None else theirs)
         self._names: Final = tuple(dict.fromkeys((*champion.names, *challenger.names)))
         place = {name: number for number, name in enumerate(self._names)}
         self._places: Final = [np.array([place[name] for name in one.names]) for one in sets]
-        self._codes: Final = [np.array(action_codes(one, actions)) for one in sets]
+        self._codes: Final = [
+            np.array(action_codes(one, mapping)) for one, mapping in zip(sets, mappings, strict=True)
+        ]
         self._left: Final = [len(one) + 1 for one in sets]
         self.pairs = np.zeros((len(self._names), len(self._names)), np.int64)
         """(k, k) frames by the champion's gesture and the challenger's, of the k that either knows."""

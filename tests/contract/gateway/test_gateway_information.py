@@ -105,6 +105,18 @@ def test_mapping_of_mixed_workers_is_that_of_the_majority() -> None:
     assert found.actions == {"rock": "up"}
 
 
+def test_drawings_are_those_of_a_worker_of_the_majority_and_checked() -> None:
+    found, hand = mapping(), [[0.5, 0.25, 0.0]] * 21
+    told: list[tuple[object, bool]] = [
+        ({"swipe": hand}, True), ({"swipe": hand[1:]}, False), ({"a b": hand}, False), ([hand], False),
+        ({"swipe": [[1e9, 0, 0]] * 21}, False), ("swipe", False), (None, False),
+    ]  # fmt: skip
+    for drawings, kept in told:
+        raw = json.dumps({"actions": {"swipe": "up"}, "drawings": drawings}).encode()
+        assert found.note({b"a": raw, b"b": raw, b"c": info({"rock": "up"})})
+        assert ("swipe" in found.drawings) == kept, drawings
+
+
 def test_gestures_of_mixed_workers_are_those_of_the_majority() -> None:
     found = mapping()
     assert found.gestures == GESTURES
