@@ -54,6 +54,8 @@ class PlaySocket(WSListener):
         self._timed_s = 0.0
         self._greeting = False
         self._settings: SessionSettings | None = None
+        self._mapping: dict[str, Action] = {}
+        """The pool's mapping that the player was last sent."""
         self._inside = False
         self._ended = False
         self._aspect = 4 / 3
@@ -141,6 +143,8 @@ class PlaySocket(WSListener):
             walk.step(move, self._input)
         if waited_s is not None:
             self._time(waited_s)
+        if self._mapping is not self._room.mapping.actions:
+            self._send("actions", encoded("actions", actions=self._actions()))
 
     def refuse(self, error: GatewayError) -> None:
         """Count the fault, answer it, and cut off a client with too many of them."""
@@ -236,8 +240,9 @@ class PlaySocket(WSListener):
         )
 
     def _actions(self) -> dict[str, Action]:
+        self._mapping = self._room.mapping.actions  # a new object whenever it changes
         own = None if self._settings is None else self._settings.actions
-        return self._room.mapping.actions if own is None else own
+        return self._mapping if own is None else own
 
     def _answer(self, session: Session, walk: Walk, raw: bytes) -> None:
         """Act on a text message of a player who has been welcomed."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.releases import Releases
 from gesture_maze.gateway.sessions import Session, Sessions
 from gesture_maze.producer.errors import Backpressure, SendLost
+from gesture_maze.wire.gestures import Action
 from gesture_maze.wire.session_settings import SessionSettings
 from gesture_maze.worker.logs import Log
 
@@ -234,8 +237,9 @@ class Wire:
 @pytest.fixture
 def slow() -> tuple[PlaySocket, Wire]:
     """Return a socket whose browser does not read, and its transport."""
-    room: Any = type("Room", (), {"metrics": Metrics()})()
+    room: Any = SimpleNamespace(metrics=Metrics(), mapping=SimpleNamespace(actions={"like": "up"}))
     socket, wire = PlaySocket(room, "address", "bearer"), Wire()
+    socket._actions()  # as the welcome does
     socket._transport = wire  # type: ignore[assignment]
     socket._session = Session("s", "n", 30, Clock())
     return socket, wire
@@ -252,3 +256,16 @@ def test_slow_browser_gets_only_the_newest_message_of_each_kind(slow: tuple[Play
     assert wire.sent == [b"reply 99", b"at"]
     socket.receive(b"reply 100", {"seq": 100, "move": None})
     assert wire.sent[-1] == b"reply 100"
+
+
+@pytest.mark.parametrize("own", [None, {"ok": "down"}])
+def test_changed_mapping_of_the_pool_is_sent_once(
+    slow: tuple[PlaySocket, Wire], own: dict[str, Action] | None
+) -> None:
+    socket, wire = slow
+    socket._settings = SessionSettings(actions=own)
+    socket._room.mapping.actions = {"swipe": "up"}
+    for seq in range(3):
+        socket.receive(b"reply", {"seq": seq, "move": None})
+    found = [json.loads(raw) for raw in wire.sent if raw != b"reply"]
+    assert found == [{"type": "actions", "actions": own or {"swipe": "up"}}]

@@ -75,9 +75,7 @@ const camera = new Camera(
 
 /** @param {import("./types.js").Welcome} news */
 function welcome(news) {
-  evidence = new Evidence(news.actions);
-  panel.fillLegend(news.actions, poses, press);
-  panel.learnPoses(news.actions, poses, press);
+  learnActions(news.actions);
   showInput();
   if (news.game && !news.game.finished) show(news.game);
   else start(game && !game.finished ? game.seed : undefined); // in a race, to warm up until it starts
@@ -115,6 +113,13 @@ function message(news) {
   else if (news.type === "racer") racerMoved(news);
   else if (news.type === "timing") budget.add("pool", (gatewayMs = news.gateway_ms));
   else if (news.type === "refused") refused(news);
+  else if (news.type === "actions") learnActions(news.actions);
+}
+
+/** @param {Record<string, Direction>} actions */
+function learnActions(actions) {
+  evidence = new Evidence(actions);
+  panel.fillLegend(actions, poses, press);
 }
 
 /** @param {import("./types.js").Refused} news */

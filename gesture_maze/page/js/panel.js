@@ -98,6 +98,7 @@ export function fillLegend(actions, poses, press) {
   const rank = (/** @type {string} */ gesture) => (poseOf(poses, gesture) ? 0 : 2) + (gesture.includes(":") ? 1 : 0);
   const ordered = Object.entries(actions).sort(([one], [other]) => rank(other) - rank(one));
   const gestureOf = Object.fromEntries(ordered.map(([gesture, way]) => [way, gesture]));
+  learnPoses(actions, poses);
   legend.replaceChildren(
     ...DIRECTIONS.filter((way) => gestureOf[way]).map((way) => legendButton(way, gestureOf[way], poses, press)),
   );
@@ -108,14 +109,13 @@ export function fillLegend(actions, poses, press) {
  *
  * @param {Record<string, Direction>} actions
  * @param {Record<string, Point[]>} poses
- * @param {(way: Direction, gesture: string, held: boolean) => void} press
  */
-export async function learnPoses(actions, poses, press) {
+async function learnPoses(actions, poses) {
   if (Object.keys(actions).every((gesture) => poseOf(poses, gesture))) return;
   const found = await fetch(address("game/hands.json")).catch(() => null);
   if (!found?.ok) return;
   Object.assign(poses, await found.json());
-  fillLegend(actions, poses, press);
+  redrawLegend(poses);
 }
 
 /**
