@@ -10,7 +10,7 @@ import { MazeView } from "./maze-view.js";
 import { Menu } from "./menu.js";
 import { Palm } from "./palm.js";
 import * as panel from "./panel.js";
-import { RaceView } from "./race.js";
+import { RaceView, setAddress } from "./race.js";
 import { movesOver, showScores } from "./scores.js";
 import { connectButtons, mark } from "./setup.js";
 import { SimulatedHand } from "./simulated.js";
@@ -225,15 +225,6 @@ function forgetRace() {
   raceAsked = null;
   race.hide();
   setAddress(null);
-}
-
-/** A reload of the page returns to the race. @param {string | null} raceId */
-function setAddress(raceId) {
-  const here = new URL(location.href);
-  if (here.searchParams.get("race") === raceId) return;
-  if (raceId) here.searchParams.set("race", raceId);
-  else here.searchParams.delete("race");
-  history.replaceState(null, "", here);
 }
 
 // --- hands-free

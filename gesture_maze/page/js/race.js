@@ -109,3 +109,12 @@ function lineOf(racer, colour, race) {
   line.append(dot, name, how);
   return line;
 }
+
+/** A reload of the page returns to the race. @param {string | null} raceId */
+export function setAddress(raceId) {
+  const here = new URL(location.href);
+  if (here.searchParams.get("race") === raceId) return;
+  if (raceId) here.searchParams.set("race", raceId);
+  else here.searchParams.delete("race");
+  history.replaceState(null, "", here);
+}
