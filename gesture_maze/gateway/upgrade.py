@@ -104,10 +104,13 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
 
     def _from_here(self, request: WSUpgradeRequest) -> bool:
         """Return whether the page that asks is one of ours. Browsers always name it; programs need not."""
-        origin = request.headers.get("origin")
-        if origin is None or origin in self._room.settings.origins:
+        origins = request.headers.getall("origin", [])
+        if not origins or origins[0] in self._room.settings.origins:
             return True
-        host, page = request.headers.get("host", ""), urlsplit(origin)
+        try:
+            host, page = request.headers.get("host", ""), urlsplit(origins[0])
+        except ValueError:
+            return False  # such as http://[
         if self._encrypted(request) and page.scheme != "https":
             return False  # a page that came unencrypted may have been changed on its way
         return bool(host) and page.netloc.lower() == host.lower()

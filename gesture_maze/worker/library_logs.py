@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import Final
 
@@ -12,6 +13,8 @@ SAMPLE_S: Final = 10.0
 """One message of each kind that a library logs is written in this time; the others are counted."""
 MAX_MESSAGE: Final = 500
 """Characters kept of a library's message: it may repeat what a client sent."""
+_NUMBER: Final = re.compile(r"\.\d+\Z")
+"""A logger of one connection: all of them share a sample, or each bad client would write lines of its own."""
 
 
 def route_libraries(log: Log) -> None:
@@ -33,11 +36,12 @@ class LibraryHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""
-        kind = f"{record.name} {record.levelno} {record.module} {record.lineno}"
+        name = _NUMBER.sub("", record.name)
+        kind = f"{name} {record.levelno} {record.module} {record.lineno}"
         left_out = self._sampler.admit(kind, time.monotonic())
         if left_out is None:
             return
-        values: dict[str, object] = {"logger": record.name, "message": _message(record)}
+        values: dict[str, object] = {"logger": name, "message": _message(record)}
         if left_out:
             values["suppressed"] = left_out
         if record.exc_info:

@@ -106,6 +106,16 @@ def test_library_messages_once_routed_are_events_of_the_log(
     assert found["message"] == "no worker has processed a frame of partition 3"
 
 
+def test_messages_of_numbered_connections_share_a_sample(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    route_libraries(Log("json", "info"))
+    for number in range(20):
+        logging.getLogger(f"maze.gateway.sockets.{number}").error("parser error")
+    [line] = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["logger"] == "maze.gateway.sockets"
+
+
 @pytest.mark.parametrize("module", ["cli/watch.py", "cli/worker.py", "worker/__main__.py", "gateway/logs.py"])
 def test_long_running_program_routes_what_libraries_log(module: str) -> None:
     assert "route_libraries(" in (Path(gesture_maze.__file__).parent / module).read_text()

@@ -217,10 +217,11 @@ def test_message_too_large_closes_the_socket(
 
 
 def test_socket_from_a_foreign_origin_is_refused(gateway: Served) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        gateway.socket(Origin="https://evil.example")
-    assert refused.value.response.status_code == 403
-    assert gateway.refused("bad_origin") == 1
+    for number, origin in enumerate(("https://evil.example", "null", "http://["), 1):
+        with pytest.raises(InvalidStatus) as refused:
+            gateway.socket(Origin=origin)
+        assert refused.value.response.status_code == 403
+        assert gateway.refused("bad_origin") == number
     for origin in (f"http://{gateway.address}", "https://friend.example"):
         with gateway.socket(Origin=origin) as player:
             assert player.hello()["type"] == "welcome"
