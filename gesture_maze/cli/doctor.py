@@ -16,7 +16,7 @@ Mend = Annotated[
     bool,
     typer.Option(
         "--mend",
-        help="First set back streams whose entry ids are ahead of the server's clock.",
+        help="First repair partitions whose ids are ahead of the server's clock, or whose stream was deleted.",
     ),
 ]
 
@@ -31,14 +31,14 @@ def doctor(redis: RedisUrl = DEFAULT_REDIS, as_json: AsJson = False, mend: Mend 
     """
     from dataclasses import asdict
 
+    from gesture_maze.ops import mending
     from gesture_maze.ops.doctor import examine
     from gesture_maze.ops.doctor_facts import gather
-    from gesture_maze.ops.mending import mend_ids
     from gesture_maze.worker.redis.attach import attached
     from gesture_maze.worker.redis.status import StatusReader
 
     with attached(redis) as client:
-        mended = mend_ids(client, len(StatusReader(client).read().partitions)) if mend else []
+        mended = mending.mend(client, len(StatusReader(client).read().partitions)) if mend else []
         findings = mended + examine(gather(client))
     if as_json:
         print_json([asdict(one) for one in findings])

@@ -1,9 +1,10 @@
-"""Set back streams whose entry ids are ahead of the server's clock."""
+"""Repairs of partitions: ids ahead of the server's clock, and counts of a stream that was deleted."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Set
+from dataclasses import dataclass
 from typing import Any, Final
 
 import redis
@@ -23,49 +24,84 @@ OWNED_S: Final = 5.0
 """Longest wait for the owners to acquire what was mended; they need less than a second."""
 
 
-def mend_ids(
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A script that repairs one partition, only while all of its entries are committed.
+
+    Attributes:
+        script: its name; it answers OK, UNREAD or MENDED.
+        check: name of the finding.
+        keys_of: the keys of a partition that it takes.
+        arguments: what it takes beside them.
+        done: what follows "Partition n" once it is done.
+    """
+
+    script: str
+    check: str
+    keys_of: tuple[Callable[[int], str], ...]
+    arguments: tuple[str | int, ...]
+    done: str
+
+
+_OWNERSHIP: Final = (keys.lease_key, keys.suspect_key, keys.frames_key)
+REPAIRS: Final = (
+    Repair("set_ids_back", "ids", _OWNERSHIP, (keys.GROUP, AHEAD_MS), "begins again at the server's time."),
+    Repair(
+        "recount",
+        "counts",
+        (*_OWNERSHIP, keys.outcomes_key),
+        (keys.GROUP,),
+        "counts the entries of the stream that replaced a deleted one.",
+    ),
+)
+
+
+def mend(
     client: redis.Redis, partitions: int, pause: Callable[[float], object] = time.sleep
 ) -> list[Finding]:
-    """Begin each stream that is ahead of the server's clock again at the server's time, and return a finding
-    per partition that was ahead.
+    """Repair each partition that needs it, and return a finding for each.
 
-    No frame is lost: a stream is only replaced while all of its entries are committed. What a new owner would
-    rebuild sessions from is gone, so a retry of a frame sent before is answered again. Returns once live
-    workers own the mended partitions again, or after `OWNED_S`. On a cluster, a partition whose node does not
-    answer is a finding.
+    A stream that is ahead of the server's clock begins again at the server's time. What a new owner would
+    rebuild sessions from is gone then, so a retry of a frame sent before is answered again. Where a stream
+    was deleted, entries are counted from its successor on; what the deleted one held unread is lost.
+
+    Returns once live workers own the repaired partitions again, or after `OWNED_S`. On a cluster, a partition
+    whose node does not answer is a finding.
 
     Raises:
         ConnectionLost, RedisRefused: as `worker.redis.client.connection_errors`; a user needs the rights of
             a worker, and XSETID and DEL on the streams.
     """
-    script = client.register_script(lua("set_ids_back"))
     found: list[Finding] = []
     mended: set[int] = set()
-    for partition in range(partitions):
-        try:
-            outcome = _mend(script, partition, pause)
-        except MazeError as error:
-            if not isinstance(client, ClusterRedis):
-                raise
-            found.append(Finding("ids", "error", f"Partition {partition} cannot be checked: {error}"))
-            continue
-        if outcome == b"MENDED":
-            mended.add(partition)
-            found.append(Finding("ids", "ok", f"Partition {partition} begins again at the server's time."))
-        elif outcome == b"UNREAD":
-            message = f"Partition {partition} has frames that are not committed: try again."
-            found.append(Finding("ids", "error", message))
+    for repair in REPAIRS:
+        script = client.register_script(lua(repair.script))
+        for partition in range(partitions):
+            try:
+                outcome = _run(script, repair, partition, pause)
+            except MazeError as error:
+                if not isinstance(client, ClusterRedis):
+                    raise
+                message = f"Partition {partition} cannot be checked: {error}"
+                found.append(Finding(repair.check, "error", message))
+                continue
+            if outcome == b"MENDED":
+                mended.add(partition)
+                found.append(Finding(repair.check, "ok", f"Partition {partition} {repair.done}"))
+            elif outcome == b"UNREAD":
+                message = f"Partition {partition} has frames that are not committed: try again."
+                found.append(Finding(repair.check, "error", message))
     if mended:
         _wait_for_owners(client, mended, pause)
     return found
 
 
-def _mend(script: Any, partition: int, pause: Callable[[float], object]) -> bytes:
-    names = [keys.lease_key(partition), keys.suspect_key(partition), keys.frames_key(partition)]
+def _run(script: Any, repair: Repair, partition: int, pause: Callable[[float], object]) -> bytes:
+    names = [key_of(partition) for key_of in repair.keys_of]
     outcome = b""
     for _ in range(TRIES):
         with connection_errors():
-            outcome = bytes(script(keys=names, args=[keys.GROUP, AHEAD_MS]))
+            outcome = bytes(script(keys=names, args=repair.arguments))
         if outcome != b"UNREAD":
             break
         pause(PAUSE_S)

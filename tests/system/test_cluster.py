@@ -17,7 +17,7 @@ import pytest
 
 from gesture_maze.embedded.cluster import LocalCluster, bundled_binary
 from gesture_maze.embedded.ports import free_port
-from gesture_maze.ops.mending import mend_ids
+from gesture_maze.ops.mending import mend
 from gesture_maze.producer.address import open_client
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import partition_of
@@ -146,7 +146,7 @@ def test_mending_on_a_cluster_sets_ids_back_and_loses_no_frame(pool: Pool) -> No
     ahead = sessions_of(1, 1, PARTITIONS)[0], sessions_of(2, 1, PARTITIONS)[0]
     for session in ahead:
         add(pool.client, hand(session, 1), entry_id="10000000000000-0", partitions=PARTITIONS)
-    found = mend_ids(pool.client, PARTITIONS)
+    found = mend(pool.client, PARTITIONS)
     assert [one.message[:11] for one in found] == ["Partition 1", "Partition 2"]
     assert {one.status for one in found} == {"ok"}
     for session in ahead:
