@@ -16,7 +16,7 @@ Mend = Annotated[
     bool,
     typer.Option(
         "--mend",
-        help="First repair partitions whose ids are ahead of the server's clock, or whose stream was deleted.",
+        help="First repair partitions whose ids are ahead of the clock, or whose stream was deleted.",
     ),
 ]
 
