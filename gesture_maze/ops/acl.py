@@ -124,7 +124,7 @@ ROLES: Final = (
         "redis_exporter and KEDA: figures of the server and of the streams, no frame's content but "
         "the newest ids",
         f"{READ_FRAMES} %R{DEAD} {_ANYBODY} +info +xlen +type +xinfo|stream +xinfo|groups "
-        "+xinfo|consumers +slowlog|len +slowlog|get +latency|latest +latency|histogram",
+        "+xinfo|consumers +slowlog|len +slowlog|get +latency|latest +latency|histogram +cluster|info",
     ),
     Role(
         "replica",
@@ -191,6 +191,7 @@ def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
     for role in ROLES:
         path = folder / f"{role.name}.password"
         if create and not path.exists():
+            # without a line's end, which a Secret of Kubernetes would hand on as part of the password
             _write_secret(path, secrets.token_urlsafe(32))
         if not path.exists():
             raise SettingsError("settings", f"{path} is missing: --create makes it")
@@ -222,23 +223,23 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
         )
     for role, password in passwords.items():
         address = f"{role}:{quote(password, safe='')}@{parts.netloc}"
-        _write_secret(folder / f"{role}.url", urlunsplit(parts._replace(netloc=address)))
+        _write_secret(folder / f"{role}.url", urlunsplit(parts._replace(netloc=address)) + "\n")
     login = passwords["replica"].replace("\\", "\\\\").replace('"', '\\"')
-    _write_secret(folder / "replica.conf", f'masteruser replica\nmasterauth "{login}"')
+    _write_secret(folder / "replica.conf", f'masteruser replica\nmasterauth "{login}"\n')
     # older exporters look for the address alone, newer ones for the user's name in it too
     known = {
         f"{scheme}://{user}{host}": passwords["exporter"]
         for host in parts.netloc.split(",")
         for user in ("", "exporter@")
     }
-    _write_secret(folder / "exporter.json", json.dumps(known))
+    _write_secret(folder / "exporter.json", json.dumps(known) + "\n")
 
 
 def _write_secret(path: Path, text: str) -> None:
     """Readable by all, because a container that is given the one file runs as another user; it is the folder
     that keeps others out."""
     path.touch(mode=0o644)
-    path.write_text(text + "\n")
+    path.write_text(text)
 
 
 def _shown(url: str) -> str:

@@ -9,9 +9,12 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from gesture_maze.embedded.cluster import ClusterNode, LocalCluster
+from gesture_maze.ops.acl import ROLES, acl_line
 from gesture_maze.producer.cluster.slots import Address, SlotTable, slot_of
 from gesture_maze.wire.keys import frames_key
 from tests.support.servers import wait_until
+
+PASSWORD = "a-password-of-the-tests"
 
 
 def slot_of_partition(partition: int) -> int:
@@ -33,6 +36,14 @@ def owner_of(cluster: LocalCluster, slot: int) -> ClusterNode:
     """Return the node that serves a slot, as the nodes that answer see it."""
     alive = next(node for node in cluster.nodes if node.is_running())
     return node_at(cluster, table_of(alive).primary(slot))
+
+
+def granted(cluster: LocalCluster, role: str) -> str:
+    """Create a role's user on every node, with the rights that `maze acl` prints, and return its URL."""
+    (line,) = [acl_line(one, PASSWORD) for one in ROLES if one.name == role]
+    for node in filter(ClusterNode.is_running, cluster.nodes):
+        node.command("ACL", "SETUSER", *line.split()[1:])
+    return cluster.url.replace("://", f"://{role}:{PASSWORD}@")
 
 
 def replica_of(cluster: LocalCluster, primary: ClusterNode) -> ClusterNode:

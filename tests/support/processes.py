@@ -116,7 +116,8 @@ class Traffic:
         self.answered_s: list[float] = []
         self._stop = threading.Event()
         self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._listen)]
+        # a test that fails must not keep the process alive
+        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._send, self._listen)]
 
     def __enter__(self) -> Traffic:
         for thread in self._threads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from redis import exceptions
@@ -21,7 +22,7 @@ from gesture_maze.producer.cluster.client import (
     TRY_AGAIN_S,
     Command,
 )
-from gesture_maze.producer.cluster.pipeline import with_text
+from gesture_maze.producer.cluster.pipeline import texts_of
 from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, SlotTable, slot_of_command
 
 
@@ -96,6 +97,8 @@ class AsyncClusterRedis(Redis):
         fault: Exception = exceptions.ClusterDownError(NOT_SERVED)
         loaded: Any = None
         for address in await self.primaries():
+            if self.is_away(address):
+                continue
             try:
                 loaded = await self.node(address).execute_command(*words)  # type: ignore[no-untyped-call]
             except FAILURES as error:
@@ -292,7 +295,8 @@ class AsyncClusterPipeline(Pipeline):
         answers = await self._cluster.run(commands)
         unknown = [at for at, one in enumerate(answers) if isinstance(one, exceptions.NoScriptError)]
         if unknown:
-            again = await self._cluster.run([with_text(commands[at], texts) for at in unknown])
+            await self._load(texts_of([commands[at] for at in unknown], texts))
+            again = await self._cluster.run([commands[at] for at in unknown])
             for at, answer in zip(unknown, again, strict=True):
                 answers[at] = answer
         if raise_on_error:
@@ -300,6 +304,11 @@ class AsyncClusterPipeline(Pipeline):
                 if isinstance(answer, Exception):
                     raise answer
         return answers
+
+    async def _load(self, texts: Sequence[Any]) -> None:
+        for text in texts:
+            with suppress(exceptions.RedisError):
+                await self._cluster.execute_command("SCRIPT LOAD", text)
 
     async def _run_atomically(self, commands: list[Command], raise_on_error: bool) -> list[Any]:
         slot = slot_of_command(commands[0][0])

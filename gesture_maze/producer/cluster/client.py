@@ -151,6 +151,8 @@ class ClusterRedis(Redis):
         fault: Exception = exceptions.ClusterDownError(NOT_SERVED)
         loaded: Any = None
         for address in self.primaries():
+            if self.is_away(address):
+                continue
             try:
                 loaded = self.node(address).execute_command(*words)  # type: ignore[no-untyped-call]
             except FAILURES as error:

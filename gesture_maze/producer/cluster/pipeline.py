@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from redis import exceptions
@@ -40,17 +42,22 @@ class ClusterPipeline(Pipeline):
             return self._run_atomically(commands, raise_on_error)
         answers = self._cluster.run(commands)
         unknown = [at for at, one in enumerate(answers) if isinstance(one, exceptions.NoScriptError)]
-        for at, answer in zip(
-            unknown,
-            self._cluster.run([with_text(commands[at], texts) for at in unknown]) if unknown else (),
-            strict=True,
-        ):
-            answers[at] = answer
+        if unknown:
+            self._load(texts_of([commands[at] for at in unknown], texts))
+            again = self._cluster.run([commands[at] for at in unknown])
+            for at, answer in zip(unknown, again, strict=True):
+                answers[at] = answer
         if raise_on_error:
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
         return answers
+
+    def _load(self, texts: Sequence[Any]) -> None:
+        """Load scripts on the primaries. The commands that run them report what fails."""
+        for text in texts:
+            with suppress(exceptions.RedisError):
+                self._cluster.execute_command("SCRIPT LOAD", text)
 
     def _run_atomically(self, commands: list[Command], raise_on_error: bool) -> list[Any]:
         slot = slot_of_command(commands[0][0])
@@ -71,8 +78,13 @@ class ClusterPipeline(Pipeline):
         raise AssertionError("unreachable")
 
 
-def with_text(command: Command, texts: dict[str, Any]) -> Command:
-    """Return a command with EVALSHA replaced by EVAL, for a node that does not know the script."""
-    words, options = command
-    text = texts.get(words[1])
-    return command if text is None else (("EVAL", text, *words[2:]), options)
+def texts_of(commands: Sequence[Command], texts: Mapping[str, Any]) -> list[Any]:
+    """Return the scripts that commands run, each once.
+
+    A node that became a primary knows none of them. They are loaded, because the roles may not use EVAL.
+
+    Args:
+        commands: of which some are EVALSHA.
+        texts: the known scripts by their hash.
+    """
+    return [texts[sha] for sha in dict.fromkeys(words[1] for words, _ in commands) if sha in texts]
