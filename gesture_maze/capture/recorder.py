@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gesture_maze.capture.pool import POOL, pool_settings
 from gesture_maze.capture.stream import START, CaptureStream, Entry
 from gesture_maze.capture.writer import CaptureWriter, lines_of
 from gesture_maze.wire.decode import Frames, decode
@@ -116,6 +117,7 @@ class Recorder:
         self._subscribed: Final[set[str]] = set()
         self._waiting: Final[deque[_Waiting]] = deque()
         self._replies: Final[dict[tuple[str, int], str]] = {}
+        self._described = False
         self.bad_entries = 0
         """Frames and entries that break the contract: they are not recorded."""
         self.reconnects = 0
@@ -173,6 +175,8 @@ class Recorder:
         if not self._positions and not self._begin():
             return False
         found = self._stream.read(self._positions, READ_ENTRIES)
+        if found and not self._described:
+            self._describe_pool()
         self._take([(partition, entry) for partition, entries in found for entry in entries])
         for partition, entries in found:
             self._positions[partition] = entries[-1][0]
@@ -193,6 +197,13 @@ class Recorder:
             dict.fromkeys(range(partitions), START) if late else self._stream.ends(range(partitions))
         )
         return True
+
+    def _describe_pool(self) -> None:
+        """Keep the pool's settings in the header: a replay needs them to answer as the pool does."""
+        pool = pool_settings(self._stream.workers())
+        if pool is not None:
+            self._writer.describe(POOL, pool)
+        self._described = True
 
     def _offline(self, failures: int) -> None:
         if not failures:

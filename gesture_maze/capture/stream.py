@@ -1,6 +1,7 @@
 """The Redis commands of a recording; no other module of this room issues any.
 
-They only read: XREAD without a group, HMGET, XREVRANGE and SUBSCRIBE. No lease, cursor or key is changed.
+They only read: XREAD without a group, HMGET, HGETALL, XREVRANGE and SUBSCRIBE. No lease, cursor or key is
+changed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gesture_maze.producer.commands import read_topology
 from gesture_maze.producer.connections import subscriber
 from gesture_maze.producer.topology import topology_of
 from gesture_maze.wire.errors import ConnectionLost, SettingsError
-from gesture_maze.wire.keys import WIRE_VERSION, frames_key
+from gesture_maze.wire.keys import WIRE_VERSION, WORKERS_INFO, frames_key
 
 TIMEOUT_S: Final = 5.0
 SILENCE_S: Final = 3.0
@@ -70,6 +71,15 @@ class CaptureStream:
             message = f"Redis has version {found[0]} of the wire; this program reads version {WIRE_VERSION}"
             raise SettingsError("topology", message)
         return None if found is None else found[1]
+
+    def workers(self) -> dict[bytes, bytes]:
+        """Return each worker's description of itself, JSON by its id; empty for a user without the right."""
+        with _errors():
+            try:
+                found: Any = self._client.hgetall(WORKERS_INFO)
+            except exceptions.NoPermissionError:
+                return {}
+        return dict(found)
 
     def ends(self, partitions: Iterable[int]) -> dict[int, bytes]:
         """Return the id of each stream's newest entry; `START` for an empty one."""

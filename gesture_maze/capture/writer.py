@@ -34,23 +34,30 @@ class CaptureWriter:
 
     def __init__(self, path: Path, header: Mapping[str, Any] | None = None) -> None:
         self._file: Final = create(path)
+        self._header: Final = dict(header or {})
+        self._begun = False
         self.frames = 0
         """Frames written so far."""
-        more = {key: value for key, value in (header or {}).items() if key not in ("format", "version")}
-        self._write({"format": FORMAT, "version": VERSION, **more})
 
     @property
     def bytes_written(self) -> int:
         """Return the size of the file so far, in bytes."""
         return self._file.bytes_written
 
+    def describe(self, key: str, value: Any) -> None:
+        """Add a key to the header, which is written with the first frame."""
+        if self._begun:
+            raise RuntimeError("the header is written already")
+        self._header[key] = value
+
     def write(self, values: Mapping[str, Any]) -> None:
         """Write one frame, the JSON object of its line."""
-        self._write(values)
-        self.frames += 1
+        self.write_text(_text(values))
 
     def write_text(self, text: str) -> None:
         """Write one line, given without its line end."""
+        if not self._begun:
+            self._begin()
         self._file.write(text.encode() + b"\n")
         self.frames += 1
 
@@ -60,6 +67,8 @@ class CaptureWriter:
 
     def close(self) -> None:
         """Complete and close the file."""
+        if not self._begun:
+            self._begin()
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -68,8 +77,14 @@ class CaptureWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write(self, values: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(values, separators=(",", ":")).encode() + b"\n")
+    def _begin(self) -> None:
+        self._begun = True
+        more = {key: value for key, value in self._header.items() if key not in ("format", "version")}
+        self._file.write(_text({"format": FORMAT, "version": VERSION, **more}).encode() + b"\n")
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, separators=(",", ":"))
 
 
 @lru_cache(maxsize=64)  # a camera has one

@@ -238,10 +238,16 @@ def join(
     Example: [bold]maze capture join a.jsonl.gz b.jsonl.gz --out both.jsonl.gz[/bold]
     """
     from gesture_maze.capture.edit import Join
+    from gesture_maze.capture.pool import POOL, common_pool
 
     _require_other(out, files)
-    joined = Join(files, gap, skip_bad=skip_bad)
-    _write(out, joined.lines(), {"source": "joined"}, as_json=as_json)
+    joined, pool = Join(files, gap, skip_bad=skip_bad), common_pool(files)
+    header = {"source": "joined"} if pool is None else {"source": "joined", POOL: pool}
+    _write(out, joined.lines(), header, as_json=as_json)
+    if pool is None:
+        typer.echo(
+            f"maze: {out} names no settings of a pool: its parts have none, or different ones", err=True
+        )
     for new, old in joined.renamed.items():
         typer.echo(f"maze: session {old} exists already, renamed to {new}", err=True)
 

@@ -17,7 +17,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from gesture_maze.cli.environment import content, variable
-from gesture_maze.cli.flags import command
+from gesture_maze.cli.flags import Group, command
 
 KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 METAVARS: Final[Mapping[Any, str]] = {int: "INTEGER", float: "NUMBER", Path: "PATH", dict: "NAME=VALUE,..."}
@@ -77,6 +77,33 @@ def options_from(model: type[S]) -> Callable[[Callable[[S], None]], Callable[...
 
     parameters = [one for setting in settings for one in _parameters(setting)]
     return lambda run: command(run, parameters, lambda given: model.of(**_values(settings, given)))
+
+
+def run_flags(model: type[BaseModel], names: Collection[str], panel: str) -> Group:
+    """Return some of a model's settings as flags of one run, which the environment does not give.
+
+    Args:
+        model: declares the settings.
+        names: of the fields that are taken, whole.
+        panel: title of their group in the help, which says where their defaults come from.
+
+    Returns:
+        The flags. Their value is a dictionary of keywords of `model`, without what is not given.
+    """
+    settings = [one for one in settings_in(model) if one.path[0] in names]
+    parameters = [_run_parameter(one, panel) for one in settings]
+    return Group(parameters, lambda given: _values(settings, given))
+
+
+def _run_parameter(setting: Setting, panel: str) -> inspect.Parameter:
+    option = typer.Option(
+        f"--{setting.name.replace('_', '-')}",
+        allow_from_autoenv=False,
+        help=_escaped(re.sub(r" \(default: .+\)$", "", setting.help)),
+        metavar=_metavar(setting),
+        rich_help_panel=panel,
+    )
+    return inspect.Parameter(setting.name, KEYWORD, default=None, annotation=Annotated[str | None, option])
 
 
 def settings_in(model: type[BaseModel]) -> Iterator[Setting]:

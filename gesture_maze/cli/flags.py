@@ -8,15 +8,33 @@ arguments. Commands whose flags are the settings of a process use `gesture_maze.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar, get_type_hints
 
 F = TypeVar("F")
 
 
-def flags_from(model: type[F]) -> Callable[[Callable[[F], None]], Callable[..., None]]:
-    """Return a decorator: the command gets the options of the dataclass `model`, its body an instance."""
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Options that are declared elsewhere, and fill one field of a dataclass.
+
+    Attributes:
+        parameters: of the command.
+        build: returns the field's value, from the values of all parameters by name.
+    """
+
+    parameters: Sequence[inspect.Parameter]
+    build: Callable[[Mapping[str, Any]], Any]
+
+
+def flags_from(model: type[F], **groups: Group) -> Callable[[Callable[[F], None]], Callable[..., None]]:
+    """Return a decorator: the command gets the options of the dataclass `model`, its body an instance.
+
+    Args:
+        model: the dataclass.
+        groups: options of fields that are not annotated as options, by the field's name.
+    """
     hints = get_type_hints(model, include_extras=True)
     parameters = [
         inspect.Parameter(
@@ -26,9 +44,16 @@ def flags_from(model: type[F]) -> Callable[[Callable[[F], None]], Callable[..., 
             annotation=hints[field.name],
         )
         for field in fields(model)  # type: ignore[arg-type]
+        if field.name not in groups
     ]
+    own = [one.name for one in parameters]
+    parameters += [one for group in groups.values() for one in group.parameters]
 
-    return lambda run: command(run, parameters, lambda given: model(**given))
+    def build(given: dict[str, Any]) -> F:
+        grouped = {name: group.build(given) for name, group in groups.items()}
+        return model(**{name: given[name] for name in own}, **grouped)
+
+    return lambda run: command(run, parameters, build)
 
 
 def command(

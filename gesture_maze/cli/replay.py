@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gc
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from gesture_maze.cli.declared import run_flags
 from gesture_maze.cli.flags import flags_from
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json, print_line
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.printable import amount
+from gesture_maze.worker.settings import Settings
 
 if TYPE_CHECKING:
     from gesture_maze.replay.compare import Comparison
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 Opt: Final = partial(typer.Option, allow_from_autoenv=False)
 """Flags of one run: none is read from the environment, so that MAZE_REDIS never makes a replay live."""
 
+DECIDING: Final = ("threshold", "actions", "policy")
 PARTITIONS: Final = 1
 BATCH_FRAMES: Final = 2048
 
@@ -62,7 +66,6 @@ class Flags:
         bool | None,
         Opt("--fresh/--keep-sessions", help="New session ids, or the capture's. (with --redis: new)"),
     ] = None
-    threshold: Annotated[float | None, Opt(help="Lowest confidence of an action.")] = None
     partitions: Annotated[
         int | None, Opt(help=f"Partition streams, without --redis. (default: {PARTITIONS})")
     ] = None
@@ -71,6 +74,8 @@ class Flags:
     ] = None
     skip_bad: Annotated[bool, Opt("--skip-bad", help="Skip lines that break the contract.")] = False
     as_json: AsJson = False
+    deciding: Mapping[str, Any] = field(default_factory=dict)
+    """Threshold, actions and policy; what is not given is that of the recorded pool."""
 
     @property
     def pace(self) -> float | None:
@@ -92,7 +97,7 @@ class Flags:
         Raises:
             SettingsError: `settings`, naming all contradictions.
         """
-        here = (self.model, self.threshold, self.partitions, self.batch_frames)
+        here = (self.model, self.deciding or None, self.partitions, self.batch_frames)
         rules = (
             (self.bless and self.expect is None, "--bless needs --expect FILE, the golden file to write"),
             (
@@ -109,8 +114,8 @@ class Flags:
             ),
             (
                 self.redis is not None and any(one is not None for one in here),
-                "--model, --threshold, --partitions and --batch-frames are for a replay without --redis: "
-                "a live pool has its own",
+                "--model, --threshold, --actions, the decision policy, --partitions and --batch-frames are "
+                "for a replay without --redis: a live pool has its own",
             ),
             (
                 self.fresh is False and self.redis is None,
@@ -122,7 +127,7 @@ class Flags:
             raise SettingsError("settings", "; ".join(faults))
 
 
-@flags_from(Flags)
+@flags_from(Flags, deciding=run_flags(Settings, DECIDING, "Decisions (default: as the recorded pool)"))
 def replay(flags: Flags) -> None:
     """Replay captures through the worker's own loop and scripts; compare the answers with golden ones.
 
@@ -130,6 +135,9 @@ def replay(flags: Flags) -> None:
     environment says. The answers do not depend on the speed, on batch sizes or the number of partitions.
     With --redis the frames go to a live pool, under new session ids. Exit codes: 0 done, 1 the answers
     differ from the golden ones, 2 a capture or setting is wrong.
+
+    Threshold, actions and decision policy are those of the recorded pool, which a capture names; those of a
+    capture that names none are the defaults of maze worker. The model is the bundled one.
 
     Example: [bold]maze replay session.jsonl.gz --expect session.golden.jsonl[/bold]
     """
@@ -164,10 +172,11 @@ def run(flags: Flags) -> None:
 
 
 def _settings(flags: Flags, model: Path | None) -> Any:
-    from gesture_maze.replay.engine import replay_settings
+    from gesture_maze.replay.recorded import settings_of
 
-    return replay_settings(
-        threshold=flags.threshold,
+    return settings_of(
+        flags.files,
+        **flags.deciding,
         partitions=flags.partitions or PARTITIONS,
         batch_frames=flags.batch_frames or BATCH_FRAMES,
         model=None if model is None else str(model),
@@ -196,6 +205,7 @@ def _answers(
                 takers.append(lambda answer, file=file: file.write(answer + b"\n"))
         if flags.redis is None:
             summary = _in_process(source, renaming.blocks(blocks), _settings(flags, flags.model), takers)
+            _warn_of_model(flags, summary)
         else:
             summary = _live(flags.redis, source, blocks, renaming, takers, patient=flags.pace is None)
         if bless and expect is not None and not flags.allow_unanswered:
@@ -234,6 +244,14 @@ def _live(
     return found.summary
 
 
+def _warn_of_model(flags: Flags, summary: ReplaySummary) -> None:
+    from gesture_maze.replay.recorded import other_model
+
+    recorded = None if flags.model else other_model(flags.files, summary.model)
+    if recorded is not None:
+        _warn(f"recorded with model {recorded}, replayed with {summary.model}: choose with --model")
+
+
 def _warn(sentence: str) -> None:
     typer.echo(f"warning: {sentence}", err=True)
 
@@ -268,6 +286,8 @@ def _print(
         f"in {summary.seconds:.2f} s "
         f"({summary.frames_per_s:,.0f}/s), model {summary.model}"
     )
+    if summary.settings:
+        print_line(f"settings  {'; '.join(f'{name} {_text(it)}' for name, it in summary.settings.items())}")
     for name in ("outcomes", "gestures", "actions", "moves", "rejected"):
         counts = ", ".join(f"{key} {count:,}" for key, count in getattr(summary, name).items() if count)
         print_line(f"{name:9} {counts or 'none'}")
@@ -275,6 +295,12 @@ def _print(
         print_line(f"bad lines {summary.bad_lines:,} skipped")
     if differences is not None and not differences:
         print_line("as expected")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{name}={one}" for name, one in value.items())
+    return f"{value:g}"
 
 
 def _two_models(source: Files, blocks: Any, flags: Flags) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import asdict, fields
 from typing import Any, Final, Self
 
 from gesture_maze.capture.reader import Block
@@ -16,14 +17,19 @@ from gesture_maze.models.classifier import Classifier
 from gesture_maze.producer.plan import MAX_FRAMES_PER_ENTRY, Entry, Router, plan_arrays
 from gesture_maze.replay.fake import Published, open_redis
 from gesture_maze.wire import keys
+from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.replies import reply_head
 from gesture_maze.worker.assembly import assemble, load_classifier, serving_of
 from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.policy import Rules
 from gesture_maze.worker.records import OUTCOMES
 from gesture_maze.worker.redis.streams import StreamReader
 from gesture_maze.worker.settings import Settings
 
 WORKER: Final = "replay"
+NAMES: Final = ("partitions", "batch_frames", "model", "threshold", "actions", "policy")
+"""Settings of a worker that a replay takes."""
+RULES: Final = tuple(one.name for one in fields(Rules))
 NEVER_MS: Final = 10**12
 """Lease TTL. Leases never expire, because there is no other worker and a debugger may stop this one."""
 IDLE_STEPS: Final = 8
@@ -34,15 +40,35 @@ def replay_settings(**changed: Any) -> Settings:
     """Return the settings of a replay: those of a worker, but no frame ages.
 
     Args:
-        changed: `partitions`, `batch_frames`, `model`, `threshold`, `actions`, `policy`; None selects the
-            default.
+        changed: `partitions`, `batch_frames`, `model`, `threshold`, `actions`, `policy`, or a rule of the
+            policy by itself (`settle_evidence` ...); None selects the default.
 
     Raises:
         SettingsError: `settings`, with one message that names every fault.
     """
+    unknown = [name for name in changed if name not in (*NAMES, *RULES)]
+    if unknown:
+        known = ", ".join(sorted((*NAMES, *RULES)))
+        raise SettingsError("settings", f"{', '.join(unknown)}: unknown, expected one of {known}")
+    rules = {name: value for name in RULES if (value := changed.pop(name, None)) is not None}
+    if rules:
+        policy = changed.get("policy") or {}
+        changed["policy"] = {**(asdict(policy) if isinstance(policy, Rules) else policy), **rules}
     ageless = {"deadline_ms": 0, "supersede_ms": 0, "lease_ttl_ms": NEVER_MS, "block_ms": 1}
     # one partition by default, because each needs its own script run, the main cost in fakeredis
     return Settings.of(**{"partitions": 1, "log_level": "error", **changed, **ageless})
+
+
+def unusual(settings: Settings) -> dict[str, Any]:
+    """Return the threshold, actions and rules of the policy that are not the defaults of a worker."""
+    usual = Settings()
+    found = {
+        name: getattr(settings, name)
+        for name in ("threshold", "actions")
+        if getattr(settings, name) != getattr(usual, name)
+    }
+    rules, usual_rules = asdict(settings.policy), asdict(usual.policy)
+    return found | {name: value for name, value in rules.items() if value != usual_rules[name]}
 
 
 class _Reader(StreamReader):

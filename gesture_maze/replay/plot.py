@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gesture_maze.replay.drawing import BONES
-from gesture_maze.replay.engine import Replay, replay_settings
+from gesture_maze.replay.engine import Replay
+from gesture_maze.replay.recorded import settings_of
 from gesture_maze.replay.run import Files, timed
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.frames import Float32
@@ -43,7 +44,7 @@ def frames_of(
         SettingsError: there is no such session, or more than one to choose from.
     """
     files, found = Files([path], skip_bad=skip_bad), list[Shown]()
-    with Replay(replay_settings(model=model)) as replay:
+    with Replay(settings_of([path], model=model)) as replay:
         for block in files.blocks():
             for row, answer in timed(block, replay.run(block)):
                 if session in (None, block.sessions[row]):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gesture_maze.capture.reader import BLOCK_FRAMES, Block, CaptureReader
-from gesture_maze.replay.engine import Replay
+from gesture_maze.replay.engine import Replay, unusual
 
 TICK_MS: Final = 10.0
 """Frames within this time of each other are sent together."""
@@ -23,6 +23,7 @@ class ReplaySummary:
     """The summary of a replay.
 
     Attributes:
+        settings: threshold, actions and rules of the policy that are not the defaults of a worker.
         outcomes: frames by outcome.
         gestures, actions, moves: answers by gesture, action and move; answers without one are not listed.
         rejected: frames by reason.
@@ -31,6 +32,7 @@ class ReplaySummary:
     """
 
     model: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
     frames: int = 0
     sessions: int = 0
     answered: int = 0
@@ -165,7 +167,7 @@ def run(
     Raises:
         SettingsError: `capture`, at the first line that breaks the contract.
     """
-    summary, answers = ReplaySummary(model=replay.model_version), Answers()
+    summary, answers = ReplaySummary(replay.model_version, unusual(replay.settings)), Answers()
     begin_s = time.perf_counter()
     for block in blocks:
         for _, answer in timed(block, replay.run(block)):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gesture_maze.replay.engine import Replay, replay_settings
+from gesture_maze.replay.engine import Replay
+from gesture_maze.replay.recorded import settings_of
 from gesture_maze.replay.run import Files, timed
 from gesture_maze.wire.printable import amount
 
@@ -138,7 +139,7 @@ def view(path: Path, *, model: str | None = None, skip_bad: bool = False) -> Cap
     files = Files([path], skip_bad=skip_bad)
     sessions: dict[str, SessionView] = {}
     frames, end_ms = 0, 0.0
-    with Replay(replay_settings(model=model)) as replay:
+    with Replay(settings_of([path], model=model)) as replay:
         for block in files.blocks():
             columns = zip(block.sessions, block.offset_ms, block.meta["seq"].tolist(), strict=True)
             for session, offset_ms, seq in columns:

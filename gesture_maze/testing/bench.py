@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.replay.engine import Replay, replay_settings
+from gesture_maze.replay.engine import Replay
 from gesture_maze.replay.golden import Expected, read_golden, require_answered, write_golden
+from gesture_maze.replay.recorded import settings_of
 from gesture_maze.replay.report import SHOWN, described
 from gesture_maze.replay.run import Files, landmarks_of, run
 from gesture_maze.wire.gestures import Action, Move
@@ -98,12 +99,12 @@ def replay(path: Path, *, skip_bad: bool = False, **settings: Any) -> ReplayResu
     Args:
         path: the capture.
         skip_bad: skip lines that break the contract.
-        settings: as `replay.engine.replay_settings` takes them.
+        settings: as `replay.engine.replay_settings` takes them; in their place else those of the capture.
 
     Raises:
         SettingsError, ModelError: the capture or a setting is wrong.
     """
-    chosen = replay_settings(**settings)
+    chosen = settings_of([path], **settings)
     files, lines = Files([path], skip_bad=skip_bad), list[bytes]()
     with Replay(chosen, _classifier(chosen.model)) as worker:
         summary = run(worker, files, files.blocks(), [lines.append])

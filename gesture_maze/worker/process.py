@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from types import FrameType
 from typing import Any, Final
 
@@ -211,6 +212,12 @@ class WorkerProcess:
         known = {*GESTURES, *self._serving.labels.names}
         return sorted({parse_action_key(key)[1] for key in self._settings.actions or ()} - known)
 
+    def _deciding(self) -> dict[str, Any]:
+        """Return the settings that decide what a frame is answered with; captures keep them."""
+        settings = self._settings
+        policy = asdict(settings.policy)
+        return {"threshold": settings.threshold, "actions": settings.actions, "policy": policy}
+
     def _info(self) -> str:
         # `compact` is read by roster.lua, also the space before its value
         return json.dumps(
@@ -222,6 +229,7 @@ class WorkerProcess:
                 "version": __version__,
                 "retention_ms": self._settings.retention_ms,
                 "actions": dict(self._serving.actions),
+                "settings": self._deciding(),
                 "gestures": self._serving.labels.names,
                 "compact": not (self._serving.needs_z or self._z_announced),
                 **({"drawings": self._serving.drawings} if self._serving.drawings else {}),

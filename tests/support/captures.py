@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,4 +37,17 @@ def synthetic(path: Path, players: int = 8, seconds: float = 8.0, fps: float = 3
             names = [f"player-{row}" for row in rows]
             for line in lines_of([now_ms] * len(rows), names, meta, shown.landmarks[rows]):
                 writer.write_text(f"{line}}}")
+    return path
+
+
+def held(path: Path, pool: dict[str, Any] | None = None, gesture: str = "like", frames: int = 60) -> Path:
+    """Write a capture of one player who holds one gesture, 30 frames/s, with the settings of a pool."""
+    hand = PlayerHands(1, 7, 30.0).step(0.0, np.array([LABELS[gesture]]))
+    meta = np.empty(1, META)
+    meta["aspect"], meta["flags"] = hand.aspect[0], hand.flags[0]
+    with CaptureWriter(path, None if pool is None else {"pool": pool}) as writer:
+        for seq in range(frames):
+            meta["seq"], meta["captured_ms"] = seq, 1_700_000_000_000 + seq * 33
+            [line] = lines_of([seq * 33.0], ["p1"], meta, hand.landmarks[:1])
+            writer.write_text(f"{line}}}")
     return path

@@ -1,0 +1,88 @@
+"""A replay decides as the pool did that was recorded, and as it is asked to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gesture_maze.capture.pool import pool_settings
+from gesture_maze.capture.reader import CaptureReader
+from gesture_maze.replay.engine import replay_settings
+from gesture_maze.testing.bench import replay
+from gesture_maze.wire.errors import SettingsError
+from tests.support.captures import held
+from tests.support.commands import facts, maze
+
+CALM = {
+    "threshold": None,
+    "actions": {"like": "down"},
+    "policy": {"settle_evidence": 1400, "repeat_ms": 600},
+    "model": "1.0",
+}
+
+
+def moves(path: Path, *words: Any) -> dict[str, int]:
+    found: dict[str, int] = facts("replay", path, *words)["moves"]
+    return found
+
+
+def test_replay_decides_as_the_pool_that_was_recorded(tmp_path: Path) -> None:
+    plain, calm = held(tmp_path / "plain.jsonl"), held(tmp_path / "calm.jsonl", CALM)
+    assert set(moves(plain)) == {"up"}
+    found = moves(calm)
+    assert set(found) == {"down"}
+    assert found["down"] < moves(plain)["up"]
+    given = "--settle-evidence", "1400", "--repeat-ms", "600", "--actions", "like=down"
+    assert moves(plain, *given) == found
+    assert facts("replay", calm)["settings"] == {"actions": {"like": "down"}, **CALM["policy"]}  # type: ignore[dict-item]
+    assert "actions like=down; settle_evidence 1400; repeat_ms 600" in maze("replay", calm).output
+    assert "recorded with model 1.0, replayed with" in maze("replay", calm).output
+
+
+def test_flags_and_marker_settings_replace_those_of_the_recorded_pool(tmp_path: Path) -> None:
+    calm = held(tmp_path / "calm.jsonl", CALM)
+    assert set(moves(calm, "--actions", "like=left")) == {"left"}
+    assert facts("replay", calm, "--repeat-ms", "300")["settings"]["settle_evidence"] == 1400
+    by_name = replay(calm, settle_evidence=700, actions={"like": "right"})
+    assert by_name.lines == replay(calm, policy={"settle_evidence": 700}, actions={"like": "right"}).lines
+    assert set(by_name.moves_of("p1")) == {"right"}
+
+
+def test_capture_commands_show_moves_as_the_recorded_pool_decided(tmp_path: Path) -> None:
+    calm = held(tmp_path / "calm.jsonl", CALM)
+    assert set(facts("capture", "show", calm)["sessions"][0]["moves"]) == {"down"}
+    maze("capture", "trim", calm, "--out", tmp_path / "part.jsonl", "--to", 1)
+    with CaptureReader(tmp_path / "part.jsonl") as reader:
+        assert reader.header["pool"] == CALM
+    maze("capture", "join", calm, tmp_path / "part.jsonl", "--out", tmp_path / "both.jsonl")
+    assert set(moves(tmp_path / "both.jsonl")) == {"down"}
+
+
+def test_captures_of_pools_with_other_settings_are_rejected(tmp_path: Path) -> None:
+    files = held(tmp_path / "plain.jsonl"), held(tmp_path / "calm.jsonl", CALM)
+    assert "other settings (actions, policy)" in maze("replay", *files, code=2).output
+    joined = maze("capture", "join", *files, "--out", tmp_path / "both.jsonl")
+    assert "names no settings of a pool" in joined.output
+    given = ("--actions", "like=up", "--settle-evidence", "1000", "--repeat-ms", "250")
+    assert "other settings" not in maze("replay", *files, *given).output
+
+
+def test_wrong_settings_are_rejected_with_the_names_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"setle_evidence: unknown, expected one of .*settle_evidence"):
+        replay_settings(setle_evidence=1)
+    wrong = held(tmp_path / "a.jsonl", {"policy": {"repeat_ms": 0}})
+    assert "a.jsonl: line 1: pool: policy: repeat_ms must be above 0" in maze("replay", wrong, code=2).output
+
+
+def test_pool_settings_are_those_of_most_workers() -> None:
+    settings = {name: CALM[name] for name in ("threshold", "actions", "policy")}
+
+    def info(**changed: Any) -> bytes:
+        return json.dumps({"host": "h", "model": "1.0", "settings": settings | changed}).encode()
+
+    infos = {b"a": info(), b"b": info(threshold=0.9), b"c": info(), b"old": b'{"model":"1.0"}', b"bad": b"["}
+    assert pool_settings(infos) == CALM
+    assert pool_settings({b"old": b'{"actions":{}}'}) is None
