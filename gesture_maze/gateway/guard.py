@@ -53,12 +53,16 @@ class Guard:
         scope = self._seen(scope)
         try:
             self._check(scope)
+            await self._turns.take(client_network(scope))
+            if self._predicts(scope):
+                # before its body is read; `Predictor` counts it once it is
+                scope["app"].state.predictor.concurrency.check(client_network(scope))
         except GatewayError as error:
             self._metrics.refused(error.refusal)
-            await self._holds.hold(client_network(scope), time.monotonic())
+            if error.refusal is not Refusal.BUSY:  # which is the fault of others
+                await self._holds.hold(client_network(scope), time.monotonic())
             await answer(error)(scope, receive, send)
             return
-        await self._turns.take(client_network(scope))
         if scope["method"] == "HEAD":
             await self._head({**scope, "method": "GET"}, receive, send)
         else:
@@ -85,12 +89,15 @@ class Guard:
         network, now_s = client_network(scope), time.monotonic()
         weight = 1 + sum(len(name) + len(value) for name, value in scope["headers"]) // HEAD_BYTES
         allowed = self._rates.take(network, now_s, weight)
-        if allowed and scope["path"].removeprefix(self._root) == PREDICT:
+        if allowed and self._predicts(scope):
             allowed = self._predictions.take(network, now_s)
         if not allowed:
             raise GatewayError(
                 Refusal.TOO_MANY_REQUESTS, "too many requests from your network: try again soon"
             )
+
+    def _predicts(self, scope: Scope) -> bool:
+        return scope["method"] == "POST" and str(scope["path"]).removeprefix(self._root) == PREDICT
 
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = asyncio.Event()

@@ -85,10 +85,13 @@ class Predictor:
         lanes: most requests that wait at the same time.
         per_address: most of them of one address, so that the others find a lane.
         timeout_ms: how long one waits.
+
+    Attributes:
+        concurrency: counts the requests that wait.
     """
 
     def __init__(self, outbox: Outbox, fan: Fan, lanes: int, per_address: int, timeout_ms: int) -> None:
-        self._concurrency: Final = ConcurrencyLimit(
+        self.concurrency: Final = ConcurrencyLimit(
             per_address, lanes, Refusal.TOO_MANY_REQUESTS, Refusal.BUSY
         )
         self._outbox: Final = outbox
@@ -103,11 +106,11 @@ class Predictor:
         Raises:
             GatewayError: `no_answer`, `busy`, `too_many_requests` or `unavailable`.
         """
-        self._concurrency.enter(network)
+        self.concurrency.enter(network)
         try:
             return await self._predict(hand)
         finally:
-            self._concurrency.leave(network)
+            self.concurrency.leave(network)
 
     async def _predict(self, hand: Hand) -> Prediction:
         lane = await self._take()

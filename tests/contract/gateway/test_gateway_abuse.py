@@ -114,7 +114,13 @@ def test_unread_response_past_the_time_limit_is_closed(short: Served) -> None:
         one.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: short.refused("too_slow") == 1, 5)
         assert len(received(one)) < 20_000_000
-    assert len(short.http.get("/big").content) == 20_000_000
+
+    def read_whole() -> bool:
+        with suppress(httpx.RemoteProtocolError):  # this client was stopped for longer than the limit
+            return len(short.http.get("/big").content) == 20_000_000
+        return False
+
+    wait_until(read_whole, 20)
 
 
 def test_pipelined_requests_are_bounded(gateway: Served, bystander: Player) -> None:
@@ -146,24 +152,27 @@ def from_address(gateway: Served, address: str) -> httpx.Client:
     )
 
 
+def until_refused(client: httpx.Client, most: int = 400) -> httpx.Response | None:
+    """Ask until a request is refused; a slow machine needs more of them, because the limit is a rate."""
+    answers = (client.get("/livez") for _ in range(most))
+    return next((one for one in answers if one.status_code == 429), None)
+
+
 def test_requests_beyond_the_limit_of_one_address_are_refused(strict: Served) -> None:
     with from_address(strict, "10.0.0.1:555") as greedy, from_address(strict, "10.0.0.2") as other:
-        answers = [greedy.get("/livez") for _ in range(60)]
-        refused = [one for one in answers if one.status_code == 429]
-        assert refused
-        assert refused[0].json()["reason"] == "too_many_requests"
-        assert refused[0].headers["Retry-After"] == "1"
+        refused = until_refused(greedy)
+        assert refused is not None
+        assert refused.json()["reason"] == "too_many_requests"
+        assert refused.headers["Retry-After"] == "1"
         assert other.get("/livez").status_code == 200
 
 
 def test_ipv6_addresses_of_one_network_share_a_limit(strict: Served) -> None:
-    def answers(address: str, count: int) -> list[int]:
-        with from_address(strict, address) as client:
-            return [client.get("/livez").status_code for _ in range(count)]
-
-    found = [code for number in range(7) for code in answers(f"[2001:db8::{number:x}]:80", 12)]
-    assert 429 in found
-    assert answers("2001:db8:0:1::1", 1) == [200]
+    with from_address(strict, "[2001:db8::1]:80") as one, from_address(strict, "2001:db8::2") as neighbour:
+        assert until_refused(one) is not None
+        assert until_refused(neighbour, 10) is not None
+    with from_address(strict, "2001:db8:0:1::1") as other:
+        assert other.get("/livez").status_code == 200
 
 
 def test_predict_flood_of_one_address_leaves_capacity_for_others(strict: Served) -> None:
