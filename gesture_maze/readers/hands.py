@@ -43,6 +43,12 @@ class Unit(StrEnum):
     """Each frame states its aspect, or leaves it out where it is 1, as on the wire."""
 
 
+ASK_FOR_ASPECT: Final = (
+    "give --aspect 640x480 (or 4:3, or 1.3333); --aspect 1 only if both axes have one unit"
+)
+"""End of the error about coordinates without an aspect; pages have a field instead of a flag."""
+
+
 @dataclass(slots=True)
 class Hand:
     """One hand of a file, or a frame without one.
@@ -157,8 +163,7 @@ def with_aspects(recording: Recording, aspect: float | None) -> Recording:
             if recording.unit is Unit.NORMALISED and hand.points is not None:
                 raise data_error(
                     f"{recording.name}: {recording.layout}: x and y are normalised by the image's width and "
-                    "height, and the file does not say what those are: give --aspect 640x480 (or 4:3, or "
-                    "1.3333); --aspect 1 only if both axes have one unit"
+                    f"height, and the file does not say what those are: {ASK_FOR_ASPECT}"
                 )
             hand.aspect = 1.0
     if aspect is not None:

@@ -13,12 +13,15 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gesture_maze.gateway.pages import FOLDER, HANDS, HANDS_CDN_ORIGIN, SafeHeaders, game_policy, hands_at
+from gesture_maze.readers.aspects import parse_aspect
+from gesture_maze.readers.hands import ASK_FOR_ASPECT
 from gesture_maze.readers.read import read_text
+from gesture_maze.readers.text import decoded
 from gesture_maze.teach.classroom import Classroom, checked_actions
 from gesture_maze.teach.files import DEFAULT_FPS, add_recording
 from gesture_maze.teach.takes import MOST_FRAMES, Take, teach_error
 from gesture_maze.teach.variety import variety
-from gesture_maze.wire.errors import MazeError
+from gesture_maze.wire.errors import MazeError, SettingsError
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """Of one request: a take of two minutes, or a dropped file."""
@@ -164,15 +167,22 @@ def add(request: Request, body: Recorded) -> dict[str, str]:
 
 @router.post("/files")
 async def add_file(
-    request: Request, name: str, label: str, consent: bool = False, aspect: float | None = None
+    request: Request, name: str, label: str, consent: bool = False, aspect: str | None = None
 ) -> dict[str, Any]:
     """Make takes of a file with landmarks (CSV or JSON of any layout), one per recording in it."""
     if not consent:
         raise teach_error("without consent nothing is kept")
     data = await _body(request)
     room = _room(request)
-    takes, found = await asyncio.to_thread(takes_of_file, room, name, data, label, aspect)
+    takes, found = await asyncio.to_thread(takes_of_file, room, name, data, label, _aspect(aspect))
     return {"takes": [take.id for take in takes], "found": found}
+
+
+def _aspect(text: str | None) -> float | None:
+    try:
+        return None if text is None else parse_aspect(text)
+    except ValueError as error:
+        raise teach_error(f"size of the pictures: {error}") from None
 
 
 async def _body(request: Request) -> bytes:
@@ -201,7 +211,10 @@ def takes_of_file(
         SettingsError: `data` or `teach`.
     """
     plain = PurePath(name).name[:80]
-    recording = read_text(plain, data.decode("utf-8-sig", errors="replace"), aspect=aspect)
+    try:
+        recording = read_text(plain, decoded(plain, data), aspect=aspect)
+    except SettingsError as error:
+        raise teach_error(str(error).replace(ASK_FOR_ASPECT, "give the size of the pictures below")) from None
     return add_recording(room.takes, recording, plain, label, DEFAULT_FPS), recording.describe()
 
 

@@ -94,6 +94,16 @@ def trained(page: Any) -> str:
     return str(page.inner_text("#result"))
 
 
+def simulated_in_the_game(page: Any, address: str, way: str) -> None:
+    """Open the game of the same gateway: it moves by the bundle's mapping, and draws and simulates pinky."""
+    page.goto(address.replace("/teach", "/game"))
+    page.wait_for_selector(f"#legend button[data-gesture=pinky][data-way={way}] canvas")
+    page.focus(f"#legend button[data-way={way}]")
+    page.keyboard.down("Enter")
+    page.wait_for_function("() => /pinky/.test(document.getElementById('gesture').textContent)")
+    picture(page, "teach-game")
+
+
 @pytest.mark.timeout(180)
 def test_own_gesture_is_recorded_trained_and_walks_the_maze(
     chromium: Any, room: Classroom, address: str
@@ -129,6 +139,9 @@ def test_own_gesture_is_recorded_trained_and_walks_the_maze(
     )
     assert page.inner_text("#seen").startswith("pinky")
     picture(page, "teach-try")
+    step(page, "ship")
+    assert f"pinky {way}" in page.inner_text("#moves")
+    simulated_in_the_game(page, address, str(way))
     context.close()
     assert not faults
 

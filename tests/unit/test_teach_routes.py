@@ -142,6 +142,25 @@ async def test_file_of_landmarks_becomes_a_take_and_a_foreign_one_is_refused(
     assert (await client.post("/teach/files", params=query, content='{"a": 1}')).status_code == 422
 
 
+async def test_dropped_file_of_normalised_coordinates_takes_the_size_of_its_pictures(
+    client: httpx.AsyncClient, room: Classroom
+) -> None:
+    header = ";".join(f"{axis}{point}" for point in range(21) for axis in "xy")
+    row = ";".join(f"0,{10 + 7 * number % 90}" for number in range(42))
+    text = "\r\n".join([header, *[row] * 8])
+    query = {"name": "mine.csv", "label": "pinky", "consent": "true"}
+    for size, words in ({}, "give the size of the pictures below"), ({"aspect": "wide"}, "640x480"):
+        found = await client.post("/teach/files", params=query | size, content=text.encode("utf-16"))
+        assert found.status_code == 422
+        assert words in found.json()["detail"]
+        assert "--aspect" not in found.json()["detail"]
+    found = await client.post(
+        "/teach/files", params=query | {"aspect": "640x480"}, content=text.encode("utf-16")
+    )
+    take = found.json()["takes"][0]
+    assert next(one for one in room.takes.all() if one.id == take).aspect[0] == pytest.approx(4 / 3)
+
+
 async def test_variety_of_a_recording_gives_a_prompt(client: httpx.AsyncClient) -> None:
     hands = [frame["landmarks"] for frame in frames("pinky", 1)]
     body = {"hands": hands, "left": [False] * len(hands), "aspect": 4 / 3}

@@ -13,14 +13,15 @@ const MOST_S = 60;
 /**
  * @param {File} file
  * @param {string} label
+ * @param {string} size of the pictures that landmarks were found in, such as 640x480; empty if the file states it
  * @param {string} base absolute address of the tracker's files
  * @param {import("./tracker.js").TrackerOptions} options
  * @param {(text: string) => void} show
  * @returns {Promise<string>} what became of it
  */
-export async function takeFile(file, label, base, options, show) {
+export async function takeFile(file, label, size, base, options, show) {
   if (!/^(image|video)\//.test(file.type)) {
-    const query = new URLSearchParams({ name: file.name, label, consent: "true" });
+    const query = new URLSearchParams({ name: file.name, label, consent: "true", ...(size && { aspect: size }) });
     const found = await ask(`files?${query}`, "POST", file);
     return `${found.found}: ${amount(found.takes.length, "take")}.`;
   }

@@ -155,7 +155,7 @@ async function takeFiles(files) {
   const words = [];
   for (const file of files) {
     try {
-      words.push(await takeFile(file, name, base, options, prompt));
+      words.push(await takeFile(file, name, element("size", HTMLInputElement).value.trim(), base, options, prompt));
     } catch (fault) {
       const reason = /** @type {Error} */ (fault).message;
       words.push(`${reason.startsWith(file.name) ? reason : `${file.name}: ${reason}`}.`);
