@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha1
 from typing import Any, Protocol
 from unittest.mock import patch
 
-import fakeredis
 import hiredis
 import redis
 from fakeredis._helpers import SimpleError
@@ -25,8 +25,9 @@ from redis.retry import Retry
 
 from gesture_maze.wire import keys
 from gesture_maze.worker.redis import scripts
-from tests.simulation.lua import ScriptingSocket
+from tests.simulation.client import QuickClient, QuickConnection
 from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.server import QuickSocket, new_server
 
 INSTANT = {b"HELLO", b"CLIENT", b"SCRIPT", b"PING", b"AUTH", b"INFO", b"SELECT"}
 NEEDS_MEMORY = {b"SET", b"HSET", b"HSETNX", b"HINCRBY", b"ZADD", b"XADD", b"XGROUP CREATE"}
@@ -73,21 +74,21 @@ class Network:
     Attributes:
         skew_s: of the server's clock.
         out_of_memory: whether the server is at its memory limit.
-        added: entries that were sent so far.
+        added: entries added so far, by stream.
         faults: chance that a command of a worker or a producer meets a fault.
         slow: chance that a command takes up to a second.
     """
 
     def __init__(self, scheduler: Scheduler, rng: random.Random, trace: Callable[..., None]) -> None:
         self.scheduler, self.rng, self.trace = scheduler, rng, trace
-        self.server = fakeredis.FakeServer(version=(7,))
+        self.server = new_server()
         self.skew_s = 1_800_000_000.0
         self.out_of_memory = False
-        self.added = 0
+        self.added: Counter[bytes] = Counter()
         self.faults = self.slow = 0.0
         self.observer: Observer | None = None
         self.on_wake: Callable[[], None] = lambda: None
-        self.on_added: Callable[[], None] = lambda: None
+        self.on_added: Callable[[bytes], None] = lambda _stream: None
         self.on_published: Callable[[bytes, bytes], int] = lambda _channel, _message: 0
         self._primary = 0
         self.names = {sha1(scripts.lua(name).encode()).hexdigest().encode(): name for name in SCRIPTS}
@@ -112,10 +113,11 @@ class Network:
 
     def client(self, process: Process) -> Any:
         """A client of a process."""
-        client = fakeredis.FakeRedis(server=self.server, version=(7,), retry=Retry(NoBackoff(), 0))
+        client = QuickClient(server=self.server, version=(7,), retry=Retry(NoBackoff(), 0))
         pool = client.connection_pool
         pool.connection_class = _Connection
-        pool.connection_kwargs |= {"network": self, "process": process}
+        # without the commands that name the library
+        pool.connection_kwargs |= {"network": self, "process": process, "driver_info": None}
         return client
 
     def cut(self, process: Process | None = None, share: float = 1.0) -> None:
@@ -204,7 +206,7 @@ SCRIPTS = (
 )  # fmt: skip
 
 
-class Socket(ScriptingSocket):
+class Socket(QuickSocket):
     """The server's end of a connection, and what the client knows of it."""
 
     def __init__(self, network: Network, process: Process, *args: Any, **kwargs: Any) -> None:
@@ -245,8 +247,8 @@ class Socket(ScriptingSocket):
         if name == "PUBLISH" and command[1] == keys.WAKE_CHANNEL.encode():
             self.network.on_wake()
         if name == "XADD":
-            self.network.added += 1
-            self.network.on_added()
+            self.network.added[command[1]] += 1
+            self.network.on_added(command[1])
 
     def put_response(self, msg: Any) -> None:
         self._last = msg
@@ -279,20 +281,17 @@ class Socket(ScriptingSocket):
             self.network.sockets.remove(self)
         super().close()
 
-    def _run_command(self, func: Any, sig: Any, args: list[Any], from_script: bool) -> Any:
-        name = sig.name.upper().encode() if isinstance(sig.name, str) else sig.name.upper()
-        if name in WRITES:
+    def perform(self, plan: Any, words: list[Any], *, from_script: bool) -> Any:
+        if plan.name in WRITES:
             if (
                 self.network.out_of_memory
-                and name in NEEDS_MEMORY
+                and plan.name in NEEDS_MEMORY
                 and not self._wrote
                 and self.process is not ADMIN
             ):
-                if from_script:
-                    raise SimpleError(OUT_OF_MEMORY)
-                return SimpleError(OUT_OF_MEMORY)
+                raise SimpleError(OUT_OF_MEMORY)
             self._wrote = True
-        return super()._run_command(func, sig, args, from_script)
+        return super().perform(plan, words, from_script=from_script)
 
     def _lua_redis_call(self, lua_runtime: Any, expected_globals: set[Any], op: bytes, *args: Any) -> Any:
         if op == b"PUBLISH":
@@ -303,7 +302,7 @@ class Socket(ScriptingSocket):
         return super()._lua_redis_call(lua_runtime, expected_globals, op, *args)
 
 
-class _Connection(fakeredis.FakeRedisConnection):
+class _Connection(QuickConnection):
     """The client's end."""
 
     def __init__(self, *args: Any, network: Network, process: Process, **kwargs: Any) -> None:

@@ -47,7 +47,7 @@ def test_world_of_a_seed_is_the_same_in_every_process() -> None:
     ("bug", "first", "faults", "found"),
     [
         ("commit_without_fence", 1, ("slow", "freeze"), "had an effect on partition"),
-        ("suspects_cleared_without_lease", 6, ("network", "kill"), "clear_suspects of"),
+        ("suspects_cleared_without_lease", 46, ("network", "poison"), "clear_suspects of"),
         ("cursor_moved_when_built", 6, ("group",), "frames up to the cursor"),
         ("rebuild_bounded", 0, ("burst", "restart"), "was answered 2 times"),
         ("suspects_classified_when_rebuilt", 0, ("poison",), "has killed 4 workers"),

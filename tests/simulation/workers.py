@@ -10,6 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
+from gesture_maze.wire import keys
 from gesture_maze.wire.errors import ConnectionLost, MazeError, RedisRefused
 from gesture_maze.worker.assembly import assemble
 from gesture_maze.worker.logs import Log
@@ -70,18 +71,31 @@ def simulated_keepers() -> Iterator[None]:
 
 
 class _Reader(StreamReader):
-    """Waits in simulated time: a read without frames is answered when some are added, or after `block_ms`."""
+    """Waits in simulated time, as a blocking read does.
+
+    It waits for entries of the partitions that it asked for, until `block_ms` are over or the loop is woken.
+    """
 
     def __init__(self, client: Any, worker: SimWorker) -> None:
         super().__init__(client)
         self._worker = worker
-        self._block_s = 0.0
-        self._added = 0
+        self._asked_for: tuple[dict[int, bytes], int, float] = {}, 0, 0.0
+        self._added: dict[bytes, int] = {}
 
     def request(self, positions: Any, count: int, block_ms: int) -> None:
-        self._block_s = block_ms / 1000
-        self._added = self._worker.network.added
+        self._asked_for = dict(positions), count, self._worker.scheduler.now_s + block_ms / 1000
+        self._ask()
+
+    def _ask(self) -> None:
+        positions, count, _ = self._asked_for
+        added = self._worker.network.added
+        streams = [keys.frames_key(number).encode() for number in positions]
+        self._added = {stream: added[stream] for stream in streams}
         super().request(positions, count, 0)
+
+    def waits_for(self, stream: bytes) -> bool:
+        """Return whether an entry of a stream ends the read."""
+        return stream in self._added
 
     def wait(self, timeout_s: float, wake: int) -> bool:
         if self.pending:
@@ -93,9 +107,20 @@ class _Reader(StreamReader):
 
     def receive(self) -> Any:
         found = super().receive()
-        if not found and self._added == self._worker.network.added:
-            self._worker.loop_wake.wait(self._block_s)
+        until_s = self._asked_for[2]
+        while not found and self._worker.scheduler.now_s < until_s:
+            if not self._has_news():
+                self._worker.loop_wake.wait(until_s - self._worker.scheduler.now_s)
+            if not self._has_news():
+                break
+            self._ask()
+            found = super().receive()
+        self._added = {}
         return found
+
+    def _has_news(self) -> bool:
+        added = self._worker.network.added
+        return any(added[stream] != count for stream, count in self._added.items())
 
 
 class _Model(WristModel):
@@ -148,6 +173,7 @@ class SimWorker(Process):
         self._stop = Signal(self.scheduler)
         self._client = network.client(self)
         self._client.sim_worker = self
+        self.reader = _Reader(self._client, self)
         self.worker = assemble(
             settings,
             self._client,
@@ -155,7 +181,7 @@ class SimWorker(Process):
             name,
             clock=self.clock,
             metrics=Metrics(),
-            reader=_Reader(self._client, self),
+            reader=self.reader,
             log=_Log(trace, name),
         )
         keeper = self.worker.keeper

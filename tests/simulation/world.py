@@ -242,9 +242,11 @@ class World:
         for one in self.live():
             one.keeper_wake.pulse()
 
-    def _wake_loops(self) -> None:
+    def _wake_loops(self, stream: bytes) -> None:
+        """End the reads that wait for entries of a stream."""
         for one in self.live():
-            one.loop_wake.pulse()
+            if one.reader.waits_for(stream):
+                one.loop_wake.pulse()
 
     def _deliver(self, channel: bytes, message: bytes) -> int:
         """Give a published message to the subscribers, and return how many received it."""
@@ -301,7 +303,5 @@ class World:
     def add(self, partition: int, fields: dict[str, bytes]) -> None:
         """Add an entry that meets no fault."""
         entry_id = self.admin.xadd(keys.frames_key(partition), fields)
-        self.network.added += 1
         words = [word for name, value in fields.items() for word in (name.encode(), value)]
         self.checker.on_added(partition, entry_id, words)
-        self._wake_loops()
