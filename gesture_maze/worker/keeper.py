@@ -192,8 +192,10 @@ class Keeper:
         return now_s < self._usable_until_s.get(partition, 0.0)
 
     def progressed(self, now_s: float) -> None:
-        """Record that the main loop completed a pass with Redis. Waiting for Redis does not count as
-        progress."""
+        """Record that the main loop completed a pass with Redis, or rebuilt sessions from a page of entries.
+
+        Waiting for Redis does not count as progress.
+        """
         self._progress_s = now_s
 
     def leave(self, now_s: float) -> None:

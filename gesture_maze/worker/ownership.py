@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from gesture_maze.wire.errors import NodeLost
@@ -12,7 +12,7 @@ from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
-from gesture_maze.worker.records import Grant
+from gesture_maze.worker.records import Grant, Read
 from gesture_maze.worker.redis.broker import Broker
 
 
@@ -138,10 +138,20 @@ class Ownership:
             else:  # lost or abandoned meanwhile
                 self.drop(partition.number, "lease lost")
 
+    def _pages(self, grant: Grant, since_ms: int) -> Iterator[Read]:
+        """Yield the past of a partition page by page, each of which counts as progress.
+
+        Without that, a worker that takes over more than it rebuilds in `keeper.STALL_S` would abandon its
+        leases again and again.
+        """
+        for page in self._broker.past(grant, since_ms):
+            yield page
+            self._keeper.progressed(self._clock())
+
     def _open(self, grant: Grant) -> None:
         partition = Partition(grant, self._total, self._clock)
         since_ms = entry_ms(grant.cursor) - self._rebuild_ms
-        past = self._broker.past(grant, since_ms)
+        past = self._pages(grant, since_ms)
         self._path.rebuild(partition, past, self._keeper.server_ms(self._clock()))
         self._partitions[grant.partition] = partition
         self.on_open(partition)

@@ -1,0 +1,47 @@
+"""How a worker opens partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from gesture_maze.worker.keeper import STALL_S, Keeper
+from gesture_maze.worker.logs import Log
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.ownership import Ownership
+from gesture_maze.worker.records import Grant, Read
+
+PAGES = 5
+PAGE_S = 4.0
+"""How long sessions are rebuilt from one page: together longer than a loop may be without progress."""
+
+
+def test_rebuild_that_takes_longer_than_a_stall_keeps_its_leases() -> None:
+    now_s = 100.0
+    silent_s: list[float] = []
+    grant = Grant(1, "w:1", b"9-0", 9)
+
+    def rebuild(_partition: Any, past: Iterable[Read], _now_ms: int | None) -> None:
+        nonlocal now_s
+        for _ in past:
+            now_s += PAGE_S
+            silent_s.append(keeper.silent_s(now_s))
+
+    log = Log("human", "error")
+    broker: Any = SimpleNamespace(
+        lease_ttl_ms=3000,
+        acquire=lambda *_: grant,
+        past=lambda *_: iter([Read(1, [b"1-0"], [[b"x", b"y"]])] * PAGES),
+    )
+    keeper = Keeper(broker, "w", "{}", lambda: None, log, lambda: now_s)
+    path: Any = SimpleNamespace(rebuild=rebuild)
+    ownership = Ownership(
+        broker, keeper, path, {}, total=2, rebuild_ms=5000, metrics=Metrics(), clock=lambda: now_s, log=log
+    )
+    keeper.progressed(now_s)
+    keeper.acquire(1, now_s)
+    ownership.follow(lambda: None)
+    assert len(silent_s) == PAGES
+    assert PAGES * PAGE_S > STALL_S
+    assert max(silent_s) <= PAGE_S
