@@ -316,6 +316,34 @@ def test_stale_frame_during_session_rebuild_is_not_classified(client: Any, repli
     assert replies.seqs() == [1]
 
 
+@pytest.mark.parametrize("outcome", ["stale", "superseded"])
+def test_frame_never_classified_that_kills_during_session_rebuild_kills_one_worker(
+    client: Any, replies: Subscriber, outcome: str
+) -> None:
+    second_ago = f"{round(time.time() * 1000) - 1000}-0"
+    add(client, hand(B, 1, "rock"), hand(B, 2), entry_id=second_ago)
+    limits = {"deadline_ms": 50} if outcome == "stale" else {"deadline_ms": 60_000, "supersede_ms": 50}
+    first = joined(client, model=_KillsOn(11), **limits)
+    first.work()
+    assert outcomes(client, 1)[outcome] >= 1
+    first.loop.drain()
+    deaths = 0
+    for name in "bcd":
+        worker = HandWorker(client, name, model=_KillsOn(11), deadline_ms=0)
+        try:
+            worker.join()
+            worker.work()
+        except _Dies:
+            deaths += 1
+            worker.broker.release_dead(name)
+            continue
+        break
+    add(client, hand(A, 1))
+    worker.work()
+    assert deaths == 1
+    assert replies.seqs(A) == [1]
+
+
 def test_suspect_ranges_after_further_deaths_are_kept(client: Any) -> None:
     for name in "abc":
         add(client, hand(A, ord(name)))

@@ -69,6 +69,7 @@ elseif replaced then
 end
 
 -- The field `owner` exists until an owner releases the partition. If the last owner died, it marks the suspects.
+-- `from` is the cursor at which it began.
 -- Ranges of suspects are kept as `unsafe` longer than the notes, for ten minutes of the stream, because sessions must
 -- not be rebuilt by classifying an entry that kills workers.
 local suspect_until = ''
@@ -85,7 +86,11 @@ end
 if noted then
   if not holder then
     suspect_until = pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id']
-    if #unsafe == 0 or before(unsafe[#unsafe], cursor) then
+    if redis.call('HGET', KEYS[3], 'from') == cursor then
+      -- It committed nothing, so it may have died while it rebuilt sessions: of an entry before the cursor that was
+      -- stale or superseded and therefore never classified.
+      unsafe = { '0-0', suspect_until }
+    elseif #unsafe == 0 or before(unsafe[#unsafe], cursor) then
       unsafe[#unsafe + 1] = cursor
       unsafe[#unsafe + 1] = suspect_until
     end
@@ -114,5 +119,5 @@ for i = 1, #fields, 2 do
     deaths[#deaths + 1] = tonumber(fields[i + 1]) or 0
   end
 end
-redis.call('HSET', KEYS[3], 'owner', token)
+redis.call('HSET', KEYS[3], 'owner', token, 'from', cursor)
 return { token, cursor, entries_read, suspect_until, deaths, unsafe }

@@ -7,7 +7,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', KEYS[1])
-redis.call('HDEL', KEYS[2], 'owner', 'trying')
+redis.call('HDEL', KEYS[2], 'owner', 'from', 'trying')
 if (redis.call('HGET', KEYS[2], 'unsafe') or '') == '' then
   redis.call('DEL', KEYS[2])
 end

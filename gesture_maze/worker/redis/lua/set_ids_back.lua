@@ -24,7 +24,7 @@ if not entries_read then
 end
 local id = string.format('%.0f-0', now)
 redis.call('DEL', KEYS[1], KEYS[3])
-redis.call('HDEL', KEYS[2], 'owner', 'trying')
+redis.call('HDEL', KEYS[2], 'owner', 'from', 'trying')
 redis.call('XGROUP', 'CREATE', KEYS[3], ARGV[1], id, 'MKSTREAM', 'ENTRIESREAD', entries_read)
 redis.call('XSETID', KEYS[3], id, 'ENTRIESADDED', stream['entries-added'], 'MAXDELETEDID', '0-0')
 return 'MENDED'
