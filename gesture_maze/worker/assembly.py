@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.worker.admit import Limits
-from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.batch import Batch, Part
 from gesture_maze.worker.commits import Commits
 from gesture_maze.worker.intake import Intake
 from gesture_maze.worker.keeper import Keeper
@@ -189,8 +189,8 @@ def _ownership(common: _Common) -> Ownership:
 
 
 def _quarantine(common: _Common, commits: Commits, reporter: Reporter, ownership: Ownership) -> Quarantine:
-    def report(batch: Batch) -> None:
-        reporter.report_suspect(batch, common.server_ms())
+    def report(batch: Batch, parts: Sequence[Part], sent_ms: int | None) -> None:
+        reporter.report_suspect(batch, parts, sent_ms)
         common.keeper.progressed(common.clock())
 
     return Quarantine(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -166,6 +166,16 @@ class Batch:
     def part_of(self, entry: int) -> Part:
         """Return the part that contains the entry with index `entry` in `entries`."""
         return next(part for part in reversed(self.parts) if part.first <= entry)
+
+    def rows_of(self, parts: Sequence[Part]) -> npt.NDArray[np.intp] | None:
+        """Return the rows of `admitted` that belong to some of the parts, (k,) intp, or None for all rows."""
+        if len(parts) == len(self.parts):
+            return None
+        wanted = {part.partition.number for part in parts}
+        owners = np.repeat(
+            [part.partition.number in wanted for part in self.parts], [len(part.rows) for part in self.parts]
+        )
+        return np.flatnonzero(owners)
 
     @property
     def counted(self) -> int:

@@ -3,10 +3,10 @@ ready."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final
 
-from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.batch import Batch, Part
 from gesture_maze.worker.keeper import Keeper
 from gesture_maze.worker.logs import Log, Sampler
 from gesture_maze.worker.metrics import Metrics
@@ -14,6 +14,9 @@ from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Commit
 from gesture_maze.worker.redis.cluster.streams import ClusterCommitter
 from gesture_maze.worker.redis.streams import Committer, Result
+
+Report = Callable[[Batch, Sequence[Part], int | None], None]
+"""Called with a batch, those of its parts whose commit was done, and the server's time of sending in ms."""
 
 
 class Commits:
@@ -51,14 +54,22 @@ class Commits:
         self._clock: Final = clock
         self._log: Final = log
         self._sampler: Final = Sampler()
+        self._unreported: tuple[Batch, Report, int | None] | None = None
 
-    def send(self, batch: Batch) -> bool:
+    def send(self, batch: Batch, report: Report) -> bool:
         """Send the commits of a batch and return whether any was sent.
+
+        Args:
+            batch: decided.
+            report: called once the commits are settled, unless none of them was done.
 
         Raises:
             ConnectionLost, RedisRefused: it is unknown which commits were done.
         """
-        return self.send_each([part.commit() for part in batch.parts])
+        if not self.send_each([part.commit() for part in batch.parts]):
+            return False
+        self._unreported = batch, report, self._keeper.server_ms(self._clock())
+        return True
 
     def send_each(self, commits: Sequence[Commit]) -> bool:
         """Send the commits of partitions that are still ours, move their cursors, and return whether any was
@@ -81,9 +92,15 @@ class Commits:
         return True
 
     def settle(self) -> None:
-        """Collect the results of the commits that were sent last."""
+        """Collect the results of the commits that were sent last, and report those that were done.
+
+        Raises:
+            ConnectionLost, RedisRefused: it is unknown which commits were done; none of them is reported.
+        """
+        unreported, self._unreported = self._unreported, None
+        settled = self._committer.settle()
         lost: dict[int, str] = {}
-        for commit, result, error in self._committer.settle():
+        for commit, result, error in settled:
             if result is Result.LOST:
                 if self._is_current(commit):
                     lost[commit.partition] = error
@@ -97,15 +114,18 @@ class Commits:
                 self._metrics.fenced(by="redis")
                 self._drop_owner_of(commit, "fenced: another owner has the lease")
             if error:
-                self._report(commit, error)
+                self._log_error(commit, error)
             if result is Result.REFUSED:
                 self._drop_owner_of(commit, "Redis refused a commit")
+        if unreported is not None:
+            _report(*unreported, {commit.partition for commit, result, _ in settled if result is Result.DONE})
         if lost:
             self._recover(lost)
 
     def close(self) -> None:
         """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""
         self._committer.close()
+        self._unreported = None
 
     def _drop_owner_of(self, commit: Commit, why: str) -> None:
         """Drop the partition of a commit, unless it has been acquired under a new epoch since."""
@@ -126,10 +146,16 @@ class Commits:
         self._drop(commit.partition, "lease not renewed in time")
         return False
 
-    def _report(self, commit: Commit, error: str) -> None:
+    def _log_error(self, commit: Commit, error: str) -> None:
         self._metrics.redis_error("commit")
         suppressed = self._sampler.admit("commit", self._clock())
         if suppressed is not None:
             self._log.error(
                 "commit_refused_in_part", partition=commit.partition, error=error, suppressed=suppressed
             )
+
+
+def _report(batch: Batch, report: Report, sent_ms: int | None, done: Container[int]) -> None:
+    parts = [part for part in batch.parts if part.partition.number in done]
+    if parts:
+        report(batch, parts, sent_ms)

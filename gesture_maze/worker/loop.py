@@ -75,11 +75,10 @@ class Loop:
         self._path.admit(batch)
         self._path.classify(batch)
         self._path.decide(batch)
-        committed = self._commits.send(batch)
+        committed = self._commits.send(batch, self._reporter.report)
         if not suspect:
             self._intake.ask()
         if committed:
-            self._reporter.report(batch, self._server_ms())
             self._intake.learn(batch)
         self._retention.sweep()
         return batch.counted + self._quarantine.work(suspect)

@@ -29,7 +29,7 @@ from gesture_maze.wire.decode import FEW_FRAMES
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
-from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.batch import Batch, Part
 from gesture_maze.worker.records import OUTCOMES
 from gesture_maze.worker.serving.drift import OF
 
@@ -301,15 +301,18 @@ class Metrics:
             if outcome in totals:
                 totals[outcome] += frames
 
-    def batch(self, batch: Batch, now_ms: int | None) -> None:
-        """Record a batch whose commit was sent at server time `now_ms`."""
-        for part in batch.parts:
+    def batch(self, batch: Batch, parts: Sequence[Part], sent_ms: int | None) -> None:
+        """Record the committed parts of a batch, whose commits were sent at server time `sent_ms`."""
+        for part in parts:
             for rejected in part.rejected:
                 self._rejected.labels(rejected.reason.value).inc()
         frames, labels = batch.admitted, batch.labels
         if frames is None or not len(labels):
             return
         confidences, entry = batch.confidences, frames.entry
+        rows = batch.rows_of(parts)
+        if rows is not None:
+            labels, confidences, entry = labels[rows], confidences[rows], entry[rows]
         if batch.failures:
             known = labels >= 0
             labels, confidences, entry = labels[known], confidences[known], entry[known]
@@ -323,14 +326,14 @@ class Metrics:
                     self._confidence.observe_one(confidence / CONFIDENCE_STEPS)
         else:
             self._confidence.observe(confidences[labels < len(names)] / CONFIDENCE_STEPS)
-        if now_ms is None:
+        if sent_ms is None:
             return
         arrived_ms = [ms for part in batch.parts for ms in _arrivals_ms(part.read.ids)]
         if few:
             for at in entry.tolist():
-                self._latency.observe_one(max(now_ms - arrived_ms[at], 0) / 1000)
+                self._latency.observe_one(max(sent_ms - arrived_ms[at], 0) / 1000)
         else:
-            self._latency.observe(np.maximum(now_ms - np.array(arrived_ms)[entry], 0) / 1000)
+            self._latency.observe(np.maximum(sent_ms - np.array(arrived_ms)[entry], 0) / 1000)
 
     def partition_acquired(self, *, after_crash: bool) -> None:
         """Count an acquired partition, which was free, or whose owner died if `after_crash`."""

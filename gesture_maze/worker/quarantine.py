@@ -21,7 +21,7 @@ import numpy as np
 from gesture_maze.wire.errors import NodeLost, RejectReason
 from gesture_maze.worker.ages import entry_order
 from gesture_maze.worker.batch import Batch, Failure
-from gesture_maze.worker.commits import Commits
+from gesture_maze.worker.commits import Commits, Report
 from gesture_maze.worker.intake import Owned
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
@@ -60,7 +60,7 @@ class Quarantine:
         commits: where batches are committed.
         deadline_ms: older entries are not classified and therefore not suspects; 0 means no deadline.
         server_ms: the server's time.
-        report: called with each batch that was committed.
+        report: see `Commits.send`.
         recover: called with partitions of a cluster that must be acquired again, and why.
     """
 
@@ -72,7 +72,7 @@ class Quarantine:
         *,
         deadline_ms: int,
         server_ms: Callable[[], int | None],
-        report: Callable[[Batch], None],
+        report: Report,
         recover: Callable[[Mapping[int, str]], None],
     ) -> None:
         self._broker: Final = broker
@@ -133,10 +133,9 @@ class Quarantine:
             else:
                 self._path.classify(batch)
             self._path.decide(batch)
-            if not self._commits.send(batch):
+            if not self._commits.send(batch, self._report):
                 return frames
             self._commits.settle()
-            self._report(batch)
             frames += batch.counted
             if self._suspects.get(partition.number) is not grant:
                 return frames  # dropped while it was committed

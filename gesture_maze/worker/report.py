@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gesture_maze.wire.decode import Frames
-from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.batch import Batch, Part
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.records import Rejected
 from gesture_maze.worker.serving.serving import Serving
@@ -21,7 +21,7 @@ OnRejected = Callable[[Iterable[Rejected]], None]
 
 
 class Reporter:
-    """Reports each batch once, after its commit was sent.
+    """Reports the committed parts of each batch once.
 
     Args:
         metrics: counts the frames.
@@ -43,24 +43,30 @@ class Reporter:
         self._on_rejected: Final = on_rejected
         self._tracing: Final = tracing
 
-    def report(self, batch: Batch, now_ms: int | None) -> None:
+    def report(self, batch: Batch, parts: Sequence[Part], sent_ms: int | None) -> None:
         """Report a batch.
 
         Args:
-            batch: committed.
-            now_ms: the server's time at which its commit was sent; None in a replay.
+            batch: decided.
+            parts: those whose commit was done; the frames of the others are read again by the next owner.
+            sent_ms: the server's time at which the commits were sent; None in a replay.
         """
-        self.report_suspect(batch, now_ms)
+        self.report_suspect(batch, parts, sent_ms)
         frames = batch.admitted
-        if self._observe is not None and frames is not None and len(frames):
+        if self._observe is None or frames is None or not len(frames):
+            return
+        rows = batch.rows_of(parts)
+        if rows is None:
             self._observe(batch.serving, frames, batch.labels, batch.confidences)
+        elif len(rows):
+            self._observe(batch.serving, frames.take(rows), batch.labels[rows], batch.confidences[rows])
 
-    def report_suspect(self, batch: Batch, now_ms: int | None) -> None:
+    def report_suspect(self, batch: Batch, parts: Sequence[Part], sent_ms: int | None) -> None:
         """Report a batch of suspects, but not to the observer: it could kill the challenger too."""
-        self._metrics.batch(batch, now_ms)
+        self._metrics.batch(batch, parts, sent_ms)
         if self._on_rejected is not None:
-            rejected = [one for part in batch.parts for one in part.rejected]
+            rejected = [one for part in parts for one in part.rejected]
             if rejected:
                 self._on_rejected(rejected)
-        if self._tracing is not None and batch.parts:
-            self._tracing.record(batch)
+        if self._tracing is not None:
+            self._tracing.record(batch, parts)

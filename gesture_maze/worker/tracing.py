@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import GROUP, TRACEPARENT, frames_key
-from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.batch import Batch, Part
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Tracer
@@ -52,20 +52,19 @@ class Tracing:
             "messaging.client.id": worker,
         }
 
-    def record(self, batch: Batch) -> None:
-        """Record the spans of a batch whose commit was sent. A batch without sampled messages has no
-        spans."""
+    def record(self, batch: Batch, parts: Sequence[Part]) -> None:
+        """Record the spans of the committed parts of a batch. There are none without sampled messages."""
         messages = [
             (part.partition.number, entry_id, context)
-            for part in batch.parts
+            for part in parts
             for entry_id, fields in zip(part.read.ids, part.read.fields, strict=True)
             if len(fields) > 2 and TRACEPARENT in fields[::2]
             for context in _contexts(fields)
         ][:MOST_PER_BATCH]
         if messages:
-            self._record(batch, messages)
+            self._record(batch, sum(len(part.read.ids) for part in parts), messages)
 
-    def _record(self, batch: Batch, messages: Sequence[tuple[int, bytes, SpanContext]]) -> None:
+    def _record(self, batch: Batch, entries: int, messages: Sequence[tuple[int, bytes, SpanContext]]) -> None:
         from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
 
         end_ns = time.time_ns()
@@ -77,7 +76,7 @@ class Tracing:
                 **self._common,
                 "messaging.operation.name": "receive",
                 "messaging.operation.type": "receive",
-                "messaging.batch.message_count": len(batch.entries),
+                "messaging.batch.message_count": entries,
             },
             start_time=batch.begun_ns,
         )

@@ -42,17 +42,18 @@ def spans() -> Iterator[Any]:
     provider.shutdown()
 
 
-def batch(*traceparents: str | None) -> Batch:
-    """Return a batch of entries 1-0, 1-1, ... of partition 3 with these traceparents."""
+def record(made: Tracing, *traceparents: str | None) -> None:
+    """Record a batch of entries 1-0, 1-1, ... of partition 3 with these traceparents."""
     fields = [LANDMARKS + ([b"traceparent", one.encode()] if one else []) for one in traceparents]
     read = Read(3, [f"1-{number}".encode() for number in range(len(fields))], fields)
     serving = Serving.of(WristModel(), 0.7, {})
-    return Batch.of([(Partition(Grant(3, "w:1", b"0-0", 0), 4), read)], serving, None)
+    batch = Batch.of([(Partition(Grant(3, "w:1", b"0-0", 0), 4), read)], serving, None)
+    made.record(batch, batch.parts)
 
 
 def test_sampled_entry_becomes_a_child_of_its_producer_span(spans: Any) -> None:
     exporter, made = spans
-    made.record(batch(None, SAMPLED, None))
+    record(made, None, SAMPLED, None)
     process, receive = exporter.get_finished_spans()
     assert process.name == "process frames:{p}"
     assert format(process.context.trace_id, "032x") == TRACE
@@ -71,13 +72,13 @@ def test_sampled_entry_becomes_a_child_of_its_producer_span(spans: Any) -> None:
 )
 def test_traceparent_unsampled_or_malformed_makes_no_span(spans: Any, traceparent: str | None) -> None:
     exporter, made = spans
-    made.record(batch(traceparent))
+    record(made, traceparent)
     assert exporter.get_finished_spans() == ()
 
 
 def test_spans_of_a_batch_are_limited(spans: Any) -> None:
     exporter, made = spans
-    made.record(batch(*[SAMPLED] * 1000))
+    record(made, *[SAMPLED] * 1000)
     assert len(exporter.get_finished_spans()) == MOST_PER_BATCH + 1
 
 

@@ -83,7 +83,7 @@ def counted(*gestures: str | None, age_ms: int = 4) -> Metrics:
     batch = path.begin([(Partition(Grant(1, "w:1", b"0-0", 0), PARTITIONS), read)], None)
     for stage in (path.decode, path.admit, path.classify, path.decide):
         stage(batch)
-    metrics.batch(batch, 1000 + age_ms)
+    metrics.batch(batch, batch.parts, 1000 + age_ms)
     metrics.committed(batch.parts[0].commit().outcomes)
     return metrics
 

@@ -1,0 +1,146 @@
+"""What is reported of a batch whose commits had different results."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gesture_maze.wire.errors import ConnectionLost
+from gesture_maze.wire.frames import pack
+from gesture_maze.worker.admit import Limits
+from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.commits import Commits
+from gesture_maze.worker.logs import Log
+from gesture_maze.worker.metrics import Metrics
+from gesture_maze.worker.partition import Partition
+from gesture_maze.worker.path import FramePath
+from gesture_maze.worker.policy import Policy, Rules
+from gesture_maze.worker.records import Commit, Grant, Read
+from gesture_maze.worker.redis.streams import Result, Settled
+from gesture_maze.worker.report import Reporter
+from gesture_maze.worker.serving.serving import Serving
+from tests.support.pool import PARTITIONS, WristModel, hand, sessions_of
+
+NUMBERS = (1, 2, 3)
+
+
+class FakeCommitter:
+    """A committer that settles each partition's commit as set in `results`."""
+
+    def __init__(self) -> None:
+        self.results: dict[int, Result] = {}
+        self.error: Exception | None = None
+        self._sent: list[Commit] = []
+
+    def send(self, commits: list[Commit]) -> None:
+        self._sent = list(commits)
+
+    def settle(self) -> list[Settled]:
+        sent, self._sent = self._sent, []
+        if sent and self.error:
+            raise self.error
+        return [(commit, self.results.get(commit.partition, Result.DONE), "") for commit in sent]
+
+
+class Sent:
+    """Commits of three partitions, with two frames and one entry that is rejected in each."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self.committer = FakeCommitter()
+        self.observed: list[int] = []
+        self.rejected: list[int] = []
+        self.usable = set(NUMBERS)
+        self.partitions = {
+            number: Partition(Grant(number, "w:1", b"0-0", 0), PARTITIONS) for number in NUMBERS
+        }
+        self.reporter = Reporter(
+            self.metrics,
+            observe=lambda _serving, frames, *_: self.observed.append(len(frames)),
+            on_rejected=lambda rejected: self.rejected.extend(one.partition for one in rejected),
+        )
+        keeper: Any = SimpleNamespace(
+            is_usable=lambda number, _now_s: number in self.usable, server_ms=lambda _now_s: 1004
+        )
+        committer: Any = self.committer
+        self.commits = Commits(
+            committer,
+            keeper,
+            self.partitions,
+            drop=lambda number, _why: self.partitions.pop(number),
+            recover=lambda _lost: None,
+            metrics=self.metrics,
+            clock=lambda: 1.0,
+            log=Log("human", "error"),
+        )
+
+    def send(self) -> None:
+        self.commits.send(self._batch(), self.reporter.report)
+
+    def _batch(self) -> Batch:
+        path = FramePath(Serving.of(WristModel(), 0.7, {}), Limits(0, 0), Policy(Rules()), "w")
+        owned = []
+        for number, partition in self.partitions.items():
+            (session,) = sessions_of(number, 1)
+            s, m, landmarks = pack([hand(session, seq, "four") for seq in (1, 2)])
+            fields = [[b"s", s, b"m", m, b"l", landmarks], [b"x", b"y"]]
+            owned.append((partition, Read(number, [b"1000-0", b"1000-1"], fields)))
+        batch = path.begin(owned, None)
+        for stage in (path.decode, path.admit, path.classify, path.decide):
+            stage(batch)
+        return batch
+
+    def counted(self) -> tuple[float, ...]:
+        """Return the frames answered, predicted, rejected, and those whose latency was observed."""
+
+        def sample(name: str, **labels: str) -> float:
+            return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+        return (
+            sample("maze_frames_total", outcome="answered"),
+            sample("model_predictions_total"),
+            sample("maze_frames_rejected_total", reason="unknown_encoding"),
+            sample("maze_reply_latency_seconds_count"),
+        )
+
+
+@pytest.mark.parametrize("result", [Result.FENCED, Result.REFUSED, Result.LOST])
+def test_metrics_of_a_batch_committed_in_part_count_only_that_part(result: Result) -> None:
+    sent = Sent()
+    sent.committer.results[2] = result
+    sent.send()
+    assert sent.observed == [], "reported before the results were known"
+    sent.commits.settle()
+    assert sent.counted() == (4, 4, 2, 4)
+    assert (sent.observed, sent.rejected) == ([4], [1, 3])
+
+
+def test_metrics_of_a_batch_sent_in_part_count_only_that_part() -> None:
+    sent = Sent()
+    sent.usable.remove(1)
+    sent.send()
+    sent.commits.settle()
+    assert sent.counted() == (4, 4, 2, 4)
+    assert (sent.observed, sent.rejected) == ([4], [2, 3])
+
+
+def test_metrics_of_a_whole_batch_count_it_once() -> None:
+    sent = Sent()
+    sent.send()
+    sent.commits.settle()
+    sent.commits.settle()
+    assert sent.counted() == (6, 6, 3, 6)
+    assert sent.observed == [6]
+
+
+def test_metrics_of_commits_with_unknown_results_count_nothing() -> None:
+    sent = Sent()
+    sent.committer.error = ConnectionLost("connection", "lost")
+    sent.send()
+    with pytest.raises(ConnectionLost):
+        sent.commits.settle()
+    sent.commits.settle()
+    assert sent.observed == []
+    assert sum(sent.counted()) == 0
