@@ -177,6 +177,21 @@ class Batch:
         )
         return np.flatnonzero(owners)
 
+    def classified(
+        self, parts: Sequence[Part]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return labels, confidences and entries, each (k,), of the frames of some of the parts on which the
+        model did not fail."""
+        assert self.admitted is not None
+        labels, confidences, entry = self.labels, self.confidences, self.admitted.entry
+        rows = self.rows_of(parts)
+        if rows is not None:
+            labels, confidences, entry = labels[rows], confidences[rows], entry[rows]
+        if self.failures:
+            known = labels >= 0
+            labels, confidences, entry = labels[known], confidences[known], entry[known]
+        return labels, confidences, entry
+
     @property
     def counted(self) -> int:
         """Frames that have an outcome."""

@@ -306,16 +306,9 @@ class Metrics:
         for part in parts:
             for rejected in part.rejected:
                 self._rejected.labels(rejected.reason.value).inc()
-        frames, labels = batch.admitted, batch.labels
-        if frames is None or not len(labels):
+        if not len(batch.labels):
             return
-        confidences, entry = batch.confidences, frames.entry
-        rows = batch.rows_of(parts)
-        if rows is not None:
-            labels, confidences, entry = labels[rows], confidences[rows], entry[rows]
-        if batch.failures:
-            known = labels >= 0
-            labels, confidences, entry = labels[known], confidences[known], entry[known]
+        labels, confidences, entry = batch.classified(parts)
         names = batch.serving.labels.names
         self._frames.add(names, labels)
         self._batch.observe_one(float(len(labels)))
