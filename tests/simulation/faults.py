@@ -42,7 +42,7 @@ class Faults:
         """Set up the faults that last, and plan the first one that does not."""
         network = self._world.network
         if "network" in self.kinds:
-            network.faults = self._rng.choice([0.003, 0.04])
+            network.faults = self._rng.choice([0.003, 0.01, 0.02, 0.04])
         if "latency" in self.kinds:
             network.slow = self._rng.choice([0.02, 0.1])
         self._plan()

@@ -47,7 +47,7 @@ def test_world_of_a_seed_is_the_same_in_every_process() -> None:
     ("bug", "first", "faults", "found"),
     [
         ("commit_without_fence", 1, ("slow", "freeze"), "had an effect on partition"),
-        ("suspects_cleared_without_lease", 46, ("network", "poison"), "clear_suspects of"),
+        ("suspects_cleared_without_lease", 0, ("network", "kill"), "clear_suspects of"),
         ("cursor_moved_when_built", 6, ("group",), "frames up to the cursor"),
         ("rebuild_bounded", 0, ("burst", "restart"), "was answered 2 times"),
         ("suspects_classified_when_rebuilt", 0, ("poison",), "has killed 4 workers"),
@@ -57,10 +57,10 @@ def test_old_bug_put_back_is_found_by_a_seed_that_passes_without_it(
     bug: str, first: int, faults: tuple[str, ...], found: str
 ) -> None:
     # the first seed is known to find it; others do if a change of the worlds has made it useless
-    for seed in (first, *range(30)):
+    for seed in (first, *range(100)):
         violation = run(seed, bug, faults).violation
         if violation is not None:
             assert found in violation
             assert run(seed, None, faults).violation is None
             return
-    pytest.fail(f"no seed below 30 has found {bug}")
+    pytest.fail(f"no seed below 100 has found {bug}")
