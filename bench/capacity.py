@@ -148,7 +148,7 @@ def plot(rows: list[Need], path: str) -> None:
 def main() -> None:
     """Compute and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--plot", help="draw a picture into this file")
+    options.add_argument("--plot", help="write a plot to this file")
     options.add_argument("--json", action="store_true")
     defaults: dict[str, Any] = asdict(Costs())
     for name, value in defaults.items():

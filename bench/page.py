@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--query", default="", help="added to the page's address")
-    parser.add_argument("--checkout", type=Path, default=ROOT, help="whose code is measured")
+    parser.add_argument("--checkout", type=Path, default=ROOT, help="checkout to measure")
     options = parser.parse_args()
     flags = [*FLAGS, *([f"--use-file-for-fake-video-capture={options.clip}"] if options.clip else [])]
     with ExitStack() as stack:

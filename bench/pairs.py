@@ -101,7 +101,7 @@ def main() -> None:
     """Run and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--before", type=Path, help="checkout to compare with")
-    options.add_argument("--before-module", default="worker", help="its worker's module")
+    options.add_argument("--before-module", default="worker", help="module of the worker in that checkout")
     options.add_argument("--frames", type=int, default=400_000)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--seconds", type=float, default=10.0)

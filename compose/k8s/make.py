@@ -114,7 +114,7 @@ def main() -> None:
     """Write the files, or with --cluster print the triggers of a cluster."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--cluster", metavar="HOST:PORT,...", help="print scaling/worker.yaml for a cluster")
-    options.add_argument("--partitions", type=int, default=PARTITIONS, help="of the pool")
+    options.add_argument("--partitions", type=int, default=PARTITIONS, help="partitions of the pool")
     chosen = options.parse_args()
     if chosen.cluster:
         sys.stdout.write(cluster_triggers(chosen.cluster, chosen.partitions))

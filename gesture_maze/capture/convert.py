@@ -128,7 +128,7 @@ def recording_lines(recording: Recording, name: str, fps: float) -> list[Values]
 
 
 def _frames(recording: Recording, name: str) -> Iterator[tuple[str, Hand, int]]:
-    """Yield session, hand and number of the picture; a hand that a picture lacks is a frame without one."""
+    """Yield session, hand and picture number; a session gets an empty hand where a picture lacks it."""
     sequences: dict[str, list[Hand]] = {}
     for hand in recording.hands:
         sequences.setdefault(hand.sequence, []).append(hand)
@@ -195,7 +195,7 @@ def _line(hand: Hand, session: str, number: int, fps: float) -> Values:
 
 
 def _whole(value: Any) -> Any:
-    """Return a table's cell as the number it is; anything else as it is, for the frame's own check."""
+    """Return a table's cell as a number if it is one, else as it is, for the frame's own check."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 

@@ -22,7 +22,7 @@ class Part:
     """What is kept of a capture.
 
     Attributes:
-        from_s: begin, in seconds since the capture began.
+        from_s: start, in seconds since the capture began.
         to_s: end, which is not included; None is the end of the capture.
         sessions: shell pattern of session ids; None is all.
     """
@@ -58,7 +58,7 @@ def trim(lines: Iterable[Line], part: Part) -> Iterator[str]:
 class Join:
     """Several captures, one after the other.
 
-    A session id that an earlier capture has keeps its name only where its seq goes on rising, so that no
+    A session id that an earlier capture has keeps its name only if its seq continues to rise, so that no
     frame becomes a duplicate; otherwise it gets a number.
 
     Args:

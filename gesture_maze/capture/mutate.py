@@ -1,7 +1,7 @@
 """Make harder captures: drop, duplicate, reorder, damage, shake, mirror and rescale frames, hide hands.
 
 The same capture, seed and `Mutation` give the same file. The metamorphic tests
-(tests/replay/test_properties.py) hold what a pool does with each of them.
+(tests/replay/test_properties.py) check what a pool does with each of them.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Line:
 
 
 class CaptureReader:
-    """A reader of one capture, once, from begin to end. Use it in a `with` block.
+    """A reader of one capture, once, from beginning to end. Use it in a `with` block.
 
     Args:
         path: the file; `.gz` and `.zst` are unpacked.
@@ -216,7 +216,9 @@ def parse_line(number: int, raw: bytes) -> Line:
     frame = frame_of(values)
     offset_ms = values.get("offset_ms")
     if type(offset_ms) not in (int, float) or not 0 <= offset_ms < math.inf:
-        raise FrameError("bad_time", f"offset_ms must be a number of ms from 0, got {offset_ms!r:.40}")
+        raise FrameError(
+            "bad_time", f"offset_ms must be a number of milliseconds, 0 or more, got {offset_ms!r:.40}"
+        )
     return Line(number, values, frame)
 
 

@@ -128,7 +128,7 @@ class Recorder:
         seconds: float | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> Progress:
-        """Record until `stop` is set, or for `seconds`; wait for a lost Redis and miss nothing that it kept.
+        """Record until `stop` is set, or for `seconds`; after a lost connection, read on from there.
 
         Raises:
             SettingsError: Redis rejects the credentials, or has another version of the wire.

@@ -68,7 +68,7 @@ class CaptureStream:
         with _errors():
             found = topology_of(self._client.execute_command(*read_topology()))  # type: ignore[no-untyped-call]
         if found is not None and found[0] != WIRE_VERSION:
-            message = f"Redis has version {found[0]} of the wire; this program reads version {WIRE_VERSION}"
+            message = f"Redis holds wire version {found[0]}; this program reads version {WIRE_VERSION}"
             raise SettingsError("topology", message)
         return None if found is None else found[1]
 

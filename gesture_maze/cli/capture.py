@@ -27,7 +27,7 @@ Example: [bold]maze capture --redis redis://127.0.0.1:6379/0 --out session.jsonl
 
 Opt = typer.Option
 Capture = Annotated[Path, typer.Argument(metavar="FILE", help="A capture; .gz and .zst are unpacked.")]
-Out = Annotated[Path, Opt(help="Capture to write; packed where it ends with .gz or .zst.")]
+Out = Annotated[Path, Opt(help="Capture to write; compressed if it ends with .gz or .zst.")]
 SkipBad = Annotated[bool, Opt("--skip-bad", help="Skip lines that break the contract.")]
 Model = Annotated[Path | None, Opt(help="Folder or zip of a model bundle, or 'bundled'. (default: bundled)")]
 
@@ -36,7 +36,7 @@ Model = Annotated[Path | None, Opt(help="Folder or zip of a model bundle, or 'bu
 def capture(
     ctx: typer.Context,
     redis: RedisUrl = DEFAULT_REDIS,
-    out: Annotated[Path | None, Opt(help="File to write; packed where it ends with .gz or .zst.")] = None,
+    out: Annotated[Path | None, Opt(help="File to write; compressed if it ends with .gz or .zst.")] = None,
     sessions: Annotated[str | None, Opt(help="Only sessions that match this pattern: 'team-a-*'.")] = None,
     seconds: Annotated[float | None, Opt(min=0.1, help="Duration in s. (default: until Ctrl-C)")] = None,
     with_replies: Annotated[bool, Opt("--with-replies", help="Keep each frame's reply with it.")] = False,
@@ -141,7 +141,9 @@ def plot(
 
 @app.command(context_settings=CONTEXT)
 def convert(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Folders, files, dumps.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Folders, landmark files or stream dumps.")
+    ],
     out: Out,
     fps: Annotated[float, Opt(min=0.1, max=1000, help="Frame rate of files without times.")] = 30.0,
     aspect: Aspect = None,
@@ -173,10 +175,10 @@ def mutate(
     reorder: Annotated[float, Opt(help="Share of frames swapped with the next of their session.")] = 0.0,
     corrupt: Annotated[float, Opt(help="Share of lines damaged so that they break the contract.")] = 0.0,
     no_hand: Annotated[float, Opt(help="Share of frames without their hand, in bursts.")] = 0.0,
-    jitter: Annotated[float, Opt(help="Shake the landmarks: standard deviation in image widths.")] = 0.0,
-    jitter_ms: Annotated[float, Opt(help="Shake the times: standard deviation, ms.")] = 0.0,
+    jitter: Annotated[float, Opt(help="Noise on the landmarks: standard deviation in image widths.")] = 0.0,
+    jitter_ms: Annotated[float, Opt(help="Noise on the times: standard deviation, ms.")] = 0.0,
     mirror: Annotated[bool, Opt("--mirror", help="Mirror every image.")] = False,
-    rescale: Annotated[float, Opt(help="Factor of the size of hands.")] = 1.0,
+    rescale: Annotated[float, Opt(help="Factor to scale hands by.")] = 1.0,
     seed: Annotated[int, Opt(min=0, help="Seed of the changes.")] = 1,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
@@ -202,7 +204,7 @@ def mutate(
 def trim(
     file: Capture,
     out: Out,
-    from_s: Annotated[float, Opt("--from", min=0, help="Begin, in s since the capture began.")] = 0.0,
+    from_s: Annotated[float, Opt("--from", min=0, help="Start, in s since the capture began.")] = 0.0,
     to_s: Annotated[float | None, Opt("--to", min=0, help="End, in s. (default: the capture's)")] = None,
     sessions: Annotated[str | None, Opt(help="Only sessions that match this pattern: 'team-a-*'.")] = None,
     skip_bad: SkipBad = False,
@@ -255,13 +257,13 @@ def join(
 @app.command(name="to-csv", context_settings=CONTEXT)
 def to_csv(
     file: Capture,
-    out: Annotated[Path, Opt(help="Table to write; packed where it ends with .gz or .zst.")],
+    out: Annotated[Path, Opt(help="Table to write; compressed if it ends with .gz or .zst.")],
     label: Annotated[str | None, Opt(help="Gesture of all frames. (default: each frame's label)")] = None,
     label_from: Annotated[
         str, Opt(metavar="WHERE", help="Where labels come from: label, session or reply.")
     ] = "label",
     labels: Labels = None,
-    every: Annotated[int, Opt(min=1, help="Keep each n-th hand of a session.")] = 1,
+    every: Annotated[int, Opt(min=1, help="Keep every n-th hand of a session.")] = 1,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:

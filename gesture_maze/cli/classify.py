@@ -77,7 +77,7 @@ def _answers(
     if classifier.needs_depth and not recording.depth:
         # its answers would not be those it was trained to give
         raise SettingsError(
-            "data", f"{recording.name}: model {classifier.version} uses z, and the points are [x, y]"
+            "data", f"{recording.name}: model {classifier.version} needs z, but the points are [x, y]"
         )
     shown = [number for number, hand in enumerate(recording.hands) if hand.points is not None]
     labels, confidences = classifier.classify(*_arrays([recording.hands[number] for number in shown]))

@@ -26,15 +26,17 @@ app = typer.Typer(
 Example: [bold]maze dead --reason bad_json --limit 5[/bold]""",
 )
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="As 'maze dead' shows them.")]
-Partition = Annotated[int | None, typer.Option(help="Only of this partition.")]
-Reason = Annotated[str | None, typer.Option(help="Only for this reason, such as bad_json.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of dead letters, from 'maze dead'.")
+]
+Partition = Annotated[int | None, typer.Option(help="Only dead letters of this partition.")]
+Reason = Annotated[str | None, typer.Option(help="Only dead letters with this reason, such as bad_json.")]
 All = Annotated[
     bool, typer.Option("--all", help="All dead letters, or all that --partition and --reason select.")
 ]
 
 SHOWN_BYTES: Final = 2000
-"""Of each field of a dead letter, in `show`."""
+"""Bytes of each field that `show` prints."""
 
 
 @app.callback()
@@ -59,7 +61,7 @@ def dead(
 
 @app.command(context_settings=CONTEXT)
 def show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="As 'maze dead' shows it.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="Id of a dead letter, from 'maze dead'.")],
     redis: RedisUrl = DEFAULT_REDIS,
     as_json: AsJson = False,
 ) -> None:

@@ -37,15 +37,15 @@ def demo(
     log: Annotated[Path | None, Opt(help="Where the workers' log goes. (default: a new file)")] = None,
     watch: Annotated[
         bool | None,
-        Opt("--watch/--no-watch", help="Show the mazes on a page, too. (default: yes, without --json)"),
+        Opt("--watch/--no-watch", help="Also show the mazes on a page. (default: yes, without --json)"),
     ] = None,
-    open_browser: Annotated[bool, Opt("--open", help="Open that page.")] = False,
+    open_browser: Annotated[bool, Opt("--open", help="Open that page in the browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start a server, workers and players who walk mazes by gestures; show them live, and sum up.
+    """Start a server, workers and players who walk mazes by gestures; show them live, and print a summary.
 
-    Kill a worker while it runs (the table shows the pids): another one takes over, and the mazes go on being
-    solved. Exit codes: 0, or 1 if not all frames are accounted for.
+    Kill a worker while it runs (the table shows the pids): another one takes over, and the game
+    continues. Exit codes: 0, or 1 if not all frames are accounted for.
 
     Example: [bold]maze demo --seconds 20 --players 50 --kill-after 8[/bold]
     """

@@ -26,7 +26,7 @@ def variable(name: str) -> str:
 
 
 def apply_environment(command: Any, environment: Mapping[str, str]) -> None:
-    """Make the options of a command, and of its commands, read files and pass over service links.
+    """Make the options of a command, and of its commands, read files and ignore service links.
 
     Kubernetes sets `MAZE_PORT=tcp://10.0.0.1:8000` in every pod beside a service called `maze`: that is not
     a setting, and an option whose variable holds such a link is treated as if the variable were not set.

@@ -112,7 +112,9 @@ def _mapping(actions: dict[str, Action] | None, subject: Subject) -> Mapping[str
         return {key: action for key, action in subject.judged.actions.items() if ":" not in key}
     for key in actions:
         if ":" in key:
-            raise SettingsError("settings", f"actions: rows do not name the hand, which {key} asks for")
+            raise SettingsError(
+                "settings", f"--actions: {key} needs the hand of each row, which the data does not have"
+            )
     return actions
 
 

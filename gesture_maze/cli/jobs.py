@@ -35,7 +35,7 @@ Example: [bold]maze jobs submit train '{"data": ["landmarks.csv.gz"], "out": "ni
 DEFAULT_JOBS_REDIS: Final = "redis://127.0.0.1:6379/1"
 JobName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the job: train, evaluate, ...")]
 JobArguments = Annotated[str, typer.Argument(metavar="JSON", help="Its arguments, as a JSON object.")]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="As 'maze jobs list' shows it.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, from 'maze jobs list'.")]
 LISTED: Final = 100
 OTHER_SCHEMES: Final = ("redis+cluster://", "rediss+cluster://", "embedded")
 """Schemes of addresses that are never a jobs' database."""
@@ -210,7 +210,9 @@ def check_apart(frames: str, jobs: str) -> None:
                 return (url,)
             parts: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
         except ValueError as error:
-            raise SettingsError("settings", f"not the URL of a Redis: {error}") from None
+            raise SettingsError(
+                "settings", f"--jobs-redis and --redis must be URLs of a Redis: {error}"
+            ) from None
         host = {"localhost": "127.0.0.1"}.get(parts.get("host", ""), parts.get("host", "127.0.0.1"))
         return (host, parts.get("port", 6379), parts.get("path"), parts.get("db", 0))
 

@@ -87,7 +87,7 @@ INTERRUPTED: Final = 130
 
 
 class Commands(TyperGroup):
-    """A group whose commands are imported when they are needed, and that never shows a person a traceback."""
+    """A group that imports a command when it is called, and shows errors without a traceback."""
 
     names: tuple[str, ...] = ()
     """Modules of `gesture_maze.cli` that are commands of this group."""

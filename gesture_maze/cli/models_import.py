@@ -34,7 +34,7 @@ WARNING: Final = (
 
 def models_import(
     svc: Annotated[Path, Opt(help="Pickle or joblib file of the fitted SVC.")],
-    scaler: Annotated[Path, Opt(help="The same for its MinMaxScaler, of 42 or 63 raw values.")],
+    scaler: Annotated[Path, Opt(help="File of the fitted MinMaxScaler, of 42 or 63 values.")],
     labels: Annotated[Path, Opt(help='JSON table of its classes: {"16": "like", ...}.')],
     out: Annotated[Path, Opt(help="Folder for the bundle.")] = Path("imported"),
     trust_pickle: Annotated[

@@ -30,9 +30,9 @@ def promote(
     max_drop: Annotated[float, Opt(help="Largest accepted drop of accuracy and action precision.")] = 0.002,
     max_us_per_frame: Annotated[float, Opt(help="Longest accepted time per frame, in batches of 256.")] = 5.0,
     shadow: Annotated[
-        bool, Opt("--shadow", help="As challenger: beside the champion, without its answers being published.")
+        bool, Opt("--shadow", help="As challenger: beside the champion; its answers are not published.")
     ] = False,
-    share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the frames a challenger sees.")] = 0.1,
+    share: Annotated[float, Opt(min=0.0, max=1.0, help="Share of the frames that a challenger sees.")] = 0.1,
     keep: Annotated[int, Opt(min=1, help="Bundles kept in Redis.")] = 5,
     tracking_uri: OptionalTrackingUri = None,
     force: Annotated[bool, Opt("--force", help="Promote although a check fails.")] = False,

@@ -61,7 +61,7 @@ class Flags:
     against: Annotated[
         Path | None, Opt(help="Another bundle, or 'bundled': compare its answers with those of --model.")
     ] = None
-    copies: Annotated[int, Opt(min=1, help="Replay each session this often, under new session ids.")] = 1
+    copies: Annotated[int, Opt(min=1, help="Replay each session this many times, under new session ids.")] = 1
     fresh: Annotated[
         bool | None,
         Opt("--fresh/--keep-sessions", help="New session ids, or the capture's. (with --redis: new)"),

@@ -13,12 +13,12 @@ from gesture_maze.cli.printing import print_json, print_line
 def rollback(
     redis: RedisUrl = DEFAULT_REDIS,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="Dismiss the challenger instead; the champion stays.")
+        bool, typer.Option("--shadow", help="Remove the challenger instead; the champion stays.")
     ] = False,
     tracking_uri: OptionalTrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let the previous model answer again; done twice, it changes nothing. Workers swap within a second.
+    """Swap champion and previous model; a second call swaps them back. Workers follow within a second.
 
     Exit codes: 0 done, 2 there is none to go back to.
 

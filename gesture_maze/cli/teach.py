@@ -20,12 +20,14 @@ Opt = typer.Option
 app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich", context_settings=CONTEXT)
 
 DEFAULT_FOLDER = Path("gestures")
-Data = Annotated[Path, Opt("--data", metavar="DIR", help="Folder of the takes; made if it does not exist.")]
+Data = Annotated[
+    Path, Opt("--data", metavar="DIR", help="Folder of the takes; created if it does not exist.")
+]
 Base = Annotated[
     str, Opt(metavar="MODEL", help="'champion' (of --redis, else the bundled one), 'bundled', or a bundle.")
 ]
 OptionalRedis = Annotated[
-    str | None, Opt(metavar="URL", help="Pool whose champion is the base, and that models are shipped to.")
+    str | None, Opt(metavar="URL", help="Pool whose champion is the base, and to which models are shipped.")
 ]
 
 
@@ -95,7 +97,7 @@ def record(
 def look(
     data: Data = DEFAULT_FOLDER,
     delete: Annotated[list[str] | None, Opt(metavar="ID", help="Delete a take.")] = None,
-    relabel: Annotated[list[str] | None, Opt(metavar="ID=NAME", help="Give a take another gesture.")] = None,
+    relabel: Annotated[list[str] | None, Opt(metavar="ID=NAME", help="Change the gesture of a take.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the takes and how varied they are; delete or relabel some first.
@@ -199,9 +201,11 @@ def _print_taught(taught: Taught, folder: Path) -> None:
 @app.command(context_settings=CONTEXT)
 def ship(
     model: Annotated[str, typer.Argument(metavar="FOLDER", help="A bundle that 'maze teach train' wrote.")],
-    redis: Annotated[str, Opt(metavar="URL", help="The pool.")] = "redis://127.0.0.1:6379/0",
-    challenger: Annotated[bool, Opt("--challenger", help="Beside the champion, unpublished.")] = False,
-    share: Annotated[float, Opt(min=0.0, max=1.0, help="Part of the frames that a challenger sees.")] = 0.1,
+    redis: Annotated[str, Opt(metavar="URL", help="Pool to ship the model to.")] = "redis://127.0.0.1:6379/0",
+    challenger: Annotated[
+        bool, Opt("--challenger", help="As challenger: its answers are not published.")
+    ] = False,
+    share: Annotated[float, Opt(min=0.0, max=1.0, help="Share of the frames that a challenger sees.")] = 0.1,
 ) -> None:
     """Promote a taught model in a pool, as 'maze promote' does, or make it the challenger.
 

@@ -24,13 +24,13 @@ PIPE_WIDTH: Final = 160
 def top(
     redis: RedisUrl = DEFAULT_REDIS,
     every_s: Annotated[float, Opt(min=0.2, help="Seconds between readings.")] = 1.0,
-    once: Annotated[bool, Opt("--once", help="Print one picture after two readings, and exit.")] = False,
+    once: Annotated[bool, Opt("--once", help="Print the table once, after two readings, and exit.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show workers, partitions, rates, latency, gestures and shed frames, live, until Ctrl-C.
 
     Reads only: three round trips and one page per worker at each reading. Redis and workers may come and go
-    meanwhile. In a pipe it prints one picture, as with --once.
+    meanwhile. In a pipe it prints the table once, as with --once.
 
     Example: [bold]maze top --redis redis://127.0.0.1:6379/0[/bold]
     """

@@ -73,13 +73,13 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Note that a request begins."""
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
         self._expect_request()
 
     def on_headers_complete(self) -> None:
-        """The headers of a request are there."""
+        """Handle the complete headers of a request."""
         self._in_head = False
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many pipelined requests")  # the parser answers 400
@@ -91,18 +91,18 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection becomes a WebSocket."""
+        """Turn the connection into a WebSocket."""
         self._leave()
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
-        """The client does not keep up with its response."""
+        """Wait: the client does not keep up with its response."""
         super().pause_writing()
         if self._write_ends is None:
             self._write_ends = self.loop.call_later(WRITE_S, self._abort)
 
     def resume_writing(self) -> None:
-        """The client reads on."""
+        """Continue: the client reads again."""
         super().resume_writing()
         if self._write_ends is not None:
             self._write_ends.cancel()

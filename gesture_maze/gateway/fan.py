@@ -143,7 +143,7 @@ class Fan:
         """Log why there are no subscriptions, once for each kind of fault in a row."""
         if _kind(error) != _kind(self._fault):
             if _lacks_pool(error):
-                self._log.warning("pool_missing", error=f"{NO_POOL}: start `maze worker`")
+                self._log.warning("pool_not_found", error=f"{NO_POOL}: start `maze worker`")
             else:
                 self._outages.lost("subscription_lost", error)
         self.listening, self._fault = False, error

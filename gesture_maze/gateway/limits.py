@@ -115,7 +115,7 @@ class ConcurrencyLimit:
         if self._count >= self._in_total:
             raise GatewayError(self._full, "the game is full: try again later")
         if network and self._inside.get(network, 0) >= self._per_network:
-            message = f"your network has {self._per_network} open, which is the limit"
+            message = f"your network has reached its limit of {self._per_network}: close some first"
             raise GatewayError(self._refusal, message)
 
     def enter(self, network: str) -> None:

@@ -35,12 +35,12 @@ class Outages:
 
     def unavailable(self, error: str) -> None:
         """Log that Redis takes no frames."""
-        self._log.warning("redis_unavailable", error=error)
+        self._log.warning("redis_disconnected", error=error)
         self._down = True
 
     def available(self) -> None:
         """Log that Redis takes frames."""
-        self._log.info("redis_available")
+        self._log.info("redis_reconnected")
         self._down, self._settled_s = False, self._clock() + SETTLED_S
 
     def lost(self, event: str, error: Exception, **values: object) -> None:

@@ -20,7 +20,7 @@ from gesture_maze.worker.logs import Log
 
 EVERY_S: Final = 5.0
 AGAIN_S: Final = 0.5
-"""Until the first answer."""
+"""Interval of the reads until the first answer."""
 MOST_WORKERS: Final = 1000
 MOST_GESTURES: Final = 64
 _ACTIONS: Final[TypeAdapter[dict[str, Action]]] = TypeAdapter(dict[str, Action])

@@ -208,15 +208,15 @@ def unpack_frame(raw: bytes) -> Packed:
         GatewayError: `bad_frame`, `bad_seq` or `bad_aspect`.
     """
     if len(raw) != FRAME_BYTES:
-        message = f"a packed frame has {FRAME_BYTES} bytes, not {len(raw)}"
+        message = f"a packed frame must have {FRAME_BYTES} bytes, got {len(raw)}"
         raise GatewayError(Refusal.BAD_FRAME, message)
     seq, captured_ms, aspect, flags = _HEAD.unpack_from(raw)
     if seq > MAX_BROWSER_INTEGER:
-        raise GatewayError(Refusal.BAD_SEQ, "the seq is beyond 2**53 - 1")
+        raise GatewayError(Refusal.BAD_SEQ, "seq must be at most 2**53 - 1")
     if not 0 <= captured_ms <= MAX_BROWSER_INTEGER or flags > KNOWN_FLAGS:
         raise GatewayError(Refusal.BAD_FRAME, "unknown flags, or a time out of range")
     if not MIN_ASPECT <= aspect <= MAX_ASPECT:
-        raise GatewayError(Refusal.BAD_ASPECT, f"the aspect must be {MIN_ASPECT} to {MAX_ASPECT}")
+        raise GatewayError(Refusal.BAD_ASPECT, f"aspect must be from {MIN_ASPECT} to {MAX_ASPECT}")
     return Packed(seq, captured_ms, aspect, flags, raw[META_BYTES:])
 
 

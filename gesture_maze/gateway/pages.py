@@ -149,7 +149,7 @@ class SafeHeaders:
                 headers.setdefault("Referrer-Policy", "no-referrer")
                 headers.setdefault("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
                 if "/static/" in scope["path"]:
-                    # asked for each time, answered by 304: a new version of the page comes at once
+                    # revalidated at each request (304), so that a new version of the page is used at once
                     headers["Cache-Control"] = "no-cache"
             await send(message)
 

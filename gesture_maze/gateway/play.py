@@ -29,7 +29,7 @@ FAULT_ANSWER_S: Final = 0.5
 MESSAGES_PER_S: Final = 20
 """Messages other than frames, and as many at once: faster than a finger types, slower than a program."""
 LINGER_S: Final = 0.5
-"""Between the last message and closing the connection."""
+"""Pause between the last message and closing the connection."""
 TIMING_S: Final = 1.0
 """How often a browser learns how long its frames took from this gateway to the pool and back."""
 
@@ -175,7 +175,7 @@ class PlaySocket(WSListener):
         if frame.payload_size > messages.MAX_MESSAGE_BYTES:
             raise GatewayError(Refusal.TOO_LARGE, f"a message has at most {messages.MAX_MESSAGE_BYTES} bytes")
         if not frame.fin or kind is WSMsgType.CONTINUATION:
-            raise GatewayError(Refusal.BAD_FRAME, "messages must come in one piece")
+            raise GatewayError(Refusal.BAD_FRAME, "a message must not be fragmented")
         raw = frame.get_payload_as_bytes()
         if self._session is not None and kind is WSMsgType.BINARY:
             self._session.send(messages.unpack_frame(raw), self._room.outbox)
@@ -210,7 +210,7 @@ class PlaySocket(WSListener):
                 await room.fan.leave(session.id)
             return
         if session.socket is not None:
-            session.socket.cut(GatewayError(Refusal.REPLACED, "the game goes on in another window"))
+            session.socket.cut(GatewayError(Refusal.REPLACED, "the game continues in another window"))
         if hello.token:
             room.metrics.resumed()
         if self._deadline is not None:
@@ -249,11 +249,11 @@ class PlaySocket(WSListener):
         message = messages.read_message(raw)
         now_s = time.monotonic()
         if not isinstance(message, TextFrame) and not self._messages.take(now_s):
-            raise GatewayError(Refusal.TOO_FAST, "more messages per second than a player may send")
+            raise GatewayError(Refusal.TOO_FAST, "too many messages per second")
         match message:
             case Start(size=size, seed=seed):
                 if not self._room.starts.take(self._network, now_s):
-                    raise GatewayError(Refusal.TOO_FAST, "too many mazes were begun from your network")
+                    raise GatewayError(Refusal.TOO_FAST, "too many mazes were started from your network")
                 walk.start(size, seed)
             case Key(move=move):
                 walk.step(move, "keyboard")

@@ -23,7 +23,7 @@ from gesture_maze.wire.keys import PROBE_STREAM
 
 EVERY_S: Final = 1.0
 AGAIN_S: Final = 0.25
-"""While Redis cannot be reached."""
+"""Interval of the probes while Redis cannot be reached."""
 COMMAND: Final = ("XADD", PROBE_STREAM, "NOMKSTREAM", "MAXLEN", "1", "*", "s", "")
 """A write like a frame's, to a stream that does not exist: it has no effect, and fails as a frame's would."""
 

@@ -28,7 +28,7 @@ from gesture_maze.wire.keys import RACES, race_key
 
 MOST_RACERS: Final = 8
 KEEP_S: Final = 3600
-"""A race is forgotten after so long without a move."""
+"""Seconds without a move after which a race is forgotten."""
 COUNTDOWN_MS: Final = 4000
 """Between the start signal and the first move that counts."""
 MOST_PER_MINUTE: Final = 120
@@ -77,10 +77,10 @@ class Member(Protocol):
     """A socket whose player is in a race."""
 
     def race_news(self, race: Race) -> None:
-        """The race was joined, or started."""
+        """Take note that the race was joined or started."""
 
     def racer_news(self, racer: Racer) -> None:
-        """One racer moved or finished."""
+        """Take note that a racer moved or finished."""
 
 
 class Races:
@@ -107,7 +107,7 @@ class Races:
         """
         now_s = time.monotonic()
         if len(self._begun_s) == MOST_PER_MINUTE and now_s - self._begun_s[0] < 60:
-            raise GatewayError(Refusal.BUSY, "too many races were begun in the last minute: try again soon")
+            raise GatewayError(Refusal.BUSY, "too many races were started in the last minute: try again soon")
         self._begun_s.append(now_s)
         race = secrets.token_urlsafe(RACE_BYTES)
         await self._write(race, {"size": size, "seed": _new_seed(), "starts_ms": 0})
@@ -123,7 +123,7 @@ class Races:
         known = {one.who for one in found.racers}
         if racer.who not in known:
             if len(known) >= MOST_RACERS:
-                raise GatewayError(Refusal.RACE_FULL, f"this race has its {MOST_RACERS} players already")
+                raise GatewayError(Refusal.RACE_FULL, f"the race is full: it has {MOST_RACERS} players")
             await self._write(race, {f"p:{racer.who}": racer.model_dump_json()})
         self._members.setdefault(race, set()).add(member)
         await self._publish(race, "changed")
@@ -185,7 +185,7 @@ class Races:
             size: Any = fields[b"size"].decode()
             return Race(id=race, size=size, seed=seed, starts_ms=starts_ms, racers=racers)
         except (KeyError, ValueError, ValidationError):
-            raise GatewayError(Refusal.NO_RACE, "this race is over: begin another one") from None
+            raise GatewayError(Refusal.NO_RACE, "this race is over: start another one") from None
 
     async def run(self) -> None:
         """Pass news on until cancelled."""

@@ -58,7 +58,7 @@ def run(settings: Settings) -> None:
 
 
 async def _try(redis: str) -> None:
-    """Show what is wrong with the settings before anything is started.
+    """Check that Redis accepts the gateway, before anything is started.
 
     Raises:
         SettingsError: Redis refuses the gateway, or holds another version of the wire.

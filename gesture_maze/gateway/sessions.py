@@ -74,10 +74,12 @@ class Session:
             GatewayError: `bad_seq` or `too_fast`.
         """
         if not self._last_seq < frame.seq <= MAX_BROWSER_INTEGER:
-            raise GatewayError(Refusal.BAD_SEQ, "seqs must rise from the one that the welcome names")
+            raise GatewayError(
+                Refusal.BAD_SEQ, "seq must rise, beginning with the one in the welcome message"
+            )
         now_s = self._clock()
         if not self._allowance.take(now_s):
-            raise GatewayError(Refusal.TOO_FAST, "more frames per second than a session may send")
+            raise GatewayError(Refusal.TOO_FAST, "too many frames per second")
         self._last_seq = frame.seq
         if len(self._arrived_s) >= WAITED_FOR:
             self._arrived_s.pop(next(iter(self._arrived_s)))
@@ -133,7 +135,7 @@ class Sessions:
         return found
 
     def leave(self, session: Session, socket: Listener) -> bool:
-        """Note that a socket has gone, and return whether the session is without one now."""
+        """Note that a socket was closed, and return whether the session has none left."""
         if session.socket is not socket:
             return False
         session.socket, session.left_s = None, self._clock()

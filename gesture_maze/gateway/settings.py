@@ -107,7 +107,7 @@ class Settings(BaseModel):
 
 
 def secret_of(file: Path | None) -> str | None:
-    """The secret in a file, without the white space around it, or None without a file.
+    """Return the secret in a file, without the white space around it, or None without a file.
 
     Raises:
         SettingsError: it cannot be read.

@@ -25,7 +25,7 @@ PING_S: Final = 2.0
 PONG_S: Final = 3.0
 """Time in which a PING must be answered. A dead peer is noticed within `2 * PING_S + PONG_S`."""
 PAUSE_S: Final = 0.25
-"""Before a lost connection is opened again."""
+"""Pause before a lost connection is opened again."""
 LAG_S: Final = 0.1
 """Time for a busy event loop to read an answer that has already arrived."""
 
@@ -119,7 +119,7 @@ class Subscription:
         while True:
             response = await read(timeout=math.inf, push_request=True)
             self._heard = True
-            # the answer to PING is no list with RESP 3, and [b"pong", b""] with RESP 2
+            # with RESP 3 the answer to PING is not a list, and [b"pong", b""] with RESP 2
             if isinstance(response, list):
                 take(response)
 

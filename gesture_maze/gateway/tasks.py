@@ -12,7 +12,7 @@ from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.worker.logs import Log
 
 PAUSE_S: Final = 0.5
-"""Before a task that failed is started again."""
+"""Pause before a task that failed is started again."""
 
 
 async def supervised(name: str, work: Callable[[], Awaitable[None]], log: Log, metrics: Metrics) -> None:

@@ -65,7 +65,7 @@ class Tokens:
         try:
             claim = Claim.model_validate(self._signer.loads(token[:MAX_TOKEN_CHARACTERS], self._ttl_s))
         except SignatureExpired:
-            raise GatewayError(Refusal.EXPIRED_TOKEN, "the token is too old: begin a new game") from None
+            raise GatewayError(Refusal.EXPIRED_TOKEN, "the token has expired: start a new game") from None
         except (BadData, ValidationError):
             raise GatewayError(Refusal.BAD_TOKEN, "the token was not issued here") from None
         if not secrets.compare_digest(claim.bearer, bearer):

@@ -60,7 +60,7 @@ class Walk:
             self._save()
 
     def step(self, move: Move, by: Input) -> None:
-        """Walk, if the game lets it."""
+        """Move the token one step, if the game allows it."""
         game = self._session.game
         now_s = time.monotonic()
         if game is None or self.paused or not game.step(move, by, now_s):
@@ -104,7 +104,7 @@ class Walk:
             self._refuse(error)
 
     def leave(self) -> None:
-        """Take no part in the race any more."""
+        """Leave the race."""
         if self._race is not None:
             self._room.races.leave(self._race, self)
         self._race = None
@@ -126,7 +126,7 @@ class Walk:
         self._send(f"racer {racer.who}", encoded("racer", **racer.model_dump()))
 
     async def _report(self) -> None:
-        """Publish where the token is, until it is where it was last published."""
+        """Publish the position of the token, until the published one is current."""
         try:
             while self._unreported and self._race is not None:
                 self._unreported = False

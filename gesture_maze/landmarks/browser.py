@@ -18,7 +18,7 @@ from gesture_maze.wire.errors import SettingsError
 HERE: Final = Path(__file__).parent
 TRACKER: Final = Path(gesture_maze.__file__).parent / "page" / "vendor" / "hands"
 ADDRESS: Final = "http://localhost/"
-"""Where the browser believes to be; every request is answered from files."""
+"""Address of the page in the browser; every request is answered from files."""
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS: Final = (
     "--no-sandbox",

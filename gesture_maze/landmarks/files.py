@@ -163,7 +163,7 @@ def _hands(
 ) -> list[Hand]:
     """Return the hands of one picture, or one entry without a hand.
 
-    MediaPipe takes every picture for a mirrored one: of one that is not, its left is a right hand.
+    MediaPipe assumes that a picture is mirrored: if it is not, its left hand is a right hand.
     """
     common = {"frame": number, "time_ms": time_ms, "aspect": aspect, "row": number + 1}
     hands = []

@@ -50,7 +50,7 @@ class Gates:
         data: labelled hands to compare it with the champion on; None leaves that out.
         max_drop: share by which accuracy and action precision may fall.
         max_us_per_frame: limit of its time per frame in batches of 256.
-        reading: what overrides that which the file of hands says of itself; None for nothing.
+        reading: what overrides the description in the file of hands; None for nothing.
     """
 
     data: Path | None = None

@@ -108,11 +108,13 @@ def read_dataset(paths: Sequence[Path], reading: Reading | None = None) -> Datas
     found = read_labelled(paths, layout=how.layout, aspect=how.aspect, labels=how.labels)
     for name, where in zip(found.labels, found.places, strict=True):
         if not is_gesture_name(name):
-            raise _fault(f"{where}: column 'label': a gesture matches {NAME_PATTERN}, found {name!r}")
+            raise _fault(
+                f"{where}: column 'label': the name of a gesture must match {NAME_PATTERN}, found {name!r}"
+            )
     gestures = label_set(found.labels)
     if len(gestures) > MAX_LABELS:
         raise _fault(
-            f"{_listed(paths)}: {amount(len(gestures), 'gesture')}; a model knows {MAX_LABELS} at most"
+            f"{_listed(paths)}: {amount(len(gestures), 'gesture')}; a model can have at most {MAX_LABELS}"
         )
     place = {name: column for column, name in enumerate(gestures)}
     contents = [path.read_bytes() for path in paths]

@@ -124,7 +124,7 @@ def judge_with(classifier: Classifier, data: Dataset, also: Iterable[str] = ()) 
     if classifier.needs_depth and data.depth is None:
         raise SettingsError(
             "data",
-            f"model {classifier.version} uses z, and {', '.join(data.names)} has no columns z1 to z21: "
+            f"model {classifier.version} needs z, but {', '.join(data.names)} has no columns z1 to z21: "
             "without them its figures would be wrong",
         )
     gestures = label_set({*classifier.labels, *data.gestures, *also})

@@ -43,7 +43,7 @@ class _Record(BaseModel):
 
 
 class Thresholds(_Record):
-    """Where the model becomes sure enough, as confidences."""
+    """Confidences from which the answers of the model are acted on."""
 
     act: Share = 0.70
     """A frame acts when its gesture has an action and its confidence is at least this."""

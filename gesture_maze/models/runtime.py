@@ -56,7 +56,7 @@ def _open_session(model: bytes) -> Any:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours
         raise ModelError(
-            ModelReason.BAD_GRAPH, f"ONNX Runtime refuses the model: {str(error).rstrip('.')}"
+            ModelReason.BAD_GRAPH, f"ONNX Runtime rejects the model: {str(error).rstrip('.')}"
         ) from None
     inputs = {node.name: node.type for node in session.get_inputs()}
     outputs = {node.name: node.type for node in session.get_outputs()}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 BATCH: Final = 256
-"""Frames of a busy worker's batch, about."""
+"""About the number of frames in a batch of a busy worker."""
 
 
 def microseconds_per_frame(call: Callable[[int], object], batch: int, budget_s: float = 0.3) -> float:

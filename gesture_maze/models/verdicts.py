@@ -93,7 +93,7 @@ def read_verdicts(path: Path, data: Dataset) -> Verdicts:
             relabelled[row] = data.gestures.index(verdict.removeprefix(RELABEL))
         else:
             raise _fault(
-                f"{where}: a verdict is keep, exclude or relabel:<gesture of the data>, found {verdict!r}"
+                f"{where}: verdict must be keep, exclude or relabel:<gesture of the data>, got {verdict!r}"
             )
     return Verdicts(relabelled, frozenset(excluded), frozenset(kept))
 

@@ -194,7 +194,7 @@ def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
             # without a line's end, which a Secret of Kubernetes would hand on as part of the password
             _write_secret(path, secrets.token_urlsafe(32))
         if not path.exists():
-            raise SettingsError("settings", f"{path} is missing: --create makes it")
+            raise SettingsError("settings", f"{path} is missing: --create creates it")
         found[role.name] = path.read_text().rstrip("\r\n")
     return found
 
@@ -236,8 +236,10 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    """Readable by all, because a container that is given the one file runs as another user; it is the folder
-    that keeps others out."""
+    """Write a file that all users may read, because a container that mounts it runs as another user.
+
+    The folder keeps other users out.
+    """
     path.touch(mode=0o644)
     path.write_text(text)
 

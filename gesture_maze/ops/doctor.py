@@ -20,7 +20,7 @@ TESTED_REDIS: Final = "Redis 7.0 to 8 and Valkey 8 to 9"
 SKEW_MS: Final = 250
 """More makes logs and metrics misleading; the pool itself uses only the server's clock."""
 AHEAD_MS: Final = 10_000
-"""Entry ids further ahead of the server's clock are a fault; small steps of the clock pass by themselves."""
+"""Entry ids further ahead of the server's clock are a fault; smaller steps resolve by themselves."""
 SLOW_MS: Final = 5.0
 """A round trip within one network takes less than 1 ms."""
 FULL: Final = 0.8

@@ -27,7 +27,7 @@ from gesture_maze.worker.redis.status import PartitionStatus, PoolStatus, Status
 Clock = Callable[[], float]
 
 EVERY_S: Final = 1.0
-"""Seconds between two passes; 16 heartbeats a second are nothing to a worker."""
+"""Seconds between two passes; 16 heartbeats a second cost a worker next to nothing."""
 OVERDUE_S: Final = 10.0
 """After this time without a status from Redis the watch is not ready."""
 REMIND_S: Final = 60.0

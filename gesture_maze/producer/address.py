@@ -44,7 +44,7 @@ TLS_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 def open_client(url: str, *, name: str, timeout_s: float, connect_timeout_s: float | None = None) -> Redis:
-    """A client of the Redis at `url`. Nothing is connected yet.
+    """Return a client of the Redis at `url`. It connects on first use.
 
     Args:
         url: see above.
@@ -112,7 +112,7 @@ def tls_hint(url: str) -> str:
 
 
 def is_sentinel(url: str) -> bool:
-    """Whether an address names Sentinels, not Redis itself."""
+    """Return whether an address names Sentinels, not Redis itself."""
     return url.partition("://")[0] in SENTINEL_SCHEMES
 
 
@@ -146,7 +146,7 @@ def _connection_words(scheme: str, login: str, db: str | int, query: str) -> dic
 
 
 def without_password(url: str) -> str:
-    """A Redis URL as it may be shown and logged: `redis://user:***@host:6379/0`."""
+    """Return a Redis URL as it may be shown and logged: `redis://user:***@host:6379/0`."""
     url = re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
     return re.sub(r"(?<=password=)[^&#]*", "***", url)
 

@@ -13,7 +13,7 @@ from gesture_maze.producer.plan import Entry
 from gesture_maze.wire.frames import HAND, META
 
 FIRST_CHECKS: Final = 100
-"""So many sends are looked at from the first one on; then one per `INTERVAL_S`."""
+"""Number of first sends that are all checked; afterwards one per `INTERVAL_S`."""
 INTERVAL_S: Final = 1.0
 
 LARGEST_IMAGE_COORDINATE: Final = 4.0
@@ -27,8 +27,8 @@ EQUAL_POINTS: Final = (
     "Send landmarks=None where no hand is detected"
 )
 SECONDS: Final = (
-    "session {session!r}: captured_ms {captured_ms} looks like seconds. Gestures settle after so many "
-    "milliseconds: pass time in ms, time.time_ns() // 1_000_000 say, or leave it out"
+    "session {session!r}: captured_ms {captured_ms} looks like seconds. The policy expects "
+    "milliseconds: pass time.time_ns() // 1_000_000, or leave it out"
 )
 SCALED: Final = (
     "session {session!r}: landmarks reach {largest:.4g} with aspect "
@@ -51,7 +51,7 @@ class InputCheck:
     """Looks at the first frame of some sends.
 
     Args:
-        warn: takes a sentence; each kind is passed once.
+        warn: called with a warning, once per kind.
         wall_s: Unix time in seconds.
     """
 

@@ -59,7 +59,7 @@ class OutcomeWatch:
     Args:
         last_seq: gives the seq of the last reply received for a session; -1 before the first, None where
             this producer does not listen for its replies.
-        warn: takes a sentence; each kind is passed once.
+        warn: called with a warning, once per kind.
     """
 
     def __init__(self, last_seq: Callable[[str], int | None], warn: Callable[[str], None]) -> None:
@@ -72,7 +72,7 @@ class OutcomeWatch:
         self._enabled = True
 
     def sent(self, entries: Iterable[Entry]) -> None:
-        """Remember who was sent for; as cheap as one reference per entry."""
+        """Remember the sessions of a send; as cheap as one reference per entry."""
         for entry in entries:
             self._sent[entry.partition] = entry.fields[0]
 
@@ -84,7 +84,7 @@ class OutcomeWatch:
         return list(self._sent)
 
     def disable(self) -> None:
-        """Read no more: this user may not."""
+        """Stop reading: this user lacks the right."""
         self._enabled = False
 
     def note(self, partition: int, answer: Sequence[Any], now_s: float) -> None:

@@ -186,9 +186,9 @@ def columns(
     for name, values in (("seq", seq), ("captured_ms", captured_ms), ("aspect", aspect), ("flags", flags)):
         column = np.asarray(values)
         if column.shape not in ((), (count,)):
-            raise FrameError(RejectReason.BAD_LENGTH, f"{name} must be one number or {count} of them")
+            raise FrameError(RejectReason.BAD_LENGTH, f"{name} must be one number or {count} numbers")
         if name != "aspect" and column.dtype.kind not in "iu":
-            raise FrameError(_REASON_OF_COLUMN[name], f"{name} must be integers, not {column.dtype}")
+            raise FrameError(_REASON_OF_COLUMN[name], f"{name} must be integers, got {column.dtype}")
         _check_column(name, column)
         meta[name] = column
     good = np.abs(points).max(axis=(1, 2), initial=0.0) <= MAX_MAGNITUDE
@@ -220,7 +220,7 @@ def _check_column(name: str, column: npt.NDArray[np.generic]) -> None:
     if not good.all():
         row = int(np.argmin(good))
         raise FrameError(
-            _REASON_OF_COLUMN[name], f"frame {row}: {name} is {flat[row]}, must be from {low} to {high}"
+            _REASON_OF_COLUMN[name], f"frame {row}: {name} must be from {low} to {high}, got {flat[row]}"
         )
 
 

@@ -34,7 +34,7 @@ from gesture_maze.wire.keys import is_session
 T = TypeVar("T")
 
 warn: Final = logging.getLogger("gesture_maze.producer").warning
-"""Where a producer says what it noticed about its own frames. A program without logging shows it on
+"""Where a producer reports what it noticed about its own frames. A program without logging shows it on
 stderr."""
 
 

@@ -82,7 +82,7 @@ class Connecting:
         if found is None and self._options.partitions is not None:
             found = yield from self._claim(self._options.partitions)
         if found is None and self._router is not None:
-            # Redis was emptied: go on with what it held, until a pool has written it again
+            # Redis was emptied: continue with what it held, until a pool has written it again
             return self._router
         if found is None:
             found = yield from self._await()
@@ -106,7 +106,7 @@ class Connecting:
         return topology_of(answer)
 
     def _claim(self, partitions: int) -> Steps[Topology | None]:
-        """Write the topology, unless someone else has meanwhile, and return what is there now."""
+        """Write the topology, unless another program has meanwhile, and return what is there now."""
         try:
             answers = yield from self._asking.ask(commands.claim_topology(partitions), atomic=True)
         except RedisRefused as error:

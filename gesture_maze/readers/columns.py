@@ -164,7 +164,7 @@ def columns_of(file: str, header: Sequence[str]) -> Columns | None:
     for number, place in places.items():
         columns = by_hand.setdefault(place.hand, {})
         if (place.point, place.axis) in columns:
-            raise data_error(f"{file}: row 1: column '{header[number]}' is there more than once")
+            raise data_error(f"{file}: row 1: column '{header[number]}' appears more than once")
         columns[place.point, place.axis] = number
     style = next(iter(places.values())).style
     hands = [(_side(hand), _points(file, header, found, style)) for hand, found in by_hand.items()]

@@ -35,7 +35,7 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
 """A gesture and what other projects call it; MediaPipe's own recogniser among them."""
 _OF: Final = {other: name for name, others in SYNONYMS.items() for other in others}
 DROPPED: Final = ("", "-", "skip", "drop")
-"""What a map says of labels whose rows are left out."""
+"""Values of a map that leave out the rows of a label."""
 CLOSE: Final = 0.75
 """Least similarity (`difflib`) of a suggestion."""
 _HEADER: Final = {"from", "to", "label", "name", "gesture", "class", "id", "number", "file"}
@@ -112,7 +112,7 @@ def map_labels(
 def read_label_map(path: Path) -> dict[str, str]:
     """Read a map of labels.
 
-    The file has lines `from,to`, or one name a line for the labels 0, 1, 2, ... A header is passed over.
+    The file has lines `from,to`, or one name a line for the labels 0, 1, 2, ... A header is ignored.
 
     Raises:
         SettingsError: `data`, if it cannot be read or names a label twice.
@@ -129,7 +129,7 @@ def read_label_map(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in rows:
         if row[0] in found:
-            raise data_error(f"{name}: {row[0]} is there more than once")
+            raise data_error(f"{name}: {row[0]} appears more than once")
         found[row[0]] = row[1] if len(row) > 1 else ""
     return found
 

@@ -122,6 +122,6 @@ class Roles:
 
 
 def _in_seconds(hands: Sequence[Hand]) -> bool:
-    """Return whether frames are less than a millisecond's number apart, which no camera is."""
+    """Return whether the times are closer together than frames of a camera in ms can be."""
     times: list[Any] = sorted({hand.time_ms for hand in hands if hand.time_ms is not None})
     return len(times) > 1 and (times[-1] - times[0]) / (len(times) - 1) < 2

@@ -144,7 +144,9 @@ def read_golden(path: Path) -> dict[Key, dict[str, Any]]:
                     f"{path}: line {number} is not an answer of a replay{cut} (write the file with --bless)"
                 ) from None
             if (checked.session, checked.seq) in answers:
-                raise capture_error(f"{path}: line {number} answers {checked.session} {checked.seq} again")
+                raise capture_error(
+                    f"{path}: line {number} is a second answer to {checked.session} {checked.seq}"
+                )
             answers[checked.session, checked.seq] = answer
     if not answers:
         raise capture_error(f"{path}: the golden file is empty (write it with --bless)")

@@ -1,4 +1,4 @@
-"""What the page works on: takes, the training that runs, the model that came of it, and where it plays."""
+"""State of the page: takes, the running training, the newest model, and where it is used."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Classroom:
         """
         with self._lock:
             if self.training.running:
-                raise teach_error("a training is running already")
+                raise teach_error("training is already running")
             takes = self.takes.all()
             if not takes:
                 raise teach_error("there are no takes yet: record one first")
@@ -205,5 +205,5 @@ def checked_actions(actions: Mapping[str, str], gestures: tuple[str, ...]) -> di
         if name not in gestures or name == NO_GESTURE:
             raise teach_error(f"{name[:40]!r} is not a gesture of the model")
         if way not in ways:
-            raise teach_error(f"a move is up, down, left or right, got {way[:40]!r}")
+            raise teach_error(f"a move must be up, down, left or right, got {way[:40]!r}")
     return {name: ways[way] for name, way in actions.items()}

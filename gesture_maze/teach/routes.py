@@ -161,7 +161,7 @@ def measure(body: Shown) -> dict[str, Any]:
 def add(request: Request, body: Recorded) -> dict[str, str]:
     """Keep a recording as a take."""
     if not body.consent:
-        raise teach_error("without consent nothing is kept")
+        raise teach_error("nothing was kept: consent is required")
     return {"id": _room(request).takes.add(body.label, body.frames, body.source[:80]).id}
 
 
@@ -171,7 +171,7 @@ async def add_file(
 ) -> dict[str, Any]:
     """Make takes of a file with landmarks (CSV or JSON of any layout), one per recording in it."""
     if not consent:
-        raise teach_error("without consent nothing is kept")
+        raise teach_error("nothing was kept: consent is required")
     data = await _body(request)
     room = _room(request)
     takes, found = await asyncio.to_thread(takes_of_file, room, name, data, label, _aspect(aspect))
@@ -190,7 +190,7 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > MAX_BODY_BYTES:
-            raise teach_error(f"a file has at most {MAX_BODY_BYTES >> 20} MiB")
+            raise teach_error(f"a file may have at most {MAX_BODY_BYTES >> 20} MiB")
         parts.append(part)
     return b"".join(parts)
 

@@ -91,7 +91,7 @@ class Takes:
             raise teach_error(f"cannot make the folder {folder}: {error.strerror}") from None
 
     def all(self) -> list[Take]:
-        """Return the takes by time; files that are no takes are passed over.
+        """Return the takes by time; other files are ignored.
 
         Raises:
             SettingsError: `capture`, naming the line of a take that breaks the contract.
@@ -229,7 +229,7 @@ def checked_name(label: str) -> str:
         SettingsError: `teach`: it cannot be one.
     """
     if not is_gesture_name(label):
-        raise teach_error(f"the name of a gesture matches {NAME_PATTERN}, got {label[:40]!r}")
+        raise teach_error(f"the name of a gesture must match {NAME_PATTERN}, got {label[:40]!r}")
     return label
 
 
@@ -241,7 +241,7 @@ def _id_of(path: Path) -> str:
 
 def _lines(label: str, frames: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
     if len(frames) > MOST_FRAMES:
-        raise teach_error(f"a take has at most {MOST_FRAMES} frames, got {len(frames)}")
+        raise teach_error(f"a take may have at most {MOST_FRAMES} frames, got {len(frames)}")
     begin: int | None = None
     for number, frame in enumerate(frames):
         line: dict[str, Any] = {

@@ -248,7 +248,7 @@ def _other_encoding(
         if b"l" in named:
             return (named[b"s"], named[b"m"], named[b"l"]), LANDMARK_BYTES
         return (named[b"s"], named[b"m"], named[b"c"]), COMPACT_BYTES
-    message = "neither s, m and one of l and c, nor json"
+    message = "expected the fields s, m and l (or c), or json"
     raise FrameError(RejectReason.UNKNOWN_ENCODING, message)
 
 

@@ -144,7 +144,7 @@ def landmark_array(landmarks: npt.ArrayLike | Sequence[Any] | None) -> Float32:
     except (TypeError, ValueError, OverflowError) as error:
         raise FrameError(RejectReason.BAD_LANDMARKS, f"landmarks are not numbers: {error}") from None
     if points.shape not in ((LANDMARKS, 2), (LANDMARKS, 3)):
-        message = f"landmarks must be 21 pairs or triples, not an array of shape {points.shape}"
+        message = f"landmarks must be 21 pairs or triples, got an array of shape {points.shape}"
         raise FrameError(RejectReason.BAD_LANDMARKS, message)
     if not np.abs(points).max() <= MAX_MAGNITUDE:
         raise FrameError(RejectReason.NOT_FINITE, "a landmark is NaN, infinite or larger than 1e9")
@@ -164,7 +164,7 @@ def check_frame(frame: Frame) -> Frame:
         message = f"seq must be an integer from 0 to 2**63-1, got {frame.seq!r:.80}"
         raise FrameError(RejectReason.BAD_SEQ, message)
     if not _is_integer(frame.captured_ms) or not -MAX_SEQ <= frame.captured_ms <= MAX_SEQ:  # type: ignore[operator]
-        message = f"captured_ms must be an integer of 64 bits, got {frame.captured_ms!r:.80}"
+        message = f"captured_ms must be a 64-bit integer, got {frame.captured_ms!r:.80}"
         raise FrameError(RejectReason.BAD_TIME, message)
     if not _is_number(frame.aspect) or not MIN_ASPECT <= frame.aspect <= MAX_ASPECT:
         message = f"aspect must be a number from 0.01 to 100, got {frame.aspect!r:.80}"

@@ -17,7 +17,7 @@ WIRE_VERSION: Final = 1
 GROUP: Final = "maze"
 """The consumer group whose last-delivered id is the committed cursor of a partition."""
 TRACEPARENT: Final = b"traceparent"
-"""Field of an entry beside its frames: the W3C trace context of who sent it. Most workers pass over it."""
+"""Field of an entry beside its frames: the W3C trace context. Workers without tracing ignore it."""
 REPLY_TO: Final = b"r"
 """Field of an entry beside its frames: the name of the channel for its replies, see `reply_channel`."""
 SETTINGS: Final = b"o"
@@ -53,14 +53,18 @@ _SESSION_BYTES: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 
 
 def is_session(session: str | bytes) -> bool:
-    """Whether `session` is a legal session id. Nothing else may reach a key or channel name."""
+    """Return whether `session` is a legal session id. Nothing else may reach a key or channel name."""
     pattern: re.Pattern[str] | re.Pattern[bytes] = _SESSION if isinstance(session, str) else _SESSION_BYTES
     # fullmatch, because `$` would let a trailing newline pass
     return pattern.fullmatch(session) is not None  # type: ignore[arg-type]
 
 
 def check_session(session: str) -> str:
-    """The session id itself; raises `FrameError(bad_session)` if it is not a legal one."""
+    """Return the session id.
+
+    Raises:
+        FrameError: `bad_session`, if it is not a legal one.
+    """
     if not isinstance(session, str) or not is_session(session):
         message = f"session {session!r:.80} must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
         raise FrameError(RejectReason.BAD_SESSION, message)
@@ -68,55 +72,59 @@ def check_session(session: str) -> str:
 
 
 def check_partitions(partitions: int) -> int:
-    """The partition count itself; raises `SettingsError` unless it is a power of two from 1 to 1,024."""
+    """Return the partition count.
+
+    Raises:
+        SettingsError: `settings`, unless it is a power of two from 1 to 1,024.
+    """
     if not 1 <= partitions <= MAX_PARTITIONS or partitions & (partitions - 1):
-        raise SettingsError("settings", f"partitions must be a power of two from 1 to 1024, not {partitions}")
+        raise SettingsError("settings", f"partitions must be a power of two from 1 to 1024, got {partitions}")
     return partitions
 
 
 def partition_of(session: str | bytes, partitions: int) -> int:
-    """The partition of a session: CRC-32 (zlib's) of its UTF-8 bytes modulo `partitions`."""
+    """Return the partition of a session: CRC-32 (zlib's) of its UTF-8 bytes modulo `partitions`."""
     raw = session.encode() if isinstance(session, str) else session
     return crc32(raw) % partitions
 
 
 def frames_key(partition: int) -> str:
-    """Stream of frame entries."""
+    """Return the stream of frame entries."""
     return f"frames:{{{partition}}}"
 
 
 def lease_key(partition: int) -> str:
-    """String `<worker id>:<epoch>` with a time to live: who owns the partition now."""
+    """Return the key of the lease: a string `<worker id>:<epoch>` with a time to live, set by the owner."""
     return f"lease:{{{partition}}}"
 
 
 def epoch_key(partition: int) -> str:
-    """String: the highest epoch ever given out for the partition."""
+    """Return the key of the epoch: a string, the highest ever given out for the partition."""
     return f"epoch:{{{partition}}}"
 
 
 def suspect_key(partition: int) -> str:
-    """Hash: what the owner was doing, kept until it lets go cleanly; finds the frame that kills workers."""
+    """Return the key of the notes on suspects: a hash, deleted when the owner releases the partition."""
     return f"suspect:{{{partition}}}"
 
 
 def outcomes_key(partition: int) -> str:
-    """Hash: frames by outcome, added up in the commit that gives the outcome."""
+    """Return the key of the counters: a hash of frames by outcome, updated by each commit."""
     return f"outcomes:{{{partition}}}"
 
 
 def dead_key(partition: int) -> str:
-    """Stream of dead letters."""
+    """Return the stream of dead letters."""
     return f"dead:{{{partition}}}"
 
 
 def actions_channel(partition: int, session: str) -> str:
-    """Pub/sub channel of a session's replies."""
+    """Return the pub/sub channel of a session's replies."""
     return f"actions:{{{partition}}}:{session}"
 
 
 def reply_channel(partition: int, name: str) -> str:
-    """Pub/sub channel for the replies to entries that name it in their field `r`.
+    """Return the pub/sub channel for the replies to entries that name it in their field `r`.
 
     Args:
         partition: of the entries.
@@ -126,27 +134,27 @@ def reply_channel(partition: int, name: str) -> str:
 
 
 def bundle_key(version: str) -> str:
-    """String: the bundle of a model version, one zip."""
+    """Return the key of a model version's bundle: a string, one zip."""
     return f"{MODEL}:{version}"
 
 
 def shadow_key(champion: str, challenger: str) -> str:
-    """Hash: the comparison of two model versions."""
+    """Return the key of the comparison of two model versions: a hash."""
     return f"{{maze}}:shadow:{champion}:{challenger}"
 
 
 def scores_key(board: str) -> str:
-    """Sorted set: a scoreboard of the gateway, results scored by time in ms."""
+    """Return the key of a scoreboard of the gateway: a sorted set, scored by time in ms."""
     return f"{{maze}}:scores:{board}"
 
 
 def game_key(session: str) -> str:
-    """String that expires: a player's saved game."""
+    """Return the key of a player's saved game: a string that expires."""
     return f"{{maze}}:game:{session}"
 
 
 def race_key(race: str) -> str:
-    """Hash that expires: a race."""
+    """Return the key of a race: a hash that expires."""
     return f"{{maze}}:race:{race}"
 
 

@@ -114,7 +114,7 @@ def unpack_settings(raw: bytes, count: int) -> OfRows:
     found = _parsed_once(raw) if len(raw) <= MAX_CACHED_BYTES else _parsed(raw)
     if found and max(found) >= count:
         raise FrameError(
-            RejectReason.BAD_SETTINGS, f"o: there is no frame {max(found)} in an entry of {count}"
+            RejectReason.BAD_SETTINGS, f"o names frame {max(found)}, but the entry has {count} frames, from 0"
         )
     return found
 
@@ -128,7 +128,7 @@ def _parsed(raw: bytes) -> OfRows:
         message = "o must be a JSON object: index of a frame -> settings"
         raise FrameError(RejectReason.BAD_SETTINGS, message)
     if any(len(key) > 6 for key in found):
-        raise FrameError(RejectReason.BAD_SETTINGS, "o names a frame that no entry has")
+        raise FrameError(RejectReason.BAD_SETTINGS, "o names a frame that is not in the entry")
     return {int(key): _checked(value) for key, value in found.items()}
 
 

@@ -278,7 +278,7 @@ class Keeper:
             return True
         if isinstance(error, MazeError):
             leave_wrong_server(self._broker.client, error)
-            self._log.warning("keeper_offline", error=str(error))
+            self._log.warning("keeper_disconnected", error=str(error))
         else:
             self._log.error("keeper_failed", error=repr(error), traceback=traceback.format_exc())
         return False

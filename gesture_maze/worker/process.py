@@ -159,7 +159,7 @@ class WorkerProcess:
     def _wait_for_redis(self, error: MazeError) -> None:
         leave_wrong_server(self._client, error)
         self.metrics.redis_error("connection")
-        self.log.warning("redis_offline", error=str(error), failures=self._failures + 1)
+        self.log.warning("redis_disconnected", error=str(error), failures=self._failures + 1)
         self._stop.wait(BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)])
         self._failures += 1
 
@@ -205,7 +205,7 @@ class WorkerProcess:
             "model_swapped", old=old.version, new=serving.version, load_ms=round(serving.load_ms, 1)
         )
         if unknown := self._unknown_gestures():
-            self.log.warning("actions_unknown_gestures", unknown=unknown, known=serving.labels.names)
+            self.log.warning("actions_not_matched", unknown=unknown, known=serving.labels.names)
 
     def _unknown_gestures(self) -> list[str]:
         """Return the gestures of the mapping that neither the model in use nor the published set has."""
@@ -288,7 +288,7 @@ class WorkerProcess:
         self.log.info("stopped", drain_ms=round((time.monotonic() - begin_s) * 1000))
 
     def _end_overdue(self) -> None:
-        self.log.error("drain_overdue", drain_ms=self._settings.drain_ms)
+        self.log.error("drain_timed_out", drain_ms=self._settings.drain_ms)
         os._exit(DRAIN_OVERDUE)
 
     def _handle_signals(self) -> None:

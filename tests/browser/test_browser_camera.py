@@ -30,7 +30,7 @@ FRAMES = 360
 ROUNDS_S = 100
 """Longest time for all moves of the clip, which takes 12 s once round on an idle machine."""
 LATE_FRAMES = 6
-"""The picture that the tracker got is up to so many frames of the clip older than the one noted for it."""
+"""How many frames of the clip the tracker's picture may be older than the one noted for it."""
 
 THUMBNAIL = (16, 12)
 NOTE_FRAMES = """

@@ -74,7 +74,7 @@ class Chaos:
             self.faults["kill_redis"] = lambda: self._restart_redis(signal.SIGKILL)
 
     def start(self) -> None:
-        """One more worker, on a line of its own."""
+        """Start one more worker, with a connection of its own."""
         name = next(self._names)
         proxy = self._proxies[name] = Proxy(self._server.port)
         ageless = {"deadline_ms": 0, "supersede_ms": 0, "retention_ms": KEPT_MS}
@@ -124,7 +124,7 @@ class Chaos:
         self._workers.wait_balanced(15)
 
     def _late(self) -> None:
-        """A network that is dark for longer than a lease, and then delivers everything."""
+        """Cut the network for longer than a lease, then let it deliver everything."""
         proxy = self._proxies[self._any()]
         proxy.passing.clear()
         time.sleep(LEASE_MS / 1000 + 0.5)
@@ -153,7 +153,7 @@ class Chaos:
 
 
 def pool_answered(client: Any) -> int:
-    """Frames answered so far, by the counters."""
+    """Return the number of frames answered so far, by the counters."""
     return sum(int(client.hget(outcomes_key(number), "answered") or 0) for number in range(PARTITIONS))
 
 
@@ -178,7 +178,7 @@ def broken_order(traffic: Traffic) -> tuple[int, int]:
 
 
 def run(server: RedisProcess, seconds: float, dice: random.Random, *, restarts: bool) -> dict[str, Any]:
-    """The run and its report."""
+    """Run the faults and return the report."""
     workers = Workers(server.url, server.client)
     chaos = Chaos(server, workers, dice, restarts=restarts)
     done: Counter[str] = Counter()
@@ -204,7 +204,7 @@ def run(server: RedisProcess, seconds: float, dice: random.Random, *, restarts: 
 
 
 def sums(traffic: Traffic, outcomes: dict[str, int], held: list[tuple[str, int]]) -> dict[str, Any]:
-    """What was accepted against what Redis holds, what the counters say and what was received."""
+    """Return what was accepted, what Redis holds, what the counters say and what was received."""
     twice, late = broken_order(traffic)
     frames = set(held)
     return {
@@ -226,7 +226,7 @@ def sums(traffic: Traffic, outcomes: dict[str, int], held: list[tuple[str, int]]
 
 
 def times(chaos: Chaos) -> dict[str, Any]:
-    """How long things took, s, with how many there were."""
+    """Return how long faults and recoveries took, in s, and their number."""
 
     def spread(found_s: list[float]) -> dict[str, float]:
         values = np.array(found_s or [0.0])

@@ -9,5 +9,5 @@ Path(os.environ["TOUCHED_BY_IMPORT"]).touch()
 
 
 def run(*_: object, **__: object) -> None:
-    """The function that a payload asks RQ to call."""
+    """Do what a payload asks RQ to call."""
     Path(os.environ["TOUCHED_BY_IMPORT"]).touch()

@@ -44,7 +44,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)"
     )
-    parser.add_argument("--keep-going", action="store_true", help="go on after a broken promise")
+    parser.add_argument("--keep-going", action="store_true", help="continue after a broken promise")
     return parser.parse_args()
 
 

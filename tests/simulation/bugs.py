@@ -37,7 +37,7 @@ def _scripts_without(removed: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def commit_without_fence() -> Iterator[None]:
-    """A worker that lost its lease still publishes and commits."""
+    """Let a worker that lost its lease publish and commit."""
     with _scripts_without(
         {"commit": "if redis.call('GET', KEYS[1]) ~= ARGV[1] then\n  return 'FENCED'\nend\n"}
     ):
@@ -46,7 +46,7 @@ def commit_without_fence() -> Iterator[None]:
 
 @contextmanager
 def suspects_cleared_without_lease() -> Iterator[None]:
-    """A worker that lost its lease deletes the notes of the new owner."""
+    """Let a worker that lost its lease delete the notes of the new owner."""
     fence = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then\n  return 0\nend\n"
     with _scripts_without({"clear_suspects": fence}):
         yield
@@ -54,7 +54,7 @@ def suspects_cleared_without_lease() -> Iterator[None]:
 
 @contextmanager
 def cursor_moved_when_built() -> Iterator[None]:
-    """The cursor moves when a commit is built, not when it is sent: one that is never sent is skipped."""
+    """Move the cursor when a commit is built, not when it is sent: one that is never sent is skipped."""
     original = Part.commit
 
     def commit(part: Part) -> Commit:

@@ -105,7 +105,7 @@ class Checker:
                 self._on_commit(partition, token, reply, published)
 
     def on_added(self, partition: int, entry_id: bytes, fields: list[bytes]) -> None:
-        """An entry was accepted."""
+        """Note that an entry was accepted."""
         named = dict(zip(fields[::2], fields[1::2], strict=True))
         sessions = named[b"s"].decode().split(" ")
         seqs = np.frombuffer(named[b"m"], META)["seq"].tolist()
@@ -172,7 +172,7 @@ class Checker:
         self._last_seq.clear()
 
     def on_group_destroyed(self, partition: int, partitions: int) -> None:
-        """The cursor is gone: entries may be read again, and answered again if they are fresh."""
+        """Note that the cursor is gone: entries may be read again, and answered again if they are fresh."""
         self._ledgers[partition].recounted = True
         for frame in self._accepted_ms:
             if keys.partition_of(frame[0], partitions) == partition:
@@ -182,7 +182,7 @@ class Checker:
                 del self._last_seq[session]
 
     def on_stream_deleted(self, partition: int, partitions: int, cursor: Order) -> None:
-        """Entries above the cursor are lost, unless an owner has read them."""
+        """Note that entries above the cursor are lost, unless an owner has read them."""
         ledger = self._ledgers[partition]
         ledger.settle(cursor)
         ledger.recounted = True
@@ -245,7 +245,7 @@ class Checker:
         return None if item is None else item.value
 
     def cursor(self, partition: int) -> Order | None:
-        """The committed cursor of a partition; None without a group."""
+        """Return the committed cursor of a partition, or None without a group."""
         return self._cursor(partition)
 
     def _cursor(self, partition: int) -> Order | None:

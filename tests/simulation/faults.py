@@ -176,7 +176,7 @@ class Faults:
     # frames and replies
 
     def _away(self) -> None:
-        """A subscriber loses its connection, and is back some time later."""
+        """Cut the connection of a subscriber, which returns some time later."""
         subscriber = self._rng.choice(self._world.subscribers)
         subscriber.leave()
         self._later(self._rng.uniform(0.1, 3.0), subscriber.come_back)

@@ -95,7 +95,7 @@ class Network:
         self.sockets: list[Socket] = []
 
     def server_s(self) -> float:
-        """The server's clock, Unix seconds."""
+        """Return the server's clock, in Unix seconds."""
         return self.scheduler.now_s + self.skew_s
 
     @contextmanager
@@ -112,7 +112,7 @@ class Network:
                 one.stop()
 
     def client(self, process: Process) -> Any:
-        """A client of a process."""
+        """Return a client for a process."""
         client = QuickClient(server=self.server, version=(7,), retry=Retry(NoBackoff(), 0))
         pool = client.connection_pool
         pool.connection_class = _Connection
@@ -194,7 +194,7 @@ class Network:
             self.scheduler.resume(waiting, self.rng.uniform(0.0001, 0.001))
 
     def name(self, command: list[bytes]) -> str:
-        """The name of a command, or of the script that it runs."""
+        """Return the name of a command, or of the script that it runs."""
         if command[0].upper() == b"EVALSHA":
             return self.names.get(bytes(command[1]), "script")
         return command[0].decode().upper()

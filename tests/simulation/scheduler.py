@@ -127,7 +127,7 @@ class Signal:
         self._numbers = itertools.count()
 
     def set(self) -> None:
-        """Set it for good, and wake who waits."""
+        """Set the event and wake all that wait for it."""
         self._set = True
         self.pulse()
 

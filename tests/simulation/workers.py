@@ -193,7 +193,7 @@ class SimWorker(Process):
         self.scheduler.spawn(self._run, self)
 
     def clock(self) -> float:
-        """Its monotonic clock."""
+        """Return its monotonic clock."""
         return CLOCK_START_S + (self.scheduler.now_s - self._born_s) * self._rate
 
     def stop(self) -> None:
@@ -222,7 +222,7 @@ class SimWorker(Process):
             except (ConnectionLost, RedisRefused) as error:
                 if self._ended_by(error):
                     return
-                self._trace("redis_offline", worker=self.name, error=str(error)[:80])
+                self._trace("redis_disconnected", worker=self.name, error=str(error)[:80])
                 self._stop.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
                 failures += 1
             except MazeError as error:

@@ -209,7 +209,7 @@ class World:
         )
 
     def _on_end(self, worker: SimWorker) -> None:
-        """A supervisor starts another one."""
+        """Start another one, as a supervisor does."""
         self.deaths += 1
         self._starting += 1
         self.scheduler.at(self.scheduler.now_s + self.rng.uniform(0.1, 1.5), self._start_another)

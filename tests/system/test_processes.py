@@ -198,7 +198,7 @@ def test_worker_after_an_outage_of_redis_answers_again(server: Server, workers: 
     traffic.check_once_and_in_order()
     code, log = workers.stop("a")
     assert code == 0
-    assert "redis_offline" in log
+    assert "redis_disconnected" in log
     assert "Traceback" not in log
 
 

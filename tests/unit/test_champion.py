@@ -256,7 +256,7 @@ def test_lost_connection_changes_nothing_and_is_logged_once(watched: Watched) ->
         with pytest.raises(ConnectionLost) as caught:
             watched.watch.step(second)
         watched.watch.offline(caught.value)
-    assert [event for event, _ in watched.log.events] == ["model_watch_offline"]
+    assert [event for event, _ in watched.log.events] == ["model_watch_disconnected"]
     assert watched.offered == []
 
 

@@ -102,7 +102,7 @@ def test_concurrency_limit_limits_sockets_per_network_and_in_total() -> None:
     with pytest.raises(GatewayError, match="full"):
         limit.enter("c")
     limit.leave("b")
-    with pytest.raises(GatewayError, match="which is the limit"):
+    with pytest.raises(GatewayError, match="has reached its limit"):
         limit.enter("a")
     limit.enter("c")
     assert len(limit) == 3
@@ -188,10 +188,10 @@ def test_outage_is_logged_once_whichever_connection_notices_it(capsys: pytest.Ca
     outages.unavailable("refused")
     for channel in ("demo", "races"):
         outages.lost("channel_lost", RedisConnectionError("refused"), channel=channel)
-    assert events() == ["redis_unavailable"]
+    assert events() == ["redis_disconnected"]
     outages.available()
     outages.lost("subscription_lost", RedisConnectionError("Redis was unavailable"))
-    assert events() == ["redis_available"]
+    assert events() == ["redis_reconnected"]
     now_s += 60
     outages.lost("subscription_lost", OSError("reset"))
     outages.lost("channel_lost", OSError("reset"))

@@ -118,7 +118,7 @@ def test_model_of_63_values_is_not_judged_without_z(imported: Any) -> None:
     labels = np.array([GESTURES.index("like")] * 4, np.int64)
     names = np.full(4, "")
     flat = Dataset(PROBES[:4, :, :2].astype(float), labels, names, names, ("flat.csv",), "0" * 64)
-    with pytest.raises(SettingsError, match=r"uses z, and flat\.csv has no columns z1 to z21"):
+    with pytest.raises(SettingsError, match=r"needs z, but flat\.csv has no columns z1 to z21"):
         judge(bundle, flat)
     deep = replace(flat, depth=PROBES[:4, :, 2].astype(float))
     assert judge(bundle, deep).evaluation()["rows"] == 4
@@ -217,7 +217,7 @@ def test_distilled_model_agrees_with_its_teacher(imported: Any) -> None:
     [
         ("x", "cannot read the labels"),
         ("3", "expected a table of labels"),
-        ('{"16": "hand stand"}', "a gesture matches .* found 'hand stand'"),
+        ('{"16": "hand stand"}', "a gesture must match .* found 'hand stand'"),
         ('{"16": "like", "2": "like"}', "two classes have the same gesture"),
     ],
 )

@@ -248,7 +248,7 @@ def test_two_hand_row_without_header_is_split(count: int) -> None:
     ("change", "sentence"),
     [
         (lambda text: text.replace("y20", "y200"), "row 1: column 'y20' is missing"),
-        (lambda text: text.replace("x20", "x19"), "row 1: column 'x19' is there more than once"),
+        (lambda text: text.replace("x20", "x19"), "row 1: column 'x19' appears more than once"),
         (lambda text: text.replace("like,", "like,,", 1), "row 2: 65 columns, but the header has 64"),
         (
             lambda text: text.replace("like,0", "like,nought", 1),

@@ -115,7 +115,7 @@ async def test_take_is_recorded_relabelled_exported_and_deleted(client: httpx.As
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (recorded(consent=False), "without consent"),
+        (recorded(consent=False), "consent is required"),
         (recorded(label="../../x"), "the name of a gesture"),
         (recorded(frames=[]), "5 frames with a hand"),
         ({"label": "x"}, "Field required"),

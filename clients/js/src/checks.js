@@ -1,4 +1,4 @@
-// What a producer says about its own frames: inputs that can hardly be meant, and frames that come to nothing.
+// Warnings of a producer: inputs that are probably mistakes, and frames that get no reply.
 
 /** @typedef {import("./wire.js").NumberedFrame} NumberedFrame */
 

@@ -112,7 +112,7 @@ export class FrameProducer {
   }
 
   /**
-   * Listens for the replies to sessions, on a connection of its own. The subscription stands when this is done.
+   * Listens for the replies to sessions, on a connection of its own. It is subscribed when this resolves.
    * @param {...string} sessions
    */
   async actions(...sessions) {
@@ -208,7 +208,7 @@ export class FrameProducer {
       await this.#ask([["HSETNX", ...write], ["HSETNX", TOPOLOGY, "partitions", String(given)]]);
       found = await this.#readTopology();
     }
-    // Redis was emptied: go on with the number that it held, until a pool has written it again
+    // Redis was emptied: continue with the number that it held, until a pool has written it again
     if (!found && this.#partitions !== null) return this.#partitions;
     for (const endMs = Date.now() + this.options.timeoutMs; !found && Date.now() < endMs; found = await this.#readTopology()) await sleep(50);
     if (!found) throw new ConnectionLost("no_pool", `no worker has started on this Redis yet (${TOPOLOGY} is not written): start \`maze worker\`, or pass partitions: 16`);
@@ -234,7 +234,7 @@ export class FrameProducer {
   }
 
   /**
-   * Asks until Redis answers, or the tries are used up. Terminal errors are raised.
+   * Asks until Redis answers, or the attempts are used up. Terminal errors are raised.
    * @param {Command[]} commands
    */
   async #ask(commands) {
@@ -364,7 +364,7 @@ export class FrameProducer {
     try {
       found = topologyOf(answer);
     } catch {
-      // the next send says what is wrong
+      // the next send reports what is wrong
     }
     if (!found || found.partitions !== this.#partitions || found.version !== WIRE_VERSION) this.#confirmed = false;
     else this.#compact = found.compact;

@@ -50,7 +50,7 @@ export class Replies {
   }
 
   /**
-   * Listens for more sessions; the subscription stands when this is done.
+   * Listens for more sessions; it is subscribed when this resolves.
    * @param {...string} sessions
    */
   async subscribe(...sessions) {
@@ -199,7 +199,7 @@ export class Replies {
     }
   }
 
-  /** A peer that died without a word is noticed by a PING that is not answered. */
+  /** A peer that died without closing the connection is noticed by a PING that is not answered. */
   #watchSilence() {
     const timer = setInterval(async () => {
       if (this.#closed) return clearInterval(timer);
@@ -232,7 +232,7 @@ export class Replies {
     this.#hand(reply);
   }
 
-  /** The `stop` of a move whose session fell silent. @param {Reply} last @param {{ held: NodeJS.Timeout | null }} known */
+  /** The `stop` of a held move whose session gets no more replies. @param {Reply} last @param {{ held: NodeJS.Timeout | null }} known */
   #release(last, known) {
     known.held = null;
     this.#hand({ ...last, gesture: null, label: null, confidence: 0, hand: null, action: null, move: "stop", synthetic: true });

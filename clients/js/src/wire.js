@@ -32,7 +32,7 @@ const MAX_MAGNITUDE = 1e9;
  * @property {SessionSettings | null} [settings] of the session, from this frame on; a producer repeats them by itself
  */
 /**
- * Settings of one session, where they differ from the workers' own; `{}` takes all back.
+ * Settings of one session, where they differ from the workers' own; `{}` resets all.
  * @typedef {object} SessionSettings
  * @property {number} [settle_evidence] evidence at which a gesture settles, 100 to 5000: 700 is eager, 1400 is calm
  * @property {number} [first_repeat_ms] time from the first move of a gesture to its second, 50 to 60,000

@@ -231,7 +231,7 @@ def _run_child(folder: Path, arguments: Sequence[str]) -> None:
             text=True, errors="replace", timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise SettingsError("data", f"the pickles were not open after {TIMEOUT_S:.0f} s") from None
+        raise SettingsError("data", f"opening the pickles took longer than {TIMEOUT_S:.0f} s") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise SettingsError("data", f"the pickles cannot be converted: {last} (exit code {done.returncode})")

@@ -160,7 +160,7 @@ def _verdict(paired: Paired) -> str:
     unit = "users, hands without one singly" if paired.by_user else "hands, as if all of different people"
     if paired.p_value < SIGNIFICANT:
         better = "better" if paired.only_first > paired.only_second else "worse"
-        words = f"It is {better}, and chance is an unlikely reason"
+        words = f"It is {better}, and the difference is statistically significant"
     else:
         words = "These hands show no significant difference between the two"
     return (

@@ -202,7 +202,7 @@ def _by_gesture(evaluation: Evaluation) -> str:
 def _remarks(evaluation: Evaluation) -> Iterator[str]:
     few = [name for name, one in evaluation["per_class"].items() if 0 < one["n"] < _SMALL]
     if few:
-        yield f"\nFewer than {_SMALL} held-out rows, so little is known: {', '.join(few)}.\n"
+        yield f"\nFewer than {_SMALL} held-out rows, so these figures are uncertain: {', '.join(few)}.\n"
     if not evaluation["per_class"].get(NO_GESTURE, {"n": 0})["n"]:
         yield (
             "\nNo held-out row is labelled `no_gesture`: false actions were not measured, and a hand at rest "

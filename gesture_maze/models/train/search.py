@@ -137,7 +137,7 @@ def ship_network(data: Dataset, settings: Settings, golden: Hands, tick: Tick = 
 
     The same seed gives the same bundle on the same machine and libraries; another CPU sums in another order.
     Temperature and threshold are fitted to the held-out predictions: two numbers over all rows, so the
-    figures given for those rows are hardly the better for it.
+    figures for those rows are hardly biased by it.
 
     Args:
         data: labelled hands, with user ids where they are known.

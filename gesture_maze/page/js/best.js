@@ -52,7 +52,7 @@ export function noteWalk(size, seed, input, timeMs, steps) {
   try {
     localStorage.setItem(KEY, JSON.stringify(kept));
   } catch {
-    // no room: the game goes on without
+    // no storage space: the game continues without
   }
   return better;
 }

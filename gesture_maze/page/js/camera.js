@@ -14,16 +14,16 @@ const HEIGHT = 480;
 const LOOK_AT_LIGHT_MS = 700;
 /** Mean brightness, 0 to 255, below which no tracker finds a hand. */
 const DARK = 28;
-/** Without a new picture for so long, the camera has stopped. */
+/** Time without a new picture after which the camera counts as stopped. */
 const STALLED_MS = 4000;
 const WATCH_MS = 1000;
-/** Pictures in a row that the tracker fails on before it is started again. */
+/** Consecutive failures of the tracker after which it is restarted. */
 const MOST_FAULTS = 3;
 /** Starts of the tracker after which it counts as broken. */
 const MOST_STARTS = 3;
-/** A tracker that has looked at so many pictures works. */
+/** Pictures processed without a fault after which the tracker counts as working. */
 const SOUND_LOOKS = 60;
-/** A tracker this fast can look for a second hand, too. */
+/** A tracker at least this fast also looks for a second hand. */
 const FAST_MS = 12;
 const TIMED_LOOKS = 60;
 /** Capture times older than this are of another clock. */
@@ -43,7 +43,7 @@ export class Camera {
   /** @type {CameraState} */
   state = "off";
   dark = false;
-  /** Pictures that the camera showed, and those that the tracker looked at. */
+  /** Pictures that the camera delivered, and those that the tracker processed. */
   counts = { shown: 0, tracked: 0 };
   /** @type {Tracker | null} kept when the camera is turned off */
   #tracker = null;
@@ -57,7 +57,7 @@ export class Camera {
   #shownAt = 0;
   #faults = 0;
   #starts = 0;
-  /** Pictures looked at without a fault since the tracker was started. */
+  /** Pictures processed without a fault since the tracker was started. */
   #good = 0;
   /** @type {number[]} */
   #lookMs = [];
@@ -81,7 +81,7 @@ export class Camera {
     setInterval(() => this.#watch(), WATCH_MS);
   }
 
-  /** Whether another hand than the player's was seen lately. */
+  /** Whether a second hand was seen recently. */
   get seesOthers() {
     return this.#follower.seesOthers(performance.now());
   }
@@ -116,7 +116,7 @@ export class Camera {
     this.#become("off");
   }
 
-  /** Start again by the player's wish: whatever failed before gets another chance. */
+  /** Start again at the player's request, with all counts of failures reset. */
   retry() {
     this.#starts = 0;
     this.#closeTracker();
@@ -128,7 +128,7 @@ export class Camera {
     return mine === this.#generation;
   }
 
-  /** Ask for the camera. @param {number} mine @returns {Promise<MediaStream | null>} null if it cannot be had */
+  /** Ask for the camera. @param {number} mine @returns {Promise<MediaStream | null>} null if it is unavailable */
   async #ask(mine) {
     try {
       const video = { width: WIDTH, height: HEIGHT, frameRate: { ideal: 30 }, facingMode: "user" };
@@ -202,7 +202,7 @@ export class Camera {
     requestAnimationFrame(look);
   }
 
-  /** A picture is shown. @param {number} mine @param {number} captured ms of `performance.now` */
+  /** Handle a new picture. @param {number} mine @param {number} captured ms of `performance.now` */
   #shown(mine, captured) {
     if (!this.#mine(mine)) return;
     this.#next(mine);
@@ -210,7 +210,7 @@ export class Camera {
     this.#shownAt = performance.now();
     if (this.state === "stalled") this.#become("watching");
     this.#lookAtLight();
-    // of the pictures that come while the tracker is busy only the newest is looked at
+    // while the tracker is busy, only the newest picture is kept
     this.#waiting = { at: this.#shownAt, captured };
     this.#look(mine);
   }

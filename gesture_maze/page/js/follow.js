@@ -11,9 +11,9 @@
 /** In palm lengths: how far a hand can move between two pictures, and per second. */
 const REACH = 1;
 const REACH_PER_S = 12;
-/** A hand that is gone for so long is given up, and another one may take its place. */
+/** Time after which a hand that is gone is no longer followed, and another one may be. */
 const GIVEN_UP_MS = 700;
-/** For so long after two hands were seen, the page says so. */
+/** How long the page shows a note after two hands were seen. */
 const SAID_MS = 2000;
 
 export class Follower {
@@ -47,7 +47,7 @@ export class Follower {
     return first.hand;
   }
 
-  /** Whether another hand was seen lately. @param {number} now ms */
+  /** Whether a second hand was seen recently. @param {number} now ms */
   seesOthers(now) {
     return now - this.#othersAt < SAID_MS;
   }

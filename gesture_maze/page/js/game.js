@@ -25,10 +25,10 @@ import { standing } from "./words.js";
 /** @typedef {import("./types.js").Size} Size */
 
 const NUMBERS_MS = 100;
-/** A hand that is missed for a moment is no reason to complain. */
+/** Time without a hand after which the page says so. */
 const NO_HAND_MS = 800;
 const MOST_SEEDS = 2 ** 31 - 1;
-/** How long an open palm must be held: to open the menu, to choose from it, to go on after a walk. */
+/** How long an open palm must be held: to open the menu, to choose from it, to continue after a walk. */
 const OPEN_MENU_MS = 1500;
 const CHOOSE_MS = 1000;
 const NEXT_MAZE_MS = 1200;
@@ -45,7 +45,7 @@ const name = element("name", HTMLInputElement);
 
 /** @type {Game | null} */
 let game = null;
-/** When `game` was as it is. */
+/** When `game` was last updated, ms of `performance.now`. */
 let gameAt = 0;
 /** When the race opens, ms of `performance.now`. */
 let opensAt = 0;
@@ -229,7 +229,7 @@ function forgetRace() {
 
 // --- hands-free
 
-/** The sign was given. @param {boolean} finished */
+/** Handle a held palm. @param {boolean} finished */
 function palmHeld(finished) {
   sound.play("menu");
   if (menu.open) menu.take();
@@ -241,7 +241,7 @@ function openMenu() {
   const sizes = /** @type {Size[]} */ (["small", "medium", "large"]).filter((one) => one !== size);
   const inputs = /** @type {Input[]} */ (["camera", "simulated"]).filter((one) => one !== input);
   menu.show([
-    { name: "Go on with this maze", run: () => {} },
+    { name: "Continue this maze", run: () => {} },
     { name: "Next maze", run: () => begin() },
     { name: "Daily maze", run: beginDaily },
     ...sizes.map((one) => ({ name: `A ${one} maze`, run: () => (setSize(one), begin()) })),

@@ -5,12 +5,12 @@ import { address } from "./types.js";
 /** @typedef {import("./types.js").Sight} Sight */
 /** @typedef {{ at: number, waited: number, stages: Sight["stages"] }} Sent when a frame was sent, and what took time before */
 
-/** Frames without an answer: as many as the camera makes in one round trip, and one more. */
+/** Most frames without an answer: as many as the camera makes in one round trip, and one more. */
 const LEAST_IN_FLIGHT = 2;
 const MOST_IN_FLIGHT = 8;
-/** A frame without an answer for so long is given up: the pool does not answer frames older than this. */
+/** Age at which a frame without an answer is given up: the pool does not answer older ones. */
 const GIVEN_UP_MS = 1000;
-/** Without any answer for so long, while frames go out, no worker seems to be there. */
+/** Time without any answer, while frames are sent, after which no worker is assumed to be alive. */
 const SILENT_MS = 1400;
 /** Frames that may be sent at once after a pause, so that a camera's jitter delays none. */
 const BURST = 3;
@@ -18,7 +18,7 @@ const LOOK_MS = 50;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4000;
 const FULL_PAUSE_MS = 8000;
-/** More than this waits in the socket: newer frames are worth more than those behind it. */
+/** Bytes waiting in the socket above which frames are dropped for newer ones. */
 const CLOGGED_BYTES = 32 * 1024;
 const HEAD_BYTES = 24;
 const FLAG = { hand: 1, left: 2 };

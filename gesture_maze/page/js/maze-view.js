@@ -125,14 +125,14 @@ export class MazeView {
     this.#redraw();
   }
 
-  /** Confetti from the star; the way stays in sight. */
+  /** Throw confetti from the star; the way stays visible. */
   celebrate() {
     if (this.#still.matches) return;
     this.#celebrated = performance.now();
     this.#redraw();
   }
 
-  /** The token walks. @param {number} cell */
+  /** Move the token. @param {number} cell */
   walk(cell) {
     if (this.#trail.at(-1) === cell) return;
     this.#from = this.#now();
@@ -142,7 +142,7 @@ export class MazeView {
     this.#redraw();
   }
 
-  /** The token meets a wall. @param {Direction} way */
+  /** Show that the token meets a wall. @param {Direction} way */
   bump(way) {
     this.#bump = { way, at: performance.now() };
     this.#redraw();

@@ -1,11 +1,11 @@
-/** The menu that works by gestures alone: a held palm opens it, up and down choose, a held palm takes. */
+/** The menu that works by gestures alone: a held palm opens it, up and down choose, a held palm selects. */
 
 import { element } from "./types.js";
 
 /** @typedef {import("./types.js").Move} Move */
 /** @typedef {{ name: string, run: () => void }} Choice */
 
-/** Without a gesture for so long, the menu closes by itself. */
+/** Time without a gesture after which the menu closes. */
 const PATIENCE_MS = 15_000;
 
 export class Menu {
@@ -50,7 +50,7 @@ export class Menu {
     else if (move === "left") this.close();
   }
 
-  /** Take what is marked. */
+  /** Select the marked entry. */
   take() {
     const choice = this.#choices[this.#at];
     this.close();

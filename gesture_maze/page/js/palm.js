@@ -9,19 +9,19 @@
 
 const PALMS = new Set(["palm", "stop"]);
 const SURE = 0.8;
-/** Frames that show something else for less than this are passed over. */
+/** Frames that show something else for less than this are ignored. */
 const BREAK_MS = 150;
-/** Without any frame for longer than this the palm counts as taken down; a slow phone sends 5 frames a second. */
+/** Without any frame for longer than this the palm counts as lowered; a slow phone sends 5 frames a second. */
 const SILENCE_MS = 500;
 const AFTER_MOVE_MS = 700;
 
 export class Palm {
   #since = -Infinity;
   #seen = -Infinity;
-  /** The last frame that showed something else. */
+  /** Time of the last frame that showed something else. */
   #other = -Infinity;
   #moved = -Infinity;
-  /** The hand has shown something else since the last sign. */
+  /** Whether the hand has shown something else since the last sign. */
   #armed = true;
   #share = 0;
 

@@ -24,7 +24,7 @@ export const POSE_KEYS = { up: "w", down: "s", left: "a", right: "d" };
 
 /** @type {Record<import("./types.js").Input, string>} */
 const HINTS = {
-  camera: "Hold one hand up to the camera, left or right. A held open palm opens the menu. The arrow keys help out.",
+  camera: "Hold one hand up to the camera, left or right. A held open palm opens the menu. The arrow keys work too.",
   simulated: "Hold a gesture button, or W A S D; E is an open palm, which opens the menu when held.",
   keyboard: "Arrow keys, or the buttons. No hand is looked at.",
 };
@@ -149,7 +149,7 @@ function legendButton(way, gesture, poses, press) {
   return button;
 }
 
-/** Draw the legend again: the colours are others now. @param {Record<string, Point[]>} poses */
+/** Draw the legend again, after the colours have changed. @param {Record<string, Point[]>} poses */
 export function redrawLegend(poses) {
   for (const button of document.querySelectorAll("#legend button")) {
     const drawing = button.querySelector("canvas");

@@ -23,7 +23,7 @@ export class RaceView {
     element("race-copy", HTMLElement).addEventListener("click", () => this.#copy());
   }
 
-  /** The race was joined, or started. @param {Race} race */
+  /** Show a race that was joined or started. @param {Race} race */
   show(race) {
     this.race = race;
     const link = address("game");
@@ -33,7 +33,7 @@ export class RaceView {
     this.#update();
   }
 
-  /** One racer moved. @param {Racer} racer */
+  /** Show where a racer is. @param {Racer} racer */
   move(racer) {
     if (!this.race) return;
     const racers = this.race.racers.map((one) => (one.who === racer.who ? racer : one));
@@ -75,7 +75,7 @@ export class RaceView {
     element("racers", HTMLElement).replaceChildren(...ranked.map(({ racer, colour }) => lineOf(racer, colour, race)));
     const go = element("race-go", HTMLButtonElement);
     go.hidden = running && !race.over;
-    go.textContent = running ? "Once more, another maze" : "Start the race";
+    go.textContent = running ? "Race again in another maze" : "Start the race";
   }
 
   async #copy() {

@@ -12,7 +12,7 @@ const NAME_KEY = "maze.name";
  * @property {() => void} begin a new maze
  * @property {() => void} daily the maze of the day
  * @property {() => void} race begin a race
- * @property {() => void} next go on after a walk
+ * @property {() => void} next continue after a walk
  * @property {(size: Size) => void} size
  * @property {(input: Input) => void} input
  * @property {() => void} renamed
@@ -45,7 +45,7 @@ function connectBoards(chosen) {
   boards.addEventListener("pointerdown", () => (pointed = true));
   boards.addEventListener("keydown", () => (pointed = false));
   boards.addEventListener("change", () => {
-    // a player with a mouse goes on with the arrow keys, which must not choose another board
+    // a player with a mouse continues with the arrow keys, which must not choose another board
     if (pointed) boards.blur();
     chosen();
   });

@@ -11,7 +11,7 @@ const MEASURE_MS = 400;
 /** Hands that the meter is measured on. */
 const MEASURED = 60;
 const LEAST_HANDS = 5;
-/** A slow machine may take so many times as long until that many hands were seen. */
+/** On a slow machine a recording may take this many times as long, until enough hands were seen. */
 const MOST_TIMES = 4;
 
 export class Recorder {

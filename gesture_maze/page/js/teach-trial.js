@@ -76,7 +76,7 @@ export class Trial {
     for (const one of /** @type {NodeListOf<HTMLSelectElement>} */ (document.querySelectorAll("#mapping select"))) {
       actions[one.value] = /** @type {string} */ (one.dataset.way);
     }
-    if (Object.keys(actions).length < DIRECTIONS.length) throw new Error("Choose a gesture of its own for each way.");
+    if (Object.keys(actions).length < DIRECTIONS.length) throw new Error("Choose a different gesture for each direction.");
     this.show("Starting a worker with your model …");
     await ask("try", "POST", { actions });
     this.mapped();
@@ -130,7 +130,7 @@ export class Trial {
       this.#note(news.cell);
     } else if (news.type === "finished") {
       this.#view.celebrate();
-      this.show(`You are out in ${amount(news.moves, "move")}. Ship it, or go on.`);
+      this.show(`You are out in ${amount(news.moves, "move")}. Ship it, or continue.`);
     }
   }
 }

@@ -117,7 +117,7 @@ function hint() {
 /** @param {number} seconds @param {string} name @param {string} [words] */
 async function record(seconds, name, words) {
   if (!NAME.test(name)) return (prompt("Name the gesture first: letters, digits, - and _."), label.focus());
-  if (!consent.checked) return (prompt("Please agree below that the take is kept."), consent.focus());
+  if (!consent.checked) return (prompt("Please tick below that you agree to keep the take."), consent.focus());
   if (recorder.busy) return;
   showVariety({});
   busy(true);
@@ -132,7 +132,7 @@ async function record(seconds, name, words) {
     const more = words ? "Now record your gestures." : takes.length < 5 ? `Next take: ${last?.variety.prompt}` : "That is enough to train.";
     prompt(`Take ${takes.length} of ${name} is kept. ${more}`);
   } catch (fault) {
-    prompt(`It was not kept: ${/** @type {Error} */ (fault).message}`);
+    prompt(`The take was not kept: ${/** @type {Error} */ (fault).message}`);
   } finally {
     busy(false);
   }
@@ -151,7 +151,7 @@ async function takeFiles(files) {
   if (!files?.length) return;
   const name = label.value.trim();
   if (!NAME.test(name)) return (prompt("Name the gesture of the files first."), label.focus());
-  if (!consent.checked) return (prompt("Please agree above that the takes are kept."), consent.focus());
+  if (!consent.checked) return (prompt("Please tick above that you agree to keep the takes."), consent.focus());
   const words = [];
   for (const file of files) {
     try {
@@ -229,7 +229,7 @@ function showTraining(training) {
 function resultParts(result) {
   const table = part("table");
   const head = table.createTHead().insertRow();
-  for (const text of ["Gesture", "Right in other takes", "And sure enough to move"]) {
+  for (const text of ["Gesture", "Right in other takes", "Confident enough to move"]) {
     const cell = part("th", text);
     cell.scope = "col";
     head.append(cell);
@@ -242,7 +242,7 @@ function resultParts(result) {
   const list = part("ul");
   list.append(...result.confusions.map((text) => part("li", text)));
   const kept = `Of simulated hands of the other gestures, ${(100 * result.taken).toFixed(1)} % changed their answer.`;
-  const words = result.confusions.length ? [part("h3", "What gets mixed up"), list] : [part("p", "Nothing gets mixed up in 2 % of a gesture's frames or more.")];
+  const words = result.confusions.length ? [part("h3", "What is confused"), list] : [part("p", "No gesture is taken for another in 2 % of its frames or more.")];
   const doubtful = Object.values(result.takes).filter((one) => one.doubtful).length;
   const button = part("button", doubtful === 1 ? "Look at the doubtful take" : `Look at the ${doubtful} doubtful takes`);
   button.onclick = () => step("look");

@@ -37,7 +37,7 @@ function handsOf(found) {
   if (!found) return [];
   return found.landmarks.map((/** @type {any[]} */ points, /** @type {number} */ at) => ({
     points: points.map((point) => /** @type {Point} */ ([point.x, point.y, point.z])),
-    // the tracker takes every picture for a mirrored one; this one is not, so its left is our right
+    // the tracker assumes a mirrored picture; this one is not, so its left hand is a right hand
     left: found.handedness[at]?.label === "Right",
   }));
 }
@@ -50,7 +50,7 @@ function within(work, ms, what) {
   });
 }
 
-/** One running tracker. `lost` is called when its graphics context is gone: it finds nothing any more. */
+/** One running tracker. `lost` is called when its graphics context is gone: it no longer finds hands. */
 export class Tracker {
   /** @type {"worker" | "page"} */
   place = "page";
@@ -95,7 +95,7 @@ export class Tracker {
     return handsOf(await within(this.#hands.look(video), limit, "looking at a picture"));
   }
 
-  /** Look for a second hand, too; it makes the tracker slower while there is one hand only. */
+  /** Also look for a second hand; this makes the tracker slower while there is one hand only. */
   lookForTwo() {
     this.#hands?.set(settings(this.options, 2));
   }

@@ -34,7 +34,7 @@ import { ARROWS, address, amount, element } from "./types.js";
  * @property {string[]} events newest last
  */
 
-/** Without a picture for so long, the demo has ended. */
+/** Time without a message after which the demo counts as ended. */
 const ENDED_MS = 4000;
 const POLL_MS = 500;
 const TILE = 300;

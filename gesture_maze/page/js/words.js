@@ -19,7 +19,7 @@
 const LINK = {
   connecting: ["connecting", "Connecting to the game …"],
   reconnecting: ["reconnecting", "The connection was lost. Connecting again; your maze is kept …"],
-  replaced: ["refused", "The game goes on in another window."],
+  replaced: ["refused", "The game continues in another window."],
   full: ["refused", "The game is full. Trying again in a few seconds …"],
 };
 
@@ -30,7 +30,7 @@ export const CAMERA = {
   denied: ["no-camera", "The camera is not allowed. Allow it in the address bar, or play with the simulated hand."],
   missing: ["no-camera", "No camera was found. Plug one in, or play with the simulated hand."],
   busy: ["camera-busy", "The camera is in use by another program. Close that program and try again."],
-  unplugged: ["camera-unplugged", "The camera was unplugged. The game goes on when it is back."],
+  unplugged: ["camera-unplugged", "The camera was unplugged. The game continues when it is back."],
   insecure: ["camera-insecure", "The camera works only over https or on localhost. Play with the simulated hand here."],
   tap: ["camera-tap", "The browser waits for your tap before it shows the camera."],
   stalled: ["camera-stalled", "The camera sends no pictures: is it covered, or switched off?"],
@@ -49,7 +49,7 @@ export function standing(facts) {
 /** @param {Facts} facts @returns {Standing | null} */
 function ofLink({ link }) {
   if (!navigator.onLine && link.state !== "open") {
-    return { state: "offline", text: "No network. The game goes on when it is back; your maze is kept." };
+    return { state: "offline", text: "No network. The game continues when it is back; your maze is kept." };
   }
   const words = LINK[link.state];
   if (words) {
@@ -63,7 +63,7 @@ function ofLink({ link }) {
     return { state, text, action: { name: "Try now", run: () => link.hurry() } };
   }
   if (!link.silent) return null;
-  const text = "No worker reads your hand just now. The game goes on by itself when one is back; arrow keys still work.";
+  const text = "No worker reads your hand just now. The game continues when one is back; the arrow keys still work.";
   return { state: "no-worker", text };
 }
 
@@ -93,7 +93,7 @@ function ofCamera({ camera, handMissing, choose }) {
 
 /** @param {Facts} facts @returns {Standing} */
 function ofGame({ finished, race, opensInS, menu }) {
-  if (menu) return { state: "menu", text: "Up and down choose, a held open palm takes, left closes." };
+  if (menu) return { state: "menu", text: "Up and down choose, a held open palm selects, left closes." };
   if (opensInS !== null) return { state: "countdown", text: `The race starts in ${opensInS} …` };
   if (race.gathered === 1) {
     const text = "Your race: send its link to the other players.";

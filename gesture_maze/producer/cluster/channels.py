@@ -73,9 +73,9 @@ class Channels:
                 self._missing.add(channel)
 
     def take(self, raw: Any, address: Address) -> Message | None:
-        """Return a message of a node as one of a single Redis, or None if it is none for the subscriber.
+        """Return a message of a node as one of a single Redis, or None if it does not concern the subscriber.
 
-        The answer to a PING is no list with RESP 3.
+        With RESP 3 the answer to a PING is not a list.
         """
         if not isinstance(raw, list) or raw[0] not in _KINDS:
             return None

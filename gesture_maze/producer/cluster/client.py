@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gesture_maze.producer.cluster.pipeline import ClusterPipeline
 
 REDIRECTS: Final = 5
-"""How often a command is sent on while its slot moves."""
+"""Most redirections of one command while its slot moves."""
 TRY_AGAIN_S: Final = 0.02
 """Pause before a command on several keys of a slot that is being moved is tried again."""
 REFRESH_S: Final = 0.05

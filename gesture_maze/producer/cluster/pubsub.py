@@ -137,14 +137,14 @@ class ClusterPubSub:
         return None
 
     def _follow(self) -> None:
-        """Subscribe to the channels of a slot that has just moved: every moment may cost a reply."""
+        """Subscribe to the channels of a slot that has just moved: a reply may be lost at any moment."""
         self._channels.moved = False
         self._cluster.refresh_if_possible()
         with suppress(*FAILURES, exceptions.RedisError):
             self._mend()
 
     def _mend(self) -> None:
-        """Subscribe to the missing channels, and check that silent nodes are there."""
+        """Subscribe to the missing channels, and check that silent nodes are alive."""
         self._mend_s = time.monotonic() + MEND_S
         fault: Exception | None = None
         for slot, channels in self._channels.missing_by_slot().items():

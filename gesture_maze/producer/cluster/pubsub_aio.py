@@ -84,12 +84,12 @@ class ShardedChannels:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._moved.wait(), MEND_S)
             if self._moved.is_set():
-                # every moment may cost a reply
+                # a reply may be lost at any moment
                 self._moved.clear()
                 await self._cluster.refresh_if_possible()
 
     async def mend(self) -> None:
-        """Subscribe to the missing channels, and check that silent nodes are there.
+        """Subscribe to the missing channels, and check that silent nodes are alive.
 
         Raises:
             RedisError, OSError: no node can be reached.

@@ -87,7 +87,9 @@ def parse_name(name: str) -> tuple[int, bytes]:
     ms, _, counter = dead_id.partition("-")
     if not (partition.isascii() and partition.isdecimal() and ms.isdecimal() and counter.isdecimal()):
         example = "3/1700000000000-0"
-        message = f"a dead letter is named PARTITION/ID, such as {example}, got {name!r}: see 'maze dead'"
+        message = (
+            f"the id of a dead letter must be PARTITION/ID, such as {example}, got {name!r}: see 'maze dead'"
+        )
         raise SettingsError("settings", message)
     return int(partition), dead_id.encode()
 

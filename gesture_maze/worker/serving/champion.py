@@ -126,7 +126,7 @@ class ModelWatch:
         """Log that the roles cannot be read. The same error is logged once."""
         if str(error) != self._trouble:
             self._trouble = str(error)
-            self._log.warning("model_watch_offline", error=self._trouble)
+            self._log.warning("model_watch_disconnected", error=self._trouble)
 
     def _wait(self, listener: WakeListener, clock: Callable[[], float]) -> None:
         end_s = clock() + POLL_S

@@ -102,7 +102,7 @@ def test_gateway_starts_before_redis_and_workers_and_becomes_ready(
         try:
             assert not ready(gateway)
             wait_until(lambda: "no worker" in gateway.http.get("/readyz").json()["detail"], 10)
-            assert [one["event"] for one in logged(capsys)].count("pool_missing") == 1
+            assert [one["event"] for one in logged(capsys)].count("pool_not_found") == 1
             with gateway.socket() as early:
                 assert "no worker has started" in early.hello()["detail"]
             redis.client.hset("{maze}:topology", mapping={"version": 1, "partitions": 16})

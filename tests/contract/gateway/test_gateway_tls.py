@@ -190,5 +190,5 @@ def test_command_without_redis_is_alive_and_not_ready() -> None:
         process.kill()
     assert process.returncode == 0
     assert output.count("WARNING") + output.count('"warning"') == 1
-    assert "redis_unavailable" in output
+    assert "redis_disconnected" in output
     assert "Traceback" not in output
