@@ -199,7 +199,7 @@ class Checker:
         return {name: copy.deepcopy(getattr(self, name)) for name in names}
 
     def on_failed_over(self, noted: dict[str, Any]) -> None:
-        """The server has fallen back to the state at the time of `copy`.
+        """Take note that the server has fallen back to the state at the time of `copy`.
 
         Frames that were accepted since then are lost, and those answered since then may be answered again.
         """
