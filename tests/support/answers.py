@@ -24,6 +24,16 @@ FRAMES = [Frame(f"p{number}", 1, 2, None) for number in range(4)]
 """One frame each for four different partitions of 16."""
 
 
+def drive(script: Steps[Any], answer: Callable[[Any], Any]) -> Any:
+    """Answer every step of a script, and return what the script returns."""
+    given: Any = None
+    while True:
+        try:
+            given = answer(script.send(given))
+        except StopIteration as end:
+            return end.value
+
+
 @dataclass
 class Server:
     """Answer round trips. `on_add` may refuse an entry, or the whole round by returning `NoAnswer`."""
@@ -45,21 +55,18 @@ class Server:
     """Time in s at which another topology is written, and that topology."""
 
     def play(self, script: Steps[Any]) -> Any:
-        answer: Any = None
-        while True:
-            try:
-                step = script.send(answer)
-            except StopIteration as end:
-                return end.value
-            answer = None
-            if isinstance(step, Pause):
-                self.pauses.append(step.seconds)
-                self.now_s += step.seconds
-                if self.topology_after is not None and self.now_s >= self.topology_after[0]:
-                    self.topology = self.topology_after[1]
-            elif isinstance(step, RoundTrip):
-                self.rounds.append(list(step.commands))
-                answer = self._answer(step)
+        return drive(script, self._step)
+
+    def _step(self, step: Any) -> Any:
+        if isinstance(step, RoundTrip):
+            self.rounds.append(list(step.commands))
+            return self._answer(step)
+        if isinstance(step, Pause):
+            self.pauses.append(step.seconds)
+            self.now_s += step.seconds
+            if self.topology_after is not None and self.now_s >= self.topology_after[0]:
+                self.topology = self.topology_after[1]
+        return None
 
     def _answer(self, step: RoundTrip) -> Any:
         if self.silent:

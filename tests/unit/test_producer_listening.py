@@ -14,6 +14,7 @@ from gesture_maze.wire.errors import ConnectionLost, FrameError
 from gesture_maze.wire.gestures import PUBLISHED
 from gesture_maze.wire.keys import actions_channel, partition_of, reply_channel
 from gesture_maze.wire.replies import MOVES, ReplyWriter, reply_head
+from tests.support.answers import drive
 
 WRITER = ReplyWriter(PUBLISHED, "test")
 
@@ -137,18 +138,15 @@ class Player:
         )  # type: ignore[arg-type]
 
     def play(self, script: Steps[Any]) -> Any:
-        answer: Any = None
-        while True:
-            try:
-                step = script.send(answer)
-            except StopIteration as end:
-                return end.value
-            self.steps.append(step)
-            answer = None
-            if isinstance(step, ReadMessage) and self.messages:
-                answer = self.messages.pop(0)
-            elif isinstance(step, ReadMessage | Pause):
-                self.now_s += step.seconds
+        return drive(script, self._answer)
+
+    def _answer(self, step: Any) -> Any:
+        self.steps.append(step)
+        if isinstance(step, ReadMessage) and self.messages:
+            return self.messages.pop(0)
+        if isinstance(step, ReadMessage | Pause):
+            self.now_s += step.seconds
+        return None
 
     def kinds(self) -> list[type]:
         return [type(step) for step in self.steps]
