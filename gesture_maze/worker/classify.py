@@ -16,11 +16,11 @@ from gesture_maze.wire.replies import CONFIDENCE_STEPS
 from gesture_maze.worker.batch import Batch, Failure
 from gesture_maze.worker.serving.serving import Serving
 
-MIN_FAILED_CALLS: Final = 64
-"""Failed calls that a batch may have, or one per four of its frames if that is more.
+PROBES: Final = 64
+"""Frames, spread evenly over a larger batch, that are tried one by one until the model does not fail on one.
 
-The frames that are not classified by then count as failed: a model that fails on every frame must not be
-called once per frame for ever.
+If it fails on all of them, it is broken, and the whole batch counts as failed, because such a model must not
+be called for every single frame. Otherwise every frame is tried, and none fails because of its neighbours.
 """
 MAX_TRIES: Final = 3
 """Failed calls after which a frame is buried."""
@@ -50,7 +50,7 @@ def classify(batch: Batch, on_error: OnError) -> None:
         batch.labels, batch.confidences = run_model(batch.serving, frames)
     except Exception as error:  # noqa: BLE001 - a model may raise anything
         searcher = _Searcher(batch.serving, frames, on_error)
-        searcher.divide(0, len(frames), error)
+        searcher.search(error)
         batch.failures = searcher.failures
         batch.labels, batch.confidences = searcher.labels, searcher.confidences
 
@@ -62,13 +62,30 @@ class _Searcher:
         self._serving: Final = serving_model
         self._frames: Final = frames
         self._on_error: Final = on_error
-        self._failed_calls = 0
-        self._most_failed_calls: Final = max(MIN_FAILED_CALLS, len(frames) // 4)
         self.labels: Final = np.full(len(frames), -1, np.int64)
         self.confidences: Final = np.zeros(len(frames), np.int64)
         self.failures: Final[dict[int, Failure]] = {}
 
-    def divide(self, begin: int, end: int, error: Exception, tries: int = 1) -> None:
+    def search(self, error: Exception) -> None:
+        """Classify all frames but those on which the model fails, after `error` for all of them together."""
+        count = len(self._frames)
+        if count <= PROBES or self._works_on_a_probe():
+            self._divide(0, count, error)
+        else:
+            self._on_error(error)
+            self._fail(0, count, f"the model failed on each of {PROBES} frames of this batch: {error!r}")
+
+    def _works_on_a_probe(self) -> bool:
+        for row in np.linspace(0, len(self._frames) - 1, PROBES).astype(int).tolist():
+            try:
+                run_model(self._serving, self._frames, slice(row, row + 1))
+            except Exception as error:  # noqa: BLE001 - a model may raise anything
+                self._on_error(error)
+            else:
+                return True
+        return False
+
+    def _divide(self, begin: int, end: int, error: Exception, tries: int = 1) -> None:
         """Classify the halves of a range on which the model failed, or try a single frame again.
 
         Args:
@@ -76,7 +93,6 @@ class _Searcher:
             error: what the model raised.
             tries: how often this range has been tried.
         """
-        self._failed_calls += 1
         self._on_error(error)
         if end - begin > 1:
             middle = (begin + end) // 2
@@ -88,14 +104,11 @@ class _Searcher:
             self._fail(begin, end, repr(error))
 
     def _classify(self, begin: int, end: int, tries: int) -> None:
-        if self._failed_calls >= self._most_failed_calls:
-            self._fail(begin, end, "the model failed on too many frames of this batch")
-            return
         rows = slice(begin, end)
         try:
             self.labels[rows], self.confidences[rows] = run_model(self._serving, self._frames, rows)
         except Exception as error:  # noqa: BLE001 - a model may raise anything
-            self.divide(begin, end, error, tries)
+            self._divide(begin, end, error, tries)
 
     def _fail(self, begin: int, end: int, cause: str) -> None:
         self.labels[begin:end] = -1

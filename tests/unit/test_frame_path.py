@@ -302,7 +302,20 @@ def test_model_that_always_fails_is_not_called_once_per_frame() -> None:
     entries = [entry(*(frame(HERE[n], seq, "poison") for n in range(8))) for seq in range(64)]
     commit, _ = run(frame_path(model), partition(), read(*entries))
     assert outcomes(commit) == {"buried": 512}
-    assert len(model.calls) == 128
+    assert len(model.calls) == 65
+
+
+@pytest.mark.parametrize("step", [2, 3, 64])
+def test_sound_frames_among_many_that_fail_are_all_answered(step: int) -> None:
+    """Every second, every third, or all but each 64th frame fails."""
+    model = Faulty()
+    sound = {n for n in range(1024) if (n % step == 1 if step == 64 else n % step)}
+    frames = [frame(HERE[n % 8], n, "like" if n in sound else "poison") for n in range(1024)]
+    entries = [entry(*frames[begin : begin + 8]) for begin in range(0, 1024, 8)]
+    commit, replies = run(frame_path(model), partition(), read(*entries))
+    assert outcomes(commit) == {"answered": len(sound), "buried": 1024 - len(sound)}
+    assert {reply["seq"] for reply in replies} == sound
+    assert len(model.calls) <= 2 * 1024 + 64
 
 
 @pytest.mark.parametrize(
