@@ -11,6 +11,8 @@ from gesture_maze.wire import keys
 from gesture_maze.wire.errors import ConnectionLost, RedisRefused, SettingsError
 from gesture_maze.wire.frames import pack
 from gesture_maze.worker.intake import MAX_BATCH_BYTES
+from gesture_maze.worker.redis.client import connect
+from gesture_maze.worker.redis.listener import SILENCE_S, WakeListener
 from tests.support.pool import (
     PARTITIONS,
     STREAM,
@@ -25,7 +27,7 @@ from tests.support.pool import (
     sessions_of,
     standing,
 )
-from tests.support.servers import Server
+from tests.support.servers import Proxy, Server
 
 FUTURE_ID = "10000000000000-0"
 """An entry id of the year 2286."""
@@ -117,6 +119,23 @@ def test_worker_that_loses_the_right_to_publish_commits_nothing(real_server: Ser
     HandWorker.close_all()
     mute.close()
     client.acl_deluser("mute")
+
+
+def test_wake_subscription_that_falls_silent_is_lost_and_a_quiet_one_is_not(proxy: Proxy) -> None:
+    now_s = 0.0
+    client = connect(proxy.url, "test")
+    listener = WakeListener(client, lambda: now_s)
+    for _ in range(4):  # no message for longer than the limit, but answers to pings
+        now_s += SILENCE_S * 0.6
+        assert listener.wait(1.0) == set()
+    proxy.silence()
+    now_s += SILENCE_S * 0.6
+    assert listener.wait(0.01) == set()
+    now_s += SILENCE_S * 0.6
+    with pytest.raises(ConnectionLost, match="did not answer on a subscription"):
+        listener.wait(0.01)
+    listener.close()
+    client.close()
 
 
 def test_stalled_loop_releases_its_leases_and_reclaims_its_share_on_progress(client: Any) -> None:
