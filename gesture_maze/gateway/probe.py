@@ -11,6 +11,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     MasterDownError,
+    NoPermissionError,
     ReadOnlyError,
     RedisError,
 )
@@ -35,8 +36,9 @@ UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError)
 class Probe:
     """Asks Redis whether it takes frames.
 
-    An error that concerns one key or passes by itself (NOREPLICAS, MISCONF, BUSY, OOM, a stream of another
-    type) does not make Redis unreachable: each frame is refused, or not, for its own reason.
+    Without the right to write a frame Redis counts as unreachable. An error that concerns one key or passes
+    by itself (NOREPLICAS, MISCONF, BUSY, OOM, a stream of another type) does not make it unreachable: each
+    frame is refused, or not, for its own reason.
 
     Args:
         client: a client of its own.
@@ -77,7 +79,7 @@ class Probe:
             # the same address may lead to a primary by now
             await self._client.connection_pool.disconnect()
             self._unreachable(str(error))
-        except UNREACHABLE as error:
+        except (*UNREACHABLE, NoPermissionError) as error:
             self._unreachable(str(error))
         except RedisError:
             self._reachable()
@@ -93,7 +95,7 @@ class Probe:
         for address in await self._client.primaries():
             try:
                 await self._client.node(address).execute_command(*COMMAND)  # type: ignore[no-untyped-call]
-            except UNREACHABLE as error:
+            except (*UNREACHABLE, NoPermissionError) as error:
                 fault = error
             except RedisError:
                 return  # it answers, for example that another node serves the slot

@@ -137,6 +137,17 @@ def test_readyz_while_redis_momentarily_refuses_writes_is_200(
         server.client.config_set(name, good)
 
 
+def test_readyz_without_the_right_to_add_frames_is_503(lonely: tuple[Served, Server]) -> None:
+    gateway, server = lonely
+    wait_until(lambda: ready(gateway))
+    server.client.acl_setuser("default", enabled=True, commands=["-xadd"])
+    try:
+        wait_until(lambda: not ready(gateway))
+    finally:
+        server.client.acl_setuser("default", enabled=True, commands=["+xadd"])
+    wait_until(lambda: ready(gateway))
+
+
 def test_readiness_probe_writes_nothing(lonely: tuple[Served, Server]) -> None:
     gateway, server = lonely
     wait_until(lambda: ready(gateway))
