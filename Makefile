@@ -50,7 +50,7 @@ bench: $(VENV)/.game ## Measure throughput and latency
 bench-quick: $(VENV)/.game ## Compare ratios with the accepted ones in a minute: ARGS='--accept "a reason"'
 	@$(BIN)/python bench/quick.py $(ARGS)
 
-bench-peers: $(VENV)/.peers ## Measure the pool beside Celery, RQ, FastStream, FastAPI, mosec and a plain loop
+bench-peers: $(VENV)/.peers ## Measure the pool beside Celery, RQ, streaQ, docket, FastStream, FastAPI, mosec and a plain loop
 	@$(BIN)/python bench/peers/run.py $(ARGS)
 
 chaos: $(VENV)/.test ## Kill, stop and cut off workers, then restart Redis, and account for every frame: SECONDS=60
@@ -69,9 +69,9 @@ verify: $(VENV)/.test ## Check the model of leases, epochs and commits exhaustiv
 web: ## Download the hand tracker, so that the page works without a CDN
 	@sh gesture_maze/page/fetch_hands.sh
 
-dist: $(VENV)/.dist ## Build the wheel and the source distribution into dist/
+dist: $(VENV)/.dist ## Build the wheel and the source distribution into dist/; COMPILED=1 needs a C compiler
 	@rm -rf dist
-	@$(BIN)/python -m build --no-isolation --outdir dist .
+	@$(if $(COMPILED),HATCH_BUILD_HOOK_ENABLE_MYPYC=true) $(BIN)/python -m build $(if $(COMPILED),--wheel,--no-isolation) --outdir dist .
 
 clean: ## Remove .venv and everything that was built
 	rm -rf $(VENV) dist htmlcov .coverage

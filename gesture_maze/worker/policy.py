@@ -20,11 +20,10 @@ move but its own.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
-from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.replies import CONFIDENCE_STEPS, MOVES
+from gesture_maze.worker.rules import Rules
 
 NOTHING: Final = MOVES.index(None)
 STOP: Final = MOVES.index("stop")
@@ -62,32 +61,6 @@ ODDS: Final = tuple(_odds(step) for step in range(CONFIDENCE_STEPS + 1))
 """Evidence for the leader in a frame of 33 ms that shows it, by confidence in thousandths."""
 COSTS: Final = (EMPTY_COST, *(min(max(odds, OTHER_COST[0]), OTHER_COST[1]) for odds in ODDS[1:]))
 """Evidence against the leader in any other frame, by confidence in thousandths; without a hand it is 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The policy's settings. Times are in ms of the frames' own clock."""
-
-    settle_evidence: int = 1000
-    """Evidence at which a gesture settles: 700 is eager, 1400 is calm."""
-    leave: float = 0.50
-    """Least confidence, 0 to 1, at which a settled gesture is still held."""
-    first_repeat_ms: int = 400
-    """Time from the first move of a gesture to its second."""
-    repeat_ms: int = 250
-    """Time between the moves after that."""
-    release_ms: int = 250
-    """Time without a held gesture after which it ends; at few frames per second it is longer."""
-
-    def __post_init__(self) -> None:
-        names = ("settle_evidence", "first_repeat_ms", "repeat_ms", "release_ms")
-        faults = [
-            f"{name} must be above 0, got {value}" for name in names if (value := getattr(self, name)) <= 0
-        ]
-        if not 0 <= self.leave <= 1:
-            faults.append(f"leave must be from 0 to 1, got {self.leave}")
-        if faults:
-            raise SettingsError("settings", f"policy: {'; '.join(faults)}")
 
 
 class Policy:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import Action, parse_action_key
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, check_partitions
-from gesture_maze.worker.policy import Rules
+from gesture_maze.worker.rules import Rules
 
 MAX_PORT: Final = 65_535
 DEFAULT_METRICS_PORT: Final = 9464

@@ -11,7 +11,8 @@ from typing import Any
 
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS
 from gesture_maze.wire.replies import MOVES
-from gesture_maze.worker.policy import Hold, Policy, Rules
+from gesture_maze.worker.policy import Hold, Policy
+from gesture_maze.worker.rules import Rules
 from tests.support.servers import absent
 
 MODULE = Path(__file__).parents[2] / "gesture_maze" / "page" / "js" / "evidence.js"

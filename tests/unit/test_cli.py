@@ -15,7 +15,7 @@ from gesture_maze.cli import worker as worker_command
 from gesture_maze.cli.main import COMMANDS, EXTRA_OF, build, load
 from gesture_maze.version import __version__
 from gesture_maze.wire.errors import ConnectionLost, FrameError, ModelError, SettingsError
-from gesture_maze.worker.policy import Rules
+from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.settings import PoolSettings, Settings
 
 RUNNER = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})

@@ -15,7 +15,7 @@ from gesture_maze.cli import worker as worker_command
 from gesture_maze.cli.environment import apply_environment
 from gesture_maze.cli.main import COMMANDS, build, load
 from gesture_maze.gateway import server as gateway_server
-from gesture_maze.worker.policy import Rules
+from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.settings import PoolSettings
 
 RUNNER = CliRunner()

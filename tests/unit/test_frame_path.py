@@ -21,8 +21,9 @@ from gesture_maze.worker.admit import Limits
 from gesture_maze.worker.batch import Batch
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
-from gesture_maze.worker.policy import Policy, Rules
+from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.records import Commit, Grant, Read
+from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.serving.serving import Serving
 
 NOW_MS = 1_700_000_010_000

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.replies import MOVES
-from gesture_maze.worker.policy import COSTS, ODDS, Hold, Policy, Rules
+from gesture_maze.worker.policy import COSTS, ODDS, Hold, Policy
+from gesture_maze.worker.rules import Rules
 
 POLICY = Policy(Rules())
 UP, DOWN, LEFT, RIGHT = (MOVES.index(name) for name in ("up", "down", "left", "right"))

@@ -12,8 +12,9 @@ from gesture_maze.worker.admit import Limits
 from gesture_maze.worker.metrics import Histogram, Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
-from gesture_maze.worker.policy import Policy, Rules
+from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.records import Grant, Read
+from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.serving.serving import Serving
 from tests.support.pool import PARTITIONS, WristModel, hand, sessions_of
 
