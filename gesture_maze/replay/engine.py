@@ -21,9 +21,9 @@ from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.replies import reply_head
 from gesture_maze.worker.assembly import assemble, load_classifier, serving_of
 from gesture_maze.worker.metrics import Metrics
-from gesture_maze.worker.policy import Rules
 from gesture_maze.worker.records import OUTCOMES
 from gesture_maze.worker.redis.streams import StreamReader
+from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.settings import Settings
 
 WORKER: Final = "replay"
