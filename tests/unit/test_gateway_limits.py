@@ -18,6 +18,7 @@ from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
 from gesture_maze.gateway.turns import HELD_PER_NETWORK, REFUSALS_PER_S, Holds, Turns
 from gesture_maze.worker.logs import Log
+from tests.support.event_loop import next_pass
 
 # --- limits
 
@@ -49,7 +50,7 @@ async def order_of(turns: Turns, networks: Sequence[str]) -> list[tuple[int, str
     tasks = [asyncio.create_task(request(one)) for one in networks]
     while not all(task.done() for task in tasks):
         passes += 1
-        await asyncio.sleep(0)
+        await next_pass()
     return begun
 
 
@@ -65,7 +66,7 @@ async def test_turns_of_one_network_come_one_per_pass_and_do_not_delay_another()
 async def test_turn_that_is_cancelled_does_not_stop_the_ones_behind_it() -> None:
     turns = Turns()
     tasks = [asyncio.create_task(turns.take("a")) for _ in range(4)]
-    await asyncio.sleep(0)
+    await next_pass()
     tasks[1].cancel()
     tasks[2].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -81,7 +82,7 @@ async def test_refusals_beyond_the_free_ones_are_held_back(monkeypatch: pytest.M
     tasks = [asyncio.create_task(holds.hold("a", 0.0)) for _ in range(HELD_PER_NETWORK + 1)]
     tasks.append(asyncio.create_task(holds.hold("b", 0.0)))
     for _ in range(3):
-        await asyncio.sleep(0)
+        await next_pass()
     assert [task.done() for task in tasks] == [False] * HELD_PER_NETWORK + [True, True]
     for task in tasks:
         task.cancel()
