@@ -116,7 +116,7 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            raise  # the reader of our output has closed the pipe; typer knows what to do
+            raise  # the reader of our output has closed the pipe; typer handles that
         except OSError as error:
             print_error(str(error))
             raise typer.Exit(WRONG) from None

@@ -218,7 +218,7 @@ def _in_process(source: Files, blocks: Any, settings: Any, takers: list[Any]) ->
     from gesture_maze.replay.run import run as replayed
 
     with Replay(settings) as worker:
-        gc.freeze()  # what is there now stays: it need not be looked at again with every thousand frames
+        gc.freeze()  # existing objects stay, so that later collections need not scan them
         try:
             return replayed(worker, source, blocks, takers)
         finally:

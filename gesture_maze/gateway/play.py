@@ -98,7 +98,7 @@ class PlaySocket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Clean up after the socket, however it ended."""
-        handshake = transport.close_handshake  # None where the line just broke
+        handshake = transport.close_handshake  # None if the connection was just lost
         sent = handshake.sent if handshake else None
         if not self._ended and sent and sent.code == WSCloseCode.MESSAGE_TOO_BIG:
             # picows has cut it off before we saw the message
@@ -296,7 +296,7 @@ class PlaySocket(WSListener):
             return
         self._write(encoded("refused", reason=error.reason, detail=str(error)))
         self._ended = True
-        code: Any = CLOSE_CODES.get(error.refusal, BAD_REQUEST)  # picows knows no names for codes of our own
+        code: Any = CLOSE_CODES.get(error.refusal, BAD_REQUEST)  # picows has no names for our own codes
         self._transport.send_close(code, error.reason.encode())
         asyncio.get_running_loop().call_later(LINGER_S, self._transport.disconnect)
 

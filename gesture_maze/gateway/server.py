@@ -47,7 +47,7 @@ def run(settings: Settings) -> None:
             metrics=_metrics_url(settings, listener, health_port),
             redis=without_password(settings.redis),
         )
-        # what is there now stays: later collections, which hold up all players, need not look at it again
+        # existing objects stay: later collections, which hold up all players, need not scan them
         gc.collect()
         gc.freeze()
         # uvicorn raises the signal that stopped it once more when it is done; ours ends in exit code 0

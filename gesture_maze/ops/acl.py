@@ -162,7 +162,7 @@ def acl_file(passwords: Mapping[str, str]) -> str:
     if weak:
         message = f"passwords must have {SHORTEST_PASSWORD} characters or more; see {', '.join(weak)}"
         raise SettingsError("settings", message)
-    # an ACL file knows no comments
+    # an ACL file cannot contain comments
     lines = ["user default off resetpass resetkeys resetchannels -@all"]
     return "\n".join([*lines, *(acl_line(role, passwords[role.name]) for role in ROLES)]) + "\n"
 

@@ -90,7 +90,7 @@ def examine(facts: Facts) -> list[Finding]:
 
 
 def _version(facts: Facts) -> Iterator[Finding]:
-    # Valkey says redis_version too, always 7.2.4
+    # Valkey also reports redis_version, always 7.2.4
     name = "Valkey" if "valkey_version" in facts.info else "Redis"
     shown = str(facts.info.get("valkey_version") or facts.info.get("redis_version", "0"))
     if tuple(map(int, shown.split(".")[:2])) < LEAST_REDIS:

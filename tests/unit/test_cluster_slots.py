@@ -71,7 +71,7 @@ def test_open_client_of_a_cluster_url_connects_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("url", ["redis+cluster:///0", "redis+cluster://a:6379/1", "redis+cluster://:1"])
-def test_open_client_of_a_wrong_cluster_url_says_what_is_wrong(url: str) -> None:
+def test_open_client_of_a_wrong_cluster_url_names_the_fault(url: str) -> None:
     with pytest.raises(SettingsError, match="Redis URL"):
         open_client(url, name="test", timeout_s=1.0)
 

@@ -21,7 +21,7 @@ FRESH = PartitionStatus(0, None, 0, 0, 0, 0, None, 0, {})
 WORKER = WorkerStatus("a", "host", 17, 9464, "mlp-1", "0.1.0", 120, (3,))
 
 
-def test_partition_with_all_frames_accounted_for_has_valid_sum() -> None:
+def test_partition_with_one_outcome_per_frame_is_accounted_for() -> None:
     assert GOOD.all_accounted_for
     assert GOOD.lag == 3
     assert FRESH.all_accounted_for
@@ -39,12 +39,12 @@ def test_partition_with_all_frames_accounted_for_has_valid_sum() -> None:
         replace(GOOD, entries_read=14),
     ],
 )
-def test_partition_with_one_count_off_breaks_sum_and_is_unhealthy(broken: PartitionStatus) -> None:
+def test_partition_with_one_count_off_is_unaccounted_for_and_unhealthy(broken: PartitionStatus) -> None:
     assert not broken.all_accounted_for
     assert not PoolStatus(0, (GOOD, broken), ()).healthy
 
 
-def test_partition_with_waiting_entries_has_valid_sum() -> None:
+def test_partition_with_waiting_entries_is_accounted_for() -> None:
     more = replace(GOOD, added=20)
     assert more.all_accounted_for
     assert more.lag == 10

@@ -63,7 +63,7 @@ def recorded(gesture: str = "pinky", **changed: Any) -> dict[str, Any]:
     return {"label": gesture, "consent": True, "frames": frames(gesture, 1), **changed}
 
 
-async def test_page_without_the_token_is_refused_and_says_what_to_open(stranger: httpx.AsyncClient) -> None:
+async def test_page_without_the_token_is_refused_and_names_what_to_open(stranger: httpx.AsyncClient) -> None:
     for address in ("/teach", "/teach?token=guess"):
         found = await stranger.get(address)
         assert found.status_code == 403

@@ -221,7 +221,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _run_child(folder: Path, arguments: Sequence[str]) -> None:
-    # A pickle has no business with our secrets, so the child gets only what an interpreter needs to start.
+    # A pickle must not see our secrets, so the child gets only what an interpreter needs to start.
     needed = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
     environment = {name: os.environ[name] for name in needed if name in os.environ}
     command = [sys.executable, "-m", "gesture_maze.models.legacy.child", *arguments]
