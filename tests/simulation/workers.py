@@ -133,6 +133,8 @@ class _Model(WristModel):
         self, landmarks: npt.NDArray[np.float32], aspect: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         worker = self._worker
+        if worker.frame_cost_s:
+            worker.scheduler.sleep(worker.frame_cost_s * len(landmarks))
         if worker.slow_until_s > worker.scheduler.now_s:
             worker.scheduler.sleep(worker.slow_until_s - worker.scheduler.now_s)
         if (landmarks[:, 0, 0] == POISON).any():
@@ -168,7 +170,7 @@ class SimWorker(Process):
         self.network, self.scheduler, self._trace = network, network.scheduler, trace
         self._rate, self._born_s = rate, network.scheduler.now_s
         self._on_end, self.on_poison = on_end, on_poison
-        self.slow_until_s = 0.0
+        self.slow_until_s = self.frame_cost_s = 0.0
         self.keeper_wake, self.loop_wake = Signal(self.scheduler), Signal(self.scheduler)
         self._stop = Signal(self.scheduler)
         self._client = network.client(self)
