@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from types import FrameType
 from typing import Any, Final
@@ -22,7 +22,7 @@ from gesture_maze.wire.gestures import GESTURES, parse_action_key
 from gesture_maze.worker.assembly import Worker, assemble, load_classifier
 from gesture_maze.worker.health import HealthServer
 from gesture_maze.worker.keeper import STALL_S
-from gesture_maze.worker.logs import Sampler, open_log
+from gesture_maze.worker.logs import Log, Sampler, open_log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.records import Rejected
 from gesture_maze.worker.redis.client import connect, leave_wrong_server
@@ -273,23 +273,11 @@ class WorkerProcess:
 
     def _shut_down(self) -> None:
         begin_s = time.monotonic()
-        overdue = threading.Timer(self._settings.drain_ms / 1000, self._end_overdue)
-        overdue.daemon = True
-        overdue.start()
-        try:
-            if not self._failures:  # otherwise Redis is unavailable, and the leases expire
-                self._parts.loop.drain()
-        except MazeError as error:
-            # no frame is lost: the next owner reads again what was not committed
-            self.log.warning("drain_interrupted", error=str(error))
-        overdue.cancel()
+        if not self._failures:  # otherwise Redis is unavailable, and the leases expire
+            drain_within(self._settings.drain_ms, self._parts.loop.drain, self.log)
         self._health.close()
         self._parts.close()
         self.log.info("stopped", drain_ms=round((time.monotonic() - begin_s) * 1000))
-
-    def _end_overdue(self) -> None:
-        self.log.error("drain_timed_out", drain_ms=self._settings.drain_ms)
-        os._exit(DRAIN_OVERDUE)
 
     def _handle_signals(self) -> None:
         def stop(number: int, _frame: FrameType | None) -> None:
@@ -316,6 +304,25 @@ class WorkerProcess:
         owned = sorted(self._parts.loop.partitions)
         ready = self._parts.keeper.is_ready(time.monotonic()) and not self._failures
         return ready, {"model": self._serving.version, "partitions": owned}
+
+
+def drain_within(limit_ms: int, drain: Callable[[], None], log: Log) -> None:
+    """Drain, and end this process with `DRAIN_OVERDUE` if that takes longer than `limit_ms`."""
+
+    def end() -> None:
+        log.error("drain_timed_out", drain_ms=limit_ms)
+        os._exit(DRAIN_OVERDUE)
+
+    overdue = threading.Timer(limit_ms / 1000, end)
+    overdue.daemon = True
+    overdue.start()
+    try:
+        drain()
+    except MazeError as error:
+        # no frame is lost: the next owner reads again what was not committed
+        log.warning("drain_interrupted", error=str(error))
+    finally:
+        overdue.cancel()
 
 
 def _bracketed(host: str) -> str:

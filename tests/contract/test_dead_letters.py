@@ -20,7 +20,7 @@ def closed() -> Iterator[None]:
 
 
 @pytest.fixture
-def letters(server: Server) -> DeadLetters:
+def dead_letters(server: Server) -> DeadLetters:
     """Two dead letters on partition 1, one on partition 3, written by a worker in this order: 1, 3, 1."""
     worker = HandWorker(server.client)
     worker.join()
@@ -30,8 +30,8 @@ def letters(server: Server) -> DeadLetters:
     return DeadLetters(server.client, PARTITIONS)
 
 
-def test_dead_letters_of_all_partitions_are_listed_newest_first(letters: DeadLetters) -> None:
-    found = letters.newest()
+def test_dead_letters_of_all_partitions_are_listed_newest_first(dead_letters: DeadLetters) -> None:
+    found = dead_letters.newest()
     assert [(one.partition, one.reason) for one in found] == [
         (1, "bad_json"), (3, "bad_json"), (1, "unknown_encoding"),
     ]  # fmt: skip
@@ -40,11 +40,11 @@ def test_dead_letters_of_all_partitions_are_listed_newest_first(letters: DeadLet
     assert found[0].entry.count("-") == 1
 
 
-def test_dead_letters_by_partition_reason_and_limit_are_filtered(letters: DeadLetters) -> None:
-    assert [one.partition for one in letters.newest(partition=3)] == [3]
-    assert [one.partition for one in letters.newest(reason="bad_json")] == [1, 3]
-    assert [one.partition for one in letters.newest(reason="bad_json", limit=1)] == [1]
-    assert letters.newest(reason="no_such") == []
+def test_dead_letters_by_partition_reason_and_limit_are_filtered(dead_letters: DeadLetters) -> None:
+    assert [one.partition for one in dead_letters.newest(partition=3)] == [3]
+    assert [one.partition for one in dead_letters.newest(reason="bad_json")] == [1, 3]
+    assert [one.partition for one in dead_letters.newest(reason="bad_json", limit=1)] == [1]
+    assert dead_letters.newest(reason="no_such") == []
 
 
 def test_dead_letters_beyond_one_page_are_all_listed(server: Server) -> None:
@@ -58,23 +58,23 @@ def test_dead_letters_beyond_one_page_are_all_listed(server: Server) -> None:
     assert [int(one.fields[1]) for one in found] == list(range(249, -1, -1))
 
 
-def test_dead_letter_by_partition_and_id_is_found(letters: DeadLetters) -> None:
-    one = letters.newest(limit=1)[0]
-    assert letters.get(one.partition, one.dead_id) == one
-    assert letters.get(one.partition, b"1-1") is None
+def test_dead_letter_by_partition_and_id_is_found(dead_letters: DeadLetters) -> None:
+    one = dead_letters.newest(limit=1)[0]
+    assert dead_letters.get(one.partition, one.dead_id) == one
+    assert dead_letters.get(one.partition, b"1-1") is None
 
 
-def test_dead_letter_redriven_twice_is_sent_once(server: Server, letters: DeadLetters) -> None:
-    one = letters.newest(partition=3)[0]
+def test_dead_letter_redriven_twice_is_sent_once(server: Server, dead_letters: DeadLetters) -> None:
+    one = dead_letters.newest(partition=3)[0]
     before = server.client.xlen(keys.frames_key(3))
-    entry = letters.redrive(one)
+    entry = dead_letters.redrive(one)
     assert entry is not None
-    assert letters.redrive(one) is None
+    assert dead_letters.redrive(one) is None
     assert server.client.xlen(keys.frames_key(3)) == before + 1
     ((_, fields),) = server.client.xrange(keys.frames_key(3), entry, entry) or [(None, None)]
     assert b"{" in (fields.values() if isinstance(fields, dict) else fields)
     assert b"reason" not in fields
-    assert letters.newest(partition=3) == []
+    assert dead_letters.newest(partition=3) == []
 
 
 def test_redriven_frame_without_its_fault_is_answered_once(server: Server) -> None:
@@ -84,16 +84,16 @@ def test_redriven_frame_without_its_fault_is_answered_once(server: Server) -> No
     add(server.client, hand(early, 1), entry_id="1000-0")
     add(server.client, hand(late, 1), entry_id="2000-0")
     broken.work()
-    letters = DeadLetters(server.client, PARTITIONS)
-    _, letter = letters.newest(reason="processing_failed")
-    assert glance(letter).session == early
+    dead_letters = DeadLetters(server.client, PARTITIONS)
+    _, dead_letter = dead_letters.newest(reason="processing_failed")
+    assert glance(dead_letter).session == early
     broken.loop.drain()
 
     # the new owner does not rebuild sessions as far back as the dead-lettered frame
     whole = HandWorker(server.client, "b", rebuild_ms=100, deadline_ms=0)
     whole.join()
-    letters.redrive(letter)
-    letters.redrive(letter)
+    dead_letters.redrive(dead_letter)
+    dead_letters.redrive(dead_letter)
     whole.work()
     assert outcomes(server.client, 2) == {"frames": 3, "entries": 3, "buried": 2, "answered": 1}
 
@@ -111,27 +111,27 @@ def test_redrive_out_of_memory_keeps_the_dead_letter(real_server: Server) -> Non
     worker.join()
     client.xadd(keys.frames_key(0), {"foo": "bar"})
     worker.work()
-    letters = DeadLetters(client, PARTITIONS)
-    (letter,) = letters.newest()
+    dead_letters = DeadLetters(client, PARTITIONS)
+    (dead_letter,) = dead_letters.newest()
     client.config_set("maxmemory", 1)
     try:
         with pytest.raises(Backpressure, match="was not redriven"):
-            letters.redrive(letter)
+            dead_letters.redrive(dead_letter)
     finally:
         client.config_set("maxmemory", 0)
-    assert letters.newest() == [letter]
+    assert dead_letters.newest() == [dead_letter]
 
 
-def test_purge_of_a_partition_keeps_the_dead_letters_of_others(letters: DeadLetters) -> None:
-    assert letters.purge(letters.newest(partition=1)) == 2
-    assert letters.purge([]) == 0
-    assert [one.partition for one in letters.newest()] == [3]
+def test_purge_of_a_partition_keeps_the_dead_letters_of_others(dead_letters: DeadLetters) -> None:
+    assert dead_letters.purge(dead_letters.newest(partition=1)) == 2
+    assert dead_letters.purge([]) == 0
+    assert [one.partition for one in dead_letters.newest()] == [3]
 
 
 def test_dead_letter_of_a_foreign_writer_is_listed_and_redriven_unchanged(server: Server) -> None:
     server.client.xadd(keys.dead_key(0), {"json": "{}"})
-    letters = DeadLetters(server.client, PARTITIONS)
-    (letter,) = letters.newest()
-    assert (letter.reason, letter.fields) == ("", (b"json", b"{}"))
-    assert letters.redrive(letter) is not None
+    dead_letters = DeadLetters(server.client, PARTITIONS)
+    (dead_letter,) = dead_letters.newest()
+    assert (dead_letter.reason, dead_letter.fields) == ("", (b"json", b"{}"))
+    assert dead_letters.redrive(dead_letter) is not None
     assert server.client.xlen(keys.frames_key(0)) == 1
