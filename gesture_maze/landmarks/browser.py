@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import gesture_maze
+from gesture_maze.version import install_hint
 from gesture_maze.wire.errors import SettingsError
 
 HERE: Final = Path(__file__).parent
@@ -102,7 +103,7 @@ def open_tracker(model: str = "full", hands: int = 1) -> Iterator[Tracker]:
         from playwright.sync_api import Error, sync_playwright
     except ModuleNotFoundError:
         raise SettingsError(
-            "settings", "landmarks of pictures need playwright: pip install 'gesture-maze[browser]'"
+            "settings", f"landmarks of pictures need playwright: {install_hint('browser')}"
         ) from None
     with sync_playwright() as playwright:
         try:

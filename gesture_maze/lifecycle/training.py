@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from gesture_maze.version import install_hint
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import GESTURES, NO_GESTURE, Action
 
@@ -199,7 +200,7 @@ def _tracking(uri: str) -> Any:
         return None
     if uri == DEFAULT_TRACKING and find_spec("mlflow") is None:
         # it was not asked for by name, so its absence is no reason not to train
-        sys.stderr.write("maze: not tracked: pip install 'gesture-maze[tracking]'\n")
+        sys.stderr.write(f"maze: not tracked: {install_hint('tracking')}\n")
         return None
     from gesture_maze.lifecycle.tracking import Tracking
 

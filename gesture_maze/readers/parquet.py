@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gesture_maze.readers.hands import data_error
 from gesture_maze.readers.text import Table
+from gesture_maze.version import install_hint
 
 MAX_ROWS: Final = 20_000_000
 """Most rows read: a million hands."""
@@ -22,7 +23,7 @@ def read_parquet(path: Path) -> Table:
     try:
         library: Any = import_module("pyarrow.parquet")
     except ModuleNotFoundError:
-        raise data_error(f"{path}: parquet needs pyarrow: pip install 'gesture-maze[parquet]'") from None
+        raise data_error(f"{path}: parquet needs pyarrow: {install_hint('parquet')}") from None
     try:
         file = library.ParquetFile(path)
         if file.metadata.num_rows > MAX_ROWS:

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Final
 
+from gesture_maze.version import install_hint
 from gesture_maze.wire.errors import SettingsError
 
 BUFFER_BYTES: Final = 1 << 18
@@ -57,7 +58,7 @@ def zstandard(reason: str) -> Any:
         return import_module("zstandard")
     except ModuleNotFoundError:
         raise SettingsError(
-            reason, "a .zst file needs zstandard: pip install 'gesture-maze[replay]'"
+            reason, f"a .zst file needs zstandard: {install_hint('replay')}"
         ) from None
 
 

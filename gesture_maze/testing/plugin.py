@@ -105,8 +105,10 @@ class MazeReplay:
 def _require(fixture: str, module: str, extra: str) -> None:
     """Fail the test if an extra is not installed."""
     __tracebackhide__ = True
+    from gesture_maze.version import install_hint
+
     if find_spec(module) is None:
-        pytest.fail(f"{fixture} needs {module}: pip install 'gesture-maze[{extra}]'", pytrace=False)
+        pytest.fail(f"{fixture} needs {module}: {install_hint(extra)}", pytrace=False)
 
 
 def _bench(item: pytest.Item) -> MazeReplay:

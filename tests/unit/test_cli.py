@@ -140,7 +140,7 @@ def failing(error: BaseException) -> typer.Typer:
         (FrameError("bad_seq", "No seq."), 2, "maze: No seq."),
         (ConnectionLost("connection", "connection refused"), 2, "maze: connection refused"),
         (FileNotFoundError(2, "No such file", "x.csv"), 2, "maze: [Errno 2] No such file: 'x.csv'"),
-        (ModuleNotFoundError("no", name="sklearn.svm"), 2, "pip install 'gesture-maze[training]'"),
+        (ModuleNotFoundError("no", name="sklearn.svm"), 2, "-py3-none-any.whl[training]'"),
         (ModuleNotFoundError("no", name="strange"), 2, "maze: a module is missing: strange"),
         (KeyError("x"), 70, "maze: this is a bug: KeyError: 'x' (MAZE_TRACEBACK=1 shows where)"),
         (KeyboardInterrupt(), 130, ""),
