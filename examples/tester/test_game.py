@@ -3,6 +3,7 @@
 import pytest
 
 from gesture_maze.producer import Frame
+from gesture_maze.testing.hands import frames_of
 
 
 @pytest.mark.maze_capture("captures/two_players.jsonl.gz", golden="captures/two_players.golden.jsonl")
@@ -35,3 +36,11 @@ def test_a_real_server_is_there(maze_server):
 
     with Redis.from_url(maze_server) as client:
         assert client.ping()
+
+
+def test_a_held_like_moves_up_twice(maze_pool):
+    with maze_pool.producer.actions("me") as replies:
+        for frame in frames_of("like", "me", count=20):  # 33 ms apart by their captured_ms
+            maze_pool.producer.send(frame)
+        moves = [replies.get(timeout_s=5).move for _ in range(20)]
+    assert [move for move in moves if move] == ["up", "up"]  # when it settles, and 400 ms later

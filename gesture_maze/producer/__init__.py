@@ -2,7 +2,7 @@
 
 from gesture_maze.producer.aio import AsyncFrameProducer, AsyncReplies
 from gesture_maze.producer.client import FrameProducer, Replies
-from gesture_maze.producer.errors import Backpressure, SendError, SendLost, SendRefused
+from gesture_maze.producer.errors import Backpressure, ProducerClosed, SendError, SendLost, SendRefused
 from gesture_maze.producer.options import Options
 from gesture_maze.wire.errors import (
     ConnectionLost,
@@ -26,6 +26,7 @@ __all__ = [
     "FrameProducer",
     "MazeError",
     "Options",
+    "ProducerClosed",
     "RedisRefused",
     "RefusalReason",
     "Replies",

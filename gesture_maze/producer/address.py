@@ -36,6 +36,9 @@ from gesture_maze.producer.cluster.slots import Address
 from gesture_maze.wire.errors import SettingsError
 
 SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
+SCHEMES: Final = (
+    "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+)  # fmt: skip
 SENTINEL_PORT: Final = 26379
 CLUSTER_SCHEMES: Final = ("redis+cluster", "rediss+cluster")
 REDIS_PORT: Final = 6379
@@ -71,6 +74,10 @@ def open_async_client(
 
 def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any, cluster: Any) -> Any:
     """Return a client, blocking or not, by the classes for Redis, for Sentinels and for a cluster."""
+    if url.partition("://")[0] not in SCHEMES:
+        known = ", ".join(f"{one}://" for one in SCHEMES)
+        message = f"Redis URL {without_password(url)!r}: expected one that begins with {known}"
+        raise SettingsError("settings", message)
     try:
         _check_files(url)
         if is_cluster(url):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, Self, Unpack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
+from typing import Any, Final, NoReturn, Self, Unpack
 
 import numpy.typing as npt
 from redis.asyncio import Redis
@@ -23,7 +23,7 @@ class AsyncFrameProducer:
 
     ```python
     async with AsyncFrameProducer("redis://127.0.0.1:6379/0") as producer:
-        async with await producer.actions("p1") as replies:
+        async with producer.actions("p1") as replies:
             await producer.send(Frame("p1", seq=1, captured_ms=now_ms, landmarks=points, aspect=4 / 3))
             print((await anext(replies)).move)
     ```
@@ -77,8 +77,14 @@ class AsyncFrameProducer:
             self._sending.send_arrays(sessions, numbers, landmarks, settings, reply_to)
         )
 
-    async def actions(self, *sessions: str) -> AsyncReplies:
-        """As `FrameProducer.actions`: the subscription is confirmed when this has been awaited."""
+    def actions(self, *sessions: str) -> OpeningReplies:
+        """As `FrameProducer.actions`: `async with producer.actions("p1") as replies:`, or await it.
+
+        The subscription is confirmed when the block begins, or when this has been awaited.
+        """
+        return OpeningReplies(lambda: self._subscribed(sessions))
+
+    async def _subscribed(self, sessions: Sequence[str]) -> AsyncReplies:
         listening = Listening(await self.connect(), self._options)
         replies = AsyncReplies(open_async_connections(self._redis, self._options), listening, self._listeners)
         try:
@@ -97,6 +103,7 @@ class AsyncFrameProducer:
 
     async def close(self) -> None:
         """As `FrameProducer.close`."""
+        self._sending.closed = True
         for replies in list(self._listeners):
             await replies.close()
         await self._connections.close()
@@ -106,6 +113,37 @@ class AsyncFrameProducer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class OpeningReplies(Awaitable["AsyncReplies"]):
+    """`AsyncReplies` that are yet to be subscribed: await them, or enter them with `async with`."""
+
+    def __init__(self, open_replies: Callable[[], Coroutine[Any, Any, AsyncReplies]]) -> None:
+        self._open: Final = open_replies
+        self._opened: AsyncReplies | None = None
+
+    def __await__(self) -> Generator[Any, Any, AsyncReplies]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncReplies:
+        self._opened = await self._open()
+        return self._opened
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError(NOT_AWAITED)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{name}: {NOT_AWAITED}")
+
+
+NOT_AWAITED: Final = (
+    "producer.actions(...) is not subscribed yet: write `async with producer.actions(...) as replies:` or "
+    "`replies = await producer.actions(...)`"
+)
 
 
 class AsyncReplies(AsyncIterator[Reply]):

@@ -56,6 +56,7 @@ class FrameProducer:
 
         Raises:
             SettingsError: `topology`, where Redis holds another partition count or wire version.
+            ProducerClosed: this producer is closed.
             ConnectionLost: `connection`, Redis cannot be reached; `no_pool`, no worker has started on it.
             RedisRefused: Redis answered with an error.
             Backpressure: `memory`, Redis has no memory left for the topology.
@@ -147,6 +148,7 @@ class FrameProducer:
     def close(self) -> None:
         """Close every connection that this producer opened, also those of its `Replies`; not a client passed
         in."""
+        self._sending.closed = True
         for replies in list(self._listeners):
             replies.close()
         self._connections.close()

@@ -31,6 +31,13 @@ class SendError(MazeError):
         self.frames = tuple(frames)
 
 
+class ProducerClosed(MazeError):
+    """A producer, or the replies of one, is used after it was closed. Nothing was sent. Reason: `closed`."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("closed", f"this {what} is closed: use it inside its with block, or open another")
+
+
 class Backpressure(SendError):
     """The pool or Redis cannot take more frames now: `frames` were **not** accepted.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from gesture_maze.producer.plan import Entry
 from gesture_maze.wire.frames import HAND, META
+from gesture_maze.wire.gestures import GESTURES, parse_action_key
+from gesture_maze.wire.session_settings import SessionSettings
 
 FIRST_CHECKS: Final = 100
 """Number of first sends that are all checked; afterwards one per `INTERVAL_S`."""
@@ -21,6 +23,7 @@ LARGEST_IMAGE_COORDINATE: Final = 4.0
 LARGEST_WORLD_COORDINATE: Final = 0.2
 """World landmarks are in metres from the middle of the hand."""
 YEAR_S: Final = 366 * 86_400.0
+FINER_UNITS: Final = {"microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
 
 EQUAL_POINTS: Final = (
     "session {session!r}: all 21 landmarks are the same point, which is no hand. "
@@ -29,6 +32,14 @@ EQUAL_POINTS: Final = (
 SECONDS: Final = (
     "session {session!r}: captured_ms {captured_ms} looks like seconds. The policy expects "
     "milliseconds: pass time.time_ns() // 1_000_000, or leave it out"
+)
+FINER: Final = (
+    "session {session!r}: captured_ms {captured_ms} looks like {unit}. Gestures settle after so many "
+    "milliseconds: pass time in ms, time.time_ns() // 1_000_000 say, or leave it out"
+)
+UNKNOWN_GESTURES: Final = (
+    "settings name the gestures {names}, which the bundled model does not know: they have an effect only if "
+    "the pool's model was taught them. It knows {known}"
 )
 SCALED: Final = (
     "session {session!r}: landmarks reach {largest:.4g} with aspect "
@@ -80,6 +91,9 @@ class InputCheck:
         captured_ms = int(frame["captured_ms"])
         if abs(captured_ms - self._wall_s()) < YEAR_S:
             self._once(SECONDS, session=session, captured_ms=captured_ms)
+        for unit, per_s in FINER_UNITS.items():
+            if abs(captured_ms / per_s - self._wall_s()) < YEAR_S:
+                self._once(FINER, session=session, captured_ms=captured_ms, unit=unit)
         if not frame["flags"] & HAND:
             return
         if (hand == hand[0]).all():
@@ -91,6 +105,13 @@ class InputCheck:
             self._once(text, session=session, largest=largest, aspect=aspect)
         elif frame["aspect"] != 1.0 and largest < LARGEST_WORLD_COORDINATE and _around_zero(hand):
             self._once(WORLD, session=session, largest=largest, aspect=float(frame["aspect"]))
+
+    def look_at_settings(self, given: Iterable[SessionSettings]) -> None:
+        """Look at the gestures that the settings of sessions name."""
+        for settings in given:
+            unknown = {parse_action_key(key)[1] for key in settings.actions or ()} - set(GESTURES)
+            if unknown:
+                self._once(UNKNOWN_GESTURES, names=", ".join(sorted(unknown)), known=", ".join(GESTURES))
 
     def _once(self, text: str, **values: object) -> None:
         if text not in self._warned:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from gesture_maze.producer.errors import ProducerClosed
 from gesture_maze.producer.options import Options
 from gesture_maze.producer.replies import Inbox
 from gesture_maze.producer.steps import Disconnect, NoAnswer, Pause, PubSubCommand, ReadMessage, Steps
@@ -61,7 +62,10 @@ class Listening:
         Raises:
             FrameError: `bad_session`.
             ConnectionLost: after the retries; the sessions are dropped again.
+            ProducerClosed: the subscriptions were closed.
         """
+        if self.closed:
+            raise ProducerClosed("listener")
         wanted = list(sessions)
         new = self.inbox.want(wanted)
         for _ in range(self._options.retries + 1):

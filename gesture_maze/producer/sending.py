@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gesture_maze.producer import commands
 from gesture_maze.producer.asking import Asking, Clock
-from gesture_maze.producer.errors import Backpressure, SendError, SendLost, SendRefused
+from gesture_maze.producer.errors import Backpressure, ProducerClosed, SendError, SendLost, SendRefused
 from gesture_maze.producer.fates import Fates
 from gesture_maze.producer.guard import Guard
 from gesture_maze.producer.input_check import InputCheck
@@ -71,16 +71,24 @@ class Sending:
         self._inboxes: Final = inboxes
         self._watch: Final = OutcomeWatch(self._last_seq, warn)
         self._book: Final = SettingsBook(clock)
+        self.closed = False
 
     def connect(self) -> Steps[Router]:
-        """Steps of `FrameProducer.connect`; see `Connecting.connect`."""
+        """Steps of `FrameProducer.connect`; see `Connecting.connect`.
+
+        Raises:
+            ProducerClosed: the producer is closed.
+        """
+        if self.closed:
+            raise ProducerClosed("producer")
         return self._connecting.connect()
 
     def send_frames(self, frames: Sequence[Frame]) -> Steps[None]:
         """Steps of `FrameProducer.send` and `send_tick`."""
-        frames = self._numbering.number(frames)
+        frames = self._numbering.number(_checked(frames))
         sessions = [one.session for one in frames]
         given = {row: one.settings for row, one in enumerate(frames) if one.settings is not None}
+        self._check.look_at_settings(given.values())
         router = yield from self._before(self.connect(), len(frames), frames)
         settings = self._book.due(sessions, given)
         yield from self._noting(sessions, self._deliver(plan_frames(frames, router, settings), frames))
@@ -216,6 +224,21 @@ class Sending:
             lost = SendLost(error.reason, str(error), range(count), frames)
             lost.sent = False
             raise lost from error
+
+
+def _checked(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Return the frames themselves.
+
+    Raises:
+        TypeError: they are something else, with the call that takes it.
+    """
+    if isinstance(frames, Frame):
+        raise TypeError("send_tick takes a sequence of frames; for one frame call send(frame)")
+    for one in frames:
+        if not isinstance(one, Frame):
+            hint = "; for several frames call send_tick(frames)" if isinstance(one, list | tuple) else ""
+            raise TypeError(f"expected a Frame, got {type(one).__name__}{hint}")
+    return frames
 
 
 def _readings(due: Sequence[int]) -> list[Command]:

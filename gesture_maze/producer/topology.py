@@ -125,9 +125,9 @@ class Connecting:
             if found is not None:
                 return found
         message = (
-            f"no worker has started on this Redis yet ({TOPOLOGY} is not written): "
-            f"start `maze worker`, or pass "
-            "partitions=16, the number that its workers use by default"
+            f"no worker has started on this Redis within {self._options.timeout_s:g} s ({TOPOLOGY} is not "
+            "written): start `maze worker` and try again, or pass partitions=16, the number that its "
+            "workers use by default"
         )
         raise ConnectionLost("no_pool", message)
 

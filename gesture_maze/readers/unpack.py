@@ -57,9 +57,7 @@ def zstandard(reason: str) -> Any:
     try:
         return import_module("zstandard")
     except ModuleNotFoundError:
-        raise SettingsError(
-            reason, f"a .zst file needs zstandard: {install_hint('replay')}"
-        ) from None
+        raise SettingsError(reason, f"a .zst file needs zstandard: {install_hint('replay')}") from None
 
 
 class _Unpacked(io.RawIOBase):

@@ -102,7 +102,7 @@ class Frame:
                 of the JavaScript library; or the landmarks of one hand.
             session: session id.
             image_size: width and height, in pixels, of the picture that MediaPipe was given.
-            hand: which of the detected hands.
+            hand: which of the detected hands, in MediaPipe's order, which may change from frame to frame.
             seq: as `Frame.seq`.
             captured_ms: as `Frame.captured_ms`.
             mirrored: the picture was mirrored, as a selfie camera shows it, before MediaPipe was given it.
@@ -113,15 +113,12 @@ class Frame:
         Raises:
             FrameError: `bad_landmarks` or `bad_aspect`.
         """
-        width, height = image_size
-        if not (width > 0 and height > 0):
-            message = f"image_size must be a width and a height in pixels, got {image_size!r}"
-            raise FrameError(RejectReason.BAD_ASPECT, message)
+        aspect = mediapipe.aspect_of(image_size)
         found = mediapipe.detected_hand(result, hand)
         if found is None:
-            return cls(session, seq, captured_ms, None, width / height, mirrored=mirrored)
+            return cls(session, seq, captured_ms, None, aspect, mirrored=mirrored)
         left = found.is_left(mirrored=mirrored, label_of_mirrored=label_of_mirrored)
-        return cls(session, seq, captured_ms, found.landmarks, width / height, left, mirrored)
+        return cls(session, seq, captured_ms, found.landmarks, aspect, left, mirrored)
 
     @property
     def flags(self) -> int:

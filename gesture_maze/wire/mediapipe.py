@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Final
 
 from gesture_maze.wire.errors import FrameError, RejectReason
@@ -71,6 +72,25 @@ def detected_hand(result: Any, hand: int = 0) -> DetectedHand | None:
     return DetectedHand(points(result), None, False) if hand == 0 else None
 
 
+def aspect_of(image_size: Any) -> float:
+    """Return the width of an image divided by its height.
+
+    Args:
+        image_size: width and height, in pixels.
+
+    Raises:
+        FrameError: `bad_aspect`, where it is something else.
+    """
+    try:
+        width, height = image_size
+        if isinstance(width, Real) and isinstance(height, Real) and float(width) > 0 and float(height) > 0:
+            return float(width) / float(height)
+    except (TypeError, ValueError):
+        pass
+    message = f"image_size must be (width, height) in pixels, (640, 480) say, got {image_size!r:.80}"
+    raise FrameError(RejectReason.BAD_ASPECT, message)
+
+
 def is_point(value: Any) -> bool:
     """Return whether a value is one landmark, with `x` and `y` as attributes or keys."""
     return _has(value, "x") and _has(value, "y")
@@ -84,11 +104,14 @@ def points(landmarks: Any) -> list[tuple[float, float, float]]:
     """
     found = _first(landmarks, ("landmark",)) if _has(landmarks, "landmark") else landmarks
     try:
+        if isinstance(found, (dict, str)):
+            found = (found,)  # its keys or letters are no points
         return [(_number(one, "x"), _number(one, "y"), _number(one, "z", 0.0)) for one in found]
     except (TypeError, ValueError, KeyError, AttributeError):
         message = (
             f"{type(landmarks).__name__} holds no landmarks of MediaPipe: expected a result of "
-            "HandLandmarker, GestureRecognizer or Hands, or 21 points with x, y and z"
+            "HandLandmarker, GestureRecognizer or Hands, or the 21 points of one hand with x, y and z (of "
+            "Holistic: right_hand_landmarks or left_hand_landmarks)"
         )
         raise FrameError(RejectReason.BAD_LANDMARKS, message) from None
 

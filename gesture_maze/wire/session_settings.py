@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import from_json, to_json
 
-from gesture_maze.wire.errors import FrameError, RejectReason
+from gesture_maze.wire.errors import FrameError, RejectReason, SettingsError
 from gesture_maze.wire.gestures import Action, parse_action_key
 
 MAX_ACTIONS: Final = 64
@@ -29,7 +29,7 @@ class SessionSettings(BaseModel):
     """Settings of one session; None leaves a setting to the workers.
 
     Raises:
-        pydantic.ValidationError: a value is outside its bounds, or a name is unknown.
+        SettingsError: `settings`: a value is outside its bounds, or a name is unknown.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -44,6 +44,17 @@ class SessionSettings(BaseModel):
     """Least confidence of an action, 0 to 1."""
     actions: Annotated[dict[str, Action], Field(max_length=MAX_ACTIONS)] | None = None
     """Which gesture gives which action, in the place of the workers' mapping; `left:like` is for one hand."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            faults = error.errors(include_url=False)
+            text = "; ".join(f"{_place(one)}: {one['msg']}, got {one['input']!r:.40}" for one in faults)
+            raise SettingsError("settings", f"settings of a session: {text}") from None
+
+    # as in pydantic.RootModel: inside other models it is built without this method, and faults are collected
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @field_validator("actions")
     @classmethod
@@ -63,12 +74,16 @@ class SessionSettings(BaseModel):
             return cls.model_validate(value)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, ("settings", *first["loc"])))
-            raise FrameError(RejectReason.BAD_SETTINGS, f"{where}: {first['msg']}") from None
+            place = f"settings.{_place(first)}".rstrip(".")
+            raise FrameError(RejectReason.BAD_SETTINGS, f"{place}: {first['msg']}") from None
 
     def values(self) -> dict[str, Any]:
         """Return the settings that are given, by name."""
         return self.model_dump(exclude_none=True)
+
+
+def _place(fault: Any) -> str:
+    return ".".join(map(str, fault["loc"]))
 
 
 NO_SETTINGS: Final = SessionSettings()

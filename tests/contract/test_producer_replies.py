@@ -13,6 +13,7 @@ from gesture_maze.producer import (
     Frame,
     FrameError,
     FrameProducer,
+    ProducerClosed,
 )
 from gesture_maze.wire.gestures import PUBLISHED
 from gesture_maze.wire.keys import actions_channel, frames_key, partition_of, reply_channel
@@ -151,3 +152,36 @@ async def test_asyncio_cancelled_reads_lose_no_reply(real_server: Server) -> Non
             reply = await replies.get(5)
             assert reply is not None
             assert reply.seq == seq
+
+
+async def check_opening(server: Server) -> None:
+    producer = AsyncFrameProducer(server.async_redis, partitions=16)
+    with pytest.raises(AttributeError, match=r"async with producer\.actions"):
+        await producer.actions("p1").get(1.0)
+    async with producer.actions("p1") as replies:
+        answer(server, "p1", 1)
+        assert (await anext(replies)).seq == 1
+    awaited = await producer.actions("p1")
+    await producer.close()
+    for late in (producer.send(Frame("p1", 1, 5, None)), awaited.subscribe("p2"), producer.connect()):
+        with pytest.raises(ProducerClosed):
+            await late
+
+
+def test_async_actions_are_entered_or_awaited_and_closed_ones_raise(server: Server) -> None:
+    async def run() -> None:
+        await check_opening(server)
+        if server.kind == "fakeredis":
+            await server.async_redis.aclose()
+
+    asyncio.run(run())
+
+
+def test_closed_producer_raises_instead_of_connecting_again(server: Server, producer: FrameProducer) -> None:
+    replies = producer.actions("p1")
+    producer.close()
+    for late in (lambda: producer.send(Frame("p1", 1, 5, None)), lambda: producer.actions("p1")):
+        with pytest.raises(ProducerClosed):
+            late()
+    with pytest.raises(ProducerClosed):
+        replies.subscribe("p2")

@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
 def test_example_project_passes(project: Path) -> None:
     code, output = run(project)
     assert code == 0, output
-    assert "5 passed" in output
+    assert "6 passed" in output
 
 
 def test_marker_with_changed_answer_fails_and_draws_hand(project: Path) -> None:

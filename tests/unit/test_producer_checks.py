@@ -13,6 +13,7 @@ from gesture_maze.producer.outcome_watch import OUTCOMES, OutcomeWatch
 from gesture_maze.producer.plan import Entry, Router, plan_frames
 from gesture_maze.wire.frames import Frame
 from gesture_maze.wire.keys import partition_of
+from gesture_maze.wire.session_settings import SessionSettings
 
 NOW_S = 1_700_000_000.0
 HAND = np.random.default_rng(0).random((21, 3)).astype(np.float32)
@@ -194,3 +195,22 @@ def test_outcome_watch_without_worker_warns_after_several_seconds() -> None:
         world.second()
     (text,) = world.found
     assert "no worker" in text
+
+
+@pytest.mark.parametrize(("per_ms", "unit"), [(1000, "microseconds"), (1_000_000, "nanoseconds")])
+def test_input_check_of_finer_times_warns_once(per_ms: int, unit: str) -> None:
+    found: list[str] = []
+    check = InputCheck(found.append, lambda: NOW_S)
+    for _ in range(2):
+        check.look(entry(replace(GOOD, captured_ms=int(NOW_S * 1000) * per_ms)), 0.0)
+    assert len(found) == 1
+    assert f"looks like {unit}" in found[0]
+
+
+def test_settings_with_unpublished_gestures_warn_once() -> None:
+    found: list[str] = []
+    check = InputCheck(found.append, lambda: NOW_S)
+    for _ in range(2):
+        check.look_at_settings([SessionSettings(actions={"thumbsup": "up", "left:like": "up"})])
+    assert len(found) == 1
+    assert "gestures thumbsup" in found[0]

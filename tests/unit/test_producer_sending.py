@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from redis import exceptions
 
-from gesture_maze.producer.errors import Backpressure, SendLost, SendRefused
+from gesture_maze.producer.errors import Backpressure, ProducerClosed, SendLost, SendRefused
 from gesture_maze.producer.numbering import Numbering
 from gesture_maze.producer.options import options_of
 from gesture_maze.producer.replies import Inbox
@@ -302,3 +302,23 @@ def test_send_arrays_with_reply_channel_names_it_in_every_entry() -> None:
     assert [one[9:] for one in server.rounds[-1] if one[0] == "XADD"] == [(b"r", "me")] * 4
     with pytest.raises(FrameError, match="reply_to"):
         server.play(sending(server).send_arrays(names, (1, 5, 1.0, 0), points, {}, "a:b"))
+
+
+def test_send_of_no_frame_names_the_call_that_takes_it() -> None:
+    server = Server()
+    one = sending(server)
+    with pytest.raises(TypeError, match=r"expected a Frame, got list; for several frames call send_tick"):
+        server.play(one.send_frames((FRAMES,)))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"for one frame call send\(frame\)"):
+        server.play(one.send_frames(FRAMES[0]))  # type: ignore[arg-type]
+    assert not server.rounds
+
+
+def test_closed_producer_raises_and_opens_no_connection() -> None:
+    server = Server()
+    one = sending(server)
+    one.closed = True
+    for steps in (one.connect, lambda: one.send_frames(FRAMES)):
+        with pytest.raises(ProducerClosed, match="this producer is closed"):
+            server.play(steps())
+    assert not server.rounds

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from gesture_maze.capture.reader import CaptureReader, block_of
 from gesture_maze.capture.writer import CaptureWriter, lines_of
@@ -18,7 +17,7 @@ from gesture_maze.producer.settings_book import REPEAT_S, SettingsBook
 from gesture_maze.replay.engine import Replay
 from gesture_maze.simulator.players import synthesize
 from gesture_maze.wire.decode import decode
-from gesture_maze.wire.errors import FrameError, RejectReason
+from gesture_maze.wire.errors import FrameError, RejectReason, SettingsError
 from gesture_maze.wire.frames import HAND, META, Frame, pack
 from gesture_maze.wire.gestures import LABELS, LabelSet
 from gesture_maze.wire.keys import SETTINGS
@@ -89,9 +88,14 @@ def test_settings_round_trip_in_every_encoding() -> None:
     assert isinstance(unpack_settings(b'{"0":1}', 1)[0], BadSettings)
 
 
-def test_settings_model_refuses_unknown_names() -> None:
-    with pytest.raises(ValidationError):
-        SessionSettings.model_validate({"settle": 3})
+def test_settings_outside_the_contract_raise_settings_error_without_a_link() -> None:
+    for wrong in ({"settle": 3}, {"repeat_ms": 1}, {"actions": {"like": "jump"}}, {"actions": {"": "up"}}):
+        name = next(iter(wrong))
+        with pytest.raises(SettingsError, match=f"settings of a session: {name}") as caught:
+            SessionSettings(**wrong)  # type: ignore[arg-type]
+        assert "http" not in str(caught.value)
+        with pytest.raises(FrameError, match=rf"^settings\.{name}"):
+            SessionSettings.parse(wrong)
 
 
 @pytest.mark.parametrize("entry_frames", [1, 7, 40])

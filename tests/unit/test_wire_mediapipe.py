@@ -106,7 +106,7 @@ def test_frame_with_mediapipe_points_packs_as_array(points: Any) -> None:
     assert pack([Frame("p1", 1, 5, points)]) == pack([Frame("p1", 1, 5, HANDS[0])])
 
 
-NO_RESULTS: list[Any] = ["hand", 17, {"hands": []}, [1, 2, 3], [{"x": 1.0}], [{"x": "a", "y": 1}]]
+NO_RESULTS: list[Any] = ["hand", 17, {}, {"hands": []}, [1, 2, 3], [{"x": 1.0}], [{"x": "a", "y": 1}]]
 
 
 @pytest.mark.parametrize("nothing", NO_RESULTS)
@@ -120,3 +120,17 @@ def test_mediapipe_invalid_result_is_rejected_with_expectation(nothing: Any) -> 
 def test_mediapipe_image_size_not_positive_is_rejected(size: tuple[int, int]) -> None:
     with pytest.raises(FrameError, match="image_size"):
         Frame.from_mediapipe(None, "p1", image_size=size)
+
+
+@pytest.mark.parametrize("size", [(640,), (640, 480, 3), "640x480", "64", None, (640, "480"), (0, 480)])
+def test_image_size_that_is_no_width_and_height_is_rejected(size: Any) -> None:
+    with pytest.raises(FrameError, match=r"image_size must be \(width, height\)") as caught:
+        Frame.from_mediapipe(None, "p1", image_size=size)
+    assert caught.value.reason == "bad_aspect"
+
+
+def test_holistic_result_is_rejected_and_its_hand_is_accepted() -> None:
+    result = Thing(pose_landmarks=[], right_hand_landmarks=Thing(landmark=objects(0)))
+    with pytest.raises(FrameError, match="Holistic: right_hand_landmarks"):
+        Frame.from_mediapipe(result, "p1", image_size=SIZE)
+    assert Frame.from_mediapipe(result.right_hand_landmarks, "p1", image_size=SIZE).flags == 1

@@ -1,5 +1,7 @@
 // Warnings of a producer: inputs that are probably mistakes, and frames that get no reply.
 
+import { GESTURES } from "./wire.js";
+
 /** @typedef {import("./wire.js").NumberedFrame} NumberedFrame */
 
 export const OUTCOMES = ["answered", "duplicate", "rejected", "stale", "superseded", "buried"];
@@ -9,6 +11,8 @@ const FIRST_CHECKS = 100;
 const FEWEST = 5;
 const SILENT_MS = 5000;
 const YEAR_S = 366 * 86400;
+/** @type {[string, number][]} */
+const FINER = [["microseconds", 1000], ["nanoseconds", 1_000_000]];
 const LARGEST_IMAGE_COORDINATE = 4;
 /** World landmarks are in metres from the middle of the hand. */
 const LARGEST_WORLD_COORDINATE = 0.2;
@@ -53,6 +57,27 @@ export class InputCheck {
     const { session, landmarks, aspect = 1 } = frame;
     if (Math.abs(Number(frame.t) - nowMs / 1000) < YEAR_S)
       this.once.say("seconds", `session ${session}: t ${frame.t} looks like seconds; it must be milliseconds, Date.now() say`);
+    for (const [unit, perMs] of FINER)
+      if (Math.abs(Number(frame.t) / perMs - nowMs) < YEAR_S * 1000)
+        this.once.say(unit, `session ${session}: t ${frame.t} looks like ${unit}; it must be milliseconds, Date.now() say`);
+    this.lookAtSettings(frame);
+    this.lookAtLandmarks(session, landmarks, aspect);
+  }
+
+  /** @param {NumberedFrame} frame */
+  lookAtSettings({ settings }) {
+    const names = Object.keys(settings?.actions ?? {}).map((key) => key.replace(/^(left|right):/, ""));
+    const unknown = names.filter((name) => !GESTURES.includes(name));
+    if (unknown.length)
+      this.once.say(
+        "gestures",
+        `settings name the gestures ${unknown.join(", ")}, which the bundled model does not know: they have an effect only if ` +
+          `the pool's model was taught them. It knows ${GESTURES.join(", ")}`,
+      );
+  }
+
+  /** @param {string} session @param {NumberedFrame["landmarks"]} landmarks @param {number} aspect */
+  lookAtLandmarks(session, landmarks, aspect) {
     const points = (landmarks ?? []).map((point) => ("x" in point ? [point.x, point.y] : [point[0], point[1]]));
     if (!points.length) return;
     if (points.every(([x, y]) => x === points[0][0] && y === points[0][1]))
@@ -62,15 +87,18 @@ export class InputCheck {
       this.once.say(
         "scale",
         aspect === 1
-          ? `session ${session}: landmarks reach ${largest}, and are taken for one unit in x and y (aspect 1); ` +
+          ? `session ${session}: landmarks reach ${digits(largest)}, and are taken for one unit in x and y (aspect 1); ` +
               "divide image coordinates by the image's width and height, and pass aspect: width / height"
-          : `session ${session}: landmarks reach ${largest} with aspect ${aspect}; for pixels or millimetres pass aspect: 1`,
+          : `session ${session}: landmarks reach ${digits(largest)} with aspect ${digits(aspect)}; for pixels or millimetres pass aspect: 1`,
       );
     const aroundZero = [0, 1].every((axis) => points.some((point) => point[axis] < 0) && points.some((point) => point[axis] > 0));
     if (aspect !== 1 && largest < LARGEST_WORLD_COORDINATE && aroundZero)
       this.once.say("world", `session ${session}: landmarks around 0 look like MediaPipe's world landmarks; send its image landmarks, or pass aspect: 1`);
   }
 }
+
+/** @param {number} value */
+const digits = (value) => String(Number(value.toPrecision(4)));
 
 /** Compares the pool's counters, at most once a second, and warns of sessions that get no replies. */
 export class OutcomeWatch {

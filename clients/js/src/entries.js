@@ -1,7 +1,7 @@
 // Stream entries: which frames go into which, the commands that add them, and the error for those not accepted.
 
 import { Backpressure, RedisRefused, SendLost, SendRefused } from "./errors.js";
-import { GROUP, framesKey, pack, partitionOf } from "./wire.js";
+import { GROUP, framesKey, pack, partitionOf, shown } from "./wire.js";
 
 /** @typedef {import("./wire.js").NumberedFrame} NumberedFrame */
 /** @typedef {import("./connection.js").Command} Command */
@@ -66,4 +66,12 @@ export function raise(full, left, maxLag) {
   if (worst) throw new SendRefused(worst.reason, `${worst.message}; ${refused}`, frames, worst.momentary);
   if (left.length) throw new Backpressure("memory", `Redis is at its memory limit; ${refused}`, frames);
   throw new Backpressure("lag", `workers are more than ${maxLag} entries behind; ${refused}`, frames);
+}
+
+/** @param {unknown} frames what was passed to `sendTick` @throws {TypeError} with the call that takes it */
+export function checkFrames(frames) {
+  if (!Array.isArray(frames)) throw new TypeError(`sendTick takes an array of frames, got ${shown(frames)}: for one frame call send(frame)`);
+  for (const frame of frames)
+    if (typeof frame !== "object" || frame === null || Array.isArray(frame))
+      throw new TypeError(`expected a frame, { session, landmarks, aspect } say, got ${shown(frame)}${Array.isArray(frame) ? ": for several frames call sendTick(frames)" : ""}`);
 }

@@ -20,6 +20,14 @@ export class SettingsError extends MazeError {}
 /** Redis cannot be reached or does not answer (`connection`), or no pool has started on it (`no_pool`). */
 export class ConnectionLost extends MazeError {}
 
+/** A producer, or the replies of one, is used after it was closed. Nothing was sent. Reason: `closed`. */
+export class ProducerClosed extends MazeError {
+  /** @param {string} what */
+  constructor(what) {
+    super("closed", `this ${what} is closed: open another`);
+  }
+}
+
 /** Redis answered with an error, for good unless `momentary`. */
 export class RedisRefused extends MazeError {
   /** @param {string} reason @param {string} message @param {boolean} momentary */

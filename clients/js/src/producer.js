@@ -3,10 +3,11 @@
 import { ErrorReply } from "redis";
 import { InputCheck, OUTCOMES, OutcomeWatch } from "./checks.js";
 import { Connection, sleep } from "./connection.js";
-import { add, lagOf, plan, raise, readLag } from "./entries.js";
-import { Backpressure, ConnectionLost, MazeError, RedisRefused, SendError, SendLost, SendRefused, SettingsError, refusal } from "./errors.js";
+import { add, checkFrames, lagOf, plan, raise, readLag } from "./entries.js";
+import { Backpressure, ConnectionLost, MazeError, ProducerClosed, RedisRefused, SendError, SendLost, SendRefused, SettingsError, refusal } from "./errors.js";
 import { Replies } from "./replies.js";
-import { TOPOLOGY, WIRE_VERSION, checkFrame, outcomesKey } from "./wire.js";
+import { isPartitions, topologyOf } from "./topology.js";
+import { TOPOLOGY, WIRE_VERSION, checkFrame, outcomesKey, shown } from "./wire.js";
 
 /** @typedef {import("./wire.js").Frame} Frame */
 /** @typedef {import("./wire.js").NumberedFrame} NumberedFrame */
@@ -65,11 +66,13 @@ export class FrameProducer {
   #repeatAt = new Map();
   /** @type {Set<Replies>} */
   #listeners = new Set();
+  #closed = false;
   #queue = Promise.resolve();
   #queued = 0;
 
   /** @param {Options} [options] */
   constructor(options = {}) {
+    if (typeof options !== "object" || options === null) throw new SettingsError("settings", `expected options, got ${shown(options)}: for an address pass { url: "redis://127.0.0.1:6379" }`);
     const unknown = Object.keys(options).filter((name) => !(name in DEFAULTS));
     if (unknown.length) throw new SettingsError("settings", `unknown options ${unknown.join(", ")}; known are ${Object.keys(DEFAULTS).join(", ")}`);
     this.options = { ...DEFAULTS, ...options };
@@ -82,6 +85,7 @@ export class FrameProducer {
 
   /** Agrees with the pool on the number of partitions, and returns it. Sends do it themselves. */
   async connect() {
+    if (this.#closed) throw new ProducerClosed("producer");
     return this.#inTurn(() => this.#join());
   }
 
@@ -99,6 +103,8 @@ export class FrameProducer {
    * @throws {SendLost} whether `error.frames` were accepted is unknown
    */
   async sendTick(frames) {
+    if (this.#closed) throw new ProducerClosed("producer");
+    checkFrames(frames);
     const numbered = frames.map((frame) => this.#number(frame));
     for (const frame of numbered) checkFrame(frame);
     if (this.#queued >= MOST_QUEUED)
@@ -130,6 +136,7 @@ export class FrameProducer {
 
   /** Closes all connections, those of listeners too. */
   async close() {
+    this.#closed = true;
     await this.#queue;
     for (const replies of [...this.#listeners]) await replies.close();
     this.#connection.drop();
@@ -211,7 +218,7 @@ export class FrameProducer {
     // Redis was emptied: continue with the number that it held, until a pool has written it again
     if (!found && this.#partitions !== null) return this.#partitions;
     for (const endMs = Date.now() + this.options.timeoutMs; !found && Date.now() < endMs; found = await this.#readTopology()) await sleep(50);
-    if (!found) throw new ConnectionLost("no_pool", `no worker has started on this Redis yet (${TOPOLOGY} is not written): start \`maze worker\`, or pass partitions: 16`);
+    if (!found) throw new ConnectionLost("no_pool", `no worker has started on this Redis within ${this.options.timeoutMs} ms (${TOPOLOGY} is not written): start \`maze worker\` and try again, or pass partitions: 16`);
     this.#agree(found);
     return found.partitions;
   }
@@ -385,15 +392,4 @@ export class FrameProducer {
     if (answers.length < 2 * partitions.length) return;
     partitions.forEach((one, i) => this.#guard.set(one, { lag: lagOf(answers[2 * i], answers[2 * i + 1]), readMs: Date.now() }));
   }
-}
-
-/** @param {number} count */
-const isPartitions = (count) => Number.isInteger(count) && count >= 1 && count <= 1024 && (count & (count - 1)) === 0;
-
-/** @param {unknown} answer */
-function topologyOf(answer) {
-  if (!Array.isArray(answer) || answer[0] == null || answer[1] == null) return null;
-  const [version, partitions] = answer.slice(0, 2).map(Number);
-  if (!Number.isInteger(version) || !Number.isInteger(partitions)) throw new SettingsError("topology", `${TOPOLOGY} in Redis holds ${answer}, not a version and a partition count`);
-  return { version, partitions, compact: answer[2] === "1" };
 }

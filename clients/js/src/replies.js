@@ -2,8 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { discard, open, sleep, within } from "./connection.js";
-import { ConnectionLost, FrameError, RedisRefused } from "./errors.js";
-import { actionsChannel, isSession, parseReplies, parseReply, partitionOf, replyChannel } from "./wire.js";
+import { ConnectionLost, FrameError, ProducerClosed, RedisRefused } from "./errors.js";
+import { actionsChannel, isSession, parseReplies, parseReply, partitionOf, replyChannel, shown } from "./wire.js";
 
 /** @typedef {import("./wire.js").Reply} Reply */
 /** @typedef {import("./connection.js").Client} Client */
@@ -54,8 +54,9 @@ export class Replies {
    * @param {...string} sessions
    */
   async subscribe(...sessions) {
+    if (this.#closed) throw new ProducerClosed("listener");
     const bad = sessions.find((one) => !isSession(one));
-    if (bad !== undefined) throw new FrameError("bad_session", `${JSON.stringify(bad)} is not a session id`);
+    if (bad !== undefined) throw new FrameError("bad_session", `${shown(bad)} is not a session id`);
     const added = sessions.filter((one) => !this.#sessions.has(one));
     for (const session of added) {
       const channel = actionsChannel(partitionOf(session, this.options.partitions), session);

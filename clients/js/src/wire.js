@@ -3,6 +3,10 @@
 import { FrameError } from "./errors.js";
 
 export const WIRE_VERSION = 1;
+/** The gestures of the bundled model, in the order of its labels. */
+export const GESTURES = [
+  "call", "fist", "dislike", "four", "two_up", "mute", "ok", "one", "palm", "peace", "peace_inverted", "rock", "stop", "stop_inverted", "three", "three2", "like", "two_up_inverted", "no_gesture",
+];
 export const TOPOLOGY = "{maze}:topology";
 export const GROUP = "maze";
 export const LANDMARKS = 21;
@@ -100,8 +104,13 @@ function triple(point) {
   return "x" in point ? [point.x, point.y, point.z ?? 0] : [point[0], point[1], point[2] ?? 0];
 }
 
+const FRAME_KEYS = ["session", "seq", "t", "landmarks", "aspect", "hand", "mirrored", "settings"];
+
+/** A value for an error, not longer than 80 characters. @param {unknown} value */
+export const shown = (value) => String(JSON.stringify(value)).slice(0, 80);
+
 /**
- * Checks a frame as the pool would.
+ * Checks a frame as the pool would; a key that is not one of a frame is a mistake.
  * @template {Frame} F
  * @param {F} frame
  * @returns {F & NumberedFrame} the frame itself
@@ -110,7 +119,9 @@ function triple(point) {
 export function checkFrame(frame) {
   /** @param {string} reason @param {string} message */
   const refuse = (reason, message) => new FrameError(reason, message);
-  if (!isSession(frame.session)) throw refuse("bad_session", `session must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got ${JSON.stringify(frame.session)}`);
+  const unknown = Object.keys(frame).filter((key) => !FRAME_KEYS.includes(key));
+  if (unknown.length) throw refuse("bad_json", `a frame has no key ${unknown.join(", ")}; it has ${FRAME_KEYS.join(", ")}`);
+  if (!isSession(frame.session)) throw refuse("bad_session", `session must be 1 to 64 of A-Z, a-z, 0-9, _ and -, got ${shown(frame.session)}`);
   if (!isInteger(frame.seq, 0n)) throw refuse("bad_seq", `seq must be an integer from 0 to 2**63-1, got ${frame.seq}`);
   if (!isInteger(frame.t, -MAX_SEQ)) throw refuse("bad_time", `t must be an integer of 64 bits, in ms, got ${frame.t}`);
   const { aspect = 1, hand = null, mirrored = false } = frame;
@@ -315,6 +326,13 @@ export function parseReplies(text) {
   }
 }
 
+/** @param {unknown} imageSize */
+function aspectOf(imageSize) {
+  const [width, height] = Array.isArray(imageSize) && imageSize.length === 2 ? imageSize : [];
+  if (typeof width === "number" && typeof height === "number" && width > 0 && height > 0) return width / height;
+  throw new FrameError("bad_aspect", `imageSize must be [width, height] in pixels, [640, 480] say, got ${shown(imageSize)}`);
+}
+
 /**
  * The landmarks, hand and aspect of one hand of a MediaPipe result (Tasks or legacy), to be spread into a frame.
  * @param {any} result
@@ -323,15 +341,16 @@ export function parseReplies(text) {
  *   for mirrored pictures; by default true for the legacy solution, false for Tasks.
  * @returns {{ landmarks: Point[], hand: "left" | "right" | null, aspect: number, mirrored: boolean }}
  */
-export function fromMediapipe(result, { imageSize: [width, height], hand = 0, mirrored = false, labelOfMirrored }) {
+export function fromMediapipe(result, { imageSize, hand = 0, mirrored = false, labelOfMirrored } = /** @type {any} */ ({})) {
+  const aspect = aspectOf(imageSize);
   const legacy = result?.multiHandLandmarks !== undefined;
   const hands = legacy ? result.multiHandLandmarks : (result?.landmarks ?? result?.hand_landmarks);
-  if (result && hands === undefined) throw new FrameError("bad_landmarks", "expected a result of HandLandmarker, GestureRecognizer or Hands");
+  if (result && hands === undefined) throw new FrameError("bad_landmarks", "expected a result of HandLandmarker, GestureRecognizer or Hands; for one hand of Holistic pass landmarks: result.rightHandLandmarks");
   const labels = (legacy ? result.multiHandedness : (result?.handedness ?? result?.handednesses)) ?? [];
   const one = Array.isArray(labels[hand]) ? labels[hand][0] : labels[hand];
   const label = one?.categoryName ?? one?.category_name ?? one?.label;
   const landmarks = /** @type {Point[]} */ (hands?.[hand] ?? []);
   const swap = mirrored !== (labelOfMirrored ?? legacy);
   const left = label === undefined ? null : (label.toLowerCase() === "left") !== swap;
-  return { landmarks, hand: left === null || !landmarks.length ? null : left ? "left" : "right", aspect: width / height, mirrored };
+  return { landmarks, hand: left === null || !landmarks.length ? null : left ? "left" : "right", aspect, mirrored };
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Backpressure, ConnectionLost, FrameProducer, SendLost, SendRefused, SettingsError } from "../src/index.js";
+import { Backpressure, ConnectionLost, FrameProducer, ProducerClosed, SendLost, SendRefused, SettingsError } from "../src/index.js";
 import { fakeRedis } from "./fake_redis.js";
 
 let redis;
@@ -241,4 +241,28 @@ test("closing ends the iteration", async () => {
   const replies = await producer.actions("p1");
   setTimeout(() => replies.close(), 50);
   for await (const _ of replies) assert.fail("no reply was sent");
+});
+
+test("a closed producer raises instead of connecting again", async () => {
+  make();
+  const replies = await producer.actions("p1");
+  await producer.close();
+  for (const late of [() => producer.send(frame("p1")), () => producer.connect(), () => producer.actions("p2"), () => replies.subscribe("p2")])
+    await assert.rejects(late(), ProducerClosed);
+  assert.equal(redis.added.length, 0);
+});
+
+test("wrong calls name the right ones", async () => {
+  assert.throws(() => new FrameProducer("redis://127.0.0.1:6379"), /pass \{ url: /);
+  make();
+  await assert.rejects(producer.sendTick(frame("p1")), /for one frame call send\(frame\)/);
+  await assert.rejects(producer.send([frame("p1")]), /for several frames call sendTick\(frames\)/);
+});
+
+test("finer times and gestures that the model does not know are warned of", async () => {
+  make();
+  await producer.send(frame("p1", { t: Date.now() * 1000, settings: { actions: { thumbsup: "up" } } }));
+  assert.equal(warnings.length, 2);
+  assert.match(warnings[0], /looks like microseconds/);
+  assert.match(warnings[1], /gestures thumbsup, which/);
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { actionsChannel, checkFrame, crc32, fromMediapipe, pack, parseReply, partitionOf, unpack } from "../src/wire.js";
+import { GESTURES, actionsChannel, checkFrame, crc32, fromMediapipe, pack, parseReply, partitionOf, unpack } from "../src/wire.js";
 
 const folder = process.env.VECTORS ?? new URL("../../../tests/vectors/", import.meta.url).pathname;
 // seq and t go up to 2**63-1, which JSON.parse would round
@@ -96,4 +96,23 @@ test("results of MediaPipe become frames", () => {
   assert.deepEqual(pack([frame]).l, pack([{ ...frame, landmarks: HAND.map(({ x, y, z }) => [x, y, z]) }]).l);
   for (const nothing of [{ landmarks: [] }, { multiHandLandmarks: [] }, null, undefined]) assert.deepEqual(fromMediapipe(nothing, options).landmarks, []);
   assert.throws(() => fromMediapipe({ hands: [] }, options), { reason: "bad_landmarks" });
+});
+
+test("what is no image size, and Holistic results, are refused with the remedy", () => {
+  for (const imageSize of [undefined, [640], "640x480", [640, 480, 3], [0, 480]])
+    assert.throws(() => fromMediapipe({ landmarks: [HAND] }, { imageSize }), { reason: "bad_aspect", message: /imageSize must be \[width, height\]/ });
+  assert.throws(() => fromMediapipe({ landmarks: [HAND] }), { reason: "bad_aspect" });
+  assert.throws(() => fromMediapipe({ rightHandLandmarks: HAND }, { imageSize: [4, 3] }), /Holistic/);
+});
+
+test("a key that no frame has is refused, and long values are cut", () => {
+  const frame = { session: "p1", seq: 1, t: 2 };
+  for (const wrong of [{ landmark: [] }, { capturedMs: 5 }, { image_size: [1, 2] }])
+    assert.throws(() => checkFrame({ ...frame, ...wrong }), new RegExp(`no key ${Object.keys(wrong)[0]}; it has session, seq`));
+  assert.throws(() => checkFrame({ ...frame, session: "x".repeat(300) }), (error) => error.message.length < 160);
+});
+
+test("the gestures are those of the bundled model", () => {
+  const source = readFileSync(`${folder}/../../gesture_maze/wire/gestures.py`, "utf8");
+  assert.deepEqual(GESTURES, /^GESTURES.*?\(([^)]*)\)/ms.exec(source)[1].match(/\w+/g));
 });

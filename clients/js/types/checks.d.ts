@@ -19,6 +19,10 @@ export declare class InputCheck {
     constructor(warn: (sentence: string) => void);
     /** @param {NumberedFrame} frame @param {number} nowMs Unix time */
     look(frame: NumberedFrame, nowMs: number): void;
+    /** @param {NumberedFrame} frame */
+    lookAtSettings({ settings }: NumberedFrame): void;
+    /** @param {string} session @param {NumberedFrame["landmarks"]} landmarks @param {number} aspect */
+    lookAtLandmarks(session: string, landmarks: NumberedFrame["landmarks"], aspect: number): void;
 }
 /** Compares the pool's counters, at most once a second, and warns of sessions that get no replies. */
 export declare class OutcomeWatch {

@@ -18,7 +18,7 @@ export declare function within<T>(promise: Promise<T>, ms: number): Promise<T>;
  * A client of node-redis that is connected, or an error.
  * @param {string} url
  * @param {ConnectionOptions} options
- * @param {(error: Error) => void} onLost called at most once, when the connection is gone
+ * @param {(error: Error) => void} onLost called at most once, when the open connection is lost
  */
 export declare function open(url: string, { name, timeoutMs }: ConnectionOptions, onLost: (error: Error) => void): Promise<import("redis").RedisClientType<{}, {}, {}, 2, {}>>;
 export type Client = Awaited<ReturnType<typeof open>>;

@@ -17,3 +17,5 @@ export declare const readLag: (partition: number) => Command[];
 export declare function lagOf(groups: unknown, length: unknown): any;
 /** Raises the error that names every frame not known to be accepted. @param {Entry[]} full @param {Entry[]} left @param {number} maxLag */
 export declare function raise(full: Entry[], left: Entry[], maxLag: number): void;
+/** @param {unknown} frames what was passed to `sendTick` @throws {TypeError} with the call that takes it */
+export declare function checkFrames(frames: unknown): void;

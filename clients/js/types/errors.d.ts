@@ -14,6 +14,11 @@ export declare class SettingsError extends MazeError {
 /** Redis cannot be reached or does not answer (`connection`), or no pool has started on it (`no_pool`). */
 export declare class ConnectionLost extends MazeError {
 }
+/** A producer, or the replies of one, is used after it was closed. Nothing was sent. Reason: `closed`. */
+export declare class ProducerClosed extends MazeError {
+    /** @param {string} what */
+    constructor(what: string);
+}
 /** Redis answered with an error, for good unless `momentary`. */
 export declare class RedisRefused extends MazeError {
     momentary: boolean;

@@ -1,4 +1,6 @@
 export declare const WIRE_VERSION = 1;
+/** The gestures of the bundled model, in the order of its labels. */
+export declare const GESTURES: string[];
 export declare const TOPOLOGY = "{maze}:topology";
 export declare const GROUP = "maze";
 export declare const LANDMARKS = 21;
@@ -126,8 +128,10 @@ export declare const actionsChannel: (partition: number, session: string) => str
 export declare const replyChannel: (partition: number, name: string) => string;
 /** @param {unknown} session */
 export declare const isSession: (session: unknown) => boolean;
+/** A value for an error, not longer than 80 characters. @param {unknown} value */
+export declare const shown: (value: unknown) => string;
 /**
- * Checks a frame as the pool would.
+ * Checks a frame as the pool would; a key that is not one of a frame is a mistake.
  * @template {Frame} F
  * @param {F} frame
  * @returns {F & NumberedFrame} the frame itself
@@ -180,7 +184,7 @@ export declare function parseReplies(text: string): Reply[];
  *   for mirrored pictures; by default true for the legacy solution, false for Tasks.
  * @returns {{ landmarks: Point[], hand: "left" | "right" | null, aspect: number, mirrored: boolean }}
  */
-export declare function fromMediapipe(result: any, { imageSize: [width, height], hand, mirrored, labelOfMirrored }: {
+export declare function fromMediapipe(result: any, { imageSize, hand, mirrored, labelOfMirrored }?: {
     imageSize: readonly [number, number];
     hand?: number;
     mirrored?: boolean;
