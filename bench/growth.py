@@ -34,7 +34,7 @@ from gesture_maze.worker.redis.streams import StreamReader
 Curves = dict[str, list[float]]
 AXES = {
     "partitions": ("partitions owned", "µs per pass of one frame"),
-    "sessions": ("sessions known", "µs per frame, or ms per second of sweeping"),
+    "sessions": ("sessions known", "µs or ms"),
     "batch": ("frames in a batch", "µs per frame"),
     "width": ("units of the hidden layer", "µs per frame"),
 }
@@ -82,7 +82,7 @@ def partitions(passes: int) -> tuple[list[int], Curves]:
 def sessions(passes: int) -> tuple[list[int], Curves]:
     """Return the cost of a frame, and of forgetting sessions, by the sessions that are known."""
     counts = [16, 100, 1000, 10_000, 100_000]
-    curves: Curves = {"µs per frame, batches of 512": [], "ms to look through one of 16 partitions": []}
+    curves: Curves = {"µs per frame, batches of 512": [], "ms to look for idle sessions, 1 of 16": []}
     for count in counts:
         batches = max(-(-count // 512), 4)
         raws = stages.answers("ticks", 512, min(batches, 8), sessions=count)
@@ -102,7 +102,7 @@ def sessions(passes: int) -> tuple[list[int], Curves]:
         curves["µs per frame, batches of 512"].append(float(np.median(best)))
         table = bench.partitions[0].sessions
         sweep_s = fastest(lambda table=table: table.forget_older(0), passes)
-        curves["ms to look through one of 16 partitions"].append(sweep_s * 1e3)
+        curves["ms to look for idle sessions, 1 of 16"].append(sweep_s * 1e3)
     return counts, curves
 
 
@@ -144,7 +144,7 @@ def draw(name: str, counts: list[int], curves: Curves, out: Path) -> None:
     mpl.use("svg")
     from matplotlib import pyplot
 
-    mpl.rcParams["svg.hashsalt"] = "growth"
+    mpl.rcParams.update({"svg.hashsalt": "growth", "svg.fonttype": "none"})
     figure, axes = pyplot.subplots(figsize=(5.2, 3.2), layout="constrained")
     for label, values in curves.items():
         axes.loglog(counts, values, marker="o", markersize=4, label=label)
@@ -157,7 +157,7 @@ def draw(name: str, counts: list[int], curves: Curves, out: Path) -> None:
     axes.set(yticks=shown, yticklabels=[f"{tick:g}" for tick in shown])
     axes.tick_params(axis="x", labelrotation=30)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend(loc="best")
     figure.savefig(out / f"growth-{name}.svg", metadata={"Date": None})
     pyplot.close(figure)
 
