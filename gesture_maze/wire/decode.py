@@ -44,6 +44,9 @@ FEW_FRAMES: Final = 8
 RawFields = Sequence[bytes]
 """The fields of one entry as Redis gives them: name, value, name, value, ..."""
 
+MAX_TEXT_FRAMES: Final = 4096
+"""As many as fit in a packed entry: each is committed as a whole, and text without hands is short."""
+
 _PACKED_NAMES: Final = [b"s", b"m", b"l"]
 _COMPACT_NAMES: Final = [b"s", b"m", b"c"]
 _BESIDE: Final = frozenset((REPLY_TO, SETTINGS))
@@ -264,7 +267,10 @@ def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: Beside) ->
     name = beside.reply_to.get(index)
     more = [] if name is None else [REPLY_TO, name]
     frames = []
-    for one in parse_objects(raw):
+    objects = parse_objects(raw)
+    if len(objects) > MAX_TEXT_FRAMES:
+        raise FrameError(RejectReason.TOO_LARGE, f"a text entry carries at most {MAX_TEXT_FRAMES} frames")
+    for one in objects:
         try:
             frames.append(frame_of(one))
         except FrameError as error:
