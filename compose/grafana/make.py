@@ -196,43 +196,98 @@ WORKERS: Final = (
 )
 
 REDIS: Final = (
-    Panel("Does Redis answer?", [("redis_up", "1 = yes")], kind="stat", width=6),
+    Panel("Does Redis answer?", [("redis_up", "{{instance}}: 1 = yes")], kind="stat", width=6),
     Panel(
         "How full is its memory?",
-        [("redis_memory_used_bytes / (redis_memory_max_bytes > 0)", "used")],
+        [("redis_memory_used_bytes / (redis_memory_max_bytes > 0)", "{{instance}}")],
         "percentunit",
         "stat",
         6,
     ),
-    Panel("How many clients are connected?", [("redis_connected_clients", "clients")], kind="stat", width=6),
+    Panel(
+        "How many clients are connected?", [("redis_connected_clients", "{{instance}}")], kind="stat", width=6
+    ),
     Panel(
         "Were connections rejected?",
-        [("redis_rejected_connections_total", "rejected connections")],
+        [("redis_rejected_connections_total", "{{instance}}")],
         kind="stat",
         width=6,
     ),
     Panel(
         "How much memory does it use?",
-        [("redis_memory_used_bytes", "used"), ("redis_memory_max_bytes", "limit")],
+        [("redis_memory_used_bytes", "{{instance}} used"), ("redis_memory_max_bytes", "{{instance}} limit")],
         "bytes",
     ),
     Panel(
         "How many commands does it serve?",
-        [("rate(redis_commands_processed_total[1m])", "commands")],
+        [("rate(redis_commands_processed_total[1m])", "{{instance}}")],
         "reqps",
     ),
     Panel(
         "How much of a core does it take?",
-        [("rate(redis_cpu_sys_seconds_total[1m]) + rate(redis_cpu_user_seconds_total[1m])", "cores")],
+        [("rate(redis_cpu_sys_seconds_total[1m]) + rate(redis_cpu_user_seconds_total[1m])", "{{instance}}")],
         "percentunit",
     ),
     Panel(
         "How much data goes in and out?",
-        [("rate(redis_net_input_bytes_total[1m])", "in"), ("rate(redis_net_output_bytes_total[1m])", "out")],
+        [
+            ("rate(redis_net_input_bytes_total[1m])", "{{instance}} in"),
+            ("rate(redis_net_output_bytes_total[1m])", "{{instance}} out"),
+        ],
         "Bps",
     ),
     Panel("How long are the streams?", [("redis_stream_length", "{{stream}}")]),
-    Panel("Were keys evicted?", [("redis_evicted_keys_total", "evicted keys (must stay 0)")]),
+    Panel("Were keys evicted?", [("redis_evicted_keys_total", "{{instance}} (must stay 0)")]),
+)
+
+CLUSTER: Final = (
+    Panel(
+        "How many slots are served, of 16,384?",
+        [("min(redis_cluster_slots_ok)", "served"), ("max(redis_cluster_slots_fail)", "failed")],
+        kind="stat",
+        width=8,
+    ),
+    Panel(
+        "How many primaries have slots, of how many nodes?",
+        [("max(redis_cluster_size)", "primaries"), ("max(redis_cluster_known_nodes)", "nodes")],
+        kind="stat",
+        width=8,
+    ),
+    Panel(
+        "Which node is a primary, which a replica?",
+        [("redis_instance_info and on (instance) redis_cluster_enabled == 1", "{{instance}} {{role}}")],
+        kind="table",
+        width=8,
+    ),
+    Panel("How many replicas has each primary?", [("redis_connected_slaves", "{{instance}}")]),
+    Panel(
+        "How far is each replica behind its primary?",
+        [("redis_connected_slave_lag_seconds", "{{instance}} to {{slave_ip}}:{{slave_port}}")],
+        "s",
+    ),
+    Panel(
+        "How much of a core does each node take?",
+        [
+            (
+                "rate(redis_cpu_sys_seconds_total[1m]) + rate(redis_cpu_user_seconds_total[1m])"
+                " and on (instance) redis_cluster_enabled == 1",
+                "{{instance}}",
+            )
+        ],
+        "percentunit",
+    ),
+    Panel(
+        "Is a primary hotter than the others?",
+        [
+            (
+                "rate(redis_commands_processed_total[1m]) and on (instance)"
+                ' redis_instance_info{role="master"} and on (instance) redis_cluster_enabled == 1',
+                "{{instance}}",
+            )
+        ],
+        "reqps",
+        stacked=True,
+    ),
 )
 
 DASHBOARDS: Final = {
@@ -240,6 +295,7 @@ DASHBOARDS: Final = {
     "gestures": ("Gestures", GESTURES),
     "workers": ("Workers", WORKERS),
     "redis": ("Redis", REDIS),
+    "cluster": ("Cluster", CLUSTER),
 }
 
 

@@ -19,7 +19,9 @@ REDIS_EXPORTER = {
     "redis_net_input_bytes_total", "redis_net_output_bytes_total", "redis_rejected_connections_total",
     "redis_cpu_sys_seconds_total", "redis_cpu_user_seconds_total", "redis_rdb_last_bgsave_status",
     "redis_aof_enabled", "redis_aof_last_write_status", "redis_blocked_clients", "redis_evicted_keys_total",
-    "redis_latency_spike_duration_seconds",
+    "redis_latency_spike_duration_seconds", "redis_instance_info", "redis_connected_slaves",
+    "redis_connected_slave_lag_seconds", "redis_cluster_enabled", "redis_cluster_slots_ok",
+    "redis_cluster_slots_fail", "redis_cluster_size", "redis_cluster_known_nodes",
 }  # fmt: skip
 """The metrics of redis_exporter that this project uses."""
 

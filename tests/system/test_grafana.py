@@ -21,6 +21,8 @@ DASHBOARDS = {
     path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))
 }
 PANELS = [(name, panel) for name, one in DASHBOARDS.items() for panel in one["panels"]]
+ON_ONE_REDIS = [(name, panel) for name, panel in PANELS if name != "cluster"]
+"""Panels that a pool on one Redis has data for; rules/alerts.yml evaluates queries of the others."""
 
 ZERO_ON_A_HEALTHY_POOL = {
     "job:maze_pool_frames_shed:ratio_rate5m",
@@ -40,8 +42,8 @@ def named(value: Any) -> str:
 
 
 def test_dashboards_have_expected_names_and_distinct_ids() -> None:
-    assert DASHBOARDS.keys() == {"overview", "gestures", "workers", "redis"}
-    assert len({one["uid"] for one in DASHBOARDS.values()}) == 4
+    assert DASHBOARDS.keys() == {"overview", "gestures", "workers", "redis", "cluster"}
+    assert len({one["uid"] for one in DASHBOARDS.values()}) == 5
 
 
 def test_dashboards_match_the_output_of_their_script(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_panels_do_not_overlap() -> None:
         assert max(column for column, _ in cells) < 24
 
 
-@pytest.mark.parametrize(("name", "panel"), PANELS, ids=named)
+@pytest.mark.parametrize(("name", "panel"), ON_ONE_REDIS, ids=named)
 def test_each_query_on_a_busy_pool_has_data_that_moved(
     observed: Observed, name: str, panel: dict[str, Any]
 ) -> None:
