@@ -77,7 +77,7 @@ class Source:
 def read(
     classifier: Classifier, ms: Sequence[int], hands: list[Any], aspect: Sequence[float], asked: list[int]
 ) -> Track:
-    """Classify the hands of one player and return the track. A hand of None is no hand."""
+    """Classify the hands of one player and return the track. None means no hand."""
     seen = np.array([hand is not None for hand in hands])
     landmarks = np.zeros((len(hands), 21, 3), np.float32)
     for row in np.flatnonzero(seen):

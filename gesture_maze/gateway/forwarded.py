@@ -29,7 +29,7 @@ def encrypted(values: Sequence[str]) -> bool:
 def address_of(text: str) -> str:
     """Return an address without brackets, port and zone: `[fe80::1%eth0]:443` gives `fe80::1`.
 
-    What is no address is returned as it is, cut to 64 characters.
+    Text that is not an address is returned as it is, cut to 64 characters.
     """
     found = text.strip()
     if found.startswith("["):

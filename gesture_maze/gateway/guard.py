@@ -77,7 +77,7 @@ class Guard:
             scheme = "https" if encrypted(_values(scope, PROTO)) else scheme
         path = scope["path"]
         if self._root and path != self._root and not path.startswith(f"{self._root}/"):
-            path = self._root + path  # the proxy has cut it off
+            path = self._root + path  # the proxy has stripped it
         if path == self._root:
             path = f"{path}/"
         where = {"path": path, "root_path": self._root}

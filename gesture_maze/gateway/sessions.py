@@ -140,7 +140,7 @@ class Sessions:
             return False
         session.socket, session.left_s = None, self._clock()
         if session.game is None or session.game.began_s is None:
-            # nothing to come back to: its token makes it anew, so that coming and going fills no memory
+            # nothing to come back to: its token recreates it, so that coming and going fills no memory
             self._by_id.pop(session.id, None)
         else:
             self._absent[session.id] = None

@@ -120,7 +120,7 @@ window.extract = {
     return look(video, video.videoWidth, video.videoHeight);
   },
 
-  /** The hands of a picture, with its size; null if it is no picture. */
+  /** The hands of a picture, with its size; null if it is not a picture. */
   async picture(at) {
     picture = new Image();
     picture.src = URL.createObjectURL(file(at));

@@ -65,7 +65,7 @@ def metrics_pages(status: PoolStatus) -> dict[str, MetricsPage]:
 
 
 def _page(address: str) -> MetricsPage | None:
-    # ValueError: what answers is not a worker, or its host is no name for a URL
+    # ValueError: what answers is not a worker, or its host is not valid in a URL
     try:
         with urllib.request.urlopen(f"http://{address}/metrics", timeout=TIMEOUT_S) as answer:
             return MetricsPage.parse(answer.read(MAX_PAGE_BYTES).decode())

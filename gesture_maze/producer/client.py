@@ -164,7 +164,8 @@ class Replies(Iterator[Reply]):
     """Iterates over the replies to some sessions, in the order of their arrival, until it is closed.
 
     Late and repeated replies are dropped: within a session seq rises strictly. A lost connection is replaced
-    and subscribed anew, for as long as it takes; what is published meanwhile is lost (pub/sub keeps nothing).
+    and subscribed again, for as long as it takes; what is published meanwhile is lost, because pub/sub keeps
+    nothing.
     """
 
     def __init__(self, connections: Connections, listening: Listening, siblings: set[Replies]) -> None:

@@ -310,7 +310,7 @@ def _subscribed_anew(pubsub: Any) -> bool:
     if pubsub is None:
         return False
     if isinstance(pubsub, (ClusterPubSub, AsyncClusterPubSub)):
-        return True  # it subscribes anew while messages are read
+        return True  # it subscribes again while messages are read
     connection = pubsub.connection
     return connection is not None and connection.is_connected and bool(pubsub.channels)
 

@@ -26,7 +26,7 @@ YEAR_S: Final = 366 * 86_400.0
 FINER_UNITS: Final = {"microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
 
 EQUAL_POINTS: Final = (
-    "session {session!r}: all 21 landmarks are the same point, which is no hand. "
+    "session {session!r}: all 21 landmarks are the same point, which is not a hand. "
     "Send landmarks=None where no hand is detected"
 )
 SECONDS: Final = (

@@ -30,7 +30,7 @@ def read_tidy(table: Table) -> Recording:
     """Read a table with one row per landmark.
 
     Hands are told apart by frame, hand and sequence, in the order of their first rows. A hand whose
-    coordinates are all missing is no hand.
+    coordinates are all missing counts as no hand.
 
     Raises:
         SettingsError: `data`, naming the row or the frame: a cell is not a number, a landmark is missing or

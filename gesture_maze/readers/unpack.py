@@ -73,7 +73,9 @@ class _Unpacked(io.RawIOBase):
     def _count(self, data: bytes) -> None:
         self._unpacked_bytes += len(data)
         if self._unpacked_bytes > max(FREE_BYTES, MAX_RATIO * self._raw.tell()):
-            raise OSError(f"it unpacks to more than {MAX_RATIO} times its size: this is no file of landmarks")
+            raise OSError(
+                f"it unpacks to more than {MAX_RATIO} times its size: this is not a file of landmarks"
+            )
 
     def close(self) -> None:
         self._raw.close()

@@ -50,7 +50,7 @@ class Recipe:
     per_gesture: int = 160
     """Simulated hands of each published gesture that keep the base's answers."""
     walks: int = 100
-    """Random walks, which are no hand, with the base's answers as targets."""
+    """Random walks, which are not hands, with the base's answers as targets."""
     guard_hands: int = 400
     """Other simulated hands per published gesture, on which the outputs are lowered until few are taken."""
     most_taken: float = 0.002

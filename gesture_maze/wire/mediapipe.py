@@ -57,7 +57,7 @@ def detected_hand(result: Any, hand: int = 0) -> DetectedHand | None:
     """Return the hand at position `hand` of a result, or None where fewer hands were detected.
 
     Raises:
-        FrameError: `bad_landmarks`, where it is no result of MediaPipe.
+        FrameError: `bad_landmarks`, if it is not a result of MediaPipe.
     """
     for (landmarks, handedness), legacy in ((_TASKS, False), (_LEGACY, True)):
         if any(_has(result, name) for name in landmarks):

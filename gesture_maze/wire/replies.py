@@ -62,7 +62,7 @@ class ReplyWriter:
     """Writes replies of one model: all that does not change is made once (0.4 µs a reply).
 
     What was seen is a code: the label of a right hand, the label + n + 1 of a left hand, where n is the
-    number of gestures; label n is no hand.
+    number of gestures; label n stands for no hand.
 
     Args:
         labels: the model's gestures.

@@ -123,7 +123,7 @@ class Hold:
 
         Args:
             now_ms: when the frame was captured, ms.
-            place, size: of the hand, as `worker.places.places_of` finds them; a size of 0 is no hand.
+            place, size: of the hand, as `worker.places.places_of` finds them; a size of 0 means no hand.
         """
         if not size:
             return False

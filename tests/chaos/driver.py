@@ -91,7 +91,7 @@ class Chaos:
                 self.start()
 
     def close(self) -> None:
-        """End the lines."""
+        """Close the connections."""
         for proxy in self._proxies.values():
             proxy.close()
 

@@ -195,7 +195,7 @@ def crafted() -> dict[str, dict[str, Any]]:
         "a raw pickle": {"data": pickle.dumps(["os.system", None, ["true"], {}])},
         "a packed pickle": {"data": zlib.compress(pickle.dumps(["os.system", None, ["true"], {}]))},
         "no data": {"data": b""},
-        "data that is no zlib": {"data": b"\x78\x9c" + bytes(50)},
+        "data that is not zlib": {"data": b"\x78\x9c" + bytes(50)},
         "a bomb": {"data": zlib.compress(b"[" + b" " * 50_000_000 + b"]", 9)},
         "deep JSON": {"data": zlib.compress(b"[" * 200_000)},
         "an unknown status": {"data": good, "status": "weird"},

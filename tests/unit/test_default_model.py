@@ -1,4 +1,4 @@
-"""What the bundled model makes of points that are no hand, and of hands between two gestures."""
+"""What the bundled model makes of points that are not a hand, and of hands between two gestures."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ export class SendRefused extends SendError {
   }
 }
 
-/** Codes that begin Redis's error answers: reason, whether it is momentary, whether to connect anew. */
+/** Codes that begin Redis's error answers: reason, whether it is momentary, whether to reconnect. */
 const CODES = /** @type {Record<string, [string, boolean, boolean]>} */ ({
   NOPERM: ["no_permission", false, false],
   NOAUTH: ["credentials", false, false],

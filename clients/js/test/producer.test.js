@@ -137,7 +137,7 @@ test("a refusal for good is not tried again and names the key", async () => {
   assert.equal(redis.added.length, 1);
 });
 
-test("a replica's answer makes it connect anew", async () => {
+test("a replica's answer makes it reconnect", async () => {
   make();
   let refusals = 1;
   redis.onAdd = () => (refusals-- > 0 ? new Error("READONLY You can't write against a read only replica.") : "1-0");

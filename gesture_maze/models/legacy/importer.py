@@ -92,7 +92,7 @@ def read_labels(path: Path) -> dict[str, str]:
     """Return class -> gesture from a JSON table, which may also map gesture -> class.
 
     Raises:
-        SettingsError: `data`: it is no such table.
+        SettingsError: `data`: it is not such a table.
     """
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
@@ -139,7 +139,7 @@ def open_pickles(
             with other kernels than RBF they do not always survive the float32 of ONNX's operator.
 
     Raises:
-        SettingsError: `data`: a file is not there or is no such model, or a class has no gesture.
+        SettingsError: `data`: a file is missing or is not such a model, or a class has no gesture.
     """
     data = [_bytes_of(path) for path in (svc, scaler)]
     with tempfile.TemporaryDirectory(prefix="gesture-maze-legacy-") as name:

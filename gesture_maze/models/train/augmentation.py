@@ -54,6 +54,6 @@ def rotated(points: NDArray[Any], angle_deg: NDArray[np.float64] | float) -> NDA
 
 
 def random_walks(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return `n` random walks of 21 points, (n, 21, 2): what looks like a chain of bones and is no hand."""
+    """Return `n` random walks of 21 points, (n, 21, 2): a chain of bones that is not a hand."""
     steps: NDArray[np.float64] = rng.normal(size=(n, 21, 2))
     return steps.cumsum(axis=1)

@@ -56,7 +56,7 @@ class Recipe:
     the data, because the rows from class borders have none of them, and far more of what a camera sees."""
     random_walks: int = 200
     """Random walks of 21 points seen per epoch, each time others, whose target is every gesture alike. They
-    stand for points that are no hand, of which the data has none and on which a network is confident."""
+    stand for points that are not a hand, of which the data has none and on which a network is confident."""
 
     def steps(self) -> int:
         """Return how often `train_network` calls its `tick`."""

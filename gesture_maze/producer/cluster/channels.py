@@ -23,7 +23,7 @@ _KINDS: Final = {b"smessage": b"message", b"ssubscribe": b"subscribe", b"sunsubs
 class Channels:
     """The subscriptions of one subscriber.
 
-    A node that loses a slot ends the subscriptions in it; they become missing and are made anew elsewhere.
+    A node that loses a slot ends the subscriptions in it; they become missing and are made again elsewhere.
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ class _Node:
 class ClusterPubSub:
     """As redis-py's `PubSub` for SUBSCRIBE, with sharded channels on one connection per node.
 
-    A lost connection and a moved slot concern the channels there only. They are subscribed anew while
+    A lost connection and a moved slot concern the channels there only. They are subscribed again while
     messages are read; what is published meanwhile is lost (pub/sub keeps nothing). One thread at a time may
     use it.
 

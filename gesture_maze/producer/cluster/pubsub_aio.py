@@ -38,7 +38,7 @@ class _Node:
 class ShardedChannels:
     """Subscriptions to sharded channels, on one connection per node.
 
-    A lost connection and a moved slot concern the channels there only. They are subscribed anew by `mend`;
+    A lost connection and a moved slot concern the channels there only. They are subscribed again by `mend`;
     what is published meanwhile is lost.
 
     Args:
