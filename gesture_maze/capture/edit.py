@@ -13,6 +13,8 @@ from typing import Any, Final
 from gesture_maze.capture.reader import CaptureReader, Line
 from gesture_maze.wire.errors import SettingsError
 
+SHOWN: Final = 10
+"""Sessions that an error names."""
 MAX_SESSION: Final = 64
 """Longest session id of the wire."""
 
@@ -42,17 +44,29 @@ def trim(lines: Iterable[Line], part: Part) -> Iterator[str]:
     Args:
         lines: of a capture.
         part: what is kept.
+
+    Raises:
+        SettingsError: `capture`, where no frame is in the part.
     """
+    last_ms, sessions = 0.0, dict[str, None]()
     pattern = None if part.sessions is None else re.compile(translate(part.sessions))
     from_ms = 1000 * part.from_s
     to_ms = float("inf") if part.to_s is None else 1000 * part.to_s
     begin_ms: float | None = None
     for line in lines:
+        last_ms, sessions[line.frame.session] = max(last_ms, line.offset_ms), None
         wanted = pattern is None or pattern.match(line.frame.session) is not None
         if not wanted or not from_ms <= line.offset_ms < to_ms:
             continue
         begin_ms = line.offset_ms if begin_ms is None else begin_ms
         yield _text({**line.values, "offset_ms": max(line.offset_ms - begin_ms, 0.0)})
+    if begin_ms is None:
+        shown = ", ".join(list(sessions)[:SHOWN]) + (", ..." if len(sessions) > SHOWN else "")
+        raise SettingsError(
+            "capture",
+            f"no frame matches: the capture lasts {last_ms / 1000:.1f} s and has the sessions "
+            f"{shown or '(none)'}",
+        )
 
 
 class Join:

@@ -197,7 +197,7 @@ class CaptureReader:
     def _fault(self, number: int, sentence: str) -> None:
         named = f"{self.path}: line {number}: {sentence}"
         if not self._skip_bad:
-            raise capture_error(f"{named} (--skip-bad skips it)")
+            raise capture_error(f"{named}; --skip-bad skips it")
         self.skipped += 1
         if len(self.faults) < FAULTS_KEPT:
             self.faults.append(named)
@@ -240,5 +240,5 @@ def block_of(lines: Sequence[Line]) -> Block:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, EOFError):
-        return "the file ends in the middle (cut off while it was written or copied)"
+        return "the file ends in the middle, cut off while it was written or copied"
     return f"the file is damaged here: {error}"

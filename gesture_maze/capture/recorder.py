@@ -74,6 +74,11 @@ class Names:
         self.count = 0
         """Sessions taken so far."""
 
+    @property
+    def seen(self) -> int:
+        """Return the number of sessions seen so far, taken or not."""
+        return len(self._names)
+
     def __call__(self, session: str) -> str | None:
         """Return the session's name in the capture, or None if it is not recorded."""
         if session not in self._names:

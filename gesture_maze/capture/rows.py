@@ -83,11 +83,19 @@ class Rows:
             found = _text(line.values.get("reply"), "gesture")
         elif found is None:
             found = _text(line.values, "label")
-        if not found:
+        if not found and self.label_from == "reply":
+            why = "has no reply with a gesture" if "reply" in line.values else "has no reply"
             raise SettingsError(
                 "capture",
-                f"line {line.number}: no label: give --label NAME, or --label-from session or reply, with "
-                "--labels map.csv to rename them",
+                f"line {line.number} {why}: record with maze capture --with-replies (the first reply of a "
+                "session may be missing), or give --label NAME, or --label-from session",
+            )
+        if not found:
+            ways = "--label-from session or reply" if "reply" in line.values else "--label-from session"
+            raise SettingsError(
+                "capture",
+                f"line {line.number}: no label: give --label NAME, or {ways}, with --labels map.csv to "
+                "rename them",
             )
         found = self.labels.get(found, found)
         return None if found.lower() in DROPPED else canonical(found)

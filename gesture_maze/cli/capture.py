@@ -61,13 +61,18 @@ def capture(
         finally:
             stream.close()
     _report(progress, out, as_json=as_json)
+    if not progress.frames:
+        why = f"none of {names.seen} sessions matches {sessions!r}" if names.seen else "no frame arrived"
+        typer.echo(f"maze: nothing was recorded: {why}", err=True)
 
 
 def _show_progress(progress: Progress) -> None:
-    end = "\r" if sys.stderr.isatty() else "\n"
+    end = " \r" if sys.stderr.isatty() else "\n"  # the blank covers the end of a longer line
+    size = progress.bytes_written
+    shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
     sys.stderr.write(
         f"{amount(progress.frames, 'frame')}, {amount(progress.sessions, 'session')}, "
-        f"{progress.bytes_written / 1e6:.1f} MB, {progress.seconds:.0f} s {end}"
+        f"{shown}, {progress.seconds:.0f} s{end}"
     )
     sys.stderr.flush()
 
@@ -303,9 +308,14 @@ def _require_other(out: Path, files: list[Path]) -> None:
 def _write(out: Path, lines: Any, header: dict[str, Any], *, as_json: bool) -> None:
     from gesture_maze.capture.writer import CaptureWriter
 
-    with CaptureWriter(out, header) as writer:
-        for line in lines:
-            writer.write_text(line)
+    try:
+        with CaptureWriter(out, header) as writer:
+            for line in lines:
+                writer.write_text(line)
+    except SettingsError:
+        if out.is_file() and not out.is_symlink():
+            out.unlink()  # it holds a part of what was asked for, or nothing
+        raise
     facts = {"out": str(out), "frames": writer.frames, "bytes": out.stat().st_size}
     if as_json:
         print_json(facts)

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 the answer is "no" (see each command), 2 wrong settings, i
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Any, Final
@@ -139,7 +140,16 @@ def load(name: str) -> Any:
         app.command(name, context_settings=CONTEXT)(getattr(module, name))
     command = typer.main.get_command(app)
     command.name = name
+    _unwrap(command)
     return command
+
+
+def _unwrap(command: Any) -> None:
+    """Join the lines of each paragraph in the help, which the terminal wraps at its own width."""
+    if command.help:
+        command.help = re.sub(r"(?<=\S)\n(?=[^\s*-])", " ", command.help)
+    for one in getattr(command, "commands", {}).values():
+        _unwrap(one)
 
 
 def _what_to_install(error: ModuleNotFoundError) -> str:

@@ -188,7 +188,7 @@ def _answers(
 ) -> tuple[ReplaySummary, list[Difference] | None]:
     """Replay; return the summary and the differences, None where nothing is compared."""
     from gesture_maze.capture.files import create
-    from gesture_maze.replay.golden import Expected, golden_file, read_golden, require_answered
+    from gesture_maze.replay.golden import Before, Expected, golden_file, read_golden, require_answered
 
     expect, bless = flags.expect, flags.bless
     expected = None
@@ -198,6 +198,9 @@ def _answers(
     with ExitStack() as stack:
         if expected is not None:
             takers.append(lambda answer: expected.compare(json.loads(answer)))
+        before = Before(expect) if bless and expect is not None else None
+        if before is not None:
+            takers.append(before.take)
         opened = ((create, flags.out), (golden_file, expect if bless else None))
         for open_file, path in opened:
             if path is not None:
@@ -210,6 +213,8 @@ def _answers(
             summary = _live(flags.redis, source, blocks, renaming, takers, patient=flags.pace is None)
         if bless and expect is not None and not flags.allow_unanswered:
             require_answered(expect, summary.frames, {**summary.outcomes, "answered": summary.answered})
+    if before is not None:
+        summary.blessed = before.sentence()
     return summary, None if expected is None else expected.finish()
 
 
@@ -295,6 +300,8 @@ def _print(
         print_line(f"bad lines {summary.bad_lines:,} skipped")
     if differences is not None and not differences:
         print_line("as expected")
+    if summary.blessed:
+        print_line(summary.blessed)
 
 
 def _text(value: Any) -> str:

@@ -179,6 +179,38 @@ def golden_file(path: Path) -> Iterator[CaptureFile]:
         unfinished.unlink(missing_ok=True)
 
 
+class Before:
+    """What new golden answers change in the golden file that they replace.
+
+    Args:
+        path: the golden file, before it is replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        self.answers = 0
+        self._old: Expected | None = None
+        self._found = "there was none before"
+        if path.exists():
+            try:
+                self._old = Expected(read_golden(path))
+            except SettingsError:
+                self._found = "the old one could not be read"
+
+    def take(self, answer: bytes) -> None:
+        """Take one new answer, a line of JSON."""
+        self.answers += 1
+        if self._old is not None:
+            self._old.compare(json.loads(answer))
+
+    def sentence(self) -> str:
+        """Return how many answers were written, and how many differ from the old ones."""
+        if self._old is not None:
+            differing = len(self._old.finish())
+            self._found = f"{differing:,} differ from the old one" if differing else "as in the old one"
+        return f"{self.path} written: {self.answers:,} answers, {self._found}"
+
+
 def require_answered(path: Path, frames: int, outcomes: dict[str, int]) -> None:
     """Check that every frame was answered, before a golden file is written.
 

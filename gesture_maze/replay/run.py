@@ -28,6 +28,7 @@ class ReplaySummary:
         gestures, actions, moves: answers by gesture, action and move; answers without one are not listed.
         rejected: frames by reason.
         bad_lines: lines that were skipped.
+        blessed: what `--bless` wrote, as a sentence.
         sha256: of the answers, in hexadecimal: equal for equal answers.
     """
 
@@ -42,6 +43,7 @@ class ReplaySummary:
     moves: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     bad_lines: int = 0
+    blessed: str = ""
     sha256: str = ""
     seconds: float = 0.0
     frames_per_s: float = 0.0

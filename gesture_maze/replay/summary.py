@@ -157,14 +157,17 @@ def view(path: Path, *, model: str | None = None, skip_bad: bool = False) -> Cap
 
 def show(found: CaptureView, limit: int) -> None:
     """Print the summary of the first `limit` sessions."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("Session", title_justify="left", title=_title(found))
+    # folded, not cut: names and gestures that begin alike must not read alike in a narrow terminal
+    table = Table(title_justify="left", title=_title(found), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("Session", overflow="fold")
     for column in ("frames", "fps", "gaps", "missing", "no hand"):
-        table.add_column(column, justify="right")
-    table.add_column("gestures")
-    table.add_column("moves")
+        table.add_column(column, justify="right", overflow="fold")
+    table.add_column("gestures", overflow="fold")
+    table.add_column("moves", overflow="fold")
     for one in list(found.sessions.values())[:limit]:
         gestures = ", ".join(f"{name} {count}" for name, count in one.gestures.most_common(3))
         moves = Counter(move for _, move in one.moves)

@@ -13,7 +13,7 @@ import pytest
 
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.replay.engine import Replay
-from gesture_maze.replay.golden import Expected, read_golden, require_answered, write_golden
+from gesture_maze.replay.golden import Before, Expected, read_golden, require_answered, write_golden
 from gesture_maze.replay.recorded import settings_of
 from gesture_maze.replay.report import SHOWN, described
 from gesture_maze.replay.run import Files, landmarks_of, run
@@ -134,8 +134,8 @@ class Comparing:
     allow_unanswered: bool = False
 
 
-def check(found: ReplayResult, golden: Path, how: Comparing) -> None:
-    """Compare with golden answers, or write them.
+def check(found: ReplayResult, golden: Path, how: Comparing) -> str | None:
+    """Compare with golden answers, or write them; return a sentence about what was written.
 
     Raises:
         SettingsError: the golden file cannot be used, or must not be written.
@@ -145,8 +145,11 @@ def check(found: ReplayResult, golden: Path, how: Comparing) -> None:
     if how.bless:
         if not how.allow_unanswered:
             require_answered(golden, found.frames, {**found.outcomes, "answered": len(found.answers)})
+        before = Before(golden)
+        for line in found.lines:
+            before.take(line)
         write_golden(golden, found.lines)
-        return
+        return before.sentence()
     if not golden.exists():
         pytest.fail(
             f"golden answers {golden} do not exist: run pytest --maze-bless and review the file", False
@@ -159,3 +162,4 @@ def check(found: ReplayResult, golden: Path, how: Comparing) -> None:
         hands = landmarks_of([found.path], {one.key for one in differences[:SHOWN]}, skip_bad=True)
         text = "\n".join(described(differences, hands))
         pytest.fail(f"{found.path.name} is not answered as in {golden.name}\n{text}", pytrace=False)
+    return None

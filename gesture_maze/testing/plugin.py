@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gesture_maze.testing.pool import ThreadedPool
 
 MARKER: Final = "maze_capture"
+BLESSED: Final = pytest.StashKey[list[str]]()
+"""What was written with `--maze-bless`, one sentence each."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,9 +56,11 @@ class MazeReplay:
         folder: of the test's file; relative paths begin there.
         marked: the marker with path, golden and settings; None without a marker.
         bless: write golden files instead of comparing.
+        blessed: takes a sentence for each golden file that is written.
     """
 
-    def __init__(self, folder: Path, marked: pytest.Mark | None, *, bless: bool) -> None:
+    def __init__(self, folder: Path, marked: pytest.Mark | None, *, bless: bool, blessed: list[str]) -> None:
+        self._blessed: Final = blessed
         self._folder: Final = folder
         self._marked: Final = marked
         self._bless: Final = bless
@@ -83,6 +87,7 @@ class MazeReplay:
         Raises:
             SettingsError, ModelError: the capture or a setting is wrong.
         """
+        __tracebackhide__ = True
         _require("maze_replay", "fakeredis", "replay")
         from gesture_maze.testing.bench import Comparing, check, replay
 
@@ -90,16 +95,25 @@ class MazeReplay:
             found = replay(self._folder / path, **settings)
             if golden is not None:
                 how = Comparing(self._bless, tolerance_ms, allow_unanswered)
-                check(found, self._folder / golden, how)
+                written = check(found, self._folder / golden, how)
+                if written:
+                    self._blessed.append(written)
             return found
         if self._result is None:
             self._result = self._replay_marked()
         return self._result
 
     def _replay_marked(self) -> ReplayResult:
+        __tracebackhide__ = True
+        from gesture_maze.wire.errors import MazeError
+
         if self._marked is None or len(self._marked.args) != 1:
-            raise pytest.UsageError(f"name the capture: @pytest.mark.{MARKER}('a.jsonl.gz')")
-        return self(self._marked.args[0], **self._marked.kwargs)
+            pytest.fail(f"name the capture: @pytest.mark.{MARKER}('a.jsonl.gz')", pytrace=False)
+        try:
+            return self(self._marked.args[0], **self._marked.kwargs)
+        except MazeError as error:
+            # a mistake of the marker, which no line of this program explains
+            pytest.fail(f"@pytest.mark.{MARKER}: {error}", pytrace=False)
 
 
 def _require(fixture: str, module: str, extra: str) -> None:
@@ -113,12 +127,20 @@ def _require(fixture: str, module: str, extra: str) -> None:
 
 def _bench(item: pytest.Item) -> MazeReplay:
     bless = bool(item.config.getoption("--maze-bless"))
-    return MazeReplay(item.path.parent, item.get_closest_marker(MARKER), bless=bless)
+    blessed = item.config.stash.setdefault(BLESSED, [])
+    return MazeReplay(item.path.parent, item.get_closest_marker(MARKER), bless=bless, blessed=blessed)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the golden files that were written, and what changed in them."""
+    for sentence in config.stash.get(BLESSED, []):
+        terminalreporter.write_line(f"maze: {sentence}")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Compare a marked test's answers, even if the test itself does not replay the capture."""
+    __tracebackhide__ = True
     result = yield
     if pyfuncitem.get_closest_marker(MARKER) is not None:
         bench = pyfuncitem.funcargs.get("maze_replay")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -58,7 +59,8 @@ class Log:
             facts = {"time": now, "level": logging.getLevelName(level).lower(), "event": event, **shown}
             line = json.dumps(finite(facts), allow_nan=False, default=str)
         else:
-            pairs = printable(" ".join(f"{name}={_short(value)}" for name, value in shown.items()))
+            given = ((name, value) for name, value in shown.items() if not _is_nothing(value))
+            pairs = printable(" ".join(f"{name}={_short(value)}" for name, value in given))
             line = f"{now} {logging.getLevelName(level):7} {event:20} {pairs}"
         self._logger.log(level, "%s", line)
 
@@ -66,6 +68,11 @@ class Log:
 def open_log(settings: Settings, **bound: Any) -> Log:
     """Return a log in the format and at the level of the settings."""
     return Log(settings.log_format, settings.log_level, **bound)
+
+
+def _is_nothing(value: Any) -> bool:
+    """Return whether a value is absent: None, not a number, or an empty mapping."""
+    return value is None or value == {} or (isinstance(value, float) and math.isnan(value))
 
 
 def _short(value: Any) -> str:

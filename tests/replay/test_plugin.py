@@ -117,3 +117,22 @@ def test_distribution_registers_plugin() -> None:
     if not found:
         absent("the plugin's entry point", "is not installed: install the project again")
     assert set(found) == {"gesture_maze.testing.plugin"}
+
+
+def test_marker_mistakes_are_one_line_and_blessing_is_reported(project: Path) -> None:
+    (project / "test_marks.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.maze_capture('captures/two_players.jsonl.gz', golde='x')\n"
+        "def test_keyword(): pass\n"
+        "@pytest.mark.maze_capture('captures/none.jsonl.gz')\n"
+        "def test_capture(): pass\n"
+        "@pytest.mark.maze_capture('captures/two_players.jsonl.gz', settle_evidence=1400, golden='g.jsonl')\n"
+        "def test_rule(): pass\n"
+    )
+    code, output = run(project, "test_marks.py", "--maze-bless")
+    assert code == 1
+    assert "2 failed, 1 passed" in output
+    assert "maze_capture: golde: unknown, expected one of" in output
+    assert "maze_capture: cannot read" in output
+    assert "gesture_maze/" not in output.replace(str(ROOT), "")
+    assert "g.jsonl written: " in output

@@ -119,3 +119,9 @@ def test_messages_of_numbered_connections_share_a_sample(
 @pytest.mark.parametrize("module", ["cli/watch.py", "cli/worker.py", "worker/__main__.py", "gateway/logs.py"])
 def test_long_running_program_routes_what_libraries_log(module: str) -> None:
     assert "route_libraries(" in (Path(gesture_maze.__file__).parent / module).read_text()
+
+
+def test_human_log_line_leaves_out_absent_values(capsys: pytest.CaptureFixture[str]) -> None:
+    Log("human", "info").info("summary", p50_ms=math.nan, frames={}, suspect_until=None, lag=0)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.split()[2:] == ["summary", "lag=0"]
