@@ -40,7 +40,8 @@ STEPS = {30: 1, 15: 2, 7.5: 4, 5: 6}
 STOP = MOVES.index("stop")
 LATE_MS = 500
 """Time after a change during which the action of the previous gesture does not count as wrong."""
-DEFAULT_SETTLE_MS = 120
+DEFAULTS = {"before": 120, "evidence": 1000}
+"""The bound of each policy that it has unless it is set."""
 EVIDENCE = (500, 700, 850, 1000, 1200, 1400, 1700, 2000)
 SETTLE_MS = (0, 30, 60, 90, 120, 160, 200, 250)
 
@@ -62,7 +63,7 @@ def by_evidence(bound: int = 1000, *, follow: bool = False) -> Play:
     return play
 
 
-def by_time(settle_ms: int = DEFAULT_SETTLE_MS) -> Play:
+def by_time(settle_ms: int = DEFAULTS["before"]) -> Play:
     """Return the previous policy."""
     rules = policy_before.Policy(policy_before.Rules(settle_ms=settle_ms))
 
@@ -207,7 +208,7 @@ def _draw_times(axes: Any, points: Sequence[dict[str, Any]]) -> None:
         (default,) = (
             point
             for point in points
-            if (point["fps"], point["policy"], point["bound"]) == (fps, "before", DEFAULT_SETTLE_MS)
+            if (point["fps"], point["policy"], point["bound"]) == (fps, "before", DEFAULTS["before"])
         )
         axes.axhline(default["mean_ms"], color=colour, linestyle="--", linewidth=1)
     axes.set(xlabel="settle_evidence (dashed: the policy before)", ylabel="mean time from onset to move, ms")
@@ -220,7 +221,10 @@ def _draw_errors(axes: Any, points: Sequence[dict[str, Any]], name: str) -> None
         curve = [point for point in points if point["policy"] == policy_name]
         label = f"{policy_name} ({'settle_ms' if policy_name == 'before' else 'settle_evidence'})"
         axes.plot([p["mean_ms"] for p in curve], [p[name] for p in curve], "o-", color=colour, label=label)
+        bounds = [point["bound"] for point in curve]
         for point in curve:
+            if point["bound"] not in (bounds[0], DEFAULTS[policy_name], bounds[-1]):
+                continue  # more names than these would cover each other
             at = (point["mean_ms"], point[name])
             axes.annotate(
                 point["bound"], at, (0, below), textcoords="offset points", fontsize=7, color=colour,

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesture_maze.models.labels import MAX_LABELS, is_gesture_name, label_set
-from gesture_maze.readers.read import read_labelled
+from gesture_maze.readers.read import Labelled, read_labelled
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import GESTURES, NAME_PATTERN
 from gesture_maze.wire.printable import amount
@@ -54,6 +54,9 @@ class Dataset:
     """(n, 21), z in the unit of x and y; None where a file has no columns of z."""
     report: tuple[str, ...] = ()
     """What was found in the files and what labels became, as lines for a person."""
+    recorders: NDArray[np.str_] | None = None
+    """(n,) who recorded each row: its source, where its file names sources and no users; else empty. None if
+    there are none."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -129,7 +132,15 @@ def read_dataset(paths: Sequence[Path], reading: Reading | None = None) -> Datas
         gestures=gestures,
         depth=np.ascontiguousarray(found.points[:, :, 2]) if found.depth else None,
         report=tuple(found.report),
+        recorders=_recorders(found),
     )
+
+
+def _recorders(found: Labelled) -> NDArray[np.str_] | None:
+    """Return the recorder of each hand, see `Dataset.recorders`."""
+    known = {file for file, user in zip(found.files, found.users, strict=True) if user}
+    names = ["" if file in known else name for file, name in zip(found.files, found.sources, strict=True)]
+    return np.array(names, np.str_) if any(names) else None
 
 
 def _listed(paths: Sequence[Path]) -> str:

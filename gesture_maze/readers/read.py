@@ -131,6 +131,7 @@ class Labelled:
         points: (n, 21, 3) float64 in one unit for all axes, y down; z is 0 where `depth` is False.
         labels: n names of gestures.
         users, sources: n texts; empty where the file does not say.
+        files: place in the paths of each hand's file.
         places: file and row of each, for errors.
         depth: whether all files have z.
         report: lines for a person: what was found, and what labels became.
@@ -140,6 +141,7 @@ class Labelled:
     labels: list[str]
     users: list[str]
     sources: list[str]
+    files: list[int]
     places: list[str]
     depth: bool
     report: list[str]
@@ -171,16 +173,16 @@ def read_labelled(
         SettingsError: `data`: as `read_recording`, and where there are no labels or no labelled hands.
     """
     given = None if labels is None else read_label_map(labels)
-    hands: list[tuple[str, Hand]] = []
+    hands: list[tuple[int, Hand]] = []
     report: list[str] = []
     depth = True
-    for path in paths:
+    for file, path in enumerate(paths):
         recording = read_recording(path, layout=layout, aspect=aspect)
         report.append(recording.describe())
         depth = depth and recording.depth
-        hands += [(path.name, hand) for hand in _with_labels(path, recording, given, report)]
+        hands += [(file, hand) for hand in _with_labels(path, recording, given, report)]
     mapped = map_labels((hand.label for _, hand in hands), known, given)
-    kept = [(name, hand) for name, hand in hands if mapped.names[hand.label] is not None]
+    kept = [(file, hand) for file, hand in hands if mapped.names[hand.label] is not None]
     if not kept:
         raise data_error(f"{', '.join(path.name for path in paths)}: there are no labelled hands")
     return Labelled(
@@ -188,7 +190,8 @@ def read_labelled(
         labels=[mapped.names[hand.label] or "" for _, hand in kept],
         users=[hand.user for _, hand in kept],
         sources=[hand.source for _, hand in kept],
-        places=[f"{name}: row {hand.row}" for name, hand in kept],
+        files=[file for file, _ in kept],
+        places=[f"{paths[file].name}: row {hand.row}" for file, hand in kept],
         depth=depth,
         report=[*report, *mapped.describe()],
     )

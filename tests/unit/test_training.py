@@ -56,18 +56,20 @@ def targets(data: Dataset) -> np.ndarray:
     return np.eye(19)[data.labels]
 
 
-def write_csv(path: Path, data: Dataset, *, z: bool = False, users: bool = True) -> Path:
+def write_csv(path: Path, data: Dataset, *, z: bool = False, users: bool = True, source: str = "") -> Path:
+    """Write the hands as a file; with a `source` it names that and no users."""
+    users = users and not source
     header = [
         *COORDINATES,
         "label",
-        *(["user_id"] if users else []),
+        *(["user_id"] if users else ["source"] if source else []),
         *([f"z{k}" for k in range(1, 22)] if z else []),
     ]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for points, label, user in zip(data.points, data.labels, data.users, strict=True):
-            extra = [user] if users else []
+            extra = [user] if users else [source] if source else []
             writer.writerow([*points.ravel(), GESTURES[label], *extra, *(["7"] * 21 if z else [])])
     return path
 
@@ -172,7 +174,7 @@ def test_folds_separate_users_and_hold_out_only_rows_with_user():
     users[::5] = ""
     mixed = Dataset(data.points, data.labels, users, data.sources, data.names, data.sha256)
     judged = []
-    for inside, outside in folds(mixed, 4, 0):
+    for inside, outside, _ in folds(mixed, 4, 0):
         assert not set(users[inside]) & set(users[outside])
         assert (users[outside] != "").all()
         assert set(np.flatnonzero(users == "")) <= set(inside)
@@ -185,7 +187,7 @@ def test_folds_without_users_hold_out_every_row_once():
     anonymous = Dataset(
         data.points, data.labels, np.full(len(data), ""), data.sources, data.names, data.sha256
     )
-    judged = np.concatenate([outside for _, outside in folds(anonymous, 4, 0)])
+    judged = np.concatenate([outside for _, outside, _ in folds(anonymous, 4, 0)])
     assert sorted(judged) == list(range(len(data)))
 
 

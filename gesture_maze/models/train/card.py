@@ -6,7 +6,7 @@ A card says what was measured on the data at hand, and nothing about data that i
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -49,6 +49,15 @@ WIDTH: Final = 110
 _SMALL: Final = 30
 """Rows of a gesture below which its figures are marked as uncertain."""
 
+HELD_OUT: Final = "held_out"
+"""The split that a bundle is judged by: out-of-fold predictions, no user on both sides."""
+
+ADJUDICATED: Final = "adjudicated"
+"""The same rows with the labels that verdicts give them, see `models.verdicts`."""
+
+OTHER_CAMERAS: Final = "other_cameras"
+"""Rows of recorders, by models that were trained on none of the recorder's rows."""
+
 _HEAD: Final = """# Model card: {version}
 
 Classifies one hand, given as 21 landmarks in MediaPipe's order, as one of {classes} gestures.
@@ -77,6 +86,11 @@ Classifies one hand, given as 21 landmarks in MediaPipe's order, as one of {clas
 _NOTES: Final = """
 "False actions" are those on hands labelled `no_gesture`. The temperature and the threshold were fitted to
 these rows, which flatters calibration and action figures a little; the accuracy does not depend on them.
+"""
+
+_ABROAD: Final = f"""`{OTHER_CAMERAS}` are rows of recorders without user ids, by models that were trained on
+none of the recorder's rows. The temperature was fitted to both: half of its score are the held-out rows, half
+the recorders, each of whom counts the same.
 """
 
 _LIMITS: Final = """
@@ -118,14 +132,16 @@ def model_card(
         rows=facts.training_data.rows,
         files=", ".join(facts.training_data.files),
         sha256=facts.training_data.sha256[:16],
-        people=_people(data),
+        people=_people(data, facts.evaluation),
         rule=rule,
     )
     splits = "".join(_split_line(name, figures) for name, figures in facts.evaluation.items())
     notes = [_NOTES]
-    if "adjudicated" in facts.evaluation:
-        notes.append(f"`adjudicated` are the held-out rows with labels that a person judged. {BIAS}\n")
-    if set(facts.evaluation) - {"held_out", "adjudicated"}:
+    if ADJUDICATED in facts.evaluation:
+        notes.append(f"`{ADJUDICATED}` are the held-out rows with labels that a person judged. {BIAS}\n")
+    if OTHER_CAMERAS in facts.evaluation:
+        notes.append(_ABROAD)
+    if set(facts.evaluation) - {HELD_OUT, ADJUDICATED, OTHER_CAMERAS}:
         notes.append("The other lines are the same hands, altered.\n")
     body = "\n".join(notes) + "\n" + _by_gesture(evaluation) + _mixed_up(confusions) + _LIMITS
     return wrapped(head + splits + body + _sources(data))
@@ -145,7 +161,7 @@ def wrapped(card: str) -> str:
     return "\n".join(lines)
 
 
-def _people(data: Dataset) -> str:
+def _people(data: Dataset, splits: Mapping[str, Figures]) -> str:
     known = int(np.count_nonzero(data.users != ""))
     if not known:
         return NO_USERS
@@ -154,8 +170,9 @@ def _people(data: Dataset) -> str:
         f"Predictions for {amount(known, 'row')} of {amount(users, 'user')}, by models that were "
         "trained on none of the user's rows."
     )
-    if known < len(data):
-        words += f" Trained on and not counted: {amount(len(data) - known, 'row')} without a user id."
+    abroad = splits[OTHER_CAMERAS].rows if OTHER_CAMERAS in splits else 0
+    if rest := len(data) - known - abroad:
+        words += f" Trained on and not counted: {amount(rest, 'row')} without a user id."
     return words
 
 

@@ -23,19 +23,13 @@ from gesture_maze.models.judged import Judged
 from gesture_maze.models.manifest import Baseline, Figures, Thresholds, TrainingData
 from gesture_maze.models.onnx.export import Facts, check_graph, pack_graph
 from gesture_maze.models.train.calibration import Threshold, choose_temperature, choose_threshold, cooled
-from gesture_maze.models.train.card import model_card
+from gesture_maze.models.train.card import ADJUDICATED, HELD_OUT, OTHER_CAMERAS, model_card
 from gesture_maze.models.train.fitting import Fitted, Settings
 from gesture_maze.models.train.folds import HeldOut
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, Action
 
 CONFIDENCE_BINS: Final = 20
 """Bins of the baseline's confidence histogram."""
-
-HELD_OUT: Final = "held_out"
-"""The split that a bundle is judged by: out-of-fold predictions, no user on both sides."""
-
-ADJUDICATED: Final = "adjudicated"
-"""The same rows with the labels that verdicts give them, see `models.verdicts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,8 @@ class Calibrated:
     def of(cls, held: HeldOut, data: Dataset, settings: Settings) -> Calibrated:
         """Choose temperature and threshold for the held-out predictions of `data`."""
         verdicts = settings.verdicts
-        temperature = choose_temperature(held.labels, held.probabilities)
+        abroad = held.abroad.by_recorder() if held.abroad else []
+        temperature = choose_temperature(held.labels, held.probabilities, abroad)
         counted, labels = np.ones(len(held.labels), np.bool_), held.labels
         if verdicts is not None:
             counted, labels = verdicts.apply(held.rows, held.labels)
@@ -117,6 +112,8 @@ class Calibrated:
         splits = {HELD_OUT: (self.held.labels, self.probabilities)}
         if self.adjudicated:
             splits[ADJUDICATED] = self.labels[self.counted], self.probabilities[self.counted]
+        if abroad := self.held.abroad:
+            splits[OTHER_CAMERAS] = abroad.labels, cooled(abroad.probabilities, self.temperature)
         for name, probabilities in self.held.views.items():
             splits[name] = self.held.labels, cooled(probabilities, self.temperature)
         return {

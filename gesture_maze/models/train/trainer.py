@@ -54,7 +54,7 @@ class Recipe:
     empty_turns: int = 3
     """Times that a hand of `no_gesture` is seen per epoch, each time another copy. They are a twentieth of
     the data, because the rows from class borders have none of them, and far more of what a camera sees."""
-    random_walks: int = 200
+    random_walks: int = 400
     """Random walks of 21 points seen per epoch, each time others, whose target is every gesture alike. They
     stand for points that are not a hand, of which the data has none and on which a network is confident."""
 
