@@ -62,10 +62,10 @@ class Flags:
         Path | None, Opt(help="Another bundle, or 'bundled': compare its answers with those of --model.")
     ] = None
     copies: Annotated[int, Opt(min=1, help="Replay each session this many times, under new session ids.")] = 1
-    fresh: Annotated[
-        bool | None,
-        Opt("--fresh/--keep-sessions", help="New session ids, or the capture's. (with --redis: new)"),
-    ] = None
+    fresh: Annotated[bool, Opt("--fresh", help="New session ids; with --redis they always are.")] = False
+    keep_sessions: Annotated[
+        bool, Opt("--keep-sessions", help="With --redis: the capture's session ids.")
+    ] = False
     partitions: Annotated[
         int | None, Opt(help=f"Partition streams, without --redis. (default: {PARTITIONS})")
     ] = None
@@ -118,11 +118,13 @@ class Flags:
                 "for a replay without --redis: a live pool has its own",
             ),
             (
-                self.fresh is False and self.redis is None,
+                self.keep_sessions and self.redis is None,
                 "--keep-sessions is for a replay with --redis",
             ),
         )
         faults = [sentence for wrong, sentence in rules if wrong]
+        if self.fresh and self.keep_sessions:
+            faults.append("--fresh contradicts --keep-sessions")
         if faults:
             raise SettingsError("settings", "; ".join(faults))
 
@@ -157,7 +159,7 @@ def run(flags: Flags) -> None:
 
     pace = flags.pace
     source = Files(flags.files, skip_bad=flags.skip_bad)
-    renew = flags.redis is not None if flags.fresh is None else flags.fresh
+    renew = flags.fresh or (flags.redis is not None and not flags.keep_sessions)
     renaming = Renaming.fresh(flags.copies) if renew else Renaming(flags.copies)
     blocks = paced(source.blocks(), pace)
     if flags.against is not None:

@@ -70,3 +70,11 @@ def test_file_cut_off_is_named_without_nested_parentheses(tmp_path: Path) -> Non
     packed.write_bytes(packed.read_bytes()[:-200])
     found = text_of("replay", packed, code=2)
     assert "cut off while it was written or copied; --skip-bad skips it" in found
+
+
+def test_help_at_80_columns_cuts_no_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    shown = maze("replay", "--help").output
+    assert "--allow-unanswered" in shown
+    assert "…" not in shown
+    assert "touches no server, whatever the environment says" in " ".join(shown.split())
