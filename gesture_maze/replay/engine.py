@@ -189,6 +189,7 @@ class Replay:
             idle = 0 if done else idle + 1
             if idle > IDLE_STEPS:
                 raise RuntimeError("the replayed worker does not read its streams")
+        self._worker.loop.settle()  # the rejected frames of the last batch are reported
 
 
 def _keys(block: Block) -> list[bytes]:

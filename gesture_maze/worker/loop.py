@@ -83,6 +83,14 @@ class Loop:
         self._retention.sweep()
         return batch.counted + self._quarantine.work(suspect)
 
+    def settle(self) -> None:
+        """Collect the results of the commits sent last, and report what was done.
+
+        Raises:
+            ConnectionLost, RedisRefused: call `reconnect` before the next step.
+        """
+        self._commits.settle()
+
     def drain(self) -> None:
         """Settle what was sent and release every partition; what was read ahead is left to the next owner.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -101,6 +103,15 @@ def test_replay_of_duplicates_accounts_for_all_frames(capture: Path, classifier:
     assert summary.frames == 2 * summary.answered
     assert summary.sessions == 8
     assert {"up", "down", "left", "right", "stop"} == set(summary.moves)
+
+
+def test_replay_reports_rejected_frames_of_the_last_batch(capture: Path, classifier: Classifier) -> None:
+    files = Files([capture])
+    blocks = [replace(block, landmarks=np.full_like(block.landmarks, np.nan)) for block in files.blocks()]
+    with Replay(classifier=classifier) as replay:
+        summary = run(replay, files, blocks)
+    assert summary.outcomes["rejected"] > 0
+    assert sum(summary.rejected.values()) == summary.outcomes["rejected"]
 
 
 def test_replay_of_session_copies_gives_same_moves(capture: Path, classifier: Classifier) -> None:
