@@ -84,7 +84,7 @@ def test_connection_lost_is_restored_with_the_maze(visit: Visit, line: Line, gat
     after = at_rest(page)
     page.reload()
     ready(page)
-    assert cell(page) == after, "a reloaded page goes on where it was"
+    assert cell(page) == after, "a reloaded page continues where it was"
 
 
 def test_players_in_two_browsers_are_independent(visit: Visit) -> None:
