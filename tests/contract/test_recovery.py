@@ -294,7 +294,7 @@ def test_frames_with_future_ids_are_answered_and_trimmed_by_observation(client: 
 def _sweep(worker: HandWorker) -> None:
     worker.keeper._next_survey_s = 0.0
     worker.keeper.step(time.monotonic())
-    worker.loop._retention._next_sweep_s = 0.0
+    worker.loop._retention._next_sweep_s = worker.loop._retention._next_memory_s = 0.0
     worker.work()
 
 

@@ -113,7 +113,7 @@ def test_tracing_with_an_unknown_exporter_is_refused(monkeypatch: pytest.MonkeyP
 def test_tracing_without_the_extra_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with pytest.raises(SettingsError, match=r"gesture-maze\[tracing\]"):
+    with pytest.raises(SettingsError, match=r"whl\[tracing\]"):
         open_tracing("w")
 
 

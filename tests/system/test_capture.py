@@ -31,6 +31,8 @@ from tests.support.captures import synthetic
 from tests.support.processes import PARTITIONS, ROOT, Traffic, Workers
 from tests.support.servers import Server, absent, connected, wait_until
 
+pytestmark = pytest.mark.slow
+
 LANDMARKS = np.random.default_rng(0).random((20, 21, 3), np.float32)
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.servers import wait_until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-m", "gesture_maze", "demo", "--players", "20", "--side", "4"]
 
@@ -76,7 +78,8 @@ def test_demo_after_a_kill_shows_the_takeover_and_continues(log: Path) -> None:
     assert 0 <= summary["takeover_ms"] < 1000
     killed = re.search(r"kill -9 (\d+) \(owner of 8 partitions\)", output)
     assert killed
-    assert f"worker {killed[1]} died: 8 partitions went to worker" in output
+    went = re.findall(rf"worker {killed[1]} died: (\d+) partitions? went to worker", output)
+    assert sum(map(int, went)) == 8
     at_the_kill = max(solved for seconds, solved in solved_by(output) if seconds < 2.5)
     assert summary["mazes_solved"] >= at_the_kill + 5
 

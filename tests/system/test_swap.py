@@ -16,6 +16,8 @@ from tests.support.bundles import bundled, damaged, disturbed
 from tests.support.processes import Traffic, Workers, pool_outcomes
 from tests.support.servers import Server, wait_until
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW = bundled(), disturbed(0.9)
 
 

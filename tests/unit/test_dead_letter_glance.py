@@ -56,5 +56,5 @@ def test_dead_letter_name_is_parsed_back() -> None:
 
 @pytest.mark.parametrize("name", ["", "3", "3/", "x/1-1", "3/1", "3/1-x", "3/-", "-3/1-1", "3/1-1-1", "3/+"])
 def test_parse_name_of_an_invalid_name_is_refused(name: str) -> None:
-    with pytest.raises(SettingsError, match="named PARTITION/ID"):
+    with pytest.raises(SettingsError, match="must be PARTITION/ID"):
         parse_name(name)

@@ -217,7 +217,7 @@ def test_distilled_model_agrees_with_its_teacher(imported: Any) -> None:
     [
         ("x", "cannot read the labels"),
         ("3", "expected a table of labels"),
-        ('{"16": "hand stand"}', "a gesture must match .* found 'hand stand'"),
+        ('{"16": "hand stand"}', "a gesture matches .* found 'hand stand'"),
         ('{"16": "like", "2": "like"}', "two classes have the same gesture"),
     ],
 )

@@ -51,8 +51,8 @@ def test_verdicts_applied_exclude_and_relabel_rows(tmp_path: Path) -> None:
         ("row,label,verdict\n0,palm,keep\n", "belong to another file"),
         ("row,label,verdict\n99,like,keep\n", "'row' must be an integer from 0 to 29, found '99'"),
         ("row,label,verdict\n-1,like,keep\n", "'row' must be an integer"),
-        ("row,label,verdict\n0,like,perhaps\n", "found 'perhaps'"),
-        ("row,label,verdict\n0,like,relabel:wave\n", "found 'relabel:wave'"),
+        ("row,label,verdict\n0,like,perhaps\n", "got 'perhaps'"),
+        ("row,label,verdict\n0,like,relabel:wave\n", "got 'relabel:wave'"),
         ("row,label,verdict\n0,like,keep\n0,like,exclude\n", "row 3: duplicate verdict on row 0"),
     ],
 )
