@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
-from gesture_maze.cli.printing import cell, print_json, print_line, print_table, text_table
+from gesture_maze.cli.printing import cell, print_error, print_json, print_line, print_table, text_table
 from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
@@ -53,10 +53,13 @@ def dead(
         return
     with _dead_letters(redis) as dead_letters:
         found = dead_letters.newest(partition, reason, limit)
+        others = "" if found else _others(dead_letters, partition, reason)
     if as_json:
         print_json([as_dict(dead_letter) for dead_letter in found])
-    else:
+    elif found:
         _show_table(found)
+    else:
+        print_line(f"No dead letters{others}.")
 
 
 @app.command(context_settings=CONTEXT)
@@ -93,19 +96,21 @@ def redrive(
 ) -> None:
     """Add dead letters to their streams again, oldest first. Doing it twice has the same effect as once.
 
-    A frame whose seq its session has passed, or that the pool has seen within the last minute, is counted as
-    a duplicate.
+    A frame that breaks the contract of the wire is rejected again. One whose seq its session has passed, or
+    that the pool has seen within the last minute, is counted as a duplicate.
 
     Example: [bold]maze dead redrive --all --reason killed_worker[/bold]
     """
     with _dead_letters(redis) as dead_letters:
         chosen = _chosen(dead_letters, names, every, partition, reason)
+        others = "" if chosen else _others(dead_letters, partition, reason)
         moved = {dead_letter.name: dead_letters.redrive(dead_letter) for dead_letter in reversed(chosen)}
     entries = [{"id": name, "entry": entry} for name, entry in moved.items() if entry is not None]
     if as_json:
         print_json({"redriven": len(entries), "entries": entries})
     else:
-        print_line(f"{amount(len(entries), 'dead letter')} redriven.")
+        print_line(f"{amount(len(entries), 'dead letter')} redriven{others}.")
+    _warn_contract([one for one in chosen if moved[one.name] is not None and one.breaks_contract])
 
 
 @app.command(context_settings=CONTEXT)
@@ -122,11 +127,13 @@ def purge(
     Example: [bold]maze dead purge --all --partition 3[/bold]
     """
     with _dead_letters(redis) as dead_letters:
-        gone = dead_letters.purge(_chosen(dead_letters, names, every, partition, reason))
+        chosen = _chosen(dead_letters, names, every, partition, reason)
+        others = "" if chosen else _others(dead_letters, partition, reason)
+        gone = dead_letters.purge(chosen)
     if as_json:
         print_json({"purged": gone})
     else:
-        print_line(f"{amount(gone, 'dead letter')} purged.")
+        print_line(f"{amount(gone, 'dead letter')} purged{others}.")
 
 
 @contextmanager
@@ -167,6 +174,26 @@ def _chosen(
     return [dead_letter for dead_letter in found if dead_letter is not None]
 
 
+def _others(dead_letters: DeadLetters, partition: int | None, reason: str | None) -> str:
+    """Return the end of a sentence: what was selected without a match, and what there is instead."""
+    words = "" if partition is None else f" on partition {partition}"
+    words += "" if reason is None else f" with reason {reason}"
+    if not words:
+        return ""
+    there = ", ".join(f"{name} ({n:,})" for name, n in dead_letters.counts().items())
+    return f": none{words}; there are {there}" if there else f": none{words}"
+
+
+def _warn_contract(redriven: list[DeadLetter]) -> None:
+    """Warn of redriven frames that workers of the same version reject again."""
+    if redriven:
+        reasons = ", ".join(sorted({one.reason for one in redriven}))
+        print_error(
+            f"warning: {amount(len(redriven), 'frame')} broke the contract ({reasons}): the workers reject "
+            f"such a frame again, unless a newer version accepts it; see 'maze dead show ID'"
+        )
+
+
 def as_dict(dead_letter: DeadLetter) -> dict[str, Any]:
     """Return a dead letter as `--json` prints it, without its fields."""
     from gesture_maze.worker.redis.dead_letters import glance
@@ -188,9 +215,6 @@ def as_dict(dead_letter: DeadLetter) -> dict[str, Any]:
 
 
 def _show_table(found: list[DeadLetter]) -> None:
-    if not found:
-        print_line("No dead letters.")
-        return
     columns = ("id", "written", "reason", "session", "seq")
     table = text_table(columns, whole=("id", "written", "reason"), right=("seq",))
     for dead_letter in found:

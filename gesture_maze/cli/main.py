@@ -28,7 +28,7 @@ except ModuleNotFoundError:
         "game for the demo"
     )
 
-ONE_THREAD: Final = ("classify", "evaluate", "replay")
+ONE_THREAD: Final = ("classify", "evaluate", "replay", "promote", "models")
 """Commands that run a model as a worker does, whose matrices are too small for the threads of numpy."""
 COMMANDS: Final = (
     "demo",

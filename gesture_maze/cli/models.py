@@ -125,9 +125,15 @@ def trial_of(client: Redis) -> dict[str, Any]:
 
     registry = ModelRegistry(client)
     roles = registry.roles()
+    if roles.challenger is None:
+        raise SettingsError("settings", "there is no challenger: set one by 'maze promote MODEL --shadow'")
     champions = [roles.champion] if roles.champion else StatusReader(client).read().models
-    if roles.challenger is None or not champions:
-        raise SettingsError("settings", "there is no challenger, or no champion: see 'maze promote --shadow'")
+    if not champions:
+        message = (
+            f"{roles.challenger} is the challenger, but there is no champion to compare it with: start a "
+            "worker, or 'maze promote bundled'"
+        )
+        raise SettingsError("settings", message)
     trial = Trial.of(registry.shadow(str(champions[0]), roles.challenger))
     flipped = sum(trial.flips.values())
     return {

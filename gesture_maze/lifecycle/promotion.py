@@ -22,6 +22,7 @@ from gesture_maze.models.bundle import (
     SIZE_LIMITS_BYTES,
     ModelReason,
     bundled_path,
+    check_folder,
     load_bundle,
 )
 from gesture_maze.models.bundle import load_zip as verify
@@ -84,6 +85,7 @@ def from_path(name: str) -> bytes | None:
     """
     path = bundled_path() if name == BUNDLED else Path(name)
     if path.is_dir():
+        check_folder(path)
         return _zipped(path)
     if path.is_file():
         with path.open("rb") as file:

@@ -173,6 +173,16 @@ def load_zip(data: bytes) -> Bundle:
     return verify_files(files)
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder without a manifest, whatever else is in it.
+
+    Raises:
+        ModelError: `missing_file`.
+    """
+    if not (folder / MANIFEST).exists():
+        raise ModelError(ModelReason.MISSING_FILE, f"{folder} is not a model bundle: it has no {MANIFEST}")
+
+
 def verify_files(files: dict[str, bytes]) -> Bundle:
     """Check the files of a bundle against each other and return them parsed.
 
@@ -261,6 +271,7 @@ def _check_labels(raw: dict[str, object]) -> None:
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:
+    check_folder(folder)
     files: dict[str, bytes] = {}
     try:
         for entry in sorted(folder.iterdir()):

@@ -28,7 +28,7 @@ class GateReason(StrEnum):
 
 
 def check_speed(classifier: Classifier, limit_us: float) -> float:
-    """Return the time of one frame in batches of 256, in µs, if it is within the limit.
+    """Return the CPU time of one frame in batches of 256, in µs, if it is within the limit.
 
     Raises:
         ModelError: `too_slow`.
@@ -43,7 +43,8 @@ def check_speed(classifier: Classifier, limit_us: float) -> float:
     if took_us > limit_us:
         message = (
             f"model {classifier.version} takes {took_us:.2f} µs per frame in batches of {BATCH}; "
-            f"at most {limit_us:g} are allowed (--max-us-per-frame)"
+            f"at most {limit_us:g} are allowed (--max-us-per-frame); run it again if the "
+            "machine is busy"
         )
         raise ModelError(GateReason.TOO_SLOW, message)
     return took_us

@@ -30,10 +30,10 @@ REMEDIES: Final = {
         "this program: leave seq out, or take "
         "it from a clock in ms"
     ),
-    "rejected": "they break the contract: `maze dead list` shows the reasons",
+    "rejected": "they break the contract: `maze dead` shows the reasons",
     "stale": "they were older than the deadline when they were read: start more workers or send less",
     "superseded": "newer frames of the same sessions were already waiting: start more workers or send less",
-    "buried": "their processing failed: `maze dead list` shows the cause",
+    "buried": "their processing failed: `maze dead` shows the cause",
 }
 NO_WORKER: Final = (
     "no worker has processed a frame of partition {partition} for {seconds:.0f} s (session {session!r}): "

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gesture_maze.lifecycle.promotion import from_path
 from gesture_maze.models.bundle import (
     CARD,
     GOLDEN,
@@ -95,6 +96,13 @@ def test_bundle_as_folder_or_zip_has_the_same_files(good, tmp_path):
     assert load_bundle(file).files == good.files
     good.write(tmp_path / "folder")
     assert load_bundle(tmp_path / "folder").files == good.files
+
+
+@pytest.mark.parametrize("read", [load_bundle, from_path])
+def test_folder_without_a_manifest_is_not_a_bundle(tmp_path, read):
+    (tmp_path / "END").touch()
+    with pytest.raises(ModelError, match=f"{tmp_path} is not a model bundle: it has no manifest.json"):
+        read(tmp_path)
 
 
 def test_classify_in_a_batch_or_alone_gives_equal_answers(classifier):

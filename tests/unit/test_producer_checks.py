@@ -142,10 +142,10 @@ class World:
     ("outcome", "words"),
     [
         ("duplicate", "seq must rise"),
-        ("rejected", "maze dead list"),
+        ("rejected", "maze dead"),
         ("stale", "start more workers"),
         ("superseded", "start more workers"),
-        ("buried", "maze dead list"),
+        ("buried", "maze dead"),
     ],
 )
 def test_outcome_watch_with_unanswered_partition_warns_once(outcome: str, words: str) -> None:

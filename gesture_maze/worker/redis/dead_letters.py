@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +15,7 @@ import redis
 from gesture_maze.producer.errors import Backpressure
 from gesture_maze.wire import keys
 from gesture_maze.wire.decode import decode
-from gesture_maze.wire.errors import FrameError, SettingsError
+from gesture_maze.wire.errors import FrameError, RejectReason, SettingsError
 from gesture_maze.wire.frames import META, META_BYTES
 from gesture_maze.wire.text import parse_objects
 from gesture_maze.worker.ages import entry_ms, entry_order
@@ -26,6 +27,8 @@ ORIGIN: Final = (b"reason", b"entry", b"worker")
 CAUSE: Final = b"cause"
 CUT: Final = b"cut"
 """The last original field of a dead letter that was too large: its original size in bytes."""
+PASSING: Final = frozenset({RejectReason.PROCESSING_FAILED, RejectReason.KILLED_WORKER, RejectReason.NEEDS_Z})
+"""Reasons that lie in a worker or its model, so that the frame may be answered when it is redriven."""
 PAGE: Final = 100
 """Dead letters per round trip."""
 
@@ -56,6 +59,11 @@ class DeadLetter:
     def is_cut(self) -> bool:
         """Whether only the beginning of the original fields is kept."""
         return CUT in self.fields[-2:-1]
+
+    @property
+    def breaks_contract(self) -> bool:
+        """Whether a worker rejected its content, which workers of the same version do again."""
+        return bool(self.reason) and self.reason not in PASSING
 
     @property
     def name(self) -> str:
@@ -152,7 +160,15 @@ class DeadLetters:
             partition: only those of this partition.
             reason: only those with this reason.
             limit: the largest number to return; None returns all.
+
+        Raises:
+            SettingsError: `settings`, if the pool has no such partition.
         """
+        if partition is not None and not 0 <= partition < self._partitions:
+            message = f"--partition must be from 0 to {self._partitions - 1}, got {partition}"
+            if not self._partitions:
+                message = "there are no partitions: no pool has used this Redis yet"
+            raise SettingsError("settings", message)
         wanted = range(self._partitions) if partition is None else [partition]
         found: Iterable[DeadLetter] = heapq.merge(
             *map(self._walk, wanted), key=lambda dead_letter: entry_order(dead_letter.dead_id), reverse=True
@@ -160,6 +176,10 @@ class DeadLetters:
         if reason is not None:
             found = (dead_letter for dead_letter in found if dead_letter.reason == reason)
         return list(islice(found, limit))
+
+    def counts(self, partition: int | None = None) -> dict[str, int]:
+        """Return the number of dead letters by reason, largest first; costs one read of all of them."""
+        return dict(Counter(one.reason or "no reason" for one in self.newest(partition)).most_common())
 
     def _walk(self, partition: int) -> Iterator[DeadLetter]:
         """Yield the dead letters of a partition, newest first, page by page."""
