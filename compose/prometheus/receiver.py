@@ -12,12 +12,14 @@ class Receiver(BaseHTTPRequestHandler):
     """Answers POST requests of Alertmanager's webhook."""
 
     def do_POST(self) -> None:
-        """Print one line per alert: its status, severity, name, summary and the address of its runbook."""
+        """Print one line per alert: status, severity and name; of a firing one, summary and runbook, too."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         for alert in body["alerts"]:
             labels, notes = alert["labels"], alert["annotations"]
-            facts = (labels.get("severity", ""), labels["alertname"], notes.get("summary", ""))
-            sys.stdout.write(" ".join((alert["status"].upper(), *facts, notes.get("runbook_url", ""))) + "\n")
+            facts = [alert["status"].upper(), labels.get("severity", ""), labels["alertname"]]
+            if alert["status"] == "firing":  # a resolved one repeats its last summary
+                facts += [notes.get("summary", ""), notes.get("runbook_url", "")]
+            sys.stdout.write(" ".join(facts) + "\n")
         sys.stdout.flush()
         self.send_response(200)
         self.end_headers()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gesture_maze.capture.recorder import Progress
 
 app = typer.Typer(
+    add_completion=False,
     invoke_without_command=True,
     context_settings=CONTEXT,
     help="""Record a live system without disturbing it; show, plot, convert, trim, join and mutate captures.

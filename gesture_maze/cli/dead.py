@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gesture_maze.worker.redis.dead_letters import DeadLetter, DeadLetters
 
 app = typer.Typer(
+    add_completion=False,
     invoke_without_command=True,
     context_settings=CONTEXT,
     help="""List frames that were rejected or buried, newest first; show, redrive or purge them.

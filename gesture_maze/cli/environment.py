@@ -54,4 +54,5 @@ def content(path: Path, named_by: str) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError("settings", f"{named_by}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError("settings", f"{named_by}: cannot read {path}: {why}") from None

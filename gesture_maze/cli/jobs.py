@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gesture_maze.lifecycle.jobs.closed import ClosedQueue
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     context_settings=CONTEXT,
     help="""Work in the background: train, evaluate, promote, rollback, replay, redrive.

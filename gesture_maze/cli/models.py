@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gesture_maze.worker.redis.registry import ModelRegistry
 
 app = typer.Typer(
+    add_completion=False,
     invoke_without_command=True,
     context_settings=CONTEXT,
     help="""List the models in Redis: champion, previous, challenger, figures, and the workers that use each.

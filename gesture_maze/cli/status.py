@@ -9,7 +9,7 @@ import typer
 
 from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
 from gesture_maze.cli.printing import cell, print_json, print_line, print_table, text_table
-from gesture_maze.wire.printable import amount
+from gesture_maze.wire.printable import amount, ranges
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -225,17 +225,6 @@ def _primary_table(found: PoolStatus, primaries: tuple[Primary, ...]) -> Table:
             cell("yes" if one.pool_wide else ""),
         )
     return table
-
-
-def ranges(numbers: tuple[int, ...]) -> str:
-    """Return rising numbers in short: 0-3, 5, 8-9."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _verdict(found: PoolStatus) -> str:

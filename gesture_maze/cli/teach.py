@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gesture_maze.teach.course import Taught
 
 Opt = typer.Option
-app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich", context_settings=CONTEXT)
+app = typer.Typer(
+    add_completion=False, invoke_without_command=True, rich_markup_mode="rich", context_settings=CONTEXT
+)
 
 DEFAULT_FOLDER = Path("gestures")
 Data = Annotated[

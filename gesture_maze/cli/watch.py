@@ -83,7 +83,8 @@ def _served(watching: Watch, host: str, port: int) -> HealthServer:
     def workers() -> tuple[str, Iterable[bytes]]:
         return "application/json", [json.dumps(watching.targets()).encode()]
 
-    return HealthServer(watching.registry, lambda: (True, {}), ready, host, port, {"/sd": workers})
+    pages = {"/sd": workers}
+    return HealthServer(watching.registry, lambda: (True, {}), ready, host, port, pages, flag="--port")
 
 
 def run(watching: Watch, stop: threading.Event, every_s: float) -> None:

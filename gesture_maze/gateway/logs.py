@@ -40,7 +40,7 @@ class Outages:
 
     def available(self) -> None:
         """Log that Redis takes frames."""
-        self._log.info("redis_reconnected")
+        self._log.info("redis_reconnected" if self._down else "redis_connected")
         self._down, self._settled_s = False, self._clock() + SETTLED_S
 
     def lost(self, event: str, error: Exception, **values: object) -> None:

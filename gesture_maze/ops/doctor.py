@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from gesture_maze.version import __version__
-from gesture_maze.wire.printable import amount
+from gesture_maze.wire.printable import amount, ranges
 from gesture_maze.worker.redis.status import PoolStatus
 
 Status = Literal["ok", "warning", "error"]
@@ -186,7 +186,9 @@ def _clock(facts: Facts) -> Iterator[Finding]:
             f"The server's clock is {facts.skew_ms / 1000:+.1f} s off ours: run an NTP client on both.",
         )
     else:
-        yield Finding("clock", "ok", f"{facts.skew_ms:+.0f} ms off ours")
+        whole_ms = round(facts.skew_ms)
+        off = f"{whole_ms:+d} ms" if whole_ms else "less than 1 ms"
+        yield Finding("clock", "ok", f"{off} off ours")
 
 
 def _ids(facts: Facts) -> Iterator[Finding]:
@@ -196,7 +198,7 @@ def _ids(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "ids",
             "warning",
-            f"Entry ids of partitions {', '.join(map(str, late))} are up to "
+            f"Entry ids of partitions {ranges(late)} are up to "
             f"{max(ahead.values()) / 1000:,.0f} s ahead of the server's clock, so frames age by observation: "
             "correct the clock, then 'maze doctor --mend'.",
         )
@@ -240,11 +242,9 @@ def _pool(facts: Facts) -> Iterator[Finding]:
         return
     if not status.workers:
         yield Finding("pool", "error", "No worker is alive: start one with 'maze worker'.")
-    unowned = [str(one.partition) for one in status.partitions if one.owner is None]
+    unowned = [one.partition for one in status.partitions if one.owner is None]
     if unowned:
-        yield Finding(
-            "pool", "error", f"No owner for partitions {', '.join(unowned)}: see the workers' logs."
-        )
+        yield Finding("pool", "error", f"No owner for partitions {ranges(unowned)}: see the workers' logs.")
     if not status.all_accounted_for:
         yield Finding("pool", "error", "Frames were lost or counted twice (see 'maze status'): report it.")
     if len(status.models) > 1:

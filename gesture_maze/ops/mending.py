@@ -12,11 +12,15 @@ import redis
 from gesture_maze.ops.doctor import AHEAD_MS, Finding
 from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.wire import keys
-from gesture_maze.wire.errors import MazeError
+from gesture_maze.wire.errors import MazeError, RedisRefused, RefusalReason
 from gesture_maze.worker.redis.client import connection_errors
 from gesture_maze.worker.redis.scripts import lua
 from gesture_maze.worker.redis.status import StatusReader
 
+NEEDS_ALL_RIGHTS: Final = (
+    "repairs need a user with all rights, which no role has: pass the address of your administrator's user "
+    "(docs/operations.md, 'Who may do what')"
+)
 PAUSE_S: Final = 0.05
 TRIES: Final = 40
 """Tries per partition: a busy one is between two batches now and then."""
@@ -100,8 +104,13 @@ def _run(script: Any, repair: Repair, partition: int, pause: Callable[[float], o
     names = [key_of(partition) for key_of in repair.keys_of]
     outcome = b""
     for _ in range(TRIES):
-        with connection_errors():
-            outcome = bytes(script(keys=names, args=repair.arguments))
+        try:
+            with connection_errors():
+                outcome = bytes(script(keys=names, args=repair.arguments))
+        except RedisRefused as error:
+            if error.reason != RefusalReason.NO_PERMISSION:
+                raise
+            raise RedisRefused(RefusalReason.NO_PERMISSION, NEEDS_ALL_RIGHTS) from error
         if outcome != b"UNREAD":
             break
         pause(PAUSE_S)

@@ -84,6 +84,8 @@ script."""
 _NO_ANSWER: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError)
 _DENIED_IN_SCRIPT: Final = ("The user executing the script can't", "ACL failure in script")
 """Messages of Redis and Valkey for a missing right within a script, which have no code of their own."""
+CONNECTING: Final = "connecting to "
+"""Part of the message of redis-py's errors for a connection that was not made."""
 _CLUSTER_AWAY: Final = "Redis Cluster cannot be connected"
 """Start of the message of redis-py's error where no node answers; it has no class of its own."""
 
@@ -111,7 +113,8 @@ def redis_error(error: Exception, command: str = "") -> MazeError:
         what = f"Redis refused {command}" if command else "Redis refused a command"
         return RedisRefused(reason, f"{what} ({_detail(error)}): {_REMEDY[reason]}")
     if isinstance(error, (*_NO_ANSWER, exceptions.RedisClusterException)):
-        return ConnectionLost("connection", f"lost the connection to Redis: {error}")
+        what = "cannot reach" if CONNECTING in str(error) else "lost the connection to"
+        return ConnectionLost("connection", f"{what} Redis: {error}")
     raise error
 
 

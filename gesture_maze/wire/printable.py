@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -20,6 +21,17 @@ def printable(text: str) -> str:
 def amount(count: int, noun: str, plural: str = "") -> str:
     """Return a count with its noun: `1 frame`, `1,200 frames`. Give `plural` where it is not noun + s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return rising numbers in short: 0-3, 5, 8-9."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def finite(value: Any) -> Any:

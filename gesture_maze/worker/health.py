@@ -127,6 +127,7 @@ class HealthServer:
         ready: check behind /readyz; it fails while the process does not do its share.
         host, port: where to listen; port 0 picks a free one.
         pages: path -> further page.
+        flag: the option that sets the port, for the error.
 
     Raises:
         PortInUseError: another process listens on the port.
@@ -141,6 +142,7 @@ class HealthServer:
         host: str,
         port: int,
         pages: Mapping[str, Page] | None = None,
+        flag: str = "--metrics-port",
     ) -> None:
         self._metrics: Final = make_wsgi_app(registry)
         self._pages: Final = pages or {}
@@ -149,7 +151,7 @@ class HealthServer:
             kind = _Server6 if ":" in host else _Server
             self._server = make_server(host, port, self._answer, kind, _Handler)
         except OSError as error:
-            raise _cannot_listen(host, port, error) from None
+            raise _cannot_listen(host, port, error, flag) from None
         serve = self._server.serve_forever
         threading.Thread(target=serve, args=(POLL_S,), name="health", daemon=True).start()
 
@@ -184,7 +186,7 @@ class HealthServer:
         return [json.dumps({"ok": good, **facts}).encode() + b"\n"]
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
-    message = f"metrics cannot listen on {host}:{port}: {error.strerror}; choose another port"
+def _cannot_listen(host: str, port: int, error: OSError, flag: str) -> SettingsError:
+    message = f"metrics cannot listen on {host}:{port}: {error.strerror}; {flag} 0 takes any free port"
     kind = PortInUseError if error.errno == errno.EADDRINUSE else SettingsError
     return kind("settings", message)

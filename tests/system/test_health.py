@@ -106,5 +106,5 @@ def test_server_listens_on_ipv6() -> None:
 
 
 def test_port_of_another_process_is_reported_as_in_use(server: HealthServer) -> None:
-    with pytest.raises(PortInUseError, match=f"cannot listen on 127.0.0.1:{server.port}"):
+    with pytest.raises(PortInUseError, match=f"cannot listen on 127.0.0.1:{server.port}.*; --metrics-port 0"):
         serve(port=server.port)

@@ -179,6 +179,11 @@ def test_new_session_is_128_random_bits() -> None:
 # --- events of a lost Redis
 
 
+def test_first_connection_is_logged_as_connected(capsys: pytest.CaptureFixture[str]) -> None:
+    Outages(Log("json", "info")).available()
+    assert json.loads(capsys.readouterr().err)["event"] == "redis_connected"
+
+
 def test_outage_is_logged_once_whichever_connection_notices_it(capsys: pytest.CaptureFixture[str]) -> None:
     now_s = 100.0
     outages = Outages(Log("json", "info"), lambda: now_s)

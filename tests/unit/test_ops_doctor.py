@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis.exceptions import NoPermissionError
 
 from gesture_maze.ops.doctor import Facts, examine
-from gesture_maze.worker.redis.status import PoolStatus
+from gesture_maze.ops.mending import mend
+from gesture_maze.wire.errors import ConnectionLost, RedisRefused, RefusalReason
+from gesture_maze.worker.redis.attach import attached
+from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 from tests.support.pool_status import partition_status, pool_status
 
 GOOD = Facts(
@@ -62,7 +67,12 @@ def test_doctor_of_a_cluster_names_the_primary_with_a_fault() -> None:
         (
             {"status": pool_status(partition_status(0), partition_status(1, owner=None))},
             "error",
-            "No owner for partitions 1",
+            "No owner for partitions 1:",
+        ),
+        (
+            {"status": pool_status(*(partition_status(one, owner=None) for one in (0, 1, 2, 5)))},
+            "error",
+            "No owner for partitions 0-2, 5: see",
         ),
         (
             {"status": pool_status(partition_status(0, counts={"frames": 9}))},
@@ -77,3 +87,30 @@ def test_doctor_for_each_fault_names_the_remedy(changed: dict[str, Any], status:
         changed = {"info": {**GOOD.info, **changed["info"]}}
     found = [one for one in examine(replace(GOOD, **changed)) if one.status != "ok"]
     assert [(one.status, words in one.message) for one in found if words in one.message] == [(status, True)]
+
+
+@pytest.mark.parametrize(
+    ("skew_ms", "words"),
+    [(-0.3, "less than 1 ms off ours"), (0.0, "less than 1 ms off ours"), (-2.0, "-2 ms off ours")],
+)
+def test_doctor_of_clocks_that_agree_shows_a_readable_difference(skew_ms: float, words: str) -> None:
+    (found,) = [one for one in examine(replace(GOOD, skew_ms=skew_ms)) if one.check == "clock"]
+    assert (found.status, found.message) == ("ok", words)
+
+
+def test_mend_without_rights_asks_for_a_user_with_all_rights() -> None:
+    def refuse(**_: object) -> None:
+        raise NoPermissionError("No permissions to access a key script")
+
+    client: Any = SimpleNamespace(register_script=lambda _: refuse)
+    with pytest.raises(RedisRefused, match="a user with all rights, which no role has") as refused:
+        mend(client, 1)
+    assert refused.value.reason == RefusalReason.NO_PERMISSION
+
+
+def test_command_without_a_server_names_its_address_and_the_remedy() -> None:
+    with pytest.raises(ConnectionLost) as failed, attached("redis://user:secret@127.0.0.1:1/0") as client:
+        StatusReader(client).read()
+    text = str(failed.value)
+    assert text.startswith("cannot reach Redis: ")
+    assert "start a server at redis://user:***@127.0.0.1:1/0, or give another address by --redis" in text

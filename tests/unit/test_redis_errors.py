@@ -56,6 +56,17 @@ def test_error_answer_maps_to_redis_refused_with_reason(answer: str, reason: str
     assert "XADD frames:{3}" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("message", "start"),
+    [
+        ("Error 111 connecting to 127.0.0.1:1. Connection refused.", "cannot reach Redis: Error 111"),
+        ("Connection closed by server.", "lost the connection to Redis: "),
+    ],
+)
+def test_missing_answer_tells_a_refused_connection_from_a_lost_one(message: str, start: str) -> None:
+    assert str(redis_error(exceptions.ConnectionError(message))).startswith(start)
+
+
 def test_refusal_reasons_are_all_covered() -> None:
     assert set(ANSWERS.values()) == set(RefusalReason)
 

@@ -22,8 +22,10 @@ def attached(url: str) -> Iterator[Redis]:
 
     Raises:
         SettingsError: `settings`, if the URL is invalid, or is `embedded`, whose server would be empty.
+        ConnectionLost: Redis cannot be reached, with what to do about it, or does not answer.
     """
-    from gesture_maze.producer.address import tls_hint
+    from gesture_maze.producer.address import tls_hint, without_password
+    from gesture_maze.producer.redis_errors import CONNECTING
     from gesture_maze.worker.redis.client import connect
 
     if url in (EMBEDDED, EMBEDDED_CLUSTER):
@@ -33,8 +35,13 @@ def attached(url: str) -> Iterator[Redis]:
     try:
         yield client
     except ConnectionLost as error:
-        if not any(words in str(error) for words in TLS_SYMPTOMS):
+        if any(words in str(error) for words in TLS_SYMPTOMS):
+            raise ConnectionLost(error.reason, f"{error} ({tls_hint(url)})") from error
+        if CONNECTING not in str(error):
             raise
-        raise ConnectionLost(error.reason, f"{error} ({tls_hint(url)})") from error
+        remedy = (
+            f"start a server at {without_password(url)}, or give another address by --redis or MAZE_REDIS"
+        )
+        raise ConnectionLost(error.reason, f"{error} {remedy}") from error
     finally:
         client.close()
