@@ -20,16 +20,21 @@ def cell(page: Any) -> int:
     return int(page.get_attribute("#maze", "data-cell"))
 
 
-def at_rest(page: Any) -> int:
-    """Wait until the token has stood still for half a second, and return its cell.
+def still(page: Any, expression: str) -> Any:
+    """Wait until this expression has had one value for 0.7 s, and return it.
 
     A gesture that was held may repeat once more.
     """
     while True:
-        before = cell(page)
-        page.wait_for_timeout(500)
-        if cell(page) == before:
+        before = page.evaluate(expression)
+        page.wait_for_timeout(700)
+        if page.evaluate(expression) == before:
             return before
+
+
+def at_rest(page: Any) -> int:
+    """Wait until the token stands still, and return its cell."""
+    return int(still(page, "document.getElementById('maze').dataset.cell"))
 
 
 def ready(page: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gesture_maze.game.mazes import generate, solve
 from tests.browser.conftest import Visit, picture
-from tests.browser.playing import cell, hold, open_settings, ready, state, walk, walk_by_keys
+from tests.browser.playing import cell, hold, open_settings, ready, state, still, walk, walk_by_keys
 from tests.support.gateway import Served
 from tests.support.servers import Server, wait_until
 
@@ -99,8 +99,7 @@ def test_held_palm_opens_the_menu_and_chooses(visit: Visit) -> None:
     page.keyboard.up("e")
     chosen = "document.querySelector('#menu [aria-current]').textContent"
     # down to `A medium maze`; each hold moves at least once, repeats come later
-    while page.evaluate(chosen) != "A medium maze":
-        before = page.evaluate(chosen)
+    while (before := still(page, chosen)) != "A medium maze":
         page.keyboard.down("s")
         page.wait_for_function(f"before => {chosen} !== before", arg=before)
         page.keyboard.up("s")
