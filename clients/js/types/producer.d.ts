@@ -77,7 +77,7 @@ export declare class FrameProducer {
      */
     sendTick(frames: readonly Frame[]): Promise<void>;
     /**
-     * Listens for the replies to sessions, on a connection of its own. The subscription stands when this is done.
+     * Listens for the replies to sessions, on a connection of its own. It is subscribed when this resolves.
      * @param {...string} sessions
      */
     actions(...sessions: string[]): Promise<Replies>;

@@ -29,7 +29,7 @@ export declare class Replies implements AsyncIterable<Reply> {
         onClose?: (replies: Replies) => void;
     });
     /**
-     * Listens for more sessions; the subscription stands when this is done.
+     * Listens for more sessions; it is subscribed when this resolves.
      * @param {...string} sessions
      */
     subscribe(...sessions: string[]): Promise<void>;
