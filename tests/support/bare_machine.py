@@ -29,7 +29,8 @@ FILES = ("compose/bare/targets.yml", "compose/bare/alertmanager.yml", "compose/p
 def documented_commands() -> dict[str, str]:
     """Return the commands of docs/operations.md for bare machines by program, such as `maze worker`."""
     section = (ROOT / "docs/operations.md").read_text().partition("### On bare machines")[2]
-    block = section.partition("```console\n")[2].partition("```")[0]
+    blocks = [one.partition("```")[0] for one in section.split("```console\n")[1:]]
+    block = next(one for one in blocks if one.startswith("$ maze worker"))
     lines = [line.removeprefix("$ ").removesuffix(" &") for line in block.splitlines() if line.endswith(" &")]
     return {" ".join(line.split()[: 2 if line.startswith("maze ") else 1]): line for line in lines}
 
@@ -81,11 +82,8 @@ class BareMachine:
             "python": (f"{ports['9095']}",),
             "alertmanager": (
                 f"--web.listen-address=127.0.0.1:{ports['9093']}", "--cluster.listen-address=",
-                f"--storage.path={folder / 'alertmanager'}",
             ),
-            "prometheus": (
-                f"--web.listen-address=127.0.0.1:{ports['9090']}", f"--storage.tsdb.path={folder / 'tsdb'}",
-            ),
+            "prometheus": (f"--web.listen-address=127.0.0.1:{ports['9090']}",),
         }  # fmt: skip
         assert self._commands.keys() == self._more.keys(), "docs/operations.md and this test differ"
 

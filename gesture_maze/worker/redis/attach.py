@@ -42,6 +42,6 @@ def attached(url: str) -> Iterator[Redis]:
         remedy = (
             f"start a server at {without_password(url)}, or give another address by --redis or MAZE_REDIS"
         )
-        raise ConnectionLost(error.reason, f"{error} {remedy}") from error
+        raise ConnectionLost(error.reason, f"{str(error).rstrip('.')}: {remedy}") from error
     finally:
         client.close()
