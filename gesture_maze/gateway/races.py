@@ -185,7 +185,9 @@ class Races:
             size: Any = fields[b"size"].decode()
             return Race(id=race, size=size, seed=seed, starts_ms=starts_ms, racers=racers)
         except (KeyError, ValueError, ValidationError):
-            raise GatewayError(Refusal.NO_RACE, "this race is over: start another one") from None
+            raise GatewayError(
+                Refusal.NO_RACE, "there is no such race (any more): begin another one"
+            ) from None
 
     async def run(self) -> None:
         """Pass news on until cancelled."""

@@ -6,7 +6,7 @@
 
 const CACHE = "maze-shell";
 const MODULES = [
-  "best", "budget", "camera", "evidence", "follow", "game", "hand-view", "keys", "link", "maze-view", "menu", "palm",
+  "asked", "best", "budget", "camera", "evidence", "follow", "game", "hand-view", "keys", "link", "maze-view", "menu", "palm",
   "panel", "race", "scores", "setup", "simulated", "sound", "tracker", "types", "words",
 ];
 const SHELL = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gesture_maze.game.mazes import Maze
+from gesture_maze.game.mazes import Maze, generate
 
 ARROWS = {"up": "ArrowUp", "down": "ArrowDown", "left": "ArrowLeft", "right": "ArrowRight"}
 LETTERS = {"up": "w", "down": "s", "left": "a", "right": "d"}
@@ -35,6 +35,16 @@ def still(page: Any, expression: str) -> Any:
 def at_rest(page: Any) -> int:
     """Wait until the token stands still, and return its cell."""
     return int(still(page, "document.getElementById('maze').dataset.cell"))
+
+
+def maze_of(page: Any, size: tuple[int, int]) -> Maze:
+    """Return the maze that the page shows, of this width and height in cells."""
+    return generate(*size, int(page.get_attribute("#maze", "data-seed")))
+
+
+def another_maze(page: Any, before: str) -> None:
+    """Wait until the page shows another maze than that of this seed."""
+    page.wait_for_function("seed => document.getElementById('maze').dataset.seed !== seed", arg=before)
 
 
 def ready(page: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gesture_maze.game.mazes import generate, solve
 from tests.browser.conftest import Visit, picture
-from tests.browser.playing import cell, hold, open_settings, ready, state, still, walk, walk_by_keys
+from tests.browser.playing import cell, hold, maze_of, open_settings, ready, state, still, walk, walk_by_keys
 from tests.support.gateway import Served
 from tests.support.servers import Server, wait_until
 
@@ -39,12 +39,8 @@ def race_maze(page: Any, gateway: Served) -> Any:
     return next(one.game.maze for one in found if one.game is not None and one.game.race == name)
 
 
-@pytest.mark.timeout(180)
-def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served) -> None:
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
-    ann, ben = visit("/game?size=small", **phone), visit("/game?size=small")
-    take_name(ann, "Ann")
-    take_name(ben, "Ben")
+def meet(ann: Any, ben: Any) -> None:
+    """Ann begins a race, and Ben joins it by its link."""
     ann.click("#race")
     ann.wait_for_selector("#race-box:not([hidden])")
     ann.click("#state-act")
@@ -53,6 +49,15 @@ def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served)
     ann.wait_for_selector("#racers li:nth-child(2)")
     assert "Ben" in ann.inner_text("#racers")
     state(ben, "race")
+
+
+@pytest.mark.timeout(180)
+def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
+    ann, ben = visit("/game?size=small", **phone), visit("/game?size=small")
+    take_name(ann, "Ann")
+    take_name(ben, "Ben")
+    meet(ann, ben)
     assert in_view(ben, "#state-act")
     ben.click("#state-act")
     for page in (ann, ben):
@@ -62,6 +67,9 @@ def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served)
     maze = race_maze(ann, gateway)
     walk(ann, maze, 3)
     ben.wait_for_function("/Ann[3-9] moves/.test(document.getElementById('racers').textContent)")
+    ben.wait_for_function(
+        "document.getElementById('state-text').textContent === 'You are 2 of 2. Ann leads.'"
+    )
     picture(ben, "race")
     before = cell(ben)
     ben.reload()
@@ -81,11 +89,15 @@ def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served)
     assert ann.locator("#race-box").is_hidden()
 
 
-def test_unknown_race_starts_a_maze(visit: Visit) -> None:
-    page = visit("/game?race=unknown1&size=small")
-    ready(page)
-    page.wait_for_function("document.getElementById('hint').textContent.includes('begin another one')")
+@pytest.mark.parametrize("race", ["unknown1", "x"])
+def test_unknown_race_starts_a_maze_and_says_so(visit: Visit, race: str) -> None:
+    page = visit(f"/game?race={race}&size=small")
+    state(page, "no-race")
+    assert "no such race" in page.inner_text("#state-text")
     page.wait_for_function("!location.href.includes('race=')")
+    page.wait_for_selector("#maze[data-cell]")
+    walk_by_keys(page, maze_of(page, SMALL), 1)
+    state(page, "playing")
 
 
 def test_held_palm_opens_the_menu_and_chooses(visit: Visit) -> None:
@@ -127,6 +139,8 @@ def test_palm_after_a_walk_starts_the_next_maze(visit: Visit) -> None:
     ready(page)
     walk_by_keys(page, generate(*SMALL, 7))
     page.wait_for_selector("#done:not([hidden])")
+    assert "Your best so far" in page.inner_text("#done-text")
+    page.wait_for_function("/ s$/.test(document.getElementById('best').textContent)")
     page.keyboard.down("e")
     page.wait_for_function("document.getElementById('maze').dataset.cell === '0'")
     page.keyboard.up("e")
@@ -164,7 +178,7 @@ def test_ghost_of_the_best_walk_accompanies_the_next_one(visit: Visit) -> None:
     walk_by_keys(page, generate(*SMALL, 7))
     page.wait_for_selector("#done:not([hidden])")
     page.wait_for_function("document.getElementById('best').textContent.endsWith(' s')")
-    page.click("#next")
+    page.reload()  # the address begins with the same maze again
     page.wait_for_function("document.getElementById('maze').dataset.cell === '0'")
     walk_by_keys(page, generate(*SMALL, 7), 1)
     # the ghost is at the exit soon: its ring is drawn around the star

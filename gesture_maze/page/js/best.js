@@ -23,9 +23,15 @@ function read() {
   return { times: {}, walks: {} };
 }
 
-/** @param {Size} size @param {Input} input @returns {number | null} ms of the best walk */
-export function bestTime(size, input) {
-  return read().times[`${size} ${input}`] ?? null;
+/** @param {Size} size @returns {number | null} ms of the best walk, by any input */
+export function bestTime(size) {
+  return bestOf(read(), size);
+}
+
+/** @param {Kept} kept @param {Size} size */
+function bestOf({ times }, size) {
+  const found = Object.keys(times).filter((key) => key.startsWith(`${size} `)).map((key) => times[key]);
+  return found.length ? Math.min(...found) : null;
 }
 
 /** @param {Size} size @param {number} seed @returns {Walk | null} the best walk through this maze */
@@ -37,11 +43,12 @@ export function bestWalk(size, seed) {
  * Note a finished walk.
  *
  * @param {Size} size @param {number} seed @param {Input} input @param {number} timeMs @param {Steps} steps
- * @returns {boolean} whether it is the best of its size and input
+ * @returns {"best" | "best by input" | null} whether it is the best of its size, or of its size and input
  */
 export function noteWalk(size, seed, input, timeMs, steps) {
   const kept = read();
   const [time, maze] = [`${size} ${input}`, `${size} ${seed}`];
+  const best = timeMs < (bestOf(kept, size) ?? Infinity);
   const better = timeMs < (kept.times[time] ?? Infinity);
   if (better) kept.times[time] = timeMs;
   if (steps.length <= MOST_STEPS && timeMs < (kept.walks[maze]?.time_ms ?? Infinity)) {
@@ -54,7 +61,7 @@ export function noteWalk(size, seed, input, timeMs, steps) {
   } catch {
     // no storage space: the game continues without
   }
-  return better;
+  return best ? "best" : better ? "best by input" : null;
 }
 
 /** @param {Walk} walk @param {number} ms since the first step @returns {number} the cell where the ghost is */

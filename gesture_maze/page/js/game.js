@@ -1,5 +1,6 @@
 /** The game's page: connects the gateway, the hand, the maze and the player. */
 
+import { anySeed, isRaceId, seedAsked, setAddress } from "./asked.js";
 import { bestTime, bestWalk, ghostAt, noteWalk } from "./best.js";
 import { Budget, afterPaint } from "./budget.js";
 import { Camera } from "./camera.js";
@@ -7,11 +8,11 @@ import { Evidence } from "./evidence.js";
 import { connectKeys } from "./keys.js";
 import { Link } from "./link.js";
 import { MazeView } from "./maze-view.js";
-import { Menu } from "./menu.js";
+import { Menu, choicesOf } from "./menu.js";
 import { Palm } from "./palm.js";
 import * as panel from "./panel.js";
-import { RaceView, setAddress } from "./race.js";
-import { movesOver, showScores } from "./scores.js";
+import { RaceView } from "./race.js";
+import { resultOf, showScores } from "./scores.js";
 import { connectButtons, mark } from "./setup.js";
 import { SimulatedHand } from "./simulated.js";
 import { Sound } from "./sound.js";
@@ -27,7 +28,6 @@ import { standing } from "./words.js";
 const NUMBERS_MS = 100;
 /** Time without a hand after which the page says so. */
 const NO_HAND_MS = 800;
-const MOST_SEEDS = 2 ** 31 - 1;
 /** How long an open palm must be held: to open the menu, to choose from it, to continue after a walk. */
 const OPEN_MENU_MS = 1500;
 const CHOOSE_MS = 1000;
@@ -60,6 +60,8 @@ let gatewayMs = 0;
 let evidence = new Evidence({});
 /** The race of the page's address, joined at the first welcome. */
 let raceAsked = asked.get("race");
+/** @type {"no_race" | "race_full" | null} why the race of a link was not joined */
+let refusal = null;
 
 const link = new Link(() => name.value, { welcome, reply, message, changed: showState });
 const race = new RaceView(view, { go: () => link.send({ type: "go" }), leave: () => begin() });
@@ -77,10 +79,13 @@ const camera = new Camera(
 function welcome(news) {
   learnActions(news.actions);
   showInput();
-  if (news.game && !news.game.finished) show(news.game);
+  const found = news.game;
+  const wanted = seedAsked() ?? found?.seed; // another maze than that of the address was begun before
+  if (found && !found.finished && (found.race || found.seed === wanted)) show(found);
   else start(game && !game.finished ? game.seed : undefined); // in a race, to warm up until it starts
-  const joined = raceAsked ?? race.race?.id ?? news.game?.race;
-  if (joined) link.send({ type: "race", id: joined });
+  const joined = raceAsked ?? race.race?.id ?? found?.race;
+  if (joined && !isRaceId(joined)) refused({ reason: "no_race", detail: joined });
+  else if (joined) link.send({ type: "race", id: joined });
   if (menu.open) link.send({ type: "pause", on: true });
   refreshScores();
 }
@@ -127,22 +132,22 @@ function refused(news) {
   console.warn(`refused: ${news.reason}: ${news.detail}`);
   if (news.reason !== "no_race" && news.reason !== "race_full") return;
   forgetRace();
-  element("hint", HTMLElement).textContent = news.detail;
+  refusal = news.reason;
 }
 
 // --- the game
 
-/** Begin a maze, alone. @param {number} [seed] */
-function begin(seed) {
+/** Begin another maze, alone. @param {number} [seed] */
+function begin(seed = anySeed()) {
   forgetRace();
+  setAddress("seed", null);
+  refusal = null;
   start(seed);
 }
 
 /** @param {number} [seed] */
-function start(seed) {
-  const fixed = asked.get("seed");
-  const fresh = fixed ? Number(fixed) : Math.floor(Math.random() * MOST_SEEDS);
-  link.send({ type: "start", size, seed: seed ?? fresh });
+function start(seed = seedAsked() ?? anySeed()) {
+  link.send({ type: "start", size, seed });
 }
 
 /** The same maze for all players of a day. */
@@ -157,12 +162,12 @@ function show(news) {
   gameAt = performance.now();
   opensAt = news.opens_in_ms ? gameAt + news.opens_in_ms : 0;
   steps = [];
-  element("done", HTMLElement).hidden = true;
+  showDone(false);
   setSize(news.size);
   view.show(news, news.cell);
   panel.showWhere(game);
   refreshScores();
-  if (opensAt) scrollTo({ top: 0 }); // the button that starts a race may be far below
+  if (!news.moves) scrollTo({ top: 0 }); // the button that began it may be far below
 }
 
 /** @param {import("./types.js").Where} news */
@@ -172,6 +177,7 @@ function walk(news) {
   const bumped = news.cell === game.cell && news.move && news.move !== "stop" ? news.move : null;
   game = { ...game, ...news };
   gameAt = came;
+  refusal = null;
   if (bumped) view.bump(bumped);
   else {
     view.walk(news.cell);
@@ -184,18 +190,21 @@ function walk(news) {
 
 /** @param {import("./types.js").Finished} news */
 function finish(news) {
-  const better = noteWalk(news.size, news.seed, news.input, news.time_ms, steps);
-  const words = [`${movesOver(news.moves, news.shortest)}, in ${seconds(news.time_ms)}.`];
-  if (better) words.push("Your best so far.");
-  if (news.rank) words.push(`Place ${news.rank} on the scoreboard.`);
-  element("done-text", HTMLElement).textContent = words.join(" ");
-  element("next", HTMLElement).hidden = race.running;
-  element("done", HTMLElement).hidden = false;
+  const best = noteWalk(news.size, news.seed, news.input, news.time_ms, steps);
+  panel.showNumbers({ "done-text": resultOf(news, best) });
+  showDone(true);
   element("next", HTMLElement).focus({ preventScroll: true });
   view.celebrate();
   sound.play("done");
   simulated.take("rest");
   refreshScores();
+}
+
+/** The result of a walk, with the way on. @param {boolean} shown */
+function showDone(shown) {
+  element("done", HTMLElement).hidden = !shown;
+  element("next", HTMLElement).hidden = race.running;
+  panel.showNumbers({ next: race.race?.over ? "Race again" : "Next maze" });
 }
 
 /** @param {Size} chosen */
@@ -212,19 +221,20 @@ const refreshScores = () => void showScores(size, game?.seed, name.value || "pla
 function joinedRace(news) {
   raceAsked = null;
   race.show(news);
-  setAddress(news.id);
+  setAddress("race", news.id);
+  refusal = null;
 }
 
 /** @param {import("./types.js").Racer} news */
 function racerMoved(news) {
   race.move(news);
-  element("next", HTMLElement).hidden = race.running;
+  showDone(Boolean(game?.finished));
 }
 
 function forgetRace() {
   raceAsked = null;
   race.hide();
-  setAddress(null);
+  setAddress("race", null);
 }
 
 // --- hands-free
@@ -238,15 +248,13 @@ function palmHeld(finished) {
 }
 
 function openMenu() {
-  const sizes = /** @type {Size[]} */ (["small", "medium", "large"]).filter((one) => one !== size);
-  const inputs = /** @type {Input[]} */ (["camera", "simulated"]).filter((one) => one !== input);
-  menu.show([
-    { name: "Continue this maze", run: () => {} },
-    { name: "Next maze", run: () => begin() },
-    { name: "Daily maze", run: beginDaily },
-    ...sizes.map((one) => ({ name: `A ${one} maze`, run: () => (setSize(one), begin()) })),
-    ...inputs.map((one) => ({ name: `Play with the ${one === "camera" ? "camera" : "simulated hand"}`, run: () => choose(one) })),
-  ]);
+  menu.show(choicesOf(size, input, { begin: () => begin(), daily: beginDaily, size: beginSize, choose }));
+}
+
+/** @param {Size} chosen */
+function beginSize(chosen) {
+  setSize(chosen);
+  begin();
 }
 
 /** While the menu is open, moves choose and do not walk. @param {boolean} open */
@@ -290,10 +298,7 @@ connectButtons({
   daily: beginDaily,
   race: () => link.send({ type: "race", size }),
   next,
-  size(chosen) {
-    setSize(chosen);
-    begin();
-  },
+  size: beginSize,
   input: choose,
   renamed() {
     game = null;
@@ -339,13 +344,15 @@ document.addEventListener("visibilitychange", () => {
 // --- what the page shows
 
 function showState() {
+  if (link.silent || link.state !== "open") panel.showUnread();
   panel.showState(standing({
     link,
     camera,
     input,
     handMissing: performance.now() - handSeenAt > NO_HAND_MS,
-    finished: Boolean(game?.finished),
+    game,
     race,
+    refusal,
     opensInS: secondsToOpen() || null,
     menu: menu.open,
     choose,
@@ -360,7 +367,7 @@ function secondsToOpen() {
 function showNumbers() {
   const now = performance.now();
   const timeMs = (game?.time_ms ?? 0) + (game?.running ? Math.max(now - Math.max(gameAt, opensAt), 0) : 0);
-  const best = bestTime(size, input);
+  const best = bestTime(size);
   panel.showNumbers({
     moves: String(game?.moves ?? 0),
     shortest: game ? String(game.shortest) : "–",
@@ -380,13 +387,8 @@ function showGhost(timeMs) {
   view.showGhost(best ? ghostAt(best, timeMs) : null);
 }
 
-function showRing() {
-  const share = palm.share;
-  panel.showRing(share ? { share, settled: true } : evidence.progress);
-}
-
 setInterval(showNumbers, NUMBERS_MS);
-setInterval(showRing, 50);
+setInterval(() => panel.showRing(palm.share ? { share: palm.share, settled: true } : evidence.progress), 50);
 addEventListener("resize", () => view.fit());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panel.redrawLegend(poses));
 setSize(/** @type {Size} */ (["small", "medium", "large"].find((one) => one === asked.get("size")) ?? DEFAULT_SIZE));

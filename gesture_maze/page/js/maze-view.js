@@ -23,6 +23,22 @@ export function openWays(layout, cell) {
   return DIRECTIONS.filter((_, at) => bits & (1 << at));
 }
 
+/** @param {Pick<Layout, "ways" | "width">} layout @returns {number[]} per cell, the moves from there to the exit */
+export function waysOut(layout) {
+  const moves = Array(layout.ways.length).fill(Infinity);
+  const reached = [layout.ways.length - 1];
+  moves[reached[0]] = 0;
+  for (const cell of reached) {
+    for (const way of openWays(layout, cell)) {
+      const beyond = cell + STEP[way][0] + STEP[way][1] * layout.width;
+      if (moves[beyond] < Infinity) continue;
+      moves[beyond] = moves[cell] + 1;
+      reached.push(beyond);
+    }
+  }
+  return moves;
+}
+
 /** @type {Record<Direction, [number, number]>} */
 const STEP = { up: [0, -1], down: [0, 1], left: [-1, 0], right: [1, 0] };
 

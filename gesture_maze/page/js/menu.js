@@ -2,11 +2,33 @@
 
 import { element } from "./types.js";
 
+/** @typedef {import("./types.js").Input} Input */
 /** @typedef {import("./types.js").Move} Move */
+/** @typedef {import("./types.js").Size} Size */
 /** @typedef {{ name: string, run: () => void }} Choice */
 
 /** Time without a gesture after which the menu closes. */
 const PATIENCE_MS = 15_000;
+
+/**
+ * @param {Size} size of the maze that is walked
+ * @param {Input} input what it is walked with
+ * @param {{ begin: () => void, daily: () => void, size: (one: Size) => void, choose: (one: Input) => void }} does
+ * @returns {Choice[]} the entries of the menu
+ */
+export function choicesOf(size, input, does) {
+  const sizes = /** @type {Size[]} */ (["small", "medium", "large"]).filter((one) => one !== size);
+  const inputs = /** @type {Input[]} */ (["camera", "simulated"]).filter((one) => one !== input);
+  return [
+    { name: "Continue this maze", run: () => {} },
+    { name: "Next maze", run: does.begin },
+    { name: "Daily maze", run: does.daily },
+    ...sizes.map((one) => ({ name: `A ${one} maze`, run: () => does.size(one) })),
+    ...inputs.map((one) => ({
+      name: `Play with the ${one === "camera" ? "camera" : "simulated hand"}`, run: () => does.choose(one),
+    })),
+  ];
+}
 
 export class Menu {
   #box = element("menu", HTMLElement);

@@ -77,6 +77,12 @@ export function showGesture(gesture, confidence, action) {
   }
 }
 
+/** No frame is read just now: show nothing of the last one. */
+export function showUnread() {
+  showGesture(null, 0, null);
+  showNumbers({ gesture: "not read" });
+}
+
 /** @param {{ share: number, settled: boolean }} progress of a move, or of a held palm */
 export function showRing(progress) {
   const ring = element("ring", SVGCircleElement);
@@ -241,4 +247,5 @@ export function showWhere(game) {
   element("maze", HTMLElement).setAttribute("aria-label", `Maze. ${words} The exit is at the lower right.`);
   element("where", HTMLElement).textContent = words;
   element("maze", HTMLElement).dataset.cell = String(game.cell);
+  element("maze", HTMLElement).dataset.seed = String(game.seed);
 }

@@ -1,6 +1,6 @@
 /** A race on the page: its link, its players, and where they are in the maze. */
 
-import { RACER_COLOURS } from "./maze-view.js";
+import { RACER_COLOURS, waysOut } from "./maze-view.js";
 import { address, amount, element, seconds } from "./types.js";
 
 /** @typedef {import("./types.js").Race} Race */
@@ -70,7 +70,7 @@ export class RaceView {
     if (!race) return;
     const ranked = race.racers.map((racer, colour) => ({ racer, colour: colour % RACER_COLOURS }));
     const running = race.starts_ms > 0;
-    this.view.showOthers(running ? ranked.filter(({ racer }) => racer.who !== race.you).map(tokenOf) : []);
+    this.view.showOthers(running ? ranked.filter(({ racer }) => racer.who !== race.you).map((one) => tokenOf(one, race.racers)) : []);
     ranked.sort((a, b) => (a.racer.place ?? 99) - (b.racer.place ?? 99) || b.racer.moves - a.racer.moves);
     element("racers", HTMLElement).replaceChildren(...ranked.map(({ racer, colour }) => lineOf(racer, colour, race)));
     const go = element("race-go", HTMLButtonElement);
@@ -92,9 +92,35 @@ export class RaceView {
   }
 }
 
-/** @param {{ racer: Racer, colour: number }} one */
-function tokenOf({ racer, colour }) {
-  return { cell: racer.cell, colour, letter: [...racer.name][0]?.toUpperCase() ?? "?" };
+/**
+ * The player's rank in a race, in one sentence: by place, then by the way that is left.
+ *
+ * @param {Pick<Race, "racers" | "you">} race
+ * @param {Pick<import("./types.js").Layout, "ways" | "width">} maze in which it is run
+ */
+export function standingOf({ racers, you }, maze) {
+  const me = racers.find((one) => one.who === you);
+  if (me?.place) return `You made it: ${me.place} of ${racers.length}. The others are on their way.`;
+  const left = waysOut(maze);
+  const behind = (/** @type {Racer} */ one) => one.place ?? racers.length + left[one.cell];
+  const [first, second] = [...racers].sort((a, b) => behind(a) - behind(b));
+  if (!me || !second || racers.every((one) => behind(one) === behind(me))) return "Be the first at the star.";
+  const rank = racers.filter((one) => behind(one) < behind(me)).length + 1;
+  if (rank === 1) return `You are 1 of ${racers.length}${behind(second) === behind(me) ? ", beside another." : "."}`;
+  return `You are ${rank} of ${racers.length}. ${nameOf(first, racers)} ${first.place ? "made it" : "leads"}.`;
+}
+
+/** The name of a racer, numbered where several have the same. @param {Racer} racer @param {Racer[]} racers */
+function nameOf(racer, racers) {
+  const same = racers.filter((one) => one.name === racer.name);
+  return same.length > 1 ? `${racer.name} ${same.findIndex((one) => one.who === racer.who) + 1}` : racer.name;
+}
+
+/** @param {{ racer: Racer, colour: number }} one @param {Racer[]} racers */
+function tokenOf({ racer, colour }, racers) {
+  const name = nameOf(racer, racers);
+  const letter = name === racer.name ? [...name][0]?.toUpperCase() : name.slice(racer.name.length + 1);
+  return { cell: racer.cell, colour, letter: letter ?? "?" };
 }
 
 /** @param {Racer} racer @param {number} colour @param {Race} race */
@@ -103,18 +129,9 @@ function lineOf(racer, colour, race) {
   const dot = document.createElement("i");
   dot.className = `racer-${colour}`;
   const name = document.createElement("span");
-  name.textContent = racer.who === race.you ? `${racer.name} (you)` : racer.name;
+  name.textContent = nameOf(racer, race.racers) + (racer.who === race.you ? " (you)" : "");
   const how = document.createElement("span");
   how.textContent = racer.place ? `${racer.place}. in ${seconds(racer.time_ms ?? 0)}` : amount(racer.moves, "move");
   line.append(dot, name, how);
   return line;
-}
-
-/** A reload of the page returns to the race. @param {string | null} raceId */
-export function setAddress(raceId) {
-  const here = new URL(location.href);
-  if (here.searchParams.get("race") === raceId) return;
-  if (raceId) here.searchParams.set("race", raceId);
-  else here.searchParams.delete("race");
-  history.replaceState(null, "", here);
 }

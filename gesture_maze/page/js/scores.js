@@ -12,6 +12,23 @@ export function movesOver(moves, shortest) {
   return `${amount(moves, "move")}, ${over}`;
 }
 
+/** @type {Record<import("./types.js").Input, string>} */
+const BY = { camera: "by camera", simulated: "by simulated hand", keyboard: "by keyboard" };
+
+/**
+ * A finished walk in words.
+ *
+ * @param {import("./types.js").Finished} walk
+ * @param {"best" | "best by input" | null} best as `noteWalk` returns it
+ * @returns {string}
+ */
+export function resultOf({ size, moves, shortest, time_ms, input, rank }, best) {
+  const words = [`${movesOver(moves, shortest)}, in ${seconds(time_ms)}.`];
+  if (best) words.push(`Your best${best === "best" ? "" : ` ${BY[input]}`} so far.`);
+  if (rank) words.push(`Place ${rank} among all ${size} mazes.`);
+  return words.join(" ");
+}
+
 /**
  * @param {Size} size
  * @param {number | undefined} seed of the maze that is being walked
@@ -19,7 +36,7 @@ export function movesOver(moves, shortest) {
  */
 export async function showScores(size, seed, mine) {
   const board = element("scores-by", HTMLSelectElement).value;
-  element("scores-size", HTMLElement).textContent = size;
+  element("scores-title", HTMLElement).textContent = board === "maze" ? "Fastest in this maze" : `Fastest in any ${size} maze`;
   const from = address(`scores/${size}`);
   if (board === "maze" && seed !== undefined) from.searchParams.set("seed", String(seed));
   else if (board !== "all") from.searchParams.set("input", board);

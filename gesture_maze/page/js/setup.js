@@ -25,7 +25,10 @@ export function connectButtons(doings, sound) {
   const clicks = { again: doings.begin, next: doings.next, daily: doings.daily, race: doings.race };
   for (const [id, run] of Object.entries(clicks)) element(id, HTMLElement).addEventListener("click", () => run());
   for (const button of document.querySelectorAll("[data-size]")) {
-    button.addEventListener("click", () => doings.size(/** @type {Size} */ (button.getAttribute("data-size"))));
+    button.addEventListener("click", () => {
+      foldSetup(doings.folded);
+      doings.size(/** @type {Size} */ (button.getAttribute("data-size")));
+    });
   }
   for (const button of document.querySelectorAll("[data-input]")) {
     button.addEventListener("click", () => doings.input(/** @type {Input} */ (button.getAttribute("data-input"))));
@@ -59,6 +62,15 @@ function connectFold(folded) {
     button.setAttribute("aria-expanded", String(!form.hidden));
     folded();
   });
+}
+
+/** Close the settings: the maze of another size is begun. @param {() => void} folded */
+function foldSetup(folded) {
+  const [form, button] = [element("setup", HTMLFormElement), element("fold", HTMLElement)];
+  if (form.contains(document.activeElement)) button.focus();
+  form.hidden = true;
+  button.setAttribute("aria-expanded", "false");
+  folded();
 }
 
 /** @param {() => void} renamed */

@@ -64,8 +64,9 @@ async function look() {
     trail: [],
     words: [one.name, one.finished ? "out" : amount(one.moves, "move") + (one.race ? ", race" : "")],
   })));
-  const parts = [count ? `${count} here` : "", demo ? `${demoPlayers} in the demo` : ""].filter(Boolean);
-  showState(parts.length ? "playing" : "waiting", parts.length ? `Players: ${parts.join(", ")}.` : "No players just now.");
+  const parts = [count ? `${amount(count, "player")} here` : "", demo ? `${amount(demoPlayers, "player")} in the demo` : ""];
+  const text = parts.filter(Boolean).join(", ");
+  showState(text ? "playing" : "waiting", text ? `${text}.` : "No players just now.");
 }
 
 /** @param {string} state @param {string} text */

@@ -1,5 +1,7 @@
 /** The state of the game in one sentence, for each thing that can go wrong, with a way back. */
 
+import { standingOf } from "./race.js";
+
 /** @typedef {{ state: string, text: string, action?: { name: string, run: () => void } }} Standing */
 
 /**
@@ -8,8 +10,9 @@
  * @property {import("./camera.js").Camera} camera
  * @property {import("./types.js").Input} input
  * @property {boolean} handMissing no hand was seen for a while
- * @property {boolean} finished
+ * @property {import("./types.js").Game | null} game
  * @property {import("./race.js").RaceView} race
+ * @property {"no_race" | "race_full" | null} refusal why the race of a link was not joined
  * @property {number | null} opensInS until the race starts
  * @property {boolean} menu
  * @property {(input: import("./types.js").Input) => void} choose
@@ -37,6 +40,11 @@ export const CAMERA = {
   failed: ["tracker-failed", "The hand tracker could not be loaded. Try again, or play with the simulated hand."],
   broken: ["tracker-broken", "The hand tracker does not work in this browser. Play with the simulated hand."],
 };
+const REFUSALS = {
+  no_race: "There is no such race (any more). This maze is for you alone.",
+  race_full: "The race is full. This maze is for you alone.",
+};
+
 /** States of the camera that trying again may mend. */
 const AGAIN = new Set(["denied", "missing", "busy", "unplugged", "stalled", "failed", "broken"]);
 
@@ -63,7 +71,7 @@ function ofLink({ link }) {
     return { state, text, action: { name: "Try now", run: () => link.hurry() } };
   }
   if (!link.silent) return null;
-  const text = "No worker reads your hand just now. The game continues when one is back; the arrow keys still work.";
+  const text = "No worker reads your hand. The game continues when one is back; arrow keys still work.";
   return { state: "no-worker", text };
 }
 
@@ -92,7 +100,7 @@ function ofCamera({ camera, handMissing, choose }) {
 }
 
 /** @param {Facts} facts @returns {Standing} */
-function ofGame({ finished, race, opensInS, menu }) {
+function ofGame({ game, race, refusal, opensInS, menu, input }) {
   if (menu) return { state: "menu", text: "Up and down choose, a held open palm selects, left closes." };
   if (opensInS !== null) return { state: "countdown", text: `The race starts in ${opensInS} …` };
   if (race.gathered === 1) {
@@ -100,10 +108,18 @@ function ofGame({ finished, race, opensInS, menu }) {
     return { state: "race", text, action: { name: "Show the link", run: () => race.invite() } };
   }
   if (race.gathered) {
-    const text = `A race of ${race.gathered} players. Start it when all are here.`;
+    const text = `A race of ${race.gathered} players. Start it when all are here; practise until then.`;
     return { state: "race", text, action: { name: "Start", run: race.go } };
   }
-  if (finished && race.running) return { state: "playing", text: "You are out. The others are on their way." };
-  if (finished) return { state: "playing", text: "You are out. Hold an open palm for the next maze." };
+  if (race.race && race.running && game?.race) return { state: "playing", text: standingOf(race.race, game) };
+  if (game?.finished) return { state: "playing", text: `You made it! ${wayOn(input, race.race?.over)}` };
+  if (refusal) return { state: "no-race", text: REFUSALS[refusal] };
   return { state: "playing", text: "Find the way to the star." };
+}
+
+/** What begins the next maze. @param {import("./types.js").Input} input @param {boolean} [raced] */
+function wayOn(input, raced) {
+  const what = raced ? "to race again" : "for the next maze";
+  if (input === "camera") return `Hold an open palm ${what}.`;
+  return matchMedia("(pointer: coarse)").matches ? `Press the button ${what}.` : `Press Enter ${what}.`;
 }
