@@ -29,7 +29,7 @@ Opt = typer.Option
 
 
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="Labelled hands: CSV, JSON or parquet.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled hands: CSV, JSON or parquet.")],
     model: Annotated[
         Path | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")
     ] = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
@@ -106,6 +107,13 @@ class Commands(TyperGroup):
         command = load(cmd_name)
         apply_environment(command, os.environ)
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the words name; for an unknown name, suggest similar ones."""
+        similar = get_close_matches(args[0], self.names)
+        if similar and args[0] not in self.list_commands(ctx):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(similar)}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what it raises on purpose becomes one line on standard error."""

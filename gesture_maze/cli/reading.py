@@ -20,6 +20,13 @@ def _parse_actions(text: str) -> dict[str, Action]:
         raise typer.BadParameter(str(error)) from None
 
 
+def _parse_aspect(text: str) -> float:
+    try:
+        return parse_aspect(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 Layout = Annotated[
     str | None,
     typer.Option(
@@ -32,7 +39,7 @@ Aspect = Annotated[
     float | None,
     typer.Option(
         "--aspect",
-        parser=parse_aspect,
+        parser=_parse_aspect,
         metavar="RATIO",
         help="Image width / height of normalised coordinates: 640x480, 4:3 or 1.3333; 1 = one unit.",
     ),

@@ -24,7 +24,8 @@ Opt = typer.Option
 
 def train(
     data: Annotated[
-        list[Path], typer.Argument(help="Labelled hands: CSV, JSON or parquet, in any usual layout.")
+        list[Path],
+        typer.Argument(metavar="DATA", help="Labelled hands: CSV, JSON or parquet, in any usual layout."),
     ],
     out: Annotated[Path, Opt(help="Folder for the bundle.")] = Path("bundle"),
     search: Annotated[bool, Opt("--search", help="Search kinds and parameters; ship the winner.")] = False,

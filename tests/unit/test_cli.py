@@ -110,6 +110,17 @@ def test_worker_with_many_faults_reports_all_at_once() -> None:
     assert result.output.count("\n") == 1
 
 
+def test_unknown_command_suggests_similar_ones() -> None:
+    result = invoke("stauts")
+    assert result.exit_code == 2
+    assert "Did you mean status?" in result.output
+
+
+@pytest.mark.parametrize("name", ["capture", "dead", "jobs", "models", "teach"])
+def test_help_of_a_group_offers_no_completion_of_its_own(name: str) -> None:
+    assert "completion" not in invoke(name, "--help").output
+
+
 def test_settings_error_for_an_address_hides_its_password() -> None:
     with pytest.raises(SettingsError, match="redis: ") as caught:
         Settings.of(redis=["redis://user:secret@host"])
