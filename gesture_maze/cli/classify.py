@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gesture_maze.cli.options import AsJson
+from gesture_maze.cli.printing import cell, print_line, print_table, text_table
 from gesture_maze.cli.reading import Actions, Aspect, Layout, show_found
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +56,7 @@ def classify(
     if as_json:
         sys.stdout.write("".join(json.dumps(answer) + "\n" for answer in answers))
     else:
-        _print_table(answers)
+        _print_table(recording, answers)
 
 
 def _read(source: Path | None, layout: str | None, aspect: float | None) -> Recording:
@@ -103,13 +105,22 @@ def _arrays(hands: list[Hand]) -> tuple[Any, Any]:
     return landmarks, np.array([hand.aspect for hand in hands], np.float32)
 
 
-def _print_table(answers: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("Frame", "Gesture", "Confidence", "Action", title=f"Model {answers[0]['model']}")
-    for number, answer in enumerate(answers, start=1):
+def _print_table(recording: Recording, answers: list[dict[str, Any]]) -> None:
+    """Print one line per answer, with the picture's name and the label where the file has them."""
+    columns = ["Frame", "Gesture", "Confidence", "Action"]
+    pictures = recording.layout == "hagrid"
+    labelled = any(hand.label for hand in recording.hands)
+    table = text_table([*columns, "Label"] if labelled else columns, whole=columns)
+    table.title = f"Model {answers[0]['model']}"
+    for number, (hand, answer) in enumerate(zip(recording.hands, answers, strict=True), start=1):
         confidence = answer["confidence"]
         shown = "-" if confidence is None else f"{confidence:.3f}"
-        table.add_row(str(number), answer["gesture"] or "no hand", shown, answer["action"] or "-")
-    Console().print(table)
+        frame = hand.source if pictures else str(number)
+        cells = [frame, answer["gesture"] or "no hand", shown, answer["action"] or "-"]
+        table.add_row(*map(cell, [*cells, hand.label] if labelled else cells))
+    print_table(table)
+    hands = sum(answer["gesture"] is not None for answer in answers)
+    acting = sum(answer["action"] is not None for answer in answers)
+    missing = len(answers) - hands
+    without = f"; {amount(missing, 'frame')} without a hand" if missing else ""
+    print_line(f"{amount(hands, 'hand')}, {acting:,} with an action{without}")

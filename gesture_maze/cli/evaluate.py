@@ -51,6 +51,8 @@ def evaluate(
     model that uses z needs it in the data. Gestures are matched by name. Hands that the model was trained on
     say nothing about other people's; the model card has the figures for held-out ones.
 
+    In the JSON, a gesture without rows has n = 0 and figures of 0.
+
     With --against, the JSON has one more key, "against", and the tables one more line; with --verdicts the
     key "adjudicated": the figures on the rows and labels that the verdicts leave.
 
@@ -69,6 +71,7 @@ def evaluate(
         mapping = _mapping(actions, subjects[0])
         if report is not None:
             report.write_text(report_html(hands, *subjects, actions=mapping), encoding="utf-8")
+            show_found([f"wrote {report}"])
         compared = _compared(mapping, *subjects) if against is not None else None
     judged = subjects[0].judged.evaluation(mapping)
     cleaned = None if judgements is None else subjects[0].judged.adjudicated(judgements).evaluation(mapping)

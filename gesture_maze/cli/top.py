@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,13 +13,13 @@ from gesture_maze.cli.options import DEFAULT_REDIS, AsJson, RedisUrl
 from gesture_maze.cli.printing import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console, RenderableType
 
 Opt = typer.Option
 PIPE_WIDTH: Final = 160
-"""Characters of a line in a pipe, wide enough for whole worker names."""
+"""Characters of a line in a pipe without COLUMNS, wide enough for whole worker names."""
 
 
 def top(
@@ -44,7 +45,7 @@ def top(
 
     console, window, where = Console(), Window(), without_password(redis)
     if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
+        console = Console(width=pipe_width(os.environ))
     with attached(redis) as client:
         reader = StatusReader(client)
 
@@ -64,6 +65,12 @@ def top(
             print_json(as_dict(window))
         else:
             console.print(render(window, 1000, where))
+
+
+def pipe_width(environment: Mapping[str, str]) -> int:
+    """Return the characters of a line in a pipe: COLUMNS, else `PIPE_WIDTH`."""
+    columns = environment.get("COLUMNS", "")
+    return (int(columns) if columns.isdecimal() else 0) or PIPE_WIDTH
 
 
 def _follow(

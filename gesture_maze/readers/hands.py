@@ -49,6 +49,12 @@ ASK_FOR_ASPECT: Final = (
 """End of the error about coordinates without an aspect; pages have a field instead of a flag."""
 
 
+ONE_ASPECT: Final = (
+    "warning: HaGRID's pictures differ in size; width and height in each annotation, without --aspect, "
+    "give every picture its own"
+)
+
+
 @dataclass(slots=True)
 class Hand:
     """One hand of a file, or a frame without one.
@@ -168,6 +174,8 @@ def with_aspects(recording: Recording, aspect: float | None) -> Recording:
             hand.aspect = 1.0
     if aspect is not None:
         recording.notes.append(f"aspect {aspect:.4g} as given")
+        if recording.layout == "hagrid" and len({hand.source for hand in recording.hands}) > 1:
+            recording.notes.append(ONE_ASPECT)
     return recording
 
 

@@ -41,6 +41,9 @@ IGNORED: Final = ("worldlandmarks", "hand_world_landmarks", "handworldlandmarks"
                   "keypoints3d", "bboxes", "scores", "score")  # fmt: skip
 
 
+_SIZES: Final = {name for role in ("aspect", "width", "height") for name in (*ROLES[role], f"image{role}")}
+
+
 def read_json(name: str, text: str) -> Recording:
     """Read JSON or JSON lines.
 
@@ -56,6 +59,8 @@ def read_json(name: str, text: str) -> Recording:
         frames = next((items[0][key] for key in FRAME_KEYS if isinstance(items[0].get(key), list)), None)
         if frames is not None and _landmark_key(items[0]) is None:
             items, numbers = frames, list(range(1, len(frames) + 1))
+        elif labelled := _by_label(items[0]):
+            items, numbers = labelled, list(range(1, len(labelled) + 1))
     if items and all(isinstance(item, dict) and _is_annotation(item) for item in items):
         return _hagrid(name, {str(number): item for number, item in zip(numbers, items, strict=True)})
     return _frames(name, items, numbers)
@@ -98,6 +103,18 @@ def _is_hand(value: Any) -> bool:
     if isinstance(first, dict):
         return _is_point(first) and len(value) == LANDMARKS
     return isinstance(first, list) and bool(first) and not isinstance(first[0], list | dict)
+
+
+def _by_label(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one frame for each hand of an object that maps labels to hands; none for other objects.
+
+    `aspect`, or `width` and `height`, beside the labels hold for every hand.
+    """
+    sizes = {name: value for name, value in content.items() if normal(name) in _SIZES}
+    hands = {label: value for label, value in content.items() if label not in sizes}
+    if not hands or not all(_is_hand(value) and len(value) == LANDMARKS for value in hands.values()):
+        return []
+    return [{"landmarks": value, "label": label, **sizes} for label, value in hands.items()]
 
 
 def _is_point(value: Mapping[str, Any]) -> bool:
@@ -318,8 +335,10 @@ def _hagrid(name: str, annotated: Mapping[str, Any]) -> Recording:
             )
         found = list(_pairs(f"{name}: {picture}", item.get(key) or [], item["labels"]))
         bare += len(item["labels"]) - len(found)
+        aspect = _aspect(f"{name}: {picture}", item, {normal(key): key for key in item})
         for hand in found or [Hand(None)]:
             hand.user, hand.source, hand.row = str(item.get("user_id") or ""), picture, number
+            hand.aspect = aspect
             hands.append(hand)
     version = "v2" if any("hand_landmarks" in item for item in annotated.values()) else "v1"
     users = len({hand.user for hand in hands if hand.user})

@@ -90,7 +90,7 @@ def test_models_command_with_workers_on_different_models_reports_it(shell: Shell
 
 
 def test_challenger_when_dismissed_is_no_longer_shown(shell: Shell) -> None:
-    assert "no challenger" in shell.run("models", "--shadow", code=2)
+    assert "there is no challenger: set one" in shell.run("models", "--shadow", code=2)
     shell.run("promote", str(shell.folder / "new"), *PATIENT)
     blind = disturbed(0.0)
     blind.write(shell.folder / "blind")

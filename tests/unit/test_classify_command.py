@@ -47,6 +47,23 @@ def test_classify_of_a_hand_from_a_file_prints_one_answer(tmp_path):
     assert set(json.loads(answer)) == {"gesture", "label", "confidence", "action", "model"}
 
 
+def test_classify_of_pictures_prints_their_names_and_a_count(tmp_path):
+    item = {"labels": ["like"], "landmarks": [a_hand()]}
+    pictures = {"4f1c-a": item, "4f1c-b": {"labels": ["fist"], "landmarks": [[]]}}
+    (tmp_path / "like.json").write_text(json.dumps(pictures))
+    found = run("classify", tmp_path / "like.json", "--aspect", "1").stdout
+    assert all(name in found for name in pictures)
+    assert found.splitlines()[-1].startswith("1 hand, ")
+    assert found.splitlines()[-1].endswith(" with an action; 1 frame without a hand")
+
+
+def test_evaluate_with_a_report_says_where_it_is(tmp_path):
+    (tmp_path / "hands.json").write_text(json.dumps({"aspect": 1, "like": a_hand()}))
+    report = tmp_path / "report.html"
+    assert f"maze: wrote {report}" in run("evaluate", tmp_path / "hands.json", "--report", report).stderr
+    assert report.exists()
+
+
 def test_classify_of_normalised_points_without_aspect_is_refused():
     found = run("classify", input=json.dumps(a_hand()))
     assert "--aspect 640x480" in str(found.exception)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
+from gesture_maze.cli.top import PIPE_WIDTH, pipe_width
 from gesture_maze.ops.top import Reading, Window, as_dict, render
 from gesture_maze.worker.redis.status import PoolStatus
 from tests.support.pool_status import metrics_page, partition_status, pool_status
@@ -56,3 +57,9 @@ def test_screen_of_a_thousand_partitions_fits_the_terminal(height: int) -> None:
     many = pool_status(*[partition_status(number) for number in range(1024)], workers=200)
     window.add(Reading(0.0, many, {}))
     assert len(screen(window, height).splitlines()) <= max(height, 20)
+
+
+def test_pipe_is_as_wide_as_columns_says() -> None:
+    assert pipe_width({"COLUMNS": "80"}) == 80
+    for unset in ({}, {"COLUMNS": ""}, {"COLUMNS": "0"}, {"COLUMNS": "wide"}):
+        assert pipe_width(unset) == PIPE_WIDTH
