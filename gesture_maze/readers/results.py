@@ -21,6 +21,7 @@ from gesture_maze.readers.hands import (
     unit_of,
 )
 from gesture_maze.readers.roles import side_of
+from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.printable import amount
 
 LANDMARK_KEYS: Final = {
@@ -108,11 +109,14 @@ def _is_hand(value: Any) -> bool:
 def _by_label(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one frame for each hand of an object that maps labels to hands; none for other objects.
 
-    `aspect`, or `width` and `height`, beside the labels hold for every hand.
+    `aspect`, or `width` and `height`, beside the labels hold for every hand. At least one label must be a
+    known gesture: other objects of hands, such as {"leftHand": ...}, name no gestures.
     """
     sizes = {name: value for name, value in content.items() if normal(name) in _SIZES}
     hands = {label: value for label, value in content.items() if label not in sizes}
-    if not hands or not all(_is_hand(value) and len(value) == LANDMARKS for value in hands.values()):
+    if not hands.keys() & set(GESTURES) or not all(
+        _is_hand(value) and len(value) == LANDMARKS for value in hands.values()
+    ):
         return []
     return [{"landmarks": value, "label": label, **sizes} for label, value in hands.items()]
 

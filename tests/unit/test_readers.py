@@ -212,26 +212,6 @@ def test_hagrid_file_yields_label_and_user_per_hand_and_skips_empty_hands() -> N
     assert "2 labels without landmarks skipped" in found.describe()
 
 
-def test_hagrid_file_with_picture_sizes_gives_each_picture_its_aspect() -> None:
-    points = one().points[:, :2].tolist()
-    sizes = {"a": (640, 480), "b": (480, 640)}
-    pictures = {
-        name: {"labels": ["like"], "landmarks": [points], "width": width, "height": height}
-        for name, (width, height) in sizes.items()
-    }
-    found = read_text("like.json", json.dumps(pictures))
-    assert [hand.aspect for hand in found.hands] == [640 / 480, 480 / 640]
-    assert "pictures differ in size" not in found.describe()
-    assert "pictures differ in size" in read_text("like.json", json.dumps(pictures), aspect=1).describe()
-
-
-def test_object_of_hands_by_label_yields_them_with_labels_and_aspect() -> None:
-    points = one().points.tolist()
-    found = read_text("hands.json", json.dumps({"aspect": 1.5, "like": points, "four": points}))
-    assert [(hand.label, hand.aspect) for hand in found.hands] == [("like", 1.5), ("four", 1.5)]
-    assert read_recording(Path(__file__).parents[2] / "examples" / "hands.json").hands[0].label == "like"
-
-
 @pytest.mark.parametrize(
     "empty", [{"landmarks": []}, {"hand_landmarks": []}, {"multiHandLandmarks": None}, [], None]
 )
