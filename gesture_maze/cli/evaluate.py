@@ -30,9 +30,7 @@ Opt = typer.Option
 
 def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled hands: CSV, JSON or parquet.")],
-    model: Annotated[
-        Path | None, Opt(help="Folder or zip of a model bundle. (default: the bundled one)")
-    ] = None,
+    model: Annotated[Path | None, Opt(help="Model bundle, folder or zip. (default: the bundled one)")] = None,
     report: Annotated[Path | None, Opt(help="HTML page to write, with all figures and drawn hands.")] = None,
     against: Annotated[
         Path | None, Opt(help="Compare with this bundle, hand by hand, with a significance test.")
