@@ -36,7 +36,7 @@ def workers(server: Server) -> Iterator[Workers]:
     found.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its players use most of a core
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """A pool that a real Prometheus scrapes."""
     with observed_pool(tmp_path_factory.mktemp("observed")) as found:
