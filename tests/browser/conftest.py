@@ -31,8 +31,8 @@ PICTURES = os.environ.get("MAZE_PICTURES")
 """A folder for screenshots of the tests, some of which the documentation uses."""
 
 
-# package scope: Playwright runs an event loop in this thread, which would block the asyncio tests elsewhere
-@pytest.fixture(scope="package")
+# module scope: Playwright runs an event loop in this thread, which would block the asyncio tests elsewhere
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
     """Playwright, without a browser."""
     try:
@@ -51,7 +51,7 @@ def launched(playwright: Any, *flags: str) -> Any:
     return playwright.chromium.launch(executable_path=binary, args=[*FLAGS, *flags])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium(playwright: Any) -> Iterator[Any]:
     """A browser without a camera."""
     browser = launched(playwright)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,10 +171,12 @@ def test_commands_of_the_readme_make_the_secrets_of_the_cluster(tmp_path: Path) 
     shutil.copy(FOLDER / "cluster/url", tmp_path / "compose/k8s/cluster/url")
     commands = re.findall(r"^\$ ((?:compose/tls|maze|mkdir|python3 -c) ?.*)$", readme, re.M)
     assert len(commands) == 5
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `maze` of this interpreter
     for line in commands:
         done = subprocess.run(
-            ["/bin/sh", "-euc", line], cwd=tmp_path, capture_output=True, text=True, timeout=30
-        )
+            ["/bin/sh", "-euc", line], cwd=tmp_path, capture_output=True, text=True, timeout=30,
+            env={**os.environ, "PATH": path},
+        )  # fmt: skip
         assert done.returncode == 0, (line, done.stderr)
     made = [tmp_path / "compose/k8s" / one.relative_to(FOLDER) for one in generated_files("cluster")]
     assert all(file.read_text() for file in made)
