@@ -309,8 +309,9 @@ def _require_other(out: Path, files: list[Path]) -> None:
 def _write(out: Path, lines: Any, header: dict[str, Any], *, as_json: bool) -> None:
     from gesture_maze.capture.writer import CaptureWriter
 
+    writer = CaptureWriter(out, header)  # not in the try: a file that cannot be opened stays as it is
     try:
-        with CaptureWriter(out, header) as writer:
+        with writer:
             for line in lines:
                 writer.write_text(line)
     except SettingsError:

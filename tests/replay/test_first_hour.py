@@ -1,8 +1,9 @@
-"""What `maze capture` and `maze replay` say where nothing fits, and when golden answers are written."""
+"""Messages of `maze capture` and `maze replay` for selections without a match, and for golden answers."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,20 @@ def test_bless_names_the_answers_that_changed(tmp_path: Path) -> None:
 
 def test_trim_that_matches_nothing_names_what_there_is_and_leaves_no_file(tmp_path: Path) -> None:
     capture, out = held(tmp_path / "a.jsonl", frames=31), tmp_path / "b.jsonl"
-    for words in (("--from", 100), ("--sessions", "nobody*")):
+    for words in (("--from", 100), ("--sessions", "unknown*")):
         found = text_of("capture", "trim", capture, "--out", out, *words, code=2)
         assert "no frame matches: the capture lasts 1.0 s and has the sessions p1" in found
         assert not out.exists()
+
+
+def test_capture_written_without_the_packer_keeps_the_file_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture, out = held(tmp_path / "a.jsonl", frames=2), tmp_path / "b.jsonl.zst"
+    out.write_bytes(b"earlier")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    assert "needs zstandard" in text_of("capture", "trim", capture, "--out", out, code=2)
+    assert out.read_bytes() == b"earlier"
 
 
 def test_to_csv_from_missing_replies_says_how_to_record_them(tmp_path: Path) -> None:
