@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from gesture_maze.capture.files import capture_error
 from gesture_maze.capture.reader import CaptureReader
 
 POOL: Final = "pool"
@@ -18,7 +19,7 @@ POOL: Final = "pool"
 MODEL: Final = "model"
 SETTINGS: Final = "settings"
 """The key in a worker's description."""
-NAMES: Final = ("threshold", "actions", "policy")
+DECIDING: Final = ("threshold", "actions", "policy")
 """Settings that are kept, beside the version of the model; null is that of the model."""
 MOST_WORKERS: Final = 1000
 
@@ -36,14 +37,36 @@ def pool_settings(infos: Mapping[bytes, bytes]) -> dict[str, Any] | None:
     return settings
 
 
+def pool_of(path: Path) -> dict[str, Any]:
+    """Return the pool's settings in the header of a capture, empty where it keeps none; not checked.
+
+    Raises:
+        SettingsError: `capture`, if the capture has no header, or these settings are not an object.
+    """
+    if path.exists() and not path.is_file():
+        return {}  # a pipe can be read only once
+    with CaptureReader(path) as reader:
+        found = reader.header.get(POOL) or {}
+    if not isinstance(found, dict):
+        raise capture_error(f"{path}: line 1: {POOL} must be an object, got {found!r:.40}")
+    return found
+
+
 def common_pool(paths: Sequence[Path]) -> dict[str, Any] | None:
-    """Return the pool's settings in the headers of captures, or None where they differ or there are none."""
-    found = []
-    for path in paths:
-        with CaptureReader(path) as reader:
-            pool = reader.header.get(POOL)
-        found.append(pool if isinstance(pool, dict) else None)
-    return found[0] if found and all(one == found[0] for one in found) else None
+    """Return the settings that the pools of captures have in common; its model is None where models differ.
+
+    Returns:
+        None where threshold, actions or policy differ, or a capture keeps none.
+
+    Raises:
+        SettingsError: `capture`, as `pool_of`.
+    """
+    pools = [pool_of(path) for path in paths]
+    settings = [{name: pool.get(name) for name in DECIDING} for pool in pools]
+    if not pools or not all(pools) or any(one != settings[0] for one in settings):
+        return None
+    model = pools[0].get(MODEL)
+    return {**settings[0], MODEL: model if all(pool.get(MODEL) == model for pool in pools) else None}
 
 
 def _text(raw: bytes) -> str:
@@ -54,5 +77,5 @@ def _text(raw: bytes) -> str:
     settings = info.get(SETTINGS) if isinstance(info, dict) else None
     if not isinstance(settings, dict):
         return ""  # a worker of an older version
-    kept = {name: settings.get(name) for name in NAMES}
+    kept = {name: settings.get(name) for name in DECIDING}
     return json.dumps({**kept, MODEL: info.get(MODEL)}, sort_keys=True)

@@ -31,6 +31,7 @@ Opt: Final = partial(typer.Option, allow_from_autoenv=False)
 """Flags of one run: none is read from the environment, so that MAZE_REDIS never makes a replay live."""
 
 DECIDING: Final = ("threshold", "actions", "policy")
+"""Those of `capture.pool`, without the import of numpy that the help does not need."""
 PARTITIONS: Final = 1
 BATCH_FRAMES: Final = 2048
 
@@ -309,7 +310,7 @@ def _print(
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(f"{name}={one}" for name, one in value.items())
-    return f"{value:g}"
+    return str(value)
 
 
 def _two_models(source: Files, blocks: Any, flags: Flags) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import asdict, fields
 from typing import Any, Final, Self
 
+from gesture_maze.capture.pool import DECIDING
 from gesture_maze.capture.reader import Block
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.producer.plan import MAX_FRAMES_PER_ENTRY, Entry, Router, plan_arrays
@@ -27,7 +28,7 @@ from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.settings import Settings
 
 WORKER: Final = "replay"
-NAMES: Final = ("partitions", "batch_frames", "model", "threshold", "actions", "policy")
+NAMES: Final = ("partitions", "batch_frames", "model", *DECIDING)
 """Settings of a worker that a replay takes."""
 RULES: Final = tuple(one.name for one in fields(Rules))
 NEVER_MS: Final = 10**12

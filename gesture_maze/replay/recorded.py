@@ -4,31 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gesture_maze.capture.files import capture_error
-from gesture_maze.capture.pool import MODEL, POOL
-from gesture_maze.capture.reader import CaptureReader
+from gesture_maze.capture.pool import DECIDING, MODEL, POOL, pool_of
 from gesture_maze.replay.engine import replay_settings
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.worker.settings import Settings
 
-DECIDING: Final = ("threshold", "actions", "policy")
-"""Settings that decide what a frame is answered with, beside the model."""
-
 
 def recorded_pool(path: Path) -> dict[str, Any]:
-    """Return the pool's settings in the header of a capture, empty where it keeps none.
+    """Return the checked settings of the pool in the header of a capture, empty where it keeps none.
 
     Raises:
         SettingsError: `capture`, if the capture has no header, or these settings are wrong.
     """
-    if path.exists() and not path.is_file():
-        return {}  # a pipe can be read only once
-    with CaptureReader(path) as reader:
-        found = reader.header.get(POOL) or {}
-    if not isinstance(found, dict):
-        raise capture_error(f"{path}: line 1: {POOL} must be an object, got {found!r:.40}")
+    found = pool_of(path)
     try:
         replay_settings(**_deciding(found))
     except SettingsError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,24 @@ def test_capture_commands_show_moves_as_the_recorded_pool_decided(tmp_path: Path
         assert reader.header["pool"] == CALM
     maze("capture", "join", calm, tmp_path / "part.jsonl", "--out", tmp_path / "both.jsonl")
     assert set(moves(tmp_path / "both.jsonl")) == {"down"}
+
+
+def test_captures_of_one_pool_under_two_models_keep_its_settings_when_joined(tmp_path: Path) -> None:
+    files = held(tmp_path / "a.jsonl", CALM), held(tmp_path / "b.jsonl", {**CALM, "model": "2.0"})
+    joined = maze("capture", "join", *files, "--out", tmp_path / "both.jsonl")
+    assert "names no settings of a pool" not in joined.output
+    with CaptureReader(tmp_path / "both.jsonl") as reader:
+        assert reader.header["pool"] == {**CALM, "model": None}
+
+
+def test_capture_from_a_pipe_is_joined_whole(tmp_path: Path) -> None:
+    capture, pipe = held(tmp_path / "a.jsonl", CALM, frames=4), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(capture.read_bytes(),))
+    writer.start()
+    joined = maze("capture", "join", pipe, "--out", tmp_path / "b.jsonl")
+    writer.join()
+    assert "4 frames" in joined.output
 
 
 def test_captures_of_pools_with_other_settings_are_rejected(tmp_path: Path) -> None:
