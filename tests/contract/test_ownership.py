@@ -239,26 +239,39 @@ class _KillsOn:
         return labels, aspect * 0 + 0.95
 
 
+def _survivor_of(client: Any, names: str, **limits: int) -> tuple[HandWorker, int]:
+    """Let owners whose model kills them on "rock" work in turn, until one of them survives.
+
+    Args:
+        client: a redis-py client.
+        names: of the owners, one letter each.
+        limits: settings of theirs.
+
+    Returns:
+        The owner that survives, and the number of those that died before it.
+    """
+    for deaths, name in enumerate(names):
+        worker = HandWorker(client, name, model=_KillsOn(11), **limits)
+        worker.join()
+        try:
+            worker.work()
+        except _Dies:
+            worker.broker.release_dead(name)
+        else:
+            return worker, deaths
+    pytest.fail(f"all of {names} died")
+
+
 def test_frame_that_kills_three_workers_is_dead_lettered_and_the_rest_are_answered(
     client: Any, replies: Subscriber
 ) -> None:
     add(client, hand(A, 1), hand(B, 1, "rock"), hand(A, 2))
     add(client, hand(A, 3))
-    deaths = 0
-    for name in "abcde":
-        worker = HandWorker(client, name, model=_KillsOn(11), deadline_ms=0, supersede_ms=0)
-        worker.join()
-        try:
-            worker.work()
-        except _Dies:
-            deaths += 1
-            worker.broker.release_dead(name)
-            continue
-        break
+    _, deaths = _survivor_of(client, "abcde", deadline_ms=0, supersede_ms=0)
     assert deaths == 3
     assert (replies.seqs(A), replies.seqs(B)) == ([1, 2, 3], [])
-    (letter,) = (fields for _, fields in client.xrange(keys.dead_key(1)))
-    assert (letter[b"reason"], letter[b"s"]) == (b"killed_worker", B.encode())
+    (dead_letter,) = (fields for _, fields in client.xrange(keys.dead_key(1)))
+    assert (dead_letter[b"reason"], dead_letter[b"s"]) == (b"killed_worker", B.encode())
     assert outcomes(client, 1) == {"answered": 3, "buried": 1, "frames": 4, "entries": 2}
 
 
@@ -327,17 +340,7 @@ def test_frame_never_classified_that_kills_during_session_rebuild_kills_one_work
     first.work()
     assert outcomes(client, 1)[outcome] >= 1
     first.loop.drain()
-    deaths = 0
-    for name in "bcd":
-        worker = HandWorker(client, name, model=_KillsOn(11), deadline_ms=0)
-        try:
-            worker.join()
-            worker.work()
-        except _Dies:
-            deaths += 1
-            worker.broker.release_dead(name)
-            continue
-        break
+    worker, deaths = _survivor_of(client, "bcd", deadline_ms=0)
     add(client, hand(A, 1))
     worker.work()
     assert deaths == 1
