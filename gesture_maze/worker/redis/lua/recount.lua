@@ -25,7 +25,7 @@ if cursor ~= stream['last-generated-id'] then
   return 'UNREAD'
 end
 redis.call('DEL', KEYS[1])
-redis.call('HDEL', KEYS[2], 'owner', 'trying')
+redis.call('HDEL', KEYS[2], 'owner', 'from', 'trying')
 redis.call('XGROUP', 'SETID', KEYS[3], ARGV[1], cursor, 'ENTRIESREAD', added)
 redis.call('HSET', KEYS[4], 'entries', added, 'trimmed', 0)
 return 'MENDED'
