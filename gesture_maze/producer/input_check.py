@@ -23,19 +23,16 @@ LARGEST_IMAGE_COORDINATE: Final = 4.0
 LARGEST_WORLD_COORDINATE: Final = 0.2
 """World landmarks are in metres from the middle of the hand."""
 YEAR_S: Final = 366 * 86_400.0
-FINER_UNITS: Final = {"microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
+OTHER_UNITS: Final = {"seconds": 1, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
+"""Units that clocks have, with how many of each are a second."""
 
 EQUAL_POINTS: Final = (
     "session {session!r}: all 21 landmarks are the same point, which is not a hand. "
     "Send landmarks=None where no hand is detected"
 )
-SECONDS: Final = (
-    "session {session!r}: captured_ms {captured_ms} looks like seconds. The policy expects "
+OTHER_UNIT: Final = (
+    "session {session!r}: captured_ms {captured_ms} looks like {unit}. The policy expects "
     "milliseconds: pass time.time_ns() // 1_000_000, or leave it out"
-)
-FINER: Final = (
-    "session {session!r}: captured_ms {captured_ms} looks like {unit}. Gestures settle after so many "
-    "milliseconds: pass time in ms, time.time_ns() // 1_000_000 say, or leave it out"
 )
 UNKNOWN_GESTURES: Final = (
     "settings name the gestures {names}, which the bundled model does not know: they have an effect only if "
@@ -89,11 +86,9 @@ class InputCheck:
         hand = entry.landmarks[0]
         session = entry.fields[0].split(b" ", 1)[0].decode()
         captured_ms = int(frame["captured_ms"])
-        if abs(captured_ms - self._wall_s()) < YEAR_S:
-            self._once(SECONDS, session=session, captured_ms=captured_ms)
-        for unit, per_s in FINER_UNITS.items():
+        for unit, per_s in OTHER_UNITS.items():
             if abs(captured_ms / per_s - self._wall_s()) < YEAR_S:
-                self._once(FINER, session=session, captured_ms=captured_ms, unit=unit)
+                self._once(OTHER_UNIT, session=session, captured_ms=captured_ms, unit=unit)
         if not frame["flags"] & HAND:
             return
         if (hand == hand[0]).all():
