@@ -116,7 +116,7 @@ class Connections:
         except _FAILURES as error:
             if not isinstance(step, RoundTrip):
                 # closed by the next reader: another thread may be reading from it now
-                self._must_replace = self._must_replace or not _subscribed_anew(self._pubsub)
+                self._must_replace = self._must_replace or not _resubscribed(self._pubsub)
             return _answer_to_failure(error, step)
 
     def _ask(self, step: RoundTrip) -> list[Any]:
@@ -212,7 +212,7 @@ class AsyncConnections:
         except _FAILURES as error:
             if not isinstance(step, RoundTrip):
                 # closed by the next reader: another thread may be reading from it now
-                self._must_replace = self._must_replace or not _subscribed_anew(self._pubsub)
+                self._must_replace = self._must_replace or not _resubscribed(self._pubsub)
             return _answer_to_failure(error, step)
 
     async def _ask(self, step: RoundTrip) -> list[Any]:
@@ -304,7 +304,7 @@ def _send_pubsub(pubsub: Any, step: PubSubCommand) -> Any:
             return pubsub.ping()
 
 
-def _subscribed_anew(pubsub: Any) -> bool:
+def _resubscribed(pubsub: Any) -> bool:
     """Return whether redis-py has replaced the connection, with its subscriptions, before it raised the
     error."""
     if pubsub is None:

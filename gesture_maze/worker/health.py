@@ -29,6 +29,7 @@ Page = Callable[[], tuple[str, Iterable[bytes]]]
 POLL_S: Final = 1.0
 """How soon overdue connections are noticed. Twenty checks a second cost an idle worker a fifth of its CPU."""
 STOP_RETRY_S: Final = 0.05
+"""How often `stop` connects again, until the server has ended."""
 READ_TIMEOUT_S: Final = 5.0
 """Longest silence within a request."""
 MAX_CONNECTION_S: Final = 10.0
@@ -82,13 +83,13 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def stop(self) -> None:
         """End `serve_forever` now, not only at its next check."""
-        ended = threading.Thread(target=self.shutdown, daemon=True)
-        ended.start()
-        while ended.is_alive():
+        stopping = threading.Thread(target=self.shutdown, daemon=True)
+        stopping.start()
+        while stopping.is_alive():
             with suppress(OSError), socket.socket(self.address_family) as waker:
                 waker.settimeout(STOP_RETRY_S)
                 waker.connect(self.socket.getsockname())  # ends its wait
-            ended.join(STOP_RETRY_S)
+            stopping.join(STOP_RETRY_S)
 
     def service_actions(self) -> None:
         """Close overdue connections. The base class calls this every `POLL_S`."""

@@ -88,7 +88,7 @@ class Comparison:
     Args:
         actions: gesture name -> action, of the champion.
         champion, challenger: the gestures of each model.
-        theirs: the mapping of the challenger; None for the champion's.
+        challenger_actions: the mapping of the challenger; None for the champion's.
     """
 
     def __init__(
@@ -96,9 +96,10 @@ class Comparison:
         actions: Mapping[str, Action],
         champion: LabelSet = PUBLISHED,
         challenger: LabelSet = PUBLISHED,
-        theirs: Mapping[str, Action] | None = None,
+        challenger_actions: Mapping[str, Action] | None = None,
     ) -> None:
-        sets, mappings = (champion, challenger), (actions, actions if theirs is None else theirs)
+        sets = (champion, challenger)
+        mappings = (actions, actions if challenger_actions is None else challenger_actions)
         self._names: Final = tuple(dict.fromkeys((*champion.names, *challenger.names)))
         place = {name: number for number, name in enumerate(self._names)}
         self._places: Final = [np.array([place[name] for name in one.names]) for one in sets]
