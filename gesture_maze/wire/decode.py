@@ -45,7 +45,8 @@ RawFields = Sequence[bytes]
 """The fields of one entry as Redis gives them: name, value, name, value, ..."""
 
 MAX_TEXT_FRAMES: Final = 4096
-"""As many as fit in a packed entry: each is committed as a whole, and text without hands is short."""
+"""About as many as fit in a packed entry with z. Without it, an entry of text without hands, which is short,
+could carry several times as many frames, and an entry is committed as a whole."""
 
 _PACKED_NAMES: Final = [b"s", b"m", b"l"]
 _COMPACT_NAMES: Final = [b"s", b"m", b"c"]

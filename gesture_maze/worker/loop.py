@@ -2,9 +2,8 @@
 
 Reads and commits are in flight while the worker computes: the next read is requested before a large batch is
 processed, or as soon as the commit of a small one was sent, and a commit's result is collected when the next
-one is ready to be sent. Whenever the state of a
-partition may be wrong (a lost connection, a fenced commit, an expired lease), it is discarded and rebuilt
-from Redis under a new epoch.
+one is ready to be sent. Whenever the state of a partition may be wrong (a lost connection, a fenced commit,
+an expired lease), it is discarded and rebuilt from Redis under a new epoch.
 """
 
 from __future__ import annotations

@@ -61,7 +61,10 @@ class Histogram(Collector):
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """(buckets + 1,) observations per bucket, not cumulative; the last bucket is above all bounds."""
+        """Return the observations per bucket, (buckets + 1,) int64, not cumulative.
+
+        The last bucket is above all bounds.
+        """
         return np.array(self._counts, np.int64)
 
     def observe(self, values: npt.NDArray[np.float64]) -> None:

@@ -86,15 +86,15 @@ def _lower(name: bytes) -> str:
 
 
 def new_server() -> fakeredis.FakeServer:
-    """Return a server whose commands run without its lock, since a world has one thread."""
+    """Return a server that does not look for waiting clients after each write."""
     server = fakeredis.FakeServer(version=(7,))
-    # otherwise each write looks for clients that watch a key or wait in a blocking command
+    # a world has neither clients that watch a key nor blocking commands
     server.dbs[0].notify_watch = lambda _key: None
     return server
 
 
 class QuickSocket(FakeSocket):
-    """A server's end of a connection."""
+    """A server's end of a connection, which runs commands without a lock, since a world has one thread."""
 
     _script_resp: int | None
 

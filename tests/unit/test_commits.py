@@ -16,10 +16,11 @@ from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
-from gesture_maze.worker.policy import Policy, Rules
+from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.records import Commit, Grant, Read
 from gesture_maze.worker.redis.streams import Result, Settled
 from gesture_maze.worker.report import Reporter
+from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.serving.serving import Serving
 from tests.support.pool import PARTITIONS, WristModel, hand, sessions_of
 
