@@ -15,7 +15,7 @@ from gesture_maze.worker.library_logs import SAMPLE_S, route_libraries
 from gesture_maze.worker.logs import Log, Sampler
 
 SETTLED_S: Final = 5.0
-"""After Redis is back, its subscriptions are replaced within this time."""
+"""Losses within this time of the first one, or of the end of an outage, belong to the same outage."""
 UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError, ConnectionLost)
 
 
@@ -41,7 +41,8 @@ class Outages:
     def available(self) -> None:
         """Log that Redis takes frames."""
         self._log.info("redis_reconnected" if self._down else "redis_connected")
-        self._down, self._settled_s = False, self._clock() + SETTLED_S
+        self._down = False
+        self._settled_s = self._clock() + SETTLED_S
 
     def lost(self, event: str, error: Exception, **values: object) -> None:
         """Log that a subscription was lost."""
@@ -49,7 +50,7 @@ class Outages:
             if self._down or self._clock() < self._settled_s:
                 self._log.debug(event, **values, error=str(error))
                 return
-            self._down = True
+            self._settled_s = self._clock() + SETTLED_S
         self._log.warning(event, **values, error=str(error))
 
     def opened(self, event: str, **values: object) -> None:

@@ -16,9 +16,8 @@ from redis.exceptions import (
     RedisError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gesture_maze.gateway.logs import Outages
+from gesture_maze.gateway.logs import UNREACHABLE, Outages
 from gesture_maze.producer.cluster.aio import AsyncClusterRedis
 from gesture_maze.wire.keys import PROBE_STREAM
 
@@ -30,7 +29,8 @@ COMMAND: Final = ("XADD", PROBE_STREAM, "NOMKSTREAM", "MAXLEN", "1", "*", "s", "
 
 DEMOTED: Final = (ReadOnlyError, BusyLoadingError, MasterDownError, ClusterDownError)
 """The server behind the connection is not, or not yet, a primary. Another may be behind the same address."""
-UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+UNAVAILABLE: Final = (*UNREACHABLE, NoPermissionError)
+"""Errors after which Redis counts as unable to take frames."""
 
 
 class Probe:
@@ -79,7 +79,7 @@ class Probe:
             # the same address may lead to a primary by now
             await self._client.connection_pool.disconnect()
             self._unreachable(str(error))
-        except (*UNREACHABLE, NoPermissionError) as error:
+        except UNAVAILABLE as error:
             self._unreachable(str(error))
         except RedisError:
             self._reachable()
@@ -95,7 +95,7 @@ class Probe:
         for address in await self._client.primaries():
             try:
                 await self._client.node(address).execute_command(*COMMAND)  # type: ignore[no-untyped-call]
-            except (*UNREACHABLE, NoPermissionError) as error:
+            except UNAVAILABLE as error:
                 fault = error
             except RedisError:
                 return  # it answers, for example that another node serves the slot

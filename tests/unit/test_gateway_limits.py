@@ -203,3 +203,6 @@ def test_outage_is_logged_once_whichever_connection_notices_it(capsys: pytest.Ca
     outages.lost("channel_lost", OSError("reset"))
     outages.lost("channel_lost", NoPermissionError("no right to the channel"))
     assert events() == ["subscription_lost", "channel_lost"]
+    now_s += 60
+    outages.lost("subscription_lost", OSError("reset"))
+    assert events() == ["subscription_lost"], "a loss that Redis outlives does not hide the next one"
