@@ -51,16 +51,17 @@ class Guard:
             await self._app(scope, receive, send)
             return
         scope = self._seen(scope)
+        network, predicts = client_network(scope), self._predicts(scope)
         try:
-            self._check(scope)
-            await self._turns.take(client_network(scope))
-            if self._predicts(scope):
+            self._check(scope, network, predicts)
+            await self._turns.take(network)
+            if predicts:
                 # before its body is read; `Predictor` counts it once it is
-                scope["app"].state.predictor.concurrency.check(client_network(scope))
+                scope["app"].state.predictor.concurrency.check(network)
         except GatewayError as error:
             self._metrics.refused(error.refusal)
             if error.refusal is not Refusal.BUSY:  # which is the fault of others
-                await self._holds.hold(client_network(scope), time.monotonic())
+                await self._holds.hold(network, time.monotonic())
             await answer(error)(scope, receive, send)
             return
         if scope["method"] == "HEAD":
@@ -83,13 +84,13 @@ class Guard:
         where = {"path": path, "root_path": self._root}
         return {**scope, **where, "client": (address_of(address), 0), "scheme": scheme}
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope, network: str, predicts: bool) -> None:
         if scope["method"] not in METHODS:
             raise GatewayError(Refusal.BAD_METHOD, f"use one of {', '.join(METHODS)}")
-        network, now_s = client_network(scope), time.monotonic()
+        now_s = time.monotonic()
         weight = 1 + sum(len(name) + len(value) for name, value in scope["headers"]) // HEAD_BYTES
         allowed = self._rates.take(network, now_s, weight)
-        if allowed and self._predicts(scope):
+        if allowed and predicts:
             allowed = self._predictions.take(network, now_s)
         if not allowed:
             raise GatewayError(

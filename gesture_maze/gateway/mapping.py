@@ -29,8 +29,6 @@ _GESTURES: Final[TypeAdapter[list[str]]] = TypeAdapter(
         list[Annotated[str, Field(pattern=NAME_PATTERN)]], Field(min_length=1, max_length=MOST_GESTURES)
     ]
 )
-
-
 _DRAWINGS: Final[TypeAdapter[dict[str, Drawing]]] = TypeAdapter(
     Annotated[dict[Annotated[str, Field(pattern=NAME_PATTERN)], Drawing], Field(max_length=MOST_GESTURES)]
 )
@@ -72,15 +70,15 @@ class PoolMapping:
         Args:
             infos: worker id -> its description as JSON; written by other programs, so not trusted.
         """
-        raws = list(infos.values())[:MOST_WORKERS]
-        sets = Counter(names for raw in raws if (names := _gestures_of(raw)))
+        known = [one for raw in list(infos.values())[:MOST_WORKERS] if (one := _parsed(raw))]
+        sets = Counter(names for one in known if (names := _gestures_of(one)))
         if sets:
             self.gestures = sets.most_common(1)[0][0]
-        found = Counter(text for raw in raws if (text := _mapping_of(raw)))
+        found = [(text, one) for one in known if (text := _mapping_of(one))]
         if not found:
             return False
-        chosen = found.most_common(1)[0][0]
-        self.drawings = _drawings_of(next(raw for raw in raws if _mapping_of(raw) == chosen))
+        chosen = Counter(text for text, _ in found).most_common(1)[0][0]
+        self.drawings = _drawings_of(dict(found)[chosen])
         actions: dict[str, Action] = from_json(chosen)
         if actions != self.actions:
             self._log.info("actions_changed", actions=actions)
@@ -88,23 +86,31 @@ class PoolMapping:
         return True
 
 
-def _drawings_of(raw: bytes) -> dict[str, Drawing]:
+def _parsed(raw: bytes) -> dict[str, Any] | None:
     try:
-        return _DRAWINGS.validate_python(from_json(raw).get("drawings", {}))
-    except (ValueError, ValidationError):
+        found = from_json(raw)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _drawings_of(info: dict[str, Any]) -> dict[str, Drawing]:
+    try:
+        return _DRAWINGS.validate_python(info.get("drawings", {}))
+    except ValidationError:
         return {}
 
 
-def _gestures_of(raw: bytes) -> tuple[str, ...] | None:
+def _gestures_of(info: dict[str, Any]) -> tuple[str, ...] | None:
     try:
-        return tuple(_GESTURES.validate_python(from_json(raw)["gestures"], strict=True))
-    except (ValueError, KeyError, TypeError, ValidationError):
+        return tuple(_GESTURES.validate_python(info.get("gestures"), strict=True))
+    except ValidationError:
         return None
 
 
-def _mapping_of(raw: bytes) -> bytes | None:
+def _mapping_of(info: dict[str, Any]) -> bytes | None:
     try:
-        actions = _ACTIONS.validate_python(from_json(raw)["actions"], strict=True)
-    except (ValueError, KeyError, TypeError, ValidationError):
+        actions = _ACTIONS.validate_python(info.get("actions"), strict=True)
+    except ValidationError:
         return None
     return to_json(dict(sorted(actions.items())))

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from gesture_maze.gateway.fan import Answer, Fan
-from gesture_maze.gateway.guard import client_network
+from gesture_maze.gateway.guard import PREDICT, client_network
 from gesture_maze.gateway.limits import ConcurrencyLimit
 from gesture_maze.gateway.messages import Aspect, Packed, Points, pack_points
 from gesture_maze.gateway.outbox import Outbox
@@ -147,7 +147,7 @@ router = APIRouter()
 
 
 @router.post(
-    "/predict",
+    PREDICT,
     responses={
         400: {"model": Problem, "description": "Not JSON"},
         429: {"model": Problem, "description": "Too many requests from this address"},

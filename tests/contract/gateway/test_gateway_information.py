@@ -107,11 +107,11 @@ def test_mapping_of_mixed_workers_is_that_of_the_majority() -> None:
 
 def test_drawings_are_those_of_a_worker_of_the_majority_and_checked() -> None:
     found, hand = mapping(), [[0.5, 0.25, 0.0]] * 21
-    told: list[tuple[object, bool]] = [
+    cases: list[tuple[object, bool]] = [
         ({"swipe": hand}, True), ({"swipe": hand[1:]}, False), ({"a b": hand}, False), ([hand], False),
         ({"swipe": [[1e9, 0, 0]] * 21}, False), ("swipe", False), (None, False),
     ]  # fmt: skip
-    for drawings, kept in told:
+    for drawings, kept in cases:
         raw = json.dumps({"actions": {"swipe": "up"}, "drawings": drawings}).encode()
         assert found.note({b"a": raw, b"b": raw, b"c": info({"rock": "up"})})
         assert ("swipe" in found.drawings) == kept, drawings
