@@ -107,7 +107,7 @@ function triple(point) {
 const FRAME_KEYS = ["session", "seq", "t", "landmarks", "aspect", "hand", "mirrored", "settings"];
 
 /** A value for an error, not longer than 80 characters. @param {unknown} value */
-export const shown = (value) => String(JSON.stringify(value)).slice(0, 80);
+export const shown = (value) => String(JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part))).slice(0, 80);
 
 /**
  * Checks a frame as the pool would; a key that is not one of a frame is a mistake.

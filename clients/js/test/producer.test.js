@@ -257,6 +257,8 @@ test("wrong calls name the right ones", async () => {
   make();
   await assert.rejects(producer.sendTick(frame("p1")), /for one frame call send\(frame\)/);
   await assert.rejects(producer.send([frame("p1")]), /for several frames call sendTick\(frames\)/);
+  await assert.rejects(producer.sendTick(frame("p1", { seq: 5n })), /for one frame call send\(frame\)/);
+  await assert.rejects(producer.send(frame(5n)), { reason: "bad_session" });
 });
 
 test("finer times and gestures that the model does not know are warned of", async () => {
