@@ -90,7 +90,7 @@ def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served)
 
 
 @pytest.mark.parametrize("race", ["unknown1", "x"])
-def test_unknown_race_starts_a_maze_and_says_so(visit: Visit, race: str) -> None:
+def test_unknown_race_shows_its_state_and_starts_a_maze(visit: Visit, race: str) -> None:
     page = visit(f"/game?race={race}&size=small")
     state(page, "no-race")
     assert "no such race" in page.inner_text("#state-text")

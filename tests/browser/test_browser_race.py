@@ -30,7 +30,7 @@ STANDINGS = {
     "start": ([racer("me"), racer("b")], "Be the first at the star."),
     "alone": ([racer("me", 2)], "Be the first at the star."),
     "leads": ([racer("me", 2), racer("b", 1)], "You are 1 of 2."),
-    "shares": ([racer("me", 2), racer("b", 2), racer("c")], "You are 1 of 3, beside another."),
+    "shares": ([racer("me", 2), racer("b", 2), racer("c")], "You are 1 of 3, tied with another player."),
     "behind": ([racer("me"), racer("a", 2, name="Ann"), racer("c", 1)], "You are 3 of 3. Ann leads."),
     "same names": ([racer("me"), racer("b", 1)], "You are 2 of 2. player 2 leads."),
     "other is out": ([racer("me", 2), racer("a", 3, 1, "Ann")], "You are 2 of 2. Ann made it."),

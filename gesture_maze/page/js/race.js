@@ -106,7 +106,7 @@ export function standingOf({ racers, you }, maze) {
   const [first, second] = [...racers].sort((a, b) => behind(a) - behind(b));
   if (!me || !second || racers.every((one) => behind(one) === behind(me))) return "Be the first at the star.";
   const rank = racers.filter((one) => behind(one) < behind(me)).length + 1;
-  if (rank === 1) return `You are 1 of ${racers.length}${behind(second) === behind(me) ? ", beside another." : "."}`;
+  if (rank === 1) return `You are 1 of ${racers.length}${behind(second) === behind(me) ? ", tied with another player." : "."}`;
   return `You are ${rank} of ${racers.length}. ${nameOf(first, racers)} ${first.place ? "made it" : "leads"}.`;
 }
 

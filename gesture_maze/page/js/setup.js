@@ -26,7 +26,7 @@ export function connectButtons(doings, sound) {
   for (const [id, run] of Object.entries(clicks)) element(id, HTMLElement).addEventListener("click", () => run());
   for (const button of document.querySelectorAll("[data-size]")) {
     button.addEventListener("click", () => {
-      foldSetup(doings.folded);
+      showSetup(false, doings.folded); // the maze of another size begins
       doings.size(/** @type {Size} */ (button.getAttribute("data-size")));
     });
   }
@@ -56,20 +56,16 @@ function connectBoards(chosen) {
 
 /** @param {() => void} folded */
 function connectFold(folded) {
-  const [form, button] = [element("setup", HTMLFormElement), element("fold", HTMLElement)];
-  button.addEventListener("click", () => {
-    form.hidden = !form.hidden;
-    button.setAttribute("aria-expanded", String(!form.hidden));
-    folded();
-  });
+  const form = element("setup", HTMLFormElement);
+  element("fold", HTMLElement).addEventListener("click", () => showSetup(form.hidden, folded));
 }
 
-/** Close the settings: the maze of another size is begun. @param {() => void} folded */
-function foldSetup(folded) {
+/** Open or close the settings. @param {boolean} open @param {() => void} folded */
+function showSetup(open, folded) {
   const [form, button] = [element("setup", HTMLFormElement), element("fold", HTMLElement)];
-  if (form.contains(document.activeElement)) button.focus();
-  form.hidden = true;
-  button.setAttribute("aria-expanded", "false");
+  if (!open && form.contains(document.activeElement)) button.focus();
+  form.hidden = !open;
+  button.setAttribute("aria-expanded", String(open));
   folded();
 }
 
