@@ -115,7 +115,8 @@ class PlainNetwork:
         rows = len(landmarks)
         if rows <= FEW_ROWS:
             found = [self._classify_one(landmarks[row], float(aspect[row])) for row in range(rows)]
-            return np.array([one[0] for one in found]), np.array([one[1] for one in found], np.float32)
+            labels = np.array([one[0] for one in found], np.int64)
+            return labels, np.array([one[1] for one in found], np.float32)
         logits = self._logits(landmarks, aspect)
         labels = logits.argmax(axis=0)
         return labels, np.reciprocal(_powers(logits)[1])
