@@ -71,8 +71,8 @@ class TrainOptions:
 
         recipe = Recipe() if self.epochs is None else Recipe(epochs=self.epochs)
         verdicts = None if self.verdicts is None else read_verdicts(self.verdicts, data)
-        if fault := action_faults(self.actions or {}, data.gestures):
-            raise SettingsError("settings", fault.replace("of the model", "of the data"))
+        if fault := action_faults(self.actions or {}, data.gestures, "the data"):
+            raise SettingsError("settings", fault)
         return Settings(
             recipe=recipe, folds=self.folds, seed=self.seed, verdicts=verdicts, actions=self.actions
         )

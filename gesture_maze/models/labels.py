@@ -61,15 +61,21 @@ def label_faults(labels: Sequence[str], numbers: Sequence[int]) -> str:
     return ""
 
 
-def action_faults(actions: Mapping[str, Action], labels: Sequence[str]) -> str:
-    """Return what is wrong with a mapping of gestures to actions for a label set; empty if nothing is."""
+def action_faults(actions: Mapping[str, Action], labels: Sequence[str], of: str = "the model") -> str:
+    """Return what is wrong with a mapping of gestures to actions for a label set; empty if nothing is.
+
+    Args:
+        actions: gesture, or `left:` or `right:` and a gesture -> action.
+        labels: the label set.
+        of: what it belongs to, for the message.
+    """
     for key in actions:
         try:
             name = parse_action_key(key)[1]
         except ValueError as error:
             return f"actions: {error}"
         if name not in labels or name == NO_GESTURE:
-            return f"actions: {name} is not a gesture of the model"
+            return f"actions: {name} is not a gesture of {of}"
     return ""
 
 

@@ -206,7 +206,9 @@ def test_mapping_of_gesture_that_the_model_does_not_know_is_refused(own: Path, k
 def test_train_with_actions_judges_by_them_and_ships_them(tmp_path: Path) -> None:
     source = own_csv(tmp_path, palm="swipe")
     words = (source, "--out", tmp_path / "b", "--folds", 2, "--epochs", 2, "--tracking-uri", "none")
-    assert run("train", *words, "--actions", "wave=up").exit_code != 0
+    refused = run("train", *words, "--actions", "wave=up")
+    assert refused.exit_code != 0
+    assert "actions: wave is not a gesture of the data" in str(refused.exception)
     assert run("train", *words, "--actions", "swipe=right").exit_code == 0
     bundle = load_bundle(tmp_path / "b")
     assert dict(bundle.manifest.mapping) == {"swipe": "right"}
