@@ -1,4 +1,4 @@
-"""Drawings of gestures that no simulated hand shows: the mean of the hands they were taught by. Pure."""
+"""Drawings of gestures that no simulated hand shows: the median of the hands they were taught by. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Drawing = Annotated[list[tuple[Coordinate, Coordinate, Coordinate]], Field(min_l
 """21 landmarks of a right hand, as MediaPipe would report them in a picture of 4 by 3."""
 
 LEAST_HANDS: Final = 5
-"""Hands that a mean needs: fewer would show the hand of one picture."""
+"""Hands that a median needs: fewer would show the hand of one picture."""
 ASPECT: Final = 4 / 3
 CENTRE: Final = (0.5, 0.42)
 SIZE: Final = 0.55
@@ -21,15 +21,15 @@ SIZE: Final = 0.55
 DECIMALS: Final = 3
 
 
-def mean_hand(
+def median_hand(
     points: NDArray[np.float64],
     depth: NDArray[np.floating[Any]] | None = None,
     left: NDArray[np.bool_] | None = None,
 ) -> Drawing | None:
-    """Return the drawing of n hands of one gesture, or None if there are fewer than `LEAST_HANDS`.
+    """Return the median of n hands of one gesture, or None if there are fewer than `LEAST_HANDS`.
 
-    The hands are moved to one place, size, direction and side before they are averaged, because the mean of
-    hands that lean to both sides would have short fingers.
+    The hands are moved to one place, size, direction and side first, because the median of hands that
+    lean to both sides would have short fingers.
 
     Args:
         points: (n, 21, 2), isotropic, y down.

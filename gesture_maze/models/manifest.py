@@ -124,7 +124,7 @@ class Manifest(_Record):
     baseline: Baseline | None = None
     seed: int | None = None
     drawings: dict[str, Drawing] = {}
-    """Gesture of one's own -> the mean of the hands that it was taught by, for pages to draw."""
+    """Gesture of one's own -> the median of the hands that it was taught by, for pages to draw."""
     files: dict[str, Sha256]
     """File name -> sha256 of its bytes."""
 

@@ -18,7 +18,7 @@ _HEAD: Final = """# Model card: {{version}}
 The model {base}, taught by takes of people's own hands: {names}.
 
 - **Takes**: {takes}, {hands}. The bundle holds none of them; its golden hands are synthetic.
-  The drawing of a new gesture is the mean of its hands.
+  The drawing of a new gesture is the median of its hands.
 - **Consent**: the header of each take states it.
 - **Method**: the base's hidden layer and outputs are kept; hidden units beside them and additions to the
   outputs of the gestures above are trained. Simulated hands of the published gestures stand for the base's

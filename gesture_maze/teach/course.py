@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from gesture_maze.lifecycle.training import golden_hands
 from gesture_maze.models.bundle import Bundle
-from gesture_maze.models.drawing import Drawing, mean_hand
+from gesture_maze.models.drawing import Drawing, median_hand
 from gesture_maze.models.evaluation import summarise
 from gesture_maze.models.features import features
 from gesture_maze.models.manifest import Baseline, Thresholds, TrainingData
@@ -216,13 +216,13 @@ def _baseline(base: Bundle, gestures: Sequence[str]) -> Baseline | None:
 
 
 def _drawings(takes: Sequence[Take]) -> dict[str, Drawing]:
-    """Return the mean hand of each gesture of one's own."""
+    """Return the median hand of each gesture of one's own."""
     found = {}
     for name in sorted({take.label for take in takes} - set(GESTURES)):
         mine = [take for take in takes if take.label == name]
         depth = np.concatenate([take.landmarks[:, :, 2] * take.aspect[:, None] for take in mine])
         points = np.concatenate([take.points for take in mine])
-        drawn = mean_hand(points, depth, np.concatenate([take.left for take in mine]))
+        drawn = median_hand(points, depth, np.concatenate([take.left for take in mine]))
         if drawn is not None:
             found[name] = drawn
     return found

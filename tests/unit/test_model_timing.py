@@ -10,7 +10,7 @@ from gesture_maze.models.timing import microseconds_per_frame
 
 
 def fake_clocks(monkeypatch: pytest.MonkeyPatch, elapsed_s: float, cpu_s: float) -> Callable[[int], None]:
-    """Replace the clocks, and return a call that takes so long of each."""
+    """Replace the clocks, and return a call that advances them by these times."""
     calls = 0
 
     def call(_: int) -> None:

@@ -30,10 +30,10 @@ def recorded(data: Dataset) -> Dataset:
 def test_folds_leave_each_recorder_out_once_with_all_rows():
     data = recorded(hands(80))
     seen = []
-    for inside, outside, abroad in folds(data, 4, 0):
-        assert not set(data.recorders[inside]) & set(data.recorders[abroad])
-        assert sorted([*inside, *outside, *abroad]) == list(range(len(data)))
-        seen += list(abroad)
+    for inside, outside, left_out in folds(data, 4, 0):
+        assert not set(data.recorders[inside]) & set(data.recorders[left_out])
+        assert sorted([*inside, *outside, *left_out]) == list(range(len(data)))
+        seen += list(left_out)
     assert sorted(seen) == list(np.flatnonzero(data.recorders != ""))
 
 
@@ -41,15 +41,15 @@ def test_folds_always_train_on_recorder_whose_gesture_no_user_shows():
     data = recorded(hands(80))
     labels = np.where(data.recorders == "r2", LABELS["rock"], data.labels)
     left_out = {
-        name for split in folds(replace(data, labels=labels), 4, 0) for name in data.recorders[split.abroad]
+        name for split in folds(replace(data, labels=labels), 4, 0) for name in data.recorders[split.left_out]
     }
     assert left_out == {"r0", "r1", "r3", "r4", "r5"}
 
 
 def test_folds_with_few_recorders_leave_none_out():
     data = recorded(hands(80))
-    few = replace(data, recorders=np.where(data.recorders == "", "", "someone"))
-    assert not any(len(split.abroad) for split in folds(few, 4, 0))
+    few = replace(data, recorders=np.where(data.recorders == "", "", "r0"))
+    assert not any(len(split.left_out) for split in folds(few, 4, 0))
 
 
 def test_dataset_of_file_with_users_has_no_recorders(tmp_path: Path) -> None:
@@ -84,11 +84,13 @@ def test_recorders_are_judged_by_models_that_did_not_see_them():
         return lambda asked: np.eye(19)[np.full(len(asked), len(seen))]
 
     held = cross_validate(data, fit, list(folds(data, 4, 0)))
-    assert held.abroad is not None
-    assert len(held.abroad.labels) == (data.recorders != "").sum()
+    assert held.other_cameras is not None
+    assert len(held.other_cameras.labels) == (data.recorders != "").sum()
     by_fold = {
-        name: set(held.abroad.probabilities[held.abroad.recorders == name].argmax(axis=1))
-        for name in set(held.abroad.recorders)
+        name: set(held.other_cameras.probabilities[held.other_cameras.recorders == name].argmax(axis=1))
+        for name in set(held.other_cameras.recorders)
     }
     assert all(len(folds_of) == 1 for folds_of in by_fold.values())
-    assert sum(len(labels) for labels, _ in held.abroad.by_recorder()) == len(held.abroad.labels)
+    assert sum(len(labels) for labels, _ in held.other_cameras.by_recorder()) == len(
+        held.other_cameras.labels
+    )

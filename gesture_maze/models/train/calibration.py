@@ -69,7 +69,7 @@ class Threshold:
 
 
 def choose_temperature(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], abroad: Sequence[Answers] = ()
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], recorders: Sequence[Answers] = ()
 ) -> float:
     """Return the temperature that calibrates held-out predictions when their logits are divided by it.
 
@@ -82,11 +82,11 @@ def choose_temperature(
 
     Args:
         labels, probabilities: (n,) and (n, k), of users that the predicting model has not seen.
-        abroad: labels and probabilities of each recorder that it has not seen.
+        recorders: labels and probabilities of each recorder that it has not seen.
     """
     scores = _log_loss(labels, probabilities)
-    if abroad:
-        scores = scores + np.mean([_log_loss(*answers) for answers in abroad], axis=0)
+    if recorders:
+        scores = scores + np.mean([_log_loss(*answers) for answers in recorders], axis=0)
     return float(TEMPERATURES[np.argmin(scores)])
 
 

@@ -105,7 +105,7 @@ _NOTES: Final = """
 these rows, which flatters calibration and action figures a little; the accuracy does not depend on them.
 """
 
-_ABROAD: Final = """"Other cameras" are {n} rows of recorders without user ids, by models that were
+_OTHER_CAMERAS: Final = """"Other cameras" are {n} rows of recorders without user ids, by models that were
 trained on none of the
 recorder's rows. {recall}The temperature was fitted to both: half of its score are the held-out rows, half the
 recorders, each of whom counts the same.
@@ -158,7 +158,7 @@ def model_card(
     if ADJUDICATED in facts.evaluation:
         notes.append(f"Adjudicated labels are those that a person judged, on the same rows. {BIAS}\n")
     if OTHER_CAMERAS in facts.evaluation:
-        notes.append(_abroad(facts.evaluation[OTHER_CAMERAS]))
+        notes.append(_other_cameras(facts.evaluation[OTHER_CAMERAS]))
     if set(facts.evaluation) - {HELD_OUT, ADJUDICATED, OTHER_CAMERAS}:
         notes.append("The other lines are the same hands, altered.\n")
     body = "\n".join(notes) + "\n" + _by_gesture(evaluation) + _mixed_up(confusions) + _LIMITS
@@ -188,16 +188,16 @@ def _people(data: Dataset, splits: Mapping[str, Figures]) -> str:
         f"Predictions for {amount(known, 'row')} of {amount(users, 'user')}, by models that were "
         "trained on none of the user's rows."
     )
-    abroad = splits[OTHER_CAMERAS].rows if OTHER_CAMERAS in splits else 0
-    if rest := len(data) - known - abroad:
+    others = splits[OTHER_CAMERAS].rows if OTHER_CAMERAS in splits else 0
+    if rest := len(data) - known - others:
         words += f" Trained on and not counted: {amount(rest, 'row')} without a user id."
     return words
 
 
-def _abroad(figures: Figures) -> str:
+def _other_cameras(figures: Figures) -> str:
     recall = figures.action_recall
     words = "" if recall is None else f"Of the hands with an action, {recall:.1%} act rightly. "
-    return _ABROAD.format(n=figures.rows, recall=words)
+    return _OTHER_CAMERAS.format(n=figures.rows, recall=words)
 
 
 def _mixed_up(confusions: Sequence[Confusion]) -> str:

@@ -35,7 +35,7 @@ class Split(NamedTuple):
     """To train on."""
     outside: NDArray[np.int64]
     """To judge by: of users who are not trained on."""
-    abroad: NDArray[np.int64]
+    left_out: NDArray[np.int64]
     """Of recorders who are not trained on, to calibrate by; empty where the data has none."""
 
 
@@ -49,7 +49,7 @@ VIEWS: Final[Mapping[str, View]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Abroad:
+class OtherCameras:
     """Predictions for rows of recorders that the predicting model was not trained on."""
 
     labels: NDArray[np.int64]
@@ -79,7 +79,7 @@ class HeldOut:
     """Name of a view -> (n, k) for the same hands, altered."""
     folds: NDArray[np.int64]
     """(n,) the fold, from 0, that each row was held out in."""
-    abroad: Abroad | None = None
+    other_cameras: OtherCameras | None = None
     """The same for recorders; None where the data has none."""
 
 
@@ -121,8 +121,8 @@ def _recorders(data: Dataset) -> NDArray[np.str_]:
     """
     if data.recorders is None or not (data.users != "").any():
         return np.array([], np.str_)
-    strange = ~np.isin(data.labels, data.labels[data.users != ""])
-    names = np.setdiff1d(data.recorders, ["", *data.recorders[strange].tolist()])
+    unknown = ~np.isin(data.labels, data.labels[data.users != ""])
+    names = np.setdiff1d(data.recorders, ["", *data.recorders[unknown].tolist()])
     return names if len(names) >= LEAST_RECORDERS else names[:0]
 
 
@@ -139,7 +139,7 @@ def cross_validate(
     """Return out-of-fold predictions of the models that `fit` gives for each of `splits`."""
     rows: list[NDArray[np.int64]] = []
     found: dict[str, list[NDArray[np.float64]]] = {"": []}
-    abroad: list[NDArray[np.float64]] = []
+    others: list[NDArray[np.float64]] = []
     for inside, outside, left_out in splits:
         predict = fit(data.points[inside], data.labels[inside])
         rows.append(outside)
@@ -147,17 +147,18 @@ def cross_validate(
         for name, alter in (views or {}).items():
             found.setdefault(name, []).append(predict(alter(data.points[outside])))
         if len(left_out):
-            abroad.append(predict(data.points[left_out]))
+            others.append(predict(data.points[left_out]))
     order = np.concatenate(rows)
     joined = {name: np.concatenate(parts) for name, parts in found.items()}
     numbers = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
-    return HeldOut(order, data.labels[order], joined.pop(""), joined, numbers, _abroad(data, splits, abroad))
+    other_cameras = _other_cameras(data, splits, others)
+    return HeldOut(order, data.labels[order], joined.pop(""), joined, numbers, other_cameras)
 
 
-def _abroad(
+def _other_cameras(
     data: Dataset, splits: Sequence[Split], probabilities: Sequence[NDArray[np.float64]]
-) -> Abroad | None:
+) -> OtherCameras | None:
     if data.recorders is None or not probabilities:
         return None
-    rows = np.concatenate([split.abroad for split in splits])
-    return Abroad(data.labels[rows], np.concatenate(probabilities), data.recorders[rows])
+    rows = np.concatenate([split.left_out for split in splits])
+    return OtherCameras(data.labels[rows], np.concatenate(probabilities), data.recorders[rows])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gesture_maze.models.bundle import Bundle
 from gesture_maze.models.dataset import Dataset
-from gesture_maze.models.drawing import Drawing, mean_hand
+from gesture_maze.models.drawing import Drawing, median_hand
 from gesture_maze.models.evaluation import Evaluation, calibration_error, evaluate, summarise
 from gesture_maze.models.hands import Hands
 from gesture_maze.models.judged import Judged
@@ -54,8 +54,8 @@ class Calibrated:
     def of(cls, held: HeldOut, data: Dataset, settings: Settings) -> Calibrated:
         """Choose temperature and threshold for the held-out predictions of `data`."""
         verdicts = settings.verdicts
-        abroad = held.abroad.by_recorder() if held.abroad else []
-        temperature = choose_temperature(held.labels, held.probabilities, abroad)
+        recorders = held.other_cameras.by_recorder() if held.other_cameras else []
+        temperature = choose_temperature(held.labels, held.probabilities, recorders)
         counted, labels = np.ones(len(held.labels), np.bool_), held.labels
         if verdicts is not None:
             counted, labels = verdicts.apply(held.rows, held.labels)
@@ -112,8 +112,8 @@ class Calibrated:
         splits = {HELD_OUT: (self.held.labels, self.probabilities)}
         if self.adjudicated:
             splits[ADJUDICATED] = self.labels[self.counted], self.probabilities[self.counted]
-        if abroad := self.held.abroad:
-            splits[OTHER_CAMERAS] = abroad.labels, cooled(abroad.probabilities, self.temperature)
+        if others := self.held.other_cameras:
+            splits[OTHER_CAMERAS] = others.labels, cooled(others.probabilities, self.temperature)
         for name, probabilities in self.held.views.items():
             splits[name] = self.held.labels, cooled(probabilities, self.temperature)
         return {
@@ -200,7 +200,7 @@ def package(fitted: Fitted, calibrated: Calibrated, data: Dataset, golden: Hands
 def drawings(data: Dataset) -> dict[str, Drawing]:
     """Return the drawings of the gestures that are not published ones."""
     own = {name: data.labels == label for label, name in enumerate(data.gestures) if name not in GESTURES}
-    found = {name: mean_hand(data.points[mine]) for name, mine in own.items()}
+    found = {name: median_hand(data.points[mine]) for name, mine in own.items()}
     return {name: drawn for name, drawn in found.items() if drawn is not None}
 
 
