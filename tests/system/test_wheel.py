@@ -13,10 +13,8 @@ from tests.support.distributions import Distributions, Environment, build_distri
 from tests.support.observed import ROOT
 from tests.support.servers import Server, wait_until
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(180),
-]  # pip installs packages, from the network if they are not cached
+# pip installs packages, from the network if they are not cached
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 LINKS = ("models", "producer", "worker")
 """Links at the top of the repository into the package."""
