@@ -277,7 +277,7 @@ CLUSTER: Final = (
         "percentunit",
     ),
     Panel(
-        "Is a primary hotter than the others?",
+        "Does one primary serve more commands than the others?",
         [
             (
                 "rate(redis_commands_processed_total[1m]) and on (instance)"
