@@ -2,9 +2,9 @@
 
 `python bench/growth.py [--only partitions sessions batch width] [--out docs/pictures] [--passes 10]`
 
-Every point is the fastest of several passes, in CPU time of one thread (wall time for small batches), so that
-a busy machine matters little. The partitions are measured with a real server, everything else without one. Prints one JSON object;
-draws with matplotlib.
+Every point is the fastest of several passes, in CPU time of one thread (wall time for small batches), so
+that a busy machine matters little. The partitions are measured with a real server, everything else without
+one. Prints one JSON object; draws with matplotlib.
 """
 
 from __future__ import annotations
