@@ -9,12 +9,16 @@ from collections.abc import Sequence
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError
+from starlette.types import Message, Receive, Scope, Send
 
 import gesture_maze.gateway.turns as turns_module
 from gesture_maze.gateway.forwarded import address_of, encrypted, network_of
+from gesture_maze.gateway.guard import Guard
 from gesture_maze.gateway.limits import MOST_FAULTS, Allowance, ConcurrencyLimit, FaultBudget, Rates
 from gesture_maze.gateway.logs import Outages
+from gesture_maze.gateway.metrics import Metrics
 from gesture_maze.gateway.refusals import GatewayError, Refusal
+from gesture_maze.gateway.settings import Settings
 from gesture_maze.gateway.tokens import Claim, Tokens, bearer_of, new_session
 from gesture_maze.gateway.turns import HELD_PER_NETWORK, REFUSALS_PER_S, Holds, Turns
 from gesture_maze.worker.logs import Log
@@ -37,6 +41,28 @@ def test_rates_take_large_requests_for_several() -> None:
     assert rates.take("b", 0.0)
     assert not rates.take("a", 0.2)
     assert rates.take("a", 1.0)
+
+
+async def test_guard_counts_large_headers_as_several_requests() -> None:
+    sent = list[object]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            sent.append(message["status"])
+
+    rates = Rates(1e-6, 8)
+    guard = Guard(app, Metrics(), rates=rates, predictions=rates, settings=Settings(secret="x" * 32))
+    for address, kilobytes in (("10.0.0.1", 56), ("10.0.0.1", 1), ("10.0.0.2", 1), ("10.0.0.2", 1)):
+        headers = [(b"x", b"a" * 1024 * kilobytes)]
+        where = {"client": (address, 1), "scheme": "http", "path": "/livez", "headers": headers}
+        await guard({"type": "http", "method": "GET", **where}, receive, send)
+    assert sent == [204, 429, 204, 204]
 
 
 async def order_of(turns: Turns, networks: Sequence[str]) -> list[tuple[int, str]]:
