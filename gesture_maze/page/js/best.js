@@ -12,13 +12,32 @@ const MOST_STEPS = 2000;
 
 /** @typedef {{ times: Record<string, number>, walks: Record<string, Walk> }} Kept */
 
+/** The text that was parsed last, and its value: the page reads it ten times a second. @type {{ text: string | null, kept: Kept }} */
+let parsed = { text: null, kept: { times: {}, walks: {} } };
+
 /** @returns {Kept} */
 function read() {
+  const text = stored();
+  if (text !== parsed.text) parsed = { text, kept: parse(text) };
+  return parsed.kept;
+}
+
+/** @returns {string | null} null if nothing was kept yet, or it cannot be read */
+function stored() {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEY) ?? "");
+    return localStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string | null} text @returns {Kept} */
+function parse(text) {
+  try {
+    const kept = JSON.parse(text ?? "");
     if (kept?.times && kept?.walks) return kept;
   } catch {
-    // nothing was kept yet, or it cannot be read
+    // not what this page has written
   }
   return { times: {}, walks: {} };
 }
