@@ -44,7 +44,7 @@ class Subscription:
     def __init__(self, client: Redis, connection: Any) -> None:
         self._pool: Final[Any] = client.connection_pool
         self._connection: Final = connection
-        self._heard = False
+        self._received = False
         self._lost: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -118,21 +118,21 @@ class Subscription:
         read = self._connection.read_response
         while True:
             response = await read(timeout=math.inf, push_request=True)
-            self._heard = True
+            self._received = True
             # with RESP 3 the answer to PING is not a list, and [b"pong", b""] with RESP 2
             if isinstance(response, list):
                 take(response)
 
     async def _watch(self) -> None:
         while True:
-            self._heard = False
+            self._received = False
             await asyncio.sleep(PING_S)
-            if self._heard:
+            if self._received:
                 continue
             await self._send("PING")
             await asyncio.sleep(PONG_S)
             await asyncio.sleep(LAG_S)
-            if not self._heard:
+            if not self._received:
                 raise RedisTimeoutError(f"no answer to PING within {PONG_S:g} s")
 
 

@@ -14,7 +14,7 @@ const REACH_PER_S = 12;
 /** Time after which a hand that is gone is no longer followed, and another one may be. */
 const GIVEN_UP_MS = 700;
 /** How long the page shows a note after two hands were seen. */
-const SAID_MS = 2000;
+const NOTE_MS = 2000;
 
 export class Follower {
   /** @type {{ x: number, y: number, size: number } | null} */
@@ -49,7 +49,7 @@ export class Follower {
 
   /** Whether a second hand was seen recently. @param {number} now ms */
   seesOthers(now) {
-    return now - this.#othersAt < SAID_MS;
+    return now - this.#othersAt < NOTE_MS;
   }
 }
 
