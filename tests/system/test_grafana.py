@@ -22,7 +22,8 @@ DASHBOARDS = {
 }
 PANELS = [(name, panel) for name, one in DASHBOARDS.items() for panel in one["panels"]]
 ON_ONE_REDIS = [(name, panel) for name, panel in PANELS if name != "cluster"]
-"""Panels that a pool on one Redis has data for; rules/alerts.yml evaluates queries of the others."""
+"""Panels that a pool on one Redis has data for; rules/alerts.yml evaluates the queries of the others."""
+RULES = ROOT / "tests/rules/alerts.yml"
 
 ZERO_ON_A_HEALTHY_POOL = {
     "job:maze_pool_frames_shed:ratio_rate5m",
@@ -88,6 +89,13 @@ def test_each_query_on_a_busy_pool_has_data_that_moved(
             wait_until(lambda expression=expression: observed.moves(expression), 20)
         labels = re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])
         assert all(observed.query(expression)[0]["metric"].get(label) for label in labels)
+
+
+def test_each_query_about_a_cluster_is_evaluated_by_the_tests_of_the_rules() -> None:
+    tests = yaml.safe_load(RULES.read_text())["tests"]
+    evaluated = {one["expr"] for test in tests for one in test.get("promql_expr_test", ())}
+    expressions = {target["expr"] for panel in DASHBOARDS["cluster"]["panels"] for target in panel["targets"]}
+    assert expressions <= evaluated
 
 
 def test_queries_allowed_to_be_zero_exist_in_panels() -> None:
