@@ -30,6 +30,7 @@ from gesture_maze.models.bundle import (
 from gesture_maze.models.classifier import SLICE_ROWS, Classifier
 from gesture_maze.models.golden import Golden
 from gesture_maze.models.manifest import Manifest, model_digest
+from gesture_maze.models.train.card import ROWS
 from gesture_maze.wire.errors import ModelError
 from gesture_maze.wire.gestures import GESTURES
 
@@ -103,6 +104,14 @@ def test_folder_without_a_manifest_is_not_a_bundle(tmp_path, read):
     (tmp_path / "END").touch()
     with pytest.raises(ModelError, match=f"{tmp_path} is not a model bundle: it has no manifest.json"):
         read(tmp_path)
+
+
+def test_bundled_card_names_each_set_of_figures_as_the_card_writer_does(good):
+    assert set(good.manifest.evaluation) == set(ROWS)
+    lines = good.card.splitlines()
+    for name, figures in good.manifest.evaluation.items():
+        start = f"| {ROWS[name]} | {figures.rows} | {figures.accuracy:.4f} |"
+        assert any(line.startswith(start) for line in lines), start
 
 
 def test_classify_in_a_batch_or_alone_gives_equal_answers(classifier):

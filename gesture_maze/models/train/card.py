@@ -36,7 +36,7 @@ KINDS: Final = {
 
 LICENCES: Final = {
     "hagrid": (
-        "Rows of hagrid are landmarks derived from HaGRID (HAnd Gesture Recognition Image Dataset,\n"
+        "Rows of HaGRID are landmarks derived from HaGRID (HAnd Gesture Recognition Image Dataset,\n"
         "https://github.com/hukenovs/hagrid, by Kapitanov, Kvanchiani, Nagaev, Kraynov and Makhliarchuk), "
         "which is\nunder a variant of CC BY-SA 4.0."
     ),
@@ -80,9 +80,8 @@ _HEAD: Final = """# Model card: {version}
 Classifies one hand, given as 21 landmarks in MediaPipe's order, as one of {classes} gestures.
 
 - **Gestures**: {gestures}.
-{actions}- **Input**: `landmarks` (n, 21, 3) float32, x and y in units of the image's width and height, y
-  down;
-  `aspect` (n,) float32, width / height. z is not used.
+{actions}- **Input**: `landmarks` (n, 21, 3) float32, x and y in units of the image's width and height,
+  y down; `aspect` (n,) float32, width / height. z is not used.
 - **Output**: `label` (n,) int64, a place in the gestures, and `probabilities` (n, {classes}) float32,
   calibrated by one temperature.
 - **Model**: {model}, on features that do not depend on translation, scale and mirroring. The features are
@@ -105,11 +104,11 @@ _NOTES: Final = """
 these rows, which flatters calibration and action figures a little; the accuracy does not depend on them.
 """
 
-_OTHER_CAMERAS: Final = """"Other cameras" are {n} rows of recorders without user ids, by models that were
-trained on none of the
-recorder's rows. {recall}The temperature was fitted to both: half of its score are the held-out rows, half the
-recorders, each of whom counts the same.
-"""
+_OTHER_CAMERAS: Final = (
+    '"Other cameras" are {rows} of recorders without user ids, by models that were trained on none of the '
+    "recorder's rows. {recall}The temperature was fitted to both: half of its score is that of the held-out "
+    "rows, half that of the recorders, each of which counts the same.\n"
+)
 
 _LIMITS: Final = """
 ## Known limits
@@ -196,8 +195,10 @@ def _people(data: Dataset, splits: Mapping[str, Figures]) -> str:
 
 def _other_cameras(figures: Figures) -> str:
     recall = figures.action_recall
-    words = "" if recall is None else f"Of the hands with an action, {recall:.1%} act rightly. "
-    return _OTHER_CAMERAS.format(n=figures.rows, recall=words)
+    words = (
+        "" if recall is None else f"The right action is taken on {recall:.1%} of their hands that have one. "
+    )
+    return _OTHER_CAMERAS.format(rows=amount(figures.rows, "row"), recall=words)
 
 
 def _mixed_up(confusions: Sequence[Confusion]) -> str:
