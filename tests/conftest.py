@@ -10,17 +10,19 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+BROWSER = Path(__file__).parent / "browser"
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark browser tests as slow, and spread their files over the run: two browsers crowd two cores."""
     for item in items:
-        if "browser" in item.path.parts:
+        if BROWSER in item.path.parents:
             item.add_marker("slow")
     files = list(dict.fromkeys(item.path for item in items))
     place = dict[Path, float]()
     for browser in (True, False):
-        kind = [file for file in files if ("browser" in file.parts) == browser]
+        kind = [file for file in files if (BROWSER in file.parents) == browser]
         place |= {file: (number + 0.5) / len(kind) for number, file in enumerate(kind)}
     items.sort(key=lambda item: place[item.path])
 
