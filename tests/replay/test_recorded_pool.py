@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from gesture_maze.capture.pool import pool_settings
+from gesture_maze.capture.pool import DECIDING, pool_settings
 from gesture_maze.capture.reader import CaptureReader
+from gesture_maze.cli.replay import DECIDING as FLAGS
 from gesture_maze.replay.engine import replay_settings
 from gesture_maze.testing.bench import replay
 from gesture_maze.wire.errors import SettingsError
@@ -42,6 +43,10 @@ def test_replay_decides_as_the_pool_that_was_recorded(tmp_path: Path) -> None:
     assert facts("replay", calm)["settings"] == {"actions": {"like": "down"}, **CALM["policy"]}  # type: ignore[dict-item]
     assert "actions like=down; settle_evidence 1400; repeat_ms 600" in maze("replay", calm).output
     assert "recorded with model 1.0, replayed with" in maze("replay", calm).output
+
+
+def test_flags_of_a_replay_are_the_settings_that_captures_keep() -> None:
+    assert FLAGS == DECIDING
 
 
 def test_flags_and_marker_settings_replace_those_of_the_recorded_pool(tmp_path: Path) -> None:
@@ -98,7 +103,7 @@ def test_wrong_settings_are_rejected_with_the_names_that_are_known(tmp_path: Pat
 
 
 def test_pool_settings_are_those_of_most_workers() -> None:
-    settings = {name: CALM[name] for name in ("threshold", "actions", "policy")}
+    settings = {name: CALM[name] for name in DECIDING}
 
     def info(**changed: Any) -> bytes:
         return json.dumps({"host": "h", "model": "1.0", "settings": settings | changed}).encode()
