@@ -154,11 +154,11 @@ class Classroom:
             SettingsError: `teach`: nothing was trained yet.
             ModelError: `labels`: a gesture is not one of the model.
         """
-        taught = self.taught()
+        job, taught = self.training, self.taught()
         if actions and dict(taught.bundle.manifest.mapping) != dict(actions):
             taught = replace(taught, bundle=with_actions(taught.bundle, actions))
             taught.bundle.write(self.path_of(taught.bundle))
-            self.training.taught = taught
+            job.taught = taught  # a training that begins meanwhile has none yet
         return taught
 
     def path_of(self, bundle: Bundle) -> Path:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from gesture_maze.models.bundle import BUNDLED
-from gesture_maze.teach.classroom import Classroom
+from gesture_maze.models.bundle import BUNDLED, Bundle
+from gesture_maze.teach import classroom
+from gesture_maze.teach.classroom import Classroom, Training
 from gesture_maze.teach.guard import OwnPageOnly
 from gesture_maze.teach.routes import build
 from tests.support.takes import frames
@@ -176,3 +179,26 @@ async def test_untrained_room_has_nothing_to_try_or_ship(client: httpx.AsyncClie
         assert found.status_code == 422, path
         assert found.json()["detail"]
     assert (await client.get("/teach/bundle.zip")).status_code == 422
+
+
+@dataclass(frozen=True)
+class Newest:
+    """A taught model, of which only the bundle matters."""
+
+    bundle: Bundle
+
+
+def test_mapping_given_while_a_training_begins_leaves_that_training_without_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Classroom.open(tmp_path, BUNDLED)
+    newest: Any = Newest(room.base)
+    room.training, begun = Training(taught=newest), Training(running=True)
+
+    def begin_meanwhile(bundle: Bundle, _actions: object) -> Bundle:
+        room.training = begun
+        return bundle
+
+    monkeypatch.setattr(classroom, "with_actions", begin_meanwhile)
+    room.steer({"like": "left"})
+    assert begun.taught is None
