@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gesture_maze.wire import keys
+from gesture_maze.wire.decode import FEW_FRAMES
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.frames import Frame, pack, to_compact
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, LabelSet
@@ -323,21 +324,20 @@ def test_sound_frames_among_many_that_fail_are_all_answered(step: int) -> None:
     ("label", "confidence"),
     [(3, float("nan")), (3, float("inf")), (3, 1.5), (3, -0.5), (-1, 0.9), (19, 0.9), (2**40, 0.9)],
 )
-def test_model_output_out_of_range_buries_the_frame(label: int, confidence: float) -> None:
+@pytest.mark.parametrize("others", [1, FEW_FRAMES])
+def test_model_output_out_of_range_buries_the_frame(label: int, confidence: float, others: int) -> None:
     class Nonsense:
         version = "nonsense-1"
 
         def classify(self, landmarks: Any, aspect: Any) -> Any:
             hit = landmarks[:, 0, 0] == LABELS["fist"]
-            return (
-                np.where(hit, label, landmarks[:, 0, 0]).astype(np.int64),
-                np.where(hit, confidence, 0.9).astype(np.float32),
-            )
+            labels = np.where(hit, label, landmarks[:, 0, 0]).astype(np.int64)
+            return labels, np.where(hit, confidence, 0.9).astype(np.float32)
 
-    got = read(entry(frame(HERE[0], 1, "fist"), frame(HERE[1], 1, "like")))
+    got = read(entry(frame(HERE[0], 1, "fist"), *(frame(HERE[1], seq, "like") for seq in range(others))))
     commit, replies = run(frame_path(Nonsense()), partition(), got)
-    assert outcomes(commit) == {"answered": 1, "buried": 1}
-    assert [reply["gesture"] for reply in replies] == ["like"]
+    assert outcomes(commit) == {"answered": others, "buried": 1}
+    assert [reply["gesture"] for reply in replies] == ["like"] * others
 
 
 def test_compact_frame_is_rejected_by_a_model_that_needs_z() -> None:

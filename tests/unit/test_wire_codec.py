@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gesture_maze.wire.compact import to_compact
-from gesture_maze.wire.decode import MAX_TEXT_FRAMES, Frames, RawFields, decode
+from gesture_maze.wire.decode import FEW_FRAMES, MAX_TEXT_FRAMES, Frames, RawFields, decode
 from gesture_maze.wire.errors import RejectReason
-from gesture_maze.wire.frames import MAX_SEQ, Frame, frame_arrays, pack, pack_compact
+from gesture_maze.wire.frames import KNOWN_FLAGS, MAX_SEQ, Frame, frame_arrays, pack, pack_compact
 from gesture_maze.wire.text import dump, object_of
 
 coordinates = st.floats(-1e9, 1e9, width=32)
@@ -141,6 +141,28 @@ def test_bad_frame_does_not_affect_other_frames_of_entry(wanted: list[Frame], ba
     again, still = decode([rejects[0].fields])
     assert len(again) == 0
     assert [one.reason for one in still] == [RejectReason.NOT_FINITE]
+
+
+@pytest.mark.parametrize("others", [1, FEW_FRAMES])
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("seq", 2**63, RejectReason.BAD_SEQ),
+        ("aspect", 0.0, RejectReason.BAD_ASPECT),
+        ("aspect", 101.0, RejectReason.BAD_ASPECT),
+        ("aspect", np.nan, RejectReason.BAD_ASPECT),
+        ("flags", KNOWN_FLAGS + 1, RejectReason.BAD_FLAGS),
+    ],
+)
+def test_packed_number_out_of_range_rejects_its_frame_only(
+    name: str, value: float, reason: RejectReason, others: int
+) -> None:
+    meta, landmarks = frame_arrays([Frame("p1", seq, 2, None) for seq in range(others + 1)])
+    meta[name][0] = value
+    sessions = " ".join(["p1"] * (others + 1)).encode()
+    found, rejects = decode([[b"s", sessions, b"m", meta.tobytes(), b"l", landmarks.tobytes()]])
+    assert [one.reason for one in rejects] == [reason]
+    assert found.seq.tolist() == list(range(1, others + 1))
 
 
 @given(frames(), st.permutations([0, 1, 2]))

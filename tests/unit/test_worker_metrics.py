@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gesture_maze.wire.decode import FEW_FRAMES
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.frames import Frame, pack
 from gesture_maze.wire.gestures import GESTURES
@@ -89,32 +90,40 @@ def counted(*gestures: str | None, age_ms: int = 4) -> Metrics:
     return metrics
 
 
-def test_metrics_after_batch_count_every_frame_once() -> None:
-    metrics = counted("four", "four", "like", None, None)
-    assert sample(metrics, "model_predictions_total") == 3, "a frame without a hand is not a prediction"
-    assert sample(metrics, "predicted_gesture_count_total", gesture="four") == 2
-    assert sample(metrics, "maze_frames_total", outcome="answered") == 5
+few_and_many = pytest.mark.parametrize("times", [1, FEW_FRAMES])
+"""Batches on both sides of `FEW_FRAMES`, which are counted in different ways."""
+
+
+@few_and_many
+def test_metrics_after_batch_count_every_frame_once(times: int) -> None:
+    metrics = counted(*["four", "four", "like", None, None] * times)
+    predictions = sample(metrics, "model_predictions_total")
+    assert predictions == 3 * times, "a frame without a hand is not a prediction"
+    assert sample(metrics, "predicted_gesture_count_total", gesture="four") == 2 * times
+    assert sample(metrics, "maze_frames_total", outcome="answered") == 5 * times
     assert sample(metrics, "maze_frames_rejected_total", reason="unknown_encoding") == 1
-    assert sample(metrics, "maze_reply_latency_seconds_bucket", le="0.005") == 5
+    assert sample(metrics, "maze_reply_latency_seconds_bucket", le="0.005") == 5 * times
     assert sample(metrics, "maze_batch_frames_count") == 1
     summary = metrics.summary()
-    assert summary.outcomes == {"answered": 5, "rejected": 1}
-    assert summary.gestures == {"four": 2, "like": 1, "no_hand": 2}
+    assert summary.outcomes == {"answered": 5 * times, "rejected": 1}
+    assert summary.gestures == {"four": 2 * times, "like": times, "no_hand": 2 * times}
     assert summary.latency_p50_ms == pytest.approx(4.0, abs=1.0)
     assert metrics.summary().outcomes == {}, "a summary covers only events since the previous one"
 
 
-def test_confidence_histogram_counts_only_frames_with_hand() -> None:
-    metrics = counted("four", "like", None)
-    assert sample(metrics, "maze_confidence_count") == 2
+@few_and_many
+def test_confidence_histogram_counts_only_frames_with_hand(times: int) -> None:
+    metrics = counted(*["four", "like", None] * times)
+    assert sample(metrics, "maze_confidence_count") == 2 * times
     assert sample(metrics, "maze_confidence_bucket", le="0.9") == 0
-    assert sample(metrics, "maze_confidence_bucket", le="0.95") == 2
+    assert sample(metrics, "maze_confidence_bucket", le="0.95") == 2 * times
 
 
-def test_latency_of_entry_with_future_time_counts_as_zero() -> None:
-    metrics = counted("four", age_ms=-10_000)
+@few_and_many
+def test_latency_of_entry_with_future_time_counts_as_zero(times: int) -> None:
+    metrics = counted(*["four"] * 2 * times, age_ms=-10_000)
     assert sample(metrics, "maze_reply_latency_seconds_sum") == 0
-    assert sample(metrics, "maze_reply_latency_seconds_count") == 1
+    assert sample(metrics, "maze_reply_latency_seconds_count") == 2 * times
 
 
 def test_lag_of_released_partition_is_removed() -> None:
