@@ -6,7 +6,6 @@ import os
 import resource
 import socket
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -51,9 +50,7 @@ def livez(server: HealthServer, host: str = "127.0.0.1") -> bytes:
 def test_idle_connections_are_bounded_and_do_not_block_a_scrape(server: HealthServer) -> None:
     before = threading.active_count()
     clients = [connect(server) for _ in range(4 * MAX_CONNECTIONS)]
-    begin_s = time.monotonic()
     assert livez(server) == b'{"ok": true, "x": 1}\n'
-    assert time.monotonic() - begin_s < 2
     wait_until(lambda: threading.active_count() <= before + MAX_CONNECTIONS)
     assert closed(clients[0]), "the oldest goes first"
     for client in clients:

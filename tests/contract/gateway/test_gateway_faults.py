@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,13 +156,11 @@ def test_readiness_probe_writes_nothing(lonely: tuple[Served, Server]) -> None:
 def test_stop_of_a_held_move_is_sent_when_frames_cease(gateway: Served) -> None:
     with gateway.play() as ann:
         for frame in range(8):
+            began_s = time.monotonic()
             seq = ann.show("like", t=frame * 50)
             time.sleep(0.04)
         assert ann.receive(lambda one: one.get("move") == "up")
-        with suppress(TimeoutError):
-            ann.receive(lambda one: one.get("seq") == seq, 1)
-        began_s = time.monotonic()
         stop = ann.receive(lambda one: one.get("move") == "stop")
         assert stop["synthetic"]
         assert stop["seq"] <= seq
-        assert 0.2 < time.monotonic() - began_s < 1.0
+        assert time.monotonic() - began_s > 0.2
