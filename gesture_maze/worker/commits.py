@@ -112,7 +112,7 @@ class Commits:
                     partition.settled = commit.last_id
             elif result is Result.FENCED:
                 self._metrics.fenced(by="redis")
-                self._drop_owner_of(commit, "fenced: another owner has the lease")
+                self._drop_owner_of(commit, "fenced: the lease has ended or has another owner")
             if error:
                 self._log_error(commit, error)
             if result is Result.REFUSED:

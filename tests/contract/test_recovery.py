@@ -217,23 +217,6 @@ def test_tampered_topology_is_reported_and_leases_are_kept(client: Any, partitio
     assert len(worker.keeper.held()) == PARTITIONS
 
 
-def test_heartbeat_in_the_future_counts_as_dead(client: Any) -> None:
-    client.zadd(keys.WORKERS, {"ghost": 10**14})
-    worker = joined(client)
-    assert len(worker.loop.partitions) == PARTITIONS
-    assert client.zrange(keys.WORKERS, 0, -1) == [b"a"]
-
-
-def test_long_lease_of_a_missing_owner_is_released(client: Any) -> None:
-    client.set(keys.lease_key(1), "ghost:1", px=3_600_000)
-    worker = HandWorker(client)
-    now_s = time.monotonic()
-    worker.keeper.step(now_s)
-    worker.keeper.step(now_s + 2)
-    worker.work()
-    assert len(worker.loop.partitions) == PARTITIONS
-
-
 def test_stream_recreated_below_the_cursor_is_read_from_its_start(client: Any, replies: Subscriber) -> None:
     worker = joined(client)
     add(client, hand(A, 1), entry_id=FUTURE_ID)

@@ -34,7 +34,7 @@ class Result(Enum):
 
     DONE = "done"
     FENCED = "fenced"
-    """Not done: another owner has the lease."""
+    """Not done: the lease has ended, or has another owner."""
     REFUSED = "refused"
     """Not done: Redis answered with an error."""
     NO_SCRIPT = "no script"

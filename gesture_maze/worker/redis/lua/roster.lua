@@ -11,11 +11,23 @@ local now = now_ms()
 
 -- Removing comes first: it needs no memory, and after it Redis allows the writes below even when out of memory.
 -- A heartbeat in the future was written before the clock was set back. A live worker registers again.
+--
+-- If our own last heartbeat counts as dead, the clock was set, or Redis was away for longer than a lease. Those of the
+-- other live workers then count as dead too, and the first worker to return would acquire all partitions, only to hand
+-- most of them back. So all of these workers stay on the roster and get the time of a lease to register again.
 for _, range in ipairs({ { '-inf', string.format('(%.0f', now - tonumber(ARGV[3])) },
                          { string.format('(%.0f', now), '+inf' } }) do
   local dead = redis.call('ZRANGEBYSCORE', KEYS[1], range[1], range[2], 'LIMIT', 0, 1000)
+  local with_ours = false
+  for _, worker in ipairs(dead) do
+    with_ours = with_ours or worker == ARGV[1]
+  end
   redis.call('ZREMRANGEBYSCORE', KEYS[1], range[1], range[2])
-  if #dead > 0 then
+  if with_ours and ARGV[2] ~= '' then
+    for _, worker in ipairs(dead) do
+      redis.call('ZADD', KEYS[1], string.format('%.0f', now), worker)
+    end
+  elseif #dead > 0 then
     redis.call('HDEL', KEYS[2], unpack(dead))
   end
 end
