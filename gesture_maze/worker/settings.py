@@ -20,6 +20,10 @@ MAX_PORT: Final = 65_535
 DEFAULT_METRICS_PORT: Final = 9464
 """The port that OpenTelemetry gives to Prometheus exporters; 9100 belongs to node_exporter."""
 
+MIN_LEASE_TTL_MS: Final = 500
+"""A lease is renewed every quarter of its time to live and used for 0.7 of it. Below this, one slow answer of
+Redis or one long batch, which holds up the keeper's thread, loses all leases."""
+
 _Positive = Annotated[int, Field(gt=0)]
 
 
@@ -51,8 +55,8 @@ class Settings(BaseModel):
     batch_frames: _Positive = 2048
     """Frames per batch to aim for, over all partitions. More raises throughput and latency."""
     lease_ttl_ms: _Positive = 3000
-    """Time after which the partitions of a dead worker are taken over. Below 1000 a busy machine loses
-    leases."""
+    """Time after which the partitions of a dead worker are taken over; at least 500. Below 1000 a busy
+    machine loses leases."""
     retention_ms: _Positive = 60_000
     """How long committed entries stay in the stream, for rebuilding sessions and for captures."""
     rebuild_ms: _Positive = 5000
@@ -84,6 +88,14 @@ class Settings(BaseModel):
             return check_partitions(partitions)
         except SettingsError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("lease_ttl_ms")
+    @classmethod
+    def _renewable(cls, lease_ttl_ms: int) -> int:
+        if lease_ttl_ms < MIN_LEASE_TTL_MS:
+            quarter = "leases are renewed every quarter of it"
+            raise ValueError(f"must be at least {MIN_LEASE_TTL_MS}, got {lease_ttl_ms}: {quarter}")
+        return lease_ttl_ms
 
     @field_validator("actions")
     @classmethod

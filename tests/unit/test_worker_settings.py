@@ -25,3 +25,10 @@ def test_settings_as_json_round_trip() -> None:
 def test_settings_with_unknown_name_are_rejected() -> None:
     with pytest.raises(SettingsError, match="dead_line"):
         Settings.of(dead_line=3)
+
+
+@pytest.mark.parametrize("lease_ttl_ms", [1, 100, 499])
+def test_lease_too_short_to_be_renewed_is_refused(lease_ttl_ms: int) -> None:
+    with pytest.raises(SettingsError, match=f"lease_ttl_ms: must be at least 500, got {lease_ttl_ms}"):
+        Settings.of(lease_ttl_ms=lease_ttl_ms)
+    assert Settings.of(lease_ttl_ms=500).lease_ttl_ms == 500
