@@ -44,10 +44,6 @@ FEW_FRAMES: Final = 8
 RawFields = Sequence[bytes]
 """The fields of one entry as Redis gives them: name, value, name, value, ..."""
 
-MAX_TEXT_FRAMES: Final = 4096
-"""About as many as fit in a packed entry with z. Without it, an entry of text without hands, which is short,
-could carry several times as many frames, and an entry is committed as a whole."""
-
 _PACKED_NAMES: Final = [b"s", b"m", b"l"]
 _COMPACT_NAMES: Final = [b"s", b"m", b"c"]
 _BESIDE: Final = frozenset((REPLY_TO, SETTINGS))
@@ -268,10 +264,7 @@ def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: Beside) ->
     name = beside.reply_to.get(index)
     more = [] if name is None else [REPLY_TO, name]
     frames = []
-    objects = parse_objects(raw)
-    if len(objects) > MAX_TEXT_FRAMES:
-        raise FrameError(RejectReason.TOO_LARGE, f"a text entry carries at most {MAX_TEXT_FRAMES} frames")
-    for one in objects:
+    for one in parse_objects(raw):
         try:
             frames.append(frame_of(one))
         except FrameError as error:

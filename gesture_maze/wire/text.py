@@ -26,6 +26,11 @@ from gesture_maze.wire.frames import (
 )
 from gesture_maze.wire.session_settings import SessionSettings
 
+LEAST_FRAME_BYTES: Final = 40
+"""Less than the shortest text frame has: a list of more items than fit with this length is not of frames."""
+FEW_ITEMS: Final = 8
+"""Up to this many items, a list may be as short as it likes: its faulty frames are rejected one by one."""
+
 _Number = Annotated[float, Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE, allow_inf_nan=False)]
 _Point = Annotated[list[_Number], Field(min_length=2, max_length=3)]
 
@@ -69,6 +74,10 @@ def parse_objects(raw: bytes) -> list[Any]:
     objects = parsed if isinstance(parsed, list) else [parsed]
     if not objects:
         raise FrameError(RejectReason.BAD_JSON, "an empty list carries no frame")
+    if len(objects) > FEW_ITEMS + len(raw) // LEAST_FRAME_BYTES:
+        # 1 MiB of `[0,0,...` would give half a million dead letters
+        message = f"{len(objects)} items in {len(raw)} bytes cannot be frames"
+        raise FrameError(RejectReason.BAD_JSON, message)
     return objects
 
 

@@ -37,6 +37,9 @@ MAX_DEAD_LETTER_BYTES: Final = 16 * 1024
 """Bytes of a dead letter beyond this are cut, and a field `cut` records it: a frame as text has 600 to
 2,000."""
 MAX_CAUSE_CHARACTERS: Final = 200
+MAX_DEAD_LETTERS: Final = 10_000
+"""Dead letters of one commit. Further frames are counted, but not kept: by default the stream keeps no more,
+and the script would block Redis for longer."""
 
 _SCANNED_BYTES: Final = 4096
 _TEXT_SESSION: Final = re.compile(rb'"session"\s*:\s*"([A-Za-z0-9_-]{1,64})"')
@@ -101,10 +104,11 @@ class Part:
         The dead letter holds the frame's own fields, then reason, entry id, worker and cause.
         """
         entry_id = self.read.ids[reject.entry - self.first]
-        origin = [b"reason", reject.reason.encode(), b"entry", entry_id, b"worker", worker]
-        if cause:
-            origin += [b"cause", cause[:MAX_CAUSE_CHARACTERS].encode("utf-8", "backslashreplace")]
-        self.dead_letters.append([*_bounded(reject.fields), *origin])
+        if len(self.dead_letters) < MAX_DEAD_LETTERS:
+            origin = [b"reason", reject.reason.encode(), b"entry", entry_id, b"worker", worker]
+            if cause:
+                origin += [b"cause", cause[:MAX_CAUSE_CHARACTERS].encode("utf-8", "backslashreplace")]
+            self.dead_letters.append([*_bounded(reject.fields), *origin])
         self.rejected.append(
             Rejected(self.partition.number, entry_id, reject.reason, _session_of(reject), cause)
         )

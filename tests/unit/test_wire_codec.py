@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gesture_maze.wire.compact import to_compact
-from gesture_maze.wire.decode import FEW_FRAMES, MAX_TEXT_FRAMES, Frames, RawFields, decode
+from gesture_maze.wire.decode import FEW_FRAMES, Frames, RawFields, decode
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.frames import KNOWN_FLAGS, MAX_SEQ, Frame, frame_arrays, pack, pack_compact
 from gesture_maze.wire.text import dump, object_of
@@ -97,15 +97,6 @@ def test_mixed_encodings_keep_stream_order(wanted: list[tuple[Frame, bool]]) -> 
     assert not rejects
     assert found.entry.tolist() == list(range(len(wanted)))
     assert_same(found, [one for one, _ in wanted])
-
-
-def test_text_entry_is_measured_as_it_arrives_not_as_it_is_packed() -> None:
-    objects = [{"session": f"p{n}", "seq": 1, "t": 1, "landmarks": []} for n in range(MAX_TEXT_FRAMES + 1)]
-    most, more = json.dumps(objects[:-1]).encode(), json.dumps(objects).encode()
-    assert len(more) < 1 << 20 < MAX_TEXT_FRAMES * 276
-    found, rejects = decode([[b"json", most], [b"json", more]])
-    assert len(found) == MAX_TEXT_FRAMES
-    assert [(one.entry, one.reason) for one in rejects] == [(1, RejectReason.TOO_LARGE)]
 
 
 BAD: list[tuple[RejectReason, RawFields]] = [
