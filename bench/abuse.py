@@ -2,9 +2,10 @@
 
 Starts a server, a worker, a gateway and the abuser, a process of its own. Windows with it take turns with
 windows in which a process that never touches the gateway is as busy: what the abuser takes of the processors,
-and whatever else runs there, falls on both.
+and whatever else runs there, falls on both. Two windows in a row are a pair, and the result is the median
+over the pairs: of p99 without and with the abuser, and of the ratio within each pair.
 
-    python bench/abuse.py --sockets 200 --fps 15 --window 3 --rounds 3
+    python bench/abuse.py --sockets 100 --fps 15 --window 3 --rounds 7
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ PREDICT = request("POST /predict", json.dumps({"landmarks": [[0.1 * n, 0.2] for 
 _UPGRADE = (
     "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
+WATCH = request("GET /watch/stream")
 UPGRADE = request("GET /play", more=_UPGRADE).replace(b"Connection: close", b"Connection: Upgrade")
 HEADERS = request("GET /game", more="X-Long: " + "x" * 60_000 + "\r\n")
 
@@ -104,10 +106,15 @@ async def spin(_address: str) -> None:
 KINDS: dict[str, Callable[[str], Awaitable[None]]] = {
     "frames": lambda address: flood(address, WSMsgType.BINARY, FRAME),
     "garbage": lambda address: flood(address, WSMsgType.TEXT, b"{" * 300),
+    "starts": lambda address: flood(address, WSMsgType.TEXT, b'{"type":"start","size":"large"}'),
     "sockets opened": lambda address: exchange(address, UPGRADE),
     "/predict": lambda address: exchange(address, PREDICT),
     "headers": lambda address: exchange(address, HEADERS),
+    "watch": lambda address: exchange(address, WATCH),
 }
+
+
+SOCKET_KINDS = ("frames", "garbage", "starts")
 
 
 async def abuse(address: str, kind: str) -> None:
@@ -119,11 +126,11 @@ async def abuse(address: str, kind: str) -> None:
                 await work(address)
             await asyncio.sleep(0)
 
-    await asyncio.gather(*(again() for _ in range(1 if kind in ("frames", "garbage") else AT_ONCE)))
+    await asyncio.gather(*(again() for _ in range(1 if kind in SOCKET_KINDS else AT_ONCE)))
 
 
 async def measure(address: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Return p50 and p99 of the replies without and with each kind of abuse, from windows that take turns."""
+    """Return p99 of the replies without and with each kind of abuse, from windows that take turns."""
     rng = np.random.default_rng(1)
     hands = synthesize(rng.choice([LABELS["like"], LABELS["fist"]], POSES), rng)
     bodies = [one.astype("<f4").tobytes() for one in hands.landmarks]
@@ -139,24 +146,35 @@ async def measure(address: str, options: argparse.Namespace) -> dict[str, Any]:
     await _shoot_all(players, options.fps, WARM_UP_S)
     found: dict[str, Any] = {}
     for kind in options.kinds.split(","):
-        windows: dict[bool, list[float]] = {False: [], True: []}
-        for turn in range(2 * options.rounds):
-            abused = turn % 2 == 1
-            words = [sys.executable, __file__, "--abuse", kind if abused else "spin", "--address", address]
-            process = subprocess.Popen(words)
-            await asyncio.sleep(1.0)
-            waits_ms.clear()
-            await _shoot_all(players, options.fps, options.window)
-            windows[abused] += waits_ms
-            process.kill()
-            process.wait()
-        p50, p99 = ({at: float(np.quantile(windows[at], q).round(1)) for at in windows} for q in (0.5, 0.99))
+        pairs = [
+            [
+                await _window(address, one, options.window, waits_ms, players, options.fps)
+                for one in ("spin", kind)
+            ]
+            for _ in range(options.rounds)
+        ]
+        p99 = np.array([[np.quantile(window, 0.99) for window in pair] for pair in pairs])
         found[kind] = {
-            "n": [len(windows[False]), len(windows[True])],
-            "p50_ms": [p50[False], p50[True]],
-            "p99_ms": [p99[False], p99[True]],
+            "replies": sum(len(window) for pair in pairs for window in pair),
+            "p99_ms": np.median(p99, axis=0).round(1).tolist(),
+            "ratio": round(float(np.median(p99[:, 1] / p99[:, 0])), 2),
+            "pairs": p99.round(1).tolist(),
         }
+        print(kind, found[kind], file=sys.stderr, flush=True)
     return found
+
+
+async def _window(
+    address: str, kind: str, seconds: float, waits_ms: list[float], players: list[Browser], fps: float
+) -> list[float]:
+    """Return the times of the replies, in ms, while a process does what `kind` says."""
+    process = subprocess.Popen([sys.executable, __file__, "--abuse", kind, "--address", address])
+    await asyncio.sleep(1.0)
+    waits_ms.clear()
+    await _shoot_all(players, fps, seconds)
+    process.kill()
+    process.wait()
+    return list(waits_ms)
 
 
 def main() -> None:
