@@ -48,12 +48,18 @@ class Mutation:
 
     def __post_init__(self) -> None:
         shares = ("drop", "duplicate", "reorder", "corrupt", "no_hand")
-        faults = [f"{name} must be from 0 to 1" for name in shares if not 0 <= getattr(self, name) <= 1]
+        faults = [
+            f"--{name.replace('_', '-')} must be from 0 to 1, got {value:g}"
+            for name in shares
+            if not 0 <= (value := getattr(self, name)) <= 1
+        ]
         faults += [
-            f"{name} must not be negative" for name in ("jitter", "jitter_ms") if getattr(self, name) < 0
+            f"--{name.replace('_', '-')} must not be negative, got {value:g}"
+            for name in ("jitter", "jitter_ms")
+            if (value := getattr(self, name)) < 0
         ]
         if not 0 < self.rescale <= 1000:
-            faults.append("rescale must be above 0 and up to 1000")
+            faults.append(f"--rescale must be above 0 and up to 1000, got {self.rescale:g}")
         if faults:
             raise SettingsError("settings", "; ".join(faults))
 

@@ -17,7 +17,8 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -29,6 +30,7 @@ from pydantic_core import PydanticUndefined
 
 from gesture_maze.cli.environment import content, variable
 from gesture_maze.cli.flags import Group, command
+from gesture_maze.wire.errors import SettingsError
 
 KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 METAVARS: Final[Mapping[Any, str]] = {int: "INTEGER", float: "NUMBER", Path: "PATH", dict: "NAME=VALUE,..."}
@@ -76,7 +78,35 @@ def options_from(model: type[S]) -> Callable[[Callable[[S], None]], Callable[...
     settings = list(settings_in(model))  # type: ignore[arg-type]
 
     parameters = [one for setting in settings for one in _parameters(setting)]
-    return lambda run: command(run, parameters, lambda given: model.of(**_values(settings, given)))
+
+    def checked(given: Mapping[str, Any]) -> S:
+        with faults_by_flag(settings):
+            return model.of(**_values(settings, given))
+
+    return lambda run: command(run, parameters, checked)
+
+
+@contextmanager
+def faults_by_flag(settings: Iterable[Setting]) -> Iterator[None]:
+    """Name flags in place of settings in a `SettingsError`: `--repeat-ms` for `policy.repeat_ms`."""
+    try:
+        yield
+    except SettingsError as error:
+        if error.reason != "settings":
+            raise  # of a file, which has no flags
+        raise SettingsError(error.reason, _with_flags(str(error), settings)) from None
+
+
+def _with_flags(faults: str, settings: Iterable[Setting]) -> str:
+    for setting in settings:
+        flag = f"--{setting.name.replace('_', '-')}{'-file' if setting.secret else ''}"
+        # at the beginning of a fault, where the name of a part may follow: `actions.like: ...`
+        names = rf"(^|; )(?:policy: )?(?:{re.escape('.'.join(setting.path))}|{setting.name})"
+        faults = re.sub(rf"{names}(?=:| must )", rf"\1{flag}", faults)
+        faults = re.sub(rf"{names}\.", rf"\1{flag} ", faults)
+        if "_" in setting.name:
+            faults = re.sub(rf"(?<![\w.'-]){setting.name}(?![\w.'])", flag, faults)
+    return faults
 
 
 def run_flags(model: type[BaseModel], names: Collection[str], panel: str) -> Group:

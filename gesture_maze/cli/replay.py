@@ -6,14 +6,14 @@ import gc
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gesture_maze.cli.declared import run_flags
+from gesture_maze.cli.declared import faults_by_flag, run_flags, settings_in
 from gesture_maze.cli.flags import flags_from
 from gesture_maze.cli.options import AsJson
 from gesture_maze.cli.printing import print_json, print_line
@@ -22,6 +22,7 @@ from gesture_maze.wire.printable import amount
 from gesture_maze.worker.settings import Settings
 
 if TYPE_CHECKING:
+    from gesture_maze.replay.agreement import Agreement
     from gesture_maze.replay.compare import Comparison
     from gesture_maze.replay.golden import Difference
     from gesture_maze.replay.renaming import Renaming
@@ -54,6 +55,9 @@ class Flags:
     bless: Annotated[bool, Opt("--bless", help="Write the golden file instead of comparing.")] = False
     allow_unanswered: Annotated[
         bool, Opt("--allow-unanswered", help="Bless although not every frame was answered.")
+    ] = False
+    expect_recorded: Annotated[
+        bool, Opt("--expect-recorded", help="Exit code 1 where answers differ from the recorded replies.")
     ] = False
     report: Annotated[Path | None, Opt(help="HTML page to write: the differences, with their hands.")] = None
     model: Annotated[
@@ -110,8 +114,8 @@ class Flags:
                 "--tolerance-ms is for a comparison: give --expect without --bless",
             ),
             (
-                self.against is not None and any((self.redis, self.expect, self.out)),
-                "--against cannot be combined with --redis, --expect or --out",
+                self.against is not None and any((self.redis, self.expect, self.out, self.expect_recorded)),
+                "--against cannot be combined with --redis, --expect, --expect-recorded or --out",
             ),
             (
                 self.redis is not None and any(one is not None for one in here),
@@ -124,6 +128,8 @@ class Flags:
             ),
         )
         faults = [sentence for wrong, sentence in rules if wrong]
+        if self.expect_recorded and (self.copies > 1 or (self.fresh and self.redis is None)):
+            faults.append("--expect-recorded cannot be combined with --copies, or --fresh without --redis")
         if self.fresh and self.keep_sessions:
             faults.append("--fresh contradicts --keep-sessions")
         if faults:
@@ -170,20 +176,22 @@ def run(flags: Flags) -> None:
     if differences is not None and (differences or flags.report is not None):
         _explain(differences, flags)
     _print(summary, source, differences, as_json=flags.as_json)
-    if differences:
+    recorded = summary.recorded
+    if differences or (flags.expect_recorded and recorded is not None and recorded.different):
         raise typer.Exit(1)
 
 
 def _settings(flags: Flags, model: Path | None) -> Any:
     from gesture_maze.replay.recorded import settings_of
 
-    return settings_of(
-        flags.files,
-        **flags.deciding,
-        partitions=flags.partitions or PARTITIONS,
-        batch_frames=flags.batch_frames or BATCH_FRAMES,
-        model=None if model is None else str(model),
-    )
+    with faults_by_flag(settings_in(Settings)):
+        return settings_of(
+            flags.files,
+            **flags.deciding,
+            partitions=flags.partitions or PARTITIONS,
+            batch_frames=flags.batch_frames or BATCH_FRAMES,
+            model=None if model is None else str(model),
+        )
 
 
 def _answers(
@@ -197,18 +205,19 @@ def _answers(
     expected = None
     if expect is not None and not bless:
         expected = Expected(read_golden(expect), flags.tolerance_ms)
-    takers: list[Any] = []
+    agreement = _agreement(flags)
+    takers: list[Any] = [] if agreement is None else [agreement.take]
     with ExitStack() as stack:
         if expected is not None:
             takers.append(lambda answer: expected.compare(json.loads(answer)))
         before = Before(expect) if bless and expect is not None else None
         if before is not None:
             takers.append(before.take)
-        opened = ((create, flags.out), (golden_file, expect if bless else None))
-        for open_file, path in opened:
-            if path is not None:
-                file: Any = stack.enter_context(open_file(path))
-                takers.append(lambda answer, file=file: file.write(answer + b"\n"))
+        if flags.out is not None:
+            out = stack.enter_context(create(flags.out))
+            takers.append(lambda answer: out.write(answer + b"\n"))
+        if bless and expect is not None:
+            takers.append(stack.enter_context(golden_file(expect)).write)
         if flags.redis is None:
             summary = _in_process(source, renaming.blocks(blocks), _settings(flags, flags.model), takers)
             _warn_of_model(flags, summary)
@@ -218,7 +227,23 @@ def _answers(
             require_answered(expect, summary.frames, {**summary.outcomes, "answered": summary.answered})
     if before is not None:
         summary.blessed = before.sentence()
+    if agreement is not None:
+        agreement.finish()
+        summary.recorded = agreement
     return summary, None if expected is None else expected.finish()
+
+
+def _agreement(flags: Flags) -> Agreement | None:
+    """Return the recorded replies to compare with, None where there are none or sessions have other ids."""
+    from gesture_maze.replay.agreement import Agreement, have_replies
+
+    if not have_replies(flags.files):
+        if flags.expect_recorded:
+            message = "the capture has no replies to expect: record it with maze capture --with-replies"
+            raise SettingsError("capture", message)
+        return None
+    renamed = flags.copies > 1 or (flags.fresh and flags.redis is None)
+    return None if renamed else Agreement(flags.files)
 
 
 def _in_process(source: Files, blocks: Any, settings: Any, takers: list[Any]) -> ReplaySummary:
@@ -282,7 +307,8 @@ def _print(
     summary: ReplaySummary, source: Files, differences: list[Difference] | None, *, as_json: bool
 ) -> None:
     if as_json:
-        facts = asdict(summary)
+        facts = asdict(replace(summary, recorded=None))
+        facts["recorded"] = None if summary.recorded is None else summary.recorded.as_dict()
         facts["differences"] = None if differences is None else len(differences)
         facts["bad"] = source.faults
         print_json(facts)
@@ -305,6 +331,8 @@ def _print(
         print_line("as expected")
     if summary.blessed:
         print_line(summary.blessed)
+    if summary.recorded is not None:
+        print_line(f"recorded  {summary.recorded.sentence()}")
 
 
 def _text(value: Any) -> str:

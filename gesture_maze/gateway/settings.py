@@ -98,7 +98,7 @@ class Settings(BaseModel):
             settings = cls(**given)
         except ValidationError as error:
             faults = [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
                 for fault in error.errors(include_url=False, include_input=False)
             ] + faults
         if faults:

@@ -1,6 +1,8 @@
 """Golden files: the reviewed answers of a replay.
 
-A golden file is the output of a replay, one JSON object per answered frame. The comparison covers what the
+A golden file is JSON lines: a header, the output of a replay with one object per answered frame, and a last
+line with their number, without which the file is cut off. A file without a header, as earlier versions wrote
+it, has no last line either. The comparison covers what the
 game
 sees: which frames are answered, and their gesture, action and move. The model's version is not compared and
     the
@@ -24,10 +26,20 @@ from gesture_maze.readers.unpack import DAMAGE
 from gesture_maze.replay.shifted import CONFIDENCE, Shifts
 from gesture_maze.wire.errors import SettingsError
 
+FORMAT: Final = "gesture-maze-golden"
+VERSION: Final = 1
 COMPARED: Final = ("gesture", "action", "move")
 
 Key = tuple[str, int]
 """Session and seq."""
+
+
+class _End(BaseModel):
+    """The last line of a golden file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    answers: int
 
 
 class _Answer(BaseModel):
@@ -91,7 +103,7 @@ class Expected:
         expected = self._answers.pop(key, None)
         if self._shifts is not None:
             self._shifts.add(got["session"], got["offset_ms"], expected, got)
-        if expected is None or not _alike(expected, got):
+        if expected is None or not alike(expected, got):
             self._differences.append(Difference(*key, got["offset_ms"], expected, got))
 
     def finish(self) -> list[Difference]:
@@ -110,7 +122,8 @@ class Expected:
         return sorted(found, key=lambda one: (one.offset_ms, one.session, one.seq))
 
 
-def _alike(expected: dict[str, Any], got: dict[str, Any]) -> bool:
+def alike(expected: dict[str, Any], got: dict[str, Any]) -> bool:
+    """Return whether two answers have the same gesture, action and move, and about the same confidence."""
     if any(expected.get(name) != got.get(name) for name in COMPARED):
         return False
     return bool(abs(float(expected.get("confidence") or 0.0) - got["confidence"]) <= CONFIDENCE)
@@ -130,27 +143,75 @@ def read_golden(path: Path) -> dict[Key, dict[str, Any]]:
         SettingsError: `capture`: the file cannot be read, is empty, cut off or damaged, or a line, which the
             error names, is not an answer.
     """
-    answers: dict[Key, dict[str, Any]] = {}
+    found = _Golden(path)
     with open_lines(path) as lines:
         for number, line in enumerate(_lines(path, lines), start=1):
-            if not line.strip():
-                continue
-            try:
-                answer = json.loads(line)
-                checked = _Answer.model_validate(answer)
-            except (ValueError, ValidationError, RecursionError):
-                cut = "" if line.endswith(b"\n") else "; the file is cut off"
-                raise capture_error(
-                    f"{path}: line {number} is not an answer of a replay{cut} (write the file with --bless)"
-                ) from None
-            if (checked.session, checked.seq) in answers:
-                raise capture_error(
-                    f"{path}: line {number} is a second answer to {checked.session} {checked.seq}"
-                )
-            answers[checked.session, checked.seq] = answer
-    if not answers:
-        raise capture_error(f"{path}: the golden file is empty (write it with --bless)")
-    return answers
+            if line.strip():
+                found.take(number, line)
+    found.check()
+    return found.answers
+
+
+class _Golden:
+    """The content of a golden file, line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.answers: Final[dict[Key, dict[str, Any]]] = {}
+        self._path: Final = path
+        self._headed = False
+        self._count: int | None = None
+        """Number of answers, of the last line."""
+
+    def take(self, number: int, line: bytes) -> None:
+        """Take one line that is not blank."""
+        try:
+            values = json.loads(line)
+            if not self.answers and not self._headed and _is_header(values):
+                self._headed = True
+                self._check_version(number, values)
+                return
+            if self._headed and self._count is None and isinstance(values, dict) and "answers" in values:
+                self._count = _End.model_validate(values).answers
+                return
+            checked = _Answer.model_validate(values)
+        except (ValueError, ValidationError, RecursionError):
+            cut = "" if line.endswith(b"\n") else "; the file is cut off"
+            raise self._fault(f"line {number} is not an answer of a replay{cut}") from None
+        if self._count is not None:
+            raise self._fault(f"line {number} follows the last line, which holds the number of answers")
+        if (checked.session, checked.seq) in self.answers:
+            raise capture_error(
+                f"{self._path}: line {number} is a second answer to {checked.session} {checked.seq}"
+            )
+        self.answers[checked.session, checked.seq] = values
+
+    def check(self) -> None:
+        """Check that the file is whole.
+
+        Raises:
+            SettingsError: `capture`, if it is empty or cut off, or its last line names another number.
+        """
+        count = len(self.answers)
+        if self._headed and self._count is None:
+            raise self._fault(f"the golden file is cut off after {count:,} answers: its last line is missing")
+        if not count:
+            raise self._fault("the golden file is empty")
+        if self._count not in (None, count):
+            raise self._fault(f"expected {self._count:,} answers, as the last line says, got {count:,}")
+
+    def _check_version(self, number: int, header: dict[str, Any]) -> None:
+        if header.get("version") != VERSION:
+            raise capture_error(
+                f"{self._path}: line {number}: version {header.get('version')!r:.40} of the format is "
+                f"unknown; this program reads version {VERSION}"
+            )
+
+    def _fault(self, sentence: str) -> SettingsError:
+        return capture_error(f"{self._path}: {sentence} (write the file with --bless)")
+
+
+def _is_header(values: Any) -> bool:
+    return isinstance(values, dict) and values.get("format") == FORMAT
 
 
 def _lines(path: Path, lines: Any) -> Iterator[bytes]:
@@ -161,8 +222,29 @@ def _lines(path: Path, lines: Any) -> Iterator[bytes]:
         raise capture_error(f"{path}: the golden file is cut off or damaged: {error}") from None
 
 
+class GoldenWriter:
+    """Writes the answers of a golden file between its header and its last line."""
+
+    def __init__(self, file: CaptureFile) -> None:
+        self._file: Final = file
+        self._count = 0
+        self._write({"format": FORMAT, "version": VERSION})
+
+    def write(self, answer: bytes) -> None:
+        """Write one answer, a line of JSON without its newline."""
+        self._file.write(answer + b"\n")
+        self._count += 1
+
+    def end(self) -> None:
+        """Write the last line."""
+        self._write({"answers": self._count})
+
+    def _write(self, values: dict[str, Any]) -> None:
+        self._file.write(json.dumps(values, separators=(",", ":")).encode() + b"\n")
+
+
 @contextmanager
-def golden_file(path: Path) -> Iterator[CaptureFile]:
+def golden_file(path: Path) -> Iterator[GoldenWriter]:
     """Yield a golden file to write, compressed by its suffix. It replaces an old one only on success.
 
     Raises:
@@ -173,7 +255,9 @@ def golden_file(path: Path) -> Iterator[CaptureFile]:
     unfinished = path.with_name(f".{urandom(4).hex()}-{path.name}")
     try:
         with create(unfinished) as file:
-            yield file
+            writer = GoldenWriter(file)
+            yield writer
+            writer.end()
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -242,4 +326,4 @@ def write_golden(path: Path, answers: Sequence[bytes]) -> None:
     """
     with golden_file(path) as file:
         for answer in answers:
-            file.write(answer + b"\n")
+            file.write(answer)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gesture_maze.capture.reader import BLOCK_FRAMES, Block, CaptureReader
+from gesture_maze.replay.agreement import Agreement
 from gesture_maze.replay.engine import Replay, unusual
 
 TICK_MS: Final = 10.0
@@ -29,6 +30,7 @@ class ReplaySummary:
         rejected: frames by reason.
         bad_lines: lines that were skipped.
         blessed: what `--bless` wrote, as a sentence.
+        recorded: how far the answers are those recorded with the frames; None where none were recorded.
         sha256: of the answers, in hexadecimal: equal for equal answers.
     """
 
@@ -44,6 +46,7 @@ class ReplaySummary:
     rejected: dict[str, int] = field(default_factory=dict)
     bad_lines: int = 0
     blessed: str = ""
+    recorded: Agreement | None = None
     sha256: str = ""
     seconds: float = 0.0
     frames_per_s: float = 0.0

@@ -19,7 +19,10 @@ def test_replay_out_bless_and_expect_agree(small: Path, tmp_path: Path) -> None:
     out, golden = tmp_path / "actions.jsonl", tmp_path / "golden.jsonl"
     first = facts("replay", small, "--out", out)
     maze("replay", small, "--expect", golden, "--bless", "--partitions", 16)
-    assert out.read_bytes() == golden.read_bytes()
+    first_line, *answers, last_line = golden.read_bytes().splitlines(keepends=True)
+    assert out.read_bytes() == b"".join(answers)
+    assert json.loads(first_line) == {"format": "gesture-maze-golden", "version": 1}
+    assert json.loads(last_line) == {"answers": len(answers)}
     again = facts("replay", small, "--expect", golden, "--batch-frames", 7, "--partitions", 4)
     assert again["differences"] == 0
     assert (again["sha256"], again["moves"]) == (first["sha256"], first["moves"])
@@ -163,6 +166,7 @@ def test_bless_with_empty_capture_is_rejected(tmp_path: Path) -> None:
     assert "0 of 0 frames" in refusal
 
 
+HEADER = '{"format":"gesture-maze-golden","version":1}'
 ANSWER = '{"offset_ms":0.0,"session":"a","seq":1,"gesture":"like","action":"up","move":null,"confidence":0.9}'
 
 
@@ -177,6 +181,14 @@ ANSWER = '{"offset_ms":0.0,"session":"a","seq":1,"gesture":"like","action":"up",
         (ANSWER.replace("0.0", "null"), "line 1 is not an answer"),
         (ANSWER.replace('"like"', "[]"), "line 1 is not an answer"),
         ("[]\n", "line 1 is not an answer"),
+        (f"{HEADER}\n", "cut off after 0 answers"),
+        (f"{HEADER}\n{ANSWER}\n", "cut off after 1 answers: its last line is missing"),
+        (f'{HEADER}\n{ANSWER}\n{{"answ', "line 3 is not an answer of a replay; the file is cut off"),
+        (f'{HEADER}\n{ANSWER}\n{{"answers":2}}\n', "expected 2 answers, as the last line says, got 1"),
+        (f'{HEADER}\n{{"answers":1}}\n{ANSWER}\n', "line 3 follows the last line"),
+        (f'{HEADER}\n{{"answers":0}}\n', "is empty"),
+        (f'{ANSWER}\n{{"answers":1}}\n', "line 2 is not an answer"),
+        (HEADER.replace("1}", "2}"), "version 2 of the format is unknown"),
     ],
 )
 def test_expect_with_unusable_golden_file_is_rejected(
@@ -201,7 +213,8 @@ def test_expect_with_truncated_compressed_golden_file_is_rejected(
 def test_tolerance_ms_accepts_moves_one_frame_late_only(small: Path, tmp_path: Path) -> None:
     golden = tmp_path / "golden.jsonl"
     maze("replay", small, "--expect", golden, "--bless")
-    answers = [json.loads(line) for line in golden.read_text().splitlines()]
+    # the answers alone are a golden file of an earlier version
+    answers = [json.loads(line) for line in golden.read_text().splitlines()[1:-1]]
     by_session: dict[str, list[dict[str, Any]]] = {}
     for answer in answers:
         by_session.setdefault(answer["session"], []).append(answer)

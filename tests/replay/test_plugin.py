@@ -59,7 +59,7 @@ def test_marker_without_golden_answers_fails_until_blessed(project: Path) -> Non
     assert code == 1
     assert "run pytest --maze-bless" in output
     assert run(project, "-k", "as_it_was", "--maze-bless")[0] == 0
-    assert len((project / GOLDEN).read_bytes().splitlines()) == 120
+    assert len((project / GOLDEN).read_bytes().splitlines()) == 122
     assert run(project, "-k", "as_it_was")[0] == 0
 
 

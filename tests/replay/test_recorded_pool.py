@@ -111,3 +111,40 @@ def test_pool_settings_are_those_of_most_workers() -> None:
     infos = {b"a": info(), b"b": info(threshold=0.9), b"c": info(), b"old": b'{"model":"1.0"}', b"bad": b"["}
     assert pool_settings(infos) == CALM
     assert pool_settings({b"old": b'{"actions":{}}'}) is None
+
+
+def with_replies(path: Path, **changed: Any) -> Path:
+    """Add to each frame but the first the reply that a replay gives, the sixth one with changes."""
+    header, first, *frames = path.read_text().splitlines()
+    lines = [header, first]
+    for row, (frame, line) in enumerate(zip(frames, replay(path).lines[1:], strict=True), start=1):
+        answer = json.loads(line)
+        kept = {name: answer[name] for name in ("gesture", "confidence", "action", "move", "model")}
+        lines.append(json.dumps(json.loads(frame) | {"reply": kept | (changed if row == 5 else {})}))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_replay_of_recorded_replies_ends_with_how_many_agree(tmp_path: Path) -> None:
+    same = with_replies(held(tmp_path / "same.jsonl", frames=20))
+    assert facts("replay", same)["recorded"] == {"equal": 19, "different": 0, "first": None}
+    assert "recorded  19 answers equal, none differs" in maze("replay", same, "--expect-recorded").output
+    other = with_replies(held(tmp_path / "other.jsonl", frames=20), action=None)
+    assert "recorded  18 answers equal, 1 differ; the first: session p1 seq 5 at 0.165 s, action - -> up" in (
+        maze("replay", other).output
+    )
+    found = facts("replay", other, same, "--expect-recorded", code=1)["recorded"]
+    # the second capture repeats the session's seqs: duplicates, which the replay does not answer
+    assert (found["equal"], found["different"]) == (18, 20)
+    assert found["first"]["recorded"]["action"] is None
+
+
+def test_replay_without_recorded_replies_compares_none(tmp_path: Path) -> None:
+    plain = held(tmp_path / "plain.jsonl", frames=20)
+    assert facts("replay", plain)["recorded"] is None
+    assert "--with-replies" in maze("replay", plain, "--expect-recorded", code=2).stderr
+    same = with_replies(plain)
+    assert facts("replay", same, "--copies", 2)["recorded"] is None
+    assert "--expect-recorded cannot be" in (
+        maze("replay", same, "--expect-recorded", "--fresh", code=2).stderr
+    )
