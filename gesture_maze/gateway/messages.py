@@ -100,11 +100,22 @@ class Pause(_Message):
 
 
 class RaceEntry(_Message):
-    """Join a race by its id, or begin one of this size without an id."""
+    """Join a race by its id, or begin one of this size without an id.
+
+    With `look`, a player who is not in the race does not join yet, and learns whose race it is.
+    """
 
     type: Literal["race"]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{4,32}$")] | None = None
     size: Literal["small", "medium", "large"] = "small"
+    look: bool = False
+
+
+class Name(_Message):
+    """Go by another name from now on, in the race and on the scoreboard."""
+
+    type: Literal["name"]
+    name: Annotated[str, Field(max_length=200)]
 
 
 class Go(_Message):
@@ -125,7 +136,7 @@ class TextFrame(_Message):
     mirrored: bool = False
 
 
-AnyMessage = Start | Key | Shown | Pause | RaceEntry | Go | TextFrame
+AnyMessage = Start | Key | Shown | Pause | Name | RaceEntry | Go | TextFrame
 _MESSAGE: Final[TypeAdapter[AnyMessage]] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
 
 _REASON_OF_FIELD: Final = {

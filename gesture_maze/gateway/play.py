@@ -13,7 +13,18 @@ from gesture_maze.gateway.fan import Answer
 from gesture_maze.gateway.forwarded import network_of
 from gesture_maze.gateway.game import Input
 from gesture_maze.gateway.limits import Allowance, FaultBudget
-from gesture_maze.gateway.messages import Go, Hello, Key, Pause, RaceEntry, Shown, Start, TextFrame, encoded
+from gesture_maze.gateway.messages import (
+    Go,
+    Hello,
+    Key,
+    Name,
+    Pause,
+    RaceEntry,
+    Shown,
+    Start,
+    TextFrame,
+    encoded,
+)
 from gesture_maze.gateway.refusals import BAD_REQUEST, CLOSE_CODES, GatewayError, Refusal
 from gesture_maze.gateway.room import Room
 from gesture_maze.gateway.sessions import Session
@@ -215,16 +226,18 @@ class PlaySocket(WSListener):
             room.metrics.resumed()
         if self._deadline is not None:
             self._deadline.cancel()
-        session.socket, self._session = self, session
+        session.socket, self._session, session.name = self, session, claim.name
         self._settings = session.settings = hello.settings
         self._walk = Walk(room, session, self._send, self.refuse)
         self._aspect = hello.width / hello.height
         self._send("welcome", self._welcome(session, room.tokens.issue(claim)))
 
     def _claim(self, hello: Hello) -> Claim:
-        if hello.token is not None:
-            return self._room.tokens.check(hello.token, self._bearer)
-        return Claim(session=new_session(), name=messages.clean_name(hello.name), bearer=self._bearer)
+        if hello.token is None:
+            return Claim(session=new_session(), name=messages.clean_name(hello.name), bearer=self._bearer)
+        claim = self._room.tokens.check(hello.token, self._bearer)
+        # a player who returns under another name has changed it while the connection was lost
+        return claim.model_copy(update={"name": messages.clean_name(hello.name)}) if hello.name else claim
 
     def _welcome(self, session: Session, token: str) -> bytes:
         game = session.game
@@ -261,12 +274,21 @@ class PlaySocket(WSListener):
                 self._input = shown
             case Pause(on=on):
                 walk.paused = on
+            case Name(name=name):
+                self._rename(session, walk, messages.clean_name(name))
             case RaceEntry() as entry:
                 self._room.begin(walk.enter(entry))
             case Go():
                 self._room.begin(walk.go())
             case frame:
                 session.send(messages.pack_text(frame, self._aspect), self._room.outbox)
+
+    def _rename(self, session: Session, walk: Walk, name: str) -> None:
+        """Give the player another name, and a token that keeps it."""
+        session.name = name
+        token = self._room.tokens.issue(Claim(session=session.id, name=name, bearer=self._bearer))
+        self._send("named", encoded("named", name=name, token=token))
+        walk.renamed()
 
     def _time(self, waited_s: float) -> None:
         """Note how long a frame took here, and send the browser the median now and then."""

@@ -50,6 +50,8 @@ class Racer(BaseModel):
     time_ms: int | None = None
     """How long the walk took, or None before it has ended."""
     place: int | None = None
+    left: bool = False
+    """Has left the race: the others do not wait for this player."""
 
 
 class Race(BaseModel):
@@ -71,6 +73,10 @@ class Race(BaseModel):
     def over(self) -> bool:
         """Whether every player has finished."""
         return bool(self.racers) and all(one.place is not None for one in self.racers)
+
+    def of(self, who: str) -> Racer | None:
+        """Return this player, or None if the player is not in the race."""
+        return next((one for one in self.racers if one.who == who), None)
 
 
 class Member(Protocol):
@@ -114,20 +120,30 @@ class Races:
         return await self.join(race, member, racer)
 
     async def join(self, race: str, member: Member, racer: Racer) -> Race:
-        """Enter a race, or return to it, and notify the others.
+        """Enter a race, or return to it, perhaps under another name, and notify the others.
+
+        Raises:
+            GatewayError: `no_race`, `race_full` or `unavailable`.
+        """
+        before = (await self.look(race, racer.who)).of(racer.who)
+        if before is not None:
+            racer = before.model_copy(update={"name": racer.name, "left": False})
+        if racer != before:
+            await self._write(race, {f"p:{racer.who}": racer.model_dump_json()})
+        self._members.setdefault(race, set()).add(member)
+        await self._publish(race, "changed")
+        return await self.read(race)
+
+    async def look(self, race: str, who: str) -> Race:
+        """Return a race that this player is in, or can join.
 
         Raises:
             GatewayError: `no_race`, `race_full` or `unavailable`.
         """
         found = await self.read(race)
-        known = {one.who for one in found.racers}
-        if racer.who not in known:
-            if len(known) >= MOST_RACERS:
-                raise GatewayError(Refusal.RACE_FULL, f"the race is full: it has {MOST_RACERS} players")
-            await self._write(race, {f"p:{racer.who}": racer.model_dump_json()})
-        self._members.setdefault(race, set()).add(member)
-        await self._publish(race, "changed")
-        return await self.read(race)
+        if found.of(who) is None and len(found.racers) >= MOST_RACERS:
+            raise GatewayError(Refusal.RACE_FULL, f"the race is full: it has {MOST_RACERS} players")
+        return found
 
     def leave(self, race: str, member: Member) -> None:
         """Pass no more news of the race to this socket."""
@@ -149,7 +165,7 @@ class Races:
         if found.starts_ms:
             fields["seed"] = _new_seed()
         for one in found.racers:
-            fields[f"p:{one.who}"] = Racer(who=one.who, name=one.name).model_dump_json()
+            fields[f"p:{one.who}"] = Racer(who=one.who, name=one.name, left=one.left).model_dump_json()
         await self._write(race, fields | {"finished": 0})
         await self._publish(race, "changed")
 
@@ -169,6 +185,19 @@ class Races:
             return None
         return racer.place
 
+    async def change(self, race: str, who: str, **changed: str | bool) -> None:
+        """Change a player's `name`, or that the player has `left`, and notify the others.
+
+        Without Redis nothing changes. A result stays in the race until it is started again.
+        """
+        try:
+            one = (await self.read(race)).of(who)
+            if one is not None:
+                await self._write(race, {f"p:{who}": one.model_copy(update=changed).model_dump_json()})
+                await self._publish(race, "changed")
+        except GatewayError:
+            return
+
     async def read(self, race: str) -> Race:
         """Return the race as it is now.
 
@@ -180,7 +209,8 @@ class Races:
         except (RedisError, OSError):
             raise _unavailable() from None
         try:
-            racers = [Racer.model_validate_json(raw) for key, raw in fields.items() if key.startswith(b"p:")]
+            entered = [Racer.model_validate_json(raw) for key, raw in fields.items() if key.startswith(b"p:")]
+            racers = [one for one in entered if not one.left or one.place is not None]
             starts_ms, seed = int(fields[b"starts_ms"]), int(fields[b"seed"])
             size: Any = fields[b"size"].decode()
             return Race(id=race, size=size, seed=seed, starts_ms=starts_ms, racers=racers)

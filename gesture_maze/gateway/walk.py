@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -49,10 +50,12 @@ class Walk:
         self._race: str | None = None
         self._reporting = False
         self._unreported = False
+        self._renamed = False
+        self._publishing: Final = asyncio.Lock()
 
     def start(self, size: Size, seed: int) -> None:
         """Begin a new maze, alone."""
-        self.leave()
+        self._quit()
         before = self._session.game
         self._show(Game.begin(size, seed))
         if before is not None and before.began_s is not None:
@@ -69,9 +72,7 @@ class Walk:
         self._save()
         if game.race is not None and game.race == self._race:
             self._unreported = True
-            if not self._reporting:
-                self._reporting = True
-                self._room.begin(self._report())
+            self._begin_report()
         if game.finished:
             self._room.metrics.finished(game.size, game.input)
             self._room.begin(self._finish(game, game.time_ms(now_s)))
@@ -80,10 +81,13 @@ class Walk:
 
     async def enter(self, entry: RaceEntry) -> None:
         """Join a race, or begin one."""
-        self.leave()
         races = self._room.races
         me = Racer(who=who_is(self._session.id), name=self._session.name)
         try:
+            if entry.id is not None and entry.look and await self._look(entry.id):
+                return
+            if entry.id is None or entry.id != self._race:
+                self._quit()
             if entry.id is None:
                 race = await races.begin(entry.size, self, me)
             else:
@@ -93,6 +97,15 @@ class Walk:
             return
         self._race = race.id
         self.race_news(race)
+
+    async def _look(self, race: str) -> bool:
+        """Show the browser whose race this is, unless its player is in it; return whether it was shown."""
+        found = await self._room.races.look(race, who_is(self._session.id))
+        if found.of(who_is(self._session.id)) is not None:
+            return False
+        names = [one.name for one in found.racers]
+        self._send("race_found", encoded("race_found", id=race, names=names))
+        return True
 
     async def go(self) -> None:
         """Start the race that the player is in."""
@@ -104,7 +117,7 @@ class Walk:
             self._refuse(error)
 
     def leave(self) -> None:
-        """Leave the race."""
+        """Take no more news of the race: the socket is closed, and its player may return."""
         if self._race is not None:
             self._room.races.leave(self._race, self)
         self._race = None
@@ -125,10 +138,25 @@ class Walk:
         """See `gateway.races.Member`."""
         self._send(f"racer {racer.who}", encoded("racer", **racer.model_dump()))
 
+    def renamed(self) -> None:
+        """Show the others in the race the session's new name."""
+        self._renamed = True
+        self._begin_report()
+
+    def _begin_report(self) -> None:
+        """Publish what has changed, one change after the other."""
+        if not self._reporting:
+            self._reporting = True
+            self._room.begin(self._report())
+
     async def _report(self) -> None:
-        """Publish the position of the token, until the published one is current."""
+        """Publish the player's name and the token's position, until the published ones are current."""
         try:
-            while self._unreported and self._race is not None:
+            while (self._unreported or self._renamed) and self._race is not None:
+                if self._renamed:
+                    self._renamed = False
+                    await self._change(self._race, name=self._session.name)
+                    continue
                 self._unreported = False
                 game = self._session.game
                 if game is None or game.race != self._race:
@@ -140,9 +168,22 @@ class Walk:
                     moves=game.moves,
                     time_ms=game.time_ms(time.monotonic()) if game.finished else None,
                 )
-                await self._room.races.report(self._race, racer)
+                async with self._publishing:
+                    await self._room.races.report(self._race, racer)
         finally:
             self._reporting = False
+
+    def _quit(self) -> None:
+        """Leave the race for good."""
+        race = self._race
+        self.leave()
+        if race is not None:
+            self._room.begin(self._change(race, left=True))
+
+    async def _change(self, race: str, **changed: str | bool) -> None:
+        """Change the player's entry in the race, after all reports that have begun."""
+        async with self._publishing:
+            await self._room.races.change(race, who_is(self._session.id), **changed)
 
     # --- inside
 

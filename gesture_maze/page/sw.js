@@ -6,8 +6,8 @@
 
 const CACHE = "maze-shell";
 const MODULES = [
-  "asked", "best", "budget", "camera", "evidence", "follow", "game", "hand-view", "keys", "link", "maze-view", "menu", "palm",
-  "panel", "race", "scores", "setup", "simulated", "sound", "tracker", "types", "words",
+  "asked", "best", "budget", "camera", "evidence", "follow", "game", "hand-view", "keys", "link", "maze-view", "menu",
+  "naming", "palm", "panel", "race", "scores", "setup", "simulated", "sound", "tracker", "types", "words",
 ];
 const SHELL = [
   "game", "game/hands.json", "manifest.webmanifest", "static/icon.svg", "static/style.css",

@@ -47,6 +47,7 @@ def test_game_below_a_path_plays(visit: Visit, below: str) -> None:
     walk(page, generate(6, 5, 7), 2)
     page.click("#daily")
     page.click("#race")
+    page.click("#naming-yes")
     page.wait_for_function("/[/]maze[/]game[?]race=/.test(document.getElementById('race-link').value)")
     watch = visit("/maze/watch", below)
     watch.wait_for_selector("#players .tile")

@@ -21,17 +21,6 @@ def in_view(page: Any, selector: str) -> bool:
     return bool(box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"])
 
 
-def take_name(page: Any, name: str) -> None:
-    """Enter a name in the settings."""
-    ready(page)
-    open_settings(page)
-    page.fill("#name", name)
-    page.keyboard.press("Tab")
-    page.click("#fold")
-    page.wait_for_timeout(300)
-    ready(page)
-
-
 def race_maze(page: Any, gateway: Served) -> Any:
     """Return the maze of the race that this page is in."""
     name = page.evaluate("new URL(location.href).searchParams.get('race')")
@@ -42,21 +31,32 @@ def race_maze(page: Any, gateway: Served) -> Any:
 def meet(ann: Any, ben: Any) -> None:
     """Ann begins a race, and Ben joins it by its link."""
     ann.click("#race")
+    ann.fill("#racer-name", "Ann")
+    ann.keyboard.press("Enter")
     ann.wait_for_selector("#race-box:not([hidden])")
     ann.click("#state-act")
     assert in_view(ann, "#race-link"), "a phone shows the link, too"
     ben.goto(ann.input_value("#race-link"))
+    ben.wait_for_selector("#naming[open]")
+    assert ben.inner_text("#naming-title") == "Race with Ann"
+    ben.fill("#racer-name", "Bne")
+    ben.click("#naming-yes")
     ann.wait_for_selector("#racers li:nth-child(2)")
-    assert "Ben" in ann.inner_text("#racers")
+    assert "Bne" in ann.inner_text("#racers")
     state(ben, "race")
+    open_settings(ben)
+    ben.fill("#name", "Ben")
+    ben.keyboard.press("Tab")
+    ann.wait_for_function("document.getElementById('racers').textContent.includes('Ben')")
+    assert ann.locator("#racers li").count() == 2, "another name is not another player"
+    ben.click("#fold")
 
 
 @pytest.mark.timeout(180)
 def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
     ann, ben = visit("/game?size=small", **phone), visit("/game?size=small")
-    take_name(ann, "Ann")
-    take_name(ben, "Ben")
+    ready(ann)
     meet(ann, ben)
     assert in_view(ben, "#state-act")
     ben.click("#state-act")
@@ -75,7 +75,8 @@ def test_race_of_two_players_shows_each_the_other(visit: Visit, gateway: Served)
     ben.reload()
     ready(ben)
     assert cell(ben) == before
-    assert "Ann" in ben.inner_text("#racers"), "a reload returns to the race"
+    ben.wait_for_function("document.getElementById('racers').textContent.includes('Ann')")
+    assert ben.locator("#naming").is_hidden(), "a reload returns to the race without a question"
     walk_by_keys(ann, maze, len(solve(maze, cell(ann))) - 2)  # and the last steps by gestures
     walk(ann, maze)
     ann.wait_for_selector("#done:not([hidden])")

@@ -1,5 +1,7 @@
 /** The player's own best walks, kept in this browser: best times, and the ghost of the best walk of a maze. */
 
+import { element } from "./types.js";
+
 /** @typedef {import("./types.js").Input} Input */
 /** @typedef {import("./types.js").Size} Size */
 /** @typedef {[number, number][]} Steps each step: ms since the first, and the cell */
@@ -53,9 +55,15 @@ function bestOf({ times }, size) {
   return found.length ? Math.min(...found) : null;
 }
 
-/** @param {Size} size @param {number} seed @returns {Walk | null} the best walk through this maze */
-export function bestWalk(size, seed) {
-  return read().walks[`${size} ${seed}`] ?? null;
+/**
+ * @param {import("./types.js").Game | null} game
+ * @param {number} timeMs since the first step
+ * @returns {number | null} the cell where the ghost of the best walk through this maze is; null without one
+ */
+export function ghostOf(game, timeMs) {
+  if (!game?.running || !element("ghost", HTMLInputElement).checked) return null;
+  const best = read().walks[`${game.size} ${game.seed}`];
+  return best ? ghostAt(best, timeMs) : null;
 }
 
 /**
@@ -84,7 +92,7 @@ export function noteWalk(size, seed, input, timeMs, steps) {
 }
 
 /** @param {Walk} walk @param {number} ms since the first step @returns {number} the cell where the ghost is */
-export function ghostAt(walk, ms) {
+function ghostAt(walk, ms) {
   let cell = 0;
   for (const [at, reached] of walk.steps) {
     if (at > ms) break;

@@ -1,7 +1,7 @@
 /** The game's page: connects the gateway, the hand, the maze and the player. */
 
 import { anySeed, isRaceId, seedAsked, setAddress } from "./asked.js";
-import { bestTime, bestWalk, ghostAt, noteWalk } from "./best.js";
+import { bestTime, ghostOf, noteWalk } from "./best.js";
 import { Budget, afterPaint } from "./budget.js";
 import { Camera } from "./camera.js";
 import { Evidence } from "./evidence.js";
@@ -9,11 +9,12 @@ import { connectKeys } from "./keys.js";
 import { Link } from "./link.js";
 import { MazeView } from "./maze-view.js";
 import { Menu, choicesOf } from "./menu.js";
+import { Naming } from "./naming.js";
 import { Palm } from "./palm.js";
 import * as panel from "./panel.js";
 import { RaceView } from "./race.js";
 import { resultOf, showScores } from "./scores.js";
-import { connectButtons, mark } from "./setup.js";
+import { connectButtons, mark, setName } from "./setup.js";
 import { SimulatedHand } from "./simulated.js";
 import { Sound } from "./sound.js";
 import { address, element, seconds } from "./types.js";
@@ -40,7 +41,7 @@ const view = new MazeView(element("maze", HTMLCanvasElement));
 const budget = new Budget();
 const palm = new Palm();
 const sound = new Sound();
-const menu = new Menu(menuChanged);
+const menu = new Menu(paused);
 const name = element("name", HTMLInputElement);
 
 /** @type {Game | null} */
@@ -65,6 +66,7 @@ let refusal = null;
 
 const link = new Link(() => name.value, { welcome, reply, message, changed: showState });
 const race = new RaceView(view, { go: () => link.send({ type: "go" }), leave: () => begin() });
+const naming = new Naming({ paused, renamed, enter: (id) => link.send({ type: "race", id, size }), declined: forgetRace });
 const simulated = new SimulatedHand(poses, seen);
 const camera = new Camera(
   element("video", HTMLVideoElement),
@@ -85,8 +87,8 @@ function welcome(news) {
   else start(game && !game.finished ? game.seed : undefined); // in a race, to warm up until it starts
   const joined = raceAsked ?? race.race?.id ?? found?.race;
   if (joined && !isRaceId(joined)) refused({ reason: "no_race", detail: joined });
-  else if (joined) link.send({ type: "race", id: joined });
-  if (menu.open) link.send({ type: "pause", on: true });
+  else if (joined) link.send({ type: "race", id: joined, look: joined === raceAsked });
+  if (menu.open || naming.open) paused(true);
   refreshScores();
 }
 
@@ -105,7 +107,7 @@ function reply(news, sent, waitedMs) {
   panel.showGesture(news.gesture, news.confidence, news.action);
   if (menu.open && news.move) menu.move(news.move);
   const finished = Boolean(game?.finished) && !menu.open;
-  const holdMs = menu.open ? CHOOSE_MS : finished ? NEXT_MAZE_MS : OPEN_MENU_MS;
+  const holdMs = menu.open || naming.open ? CHOOSE_MS : finished ? NEXT_MAZE_MS : OPEN_MENU_MS;
   if (palm.add(news, holdMs)) palmHeld(finished);
 }
 
@@ -115,6 +117,7 @@ function message(news) {
   else if (news.type === "at") walk(news);
   else if (news.type === "finished") finish(news);
   else if (news.type === "race") joinedRace(news);
+  else if (news.type === "race_found") naming.enter(name.value, news);
   else if (news.type === "racer") racerMoved(news);
   else if (news.type === "timing") budget.add("pool", (gatewayMs = news.gateway_ms));
   else if (news.type === "refused") refused(news);
@@ -242,7 +245,8 @@ function forgetRace() {
 /** Handle a held palm. @param {boolean} finished */
 function palmHeld(finished) {
   sound.play("menu");
-  if (menu.open) menu.take();
+  if (naming.open) naming.take();
+  else if (menu.open) menu.take();
   else if (finished) next();
   else openMenu();
 }
@@ -257,12 +261,19 @@ function beginSize(chosen) {
   begin();
 }
 
-/** While the menu is open, moves choose and do not walk. @param {boolean} open */
-function menuChanged(open) {
-  link.send({ type: "pause", on: open });
+/** While the menu or a question is open, moves do not walk. @param {boolean} on */
+function paused(on) {
+  link.send({ type: "pause", on });
 }
 
 // --- from the player
+
+/** @param {string} chosen */
+function renamed(chosen) {
+  setName(chosen);
+  link.send({ type: "name", name: chosen });
+  refreshScores();
+}
 
 /** A frame of either camera. @param {Sight} sight */
 function seen(sight) {
@@ -296,14 +307,11 @@ function next() {
 connectButtons({
   begin: () => begin(),
   daily: beginDaily,
-  race: () => link.send({ type: "race", size }),
+  race: () => naming.enter(name.value),
   next,
   size: beginSize,
   input: choose,
-  renamed() {
-    game = null;
-    link.renew();
-  },
+  renamed,
   folded: () => view.fit(),
   board: refreshScores,
 }, sound);
@@ -375,16 +383,9 @@ function showNumbers() {
     best: best === null ? "–" : seconds(best),
   });
   if (panel.showCountdown(secondsToOpen())) sound.play(secondsToOpen() ? "step" : "go");
-  showGhost(timeMs);
+  view.showGhost(ghostOf(game, timeMs));
   panel.showSpeed(budget, camera);
   showState();
-}
-
-/** @param {number} timeMs since the first step */
-function showGhost(timeMs) {
-  const wanted = element("ghost", HTMLInputElement).checked && game?.running;
-  const best = wanted && game ? bestWalk(game.size, game.seed) : null;
-  view.showGhost(best ? ghostAt(best, timeMs) : null);
 }
 
 setInterval(showNumbers, NUMBERS_MS);

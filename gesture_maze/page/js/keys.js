@@ -1,7 +1,6 @@
 /** The keyboard: arrow keys walk, letters pose the simulated hand. */
 
 import { POSE_KEYS } from "./panel.js";
-import { element } from "./types.js";
 
 /** @typedef {import("./types.js").Direction} Direction */
 
@@ -21,8 +20,7 @@ const PALM_KEY = "e";
 export function connectKeys(events) {
   addEventListener("keydown", (event) => {
     // only a field that takes text or choices keeps its arrow keys: a button that was clicked does not
-    const typing = event.target instanceof HTMLSelectElement || event.target === element("name", HTMLElement);
-    if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (isTyping(event.target) || event.ctrlKey || event.altKey || event.metaKey) return;
     const way = ARROW_KEYS[event.key];
     if (event.key === "Escape") events.escape();
     else if (way) {
@@ -31,6 +29,12 @@ export function connectKeys(events) {
     } else if (!event.repeat) pose(event.key, true, events);
   });
   addEventListener("keyup", (event) => pose(event.key, false, events));
+}
+
+/** @param {EventTarget | null} target @returns {boolean} whether the player types or chooses there */
+function isTyping(target) {
+  if (target instanceof HTMLInputElement) return target.type === "text" && !target.readOnly;
+  return target instanceof HTMLSelectElement;
 }
 
 /** @param {string} key @param {boolean} held @param {KeyEvents} events */

@@ -103,15 +103,6 @@ export class Link {
     this.#socket = socket;
   }
 
-  /** Begin a new session, under another name. */
-  renew() {
-    sessionStorage.removeItem(TOKEN_KEY);
-    const old = this.#socket;
-    this.#forget();
-    this.open();
-    old?.close();
-  }
-
   /** Offer a frame. It never waits: a newer one takes its place. @param {Sight} sight */
   offer(sight) {
     this.#newest = sight;
@@ -180,6 +171,7 @@ export class Link {
       this.events.welcome(message);
       return;
     }
+    if (message.type === "named") sessionStorage.setItem(TOKEN_KEY, message.token);
     if (message.type === "refused" && message.reason === "unavailable") {
       this.refusal = message.detail;
       this.events.changed();

@@ -15,7 +15,7 @@ const NAME_KEY = "maze.name";
  * @property {() => void} next continue after a walk
  * @property {(size: Size) => void} size
  * @property {(input: Input) => void} input
- * @property {() => void} renamed
+ * @property {(name: string) => void} renamed
  * @property {() => void} folded the settings were opened or closed
  * @property {() => void} board another scoreboard was chosen
  */
@@ -69,7 +69,13 @@ function showSetup(open, folded) {
   folded();
 }
 
-/** @param {() => void} renamed */
+/** @param {string} shown of the player */
+export function setName(shown) {
+  element("name", HTMLInputElement).value = shown;
+  localStorage.setItem(NAME_KEY, shown);
+}
+
+/** @param {(name: string) => void} renamed */
 function connectName(renamed) {
   const name = element("name", HTMLInputElement);
   name.value = localStorage.getItem(NAME_KEY) ?? "";
@@ -77,10 +83,7 @@ function connectName(renamed) {
     event.preventDefault();
     name.blur();
   });
-  name.addEventListener("change", () => {
-    localStorage.setItem(NAME_KEY, name.value);
-    renamed();
-  });
+  name.addEventListener("change", () => renamed(name.value));
 }
 
 /** Mark the chosen one of a group of buttons. @param {"size" | "input"} group @param {string} chosen */

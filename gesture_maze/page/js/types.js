@@ -78,6 +78,10 @@
  * @property {string} you
  * @property {Racer[]} racers
  *
+ * @typedef {object} RaceFound a race that the player can join
+ * @property {string} id
+ * @property {string[]} names of its players
+ *
  * @typedef {object} Refused
  * @property {string} reason
  * @property {string} detail

@@ -162,6 +162,66 @@ def test_race_full_or_unknown_is_refused(pool: Server, gateway: Served) -> None:
         one.close()
 
 
+def names_of(race: dict[str, Any]) -> list[str]:
+    return sorted(one["name"] for one in race["racers"])
+
+
+def test_race_before_it_is_joined_shows_its_players(gateway: Served) -> None:
+    with gateway.play(name="Ann") as ann, gateway.play(name="Ben") as ben:
+        ann.send_message({"type": "race", "size": "small"})
+        race = ann.receive_type("race")["id"]
+        ben.send_message({"type": "race", "id": race, "look": True})
+        assert ben.receive_type("race_found") == {"type": "race_found", "id": race, "names": ["Ann"]}
+        ann.send_message({"type": "race", "id": race, "look": True})
+        assert names_of(ann.receive_type("race")) == ["Ann"], "a player of the race returns to it"
+        ben.send_message({"type": "race", "id": race + "x", "look": True})
+        assert ben.receive_type("refused")["reason"] == "no_race"
+
+
+def test_player_who_takes_another_name_is_in_the_race_once(gateway: Served) -> None:
+    with gateway.play(name="player") as ann, gateway.play(name="Ben") as ben:
+        ann.send_message({"type": "start", "size": "small", "seed": 3})
+        assert press(ann, *solve(generate(6, 5, 3))[:1])["moves"] == 1
+        ann.send_message({"type": "name", "name": " Ann\n"})
+        named = ann.receive_type("named")
+        assert named["name"] == "Ann"
+        ann.send_message({"type": "race", "size": "small"})
+        race = ann.receive_type("race")["id"]
+        ben.send_message({"type": "race", "id": race})
+        assert names_of(ben.receive_type("race")) == ["Ann", "Ben"]
+        ben.send_message({"type": "name", "name": "Cid"})
+        for one in (ann, ben):
+            one.receive(lambda news: news.get("type") == "race" and names_of(news) == ["Ann", "Cid"])
+    with gateway.play(token=named["token"], name="") as ann:
+        assert ann.welcome["name"] == "Ann"
+    with gateway.play(token=named["token"], name="Anna") as ann:
+        ann.send_message({"type": "race", "id": race})
+        assert names_of(ann.receive_type("race")) == ["Anna", "Cid"], "changed while the connection was lost"
+
+
+def test_race_that_a_player_has_left_ends_without_that_player(gateway: Served) -> None:
+    with gateway.play(name="Ann") as ann, gateway.play(name="Ben") as ben:
+        ann.send_message({"type": "race", "size": "small"})
+        race = ann.receive_type("race")["id"]
+        ben.send_message({"type": "race", "id": race})
+        ann.receive(lambda news: news.get("type") == "race" and names_of(news) == ["Ann", "Ben"])
+        ben.send_message({"type": "start", "size": "small", "seed": 3})
+        ann.receive(lambda news: news.get("type") == "race" and names_of(news) == ["Ann"])
+        ben.send_message({"type": "race", "id": race})
+        ann.receive(lambda news: news.get("type") == "race" and names_of(news) == ["Ann", "Ben"])
+        ann.send_message({"type": "go"})
+        seed = ann.receive_type("maze")["seed"]
+        ben.receive(lambda news: news.get("type") == "maze" and news["race"] == race)
+        ben.send_message({"type": "start", "size": "small", "seed": 3})
+        ann.receive(lambda news: news.get("type") == "race" and names_of(news) == ["Ann"])
+        for session in gateway.app.state.room.sessions.present():
+            if session.game.race == race:  # the countdown is over
+                session.game.opens_s = session.game.began_s = time.monotonic()
+        finish(ann, (6, 5), seed)
+        ann.send_message({"type": "race", "id": race})
+        assert ann.receive(lambda news: news.get("type") == "race" and news["racers"][0]["place"])["over"]
+
+
 # --- scoreboards
 
 
