@@ -31,8 +31,9 @@ Example: [bold]maze models --shadow[/bold]""",
 app.command("import", context_settings=CONTEXT)(models_import)
 app.command("tracked", context_settings=CONTEXT)(models_tracked)
 
-HELD_OUT: Final = "held_out"
-"""The split whose figures are shown."""
+JUDGED_ON: Final = {"held_out": "held-out people", "own_takes": "own takes"}
+"""Splits whose figures are shown, the first that a model has, and their names for people. A taught model has
+figures of its own takes only; those of its base are not its own."""
 ROLES: Final = ("champion", "previous", "challenger")
 SHOWN_PAIRS: Final = 20
 
@@ -84,19 +85,19 @@ def listing(client: Redis) -> dict[str, Any]:
                 "roles": [role for role in ROLES if getattr(roles, role) == version],
                 "since": _time(given_ms.get(version)),
                 "workers": workers.get(version, []),
-                **_facts(registry, version),
+                **facts_of(registry, version),
             }
             for version in versions
         ],
     }  # fmt: skip
 
 
-def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
+def facts_of(registry: ModelRegistry, version: str) -> dict[str, Any]:
     """Return what the manifest says; `fault` is the reason why the bundle cannot be used, or None."""
     from gesture_maze.models.bundle import load_zip
     from gesture_maze.wire.errors import ModelError
 
-    facts: dict[str, Any] = {"bytes": None, "threshold": None, "rows": None, "figures": None, "fault": None}
+    facts: dict[str, Any] = dict.fromkeys(("bytes", "threshold", "rows", "judged_on", "figures", "fault"))
     data = registry.bundle(version)
     if data is None:
         return facts | {"fault": "not_found"}
@@ -105,10 +106,12 @@ def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
         manifest = load_zip(data).manifest
     except ModelError as error:
         return facts | {"fault": error.reason}
-    figures = manifest.evaluation.get(HELD_OUT)
+    split = next(filter(manifest.evaluation.__contains__, JUDGED_ON), None)
+    figures = None if split is None else manifest.evaluation[split]
     return facts | {
         "threshold": manifest.thresholds.act,
         "rows": manifest.training_data and manifest.training_data.rows,
+        "judged_on": split,
         "figures": figures and figures.model_dump(),
     }
 
@@ -163,7 +166,7 @@ def _show(found: dict[str, Any]) -> None:
     if not found["models"]:
         print_line("No models in Redis, and no workers. Workers begin with the bundled model.")
         return
-    columns = ("version", "role", "accuracy", "macro F1", "threshold", "workers", "fault")
+    columns = ("version", "role", "accuracy", "macro F1", "judged on", "threshold", "workers", "fault")
     table = text_table(columns, whole=("version",))
     for one in found["models"]:
         figures = one["figures"] or {}
@@ -171,7 +174,7 @@ def _show(found: dict[str, Any]) -> None:
         fault = one["fault"] if one["roles"] or one["since"] else None
         cells = (
             one["version"], ", ".join(one["roles"]) or None, figures.get("accuracy"), figures.get("macro_f1"),
-            one["threshold"], len(one["workers"]), fault,
+            JUDGED_ON.get(one["judged_on"]), one["threshold"], len(one["workers"]), fault,
         )  # fmt: skip
         table.add_row(*map(cell, cells))
     print_table(table)

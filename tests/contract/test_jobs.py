@@ -82,7 +82,7 @@ def run(url: str, *words: str) -> Any:
 def test_job_submitted_to_a_worker_is_run_and_shown(url: str, worker: Any, tmp_path: Path) -> None:
     write_csv(tmp_path / "hands.csv", hands(20))
     (tmp_path / "map.csv").write_text("like,hooray\n")
-    reading = {"layout": "isotropic", "aspect": "4:3", "labels": "map.csv"}
+    reading = {"layout": "isotropic", "aspect": "4:3", "labels": "map.csv", "actions": {"hooray": "left"}}
     words = json.dumps({"data": ["hands.csv"], "out": "out", "epochs": 1, "folds": 2, **reading})
     put = run(url, "submit", "train", words, "--json")
     assert put.exit_code == 0, put.output
@@ -96,7 +96,7 @@ def test_job_submitted_to_a_worker_is_run_and_shown(url: str, worker: Any, tmp_p
     assert shown["result"]["rows"] == 60
     assert "hooray" in shown["result"]["per_class"], "the reading options of the command apply"
     assert any("hooray" in line for line in shown["result"]["found"])
-    assert (tmp_path / "out" / "manifest.json").exists()
+    assert load_bundle(tmp_path / "out").manifest.mapping == {"hooray": "left"}
     assert "100 %" in run(url, "list").stdout
     assert "finished" in run(url, "show", name).stdout
 
@@ -344,6 +344,8 @@ def test_jobs_in_the_catalog_map_to_commands() -> None:
         checked("train", {"data": ["h.csv"], "out": "o", "aspect": "wide"})
     with pytest.raises(SettingsError, match="labels"):
         checked("train", {"data": ["h.csv"], "out": "o", "labels": "/etc/passwd"})
+    with pytest.raises(SettingsError, match=r"actions.like: Input should be 'up', 'down', 'left' or 'right'"):
+        checked("train", {"data": ["h.csv"], "out": "o", "actions": {"like": "north"}})
     assert checked("redrive", {"reason": "bad_json"}).words() == [
         "dead",
         "redrive",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 
 from gesture_maze.capture.reader import CaptureReader
+from gesture_maze.cli.models import facts_of
 from gesture_maze.models.bundle import Bundle, bundled_path
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.dataset import read_dataset
@@ -26,6 +28,9 @@ from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import GESTURES
 from tests.support.data import landmarks_train
 from tests.support.takes import frames, record
+
+if TYPE_CHECKING:
+    from gesture_maze.worker.redis.registry import ModelRegistry
 
 QUICK = Recipe(copies=2, per_gesture=40, guard_hands=60)
 
@@ -159,6 +164,20 @@ def test_base_keeps_its_accuracy_on_the_shared_rows(taught: Taught, base: tuple[
         for one in (base[0], taught.bundle)
     ]
     assert shares[0] - shares[1] <= 0.003
+
+
+def test_model_listed_shows_the_figures_of_own_takes_of_a_taught_model(
+    taught: Taught, base: tuple[Bundle, Network]
+) -> None:
+    class Registry:
+        def bundle(self, version: str) -> bytes:
+            return {one.version: one for one in (base[0], taught.bundle)}[version].to_zip()
+
+    registry = cast("ModelRegistry", Registry())
+    for bundle, split in (base[0], "held_out"), (taught.bundle, "own_takes"):
+        facts = facts_of(registry, bundle.version)
+        assert (facts["judged_on"], facts["fault"]) == (split, None)
+        assert facts["figures"]["accuracy"] == bundle.manifest.evaluation[split].accuracy > 0.5
 
 
 def test_teaching_without_takes_is_refused(base: tuple[Bundle, Network]) -> None:

@@ -15,13 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gesture_maze.lifecycle.training import NOT_TRACKED
 from gesture_maze.readers.aspects import parse_aspect
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.gestures import Action
+
+if TYPE_CHECKING:
+    from gesture_maze.lifecycle.training import TrainOptions
 
 MODEL_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$"
 """A version, or a bundle in the folder. It cannot begin with a dash, so it is never taken for an option."""
@@ -88,24 +92,14 @@ class Train(Arguments):
     layout: Layout | None = None
     aspect: Aspect | None = None
     labels: Inside | None = None
+    verdicts: Inside | None = None
+    actions: Annotated[dict[str, Action], Field(min_length=1, max_length=64)] | None = None
 
     def run(self, context: Context, report: Report) -> Any:
         """Train and return the figures of the held-out hands."""
-        from gesture_maze.lifecycle.training import TrainOptions, train
-        from gesture_maze.models.dataset import Reading
+        from gesture_maze.lifecycle.training import train
 
         found: list[str] = []
-        labels = None if self.labels is None else context.folder / self.labels
-        options = TrainOptions(
-            data=[context.folder / path for path in self.data],
-            out=context.folder / self.out,
-            kinds=self.kinds if self.search else (),
-            seed=self.seed,
-            folds=self.folds,
-            epochs=self.epochs,
-            tracking_uri=context.tracking_uri,
-            reading=Reading(self.layout, self.aspect, labels),
-        )
 
         @contextmanager
         def progress(title: str, steps: int) -> Iterator[Callable[[], None]]:
@@ -119,13 +113,33 @@ class Train(Arguments):
             report(title, 0, steps)
             yield tick
 
-        trained = train(options, progress, show=found.extend)
+        trained = train(self._options(context), progress, show=found.extend)
         return {
             **trained.shipped.evaluation,
             "bundle": self.out,
             "found": found,
             "tracked": trained.tracked and trained.tracked.number,
         }
+
+    def _options(self, context: Context) -> TrainOptions:
+        from gesture_maze.lifecycle.training import TrainOptions
+        from gesture_maze.models.dataset import Reading
+
+        labels, verdicts = (
+            None if path is None else context.folder / path for path in (self.labels, self.verdicts)
+        )
+        return TrainOptions(
+            data=[context.folder / path for path in self.data],
+            out=context.folder / self.out,
+            kinds=self.kinds if self.search else (),
+            seed=self.seed,
+            folds=self.folds,
+            epochs=self.epochs,
+            tracking_uri=context.tracking_uri,
+            verdicts=verdicts,
+            reading=Reading(self.layout, self.aspect, labels),
+            actions=self.actions,
+        )
 
 
 class _Command(Arguments):
