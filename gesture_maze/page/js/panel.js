@@ -29,9 +29,13 @@ const HINTS = {
   keyboard: "Arrow keys, or the buttons. No hand is looked at.",
 };
 
+/** Without a keyboard. */
+const TOUCH_HINT = "Hold a gesture button: the simulated hand shows it.";
+
 /** What the game is played with. @param {import("./types.js").Input} input */
 export function showInput(input) {
-  element("hint", HTMLElement).textContent = HINTS[input];
+  const touched = input === "simulated" && matchMedia("(pointer: coarse)").matches;
+  element("hint", HTMLElement).textContent = touched ? TOUCH_HINT : HINTS[input];
   document.body.dataset.input = input;
   for (const button of document.querySelectorAll("#legend button")) {
     if (button instanceof HTMLButtonElement) button.disabled = input === "camera";

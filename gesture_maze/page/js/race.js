@@ -110,6 +110,14 @@ export function standingOf({ racers, you }, maze) {
   return `You are ${rank} of ${racers.length}. ${nameOf(first, racers)} ${first.place ? "made it" : "leads"}.`;
 }
 
+/** How a race has ended for the player. @param {Pick<Race, "racers" | "you">} race */
+export function endOf({ racers, you }) {
+  const [me, first] = [racers.find((one) => one.who === you), racers.find((one) => one.place === 1)];
+  if (me?.place === 1) return "You won!";
+  if (!me?.place || !first) return "The race is over.";
+  return `You are ${me.place} of ${racers.length}. ${nameOf(first, racers)} won.`;
+}
+
 /** The name of a racer, numbered where several have the same. @param {Racer} racer @param {Racer[]} racers */
 function nameOf(racer, racers) {
   const same = racers.filter((one) => one.name === racer.name);
@@ -127,7 +135,7 @@ function tokenOf({ racer, colour }, racers) {
 function lineOf(racer, colour, race) {
   const line = document.createElement("li");
   const dot = document.createElement("i");
-  dot.className = `racer-${colour}`;
+  dot.className = racer.who === race.you ? "racer-you" : `racer-${colour}`; // as the tokens in the maze
   const name = document.createElement("span");
   name.textContent = nameOf(racer, race.racers) + (racer.who === race.you ? " (you)" : "");
   const how = document.createElement("span");

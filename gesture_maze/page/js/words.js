@@ -1,6 +1,6 @@
 /** The state of the game in one sentence, for each thing that can go wrong, with a way back. */
 
-import { standingOf } from "./race.js";
+import { endOf, standingOf } from "./race.js";
 
 /** @typedef {{ state: string, text: string, action?: { name: string, run: () => void } }} Standing */
 
@@ -112,7 +112,10 @@ function ofGame({ game, race, refusal, opensInS, menu, input }) {
     return { state: "race", text, action: { name: "Start", run: race.go } };
   }
   if (race.race && race.running && game?.race) return { state: "playing", text: standingOf(race.race, game) };
-  if (game?.finished) return { state: "playing", text: `You made it! ${wayOn(input, race.race?.over)}` };
+  if (game?.finished) {
+    const ended = race.race?.over && game.race ? endOf(race.race) : "You made it!";
+    return { state: "playing", text: `${ended} ${wayOn(input, race.race?.over)}` };
+  }
   if (refusal) return { state: "no-race", text: REFUSALS[refusal] };
   return { state: "playing", text: "Find the way to the star." };
 }
