@@ -22,6 +22,10 @@ def test_compiled_modules_exist() -> None:
     assert all((ROOT / path.strip("/")).is_file() for path in HOOK["mypyc"]["include"])
 
 
+def test_library_of_the_compiled_modules_is_in_the_package() -> None:
+    assert HOOK["mypyc"]["options"]["group_name"].startswith("gesture_maze.")
+
+
 def test_settings_whose_help_is_read_from_their_source_are_not_compiled() -> None:
     nested = [type(field.default) for field in Settings.model_fields.values() if is_dataclass(field.default)]
     assert nested
