@@ -10,6 +10,7 @@ import argparse
 import random
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ BATCHES = (1, 8, 256)
 def frames_of(kind: str) -> list[tuple[int, int, int]]:
     """Return frames: time in ms, action code, confidence in thousandths."""
     rng = random.Random(1)
-    shown = {
+    shows: dict[str, Callable[[int], tuple[int, int]]] = {
         "nothing shown": lambda _row: (0, 970),
         "one gesture held": lambda _row: (1, 970),
         "players": lambda row: (
@@ -33,8 +34,8 @@ def frames_of(kind: str) -> list[tuple[int, int, int]]:
             980 if rng.random() > 0.2 else 620,
         ),
         "changes every 2 frames": lambda row: (1 + row // 2 % 4, 800),
-    }[kind]
-    return [(row * 33, *shown(row)) for row in range(FRAMES)]
+    }
+    return [(row * 33, *shows[kind](row)) for row in range(FRAMES)]
 
 
 def cost_us(module: Any, frames: list[tuple[int, int, int]], *, follow: bool = False) -> float:

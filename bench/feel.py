@@ -34,6 +34,7 @@ from feel_hands import Source, Start, Track, recorded, simulated, spliced, start
 from gesture_maze.wire.replies import MOVES
 from gesture_maze.worker import policy
 from gesture_maze.worker.assembly import load_classifier
+from gesture_maze.worker.rules import Rules
 
 STEPS = {30: 1, 15: 2, 7.5: 4, 5: 6}
 """Frames per second -> step between the frames used of a recording at 30 frames/s."""
@@ -52,7 +53,7 @@ Play = Callable[[Track], Moves]
 
 def by_evidence(bound: int = 1000, *, follow: bool = False) -> Play:
     """Return the current policy, which knows where the hands are if `follow`."""
-    rules = policy.Policy(policy.Rules(settle_evidence=bound))
+    rules = policy.Policy(Rules(settle_evidence=bound))
 
     def play(track: Track) -> Moves:
         decide = policy.Hold().decide

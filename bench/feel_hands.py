@@ -123,7 +123,7 @@ def spliced(clips: list[Track], seed: int = 1) -> Source:
     rng = random.Random(seed)
     showing = [clip for clip in clips if clip.asked[0]]
     others = [clip for clip in clips if not clip.asked[0]]
-    changes = []
+    changes: list[Track] = []
     while len(changes) < CHANGES:
         before, after = rng.choice(clips), rng.choice(showing)
         if before.asked[0] != after.asked[0]:

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -101,7 +102,7 @@ def sessions(passes: int) -> tuple[list[int], Curves]:
                 best[at] = min(best[at], sum(seconds) / frames * 1e6)
         curves["µs per frame, batches of 512"].append(float(np.median(best)))
         table = bench.partitions[0].sessions
-        sweep_s = fastest(lambda table=table: table.forget_older(0), passes)
+        sweep_s = fastest(partial(table.forget_older, 0), passes)
         curves["ms to look for idle sessions, 1 of 16"].append(sweep_s * 1e3)
     return counts, curves
 
@@ -127,8 +128,8 @@ def width(passes: int) -> tuple[list[int], Curves]:
     for count in counts:
         hidden = rng.normal(size=(count + 1, FEATURES + 1)).astype(np.float32)
         network = PlainNetwork(linear, hidden, rng.normal(size=(19, count + 1)).astype(np.float32))
-        many_s = fastest(lambda network=network: network.classify(hands, aspect), 10 * passes)
-        one_s = fastest(lambda network=network: network.classify(hands[:1], aspect[:1]), 20 * passes)
+        many_s = fastest(partial(network.classify, hands, aspect), 10 * passes)
+        one_s = fastest(partial(network.classify, hands[:1], aspect[:1]), 20 * passes)
         curves["one hand of 256"].append(many_s / 256 * 1e6)
         curves["one hand alone"].append(one_s * 1e6)
     return counts, curves

@@ -82,6 +82,8 @@ def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = F
         if now > begin + dues_s[-1] + 10:
             raise SystemExit(f"{len(todo) - answered} of {len(todo)} frames were not answered")
         wait_s = max(due - now, 0) if row < len(todo) else 0.1
+        assert listener._sock
+        assert sender._sock
         ready, _, _ = select.select([listener._sock, sender._sock], [], [], wait_s)
         if sender._sock in ready:
             sender.read_response()
@@ -97,8 +99,8 @@ def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = F
 def _dues_s(count: int, rate: int, *, poisson: bool) -> list[float]:
     """Return when each frame is sent, in s from the beginning; see `run`."""
     if poisson:
-        return np.cumsum(np.random.default_rng(5).exponential(1 / rate, count)).tolist()
-    return (np.arange(count) / rate).tolist()
+        return list(map(float, np.cumsum(np.random.default_rng(5).exponential(1 / rate, count))))
+    return [row / rate for row in range(count)]
 
 
 def main() -> None:

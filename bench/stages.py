@@ -123,7 +123,7 @@ class Bench:
         commits = [part.commit() for part in batch.parts]
         b"".join([self._committer._packed(commit) for commit in commits])
         marks.append(clock())
-        self._reporter.report(batch, NOW_MS + 1)
+        self._reporter.report(batch, batch.parts, NOW_MS + 1)
         for commit in commits:
             self.metrics.committed(commit.outcomes)
         marks.append(clock())
@@ -147,7 +147,8 @@ def costs(raws: Sequence[bytes], passes: int) -> np.ndarray:
         ]
         best = np.array(rows) if best is None else np.minimum(best, rows)
     assert best is not None
-    return np.median(best, axis=0)
+    median: np.ndarray = np.median(best, axis=0)
+    return median
 
 
 def main() -> None:

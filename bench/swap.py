@@ -140,6 +140,8 @@ def play(url: str, ticks: Ticks) -> Exchange:
         if now > begin + len(ticks.packed) * TICK_S + 5:
             break  # missing replies are reported as lost
         wait_s = max(due - now, 0) if tick < len(ticks.packed) else 0.1
+        assert listener._sock
+        assert sender._sock
         ready, _, _ = select.select([listener._sock, sender._sock], [], [], wait_s)
         while waiting and sender._sock in ready and sender.can_read(0):
             sender.read_response()

@@ -66,7 +66,7 @@ class CaptureStream:
             SettingsError: `topology`, for another version of the wire.
         """
         with _errors():
-            found = topology_of(self._client.execute_command(*read_topology()))  # type: ignore[no-untyped-call]
+            found = topology_of(self._client.execute_command(*read_topology()))
         if found is not None and found[0] != WIRE_VERSION:
             message = f"Redis holds wire version {found[0]}; this program reads version {WIRE_VERSION}"
             raise SettingsError("topology", message)
@@ -101,7 +101,7 @@ class CaptureStream:
         streams = [frames_key(partition) for partition in positions]
         words = ("XREAD", "COUNT", count, "STREAMS", *streams, *positions.values())
         with _errors():
-            reply: Any = self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+            reply: Any = self._client.execute_command(*words)
         return _entries(reply)
 
     def _read_each(

@@ -209,7 +209,7 @@ def check_apart(frames: str, jobs: str) -> None:
                 return (frozenset(behind.sentinels), behind.service, behind.redis.get("db", 0))
             if url.startswith(OTHER_SCHEMES):
                 return (url,)
-            parts: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
+            parts: dict[str, Any] = dict(parse_url(url))
         except ValueError as error:
             raise SettingsError(
                 "settings", f"--jobs-redis and --redis must be URLs of a Redis: {error}"

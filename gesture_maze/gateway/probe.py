@@ -89,12 +89,12 @@ class Probe:
     async def _ask(self) -> None:
         """Ask Redis, or each primary of a cluster until one answers: others may serve their sessions."""
         if not isinstance(self._client, AsyncClusterRedis):
-            await self._client.execute_command(*COMMAND)  # type: ignore[no-untyped-call]
+            await self._client.execute_command(*COMMAND)
             return
         fault: Exception = RedisConnectionError("no primary of the cluster answers")
         for address in await self._client.primaries():
             try:
-                await self._client.node(address).execute_command(*COMMAND)  # type: ignore[no-untyped-call]
+                await self._client.node(address).execute_command(*COMMAND)
             except UNAVAILABLE as error:
                 fault = error
             except RedisError:

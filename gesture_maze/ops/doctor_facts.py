@@ -51,7 +51,7 @@ def _gather_one(client: redis.Redis, status: PoolStatus, reached: frozenset[str]
     with connection_errors():
         info: Any = client.info("everything")
         skew_ms, round_trip_ms = _clock(client)
-        whoami: Any = _allowed(lambda: client.execute_command("ACL WHOAMI"), "unknown")  # type: ignore[no-untyped-call]
+        whoami: Any = _allowed(lambda: client.execute_command("ACL WHOAMI"), "unknown")
         user = whoami.decode() if isinstance(whoami, bytes) else str(whoami)
         config = _allowed(lambda: client.config_get("timeout", "proto-max-bulk-len"), {})
         powers = {command: _may(client, user, command) for command in DANGEROUS}
@@ -92,7 +92,7 @@ def _allowed(ask: Any, otherwise: Any) -> Any:
 
 def _may(client: redis.Redis, user: str, command: str) -> bool:
     try:
-        answer: Any = client.execute_command("ACL DRYRUN", user, *command.split(" "))  # type: ignore[no-untyped-call]
+        answer: Any = client.execute_command("ACL DRYRUN", user, *command.split(" "))
     except redis.ResponseError:
         return False
     return answer in (b"OK", "OK")

@@ -146,7 +146,7 @@ def _cluster_parts(url: str) -> tuple[list[Address], dict[str, Any]]:
 
 def _connection_words(scheme: str, login: str, db: str | int, query: str) -> dict[str, Any]:
     """Return keywords of a connection, as redis-py reads a plain address with the same login and options."""
-    found = parse_url(f"{scheme.partition('+')[0]}://{login}@host/{db}?{query}")  # type: ignore[no-untyped-call]
+    found = parse_url(f"{scheme.partition('+')[0]}://{login}@host/{db}?{query}")
     del found["host"]
     tls = {"ssl": True} if found.pop("connection_class", None) is SSLConnection else {}
     return dict(found) | tls

@@ -122,7 +122,7 @@ class Connections:
     def _ask(self, step: RoundTrip) -> list[Any]:
         with self._client.pipeline(transaction=step.atomic) as pipe:
             for command in step.commands:
-                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+                pipe.execute_command(*command)
             answers: list[Any] = _answered(pipe.execute(raise_on_error=False))
         if isinstance(self._client, ClusterRedis):
             return answers  # it follows its nodes by itself
@@ -279,7 +279,7 @@ def subscriber(client: Redis) -> Any:
     """Return a subscriber of reply channels, with the interface of redis-py's `PubSub`."""
     if isinstance(client, ClusterRedis):
         return ClusterPubSub(client)
-    return client.pubsub()  # type: ignore[no-untyped-call]
+    return client.pubsub()
 
 
 def async_subscriber(client: AsyncRedis) -> Any:

@@ -74,7 +74,7 @@ class AsyncClusterRedis(Redis):
             hints = [] if hint is None else [hint]
             for address in dict.fromkeys([*hints, *self.table.addresses(), *self._seeds]):
                 try:
-                    answer = await self.node(address).execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
+                    answer = await self.node(address).execute_command("CLUSTER SLOTS")
                 except (*FAILURES, exceptions.BusyLoadingError) as error:
                     fault = error
                     continue
@@ -100,7 +100,7 @@ class AsyncClusterRedis(Redis):
             if self.is_away(address):
                 continue
             try:
-                loaded = await self.node(address).execute_command(*words)  # type: ignore[no-untyped-call]
+                loaded = await self.node(address).execute_command(*words)
             except FAILURES as error:
                 fault = error
         if loaded is None:
@@ -141,7 +141,7 @@ class AsyncClusterRedis(Redis):
         """Send a command that was never sent to the node that serves its slot now."""
         try:
             node = self.node(await self.primary(slot_of_command(words)))
-            return await node.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+            return await node.execute_command(*words, **options)
         except (exceptions.RedisError, OSError) as error:
             return error
 
@@ -234,7 +234,7 @@ class AsyncClusterRedis(Redis):
         self, node: Redis, words: tuple[Any, ...], options: dict[str, Any], *, asking: bool
     ) -> Any:
         if not asking:
-            return await node.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+            return await node.execute_command(*words, **options)
         async with node.pipeline(transaction=False) as pipe:
             pipe.execute_command("ASKING")
             pipe.execute_command(*words, **options)
@@ -259,7 +259,7 @@ class AsyncClusterRedis(Redis):
         first = await self.primary()
         for address in [first, *await self.primaries()]:
             try:
-                await self.node(address).execute_command("PING")  # type: ignore[no-untyped-call]
+                await self.node(address).execute_command("PING")
             except FAILURES:
                 continue
             return self.node(address)

@@ -123,7 +123,7 @@ class ClusterRedis(Redis):
             fault: Exception = exceptions.ConnectionError("no node of the cluster can be reached")
             for address in self._to_ask(hint):
                 try:
-                    answer = self.node(address).execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
+                    answer = self.node(address).execute_command("CLUSTER SLOTS")
                 except (*FAILURES, exceptions.BusyLoadingError) as error:
                     fault = error
                     continue
@@ -154,7 +154,7 @@ class ClusterRedis(Redis):
             if self.is_away(address):
                 continue
             try:
-                loaded = self.node(address).execute_command(*words)  # type: ignore[no-untyped-call]
+                loaded = self.node(address).execute_command(*words)
             except FAILURES as error:
                 fault = error
         if loaded is None:
@@ -264,7 +264,7 @@ class ClusterRedis(Redis):
         try:
             for index, (words, options) in zip(at, commands, strict=True):
                 try:
-                    answers[index] = node.parse_response(connection, words[0], **options)  # type: ignore[no-untyped-call]
+                    answers[index] = node.parse_response(connection, words[0], **options)
                 except exceptions.ResponseError as error:
                     answers[index] = error
                 done += 1
@@ -301,12 +301,12 @@ class ClusterRedis(Redis):
         return exceptions.TryAgainError(str(error))
 
     def _run_on(self, node: Redis, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        return node.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+        return node.execute_command(*words, **options)
 
     def _ask(self, node: Redis, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
         with node.pipeline(transaction=False) as pipe:
-            pipe.execute_command("ASKING")  # type: ignore[no-untyped-call]
-            pipe.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+            pipe.execute_command("ASKING")
+            pipe.execute_command(*words, **options)
             answer = pipe.execute(raise_on_error=False)[1]
         if isinstance(answer, Exception):
             raise answer
@@ -327,7 +327,7 @@ class ClusterRedis(Redis):
 
     def pubsub(self, **words: Any) -> Any:
         """Return a subscriber of channels that are published to the whole cluster, on one node of it."""
-        return self.node(self._subscribed()).pubsub(**words)  # type: ignore[no-untyped-call]
+        return self.node(self._subscribed()).pubsub(**words)
 
     def _subscribed(self) -> Address:
         """Return a node that answers, the primary of the pool-wide keys if it does."""

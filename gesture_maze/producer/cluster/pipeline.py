@@ -65,7 +65,7 @@ class ClusterPipeline(Pipeline):
             node = self._cluster.node(self._cluster.primary(slot))
             with node.pipeline(transaction=True) as pipe:
                 for words, options in commands:
-                    pipe.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+                    pipe.execute_command(*words, **options)
                 try:
                     found: list[Any] = pipe.execute(raise_on_error)
                 except (exceptions.MovedError, exceptions.AskError, exceptions.ExecAbortError):

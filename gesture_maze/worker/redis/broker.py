@@ -183,7 +183,7 @@ class Broker:
             for partition, boundary in boundaries.items():
                 words = ("MINID", "~", boundary, "LIMIT", TRIM_ENTRIES)
                 key = keys.frames_key(partition)
-                pipe.execute_command("XTRIM", key, *words)  # type: ignore[no-untyped-call]
+                pipe.execute_command("XTRIM", key, *words)
             for answer in pipe.execute(raise_on_error=False):
                 if isinstance(answer, redis.RedisError):
                     raise answer

@@ -37,7 +37,7 @@ class WakeListener:
     def __init__(self, client: redis.Redis, clock: Callable[[], float]) -> None:
         self._clock: Final = clock
         with connection_errors():
-            self._pubsub: Final[Any] = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+            self._pubsub: Final[Any] = client.pubsub(ignore_subscribe_messages=True)
             self._pubsub.subscribe(keys.WAKE_CHANNEL)
             self._pubsub.get_message(timeout=CONFIRM_S)  # the confirmation, which is not returned
         self._received_s = self._pinged_s = clock()
