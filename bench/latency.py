@@ -17,6 +17,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import redis
@@ -29,9 +30,17 @@ from gesture_maze.wire.gestures import GESTURES
 
 PARTITIONS = 16
 WARM_UP_S = 2.0
+Packed = tuple[bytes, bytes, bytes]
+Command = tuple[str | bytes, ...]
 
 
-def entries(rate: int, sessions: int, seconds: float) -> list[tuple[str, str, tuple[bytes, bytes, bytes]]]:
+def added(stream: str, frame: Packed) -> Command:
+    """Return the command that adds a frame to its partition's stream."""
+    s, m, landmarks = frame
+    return ("XADD", stream, "*", "s", s, "m", m, "l", landmarks)
+
+
+def entries(rate: int, sessions: int, seconds: float) -> list[tuple[str, str, Packed]]:
     """Return all frames in the order of sending: stream, session, packed fields."""
     rng = np.random.default_rng(3)
     hands = synthesize(rng.integers(0, len(GESTURES), 1024), rng).landmarks
@@ -44,7 +53,15 @@ def entries(rate: int, sessions: int, seconds: float) -> list[tuple[str, str, tu
     return found
 
 
-def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = False) -> np.ndarray:
+def run(
+    url: str,
+    rate: int,
+    sessions: int,
+    seconds: float,
+    *,
+    poisson: bool = False,
+    command: Callable[[str, Packed], Command] = added,
+) -> np.ndarray:
     """Send frames and return the latencies in ms, (n,) float64, of those sent after the warm-up.
 
     Args:
@@ -53,8 +70,10 @@ def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = F
         sessions: senders, in turn.
         seconds: of the measurement, after the warm-up.
         poisson: at random times with this mean rate, instead of evenly spaced.
+        command: what is sent, by the frame's stream and the frame.
     """
     todo = entries(rate, sessions, seconds + WARM_UP_S)
+    commands = [command(stream, frame) for stream, _, frame in todo]
     client = redis.Redis.from_url(url, socket_timeout=10, protocol=2)  # plain messages, no push types
     sender, listener = client.connection_pool.get_connection(), client.connection_pool.get_connection()
     channels = {
@@ -63,27 +82,34 @@ def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = F
     listener.send_command("SUBSCRIBE", *channels)
     for _ in channels:
         listener.read_response()
-    sent_s = np.zeros(len(todo))
-    got_s = np.zeros(len(todo))
-    dues_s = _dues_s(len(todo), rate, poisson=poisson)
     gc.collect()
     gc.disable()  # a pause of this program would count as latency
+    latency_s = _exchange(sender, listener, commands, dues(len(todo), rate, poisson=poisson))
+    gc.enable()
+    return latency_s[int(WARM_UP_S * rate) :] * 1000
+
+
+def _exchange(
+    sender: redis.Connection, listener: redis.Connection, commands: list[Command], dues_s: list[float]
+) -> np.ndarray:
+    """Send each command when it is due and return the time to its reply in s, (n,) float64."""
+    sent_s = np.zeros(len(commands))
+    got_s = np.zeros(len(commands))
+    assert listener._sock
+    assert sender._sock
     begin = time.perf_counter() + 0.1
     row = answered = 0
-    while answered < len(todo):
+    while answered < len(commands):
         now = time.perf_counter()
-        due = begin + dues_s[min(row, len(todo) - 1)]
-        if row < len(todo) and now >= due:
-            stream, _, (s, m, landmarks) = todo[row]
+        due = begin + dues_s[min(row, len(commands) - 1)]
+        if row < len(commands) and now >= due:
             sent_s[row] = time.perf_counter()
-            sender.send_command("XADD", stream, "*", "s", s, "m", m, "l", landmarks)
+            sender.send_command(*commands[row])
             row += 1
             continue
         if now > begin + dues_s[-1] + 10:
-            raise SystemExit(f"{len(todo) - answered} of {len(todo)} frames were not answered")
-        wait_s = max(due - now, 0) if row < len(todo) else 0.1
-        assert listener._sock
-        assert sender._sock
+            raise SystemExit(f"{len(commands) - answered} of {len(commands)} frames were not answered")
+        wait_s = max(due - now, 0) if row < len(commands) else 0.1
         ready, _, _ = select.select([listener._sock, sender._sock], [], [], wait_s)
         if sender._sock in ready:
             sender.read_response()
@@ -91,13 +117,11 @@ def run(url: str, rate: int, sessions: int, seconds: float, *, poisson: bool = F
             message = listener.read_response()[2]
             got_s[int(message.split(b'"seq":', 1)[1].split(b",", 1)[0])] = time.perf_counter()
             answered += 1
-    gc.enable()
-    warm = int(WARM_UP_S * rate)
-    return (got_s - sent_s)[warm:] * 1000
+    return got_s - sent_s
 
 
-def _dues_s(count: int, rate: int, *, poisson: bool) -> list[float]:
-    """Return when each frame is sent, in s from the beginning; see `run`."""
+def dues(count: int, rate: int, *, poisson: bool) -> list[float]:
+    """Return when each frame is sent, in s from the beginning, rising; see `run`."""
     if poisson:
         return list(map(float, np.cumsum(np.random.default_rng(5).exponential(1 / rate, count))))
     return [row / rate for row in range(count)]

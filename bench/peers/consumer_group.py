@@ -16,9 +16,15 @@ BATCH = 256
 def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
     """Put the frames where the worker takes them."""
     pipe = client.pipeline(transaction=False)
-    for s, m, points in frames:
-        pipe.xadd(STREAM, {"s": s, "m": m, "l": points})
+    for frame in frames:
+        pipe.execute_command(*command(frame))
     pipe.execute()
+
+
+def command(frame: tuple[bytes, bytes, bytes]) -> tuple[str | bytes, ...]:
+    """Return the command that adds one frame."""
+    s, m, points = frame
+    return ("XADD", STREAM, "*", "s", s, "m", m, "l", points)
 
 
 def work(url: str) -> None:

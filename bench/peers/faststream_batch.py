@@ -18,9 +18,14 @@ def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
     """Put the frames where the worker takes them."""
     pipe = client.pipeline(transaction=False)
     for frame in frames:
-        body = json.dumps([base64.b64encode(value).decode() for value in frame])
-        pipe.xadd(STREAM, {"__data__": json.dumps({"data": body, "headers": {}})})
+        pipe.execute_command(*command(frame))
     pipe.execute()
+
+
+def command(frame: tuple[bytes, bytes, bytes]) -> tuple[str | bytes, ...]:
+    """Return the command that adds one frame."""
+    body = json.dumps([base64.b64encode(value).decode() for value in frame])
+    return ("XADD", STREAM, "*", "__data__", json.dumps({"data": body, "headers": {}}))
 
 
 def work(url: str) -> None:

@@ -105,7 +105,7 @@ def time_http(python: str, name: str, frames: list[Frame]) -> dict[str, float]:
     port, path = free_port(), HTTP[name]
     worker = started(python, name, str(port))
     try:
-        _await(port)
+        await_port(port)
         bodies = [m + points + s for s, m, points in frames]
         marks = [(time.perf_counter(), 0, _family_s(worker))]
         shares = [bodies[number::CONNECTIONS] for number in range(CONNECTIONS)]
@@ -128,7 +128,8 @@ def _post(port: int, path: str, bodies: list[bytes]) -> None:
     connection.close()
 
 
-def _await(port: int) -> None:
+def await_port(port: int) -> None:
+    """Wait until a server listens."""
     end_s = time.perf_counter() + 60
     while time.perf_counter() < end_s:
         try:
