@@ -85,7 +85,9 @@ class Ownership:
     def recover(self, lost: Mapping[int, str]) -> None:
         """Acquire partitions of a cluster again whose node was lost or whose slot has moved.
 
-        `follow` then opens those that were acquired and drops the others, which the keeper tries again.
+        `follow` then opens those that were acquired. The others are dropped at once: a batch that was read
+        before must not be committed under the old token, past the entries of a commit that was lost. The
+        keeper tries them again.
 
         Args:
             lost: partition -> why.
@@ -93,9 +95,13 @@ class Ownership:
         held = self._keeper.held()
         for number, why in lost.items():
             partition = self._partitions.get(number)
-            if partition is not None and number in held and held[number].token == partition.token:
+            if partition is None:
+                continue
+            if number in held and held[number].token == partition.token:
                 self._log.warning("node_lost", partition=number, error=why)
                 self._keeper.acquire(number, self._clock(), partition.settled)
+            if number not in self._keeper.held():
+                self.drop(number, "node lost")
 
     def _open_if_served(self, grant: Grant) -> None:
         """Open a partition, unless its node is lost while its sessions are rebuilt."""

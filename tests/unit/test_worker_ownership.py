@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+from gesture_maze.wire.errors import NodeLost
 from gesture_maze.worker.keeper import STALL_S, Keeper
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.ownership import Ownership
+from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Grant, Read
 
 PAGES = 5
@@ -45,3 +47,38 @@ def test_rebuild_that_takes_longer_than_a_stall_keeps_its_leases() -> None:
     assert len(silent_s) == PAGES
     assert PAGES * PAGE_S > STALL_S
     assert max(silent_s) <= PAGE_S
+
+
+def test_partition_whose_node_stays_lost_is_dropped_before_another_batch_is_committed() -> None:
+    grant = Grant(1, "w:1", b"9-0", 9)
+    grants: list[Grant | None] = [grant, None]
+
+    def acquire(_worker: str, partition: int, _cursor: bytes) -> Grant:
+        found = grants.pop(0)
+        if found is None:
+            raise NodeLost(partition, "the connection is lost")
+        return found
+
+    log = Log("human", "error")
+    broker: Any = SimpleNamespace(lease_ttl_ms=3000, acquire=acquire, past=lambda *_: iter([]))
+    keeper = Keeper(broker, "w", "{}", lambda: None, log, lambda: 100.0)
+    path: Any = SimpleNamespace(rebuild=lambda *_: None)
+    partitions: dict[int, Partition] = {}
+    ownership = Ownership(
+        broker,
+        keeper,
+        path,
+        partitions,
+        total=2,
+        rebuild_ms=5000,
+        metrics=Metrics(),
+        clock=lambda: 100.0,
+        log=log,
+    )
+    keeper.acquire(1, 100.0)
+    ownership.follow(lambda: None)
+    assert list(partitions) == [1]
+    # its commit was lost, and the lease may still be there: the old token must not commit what follows
+    ownership.recover({1: "the connection is lost"})
+    assert keeper.is_usable(1, 100.0)
+    assert not partitions
