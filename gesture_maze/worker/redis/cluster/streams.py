@@ -100,6 +100,10 @@ class ClusterReader:
 
     def wait(self, timeout_s: float, wake: int) -> bool:
         """Wait for an answer or for `wake`, see `Reader`."""
+        if not self.pending:
+            # no partition is ours: an answer that nothing receives, or a closed connection, would end every
+            # wait at once
+            self._close_all()
         if wake != self._wake:
             if self._wake is not None:
                 self._selector.unregister(self._wake)
@@ -142,8 +146,7 @@ class ClusterReader:
 
     def close(self) -> None:
         """Drop the connections and the pending requests."""
-        for number in list(self._readers):
-            self._close(number)
+        self._close_all()
         self._ready, self._lost = [], {}
         self._interrupted = self.pending = False
 
@@ -165,6 +168,10 @@ class ClusterReader:
     def _lose(self, number: int, why: str) -> None:
         self._close(number)
         self._lost[number] = why
+
+    def _close_all(self) -> None:
+        for number in list(self._readers):
+            self._close(number)
 
     def _close(self, number: int) -> None:
         reader = self._readers.pop(number, None)
