@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tests.simulation.bugs import BUGS
+from tests.simulation.cluster_faults import CLUSTER_KINDS
 from tests.simulation.faults import KINDS
 from tests.simulation.run import run, run_wanted
 from tests.simulation.world import Result
@@ -39,7 +40,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--faults",
         default="",
-        help=f"kinds of faults, with commas: {', '.join(KINDS)} (default: by seed)",
+        help=f"kinds of faults, with commas: {', '.join(KINDS)}; on a cluster also "
+        f"{', '.join(CLUSTER_KINDS)} (default: by seed)",
     )
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)"

@@ -1,4 +1,4 @@
-"""Old bugs, put back: the simulation must find each."""
+"""Bugs, of which some are old ones put back: the simulation must find each."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ from unittest.mock import patch
 
 from gesture_maze.wire import keys
 from gesture_maze.worker.batch import Part
+from gesture_maze.worker.ownership import Ownership
 from gesture_maze.worker.records import Commit, Grant, Read
 from gesture_maze.worker.redis import scripts, streams
 from gesture_maze.worker.redis.broker import Broker
+from gesture_maze.worker.redis.cluster import broker as cluster_broker
 
 OLD_BOUND: Final = 16
 """It was 2,048 entries; worlds have fewer."""
 
 
 @contextmanager
-def _scripts_without(removed: dict[str, str]) -> Iterator[None]:
-    """Let scripts run without a part of their text."""
+def _scripts_changed(changes: dict[str, tuple[str, str]]) -> Iterator[None]:
+    """Let scripts run with a part of their text replaced.
+
+    Args:
+        changes: script -> the part, and what stands in its place.
+    """
     original = scripts.lua
 
     def lua(name: str) -> str:
         text = original(name)
-        if name not in removed:
+        if name not in changes:
             return text
-        assert removed[name] in text, f"{name}.lua does not hold {removed[name]!r} any more"
-        return text.replace(removed[name], "")
+        part, instead = changes[name]
+        assert part in text, f"{name}.lua does not hold {part!r} any more"
+        return text.replace(part, instead)
 
     with ExitStack() as stack:
-        for module in (scripts, streams):
+        for module in (scripts, streams, cluster_broker):
             stack.enter_context(patch.object(module, "lua", lua))
         yield
 
@@ -38,9 +45,8 @@ def _scripts_without(removed: dict[str, str]) -> Iterator[None]:
 @contextmanager
 def commit_without_fence() -> Iterator[None]:
     """Let a worker that lost its lease publish and commit."""
-    with _scripts_without(
-        {"commit": "if redis.call('GET', KEYS[1]) ~= ARGV[1] then\n  return 'FENCED'\nend\n"}
-    ):
+    fence = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then\n  return 'FENCED'\nend\n"
+    with _scripts_changed({"commit": (fence, "")}):
         yield
 
 
@@ -48,7 +54,7 @@ def commit_without_fence() -> Iterator[None]:
 def suspects_cleared_without_lease() -> Iterator[None]:
     """Let a worker that lost its lease delete the notes of the new owner."""
     fence = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then\n  return 0\nend\n"
-    with _scripts_without({"clear_suspects": fence}):
+    with _scripts_changed({"clear_suspects": (fence, "")}):
         yield
 
 
@@ -99,6 +105,21 @@ def suspects_classified_when_rebuilt() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def lost_commits_taken_for_done() -> Iterator[None]:
+    """A commit that a node did not do, because its slot has moved, is not done at all."""
+    with patch.object(Ownership, "recover", lambda _ownership, _lost: None):
+        yield
+
+
+@contextmanager
+def epoch_kept_when_acquired_again() -> Iterator[None]:
+    """A worker that acquires its partition again, because its slot has moved, keeps its epoch."""
+    raised = "math.max(last + 1, now_ms())"
+    with _scripts_changed({"acquire": (raised, f"holder and last or {raised}")}):
+        yield
+
+
 BUGS: Final[dict[str, Callable[[], Any]]] = {
     bug.__name__: bug
     for bug in (
@@ -107,5 +128,7 @@ BUGS: Final[dict[str, Callable[[], Any]]] = {
         cursor_moved_when_built,
         rebuild_bounded,
         suspects_classified_when_rebuilt,
+        lost_commits_taken_for_done,
+        epoch_kept_when_acquired_again,
     )
 }

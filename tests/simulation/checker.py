@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import numpy as np
@@ -54,17 +55,17 @@ class _Ledger:
 
 
 class Checker:
-    """Watches one server.
+    """Watches the servers.
 
     Args:
-        database: fakeredis's.
+        database_of: returns fakeredis's database that holds a key.
+        partitions: number of partitions.
         rebuild_ms: a frame that is sent again within this time is answered once.
     """
 
-    def __init__(self, database: Any, rebuild_ms: int) -> None:
-        self._database, self._rebuild_ms = database, rebuild_ms
+    def __init__(self, database_of: Callable[[str], Any], partitions: int, rebuild_ms: int) -> None:
+        self._database_of, self._partitions, self._rebuild_ms = database_of, partitions, rebuild_ms
         self.accepted = self.answered = self.fenced = self.commits = 0
-        self.outcomes: Counter[str] = Counter()
         self._ledgers: defaultdict[int, _Ledger] = defaultdict(_Ledger)
         self._granted: dict[int, str] = {}
         self._allowed: Counter[FrameId] = Counter()
@@ -81,7 +82,7 @@ class Checker:
         self._before = None
         if name in OWNER_SCRIPTS:
             partition, token = _partition(command[3]), _token(command)
-            holder = self._get(keys.lease_key(partition))
+            holder = self.lease(partition)
             if holder != token:
                 self._before = self._effects(partition)
 
@@ -171,17 +172,17 @@ class Checker:
         self._accepted_ms.clear()  # whatever is sent again is new
         self._last_seq.clear()
 
-    def on_group_destroyed(self, partition: int, partitions: int) -> None:
+    def on_group_destroyed(self, partition: int) -> None:
         """Note that the cursor is gone: entries may be read again, and answered again if they are fresh."""
         self._ledgers[partition].recounted = True
         for frame in self._accepted_ms:
-            if keys.partition_of(frame[0], partitions) == partition:
+            if self._partition_of(frame) == partition:
                 self._allowed[frame] += 1
         for session in list(self._last_seq):
-            if keys.partition_of(session, partitions) == partition:
+            if self._partition_of(session) == partition:
                 del self._last_seq[session]
 
-    def on_stream_deleted(self, partition: int, partitions: int, cursor: Order) -> None:
+    def on_stream_deleted(self, partition: int, cursor: Order) -> None:
         """Note that entries above the cursor are lost, unless an owner has read them."""
         ledger = self._ledgers[partition]
         ledger.settle(cursor)
@@ -189,34 +190,44 @@ class Checker:
         ledger.doubtful += sum(frames for _, frames in ledger.entries[ledger.settled :])
         del ledger.entries[ledger.settled :]
         # a new owner cannot know them, so whatever is sent again is new
-        for frame in [one for one in self._accepted_ms if keys.partition_of(one[0], partitions) == partition]:
+        for frame in [one for one in self._accepted_ms if self._partition_of(one) == partition]:
             del self._accepted_ms[frame]
             self._last_seq.pop(frame[0], None)
 
     def copy(self) -> dict[str, Any]:
         """Return what is known now, for `on_failed_over`."""
-        names = ("_ledgers", "_granted", "_accepted_ms", "_last_seq", "_published", "outcomes")
+        names = ("_ledgers", "_granted", "_accepted_ms", "_last_seq", "_published")
         return {name: copy.deepcopy(getattr(self, name)) for name in names}
 
-    def on_failed_over(self, noted: dict[str, Any]) -> None:
-        """Take note that the server has fallen back to the state at the time of `copy`.
+    def on_failed_over(self, noted: dict[str, Any], partitions: Collection[int]) -> None:
+        """Take note that partitions have fallen back to their state at the time of `copy`.
 
         Frames that were accepted since then are lost, and those answered since then may be answered again.
         """
-        published = self._published
-        for name, value in noted.items():
-            setattr(self, name, value)
-        for frame, times in published.items():
-            self._allowed[frame] += times - self._published[frame]
-        self._published = published
+        for frame, times in self._published.items():
+            if self._partition_of(frame) in partitions:
+                self._allowed[frame] += times - noted["_published"][frame]
+        for name in ("_ledgers", "_granted", "_accepted_ms", "_last_seq"):
+            known = getattr(self, name)
+            for key in [one for one in known if self._partition_of(one) in partitions]:
+                del known[key]
+            known.update(
+                {key: value for key, value in noted[name].items() if self._partition_of(key) in partitions}
+            )
+
+    def _partition_of(self, key: int | str | FrameId) -> int:
+        """Return the partition of a partition, a session or a frame."""
+        if isinstance(key, int):
+            return key
+        return keys.partition_of(key if isinstance(key, str) else key[0], self._partitions)
 
     # the end
 
-    def check_end(self, partitions: int, live: set[str], probes: set[FrameId]) -> None:
+    def check_end(self, live: set[str], probes: set[FrameId]) -> None:
         """Check a world some time after the last fault: everything is owned, read, counted and answered."""
         owners: Counter[str] = Counter()
-        for partition in range(partitions):
-            holder = self._get(keys.lease_key(partition)) or ":"
+        for partition in range(self._partitions):
+            holder = self.lease(partition) or ":"
             owner = holder.rpartition(":")[0]
             if owner not in live:
                 raise Violation(f"partition {partition} is owned by {owner!r}, live are {sorted(live)}")
@@ -235,13 +246,18 @@ class Checker:
 
     # keys
 
+    def lease(self, partition: int) -> str | None:
+        """Return the token of the owner of a partition, or None without one."""
+        return self._get(keys.lease_key(partition))
+
     def _get(self, key: str) -> str | None:
         item = self._item(key)
         return None if item is None else item.decode()
 
     def _item(self, key: str) -> Any:
-        self._database._remove_expired()
-        item = self._database._dict.get(key.encode())
+        database = self._database_of(key)
+        database._remove_expired()
+        item = database._dict.get(key.encode())
         return None if item is None else item.value
 
     def cursor(self, partition: int) -> Order | None:
@@ -266,7 +282,7 @@ class Checker:
     def _effects(self, partition: int) -> Any:
         """Everything that only an owner may change."""
         return (
-            self._get(keys.lease_key(partition)),
+            self.lease(partition),
             self._hash(keys.suspect_key(partition)),
             self._hash(keys.outcomes_key(partition)),
             self._cursor(partition),

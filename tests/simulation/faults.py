@@ -35,8 +35,11 @@ class Faults:
     def __init__(self, world: World, kinds: tuple[str, ...]) -> None:
         self._world, self._rng = world, world.rng
         # a few kinds only (swarm testing): faults of one kind hide those of another
-        chosen = tuple(self._rng.sample(KINDS, self._rng.randint(1, 4)))
+        chosen = self._chosen()
         self.kinds = kinds or chosen
+
+    def _chosen(self) -> tuple[str, ...]:
+        return tuple(self._rng.sample(KINDS, self._rng.randint(1, 4)))
 
     def begin(self) -> None:
         """Set up the faults that last, and plan the first one that does not."""
@@ -121,21 +124,27 @@ class Faults:
         world = self._world
         partition = self._rng.randrange(world.partitions)
         stream = keys.frames_key(partition)
-        if world.admin.exists(stream):
-            world.admin.xgroup_destroy(stream, keys.GROUP)
-            world.checker.on_group_destroyed(partition, world.partitions)
+        client = world.network.admin_of(stream)
+        if client is not None and client.exists(stream):
+            client.xgroup_destroy(stream, keys.GROUP)
+            world.checker.on_group_destroyed(partition)
             self._maybe_reset()
 
     def _stream(self) -> None:
         world = self._world
         partition = self._rng.randrange(world.partitions)
+        stream = keys.frames_key(partition)
+        client = world.network.admin_of(stream)
+        if client is None:
+            return
         cursor = world.checker.cursor(partition)
-        world.admin.delete(keys.frames_key(partition))
-        world.checker.on_stream_deleted(partition, world.partitions, cursor or (0, 0))
+        client.delete(stream)
+        world.checker.on_stream_deleted(partition, cursor or (0, 0))
         self._maybe_reset()
 
     def _scripts(self) -> None:
-        self._world.admin.script_flush()
+        for node in self._world.network.nodes:
+            node.server.script_cache.clear()
 
     def _memory(self) -> None:
         network = self._world.network
@@ -154,7 +163,7 @@ class Faults:
         def promote() -> None:
             world.trace("failover")
             world.network.fail_over(replica)
-            world.checker.on_failed_over(noted)
+            world.checker.on_failed_over(noted, range(world.partitions))
 
         self._later(self._rng.uniform(0.01, 1.0), promote)
 

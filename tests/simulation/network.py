@@ -1,5 +1,7 @@
 """A Redis server and the network to it: fakeredis with the real Lua scripts, in simulated time.
 
+`cluster_network` has the same for the nodes of a cluster.
+
 Every command travels: it is executed when the scheduler delivers it, and the client waits for the answer. A
 command under way can be lost, executed without an answer, or executed long after its connection is gone.
 """
@@ -8,13 +10,11 @@ from __future__ import annotations
 
 import copy
 import random
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from hashlib import sha1
 from typing import Any, Protocol
-from unittest.mock import patch
 
 import hiredis
 import redis
@@ -26,6 +26,7 @@ from redis.retry import Retry
 from gesture_maze.wire import keys
 from gesture_maze.worker.redis import scripts
 from tests.simulation.client import QuickClient, QuickConnection
+from tests.simulation.clock import simulated_server_clock
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.server import QuickSocket, new_server
 
@@ -42,11 +43,6 @@ RARE_WEIGHT = 15
 """Faults of rare commands are as interesting as those of frequent ones, and would hardly ever happen."""
 ADMIN = Process("admin")
 """Who looks in from outside: its commands do not travel, do not fail, and are not observed."""
-CLOCKED = (
-    "fakeredis._helpers", "fakeredis._socket._base", "fakeredis.model._stream",
-    "fakeredis.commands_mixins.server_mixin",
-)  # fmt: skip
-"""Modules of fakeredis that read the time."""
 
 
 class Observer(Protocol):
@@ -58,21 +54,37 @@ class Observer(Protocol):
     ) -> None: ...
 
 
-class _Clock:
-    """Stands in for the module `time` in fakeredis."""
+class Node:
+    """A server.
 
-    def __init__(self, now_s: Callable[[], float]) -> None:
-        self.time = now_s
+    Attributes:
+        server: fakeredis's.
+        skew_s: of its clock, in addition to `Network.skew_s`.
+        life: rises when it dies or loses its role; commands that are under way are dropped.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
+    def __init__(self, skew_s: float = 0.0) -> None:
+        self.server = new_server()
+        self.skew_s = skew_s
+        self.life = 0
+        self._admin: Any = None
+
+    def admin(self, network: Network) -> Any:
+        """Return a client that looks in from outside."""
+        if self._admin is None:
+            self._admin = network.node_client(ADMIN, self)
+        return self._admin
+
+    def connecting(self, _network: Network) -> None:
+        """Raise if a client cannot connect to it."""
 
 
 class Network:
     """A server and the connections to it.
 
     Attributes:
-        skew_s: of the server's clock.
+        nodes: the servers; the first is the only one without a cluster.
+        skew_s: of the servers' clocks.
         out_of_memory: whether the server is at its memory limit.
         added: entries added so far, by stream.
         faults: chance that a command of a worker or a producer meets a fault.
@@ -81,7 +93,8 @@ class Network:
 
     def __init__(self, scheduler: Scheduler, rng: random.Random, trace: Callable[..., None]) -> None:
         self.scheduler, self.rng, self.trace = scheduler, rng, trace
-        self.server = new_server()
+        self.nodes = [Node()]
+        self.running = self.nodes[0]
         self.skew_s = 1_800_000_000.0
         self.out_of_memory = False
         self.added: Counter[bytes] = Counter()
@@ -90,34 +103,51 @@ class Network:
         self.on_wake: Callable[[], None] = lambda: None
         self.on_added: Callable[[bytes], None] = lambda _stream: None
         self.on_published: Callable[[bytes, bytes], int] = lambda _channel, _message: 0
-        self._primary = 0
         self.names = {sha1(scripts.lua(name).encode()).hexdigest().encode(): name for name in SCRIPTS}
         self.sockets: list[Socket] = []
 
     def server_s(self) -> float:
-        """Return the server's clock, in Unix seconds."""
-        return self.scheduler.now_s + self.skew_s
+        """Return the clock of the server that executes a command, in Unix seconds."""
+        return self.scheduler.now_s + self.skew_s + self.running.skew_s
 
-    @contextmanager
-    def in_force(self) -> Iterator[None]:
+    def database_of(self, _key: str) -> Any:
+        """Return fakeredis's database that holds a key, or would."""
+        return self.database(self.nodes[0])
+
+    def database(self, node: Node) -> Any:
+        """Return fakeredis's database of a server, in which nothing is left that has expired by now."""
+        found = node.server.dbs[0]
+        found.time = self.scheduler.now_s + self.skew_s + node.skew_s
+        return found
+
+    def admin_of(self, _key: str) -> Any:
+        """Return a client that looks in from outside where a key is, or None if no server has it now."""
+        return self.nodes[0].admin(self)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no change of the servers' roles is under way."""
+        return True
+
+    def answers(self, _socket: Socket, _name: str, _command: list[bytes]) -> bool:
+        """Answer a command in place of the server, and return whether that was done."""
+        return False
+
+    def in_force(self) -> AbstractContextManager[None]:
         """Let fakeredis read the simulated clock."""
-        clock = _Clock(self.server_s)
-        patches = [patch(f"{module}.time", clock) for module in CLOCKED]
-        for one in patches:
-            one.start()
-        try:
-            yield
-        finally:
-            for one in patches:
-                one.stop()
+        return simulated_server_clock(self.server_s)
 
     def client(self, process: Process) -> Any:
         """Return a client for a process."""
-        client = QuickClient(server=self.server, version=(7,), retry=Retry(NoBackoff(), 0))
+        return self.node_client(process, self.nodes[0])
+
+    def node_client(self, process: Process, node: Node) -> Any:
+        """Return a client of one server for a process."""
+        client = QuickClient(server=node.server, version=(7,), retry=Retry(NoBackoff(), 0))
         pool = client.connection_pool
         pool.connection_class = _Connection
         # without the commands that name the library
-        pool.connection_kwargs |= {"network": self, "process": process, "driver_info": None}
+        pool.connection_kwargs |= {"network": self, "process": process, "node": node, "driver_info": None}
         return client
 
     def cut(self, process: Process | None = None, share: float = 1.0) -> None:
@@ -129,17 +159,15 @@ class Network:
 
     def copy_of_keys(self) -> dict[bytes, Any]:
         """Return a copy of everything that the server holds, as a replica has it."""
-        return copy.deepcopy(self.server.dbs[0]._dict)
+        return copy.deepcopy(self.nodes[0].server.dbs[0]._dict)
 
     def fail_over(self, replica: dict[bytes, Any]) -> None:
         """Let a replica become the primary: what it lacks is gone, and so are commands that are under way."""
-        self._primary += 1
-        database = self.server.dbs[0]
-        with self.server.lock:
-            database.clear()
-            for key, item in replica.items():
-                database[key] = item
-        self.server.script_cache.clear()
+        node = self.nodes[0]
+        node.life += 1
+        node.server.dbs[0].clear()
+        node.server.dbs[0].update(replica)
+        node.server.script_cache.clear()
         self.cut()
 
     def post(self, socket: Socket, command: list[bytes]) -> None:
@@ -162,10 +190,10 @@ class Network:
         self._deliver_at(socket.due_s, socket, command)
 
     def _deliver_at(self, at_s: float, socket: Socket, command: list[bytes]) -> None:
-        primary = self._primary
+        node, life = socket.node, socket.node.life
 
         def deliver() -> None:
-            if primary == self._primary:
+            if life == node.life:
                 self._deliver(socket, command)
 
         self.scheduler.at(at_s, deliver)
@@ -184,14 +212,26 @@ class Network:
 
     def _deliver(self, socket: Socket, command: list[bytes]) -> None:
         if socket._server is None:  # the client is gone, and the server reads what it has sent
-            ghost = Socket(self, Process("network"), self.server, client_class=redis.Redis, db=0)
+            node = socket.node
+            ghost = Socket(self, Process("network"), node, node.server, client_class=redis.Redis, db=0)
             ghost.execute(command)
             ghost.close()
             return
         socket.execute(command)
+        self.answered(socket)
+
+    def answered(self, socket: Socket) -> None:
+        """Let a client receive what its socket has got."""
         if socket.waiting is not None and not socket.lost:
             waiting, socket.waiting = socket.waiting, None
             self.scheduler.resume(waiting, self.rng.uniform(0.0001, 0.001))
+        elif socket.on_ready is not None:
+            socket.on_ready()
+
+    def entry_added(self, _socket: Socket, stream: bytes) -> None:
+        """Note that an entry was added to a stream on the server of a socket."""
+        self.added[stream] += 1
+        self.on_added(stream)
 
     def name(self, command: list[bytes]) -> str:
         """Return the name of a command, or of the script that it runs."""
@@ -207,10 +247,17 @@ SCRIPTS = (
 
 
 class Socket(QuickSocket):
-    """The server's end of a connection, and what the client knows of it."""
+    """The server's end of a connection, and what the client knows of it.
 
-    def __init__(self, network: Network, process: Process, *args: Any, **kwargs: Any) -> None:
-        self.network, self.process = network, process
+    Attributes:
+        asking: whether the next command is one that another node has sent here (ASKING).
+        on_ready: called when there is something to receive for a client that waits for several sockets.
+    """
+
+    def __init__(self, network: Network, process: Process, node: Node, *args: Any, **kwargs: Any) -> None:
+        self.network, self.process, self.node = network, process, node
+        self.asking = False
+        self.on_ready: Callable[[], None] | None = None
         self.due_s = 0.0
         self.lost = False
         self.waiting: greenlet | None = None
@@ -235,9 +282,12 @@ class Socket(QuickSocket):
         """Run a command on the server."""
         observer = None if self.process is ADMIN else self.network.observer
         name = self.network.name(command)
+        if self.network.answers(self, name, command):
+            return
         self._published, self._wrote = [], False
+        self.network.running = self.node
         # what expires now has expired before the observer looks
-        self.network.server.dbs[0].time = self.network.server_s()
+        self.network.database(self.node)
         if observer is not None:
             observer.before(name, command)
         self._last = None
@@ -247,8 +297,7 @@ class Socket(QuickSocket):
         if name == "PUBLISH" and command[1] == keys.WAKE_CHANNEL.encode():
             self.network.on_wake()
         if name == "XADD":
-            self.network.added[command[1]] += 1
-            self.network.on_added(command[1])
+            self.network.entry_added(self, command[1])
 
     def put_response(self, msg: Any) -> None:
         self._last = msg
@@ -263,6 +312,8 @@ class Socket(QuickSocket):
         if self.waiting is not None:
             waiting, self.waiting = self.waiting, None
             self.network.scheduler.resume(waiting, after_s)
+        elif self.on_ready is not None:
+            self.network.scheduler.at(self.noticed_s, self.on_ready)
 
     def await_response(self) -> bool:
         """Wait for an answer; False if the connection is lost."""
@@ -294,7 +345,7 @@ class Socket(QuickSocket):
         return super().perform(plan, words, from_script=from_script)
 
     def _lua_redis_call(self, lua_runtime: Any, expected_globals: set[Any], op: bytes, *args: Any) -> Any:
-        if op == b"PUBLISH":
+        if op in (b"PUBLISH", b"SPUBLISH"):
             if not args[1]:
                 return 0
             self._published.append((args[0], args[1]))
@@ -305,17 +356,19 @@ class Socket(QuickSocket):
 class _Connection(QuickConnection):
     """The client's end."""
 
-    def __init__(self, *args: Any, network: Network, process: Process, **kwargs: Any) -> None:
-        self._network, self._process = network, process
+    def __init__(self, *args: Any, network: Network, process: Process, node: Node, **kwargs: Any) -> None:
+        self._network, self._process, self._node = network, process, node
         super().__init__(*args, **kwargs)
 
     def _connect(self) -> Socket:
         if self._process.cut_until_s > self._network.scheduler.now_s:
             self._network.scheduler.sleep(1.0)
             raise redis.ConnectionError("cannot connect")
+        self._node.connecting(self._network)
         return Socket(
             self._network,
             self._process,
+            self._node,
             self._server,
             client_class=self._client_class,
             db=self.db,

@@ -53,7 +53,7 @@ class _Plan(NamedTuple):
 
 
 @cache
-def _plan(command: str, words: int) -> _Plan:
+def plan(command: str, words: int) -> _Plan:
     """Return the plan for a command with some number of words after its name.
 
     Raises:
@@ -115,7 +115,7 @@ class QuickSocket(FakeSocket):
         if name in scripting_mixin.COMMANDS_WITH_SUB:
             name += " " + _lower(words.pop(0))
         try:
-            result = self.perform(_plan(name, len(words)), words, from_script=False)
+            result = self.perform(plan(name, len(words)), words, from_script=False)
         except SimpleError as error:
             result = error
         self.put_response(self._decode_result(result))
@@ -178,7 +178,7 @@ class QuickSocket(FakeSocket):
         name = _lower(op)
         if name in scripting_mixin.COMMANDS_WITH_SUB:
             name += " " + _lower(words.pop(0))
-        result = self.perform(_plan(name, len(words)), words, from_script=True)
+        result = self.perform(plan(name, len(words)), words, from_script=True)
         if type(result) is bytes or type(result) is int:
             return result
         return self._convert_redis_result(lua_runtime, result)

@@ -20,6 +20,8 @@ from gesture_maze.worker.redis.client import leave_wrong_server
 from gesture_maze.worker.redis.streams import StreamReader
 from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.settings import Settings
+from tests.simulation.checker import Violation
+from tests.simulation.cluster_client import SimCluster, SimClusterReader
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Lock, Process, Signal
 from tests.support.pool import WristModel
@@ -29,6 +31,8 @@ POISON: Final = 17
 CLOCK_START_S: Final = 1000.0
 STALL_S: Final = 3.0
 PAGE_ENTRIES: Final = 8
+MOST_PASSES: Final = 100
+"""Passes of a loop at one instant, which answers that have arrived already may cause."""
 
 Trace = Callable[..., None]
 
@@ -173,9 +177,11 @@ class SimWorker(Process):
         self.slow_until_s = self.frame_cost_s = 0.0
         self.keeper_wake, self.loop_wake = Signal(self.scheduler), Signal(self.scheduler)
         self._stop = Signal(self.scheduler)
+        self._passed_s, self._passes = -1.0, 0
         self._client = network.client(self)
         self._client.sim_worker = self
-        self.reader = _Reader(self._client, self)
+        is_cluster = isinstance(self._client, SimCluster)
+        self.reader = SimClusterReader(self._client, self) if is_cluster else _Reader(self._client, self)
         self.worker = assemble(
             settings,
             self._client,
@@ -216,6 +222,7 @@ class SimWorker(Process):
         """As `WorkerProcess.run` does."""
         failures = 0
         while not self._stop.is_set():
+            self._check_spin()
             try:
                 if failures:
                     self.worker.loop.reconnect()
@@ -236,6 +243,14 @@ class SimWorker(Process):
         except MazeError as error:
             self._trace("drain_interrupted", worker=self.name, error=str(error)[:80])
         self.die("stopped")
+
+    def _check_spin(self) -> None:
+        """Count the passes of one instant of simulated time, of which a loop that waits makes few."""
+        if self._passed_s != self.scheduler.now_s:
+            self._passed_s, self._passes = self.scheduler.now_s, 0
+        self._passes += 1
+        if self._passes > MOST_PASSES:
+            raise Violation(f"{self.name} makes passes without end and does not wait")
 
     def _ended_by(self, error: MazeError) -> bool:
         try:

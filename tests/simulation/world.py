@@ -1,4 +1,6 @@
-"""One world: a pool, its producers and subscribers, a server, and the faults that a seed gives them.
+"""One world: a pool, its producers and subscribers, Redis, and the faults that a seed gives them.
+
+Redis is a single server, or, in every fourth world, a cluster.
 
 A world has a time of faults and a time without: by its end everything must be owned, read, counted and
 answered. Worlds are short, because many short ones find more than a few long ones.
@@ -20,8 +22,10 @@ from gesture_maze.wire.frames import Frame
 from gesture_maze.wire.gestures import LABELS
 from gesture_maze.worker.settings import Settings
 from tests.simulation.checker import Checker, FrameId, Violation
+from tests.simulation.cluster_faults import ClusterFaults, is_cluster
+from tests.simulation.cluster_network import ClusterNetwork
 from tests.simulation.faults import FAULTY_S, REBUILD_MS, Faults, fields_of
-from tests.simulation.network import ADMIN, Network
+from tests.simulation.network import Network
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.subscribers import RELEASE_S, Subscriber
 from tests.simulation.workers import POISON, SimWorker, simulated_keepers
@@ -78,13 +82,17 @@ class World:
         self.rng = random.Random(seed)
         self._lines: list[str] = []
         self.scheduler = Scheduler()
-        self.network = Network(self.scheduler, self.rng, self.trace)
-        self.admin = self.network.client(ADMIN)
-        self.partitions = self.rng.choice([1, 1, 2, 4])
-        self._pause_s = self.rng.choice([0.1, 0.3, 0.6])
-        self.faults = Faults(self, faults)
+        cluster = is_cluster(seed, faults)
+        made = ClusterNetwork if cluster else Network
+        self.network: Network = made(self.scheduler, self.rng, self.trace)
+        self.partitions = self.rng.choice([1, 1, 2, 4] if not cluster else [2, 2, 2, 4])
+        if isinstance(self.network, ClusterNetwork):
+            self.network.form(self.rng.randint(2, 3), self.partitions)
+        self.admin = self.network.nodes[0].admin(self.network)
+        self._pause_s = self.rng.choice([0.3, 0.4, 0.6] if cluster else [0.1, 0.3, 0.6])
+        self.faults = (ClusterFaults if cluster else Faults)(self, faults)
         self.settings = self._settings()
-        self.checker = Checker(self.network.server.dbs[0], REBUILD_MS)
+        self.checker = Checker(self.network.database_of, self.partitions, REBUILD_MS)
         self.network.observer = self.checker
         self.network.on_wake = self._wake_keepers
         self.network.on_added = self._wake_loops
@@ -145,22 +153,22 @@ class World:
 
     def _is_settled(self) -> bool:
         owned = {
-            keys.lease_key(number): partition.token.encode()
+            number: partition.token
             for one in self.live()
             for number, partition in one.worker.loop.partitions.items()
         }
-        leases = [keys.lease_key(number) for number in range(self.partitions)]
         # a late command may have left a lease in the name of a worker that does not know of it
-        if self._starting or self.admin.mget(leases) != [owned.get(lease) for lease in leases]:
+        mismatched = any(self.checker.lease(number) != owned.get(number) for number in range(self.partitions))
+        if self._starting or mismatched or not self.network.is_settled:
             return False
         try:
-            self.checker.check_end(self.partitions, {one.name for one in self.live()}, set())
+            self.checker.check_end({one.name for one in self.live()}, set())
         except Violation:
             return False  # not yet; at the end it counts
         return True
 
     def _check_end(self) -> None:
-        self.checker.check_end(self.partitions, {one.name for one in self.live()}, self._probes)
+        self.checker.check_end({one.name for one in self.live()}, self._probes)
         newest = dict(sorted(self._probes, key=lambda frame: frame[1]))
         for subscriber in self.subscribers:
             if problem := subscriber.problem(newest):
@@ -176,7 +184,7 @@ class World:
 
     def _begin(self) -> None:
         self.trace("world", seed=self.seed, faults=",".join(self.faults.kinds), partitions=self.partitions)
-        for _ in range(self.rng.randint(1, 3)):
+        for _ in range(self.rng.randint(1, 3 - isinstance(self.network, ClusterNetwork))):
             self.start_worker()
         for partition in range(self.partitions):
             sessions = sessions_of(partition, 2, self.partitions)
@@ -231,7 +239,7 @@ class World:
             number = int(row[1, 0])
             self._poison[number] = self._poison.get(number, 0) + 1
             self.trace("poison_killed", worker=worker.name, number=number, deaths=self._poison[number])
-            forgotten = {"flush", "stream", "failover"} & set(self.faults.kinds)
+            forgotten = {"flush", "stream", "failover", "primary"} & set(self.faults.kinds)
             if self._poison[number] > POISON_DEATHS and not forgotten:
                 self.scheduler.at(self.scheduler.now_s, partial(self._too_deadly, number))
 
@@ -302,6 +310,10 @@ class World:
 
     def add(self, partition: int, fields: dict[str, bytes]) -> None:
         """Add an entry that meets no fault."""
-        entry_id = self.admin.xadd(keys.frames_key(partition), fields)
+        stream = keys.frames_key(partition)
+        client = self.network.admin_of(stream)
+        if client is None:
+            return  # its primary has died
+        entry_id = client.xadd(stream, fields)
         words = [word for name, value in fields.items() for word in (name.encode(), value)]
         self.checker.on_added(partition, entry_id, words)

@@ -74,11 +74,13 @@ class ClusterRedis(Redis):
         """Return the client of one node. It raises what the node answers, MOVED too."""
         found = self._nodes.get(address)
         if found is None:
-            made: Redis = Redis(address.host, address.port, **self._words)
-            found = self._nodes.setdefault(address, made)
+            found = self._nodes.setdefault(address, self._open_node(address))
             for command, callback in self._callbacks.items():
                 found.set_response_callback(command, callback)
         return found
+
+    def _open_node(self, address: Address) -> Redis:
+        return Redis(address.host, address.port, **self._words)
 
     def primary(self, slot: int = POOL_SLOT) -> Address:
         """Return the primary of a slot; by default of the pool-wide keys.
