@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gesture_maze.gateway.tls import TlsFiles
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.worker.settings import faults
 
 _Positive = Annotated[int, Field(gt=0)]
 LEAST_SECRET_CHARACTERS = 16
@@ -93,16 +94,13 @@ class Settings(BaseModel):
             SettingsError: one sentence that names every fault.
         """
         given = {name: value for name, value in values.items() if value is not None}
-        faults = TlsFiles(*map(given.get, ("tls_cert", "tls_key", "tls_client_ca"))).faults()
+        found = TlsFiles(*map(given.get, ("tls_cert", "tls_key", "tls_client_ca"))).faults()
         try:
             settings = cls(**given)
         except ValidationError as error:
-            faults = [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
-                for fault in error.errors(include_url=False, include_input=False)
-            ] + faults
-        if faults:
-            raise SettingsError("settings", "; ".join(faults))
+            found = faults(error) + found
+        if found:
+            raise SettingsError("settings", "; ".join(found))
         return settings
 
 

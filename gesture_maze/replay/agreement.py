@@ -84,7 +84,8 @@ class Agreement:
             return f"{self.equal:,} answers equal, none differs"
         one = self.first
         at = f"session {one.session} seq {one.seq} at {one.offset_ms / 1000:.3f} s"
-        return f"{self.equal:,} answers equal, {self.different:,} differ; the first: {at}, {_change(one)}"
+        differ = f"{self.different:,} {'differs' if self.different == 1 else 'differ'}"
+        return f"{self.equal:,} answers equal, {differ}; the first: {at}, {_change(one)}"
 
     def _compare(self, one: Difference) -> None:
         assert one.expected is not None

@@ -27,7 +27,6 @@ class SessionView:
 
     Attributes:
         gaps: pauses longer than `GAP_MS`.
-        missing: number of skipped seqs.
         no_hand: frames without a hand.
         gestures: gesture -> frames.
         moves: (offset_ms, move).
@@ -38,12 +37,19 @@ class SessionView:
     frames: int = 0
     gaps: int = 0
     longest_gap_ms: float = 0.0
-    missing: int = 0
     no_hand: int = 0
     gestures: Counter[str] = field(default_factory=Counter)
     moves: list[tuple[float, str]] = field(default_factory=list)
     seen_ms: list[float] = field(default_factory=list)
     last_seq: int | None = None
+    _skipped: int = 0
+    _counted: int = 0
+    """Frames whose seq is that of the one before and 1."""
+
+    @property
+    def missing(self) -> int | None:
+        """The number of skipped seqs; None where seqs are not counted up, but times of a clock."""
+        return self._skipped if self._counted * 2 >= self.frames - 1 else None
 
     def see(self, offset_ms: float, seq: int) -> None:
         """Count one frame."""
@@ -52,7 +58,8 @@ class SessionView:
             self.gaps += pause_ms > GAP_MS
             self.longest_gap_ms = max(self.longest_gap_ms, pause_ms)
         if self.last_seq is not None and seq > self.last_seq + 1:
-            self.missing += seq - self.last_seq - 1
+            self._skipped += seq - self.last_seq - 1
+        self._counted += self.last_seq is not None and seq == self.last_seq + 1
         self.last_seq = seq if self.last_seq is None else max(seq, self.last_seq)
         self.frames += 1
         self.seen_ms.append(offset_ms)
@@ -172,7 +179,7 @@ def show(found: CaptureView, limit: int) -> None:
         gestures = ", ".join(f"{name} {count}" for name, count in one.gestures.most_common(3))
         moves = Counter(move for _, move in one.moves)
         listed = ", ".join(f"{name} {count}" for name, count in moves.most_common())
-        numbers = (str(one.frames), f"{one.fps:.1f}", str(one.gaps), str(one.missing), str(one.no_hand))
+        numbers = (str(one.frames), f"{one.fps:.1f}", str(one.gaps), _or_dash(one.missing), str(one.no_hand))
         table.add_row(one.session, *numbers, gestures, listed)
     console = Console()
     console.print(table)
@@ -181,6 +188,10 @@ def show(found: CaptureView, limit: int) -> None:
         console.print(f"{one.session:>{width}} |{found.timeline(one)}|", highlight=False, markup=False)
     if len(found.sessions) > limit:
         console.print(f"... and {amount(len(found.sessions) - limit, 'more session')} (--limit)")
+
+
+def _or_dash(number: int | None) -> str:
+    return "-" if number is None else str(number)
 
 
 def _title(found: CaptureView) -> str:

@@ -112,8 +112,9 @@ class MazeReplay:
         try:
             return self(self._marked.args[0], **self._marked.kwargs)
         except MazeError as error:
-            # a mistake of the marker, which no line of this program explains
-            pytest.fail(f"@pytest.mark.{MARKER}: {error}", pytrace=False)
+            fault = error
+        # a mistake of the marker, which no line of this program explains
+        pytest.fail(f"@pytest.mark.{MARKER}: {fault}", pytrace=False)
 
 
 def _require(fixture: str, module: str, extra: str) -> None:

@@ -24,6 +24,9 @@ MIN_LEASE_TTL_MS: Final = 500
 """A lease is renewed every quarter of its time to live and used for 0.7 of it. Below this, one slow answer of
 Redis or one long batch, which holds up the keeper's thread, loses all leases."""
 
+PRIVATE: Final = ("redis", "secret")
+"""Settings whose values no message repeats."""
+
 _Positive = Annotated[int, Field(gt=0)]
 
 
@@ -172,5 +175,5 @@ def _fault(fault: Any) -> str:
     name = ".".join(map(str, fault["loc"]))
     if fault["type"] == "value_error":
         return f"{name}: {fault['msg'].removeprefix('Value error, ').removeprefix(f'{name} ')}"
-    found = "" if name == "redis" else f", got {fault['input']!r:.80}"
+    found = "" if name in PRIVATE else f", got {fault['input']!r:.80}"
     return f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}{found}"

@@ -130,8 +130,9 @@ def test_replay_of_recorded_replies_ends_with_how_many_agree(tmp_path: Path) -> 
     assert facts("replay", same)["recorded"] == {"equal": 19, "different": 0, "first": None}
     assert "recorded  19 answers equal, none differs" in maze("replay", same, "--expect-recorded").output
     other = with_replies(held(tmp_path / "other.jsonl", frames=20), action=None)
-    assert "recorded  18 answers equal, 1 differ; the first: session p1 seq 5 at 0.165 s, action - -> up" in (
-        maze("replay", other).output
+    assert (
+        "recorded  18 answers equal, 1 differs; the first: session p1 seq 5 at 0.165 s, action - -> up"
+        in (maze("replay", other).output)
     )
     found = facts("replay", other, same, "--expect-recorded", code=1)["recorded"]
     # the second capture repeats the session's seqs: duplicates, which the replay does not answer
