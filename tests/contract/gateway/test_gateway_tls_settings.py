@@ -86,7 +86,7 @@ def test_command_with_invalid_settings_exits_with_2(made: Path) -> None:
     done = CliRunner().invoke(build(("gateway", "status")), ["gateway", *flags])
     assert done.exit_code == 2
     assert "--tls-cert needs --tls-key" in done.output
-    assert "tick_ms" in done.output
+    assert "--tick-ms: input should be greater than 0" in done.output
 
 
 def test_pulse_without_a_recent_beat_is_not_live() -> None:
