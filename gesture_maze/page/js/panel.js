@@ -30,7 +30,7 @@ const HINTS = {
 };
 
 /** Without a keyboard. */
-const TOUCH_HINT = "Hold a gesture button: the simulated hand shows it.";
+const TOUCH_HINT = "Hold a button: the hand shows its gesture.";
 
 /** What the game is played with. @param {import("./types.js").Input} input */
 export function showInput(input) {
