@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from typing import Final
 
@@ -10,8 +11,11 @@ from gesture_maze.gateway.limits import ConcurrencyLimit, Rates
 from gesture_maze.gateway.refusals import GatewayError
 
 HELD_S: Final = 1.0
-"""How long a refusal is held back: a client that waits for it cannot ask again meanwhile. It is as long as
-Retry-After says."""
+"""How long a refusal is held back at least: a client that waits for it cannot ask again meanwhile. It is as
+long as Retry-After says."""
+SPREAD_S: Final = 1.0
+"""Up to how much longer it is held back, at random: otherwise the requests of a burst would all be answered,
+and come again, in one pass of the event loop."""
 REFUSALS_PER_S: Final = 20.0
 """Refusals of a network per second that are sent at once, and as many at the same time."""
 HELD_PER_NETWORK: Final = 256
@@ -72,7 +76,7 @@ class Holds:
         except GatewayError:
             return  # memory matters more than time
         try:
-            await asyncio.sleep(HELD_S)
+            await asyncio.sleep(HELD_S + random.uniform(0.0, SPREAD_S))
         finally:
             self._held.leave(network)
 

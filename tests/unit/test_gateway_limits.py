@@ -116,6 +116,20 @@ async def test_refusals_beyond_the_free_ones_are_held_back(monkeypatch: pytest.M
     assert len(holds) == 0
 
 
+async def test_refusals_of_one_burst_are_sent_at_different_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_s: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits_s.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    holds = Holds()
+    for _ in range(int(REFUSALS_PER_S) + 10):
+        await holds.hold("a", 0.0)
+    assert len(set(waits_s)) == 10
+    assert all(1.0 <= wait_s <= 2.0 for wait_s in waits_s)
+
+
 def test_fault_budget_ends_after_frequent_faults_and_not_after_rare_ones() -> None:
     often, rare = FaultBudget(0.0), FaultBudget(0.0)
     assert [often.ends(6, 0.01 * n) for n in range(11)].index(True) == MOST_FAULTS / 6
