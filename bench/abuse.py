@@ -3,7 +3,8 @@
 Starts a server, a worker, a gateway and the abuser, a process of its own. Windows with it take turns with
 windows in which a process that never touches the gateway is as busy: what the abuser takes of the processors,
 and whatever else runs there, falls on both. Two windows in a row are a pair, and the result is the median
-over the pairs: of p99 without and with the abuser, and of the ratio within each pair.
+over the pairs: of p99 without and with the abuser, and of the ratio within each pair. The processor time of
+the gateway (`cpu`, as a share of one core) does not depend on what else runs on the machine.
 
     python bench/abuse.py --sockets 100 --fps 15 --window 3 --rounds 7
 """
@@ -28,7 +29,7 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gateway import POSES, WARM_UP_S, Browser, _shoot_all, running
+from gateway import POSES, WARM_UP_S, Browser, _cpu_s, _shoot_all, running
 
 from gesture_maze.embedded.server import redis_at
 from gesture_maze.simulator.players import synthesize
@@ -129,7 +130,7 @@ async def abuse(address: str, kind: str) -> None:
     await asyncio.gather(*(again() for _ in range(1 if kind in SOCKET_KINDS else AT_ONCE)))
 
 
-async def measure(address: str, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(address: str, gateway: int, options: argparse.Namespace) -> dict[str, Any]:
     """Return p99 of the replies without and with each kind of abuse, from windows that take turns."""
     rng = np.random.default_rng(1)
     hands = synthesize(rng.choice([LABELS["like"], LABELS["fist"]], POSES), rng)
@@ -146,18 +147,17 @@ async def measure(address: str, options: argparse.Namespace) -> dict[str, Any]:
     await _shoot_all(players, options.fps, WARM_UP_S)
     found: dict[str, Any] = {}
     for kind in options.kinds.split(","):
-        pairs = [
-            [
-                await _window(address, one, options.window, waits_ms, players, options.fps)
-                for one in ("spin", kind)
-            ]
-            for _ in range(options.rounds)
-        ]
-        p99 = np.array([[np.quantile(window, 0.99) for window in pair] for pair in pairs])
+        pairs = []
+        for _ in range(options.rounds):
+            pairs.append(
+                [await _window(address, gateway, one, options, waits_ms, players) for one in ("spin", kind)]
+            )
+        p99, cpu, replies = (np.array([[window[at] for window in pair] for pair in pairs]) for at in range(3))
         found[kind] = {
-            "replies": sum(len(window) for pair in pairs for window in pair),
+            "replies": int(replies.sum()),
             "p99_ms": np.median(p99, axis=0).round(1).tolist(),
             "ratio": round(float(np.median(p99[:, 1] / p99[:, 0])), 2),
+            "cpu": np.median(cpu, axis=0).round(3).tolist(),
             "pairs": p99.round(1).tolist(),
         }
         print(kind, found[kind], file=sys.stderr, flush=True)
@@ -165,16 +165,24 @@ async def measure(address: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _window(
-    address: str, kind: str, seconds: float, waits_ms: list[float], players: list[Browser], fps: float
-) -> list[float]:
-    """Return the times of the replies, in ms, while a process does what `kind` says."""
+    address: str,
+    gateway: int,
+    kind: str,
+    options: argparse.Namespace,
+    waits_ms: list[float],
+    players: list[Browser],
+) -> tuple[float, float, int]:
+    """Return p99 in ms, the gateway's share of a core and the number of replies, while a process does what
+    `kind` says."""
     process = subprocess.Popen([sys.executable, __file__, "--abuse", kind, "--address", address])
     await asyncio.sleep(1.0)
     waits_ms.clear()
-    await _shoot_all(players, fps, seconds)
+    used_s = _cpu_s(gateway)
+    await _shoot_all(players, options.fps, options.window)
+    cpu = (_cpu_s(gateway) - used_s) / options.window
     process.kill()
     process.wait()
-    return list(waits_ms)
+    return float(np.quantile(waits_ms, 0.99)), cpu, len(waits_ms)
 
 
 def main() -> None:
@@ -197,11 +205,11 @@ def main() -> None:
         running(["worker", "--metrics-port", "0", "--redis", redis], "partition=15 "),
         running(["gateway", "--redis", redis, "--port", "0", *proxy], r"http://(\S+)/game") as (
             address,
-            _,
+            gateway,
         ),
     ):
         time.sleep(0.5)
-        result = uvloop.run(measure(address, options))
+        result = uvloop.run(measure(address, gateway, options))
     print(json.dumps({"sockets": options.sockets, "fps": options.fps, "load": os.getloadavg()[0], **result}))
 
 
