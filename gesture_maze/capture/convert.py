@@ -18,7 +18,7 @@ from typing import Any, Final
 from gesture_maze.capture.dumps import lines_of_dumps
 from gesture_maze.capture.files import capture_error
 from gesture_maze.readers.hands import Hand, Recording
-from gesture_maze.readers.labels import map_labels, read_label_map
+from gesture_maze.readers.labels import map_labels, names_of_numbers, read_label_map
 from gesture_maze.readers.read import SUFFIXES, plain_suffix, read_recording
 from gesture_maze.wire.errors import FrameError
 from gesture_maze.wire.gestures import GESTURES
@@ -92,12 +92,25 @@ def _session_lines(path: Path, how: Conversion, show: Callable[[list[str]], None
     report = [recording.describe()]
     if any(hand.label for hand in recording.hands):
         given = None if how.labels is None else read_label_map(how.labels)
+        if given is None:
+            report += _named(path, recording)
         mapped = map_labels((hand.label for hand in recording.hands if hand.label), GESTURES, given)
         report += mapped.describe()
         for hand in recording.hands:
             hand.label = mapped.names.get(hand.label) or ""
     show(report)
     return recording_lines(recording, path.name.partition(".")[0], how.fps)
+
+
+def _named(path: Path, recording: Recording) -> list[str]:
+    """Give labels that are numbers the names of a file beside theirs, and return what was done."""
+    found = names_of_numbers(path, (hand.label for hand in recording.hands if hand.label))
+    if found is None:
+        return []
+    beside, names = found
+    for hand in recording.hands:
+        hand.label = names.get(hand.label, hand.label)
+    return [f"names of the numbers from {beside.name}"]
 
 
 def recording_lines(recording: Recording, name: str, fps: float) -> list[Values]:

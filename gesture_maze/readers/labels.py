@@ -141,3 +141,10 @@ def names_beside(path: Path) -> Path | None:
         if found:
             return found[0]
     return None
+
+
+def names_of_numbers(path: Path, labels: Iterable[str]) -> tuple[Path, dict[str, str]] | None:
+    """Return the file of names beside a table and number -> name, if all `labels` are numbers; else None."""
+    found = list(labels)
+    beside = names_beside(path) if found and all(map(is_whole, found)) else None
+    return None if beside is None else (beside, read_label_map(beside))

@@ -23,7 +23,7 @@ from gesture_maze.readers.hands import (
     looks_normalised,
     with_aspects,
 )
-from gesture_maze.readers.labels import map_labels, names_beside, read_label_map
+from gesture_maze.readers.labels import map_labels, names_of_numbers, read_label_map
 from gesture_maze.readers.parquet import read_parquet
 from gesture_maze.readers.results import read_json
 from gesture_maze.readers.tables import WITHOUT_HEADER, read_hand_table
@@ -213,16 +213,16 @@ def _with_labels(
             f"with a line '{path.name},like'"
         )
     if hands and all(is_whole(hand.label) for hand in hands):
-        beside = names_beside(path) if given is None else None
+        named = None if given is not None else names_of_numbers(path, (hand.label for hand in hands))
         missing = sorted({hand.label for hand in hands} - set(given or ()), key=int)
-        if beside is None and missing:
+        if named is None and missing:
             numbers = ", ".join(missing[:8])
             raise data_error(
                 f"{path.name}: the labels are numbers without names ({numbers}): give them with "
                 "--labels map.csv, lines '0,palm', or one name a line from 0"
             )
-        if beside is not None:
-            names = read_label_map(beside)
+        if named is not None:
+            beside, names = named
             for hand in hands:
                 hand.label = names.get(hand.label, hand.label)
             report.append(f"names of the numbers from {beside.name}")

@@ -59,6 +59,8 @@ def read_json(name: str, text: str) -> Recording:
             return _hagrid(name, annotated)
         frames = next((items[0][key] for key in FRAME_KEYS if isinstance(items[0].get(key), list)), None)
         if frames is not None and _landmark_key(items[0]) is None:
+            sizes = {key: one for key, one in items[0].items() if normal(key) in _SIZES}
+            frames = [sizes | one if isinstance(one, dict) else one for one in frames]
             items, numbers = frames, list(range(1, len(frames) + 1))
         elif labelled := _by_label(items[0]):
             items, numbers = labelled, list(range(1, len(labelled) + 1))
@@ -138,6 +140,7 @@ def _frames(name: str, items: Sequence[Any], numbers: Sequence[int]) -> Recordin
     hands: list[Hand] = []
     layouts: list[str] = []
     stated = True
+    items = [_unwrapped(item) for item in items]
     for number, item in zip(numbers, items, strict=True):
         where = f"{name}: item {number}"
         layout, found = _frame(where, item)
@@ -160,6 +163,25 @@ def _frames(name: str, items: Sequence[Any], numbers: Sequence[int]) -> Recordin
     return Recording(
         name, layout, detail if reason == "0 to 1" else f"{detail}, {reason}", unit, depth, hands
     )
+
+
+def _unwrapped(item: Any) -> Any:
+    """Return a frame that wraps a tracker's result, or lists its hands as objects, as one of known keys."""
+    if not isinstance(item, dict) or _landmark_key(item) is not None:
+        return item
+    key = next((one for one in ("result", "results", "hands") if item.get(one)), None)
+    inner = [] if key is None else item[key]
+    hands = [inner] if isinstance(inner, dict) else inner
+    if not isinstance(hands, list) or not all(isinstance(one, dict) and _landmark_key(one) for one in hands):
+        return item
+    outer = {name: value for name, value in item.items() if name != key}
+    if len(hands) == 1:
+        return outer | hands[0]
+    own = {name.lower() for one in hands for name in one} - {*LANDMARK_KEYS, *SIDE_KEYS, *IGNORED}
+    if not hands or own:  # what is said of each hand would be lost
+        return item
+    sides = [(_sides(one, {normal(name): name for name in one}) or [""])[0] for one in hands]
+    return outer | {"landmarks": [one[str(_landmark_key(one))] for one in hands], "handedness": sides}
 
 
 def _described(items: Sequence[Any]) -> str:

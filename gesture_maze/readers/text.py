@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -65,6 +66,10 @@ def decoded(name: str, data: bytes) -> str:
         raise data_error(f"{name}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
 
 
+_STATED: Final = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+"""First line by which a table for Excel states its delimiter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A delimited text as cells.
@@ -106,7 +111,9 @@ def read_table(name: str, text: str) -> Table:
     Raises:
         SettingsError: `data`: it is empty, is not a table, or a quote is not closed.
     """
-    delimiter = _delimiter(text)
+    stated = _STATED.match(text)
+    text = text[stated.end() :] if stated else text
+    delimiter, skipped = (stated[1], 1) if stated else (_delimiter(text), 0)
     rows: list[list[str]] = []
     lines: list[int] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -115,9 +122,9 @@ def read_table(name: str, text: str) -> Table:
             row = [cell.strip() for cell in cells]
             if any(row):
                 rows.append(row)
-                lines.append(reader.line_num)
+                lines.append(reader.line_num + skipped)
     except csv.Error as error:
-        raise data_error(f"{name}: row {reader.line_num}: {error}") from None
+        raise data_error(f"{name}: row {reader.line_num + skipped}: {error}") from None
     if not rows:
         raise data_error(f"{name}: the file is empty")
     return Table(name, rows, lines, delimiter, delimiter != "," and _has_decimal_commas(rows))

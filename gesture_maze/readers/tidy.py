@@ -29,8 +29,9 @@ def is_tidy(header: Sequence[str]) -> bool:
 def read_tidy(table: Table) -> Recording:
     """Read a table with one row per landmark.
 
-    Hands are told apart by frame, hand and sequence, in the order of their first rows. A hand whose
-    coordinates are all missing counts as no hand.
+    Hands are told apart by frame, hand and sequence. Sequences keep the order of their first rows, and the
+    hands of one are by frame, whatever the order of the rows. A hand whose coordinates are all missing counts
+    as no hand.
 
     Raises:
         SettingsError: `data`, naming the row or the frame: a cell is not a number, a landmark is missing or
@@ -42,6 +43,19 @@ def read_tidy(table: Table) -> Recording:
     own = {name: at for name, at in roles.items() if name not in ("landmark", "x", "y", "z")}
     used = {roles[name] for name in ("landmark", "x", "y", "z") if name in roles}
     reader = Roles(table, header, own, used | _identifiers(header))
+    hands = [_hand(table, roles, reader, numbers) for numbers in _rows_of_hands(table, own)]
+    if not hands:
+        raise data_error(f"{table.name}: there are no rows of a hand")
+    hands = _by_frame(hands)
+    unit, reason = unit_of(hands)
+    detail = f"one row per landmark, {header[roles['landmark']]}, {header[roles['x']]}, {header[roles['y']]}"
+    detail = detail if reason == "0 to 1" else f"{detail}, {reason}"
+    return Recording(table.name, "tidy", detail, unit, "z" in roles, hands, reader.notes(hands))
+
+
+def _rows_of_hands(table: Table, own: dict[str, int]) -> list[list[int]]:
+    """Return the rows of each hand, in the order of their first rows."""
+    header = table.rows[0]
     grouped: dict[tuple[str, ...], list[int]] = {}
     keys = [own[name] for name in ("source", "sequence", "frame", "side") if name in own]
     for number in range(1, len(table.rows)):
@@ -52,13 +66,19 @@ def read_tidy(table: Table) -> Recording:
         if "side" in own and row[own["side"]].lower() in OTHER_PARTS:
             continue
         grouped.setdefault(tuple(row[at] for at in keys), []).append(number)
-    hands = [_hand(table, roles, reader, numbers) for numbers in grouped.values()]
-    if not hands:
-        raise data_error(f"{table.name}: there are no rows of a hand")
-    unit, reason = unit_of(hands)
-    detail = f"one row per landmark, {header[roles['landmark']]}, {header[roles['x']]}, {header[roles['y']]}"
-    detail = detail if reason == "0 to 1" else f"{detail}, {reason}"
-    return Recording(table.name, "tidy", detail, unit, "z" in roles, hands, reader.notes(hands))
+    return list(grouped.values())
+
+
+def _by_frame(hands: list[Hand]) -> list[Hand]:
+    sequences: dict[tuple[str, str], list[Hand]] = {}
+    for hand in hands:
+        sequences.setdefault((hand.source, hand.sequence), []).append(hand)
+    numbered = all(hand.frame is not None for hand in hands)
+    return [
+        hand
+        for found in sequences.values()
+        for hand in (sorted(found, key=lambda one: one.frame or 0) if numbered else found)
+    ]
 
 
 def _identifiers(header: Sequence[str]) -> set[int]:

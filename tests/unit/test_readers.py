@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gesture_maze.capture.convert import Conversion, convert
 from gesture_maze.readers.aspects import parse_aspect
 from gesture_maze.readers.hands import Recording
 from gesture_maze.readers.labels import map_labels, read_label_map
@@ -167,26 +168,6 @@ def test_aspect_argument_overrides_file() -> None:
     item = {"landmarks": one().points.tolist(), "aspect": 1.0}
     assert read_text("a", json.dumps([item]), aspect=1.5).hands[0].aspect == 1.5
     assert read_text("a", json.dumps([item])).hands[0].aspect == 1.0
-
-
-@pytest.mark.parametrize(
-    "item",
-    [
-        {},
-        {"pose": [1], "name": "x"},
-        {"leftHand": one().points.tolist()},
-        {"multi_face_landmarks": []},
-        {"bboxes": [[0, 0, 1, 1]], "label": "like"},
-    ],
-)
-def test_object_without_known_key_raises_error_naming_its_keys(item: dict[str, Any]) -> None:
-    for text in (
-        json.dumps(item),
-        json.dumps([item]),
-        json.dumps({"landmarks": []}) + "\n" + json.dumps(item),
-    ):
-        with pytest.raises(SettingsError, match=", ".join(item) or "no keys"):
-            read_text("a.json", text, aspect=1)
 
 
 def test_hagrid_with_boxes_only_is_rejected() -> None:
@@ -358,6 +339,8 @@ def test_numeric_labels_without_names_are_rejected(tmp_path: Path) -> None:
     found = read_labelled([path])
     assert found.labels == ["palm", "one"]
     assert "names of the numbers from keypoint_classifier_label.csv" in found.report
+    lines = [json.loads(line) for line in convert([path], Conversion())]
+    assert [line["label"] for line in lines] == ["palm", "one"]
 
 
 def test_file_without_labels_is_labelled_by_file_name_map(tmp_path: Path) -> None:
