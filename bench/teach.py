@@ -12,7 +12,8 @@ of twenty, and again by ten as five takes of 2.6 s, about the five takes of 3 s 
 | own | share of right frames among the recorder's other hands |
 | clean | the same among those that the bundled model, which knows the gesture, reads as it |
 | base | change of the base's accuracy on hands of users that it has not seen, in points |
-| without | the same after the takes that `maze teach` calls doubtful were removed |
+| shared | the same on all shared rows of its gestures |
+| without | `base` after the takes that `maze teach` calls doubtful were removed |
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from gesture_maze.teach.base import load_base
 from gesture_maze.teach.growth import Grower
 from gesture_maze.teach.judging import hold_out, verdicts
 from gesture_maze.teach.lessons import Points, Rows, rows_of, settled
+from gesture_maze.teach.shapes import Shapes
 from gesture_maze.wire.frames import landmark_array
 from gesture_maze.wire.gestures import GESTURES
 
@@ -56,6 +58,8 @@ class Base:
 
     network: Network
     known: tuple[str, ...]
+    shapes: Shapes | None = None
+    """Of hands that it was trained on; None for those of all shared rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def train_base(data: Dataset, extra: Dataset, without: tuple[str, ...], epochs: 
     keep = np.isin(names, known)
     labels = np.array([known.index(name) for name in names[keep].tolist()])
     network = train_classifier(points[keep], labels, Recipe(epochs=epochs), 0, gestures=known)
-    return Base(network, known)
+    return Base(network, known, Shapes.of(data.points, np.array(data.gestures)[data.labels]))
 
 
 def right(network: Network, points: Points, labels: np.ndarray[Any, Any]) -> float:
@@ -118,12 +122,12 @@ def right(network: Network, points: Points, labels: np.ndarray[Any, Any]) -> flo
     return float(np.mean(network.probabilities(features(points)).argmax(axis=1) == labels))
 
 
-def judge(base: Base, bundled: Base, one: Recorder, held: Dataset) -> dict[str, Any]:
+def judge(base: Base, bundled: Base, one: Recorder, held: Dataset, shared: Dataset) -> dict[str, Any]:
     """Teach one gesture of one recorder and return the figures."""
     rows = rows_of([(one.gesture, take) for take in one.takes], base.known)
     rows = rows.of(settled(base.network, base.known, rows))
     begin = time.process_time()
-    grower = Grower(base.network, base.known, rows)
+    grower = Grower(base.network, base.known, rows, shapes=base.shapes)
     grown, answers = grower.grow(), hold_out(rows, grower.grow)
     seconds = time.process_time() - begin
     doubtful = [verdict.take for verdict in verdicts(answers) if verdict.doubtful]
@@ -139,6 +143,7 @@ def judge(base: Base, bundled: Base, one: Recorder, held: Dataset) -> dict[str, 
         "own": right(grown, one.others, truth),
         "clean": right(grown, one.others[clean], truth[clean]),
         "base": _change(base, grown, rows, held),
+        "shared": _change(base, grown, rows, shared),
         "doubtful": len(doubtful),
         "without": _change_without(base, rows, doubtful, held),
         "cpu_s": round(seconds, 2),
@@ -149,7 +154,7 @@ def _change_without(base: Base, rows: Rows, doubtful: list[int], held: Dataset) 
     kept = rows.of(~np.isin(rows.takes, doubtful))
     if not doubtful or not len(kept):
         return None
-    return _change(base, Grower(base.network, base.known, kept).grow(), kept, held)
+    return _change(base, Grower(base.network, base.known, kept, shapes=base.shapes).grow(), kept, held)
 
 
 def _change(base: Base, grown: Network, rows: Rows, held: Dataset) -> float:
@@ -186,7 +191,7 @@ def main() -> None:
             base = train_base(part(data, ~outside), extra, without, options.epochs)
             for one in people:
                 if one.gesture in without:
-                    lines.append(judge(base, bundled, one, part(data, outside)))
+                    lines.append(judge(base, bundled, one, part(data, outside), data))
                     sys.stdout.write(f"{json.dumps(lines[-1])}\n")
                     sys.stdout.flush()
     if options.json:

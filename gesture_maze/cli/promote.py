@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gesture_maze.lifecycle.promotion import Passed
 
 Opt = typer.Option
+MaxFall = Annotated[
+    float, Opt(help="Largest accepted fall of the accuracy of a taught model's base in its training.")
+]
 
 
 def promote(
@@ -29,6 +32,7 @@ def promote(
     labels: Labels = None,
     max_drop: Annotated[float, Opt(help="Largest accepted drop of accuracy and action precision.")] = 0.002,
     max_us_per_frame: Annotated[float, Opt(help="Longest accepted time per frame, in batches of 256.")] = 5.0,
+    max_fall: MaxFall = 0.003,
     shadow: Annotated[
         bool, Opt("--shadow", help="As challenger: beside the champion; its answers are not published.")
     ] = False,
@@ -52,7 +56,7 @@ def promote(
     from gesture_maze.models.dataset import Reading
     from gesture_maze.worker.redis.attach import attached
 
-    gates = Gates(data, max_drop, max_us_per_frame, Reading(layout, aspect, labels))
+    gates = Gates(data, max_drop, max_us_per_frame, Reading(layout, aspect, labels), max_fall)
     with attached(redis) as client:
         found = find(model, [*sources(client), *tracked.source(tracking_uri)])
         with progress("Checking"):

@@ -194,7 +194,7 @@ def _print_taught(taught: Taught, folder: Path) -> None:
                 f"Take {take} is doubtful: {100 * verdict.right:.0f} % right, "
                 f"{100 * verdict.looks_share:.0f} % looks like {verdict.looks_like}."
             )
-    print_line(f"{100 * taught.taken:.2f} % of simulated hands of the base's gestures changed their answer.")
+    print_line(taught.kept.sentence())
     ways = ", ".join(f"{name} {way}" for name, way in taught.bundle.manifest.mapping.items())
     print_line(f"Moves: {ways}; workers take them unless they are started with --actions.")
     print_line(f"Model {taught.bundle.version} is in {folder}. Ship it: maze teach ship {folder} --redis URL")
@@ -208,11 +208,18 @@ def ship(
         bool, Opt("--challenger", help="As challenger: its answers are not published.")
     ] = False,
     share: Annotated[float, Opt(min=0.0, max=1.0, help="Share of the frames that a challenger sees.")] = 0.1,
+    accept_fall: Annotated[
+        bool, Opt("--accept-fall", help="Ship although the base loses more than 0.3 points of accuracy.")
+    ] = False,
 ) -> None:
     """Promote a taught model in a pool, as 'maze promote' does, or make it the challenger.
+
+    A model whose training cost its base more than 0.3 points of accuracy is refused without --accept-fall.
 
     Example: [bold]maze teach ship gestures/bundles/taught-1a2b3c4d5e --challenger[/bold]
     """
     from gesture_maze.cli.promote import promote
+    from gesture_maze.models.gates import MAX_FALL
 
-    promote(model=model, redis=redis, shadow=challenger, share=share)
+    limit = 1.0 if accept_fall else MAX_FALL
+    promote(model=model, redis=redis, shadow=challenger, share=share, max_fall=limit)

@@ -27,7 +27,14 @@ from gesture_maze.models.bundle import (
 )
 from gesture_maze.models.bundle import load_zip as verify
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.models.gates import MAX_DROP, MAX_US_PER_FRAME, check_accuracy, check_speed
+from gesture_maze.models.gates import (
+    MAX_DROP,
+    MAX_FALL,
+    MAX_US_PER_FRAME,
+    check_accuracy,
+    check_base,
+    check_speed,
+)
 from gesture_maze.models.judged import judge_with
 from gesture_maze.models.proof import prove
 from gesture_maze.wire.errors import ModelError, SettingsError
@@ -52,12 +59,14 @@ class Gates:
         max_drop: share by which accuracy and action precision may fall.
         max_us_per_frame: limit of its time per frame in batches of 256.
         reading: what overrides the description in the file of hands; None for nothing.
+        max_fall: share by which the accuracy of a taught model's base may have fallen in its training.
     """
 
     data: Path | None = None
     max_drop: float = MAX_DROP
     max_us_per_frame: float = MAX_US_PER_FRAME
     reading: Reading | None = None
+    max_fall: float = MAX_FALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,7 @@ def find(name: str, places: Sequence[Source]) -> bytes:
 
 
 def check(data: bytes, client: Redis, gates: Gates) -> Passed:
-    """Check a bundle by all gates: hashes, labels, golden hands, speed, accuracy.
+    """Check a bundle by all gates: hashes, labels, golden hands, a taught model's base, speed, accuracy.
 
     Raises:
         ModelError: it does not pass.
@@ -122,6 +131,7 @@ def check(data: bytes, client: Redis, gates: Gates) -> Passed:
     """
     prove(data)  # a graph that never ends must not hang the command
     classifier = Classifier.from_bundle(verify(data))
+    check_base(classifier.manifest, gates.max_fall)
     took_us = check_speed(classifier, gates.max_us_per_frame)
     if gates.data is None:
         return Passed(classifier.version, data, took_us)

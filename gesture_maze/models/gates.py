@@ -9,6 +9,7 @@ import numpy as np
 
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.evaluation import Evaluation
+from gesture_maze.models.manifest import Manifest
 from gesture_maze.models.timing import BATCH, microseconds_per_frame
 from gesture_maze.wire.errors import ModelError
 
@@ -18,13 +19,20 @@ MAX_DROP: Final = 0.002
 """Share by which accuracy and action precision may fall: what another split of the same data changes."""
 
 
+MAX_FALL: Final = 0.003
+"""Share by which the accuracy of a taught model's base on its own gestures may fall."""
+BASE_BEFORE: Final = "base_before"
+BASE_AFTER: Final = "base_after"
+"""Splits of a taught model's manifest: the base, and the taught model, on hands of the base's gestures."""
+
+
 class GateReason(StrEnum):
     """Why a sound model is refused. Closed."""
 
     TOO_SLOW = "too_slow"
     """Its time per frame is above the limit."""
     LESS_ACCURATE = "less_accurate"
-    """On the given data it is worse than the champion."""
+    """It is worse than the champion on the given data, or by its own figures worse than its base."""
 
 
 def check_speed(classifier: Classifier, limit_us: float) -> float:
@@ -69,3 +77,20 @@ def check_accuracy(candidate: Evaluation, champion: Evaluation, max_drop: float)
                 f"{champion['model']} {wanted:.4f}; at most {max_drop:g} less is allowed (--max-drop)"
             )
             raise ModelError(GateReason.LESS_ACCURATE, message)
+
+
+def check_base(manifest: Manifest, max_fall: float = MAX_FALL) -> None:
+    """Check that a taught model keeps the accuracy of its base, by the figures of its training.
+
+    Raises:
+        ModelError: `less_accurate`: the accuracy fell by more than `max_fall` (0 to 1).
+    """
+    before, after = (manifest.evaluation.get(name) for name in (BASE_BEFORE, BASE_AFTER))
+    if before is None or after is None or before.accuracy - after.accuracy <= max_fall:
+        return
+    fall = 100 * (before.accuracy - after.accuracy)
+    message = (
+        f"teaching {manifest.model_version} cost its base {fall:.2f} points of accuracy on its own gestures "
+        f"({before.rows:,} hands); at most {100 * max_fall:g} are accepted (--max-fall)"
+    )
+    raise ModelError(GateReason.LESS_ACCURATE, message)

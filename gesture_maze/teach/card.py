@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gesture_maze.models.train.card import wrapped
 from gesture_maze.teach.judging import Confusion
+from gesture_maze.teach.kept import Kept
 from gesture_maze.wire.printable import amount
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ The model {base}, taught by takes of people's own hands: {names}.
   The drawing of a new gesture is the median of its hands.
 - **Consent**: the header of each take states it.
 - **Method**: the base's hidden layer and outputs are kept; hidden units beside them and additions to the
-  outputs of the gestures above are trained. Simulated hands of the published gestures stand for the base's
-  training rows.
+  outputs of the gestures above are trained. Simulated hands of the published gestures, and hands drawn from
+  the shapes of people's hands, stand for the base's training rows.
 - **Actions**: those of the base.
 - **Threshold**: {act:.3f}.
 - **Meant for**: the people who recorded the takes, steering a game. Other people's hands were not measured.
@@ -37,12 +38,12 @@ another day, expect less.
 """
 
 _TAIL: Final = """
-Of simulated hands of the base's gestures, {taken:.2%} get another answer than from the base.
+{kept} Of these hands, {changed:.2%} get another answer than from the base.
 
 # The base
 
-The rest of this card is the base's. Its figures hold for its own gestures, and fall by the share above at
-most where simulated hands are like real ones.
+The rest of this card is the base's. Its figures hold for its own gestures, less the fall above where drawn
+hands are like real ones.
 
 """
 
@@ -57,7 +58,7 @@ class Summary:
     accuracy: dict[str, float | None]
     acting: dict[str, float | None]
     confusions: Sequence[Confusion]
-    taken: float
+    kept: Kept
     act: float
 
 
@@ -73,7 +74,7 @@ def taught_card(summary: Summary, base_card: str) -> str:
     table = "".join(_lines(summary))
     words = "".join(f"- {one.sentence()}.\n" for one in summary.confusions)
     mixed = f"\nConfusions of at least 2 %:\n\n{words}" if words else "\nNo confusion of 2 % or more.\n"
-    tail = _TAIL.format(taken=summary.taken)
+    tail = _TAIL.format(kept=summary.kept.sentence(), changed=summary.kept.changed)
     inner = base_card.replace("\n## ", "\n### ").replace("# Model card: ", "## ", 1)
     return wrapped(head + table + mixed + tail) + inner
 

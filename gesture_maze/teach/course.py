@@ -17,7 +17,8 @@ from gesture_maze.models.bundle import Bundle
 from gesture_maze.models.drawing import Drawing, median_hand
 from gesture_maze.models.evaluation import summarise
 from gesture_maze.models.features import features
-from gesture_maze.models.manifest import Baseline, Thresholds, TrainingData
+from gesture_maze.models.gates import BASE_AFTER, BASE_BEFORE
+from gesture_maze.models.manifest import Baseline, Figures, Thresholds, TrainingData
 from gesture_maze.models.network import Network
 from gesture_maze.models.onnx.export import Facts, check_graph, pack_network
 from gesture_maze.models.train.calibration import choose_threshold
@@ -33,13 +34,18 @@ from gesture_maze.teach.judging import (
     hold_out,
     verdicts,
 )
-from gesture_maze.teach.lessons import everything_else, rows_of, settled
+from gesture_maze.teach.kept import Kept
+from gesture_maze.teach.lessons import rows_of, settled
+from gesture_maze.teach.shapes import shared_shapes
 from gesture_maze.teach.takes import Take, teach_error
 from gesture_maze.wire.gestures import GESTURES, NO_GESTURE, Action
 
 KIND: Final = "taught"
-CHECK_HANDS: Final = 200
-"""Simulated hands per published gesture on which base and taught model are compared."""
+CHECK_HANDS: Final = 250
+"""Drawn hands per published gesture on which base and taught model are compared; others than those that the
+outputs are held back on."""
+CHECK_IDLE: Final = 8
+"""Drawn hands of `no_gesture` per hand of another gesture, among them: a third of all."""
 
 Progress = Callable[[float], None]
 """Called with the part of the work that is done, 0 to 1."""
@@ -56,7 +62,7 @@ class Taught:
         acting: gesture -> share of those frames that are right and reach the threshold.
         confusions: what they are taken for, worst first.
         verdicts: take id -> the judgement on it.
-        taken: share of simulated hands of other gestures whose answer is no longer the base's.
+        kept: whether the base keeps its accuracy.
     """
 
     bundle: Bundle
@@ -65,7 +71,7 @@ class Taught:
     acting: dict[str, float | None]
     confusions: list[Confusion]
     verdicts: dict[str, Verdict]
-    taken: float
+    kept: Kept
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the page and `--json` show."""
@@ -86,7 +92,7 @@ class Taught:
                 }
                 for take, one in self.verdicts.items()
             },
-            "taken": self.taken,
+            "kept": self.kept.as_dict(),
             "threshold": self.bundle.manifest.thresholds.act,
             "actions": dict(self.bundle.manifest.mapping),
             "drawings": self.bundle.manifest.drawings,
@@ -144,11 +150,10 @@ def _packed(
     found = confusions(held, trained)
     accuracy = {name: accuracy_of(held, name) for name in trained}
     acting = {name: _acting(held, name, act) for name in trained}
-    taken = _taken(network, grown, known, rows.gestures, seed + 2)
-    figures = {}
+    kept, figures = _kept(network, grown, known, rows.gestures, act, seed + 2)
     if held.judged.any():
         judged, probabilities = rows.labels[held.judged], held.probabilities[held.judged]
-        figures = {"own_takes": summarise(judged, probabilities, threshold=act, gestures=rows.gestures)}
+        figures["own_takes"] = summarise(judged, probabilities, threshold=act, gestures=rows.gestures)
     facts = Facts(
         kind=KIND,
         labels=rows.gestures,
@@ -160,14 +165,14 @@ def _packed(
         drawings={**base.manifest.drawings, **_drawings(takes)},
         seed=seed,
     )
-    summary = Summary(base.version, takes, trained, accuracy, acting, found, taken, act)
+    summary = Summary(base.version, takes, trained, accuracy, acting, found, kept, act)
     bundle = pack_network(grown, facts, golden_hands(seed), taught_card(summary, base.card))
     landmarks = np.zeros((len(rows), 21, 3), np.float32)
     landmarks[:, :, :2] = rows.points
     aspect = np.ones(len(rows), np.float32)
     check_graph(bundle, landmarks, aspect, grown.probabilities(features(landmarks, aspect)))
     by_take = {takes[one.take].id: one for one in verdicts(held)}
-    return Taught(bundle, trained, accuracy, acting, found, by_take, taken)
+    return Taught(bundle, trained, accuracy, acting, found, by_take, kept)
 
 
 def _threshold(base: Bundle, held: HeldOut) -> float:
@@ -195,14 +200,25 @@ def _acting(held: HeldOut, gesture: str, act: float) -> float | None:
     return float(np.mean(sure & (held.answers[mine] == held.rows.labels[mine])))
 
 
-def _taken(
-    network: Network, grown: Network, known: Sequence[str], gestures: Sequence[str], seed: int
-) -> float:
-    """Return the share of simulated hands of the base's gestures that get another answer than before."""
-    found = features(everything_else(known, CHECK_HANDS, seed))
-    place = np.array([gestures.index(name) for name in known])
-    before = place[network.probabilities(found).argmax(axis=1)]
-    return float(np.mean(grown.probabilities(found).argmax(axis=1) != before))
+def _kept(
+    network: Network, grown: Network, known: Sequence[str], gestures: Sequence[str], act: float, seed: int
+) -> tuple[Kept, dict[str, Figures]]:
+    """Return how both networks do on drawn hands of the base's gestures, and the figures for the manifest."""
+    hands, names = shared_shapes().draw(known, CHECK_HANDS, CHECK_IDLE, seed)
+    if not len(hands):
+        return Kept(0, 0.0, 0.0), {}
+    found, place = features(hands), np.array([gestures.index(name) for name in known])
+    labels = np.array([gestures.index(name) for name in names], np.int64)
+    before = np.zeros((len(hands), len(gestures)))
+    before[:, place] = network.probabilities(found)
+    after = grown.probabilities(found)
+    answers = before.argmax(axis=1), after.argmax(axis=1)
+    shares = [float(np.mean(one == labels)) for one in answers]
+    kept = Kept(len(hands), shares[0] - shares[1], float(np.mean(answers[0] != answers[1])))
+    return kept, {
+        name: summarise(labels, one, threshold=act, gestures=gestures)
+        for name, one in zip((BASE_BEFORE, BASE_AFTER), (before, after), strict=True)
+    }
 
 
 def _baseline(base: Bundle, gestures: Sequence[str]) -> Baseline | None:

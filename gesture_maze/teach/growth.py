@@ -2,8 +2,10 @@
 
 The base's hidden layer and its outputs stay as they are. Trained are a few hidden units beside it and what
 they and the base's units add to the outputs of the gestures that have takes; an output that no take belongs
-to gives the logit that it gave before. The result is again a network of one hidden layer, exactly. The base's
-training rows are not needed: simulated hands keep its answers, with its own probabilities as targets.
+to gives the logit that it gave before. The result is again a network of one hidden layer, exactly. The
+base's training rows are not needed: simulated hands and hands drawn from shapes (`teach.shapes`) keep its
+answers, with its own probabilities as targets. Afterwards the outputs are held back until the base keeps its
+accuracy on other drawn hands.
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ from gesture_maze.models.features import FEATURES, INPUT_GAIN, features
 from gesture_maze.models.network import Network
 from gesture_maze.models.train.augmentation import Spread, augmented, random_walks
 from gesture_maze.models.train.learner import Adam, softmax
+from gesture_maze.teach.holding import Guard
 from gesture_maze.teach.lessons import Rows, everything_else, spread_evenly
+from gesture_maze.teach.shapes import Shapes, shared_shapes
+from gesture_maze.wire.gestures import NO_GESTURE
 
 Floats = NDArray[np.float32]
 
 NEW_BIAS: Final = -2.0
 """Logit that a new gesture begins with, so that training starts near the base's answers."""
-NEVER: Final = -30.0
-"""Logit of a gesture that a part of the rows does not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,22 @@ class Recipe:
     """L2 on the weights."""
     doubt: float = 0.03
     """Share of each label that is spread over all gestures, so that confidences compare with the base's."""
-    per_gesture: int = 160
-    """Simulated hands of each published gesture that keep the base's answers."""
+    per_gesture: int = 100
+    """Simulated hands, and as many drawn ones, of each published gesture that keep the base's answers."""
+    idle: int = 10
+    """Drawn hands of `no_gesture` per drawn hand of another gesture: it is the most varied, and most of what
+    a camera sees."""
     walks: int = 100
     """Random walks, which are not hands, with the base's answers as targets."""
-    guard_hands: int = 400
-    """Other simulated hands per published gesture, on which the outputs are lowered until few are taken."""
-    most_taken: float = 0.002
-    """Share of them that taught gestures may take from the base's answer, divided among the gestures."""
+    guard_hands: int = 300
+    """Other drawn hands per published gesture, on which the outputs are lowered until few are taken."""
+    guard_idle: int = 20
+    """As `idle`, among those."""
+    most_taken: float = 0.001
+    """Share of them, and of those of `no_gesture` alone, that taught gestures may take from the base's
+    answer, divided among the gestures."""
+    most_fall: float = 0.002
+    """Largest fall of the base's accuracy on them, as a share."""
 
 
 class Grower:
@@ -69,18 +80,26 @@ class Grower:
         rows: hands of takes; at least one.
         recipe: how to train.
         seed: of copies, first weights and order; the same seed gives the same networks.
+        shapes: what hands of the base's gestures are drawn from; None for `shared_shapes`.
     """
 
     def __init__(
-        self, base: Network, known: Sequence[str], rows: Rows, recipe: Recipe | None = None, seed: int = 0
+        self,
+        base: Network,
+        known: Sequence[str],
+        rows: Rows,
+        recipe: Recipe | None = None,
+        seed: int = 0,
+        shapes: Shapes | None = None,
     ) -> None:
         self._recipe: Final = recipe or Recipe()
         self._seed: Final = seed
         self._rows: Final = rows
         self._wide: Final = widened(base, known, rows.gestures)
         self._known: Final = np.array([rows.gestures.index(name) for name in known])
+        self._shapes: Final = shapes or shared_shapes()
         self._lessons: Final = self._prepared(known)
-        self._guard: Final = features(everything_else(known, self._recipe.guard_hands, seed + 1))
+        self._guard: Final = self._guard_of(known)
 
     def grow(self, keep: NDArray[np.bool_] | None = None) -> Network:
         """Return the base with outputs for the gestures of all rows, trained on those that `keep` (n,) marks.
@@ -103,12 +122,16 @@ class Grower:
             cosine = 0.5 * (1.0 + np.cos(np.pi * done / steps))
             rate = self._recipe.learning_rate * (0.1 + 0.9 * cosine)
             head.step(self._lessons.of(order[done % batches]), trained, rate, self._recipe.penalty)
-        return self._guarded(head.joined(self._wide, trained), trained)
+        return self._guard.held_back(
+            head.joined(self._wide, trained), trained, self._recipe.most_taken, self._recipe.most_fall
+        )
 
     def _prepared(self, known: Sequence[str]) -> _Lessons:
         rng, recipe, gestures = np.random.default_rng(self._seed), self._recipe, self._rows.gestures
         at = spread_evenly(self._rows)
-        others = everything_else(known, recipe.per_gesture, int(rng.integers(2**31)))
+        simulated = everything_else(known, recipe.per_gesture, int(rng.integers(2**31)))
+        drawn, _ = self._shapes.draw(known, recipe.per_gesture, recipe.idle, int(rng.integers(2**31)))
+        others = np.concatenate([simulated, drawn])
         hands = np.concatenate([self._rows.points[at], others])
         every = np.concatenate(
             [
@@ -135,20 +158,13 @@ class Grower:
         result[:, self._known] = powers / powers.sum(axis=1, keepdims=True)
         return result
 
-    def _guarded(self, grown: Network, trained: NDArray[np.int64]) -> Network:
-        """Return the network with outputs lowered until each takes at most `most_taken` of other hands."""
-        logits = logits_of(grown, self._guard)
-        before = logits_of(self._wide, self._guard)
-        answers = self._known[before[:, self._known].argmax(axis=1)]
-        bias = grown.biases[1].copy()
-        bias[np.setdiff1d(np.arange(len(bias)), [*self._known, *trained])] = NEVER
-        share = self._recipe.most_taken / len(trained)
-        for label in trained:
-            others = np.delete(np.arange(len(bias)), label)
-            lead = (logits[:, label] - logits[:, others].max(axis=1))[answers != label]
-            if len(lead):
-                bias[label] -= max(0.0, float(np.quantile(lead, 1.0 - share)))
-        return Network(grown.weights, (grown.biases[0], bias))
+    def _guard_of(self, known: Sequence[str]) -> Guard:
+        recipe, seed = self._recipe, self._seed + 1
+        drawn, names = self._shapes.draw(known, recipe.guard_hands, recipe.guard_idle, seed)
+        found = features(augmented(drawn, np.random.default_rng(seed), Spread()))
+        labels = np.array([self._rows.gestures.index(name) for name in names], np.int64)
+        idle = self._rows.gestures.index(NO_GESTURE) if NO_GESTURE in known else None
+        return Guard(self._wide, self._known, idle, found, labels)
 
 
 def widened(base: Network, known: Sequence[str], gestures: Sequence[str]) -> Network:
@@ -228,10 +244,3 @@ class _Head:
         bias[trained] += out_bias
         first = np.concatenate([wide.weights[0], INPUT_GAIN * into], axis=1)
         return Network((first, weight), (np.concatenate([wide.biases[0], into_bias]), bias))
-
-
-def logits_of(network: Network, found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the logits (n, k) of features (n, FEATURES)."""
-    hidden = np.maximum(found @ network.weights[0] + network.biases[0], 0.0)
-    result: NDArray[np.float64] = hidden @ network.weights[1] + network.biases[1]
-    return result

@@ -68,6 +68,7 @@ class Shipped(_Body):
 
     challenger: bool = False
     share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    accept_fall: bool = False
 
 
 class Stage(Protocol):
@@ -76,8 +77,11 @@ class Stage(Protocol):
     def play(self, room: Classroom) -> None:
         """Make the newest model answer the frames of the page."""
 
-    def ship(self, room: Classroom, share: float | None) -> str:
-        """Promote the newest model in the pool of `--redis`, or make it challenger of a share."""
+    def ship(self, room: Classroom, share: float | None, *, accept_fall: bool = False) -> str:
+        """Promote the newest model in the pool of `--redis`, or make it challenger of a share.
+
+        A model that costs its base too much accuracy is refused, unless that is accepted.
+        """
 
     @property
     def pool(self) -> str:
@@ -259,7 +263,8 @@ def play(request: Request, body: Tried) -> dict[str, Any]:
 def ship(request: Request, body: Shipped) -> dict[str, str]:
     """Promote the newest model, or make it challenger."""
     share = body.share if body.challenger else None
-    return {"sentence": _stage(request).ship(_room(request), share)}
+    sentence = _stage(request).ship(_room(request), share, accept_fall=body.accept_fall)
+    return {"sentence": sentence}
 
 
 @router.get("/bundle.zip")

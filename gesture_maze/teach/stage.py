@@ -54,8 +54,13 @@ class PoolStage:
             with attached(self._embedded) as client:
                 pool.wait_ready(StatusReader(client), READY_S)
 
-    def ship(self, room: Classroom, share: float | None) -> str:
+    def ship(self, room: Classroom, share: float | None, *, accept_fall: bool = False) -> str:
         """Promote the newest model in the pool, or make it challenger of a share; return what was done.
+
+        Args:
+            room: which has trained it.
+            share: of the frames, for a challenger; None makes it the champion.
+            accept_fall: ship it although its training cost the base more accuracy than is accepted.
 
         Raises:
             SettingsError: `teach`: there is no pool to ship to.
@@ -66,7 +71,7 @@ class PoolStage:
             raise teach_error("no pool was named: start maze teach with --redis URL")
         data = room.taught().bundle.to_zip()
         with attached(self._ship_to) as client:
-            passed = check(data, client, Gates())
+            passed = check(data, client, Gates(max_fall=1.0) if accept_fall else Gates())
             if share is None:
                 promote(client, passed)
                 return f"{passed.version} is the champion now."

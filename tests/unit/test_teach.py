@@ -16,15 +16,18 @@ from gesture_maze.models.bundle import Bundle, bundled_path
 from gesture_maze.models.classifier import Classifier
 from gesture_maze.models.dataset import read_dataset
 from gesture_maze.models.features import features
+from gesture_maze.models.gates import BASE_AFTER, BASE_BEFORE, GateReason, check_base
 from gesture_maze.models.network import Network
 from gesture_maze.teach.base import load_base
 from gesture_maze.teach.course import Taught, teach
 from gesture_maze.teach.growth import Grower, Recipe
 from gesture_maze.teach.judging import folds_of
+from gesture_maze.teach.kept import Kept
 from gesture_maze.teach.lessons import everything_else, rows_of, settled
+from gesture_maze.teach.shapes import Shapes, shared_shapes
 from gesture_maze.teach.takes import CONSENT, Takes
 from gesture_maze.teach.variety import GOOD, PROMPTS, variety
-from gesture_maze.wire.errors import SettingsError
+from gesture_maze.wire.errors import ModelError, SettingsError
 from gesture_maze.wire.gestures import GESTURES
 from tests.support.data import landmarks_train
 from tests.support.takes import frames, record
@@ -32,7 +35,7 @@ from tests.support.takes import frames, record
 if TYPE_CHECKING:
     from gesture_maze.worker.redis.registry import ModelRegistry
 
-QUICK = Recipe(copies=2, per_gesture=40, guard_hands=60)
+QUICK = Recipe(copies=2, per_gesture=40, idle=5, guard_hands=60)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +181,78 @@ def test_model_listed_shows_the_figures_of_own_takes_of_a_taught_model(
         facts = facts_of(registry, bundle.version)
         assert (facts["judged_on"], facts["fault"]) == (split, None)
         assert facts["figures"]["accuracy"] == bundle.manifest.evaluation[split].accuracy > 0.5
+
+
+def test_gesture_taught_by_hands_of_no_gesture_takes_few_of_them(base: tuple[Bundle, Network]) -> None:
+    """Half of a take that shows something else must not cost the base that gesture."""
+    drawn, _ = shared_shapes().draw(["no_gesture"], 80, 1, 5)
+    mine = everything_else(["rock"], 40, 6)
+    rows = rows_of([("mine", np.concatenate([mine, drawn]))], GESTURES)
+    grown = Grower(base[1], GESTURES, rows, QUICK).grow()
+    others, _ = shared_shapes().draw(["no_gesture"], 4000, 1, 7)
+    before, after = (
+        np.mean(one.probabilities(features(others)).argmax(axis=1) == GESTURES.index("no_gesture"))
+        for one in (base[1], grown)
+    )
+    assert before - after <= 0.005
+
+
+def test_known_gesture_taught_by_hands_of_another_keeps_the_accuracy_of_the_base(
+    base: tuple[Bundle, Network],
+) -> None:
+    """A gesture whose takes all show another one is held back, in the end to the base's answers."""
+    rows = rows_of([("like", everything_else(["four"], 60, 6))], GESTURES)
+    grown = Grower(base[1], GESTURES, rows, QUICK).grow()
+    hands, names = shared_shapes().draw(GESTURES, 100, 3, 7)
+    truth = np.array([GESTURES.index(name) for name in names])
+    before, after = (
+        np.mean(one.probabilities(features(hands)).argmax(axis=1) == truth) for one in (base[1], grown)
+    )
+    assert before - after <= 0.003
+
+
+def test_shapes_written_read_back_and_drawn_are_what_the_base_reads_them_as(
+    base: tuple[Bundle, Network], tmp_path: Path
+) -> None:
+    shared_shapes().write(tmp_path / "shapes.npz")
+    found = Shapes.read(tmp_path / "shapes.npz")
+    hands, names = found.draw(GESTURES, 20, 2, 0)
+    assert len(hands) == 20 * (len(GESTURES) + 1)
+    assert set(names) == set(GESTURES)
+    answers = base[1].probabilities(features(hands)).argmax(axis=1)
+    assert np.mean(np.array(GESTURES)[answers] == names) > 0.9
+    assert [len(part) for part in found.draw(["swipe"], 20, 2, 0)] == [0, 0]
+
+
+def test_shapes_leave_out_gestures_of_few_hands() -> None:
+    hands = np.concatenate([everything_else([name], 200, 1) for name in ("like", "four")])
+    names = np.array(["like"] * 200 + ["four"] * 200)
+    found = Shapes.of(hands[:250], names[:250])
+    assert set(found.gestures) == {"like"}
+
+
+def test_taught_model_tells_how_its_base_keeps_its_accuracy(taught: Taught) -> None:
+    kept = taught.kept
+    assert kept.enough
+    assert kept.hands > 5000
+    assert "points" in kept.sentence()
+    assert kept.sentence() in " ".join(taught.bundle.card.split())
+    before, after = (taught.bundle.manifest.evaluation[name] for name in (BASE_BEFORE, BASE_AFTER))
+    assert before.accuracy - after.accuracy == pytest.approx(kept.fall, abs=1e-4)
+    check_base(taught.bundle.manifest)
+
+
+def test_taught_model_that_cost_its_base_accuracy_is_refused_unless_accepted(taught: Taught) -> None:
+    evaluation = dict(taught.bundle.manifest.evaluation)
+    worse = {"accuracy": evaluation[BASE_BEFORE].accuracy - 0.0041}
+    evaluation[BASE_AFTER] = evaluation[BASE_AFTER].model_copy(update=worse)
+    manifest = taught.bundle.manifest.model_copy(update={"evaluation": evaluation})
+    with pytest.raises(ModelError, match=r"0\.41 points .* \(--max-fall\)") as raised:
+        check_base(manifest)
+    assert raised.value.reason == GateReason.LESS_ACCURATE
+    check_base(manifest, 1.0)
+    assert "accept it when you ship" in Kept(5000, 0.0041, 0.01).sentence()
+    assert "not known" in Kept(0, 0.0, 0.0).sentence()
 
 
 def test_teaching_without_takes_is_refused(base: tuple[Bundle, Network]) -> None:

@@ -34,7 +34,7 @@ class NoStage:
     def play(self, room: Classroom) -> None:
         self.played.append(room.taught().bundle.version)
 
-    def ship(self, room: Classroom, share: float | None) -> str:
+    def ship(self, room: Classroom, share: float | None, *, accept_fall: bool = False) -> str:
         return f"{room.taught().bundle.version} {share}"
 
 

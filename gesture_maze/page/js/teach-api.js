@@ -22,7 +22,7 @@ import { address } from "./types.js";
  * @property {{ name: string, accuracy: number | null, acting: number | null }[]} own
  * @property {string[]} confusions
  * @property {Record<string, Verdict>} takes
- * @property {number} taken
+ * @property {{ enough: boolean, sentence: string }} kept whether the base keeps its accuracy
  * @property {number} threshold
  * @property {Record<string, string>} actions
  * @property {Record<string, Point[]>} drawings

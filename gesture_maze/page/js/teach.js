@@ -241,12 +241,13 @@ function resultParts(result) {
   }
   const list = part("ul");
   list.append(...result.confusions.map((text) => part("li", text)));
-  const kept = `Of simulated hands of the other gestures, ${(100 * result.taken).toFixed(1)} % changed their answer.`;
+  const kept = part("p", result.kept.sentence);
+  kept.classList.toggle("warning", !result.kept.enough);
   const words = result.confusions.length ? [part("h3", "What is confused"), list] : [part("p", "No gesture is taken for another in 2 % of its frames or more.")];
   const doubtful = Object.values(result.takes).filter((one) => one.doubtful).length;
   const button = part("button", doubtful === 1 ? "Look at the doubtful take" : `Look at the ${doubtful} doubtful takes`);
   button.onclick = () => step("look");
-  return [table, ...words, ...(doubtful ? [button] : []), part("p", kept)];
+  return [table, ...words, ...(doubtful ? [button] : []), kept];
 }
 
 /** @param {number | null} share */
@@ -269,15 +270,26 @@ function showShip(result) {
   element("moves", HTMLElement).textContent = moves.join(", ");
   const folder = `${state.folder}/bundles/${result.model}`;
   element("bundle", HTMLElement).textContent = folder;
-  element("command", HTMLElement).textContent = `maze promote ${folder} --redis URL`;
-  for (const id of ["promote", "challenge"]) element(id, HTMLElement).hidden = !state.pool;
+  const accept = element("accept", HTMLInputElement);
+  element("accept-box", HTMLElement).hidden = result.kept.enough;
+  if (accept.dataset.model !== result.model) accept.checked = false;
+  accept.dataset.model = result.model;
+  element("accept-text", HTMLElement).textContent = `${result.kept.sentence} I accept this.`;
+  accept.onchange = () => showShip(result);
+  const refused = !result.kept.enough && !accept.checked;
+  const limit = result.kept.enough ? "" : " --max-fall 1";
+  element("command", HTMLElement).textContent = refused ? "accept the loss first" : `maze promote ${folder} --redis URL${limit}`;
+  for (const id of ["promote", "challenge"]) {
+    element(id, HTMLElement).hidden = !state.pool;
+    element(id, HTMLButtonElement).disabled = refused;
+  }
 }
 
 /** @param {boolean} challenger */
 async function ship(challenger) {
   const box = element("shipped", HTMLElement);
   box.textContent = "Checking the model …";
-  box.textContent = await ask("ship", "POST", { challenger }).then((news) => news.sentence, (fault) => fault.message);
+  box.textContent = await ask("ship", "POST", { challenger, accept_fall: element("accept", HTMLInputElement).checked }).then((news) => news.sentence, (fault) => fault.message);
 }
 
 // --- the page

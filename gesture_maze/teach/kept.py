@@ -1,0 +1,56 @@
+"""Whether a base keeps its accuracy when gestures are taught to it, in numbers and in words. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gesture_maze.models.gates import MAX_FALL
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Base and taught model on hands of the base's gestures that are drawn from shapes.
+
+    Attributes:
+        hands: how many; 0 where the base knows none of the published gestures.
+        fall: by which share the accuracy falls; negative where it rises.
+        changed: share of the hands that get another answer.
+    """
+
+    hands: int
+    fall: float
+    changed: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether the fall is within the limit, as far as it could be measured."""
+        return self.fall <= MAX_FALL
+
+    def sentence(self) -> str:
+        """Return the result in words."""
+        if not self.hands:
+            return (
+                "The base knows none of the published gestures: whether it keeps its accuracy is not known."
+            )
+        change = "rises" if self.fall < 0 else "falls"
+        words = (
+            f"The base's accuracy on its own gestures {change} by {abs(100 * self.fall):.2f} points, on "
+            f"{self.hands:,} hands drawn from the shapes of people's hands; "
+        )
+        if self.enough:
+            return f"{words}at most {100 * MAX_FALL:g} are accepted."
+        return (
+            f"{words}more than the accepted {100 * MAX_FALL:g}. Remove or relabel doubtful takes and train "
+            "again, or accept it when you ship."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the page and `--json` show."""
+        return {
+            "hands": self.hands,
+            "fall": self.fall,
+            "changed": self.changed,
+            "enough": self.enough,
+            "sentence": self.sentence(),
+        }
