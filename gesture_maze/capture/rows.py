@@ -45,7 +45,8 @@ class Rows:
     def lines(self, source: str, frames: Iterable[Line]) -> Iterator[str]:
         """Yield a header and one line per hand, with x, y and z in units of the image height.
 
-        z is left out where the first hand has none.
+        The aspect of that is 1, and is written, so that a reader need not guess. z is left out where the
+        first hand has none.
 
         Args:
             source: name of the capture.
@@ -69,11 +70,11 @@ class Rows:
             points = landmark_array(line.frame.landmarks) * (line.frame.aspect, 1.0, line.frame.aspect)
             if not axes:
                 axes = 3 if points[:, 2].any() else 2
-                yield _row(["source", "user_id", "label", *_columns(axes)])
+                yield _row(["source", "user_id", "label", "aspect", *_columns(axes)])
             self.written[label] = self.written.get(label, 0) + 1
             user = str(line.values.get("user_id") or line.frame.session)
             numbers = [f"{value:.7g}" for value in points[:, :axes].reshape(-1).tolist()]
-            yield _row([source, user, label, *numbers])
+            yield _row([source, user, label, "1", *numbers])
 
     def _label(self, line: Line) -> str | None:
         found = self.label

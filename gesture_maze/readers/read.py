@@ -116,7 +116,8 @@ def _finished(found: Recording, layout: str | None, aspect: float | None) -> Rec
         raise data_error(
             f"{found.name}: --layout {layout}, but the file is {found.layout}: {LAYOUTS[found.layout]}"
         )
-    if found.layout == "isotropic" and aspect is None and looks_normalised(found.hands):
+    unsaid = aspect is None and any(hand.aspect is None for hand in found.hands)
+    if found.layout == "isotropic" and unsaid and looks_normalised(found.hands):
         found.notes.append(
             "warning: they look normalised by the image's size; if they are, give --aspect 640x480"
         )

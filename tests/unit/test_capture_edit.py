@@ -88,6 +88,7 @@ def test_to_csv_rows_are_read_back_as_the_same_hands(tmp_path: Path) -> None:
     read = read_labelled([out])
     assert (read.labels, set(read.users), set(read.sources)) == (["like"] * 16, {"a", "b"}, {"a.jsonl"})
     np.testing.assert_allclose(read.points[0], np.array(HAND) * (1.5, 1, 1.5), rtol=1e-5)
+    assert "look normalised" not in " ".join(read.report), "the file states its aspect"
 
 
 def test_to_csv_takes_labels_from_sessions_replies_or_the_flag(tmp_path: Path) -> None:

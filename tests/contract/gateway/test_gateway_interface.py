@@ -65,7 +65,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=22) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
     max_leaves=40,
 )
-KINDS = st.sampled_from(["hello", "start", "key", "input", "pause", "race", "go", "frame", "welcome", ""])
+KINDS = st.sampled_from(["hello", "start", "key", "input", "pause", "name", "race", "go", "frame", ""])
 FIELDS = st.sampled_from(
     ["type", "seq", "t", "landmarks", "aspect", "size", "seed", "move", "token", "name", "width"]
 )
