@@ -5,7 +5,7 @@ A game server needs nothing but the names below::
     from gesture_maze import Frame, FrameProducer
 
 They are imported on first use, so that the command line and the pytest plugin, which live here too,
-start without them.
+work without loading them.
 """
 
 from importlib import import_module

@@ -159,7 +159,7 @@ class LocalCluster:
         return "redis+cluster://" + ",".join(node.address for node in self.nodes[: self._primaries])
 
     def add_node(self) -> ClusterNode:
-        """Start one more node, a primary without slots, and return it once it can take some."""
+        """Start one more node, a primary without slots, and return it once it can receive slots."""
         self.nodes.append(self._node(len(self.nodes)))
         node = self._await_answer(len(self.nodes) - 1)
         self._meet(self.nodes)

@@ -71,7 +71,7 @@ class Tracker:
         self._page.set_input_files("#files", [str(path) for path in paths])
 
     def video(self, at: int) -> Video | None:
-        """Begin with a video; return None if the browser cannot play it."""
+        """Open a video; return None if the browser cannot play it."""
         found = self._page.evaluate("at => extract.video(at)", at)
         return None if found is None else Video(**found)
 
@@ -88,7 +88,7 @@ class Tracker:
 
 @contextmanager
 def open_tracker(model: str = "full", hands: int = 1) -> Iterator[Tracker]:
-    """Open a browser with the tracker for the length of the `with` block.
+    """Open a browser with the tracker for the duration of the `with` block.
 
     Args:
         model: one of `MODELS`.

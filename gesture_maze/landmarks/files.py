@@ -29,12 +29,12 @@ COPIES: Final = {
 """Suffix of a copy -> options of ffmpeg; some browsers lack the first kind, and the second takes longer."""
 
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[[], None]]]
-"""Shows a bar: a title and the number of steps; yields what advances it."""
+"""Shows a progress bar with a title and a number of steps; yields the function that advances it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How files are looked at.
+    """How pictures and videos are read.
 
     Attributes:
         fps: frames per second of videos; None takes each video's own.
@@ -78,8 +78,8 @@ def look(
     Args:
         tracker: an open one.
         paths: as `sources` returns them.
-        wanted: how they are looked at.
-        progress: shows how far it is.
+        wanted: how they are read.
+        progress: shows progress.
 
     Raises:
         SettingsError: `data`: the browser cannot show a file.
@@ -129,7 +129,7 @@ def _of_video(tracker: Tracker, path: Path, wanted: Wanted, progress: Progress) 
 
 
 def _open_video(tracker: Tracker, path: Path, folder: Path, fps: float | None, progress: Progress) -> Video:
-    """Begin with a video, or with a copy that ffmpeg makes of one that the browser cannot play."""
+    """Open a video, or a copy that ffmpeg makes if the browser cannot play it."""
     tracker.choose([path])
     video = tracker.video(0)
     for suffix, words in COPIES.items():

@@ -1,7 +1,7 @@
 """Compact landmarks: x and y as uint16 over -1 to 3, without z. 84 bytes a frame instead of 252. Pure.
 
-The default model does not use z, and image coordinates are 0 to 1, some more where a hand is partly outside
-the picture. One step is 4 / 65,535, a sixteenth of a pixel in a picture of 1,024.
+The default model does not use z, and image coordinates are 0 to 1, slightly beyond if a hand is partly
+outside the picture. One step is 4 / 65,535, a sixteenth of a pixel in a picture of 1,024.
 """
 
 from __future__ import annotations

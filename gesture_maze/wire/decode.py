@@ -1,8 +1,8 @@
 """Stream entries -> frames, vectorised: a handful of numpy calls for a batch of any length.
 
 Text entries are packed first, then all entries are joined and viewed as arrays at once, so that there is one
-path to the frames. A frame that breaks the contract is set aside with its reason; the frames beside it, also
-those of the same entry, are not affected.
+path to the frames. An invalid frame is set aside with its reason and does not affect other frames, not even
+those of the same entry.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Frames:
         aspect: (n,) float32.
         flags: (n,) uint32.
         landmarks: (n, 21, 3) float32, read-only.
-        without_z: (n,) bool, which frames came with compact landmarks, whose z = 0 says nothing; None where
+        without_z: (n,) bool, which frames came with compact landmarks, whose z = 0 has no meaning; None where
             none did.
         reply_to: index of an entry -> the name of its reply channel, for entries that name one.
         settings: row -> the settings of its session, for frames that carry some.
@@ -113,7 +113,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A frame, or a whole entry that cannot be taken apart, that breaks the contract."""
+    """An invalid frame, or a whole entry that cannot be decoded."""
 
     entry: int
     reason: RejectReason
@@ -121,7 +121,7 @@ class Reject:
 
 
 def decode(entries: Sequence[RawFields]) -> tuple[Frames, list[Reject]]:
-    """Take entries apart into frames and rejects. O(bytes); never raises for what an entry holds."""
+    """Decode entries into frames and rejects. O(bytes). An invalid entry never raises an error."""
     rejects: list[Reject] = []
     frames = _single_frames(entries)
     if frames is None:
@@ -184,7 +184,7 @@ def _packed(
 
     Args:
         entries: all entries.
-        rejects: gets the frames and entries that break the contract.
+        rejects: gets the invalid frames and entries.
         beside: gets what stands beside the frames.
     """
     kept: list[int] = []
@@ -253,12 +253,12 @@ def _other_encoding(
 
 
 def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: Beside) -> PackedFields | None:
-    """Return the frames of a text entry packed, or None if it has none that keeps the contract.
+    """Return the frames of a text entry packed, or None if it has no valid frame.
 
     Args:
         raw: the text.
         index: of the entry.
-        rejects: gets its frames that break the contract, each as a text entry of its own.
+        rejects: gets its invalid frames, each as a text entry of its own.
         beside: has the entry's reply channel, and gets the settings that its frames carry.
     """
     name = beside.reply_to.get(index)
@@ -305,7 +305,7 @@ def _frames(entry: npt.NDArray[np.int64], sessions: list[bytes], meta: bytes, la
 def _add_compact(
     frames: Frames, packed: Sequence[PackedFields], counts: npt.NDArray[np.int64], compact: Sequence[int]
 ) -> None:
-    """Put in the landmarks of entries of both packed encodings, of which those at `compact` are compact."""
+    """Fill in the landmarks of entries in both packed encodings; those at `compact` are compact."""
     is_compact = np.zeros(len(packed), np.bool_)
     is_compact[compact] = True
     rows = np.repeat(is_compact, counts)
@@ -321,7 +321,7 @@ def _add_compact(
 
 
 def _valid(frames: Frames) -> npt.NDArray[np.bool_] | None:
-    """Return which frames keep the contract, or None (the fast path) where all of them do."""
+    """Return which frames are valid, or None (the fast path) if all of them are."""
     if not len(frames):
         return None
     faulty = [row for row, one in frames.settings.items() if isinstance(one, BadSettings)]
@@ -340,7 +340,7 @@ def _valid(frames: Frames) -> npt.NDArray[np.bool_] | None:
 
 
 def _all_valid(frames: Frames) -> bool:
-    """Return whether all numbers of all frames keep the contract. May return False for one at a limit."""
+    """Return whether all numbers of all frames are valid. May return False if one is at a limit."""
     landmarks, aspect = frames.landmarks, frames.aspect
     # min and max over all frames take a few µs; NaN makes each comparison false
     if not (landmarks.max() <= MAX_MAGNITUDE and landmarks.min() >= -MAX_MAGNITUDE):

@@ -63,7 +63,7 @@ class MazeError(Exception):
 
 
 class FrameError(MazeError):
-    """A frame breaks the contract. `reason` is a `RejectReason`."""
+    """A frame is invalid. `reason` is a `RejectReason`."""
 
 
 class SettingsError(MazeError):
@@ -87,7 +87,7 @@ class ConnectionLost(MazeError):
 class NodeLost(ConnectionLost):
     """The node of a cluster that serves a partition is away, or the partition's slot is moving.
 
-    Other partitions are not concerned. Reason: `connection`.
+    Other partitions are not affected. Reason: `connection`.
 
     Args:
         partition: which one.
@@ -105,7 +105,7 @@ class RefusalReason(StrEnum):
     NO_PERMISSION = "no_permission"
     """NOPERM: the user lacks the right to a command, a key or a channel."""
     CREDENTIALS = "credentials"
-    """NOAUTH, WRONGPASS, DENIED: Redis rejected the user or the password, or wants some."""
+    """NOAUTH, WRONGPASS, DENIED: Redis rejected the user or the password, or requires them."""
     WRONG_TYPE = "wrong_type"
     """WRONGTYPE: the key holds another type of value; something else uses it."""
     UNKNOWN_COMMAND = "unknown_command"

@@ -105,8 +105,9 @@ class Frame:
             hand: which of the detected hands, in MediaPipe's order, which may change from frame to frame.
             seq: as `Frame.seq`.
             captured_ms: as `Frame.captured_ms`.
-            mirrored: the picture was mirrored, as a selfie camera shows it, before MediaPipe was given it.
-            label_of_mirrored: MediaPipe's `Left` and `Right` are right for mirrored pictures and have to be
+            mirrored: the picture was mirrored, as a selfie camera shows it, before it was passed to
+                MediaPipe.
+            label_of_mirrored: MediaPipe's `Left` and `Right` are correct for mirrored pictures and have to be
                 swapped for others. None decides: True for the legacy Hands, False for Tasks. Tasks before
                 0.10.15 need True.
 
@@ -151,7 +152,7 @@ def landmark_array(landmarks: npt.ArrayLike | Sequence[Any] | None) -> Float32:
 
 
 def check_frame(frame: Frame) -> Frame:
-    """Return the frame itself.
+    """Check a frame and return it.
 
     Raises:
         FrameError: `bad_session`, `bad_seq`, `bad_time`, `bad_aspect` or `bad_settings`.
@@ -212,7 +213,7 @@ def frame_arrays(frames: Sequence[Frame]) -> tuple[MetaArray, Float32]:
     """Return checked frames as (n,) `META` and (n, 21, 3) float32.
 
     Raises:
-        FrameError: for the first frame that breaks the contract.
+        FrameError: for the first invalid frame.
     """
     meta = np.empty(len(frames), META)
     landmarks = np.empty((len(frames), LANDMARKS, 3), np.float32)
@@ -237,7 +238,8 @@ def pack_arrays(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) ->
 
 
 def pack_compact(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) -> PackedFields | None:
-    """As `pack_arrays`, with compact landmarks: the values of the fields `s`, `m` and `c`.
+    """Pack frames as `pack_arrays` does, but with compact landmarks: the values of the fields `s`, `m` and
+    `c`.
 
     Returns:
         None where a coordinate is outside -1 to 3, which only the full encoding can carry.

@@ -43,7 +43,7 @@ RACES: Final = "{maze}:races"
 PROBE_STREAM: Final = "frames:{probe}"
 """A stream that never exists: `XADD ... NOMKSTREAM` to it asks whether Redis takes frames, without effect."""
 PROBE_SESSION: Final = "!"
-"""In the place of a session in a channel that no session can have: to try the right to publish."""
+"""Replaces the session in a channel name that no session can have, to test the right to publish."""
 
 DEFAULT_PARTITIONS: Final = 16
 MAX_PARTITIONS: Final = 1024

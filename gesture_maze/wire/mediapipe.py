@@ -1,4 +1,4 @@
-"""Take a hand out of a result of MediaPipe, in any of the forms in which MediaPipe gives it. Pure.
+"""Extract a hand from a result of MediaPipe, in any of the forms that MediaPipe returns. Pure.
 
 Nothing of MediaPipe is imported: its results are recognised by the names of their attributes or keys.
 
@@ -34,7 +34,7 @@ class DetectedHand:
     Attributes:
         landmarks: 21 (x, y, z).
         label: MediaPipe's word for it, `Left` or `Right`; None where the result does not say.
-        legacy: the result is of the legacy solution, whose label is of a mirrored picture.
+        legacy: the result is of the legacy solution, whose label assumes a mirrored picture.
     """
 
     landmarks: list[tuple[float, float, float]]
@@ -46,8 +46,8 @@ class DetectedHand:
 
         Args:
             mirrored: the picture that MediaPipe was given is mirrored.
-            label_of_mirrored: the label is right for mirrored pictures and has to be swapped for others; None
-                decides by the form of the result.
+            label_of_mirrored: the label is correct for mirrored pictures and has to be swapped for others;
+                None decides by the form of the result.
         """
         assumed = self.legacy if label_of_mirrored is None else label_of_mirrored
         return self.label is not None and (self.label.lower() == "left") == (mirrored == assumed)
@@ -79,7 +79,7 @@ def aspect_of(image_size: Any) -> float:
         image_size: width and height, in pixels.
 
     Raises:
-        FrameError: `bad_aspect`, where it is something else.
+        FrameError: `bad_aspect`, if `image_size` is anything else.
     """
     try:
         width, height = image_size
@@ -100,12 +100,12 @@ def points(landmarks: Any) -> list[tuple[float, float, float]]:
     """Return landmarks with `x`, `y` and `z`, as attributes or keys, as triples. A missing z is 0.
 
     Raises:
-        FrameError: `bad_landmarks`, where they are something else.
+        FrameError: `bad_landmarks`, if they are anything else.
     """
     found = _first(landmarks, ("landmark",)) if _has(landmarks, "landmark") else landmarks
     try:
         if isinstance(found, (dict, str)):
-            found = (found,)  # its keys or letters are no points
+            found = (found,)  # its keys or characters are not points
         return [(_number(one, "x"), _number(one, "y"), _number(one, "z", 0.0)) for one in found]
     except (TypeError, ValueError, KeyError, AttributeError):
         message = (

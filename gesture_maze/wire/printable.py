@@ -24,7 +24,7 @@ def amount(count: int, noun: str, plural: str = "") -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Return rising numbers in short: 0-3, 5, 8-9."""
+    """Return ascending numbers in short form: 0-3, 5, 8-9."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

@@ -24,8 +24,8 @@ class Reply(BaseModel):
         gesture, label: what was seen, by the name and the number that the model's bundle gives it; None
             where there is no hand.
         confidence: probability of the gesture, 0 to 1, three decimals.
-        hand: which hand the frame was marked as; None where there is no hand, and from workers before this
-            key.
+        hand: which hand the frame was marked as; None if there is no hand, or if the worker is too old to
+            send this key.
         action: what this frame alone says; None for gestures without one and below the threshold.
         move: what the game should do now, after the decision policy; `stop` once when a gesture ends.
         model: version of the model that gave the answer.
@@ -49,7 +49,7 @@ class Reply(BaseModel):
     synthetic: bool = False
 
     def released(self) -> Reply:
-        """Return the `stop` that ends the move held when this reply was the last."""
+        """Return the synthetic `stop` that ends a move still held after this reply."""
         nothing = {"gesture": None, "label": None, "confidence": 0.0, "hand": None, "action": None}
         return self.model_copy(update={**nothing, "move": "stop", "synthetic": True})
 

@@ -1,10 +1,10 @@
 """Settings of one session: how its frames are decided, where that differs from the workers' own settings.
 
-A frame may carry them, usually the first of its session. They apply from that frame on, in the place of all
-that an earlier frame carried; without any value they give the session the workers' settings again. In a
-packed entry they are the field `o`: a JSON object, index of a frame in the entry -> settings.
+A frame may carry them, usually the first of its session. They apply from that frame on, and replace
+everything that an earlier frame carried; empty settings restore the workers' own. In a packed entry they are
+the field `o`: a JSON object, index of a frame in the entry -> settings.
 
-Frames come from game servers, which may already say what a hand shows: settings need no rights beyond theirs.
+Frames come from game servers, which decide anyway what a hand shows, so settings need no further rights.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ NO_SETTINGS: Final = SessionSettings()
 
 
 class BadSettings:
-    """Settings that break the contract. Their frame is rejected.
+    """Invalid settings. Their frame is rejected.
 
     Args:
         value: the parsed JSON value.

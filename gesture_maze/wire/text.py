@@ -27,9 +27,10 @@ from gesture_maze.wire.frames import (
 from gesture_maze.wire.session_settings import SessionSettings
 
 LEAST_FRAME_BYTES: Final = 40
-"""Less than the shortest text frame has: a list of more items than fit with this length is not of frames."""
+"""Shorter than any text frame, in bytes: a list with more items than fit at this length cannot hold
+frames."""
 FEW_ITEMS: Final = 8
-"""Up to this many items, a list may be as short as it likes: its faulty frames are rejected one by one."""
+"""Up to this many items, a list may be of any length: its faulty frames are rejected one by one."""
 
 _Number = Annotated[float, Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE, allow_inf_nan=False)]
 _Point = Annotated[list[_Number], Field(min_length=2, max_length=3)]

@@ -27,7 +27,7 @@ from gesture_maze.worker.supervisor import PORT_IN_USE_EXIT
 
 
 def main(arguments: list[str]) -> int:
-    """Run until a signal and return the exit code."""
+    """Run until a signal arrives and return the exit code."""
     if len(arguments) > 2:
         end_with_parent(int(arguments[2]))  # before the slow imports, during which the parent may be killed
     from gesture_maze.worker.health import PortInUseError

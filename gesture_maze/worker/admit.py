@@ -80,7 +80,7 @@ def adopt(part: Part, frames: Frames) -> None:
 def _enter(
     part: Part, frames: Frames, seqs: Sequence[int], rows: Sequence[int], now_ms: int | None, worker: bytes
 ) -> None:
-    """Look up each frame's session, drop duplicates, and note what is left in `part.rows`."""
+    """Look up each frame's session, drop duplicates, and keep the remaining rows in `part.rows`."""
     names = frames.sessions
     active_ms = 0 if now_ms is None else now_ms
     find = part.partition.sessions.by_id.get
@@ -102,8 +102,7 @@ def _enter(
 
 
 def _open(part: Part, frames: Frames, row: int, worker: bytes) -> Session | None:
-    """Return the new session of a frame, or reject the frame and return None if its id breaks the
-    contract."""
+    """Return the new session of a frame, or reject the frame and return None if its id is invalid."""
     try:
         return part.partition.sessions.open(frames.sessions[row])
     except FrameError as error:

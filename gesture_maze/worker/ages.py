@@ -39,7 +39,7 @@ class Ages:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock: Final = clock
         self._seen: Final[deque[tuple[float, bytes]]] = deque()
-        """When the stream was seen (monotonic seconds), and its last id then."""
+        """Time of each observation (monotonic seconds), and the stream's last id at that time."""
         self.ahead_ms = 0
         """How far the stream's last id is ahead of the server's clock; 0 if it is not."""
 

@@ -86,7 +86,7 @@ def assemble(
 
     Args:
         settings: the worker's settings; those of the process (metrics port, summaries) are not used.
-        client: of Redis, of a cluster, or of fakeredis.
+        client: a client of a single Redis, a cluster or fakeredis.
         serving: the model that answers first.
         worker: its id.
         clock: monotonic seconds.

@@ -32,14 +32,14 @@ from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.sessions import Session
 
 MAX_DEAD_LETTER_VALUES: Final = 200
-"""Field values of a dead letter beyond this are cut: Lua cannot unpack thousands."""
+"""Field values of a dead letter beyond this number are cut: Lua cannot unpack thousands."""
 MAX_DEAD_LETTER_BYTES: Final = 16 * 1024
-"""Bytes of a dead letter beyond this are cut, and a field `cut` records it: a frame as text has 600 to
-2,000."""
+"""A dead letter is cut to this size, and a field `cut` records that. A frame as text has 600 to 2,000
+bytes."""
 MAX_CAUSE_CHARACTERS: Final = 200
 MAX_DEAD_LETTERS: Final = 10_000
-"""Dead letters of one commit. Further frames are counted, but not kept: by default the stream keeps no more,
-and the script would block Redis for longer."""
+"""Most dead letters of one commit. Further frames are counted, but not kept: by default the stream keeps no
+more, and the script would block Redis for longer."""
 
 _SCANNED_BYTES: Final = 4096
 _TEXT_SESSION: Final = re.compile(rb'"session"\s*:\s*"([A-Za-z0-9_-]{1,64})"')
@@ -115,7 +115,8 @@ class Part:
         self.count(outcome)
 
     def commit(self) -> Commit:
-        """Build the commit that gives this part its effects. The partition's cursor moves when it is sent."""
+        """Return the commit with this part's effects. The partition's cursor moves when the commit is
+        sent."""
         partition, ids = self.partition, self.read.ids
         counts = {**self.outcomes, "frames": self.frames, "entries": len(ids)}
         return Commit(
@@ -172,7 +173,7 @@ class Batch:
         return next(part for part in reversed(self.parts) if part.first <= entry)
 
     def rows_of(self, parts: Sequence[Part]) -> npt.NDArray[np.intp] | None:
-        """Return the rows of `admitted` that belong to some of the parts, (k,) intp, or None for all rows."""
+        """Return the rows of `admitted` that belong to the given parts, (k,) intp, or None for all rows."""
         if len(parts) == len(self.parts):
             return None
         wanted = {part.partition.number for part in parts}
@@ -184,8 +185,8 @@ class Batch:
     def classified(
         self, parts: Sequence[Part]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return labels, confidences and entries, each (k,), of the frames of some of the parts on which the
-        model did not fail."""
+        """Return labels, confidences and entries, each (k,), of the frames of the given parts, without those
+        on which the model failed."""
         assert self.admitted is not None
         labels, confidences, entry = self.labels, self.confidences, self.admitted.entry
         rows = self.rows_of(parts)
@@ -221,7 +222,7 @@ def _bounded(fields: RawFields) -> list[bytes]:
 
 
 def _session_of(reject: Reject) -> str:
-    """Return the session id for the log, or "" if the fields do not hold exactly one legal id.
+    """Return the session id for the log, or "" if the fields do not hold exactly one valid id.
 
     Text is searched, not parsed, because it may be malformed.
     """

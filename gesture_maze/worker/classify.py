@@ -17,10 +17,11 @@ from gesture_maze.worker.batch import Batch, Failure
 from gesture_maze.worker.serving.serving import Serving
 
 PROBES: Final = 64
-"""Frames, spread evenly over a larger batch, that are tried one by one until the model does not fail on one.
+"""How many frames, spread evenly over a larger batch, are tried one by one until the model succeeds on one.
 
-If it fails on all of them, it is broken, and the whole batch counts as failed, because such a model must not
-be called for every single frame. Otherwise every frame is tried, and none fails because of its neighbours.
+If it fails on all of them, it is broken, and the whole batch counts as failed, because a broken model must
+not be called for every single frame. Otherwise every frame is tried, and none fails because of its
+neighbours.
 """
 MAX_TRIES: Final = 3
 """Failed calls after which a frame is buried."""
@@ -28,7 +29,7 @@ MAX_TRIES: Final = 3
 _ALL: Final = slice(None)
 
 OnError = Callable[[Exception], None]
-"""Called with everything that a model raises."""
+"""Called with every exception that a model raises."""
 
 
 class InvalidOutputError(ValueError):
@@ -40,7 +41,7 @@ def classify(batch: Batch, on_error: OnError) -> None:
 
     Args:
         batch: admitted.
-        on_error: called with everything that the model raises.
+        on_error: called with every exception that the model raises.
     """
     frames = batch.admitted
     assert frames is not None
@@ -56,7 +57,7 @@ def classify(batch: Batch, on_error: OnError) -> None:
 
 
 class _Searcher:
-    """Finds the frames that a model fails on by bisection: 2 k log n calls for k of n frames."""
+    """Finds the frames that a model fails on by bisection: 2 k log n calls if k of n frames fail."""
 
     def __init__(self, serving_model: Serving, frames: Frames, on_error: OnError) -> None:
         self._serving: Final = serving_model
@@ -67,7 +68,8 @@ class _Searcher:
         self.failures: Final[dict[int, Failure]] = {}
 
     def search(self, error: Exception) -> None:
-        """Classify all frames but those on which the model fails, after `error` for all of them together."""
+        """Classify all frames except those on which the model fails, after it raised `error` for all
+        together."""
         count = len(self._frames)
         if count <= PROBES or self._works_on_a_probe():
             self._divide(0, count, error)
@@ -126,7 +128,7 @@ def run_model(
         thousandths.
 
     Raises:
-        InvalidOutputError: a label is unknown, or a confidence is not from 0 to 1.
+        InvalidOutputError: a label is unknown, or a confidence is outside 0 to 1.
         Exception: whatever the model raises.
     """
     labels, confidences = serving.model.classify(frames.landmarks[rows], frames.aspect[rows])

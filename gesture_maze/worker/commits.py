@@ -23,7 +23,7 @@ class Commits:
     """Commits of one worker.
 
     Args:
-        committer: Redis.
+        committer: sends commits to Redis.
         keeper: decides whether a lease is still usable by our own clock.
         partitions: the owned partitions by number.
         drop: called with a partition's number and a reason when it must not be used any more.
@@ -61,7 +61,7 @@ class Commits:
 
         Args:
             batch: decided.
-            report: called once the commits are settled, unless none of them was done.
+            report: called once the commits are settled, if at least one of them was done.
 
         Raises:
             ConnectionLost, RedisRefused: it is unknown which commits were done.

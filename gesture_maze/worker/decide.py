@@ -86,7 +86,7 @@ def _places(batch: Batch, frames: Frames, seen: list[int]) -> tuple[list[complex
 
 
 def _segments(part: Part, first: int, frames: Frames) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of runs of frames between which no session changes its settings.
+    """Yield the begin and end of each run of frames within which no session changes its settings.
 
     Before it yields a run, the settings that its first frame carries are adopted.
 
@@ -127,11 +127,11 @@ def _decide_rows(
         action = action_of[seen]
         if action or session.held or session.leading:
             move = session.decide(policy, captured_ms, action, confidence, place, size)
-        else:  # as `decide` would, without the call: most frames show no action
+        else:  # the same as `decide`, inlined: most frames show no action
             session.last_ms = captured_ms
             move = 0
         shown = action if confidence >= threshold else 0
-        # as `ReplyWriter.write` would
+        # the same as `ReplyWriter.write`, inlined
         replies.append(
             f'{session.head}{seq},"t":{captured_ms}{gestures[seen]}{thousandths[confidence]}'
             f"{tails[seen][shown][move]}"
@@ -146,7 +146,7 @@ def _decide_own(
     serving: Serving,
     policy: Policy,
 ) -> str:
-    """Decide a frame of a session with settings of its own, as `_decide_rows` would, and return its reply."""
+    """Decide a frame of a session that has its own settings, and return its reply, see `_decide_rows`."""
     seq, captured_ms, seen, confidence, place, size = values
     own.fit(serving, policy)
     action = own.action_codes[seen]

@@ -1,4 +1,4 @@
-"""The decode stage: entries become frames, and what breaks the contract is rejected."""
+"""The decode stage: entries become frames, and invalid ones are rejected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def decode(batch: Batch, worker: bytes) -> None:
     """Decode all entries of a batch together, and count each part's frames.
 
     Args:
-        batch: with its parts.
+        batch: a new batch.
         worker: our id, for dead letters.
     """
     frames, rejects = decode_entries(batch.entries)

@@ -1,7 +1,7 @@
 """/metrics, /livez and /readyz of one process, served by threads of their own.
 
 The port may be reachable by strangers, so a connection has a time limit, and where there are too many the
-oldest one is closed in favour of the newest: idle connections can neither pile up nor keep a scrape out.
+oldest one is closed in favour of the newest: idle connections can neither pile up nor block a scrape.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ Page = Callable[[], tuple[str, Iterable[bytes]]]
 """Returns a content type and a body."""
 
 POLL_S: Final = 1.0
-"""How soon overdue connections are noticed. Twenty checks a second cost an idle worker a fifth of its CPU."""
+"""Interval at which overdue connections are closed. Twenty checks a second cost an idle worker a fifth of its
+CPU."""
 STOP_RETRY_S: Final = 0.05
-"""How often `stop` connects again, until the server has ended."""
+"""Interval at which `stop` connects again until the server has ended."""
 READ_TIMEOUT_S: Final = 5.0
 """Longest silence within a request."""
 MAX_CONNECTION_S: Final = 10.0
@@ -120,12 +121,12 @@ class _Handler(WSGIRequestHandler):
 
 
 class HealthServer:
-    """Serves until `close`.
+    """HTTP server for metrics and health checks, from its creation to `close`.
 
     Args:
         registry: what /metrics shows.
         live: check behind /livez; it fails if the process should be restarted.
-        ready: check behind /readyz; it fails while the process does not do its share.
+        ready: check behind /readyz; it fails while the process cannot do its share of the work.
         host, port: where to listen; port 0 picks a free one.
         pages: path -> further page.
         flag: the option that sets the port, for the error.
@@ -158,7 +159,7 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The port that the server listens on."""
         return int(self._server.server_port)
 
     def close(self) -> None:

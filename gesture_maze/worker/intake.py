@@ -1,4 +1,4 @@
-"""The read stage: which partitions to ask, for how much, and when."""
+"""The read stage: which partitions are read, how much at once, and when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gesture_maze.worker.redis.streams import Reader
 from gesture_maze.worker.wake import Wake
 
 MAX_COUNT: Final = 1024
-"""Entries per partition and read at most."""
+"""Most entries per partition and read."""
 MAX_READ_BYTES: Final = 32 << 20
 """Target for the largest size of one read, in bytes."""
 MAX_BATCH_BYTES: Final = 4 << 20
@@ -30,11 +30,11 @@ Owned = list[tuple[Partition, Read]]
 
 
 class Intake:
-    """Reads frames for the partitions that are ours now.
+    """Reads frames of the partitions that this worker owns.
 
     Args:
-        reader: Redis.
-        partitions: the owned partitions by number; changed by others between two reads.
+        reader: reads from Redis.
+        partitions: the owned partitions by number; changed by other parts between two reads.
         batch_frames: frames to aim at per batch, all partitions together.
         block_ms: longest wait of one read.
         wake: what interrupts the wait.
@@ -88,8 +88,8 @@ class Intake:
             self.ask()
 
     def ask(self) -> None:
-        """Request the next read, unless entries wait from the last one, so that frames that arrive meanwhile
-        end its wait."""
+        """Request the next read, unless entries of the last one still wait. Frames that arrive in the
+        meantime end the wait of that read."""
         if not self._waiting:
             self._ask()
 
@@ -112,7 +112,7 @@ class Intake:
         if self._reader.pending and self._asked != self._positions():
             self._interrupt()
         self._ask()
-        if not self._reader.pending:  # nothing is ours yet
+        if not self._reader.pending:  # no partition is owned yet
             self._wait(self._block_ms / 1000)
             return []
         if not self._reader.wait(0, self._wake.reader):

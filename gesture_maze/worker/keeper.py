@@ -43,7 +43,7 @@ class Keeper:
         broker: Redis.
         worker: our id.
         info: JSON shown to operators beside our id.
-        wake: called when there is something for the main loop.
+        wake: called when the main loop has something to do.
         log: where events go.
         clock: monotonic seconds, for the server's time.
 
@@ -181,7 +181,7 @@ class Keeper:
         self._broker.release(tokens)
 
     def forget(self, partition: int, token: str) -> None:
-        """Stop renewing a lease that is not to be trusted any more; it may be acquired again."""
+        """Stop renewing a lease that can no longer be trusted; it may be acquired again."""
         with self._lock:
             grant = self._grants.get(partition)
             if grant is not None and grant.token == token:
@@ -272,7 +272,8 @@ class Keeper:
             isinstance(error, RedisRefused) and not error.momentary
         )
         if terminal and isinstance(error, MazeError) and self._stepped_s == float("-inf"):
-            # before the first good step this is a wrong setting; later it is a passing fault of the server
+            # before the first successful step this is a wrong setting; later it is a temporary fault of the
+            # server
             self._fault = error
             self._wake()
             return True
@@ -313,7 +314,7 @@ class Keeper:
                     continue  # acquired again or released in between
                 if renewed.get(partition):
                     self._usable_until_s[partition] = now_s + self._usable_s
-                elif partition in renewed:  # if it is not, its node does not answer, and our clock decides
+                elif partition in renewed:  # a missing answer means that its node is away: our clock decides
                     del self._grants[partition]
                     self._changed()
 
@@ -327,7 +328,7 @@ class Keeper:
             ]
 
     def _cut_long_leases(self, roster: Roster) -> None:
-        """Free leases of workers off the roster that last beyond twice the time to live.
+        """Free leases of workers that are not on the roster if they last longer than twice the time to live.
 
         A clock that was set back, and a restart of Redis after that, make leases last for hours.
         """

@@ -1,4 +1,4 @@
-"""What libraries log, as sampled events in the format of the process's own log."""
+"""Log messages of libraries, as sampled events in the format of the process's own log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final
 from gesture_maze.worker.logs import Log, Sampler
 
 SAMPLE_S: Final = 10.0
-"""One message of each kind that a library logs is written in this time; the others are counted."""
+"""Within this time, one library message of each kind is written; the others are counted."""
 MAX_MESSAGE: Final = 500
 """Characters kept of a library's message: it may repeat what a client sent."""
 _NUMBER: Final = re.compile(r"\.\d+\Z")
-"""A logger of one connection: all of them share a sample, or each bad client would write lines of its own."""
+"""Loggers of single connections share one sample, or each bad client would write lines of its own."""
 
 
 def route_libraries(log: Log) -> None:
@@ -26,7 +26,7 @@ class LibraryHandler(logging.Handler):
     """Passes records of the standard `logging` module (uvicorn, OpenTelemetry, our producer) on as events.
 
     Args:
-        log: where to.
+        log: where events go.
     """
 
     def __init__(self, log: Log) -> None:

@@ -20,7 +20,7 @@ class Ownership:
     """Opens, closes and hands over partitions.
 
     Args:
-        broker: Redis, for the past of a partition.
+        broker: reads the past of a partition from Redis.
         keeper: holds the leases.
         path: rebuilds sessions.
         partitions: the owned partitions by number; written here only.

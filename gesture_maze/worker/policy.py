@@ -13,8 +13,8 @@ replay on any machine decides as the live run did:
 * **One hand is followed.** A hand that jumps farther than a hand can move collects evidence of its own, and
   takes over only when the gesture that is held has ended, for which it then takes twice as long.
 
-Repeats are due by when the gesture began, not by the frame that settled it, so that a lost frame delays no
-move but its own.
+Repeats are timed from the start of the gesture, not from the frame that settled it, so that a lost frame
+delays only its own move.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class Hold:
         if size > 0:
             if abs(place - self.place) > size:
                 jumped = self.moved_to(now_ms, place, size)
-            else:  # as `moved_to` would, without the call: most hands are near where they were
+            else:  # the same as `moved_to`, inlined: most hands are near where they were
                 self.place = place
                 self.placed_ms = now_ms
         return self._change(policy, now_ms, gap_ms, action, confidence, jumped)

@@ -213,13 +213,13 @@ class WorkerProcess:
         return sorted({parse_action_key(key)[1] for key in self._settings.actions or ()} - known)
 
     def _deciding(self) -> dict[str, Any]:
-        """Return the settings that decide what a frame is answered with; captures keep them."""
+        """Return the settings that replies depend on; captures record them."""
         settings = self._settings
         policy = asdict(settings.policy)
         return {"threshold": settings.threshold, "actions": settings.actions, "policy": policy}
 
     def _info(self) -> str:
-        # `compact` is read by roster.lua, also the space before its value
+        # `compact` is read by roster.lua, including the space before its value
         return json.dumps(
             {
                 "host": socket.gethostname(),
@@ -290,7 +290,7 @@ class WorkerProcess:
         signal.signal(signal.SIGINT, stop)
 
     def _live(self) -> tuple[bool, dict[str, Any]]:
-        """Return whether the process works, with details.
+        """Return whether the process is live, with details.
 
         An outage of Redis does not make it fail, because restarting all workers would not help.
         """
@@ -300,7 +300,7 @@ class WorkerProcess:
         return still_s < STALL_S and not dead, facts
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
-        """Return whether this worker does its share, with details."""
+        """Return whether this worker does its share of the work, with details."""
         owned = sorted(self._parts.loop.partitions)
         ready = self._parts.keeper.is_ready(time.monotonic()) and not self._failures
         return ready, {"model": self._serving.version, "partitions": owned}

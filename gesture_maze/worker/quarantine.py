@@ -32,7 +32,7 @@ MAX_DEATHS: Final = 3
 """Deaths after which a frame is buried: one in the batch that made it a suspect, and those counted by
 notes."""
 MAX_GROUP: Final = 64
-"""Entries per group at most."""
+"""Most entries per group."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Final
 from gesture_maze.wire.errors import RejectReason
 
 OUTCOMES: Final = ("answered", "stale", "superseded", "duplicate", "rejected", "buried", "trimmed")
-"""Every frame that Redis accepted ends in exactly one. `trimmed` counts entries, whose frames are unknown."""
+"""Every frame that Redis accepted gets exactly one outcome. `trimmed` counts entries, whose frames are
+unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Rejected:
         partition: its partition.
         entry: id of its entry.
         reason: a word of `wire.errors.RejectReason`.
-        session: its session id; "" if it has no legal one.
+        session: its session id; "" if it has no valid one.
         cause: what the model raised; "" if it raised nothing.
     """
 

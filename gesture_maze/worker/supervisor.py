@@ -30,7 +30,7 @@ STEADY_S: Final = 10.0
 FATAL_EXIT: Final = 2
 """Exit code of wrong settings or a broken model. The process is not restarted."""
 PORT_IN_USE_EXIT: Final = 75
-"""Exit code where the metrics port is in use, as EX_TEMPFAIL of sysexits.h."""
+"""Exit code if the metrics port is in use: EX_TEMPFAIL of sysexits.h."""
 PORT_PATIENCE_S: Final = 15.0
 """How long a port in use is retried. A pool that was killed may still be draining on it."""
 POLL_S: Final = 0.05

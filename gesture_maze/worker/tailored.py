@@ -12,7 +12,7 @@ from gesture_maze.worker.serving.serving import Serving, action_codes
 
 
 class Tailored:
-    """What `Policy` and `Serving` are for other sessions, for a session with settings of its own.
+    """Replaces the worker's `Policy` and `Serving` for a session that has its own settings.
 
     Args:
         settings: of the session.

@@ -1,4 +1,5 @@
-"""OpenTelemetry spans of sampled frames, by the messaging conventions. Off by default, and then not imported.
+"""OpenTelemetry spans of sampled frames, following the messaging conventions. Off by default, and then not
+imported.
 
 OTEL_TRACES_EXPORTER=otlp (or console) turns it on; it needs the extra `tracing`. An entry is traced if its
 producer added a sampled W3C `traceparent` to it (see `producer.tracing`), so the producer decides about

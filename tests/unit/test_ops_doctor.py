@@ -113,4 +113,4 @@ def test_command_without_a_server_names_its_address_and_the_remedy() -> None:
         StatusReader(client).read()
     text = str(failed.value)
     assert text.startswith("cannot reach Redis: ")
-    assert "start a server at redis://user:***@127.0.0.1:1/0, or give another address by --redis" in text
+    assert "start a server at redis://user:***@127.0.0.1:1/0, or set another address with --redis" in text

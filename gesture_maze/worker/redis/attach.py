@@ -40,7 +40,7 @@ def attached(url: str) -> Iterator[Redis]:
         if CONNECTING not in str(error):
             raise
         remedy = (
-            f"start a server at {without_password(url)}, or give another address by --redis or MAZE_REDIS"
+            f"start a server at {without_password(url)}, or set another address with --redis or MAZE_REDIS"
         )
         raise ConnectionLost(error.reason, f"{str(error).rstrip('.')}: {remedy}") from error
     finally:

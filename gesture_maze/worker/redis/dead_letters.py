@@ -28,7 +28,7 @@ CAUSE: Final = b"cause"
 CUT: Final = b"cut"
 """The last original field of a dead letter that was too large: its original size in bytes."""
 PASSING: Final = frozenset({RejectReason.PROCESSING_FAILED, RejectReason.KILLED_WORKER, RejectReason.NEEDS_Z})
-"""Reasons that lie in a worker or its model, so that the frame may be answered when it is redriven."""
+"""Reasons caused by a worker or its model: such a frame may be answered when it is redriven."""
 PAGE: Final = 100
 """Dead letters per round trip."""
 
@@ -62,7 +62,7 @@ class DeadLetter:
 
     @property
     def breaks_contract(self) -> bool:
-        """Whether a worker rejected its content, which workers of the same version do again."""
+        """Whether its content is invalid, so that workers of the same version would reject it again."""
         return bool(self.reason) and self.reason not in PASSING
 
     @property
@@ -78,7 +78,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """The first frame of a dead letter as far as it can be read, or None for values that cannot."""
+    """Values of the first frame of a dead letter; None for a value that cannot be read."""
 
     session: str | None = None
     seq: int | None = None

@@ -1,4 +1,4 @@
-"""The parts that talk to Redis, for a single Redis or for a cluster: the client decides."""
+"""The parts that talk to Redis, for a single Redis or a cluster, depending on the client."""
 
 from __future__ import annotations
 

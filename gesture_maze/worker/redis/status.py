@@ -87,7 +87,7 @@ class WorkerStatus:
     Attributes:
         silent_ms: time since its last heartbeat, by the server's clock.
         partitions: the partitions that it owns, in ascending order.
-        retention_ms: its setting; 0 if it is not known, as of a worker of an earlier version.
+        retention_ms: its setting; 0 if unknown, for example for a worker of an earlier version.
     """
 
     worker: str

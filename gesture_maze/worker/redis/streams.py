@@ -26,7 +26,7 @@ from gesture_maze.worker.redis.scripts import lua
 BUFFER_BYTES: Final = 1 << 18
 """Size of the buffer for reading from a socket."""
 HEAD_WORDS: Final = 9
-"""Words at the beginning of a commit that are the same in all commits under one lease."""
+"""Number of words at the beginning of a commit that are the same in all commits under one lease."""
 
 
 class Result(Enum):
@@ -66,7 +66,7 @@ class Reader(Protocol):
         """Return the answer to `request`."""
 
     def take_lost(self) -> Mapping[int, str]:
-        """Return the partitions that must be acquired again, and why. Only on a cluster there are any."""
+        """Return the partitions that must be acquired again, and why. Always empty for a single Redis."""
 
     def interrupt(self) -> None:
         """End a blocking request now. Its answer must still be received."""

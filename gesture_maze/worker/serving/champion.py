@@ -50,7 +50,7 @@ class ModelWatch:
 
     Args:
         registry: models in Redis.
-        recipe: makes a `Serving` of a loaded bundle.
+        recipe: makes a `Serving` from a loaded bundle.
         in_use: version of the model that answers now.
         offer: called with each new champion, ready to answer.
         challenge: called with each new challenger, or None when there is no longer one.

@@ -137,7 +137,7 @@ def action_codes(labels: LabelSet, actions: Mapping[str, Action]) -> tuple[int, 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The settings with which this worker makes a `Serving` of a loaded bundle.
+    """The settings with which this worker makes a `Serving` from a loaded bundle.
 
     Attributes:
         threshold: overrides the threshold of the manifest, unless None.

@@ -125,7 +125,7 @@ class Comparison:
             labels: the champion's and the challenger's, each (n,), places in its label set.
             steps: their confidences in thousandths, each (n,).
             thresholds: their thresholds, in thousandths.
-            left: (n,), whether it is a left hand; None where none is.
+            left: (n,), whether it is a left hand; None if there are none.
         """
         found = [place[label] for place, label in zip(self._places, labels, strict=True)]
         self.pairs += _crossed(found, len(self._names))

@@ -20,7 +20,8 @@ from gesture_maze.worker.redis.scripts import lua, standing_of
 
 
 class ClusterBroker(Broker):
-    """As `Broker`. A method on one partition raises `NodeLost` if the partition's node does not serve it.
+    """`Broker` for a cluster. A method on one partition raises `NodeLost` if the partition's node does not
+    serve it.
 
     A method on several partitions does what the nodes that answer allow, and raises nothing for the others.
 
@@ -39,7 +40,7 @@ class ClusterBroker(Broker):
         return node_errors(self._cluster, partition)
 
     def roster(self, worker: str, info: str) -> Roster:
-        """As `Broker.roster`; the leases are read just after the roster, not at the same instant."""
+        """See `Broker.roster`. The leases are read just after the roster, not at the same instant."""
         roster = super().roster(worker, info)
         commands: list[Command] = [
             (("GET", keys.lease_key(partition)), {}) for partition in range(self.partitions)
@@ -50,17 +51,17 @@ class ClusterBroker(Broker):
         return replace(roster, leases=list(self._leases))
 
     def renew(self, tokens: Mapping[int, str]) -> dict[int, bool]:
-        """As `Broker.renew`, in one round trip per node."""
+        """See `Broker.renew`. Takes one round trip per node."""
         calls = [([keys.lease_key(number)], [self.lease_ttl_ms, token]) for number, token in tokens.items()]
         answers = zip(tokens, self._run_each("renew", calls), strict=True)
         return {number: bool(answer[0]) for number, answer in answers if not isinstance(answer, Exception)}
 
     def release(self, tokens: Mapping[int, str]) -> None:
-        """As `Broker.release`. A lease whose node does not answer expires."""
+        """See `Broker.release`. A lease whose node does not answer expires."""
         self._run_tokens("release", tokens, with_suspects=True)
 
     def abandon(self, tokens: Mapping[int, str]) -> None:
-        """As `Broker.abandon`. A lease whose node does not answer expires."""
+        """See `Broker.abandon`. A lease whose node does not answer expires."""
         self._run_tokens("abandon", tokens, with_suspects=False)
 
     def _run_tokens(self, name: str, tokens: Mapping[int, str], *, with_suspects: bool) -> None:
@@ -72,13 +73,13 @@ class ClusterBroker(Broker):
         self.wake()
 
     def free(self, worker: str, partitions: Sequence[int], beyond_ms: int = 0) -> list[int]:
-        """As `Broker.free`, in one round trip per node."""
+        """See `Broker.free`. Takes one round trip per node."""
         calls = [([keys.lease_key(partition)], [worker, beyond_ms]) for partition in partitions]
         answers = zip(partitions, self._run_each("free", calls), strict=True)
         return [partition for partition, answer in answers if answer == 1]
 
     def survey(self, partitions: Sequence[int]) -> list[Standing]:
-        """As `Broker.survey`, in one round trip per node."""
+        """See `Broker.survey`. Takes one round trip per node."""
         calls = [([keys.frames_key(partition)], [keys.GROUP]) for partition in partitions]
         answers = zip(partitions, self._run_each("survey", calls), strict=True)
         return [
@@ -88,7 +89,7 @@ class ClusterBroker(Broker):
         ]
 
     def trim(self, boundaries: Mapping[int, bytes]) -> None:
-        """As `Broker.trim`, in one round trip per node."""
+        """See `Broker.trim`. Takes one round trip per node."""
         commands: list[Command] = [
             (("XTRIM", keys.frames_key(partition), "MINID", "~", boundary, "LIMIT", TRIM_ENTRIES), {})
             for partition, boundary in boundaries.items()

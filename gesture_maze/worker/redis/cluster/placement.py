@@ -54,7 +54,7 @@ def primaries_in(table: SlotTable, partitions: int) -> tuple[Primary, ...]:
 
 
 def even_partitions(table: SlotTable, partitions: int) -> int | None:
-    """Return the smallest count from `partitions` upwards that falls evenly on the primaries, or None."""
+    """Return the smallest count from `partitions` upwards that spreads evenly over the primaries, or None."""
     while partitions <= MAX_PARTITIONS:
         counts = [len(one.partitions) for one in primaries_in(table, partitions)]
         if counts and max(counts) * len(counts) <= EVEN * partitions:

@@ -1,7 +1,7 @@
 """The frame path on a cluster: a blocking XREAD per partition, and commits per node.
 
 One XREAD cannot span slots, not even on one node. So each owned partition has a connection with an XREAD that
-waits for frames, and the worker waits for all of them at once. Measured beside pipelined reads after a
+waits for frames, and the worker waits for all of them at once. Measured against pipelined reads after a
 notice of client-side caching (`CLIENT TRACKING`): 0.2 ms instead of 0.4 ms at p50, for 2 calls a second and
 partition while idle. A pool has one such connection per partition in all, because each has one owner.
 """
