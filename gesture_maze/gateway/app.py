@@ -39,7 +39,7 @@ OPENINGS_S: Final = 10.0
 OPENINGS_AT_ONCE: Final = 4
 """Factor by which a burst may exceed that, as when a class reloads its pages."""
 STARTS_PER_S: Final = 5.0
-"""Mazes that an address may begin per second: making a large one takes some ms."""
+"""Mazes that an address may begin per second: generating a large one takes several ms."""
 MORE_CONNECTIONS: Final = 2000
 """HTTP connections of all addresses, beyond one for each socket."""
 
@@ -49,10 +49,10 @@ def build(settings: Settings, log: Log | None = None) -> FastAPI:
 
     Args:
         settings: checked settings.
-        log: for events; by default one as the settings ask for.
+        log: for events; by default a new one, as set in the settings.
 
     Raises:
-        SettingsError: the Redis URL cannot be understood.
+        SettingsError: the Redis URL is invalid.
     """
     metrics = Metrics()
     log = log or Log(settings.log_format, settings.log_level)
@@ -82,8 +82,8 @@ def build(settings: Settings, log: Log | None = None) -> FastAPI:
 
 
 def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
-    """Add what every request passes; the last is the outermost."""
-    # front ends of other origins may call /predict; it needs neither cookie nor token
+    """Add the middleware that every request passes; the one added last is the outermost."""
+    # pages of other origins may call /predict, which needs neither cookie nor token
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]
     )
@@ -102,7 +102,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
 
 @asynccontextmanager
 async def _started(app: FastAPI, settings: Settings, metrics: Metrics, log: Log) -> AsyncIterator[Room]:
-    """Hold the connections and tasks while the application runs. Redis need not be reachable yet."""
+    """Keep connections and tasks open while the application runs. Redis need not be reachable yet."""
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(AsyncFrameProducer(settings.redis, name="maze-gateway"))
         outages = Outages(log)

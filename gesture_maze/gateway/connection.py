@@ -16,7 +16,7 @@ from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.gateway.room import Room
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Request line and headers. A chunk of the network (at most 256 KiB) may come on top of it."""
+"""Request line and headers. A connection may exceed this by one read from the network (at most 256 KiB)."""
 REQUEST_S: Final = 10.0
 """Time limit of a request: from the connection, or its first byte, to the end of its body."""
 WRITE_S: Final = 30.0
@@ -96,19 +96,19 @@ class Connection(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
-        """Wait: the client does not keep up with its response."""
+        """Pause writing: the client does not keep up with its response."""
         super().pause_writing()
         if self._write_ends is None:
             self._write_ends = self.loop.call_later(WRITE_S, self._abort)
 
     def resume_writing(self) -> None:
-        """Continue: the client reads again."""
+        """Continue writing: the client reads again."""
         super().resume_writing()
         if self._write_ends is not None:
             self._write_ends.cancel()
             self._write_ends = None
 
-    # ours
+    # our own state, not uvicorn's
 
     def _expect_request(self) -> None:
         self._cancel_request()

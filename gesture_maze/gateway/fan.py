@@ -1,7 +1,7 @@
 """The return path: one subscription for all sessions, each reply passed to the session's listener.
 
-`producer.AsyncReplies` promises the same and more, and costs four times as much per reply: at 15,000 replies
-a second that is the difference between a quarter of a core and most of one.
+`producer.AsyncReplies` gives the same guarantees and more, but costs four times as much per reply: at 15,000
+replies a second that is the difference between a quarter of a core and most of one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gesture_maze.worker.logs import Log
 Answer = dict[str, Any]
 """A reply as `wire.replies.Reply` describes it."""
 Listener = Callable[[bytes, Answer], None]
-"""Takes a reply: its JSON text, and the same parsed."""
+"""Called with each reply: its JSON text, and the parsed JSON."""
 
 CONFIRM_S: Final = 2.0
 """Longest wait for Redis to confirm a subscription."""
@@ -82,7 +82,7 @@ class Fan:
         self.listening = False
 
     async def listen(self, session: str, listener: Listener) -> None:
-        """Pass the replies to `session` to `listener` from when this returns.
+        """Pass the replies for `session` to `listener`, starting when this returns.
 
         Raises:
             GatewayError: `unavailable`, if Redis does not confirm it.
@@ -117,7 +117,7 @@ class Fan:
                 return  # the connection is lost, and the subscription with it
 
     async def run(self) -> None:
-        """Listen until cancelled, on one connection after the other."""
+        """Listen until cancelled; open a new connection whenever one is lost."""
         while True:
             try:
                 self._partitions = await self._connect()
@@ -218,5 +218,5 @@ def _kind(error: Exception | None) -> tuple[object, object]:
 
 
 def _lacks_pool(error: Exception | None) -> bool:
-    """Return whether Redis answers and no worker has written the topology."""
+    """Return whether the error means that Redis answers but no worker has written the topology."""
     return getattr(error, "reason", None) == "no_pool"

@@ -1,4 +1,5 @@
-"""Who a request comes from: the peer or, with `--behind-proxy`, the headers of the proxy in front. Pure."""
+"""The client address of a request: the peer's or, with `--behind-proxy`, the one in the proxy's headers.
+Pure."""
 
 from __future__ import annotations
 

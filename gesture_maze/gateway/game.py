@@ -1,6 +1,6 @@
 """The game of one session: a maze, a token, and the rules. Pure; time is passed in.
 
-The gateway keeps it, not the browser, so every result on the scoreboard was walked here.
+It runs in the gateway, not in the browser, so that a browser cannot invent results for the scoreboard.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ Size = Literal["small", "medium", "large"]
 Input = Literal["camera", "simulated", "keyboard"]
 
 SIZES: Final[dict[Size, tuple[int, int]]] = {"small": (6, 5), "medium": (9, 7), "large": (14, 10)}
-"""Width and height in cells: half a minute, one minute and three for a person with a camera."""
+"""Width and height in cells. A player with a camera takes about half a minute, one minute or three
+minutes."""
 
 _BIT: Final[dict[Action, int]] = {way: 1 << at for at, way in enumerate(STEPS)}
 """Open ways of a cell as one hexadecimal digit: 1 up, 2 down, 4 left, 8 right."""
@@ -29,7 +30,7 @@ def ways_of(maze: Maze) -> str:
 
 
 class SavedGame(BaseModel):
-    """A game as it is kept in Redis: all that does not follow from its seed. Times are ms of the wall
+    """A game as stored in Redis: everything that cannot be derived from its seed. Times are ms of the wall
     clock."""
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -54,7 +55,7 @@ class Game:
         shortest: number of moves of the shortest way out.
         began_s: when the token first moved; None before.
         ended_s: when it reached the exit; None before.
-        inputs: how it was moved.
+        inputs: the kinds of input that moved the token.
         race: id of the race that it belongs to, if any.
         opens_s: when a race starts: no move counts before, and its clock starts then.
     """
@@ -106,7 +107,7 @@ class Game:
         return game
 
     def save(self, now_s: float, now_ms: int) -> SavedGame:
-        """Return the record from which `restore` makes this game again."""
+        """Return the record from which `restore` recreates this game."""
 
         def wall(at_s: float | None) -> int | None:
             return None if at_s is None else now_ms + round((at_s - now_s) * 1000)
@@ -158,7 +159,7 @@ class Game:
 
     @property
     def input(self) -> Input:
-        """How it was played, for the scoreboard: the easiest input that was used."""
+        """The easiest input that was used, for the scoreboard."""
         order: tuple[Input, ...] = ("keyboard", "simulated", "camera")
         return next((one for one in order if one in self.inputs), "camera")
 
@@ -174,7 +175,7 @@ class Game:
         }
 
     def picture(self, now_s: float) -> dict[str, Any]:
-        """Return all that a browser needs to draw it."""
+        """Return everything that a browser needs to draw the game."""
         maze = self.maze
         opens_in_ms = None if self.opens_s is None else max(round((self.opens_s - now_s) * 1000), 0)
         return {

@@ -19,17 +19,17 @@ from gesture_maze.gateway.turns import Holds, Turns
 
 PREDICT: Final = "/predict"
 HEAD_BYTES: Final = 8 * 1024
-"""Headers of this size count as one request more: browsers send one or two kB."""
+"""Every this many bytes of headers count as one more request: browsers send one or two kB."""
 
 
 class Guard:
     """ASGI middleware, outermost: limits the requests of an address and answers HEAD as GET without a body.
 
     Args:
-        app: what is guarded.
+        app: the application behind it.
         metrics: counts what is refused.
         rates: requests of each network.
-        predictions: those to /predict among them: each costs as much as many pages.
+        predictions: requests to /predict of each network: one costs as much as many pages.
         settings: whether a proxy is trusted, and the path below which it serves the gateway.
     """
 
@@ -60,7 +60,7 @@ class Guard:
                 scope["app"].state.predictor.concurrency.check(network)
         except GatewayError as error:
             self._metrics.refused(error.refusal)
-            if error.refusal is not Refusal.BUSY:  # which is the fault of others
+            if error.refusal is not Refusal.BUSY:  # which is not this client's fault
                 await self._holds.hold(network, time.monotonic())
             await answer(error)(scope, receive, send)
             return

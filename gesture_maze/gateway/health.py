@@ -9,11 +9,11 @@ from typing import Any, Final
 
 BEAT_S: Final = 0.5
 LOST_S: Final = 10.0
-"""After this time without a turn the loop hangs; a busy one turns in milliseconds."""
+"""The event loop counts as hanging if it has not run for this long; even a busy one runs every few ms."""
 
 
 class Pulse:
-    """Notes that the event loop turns; read from another thread.
+    """Records when the event loop last ran; read from another thread.
 
     Args:
         clock: monotonic seconds.
@@ -24,7 +24,7 @@ class Pulse:
         self._beat_s = clock()
 
     def beat(self) -> None:
-        """Note a turn of the loop."""
+        """Record that the loop runs."""
         self._beat_s = self._clock()
 
     async def run(self) -> None:

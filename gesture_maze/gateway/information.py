@@ -80,7 +80,7 @@ def install(app: FastAPI, settings: Settings) -> None:
 
     @app.get("/livez")
     async def livez() -> Health:
-        """Answer, if the process can."""
+        """Answer, which shows that the process is live."""
         return Health(ready=readiness(app)[0], detail="alive")
 
     @app.get("/readyz", responses={503: {"model": Health}})

@@ -7,11 +7,11 @@ from typing import Final
 from gesture_maze.gateway.refusals import GatewayError, Refusal
 
 BURST_S: Final = 0.5
-"""Frames that may arrive at once after the network held them up, in seconds' worth of them."""
+"""Burst of frames that may arrive at once after a network delay, in seconds of the frame rate."""
 HEADROOM: Final = 1.1
-"""A camera of 30 fps is not late or early by more; a strict limit would refuse one frame now and then."""
+"""Tolerance for the jitter of a 30 fps camera: a strict limit would refuse a frame now and then."""
 MOST_FAULTS: Final = 60.0
-"""Faults, less those forgiven, after which a client is disconnected."""
+"""Faults, minus those forgiven, after which a client is disconnected."""
 FORGIVEN_PER_S: Final = 2.0
 MOST_NETWORKS: Final = 10_000
 """Networks whose rate is remembered, about 250 bytes each."""

@@ -1,4 +1,4 @@
-"""The gateway's log: events in the format of a worker's log, and what libraries log, sampled."""
+"""The gateway's log: events in the format of a worker's log, and sampled messages of libraries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Outages:
     """Logs the loss of Redis once, although several connections notice it.
 
     Args:
-        log: where to. Further losses of the same outage are logged at debug level.
+        log: where events go. Further losses of the same outage are logged at debug level.
         clock: monotonic seconds.
     """
 
@@ -62,7 +62,7 @@ class Sampled:
     """Writes at most one event of each name in `SAMPLE_S`, with the number of those left out.
 
     Args:
-        log: where to.
+        log: where events go.
     """
 
     def __init__(self, log: Log) -> None:
@@ -80,6 +80,6 @@ def open_log(log_format: str, log_level: str) -> Log:
     """Open the log and route the standard `logging` module of this process to it."""
     log = Log(log_format, log_level)
     route_libraries(log)
-    # several lines for each socket that comes and goes
+    # logs several lines per socket
     logging.getLogger("maze.gateway.sockets").setLevel(logging.ERROR)
     return log

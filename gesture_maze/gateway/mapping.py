@@ -1,5 +1,5 @@
-"""The gestures of the pool's model and their actions, by the workers: so that page, welcome and `GET /` agree
-with the pool."""
+"""The gestures of the pool's model and their actions, as the workers report them, so that the page, the
+welcome message and `GET /` agree with the pool."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ class PoolMapping:
         """Names, in the order of the model's labels."""
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Read the mapping periodically until cancelled."""
         pause_s = AGAIN_S
         while True:
             try:
                 infos: Any = await self._client.hgetall(WORKERS_INFO)
             except (RedisError, OSError):
-                infos = {}  # unreachable, or a user from before this right; the last mapping stays
+                infos = {}  # unreachable, or access rights of an earlier version; the last mapping stays
             if self.note(infos):
                 pause_s = EVERY_S
             await asyncio.sleep(pause_s)
 
     def note(self, infos: Mapping[bytes, bytes]) -> bool:
-        """Take over the mapping of most workers, and return whether any names one.
+        """Adopt the mapping that most workers use, and return whether any worker reported one.
 
         Args:
             infos: worker id -> its description as JSON; written by other programs, so not trusted.

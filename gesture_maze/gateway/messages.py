@@ -86,7 +86,7 @@ class Key(_Message):
 
 
 class Shown(_Message):
-    """What makes the frames, for the scoreboard: a camera or the simulated hand."""
+    """The source of the frames, for the scoreboard: a camera or the simulated hand."""
 
     type: Literal["input"]
     input: Literal["camera", "simulated"]
@@ -100,7 +100,7 @@ class Pause(_Message):
 
 
 class RaceEntry(_Message):
-    """Join a race by its id, or begin one of this size without an id.
+    """Join a race by its id, or begin one of this size if no id is given.
 
     With `look`, a player who is not in the race does not join yet, and learns whose race it is.
     """
@@ -112,7 +112,7 @@ class RaceEntry(_Message):
 
 
 class Name(_Message):
-    """Go by another name from now on, in the race and on the scoreboard."""
+    """Change the player's name, in the race and on the scoreboard."""
 
     type: Literal["name"]
     name: Annotated[str, Field(max_length=200)]
@@ -184,7 +184,7 @@ def read_hello(text: bytes) -> Hello:
     """Return the first message.
 
     Raises:
-        GatewayError: `no_hello`, `own_session_id`, or what is wrong with it.
+        GatewayError: `no_hello`, `own_session_id`, or the reason for which it is invalid.
     """
     found = read_json(text)
     if found.get("type") != "hello":
@@ -201,7 +201,7 @@ def read_message(text: bytes) -> AnyMessage:
     """Return any later message; one without a type is a frame.
 
     Raises:
-        GatewayError: what is wrong with it.
+        GatewayError: with the reason for which it is invalid.
     """
     found = read_json(text)
     if "session" in found:
@@ -213,7 +213,7 @@ def read_message(text: bytes) -> AnyMessage:
 
 
 def unpack_frame(raw: bytes) -> Packed:
-    """Return a packed frame; its landmarks are checked with all others of the tick.
+    """Return a packed frame; its landmarks are checked later, together with all others of the tick.
 
     Raises:
         GatewayError: `bad_frame`, `bad_seq` or `bad_aspect`.
@@ -240,7 +240,7 @@ def pack_points(points: list[list[float]]) -> bytes:
 
 
 def pack_text(frame: TextFrame, aspect: float) -> Packed:
-    """Return a text frame as it is sent; `aspect` is that of the hello."""
+    """Return a text frame in packed form; `aspect` is that of the hello."""
     flags = HAND * bool(frame.landmarks) | LEFT * (frame.hand == "left") | MIRRORED * frame.mirrored
     return Packed(frame.seq, frame.t, frame.aspect or aspect, flags, pack_points(frame.landmarks))
 

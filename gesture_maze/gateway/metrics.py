@@ -1,4 +1,4 @@
-"""The gateway's metrics, all declared here: one verb per event. Never a session in a label."""
+"""The gateway's metrics, all declared here, with one method per event. No label contains a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending: the frames of all clients, gathered for a tick and sent as one entry per partition."""
+"""The outgoing frames of all clients, gathered for a tick and sent as one entry per partition."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ class Sender(Protocol):
         """The session id."""
 
     def refuse(self, error: GatewayError) -> None:
-        """Take note that the frame was not sent."""
+        """Handle that the frame was not sent."""
 
 
 class Outbox:
-    """Gathers frames and sends them at most once a tick. Of one session the newest frame of a tick wins.
+    """Gathers frames and sends them at most once a tick. Of each session, only the newest frame of a tick is
+    sent.
 
-    The next tick begins when the one before has been sent: where Redis is slow, ticks grow longer and frames
+    The next tick begins when the one before has been sent: if Redis is slow, ticks grow longer and frames
     are superseded here, instead of queueing.
 
     Args:
-        producer: where to.
-        metrics: counts.
+        producer: sends the frames.
+        metrics: counts frames and ticks.
         tick_ms: how long to gather.
         log: for events that clients can cause.
-        failed: called where no frame of a tick could be sent.
+        failed: called if no frame of a tick could be sent.
         reply_to: name of the reply channel that every entry is sent with; "" for none.
     """
 
@@ -78,7 +79,7 @@ class Outbox:
         while True:
             await self._filled.wait()
             self._filled.clear()
-            # also without a wait: what has arrived together is sent together
+            # even if there is nothing to wait for: frames that arrived together are sent together
             await asyncio.sleep(max(sent_s + self._tick_s - clock(), 0))
             sent_s = clock()
             if self._waiting:

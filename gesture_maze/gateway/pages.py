@@ -36,7 +36,7 @@ PAGE_POLICY: Final = f"{_COMMON}; script-src 'self'; connect-src 'self'"
 
 
 def game_policy(cdn: str) -> str:
-    """Return the game's policy: the hand tracker is WebAssembly and makes functions from text."""
+    """Return the game's policy: the hand tracker is WebAssembly and creates functions from text."""
     sources = f"'self' {cdn}".strip()
     return (
         f"{_COMMON}; script-src {sources} 'wasm-unsafe-eval' 'unsafe-eval'; connect-src {sources}; "
@@ -100,7 +100,7 @@ async def manifest() -> FileResponse:
 
 @router.get("/sw.js")
 async def service_worker() -> FileResponse:
-    """Return the offline shell: beside the page, because it may serve only paths below its own."""
+    """Return the service worker, next to the page because it may control only paths below its own."""
     headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
     return FileResponse(FOLDER / "sw.js", media_type="text/javascript", headers=headers)
 
@@ -127,7 +127,8 @@ def install(app: FastAPI) -> None:
 
 
 class SafeHeaders:
-    """ASGI middleware: headers of every response, and a policy where the page has not set its own."""
+    """ASGI middleware: adds security headers to every response, and a policy if the page has not set its
+    own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app: Final = app

@@ -34,23 +34,25 @@ from gesture_maze.wire.gestures import Action
 from gesture_maze.wire.session_settings import SessionSettings
 
 GARBAGE_WEIGHT: Final = 6.0
-"""Weight of a malformed message, of which ten end a socket; a frame too many weighs 1."""
+"""Weight of a malformed message: ten of them end a socket. A frame above the rate limit has weight 1."""
 FAULT_ANSWER_S: Final = 0.5
-"""Least time between two answers about faults: answers must not amplify a flood."""
+"""Least time between two error messages to a client: they must not amplify a flood."""
 MESSAGES_PER_S: Final = 20
-"""Messages other than frames, and as many at once: faster than a finger types, slower than a program."""
+"""Most messages other than frames, per second and at once: faster than a person types, slower than a
+program."""
 LINGER_S: Final = 0.5
 """Pause between the last message and closing the connection."""
 TIMING_S: Final = 1.0
-"""How often a browser learns how long its frames took from this gateway to the pool and back."""
+"""Interval at which a browser receives the round-trip time of its frames between this gateway and the
+pool."""
 
 
 class PlaySocket(WSListener):
     """One socket: hello -> welcome -> frames and messages up, replies and the game down.
 
     Args:
-        room: what it shares with all others.
-        address: where it comes from.
+        room: the parts that all sockets share.
+        address: the client's address.
         bearer: see `gateway.tokens.bearer_of`.
     """
 
@@ -66,7 +68,7 @@ class PlaySocket(WSListener):
         self._greeting = False
         self._settings: SessionSettings | None = None
         self._mapping: dict[str, Action] = {}
-        """The pool's mapping that the player was last sent."""
+        """The mapping of the pool that was last sent to the player."""
         self._inside = False
         self._ended = False
         self._aspect = 4 / 3
@@ -78,7 +80,7 @@ class PlaySocket(WSListener):
         self._newest: Final[dict[str, bytes]] = {}
         self._deadline: asyncio.TimerHandle | None = None
 
-    # --- what the socket does
+    # --- events of the socket
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Admit the socket after its handshake, and wait for its hello."""
@@ -139,10 +141,10 @@ class PlaySocket(WSListener):
         for raw in newest:
             self._write(raw)
 
-    # --- what the game does to it
+    # --- called by the game
 
     def receive(self, raw: bytes, answer: Answer) -> None:
-        """See `gateway.sessions.Listener`: pass the reply on as it came."""
+        """See `gateway.sessions.Listener`: pass the reply on unchanged."""
         session, walk = self._session, self._walk
         if session is None:
             return
@@ -175,11 +177,11 @@ class PlaySocket(WSListener):
             self._send("refused", encoded("refused", reason=error.reason, detail=str(error)))
 
     def cut(self, error: GatewayError) -> None:
-        """End the socket for this reason."""
+        """Close the socket with this error."""
         self._room.metrics.refused(error.refusal)
         self._end(error)
 
-    # --- inside
+    # --- internals
 
     def _take(self, kind: WSMsgType, frame: WSFrame) -> None:
         """Dispatch one message by its kind."""
@@ -236,7 +238,7 @@ class PlaySocket(WSListener):
         if hello.token is None:
             return Claim(session=new_session(), name=messages.clean_name(hello.name), bearer=self._bearer)
         claim = self._room.tokens.check(hello.token, self._bearer)
-        # a player who returns under another name has changed it while the connection was lost
+        # the player changed the name while the connection was lost
         return claim.model_copy(update={"name": messages.clean_name(hello.name)}) if hello.name else claim
 
     def _welcome(self, session: Session, token: str) -> bytes:
@@ -291,7 +293,7 @@ class PlaySocket(WSListener):
         walk.renamed()
 
     def _time(self, waited_s: float) -> None:
-        """Note how long a frame took here, and send the browser the median now and then."""
+        """Record how long a frame took, and send the browser the median from time to time."""
         self._waits_s.append(waited_s)
         now_s = time.monotonic()
         if now_s - self._timed_s < TIMING_S:

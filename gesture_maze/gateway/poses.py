@@ -1,4 +1,4 @@
-"""Hands for the page: one average hand in each pose that it draws or that the simulated hand takes."""
+"""Hands for the page: one average hand for each pose that the page draws or the simulated hand shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OTHERS: Final = ("fist", "palm")
 ASPECT: Final = 4 / 3
 FOCAL: Final = 1.7
 DISTANCE: Final = 3.6
-"""In hand lengths: the hand fills a good part of the picture."""
+"""In hand lengths, so that the hand fills a good part of the picture."""
 CENTRE: Final = np.array([0.5, 0.42], np.float32)
 """Where in the picture the hand is."""
 DECIMALS: Final = 4

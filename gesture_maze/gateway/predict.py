@@ -81,10 +81,10 @@ class Predictor:
     """Answers single hands.
 
     Args:
-        outbox, fan: the way out and back.
+        outbox, fan: send the hand and receive its answer.
         lanes: most requests that wait at the same time.
-        per_address: most of them of one address, so that the others find a lane.
-        timeout_ms: how long one waits.
+        per_address: most of them per address, so that other addresses find a free lane.
+        timeout_ms: longest wait of a request.
 
     Attributes:
         concurrency: counts the requests that wait.

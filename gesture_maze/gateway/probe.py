@@ -43,7 +43,7 @@ class Probe:
     Args:
         client: a client of its own.
         replace: called with the reason when Redis takes frames again: the subscriptions may be on a server
-            that was demoted, or on one that is gone without having closed them.
+            that was demoted, or that vanished without closing them.
         outages: for events.
     """
 
@@ -57,7 +57,7 @@ class Probe:
         """Whether Redis took the last write."""
 
     def hurry(self) -> None:
-        """Ask again now: a frame could not be sent."""
+        """Probe again now, because a frame could not be sent."""
         self._hurry.set()
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class Probe:
             self._hurry.clear()
             try:
                 await asyncio.wait_for(self._hurry.wait(), EVERY_S if self.reachable else AGAIN_S)
-                await asyncio.sleep(AGAIN_S / 5)  # a gateway that sends 100 ticks a second hurries often
+                await asyncio.sleep(AGAIN_S / 5)  # a gateway with 100 ticks a second calls `hurry` often
             except TimeoutError:
                 continue
 

@@ -1,4 +1,4 @@
-"""Errors as HTTP clients get them: a reason, a sentence and a status. Each is counted."""
+"""Errors as HTTP clients receive them: a reason, a message and a status. Each is counted."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ STATUS: Final[dict[Refusal, int]] = {
 }
 """HTTP status of a refusal; 422 for all others."""
 METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
-"""Others are refused before they become labels of a metric."""
+"""Other methods are refused before they become labels of a metric."""
 _WAIT: Final = {"Retry-After": str(RETRY_AFTER_S)}
 _HEADERS: Final = {405: {"Allow": ", ".join(METHODS)}, 429: _WAIT, 503: _WAIT}
 MOST_DIGITS: Final = 9
-"""Of a Content-Length: Python refuses to read thousands of digits."""
+"""Most digits of a Content-Length: Python refuses to parse thousands."""
 
 
 class Problem(BaseModel):
@@ -54,7 +54,7 @@ def answer(error: GatewayError) -> JSONResponse:
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:
-    """Turn our errors, and those of reading requests, into problems."""
+    """Turn our errors, and errors in reading a request, into `Problem` responses."""
 
     def refused(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, GatewayError)
@@ -126,7 +126,7 @@ class BodyLimit:
         self._metrics.refused(Refusal.TOO_LARGE)
         error = GatewayError(Refusal.TOO_LARGE, f"the body has more than {MAX_BODY_BYTES} bytes")
         response = answer(error)
-        # the rest of the body is not read, so the connection is of no further use
+        # the rest of the body is not read, so the connection cannot be reused
         response.headers["Connection"] = "close"
         await response(scope, receive, send)
 

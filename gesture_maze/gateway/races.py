@@ -32,10 +32,10 @@ KEEP_S: Final = 3600
 COUNTDOWN_MS: Final = 4000
 """Between the start signal and the first move that counts."""
 MOST_PER_MINUTE: Final = 120
-"""Races that one gateway begins, all players together: each is a key in Redis."""
+"""Most races that one gateway begins per minute, for all players: each is a key in Redis."""
 RACE_BYTES: Final = 6
 MOST_NEWS: Final = 10_000
-"""News that wait to be passed on; further ones are dropped."""
+"""Most messages that wait to be passed on; further ones are dropped."""
 
 
 class Racer(BaseModel):
@@ -83,14 +83,14 @@ class Member(Protocol):
     """A socket whose player is in a race."""
 
     def race_news(self, race: Race) -> None:
-        """Take note that the race was joined or started."""
+        """Handle that the race was joined or started."""
 
     def racer_news(self, racer: Racer) -> None:
-        """Take note that a racer moved or finished."""
+        """Handle that a racer moved or finished."""
 
 
 class Races:
-    """Begins, joins and starts races, and passes news between their players.
+    """Begins, joins and starts races, and passes events between their players.
 
     Args:
         client: Redis, for commands and for publishing.
@@ -146,7 +146,7 @@ class Races:
         return found
 
     def leave(self, race: str, member: Member) -> None:
-        """Pass no more news of the race to this socket."""
+        """Stop passing events of the race to this socket."""
         members = self._members.get(race, set())
         members.discard(member)
         if not members:
@@ -220,7 +220,7 @@ class Races:
             ) from None
 
     async def run(self) -> None:
-        """Pass news on until cancelled."""
+        """Pass events on until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follower.run())
             tasks.create_task(self._pass_all_on())

@@ -13,7 +13,7 @@ from gesture_maze.gateway.fan import Answer, Listener
 
 LOOK_S: Final = 0.05
 GRACE_S: Final = 0.1
-"""Added to the policy's release time, so that a reply that is a little late still ends the move itself."""
+"""Added to the policy's release time, so that a real `stop` that is a little late still comes first."""
 
 
 class Releases:
@@ -27,7 +27,7 @@ class Releases:
     def __init__(self, release_ms: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._after_s: Final = release_ms / 1000 + GRACE_S
         self._clock: Final = clock
-        # when each held move runs out; earliest first, because each reply puts its session at the end
+        # when each held move ends; earliest first, because each reply puts its session at the end
         self._held: Final[dict[Listener, tuple[float, Answer]]] = {}
 
     def following(self, listener: Listener) -> Listener:
@@ -55,13 +55,13 @@ class Releases:
             listener(to_json(stop), stop)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Run `step` periodically until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             self.step()
 
 
 def released(last: Answer) -> Answer:
-    """Return the `stop` that ends the move held when `last` was the last reply; marked as `synthetic`."""
+    """Return the `stop` that ends a move still held after the reply `last`; marked as `synthetic`."""
     nothing = {"gesture": None, "label": None, "confidence": 0.0, "hand": None, "action": None}
     return {**last, **nothing, "move": "stop", "synthetic": True}

@@ -43,7 +43,7 @@ class Room:
     tasks: set[asyncio.Task[None]]
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run this coroutine as a task and keep it until it ends."""
+        """Run this coroutine as a task and keep a reference until it ends."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

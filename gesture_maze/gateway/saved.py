@@ -20,10 +20,11 @@ from gesture_maze.worker.logs import Log
 
 FLUSH_S: Final = 0.5
 MOST_PER_FLUSH: Final = 500
-"""Games written at once; others wait. At most 1,000 a second of 300 bytes, so expiry bounds the sum."""
+"""Most games written at once; others wait. That is 1,000 a second of 300 bytes, so expiry bounds the total
+size."""
 
 MOST_WAITING: Final = 10_000
-"""Games that wait to be written; where Redis is away for long, the oldest are dropped."""
+"""Most games that wait to be written; while Redis is away, the oldest are dropped."""
 
 
 class SavedGames:
@@ -49,7 +50,7 @@ class SavedGames:
             self._changed.pop(next(iter(self._changed)))
 
     async def run(self) -> None:
-        """Write every half second until cancelled, and once more then."""
+        """Write every half second until cancelled, and once more at the end."""
         try:
             while True:
                 await asyncio.sleep(FLUSH_S)

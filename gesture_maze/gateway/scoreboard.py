@@ -23,7 +23,7 @@ SHOWN: Final = 10
 LEAST_STEP_MS: Final = 40
 """A walk with less time per step was made by a program and is not entered."""
 SEED_BOARDS: Final = 1000
-"""Boards of single mazes that are kept; those not played for longest go first."""
+"""Most boards of single mazes that are kept; those not played for longest are deleted first."""
 SEED_BOARD_S: Final = 7 * 24 * 3600
 """A board of a single maze is forgotten after a week without a walk."""
 
@@ -97,7 +97,7 @@ class Scoreboard:
             await self._client.zrem(index, old)
 
     async def best(self, size: Size, shown: Input | None = None, seed: int | None = None) -> list[Place]:
-        """Return the first places, by input and by seed where these are given.
+        """Return the first places, filtered by input and by seed if these are given.
 
         Raises:
             GatewayError: `unavailable`.

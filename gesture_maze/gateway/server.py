@@ -33,7 +33,8 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Redis may come later: until then the gateway is not ready.
 
     Raises:
-        SettingsError: a port is taken, a file of TLS cannot be used, or Redis refuses the gateway.
+        SettingsError: a port is taken, a certificate or key file cannot be used, or Redis refuses the
+        gateway.
     """
     log = open_log(settings.log_format, settings.log_level)
     app = build(settings, log)
@@ -47,10 +48,10 @@ def run(settings: Settings) -> None:
             metrics=_metrics_url(settings, listener, health_port),
             redis=without_password(settings.redis),
         )
-        # existing objects stay: later collections, which hold up all players, need not scan them
+        # freeze existing objects, so that later collections, which delay all players, need not scan them
         gc.collect()
         gc.freeze()
-        # uvicorn raises the signal that stopped it once more when it is done; ours ends in exit code 0
+        # uvicorn raises the signal that stopped it again when it is done; ignored, so that the exit code is 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _ignore)
         uvicorn.Server(config).run(sockets=[listener])
@@ -88,10 +89,10 @@ def _shown(host: str) -> str:
 
 
 def configuration(settings: Settings, app: FastAPI) -> uvicorn.Config:
-    """Return how uvicorn serves the application.
+    """Return uvicorn's configuration.
 
     Raises:
-        SettingsError: a file of TLS cannot be used.
+        SettingsError: a certificate or key file cannot be used.
     """
     context = settings.tls.context()
     factory = None if context is None else _made(context)
@@ -118,7 +119,7 @@ def _made(
 
 @contextmanager
 def health(settings: Settings, app: FastAPI) -> Iterator[int | None]:
-    """Serve the metrics port, if there is to be one, and yield its number.
+    """Serve the metrics port, if one is set, and yield its number.
 
     Raises:
         SettingsError: the port is taken.
@@ -135,7 +136,7 @@ def health(settings: Settings, app: FastAPI) -> Iterator[int | None]:
 
 
 def _ignore(_number: int, _frame: object) -> None:
-    """Do nothing: the server has stopped already."""
+    """Ignore a signal: the server has stopped already."""
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -16,7 +16,7 @@ from gesture_maze.gateway.refusals import GatewayError, Refusal
 from gesture_maze.wire.session_settings import SessionSettings
 
 WAITED_FOR: Final = 64
-"""Frames of which the time of arrival is kept until they are answered: two seconds at 30 fps."""
+"""Most unanswered frames whose arrival time is kept: two seconds at 30 fps."""
 
 Clock = Callable[[], float]
 
@@ -25,10 +25,10 @@ class Listener(Protocol):
     """The socket of a session."""
 
     def receive(self, raw: bytes, answer: Answer) -> None:
-        """Take a reply to one of the session's frames."""
+        """Handle a reply to one of the session's frames."""
 
     def refuse(self, error: GatewayError) -> None:
-        """Take the refusal of a frame that was accepted first."""
+        """Handle the refusal of a frame that was accepted at first."""
 
     def cut(self, error: GatewayError) -> None:
         """End the socket."""
@@ -37,9 +37,9 @@ class Listener(Protocol):
 class Session:
     """One player.
 
-    The seq of a session must rise for as long as any worker remembers it, also when the player comes back,
-    even to another gateway or to one that was restarted and knows nothing. So the gateway says where to begin
-    at each hello: at the time in milliseconds, which rises faster than any camera counts.
+    The seq of a session must rise while any worker remembers it, even if the player returns through another
+    or a restarted gateway. So each welcome message tells the client where to begin: at the time in
+    milliseconds, which rises faster than any camera counts.
 
     Attributes:
         id: 128 random bits.
@@ -103,7 +103,7 @@ class Session:
 
 
 MOST_ABSENT: Final = 500
-"""Absent players whose sessions are kept here; a game that was left earlier comes back from Redis."""
+"""Most absent players whose sessions are kept here; the game of any other is restored from Redis."""
 
 
 class Sessions:
@@ -111,7 +111,7 @@ class Sessions:
 
     Args:
         fps: frames per second that each may send.
-        keep_s: how long an absent player's is kept.
+        keep_s: how long the session of an absent player is kept.
         metrics: counts them.
         clock: monotonic seconds.
     """
@@ -140,7 +140,7 @@ class Sessions:
             return False
         session.socket, session.left_s = None, self._clock()
         if session.game is None or session.game.began_s is None:
-            # nothing to come back to: its token recreates it, so that coming and going fills no memory
+            # not worth keeping: its token recreates it, so that clients that come and go fill no memory
             self._by_id.pop(session.id, None)
         else:
             self._absent[session.id] = None
@@ -170,5 +170,5 @@ class Sessions:
         return [one for one in self._by_id.values() if one.socket is not None]
 
     def __len__(self) -> int:
-        """Return how many sessions are kept."""
+        """Return the number of sessions kept."""
         return len(self._by_id)

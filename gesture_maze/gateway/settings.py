@@ -83,7 +83,7 @@ class Settings(BaseModel):
 
     @property
     def tls(self) -> TlsFiles:
-        """The files of TLS."""
+        """The certificate and key files."""
         return TlsFiles(self.tls_cert, self.tls_key, self.tls_client_ca)
 
     @classmethod

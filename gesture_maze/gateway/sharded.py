@@ -17,7 +17,7 @@ from gesture_maze.producer.cluster.pubsub_aio import ShardedChannels
 class ShardedSubscription:
     """Subscribed connections to the nodes of a cluster. Build it with `open`.
 
-    A node that is away concerns the sessions in its slots only.
+    A node that is away affects the sessions in its slots only.
 
     Args:
         cluster: the client.
@@ -45,11 +45,11 @@ class ShardedSubscription:
         return found
 
     async def subscribe(self, *channels: bytes) -> None:
-        """As `Subscription.subscribe`."""
+        """See `Subscription.subscribe`."""
         await self._channels.subscribe(*channels)
 
     async def unsubscribe(self, *channels: bytes) -> None:
-        """As `Subscription.unsubscribe`."""
+        """See `Subscription.unsubscribe`."""
         await self._channels.unsubscribe(*channels)
 
     async def read(self, take: Callable[[Message], None]) -> None:
@@ -70,7 +70,7 @@ class ShardedSubscription:
             await asyncio.gather(running, return_exceptions=True)
 
     def abandon(self, why: str) -> None:
-        """As `Subscription.abandon`."""
+        """See `Subscription.abandon`."""
         if not self._lost.done():
             self._lost.set_exception(RedisConnectionError(why))
             self._lost.exception()  # retrieved here, so that asyncio does not log it where nothing reads

@@ -137,7 +137,7 @@ class Subscription:
 
 
 class Follower:
-    """Follows one channel, on one connection after the other.
+    """Follows one channel; opens a new connection whenever one is lost.
 
     Args:
         client: a client of its own.

@@ -14,7 +14,7 @@ LEAST_VERSION: Final = ssl.TLSVersion.TLSv1_2
 """Older versions are broken, and browsers no longer support them."""
 _CERTIFICATE: Final = "CERTIFICATE"
 _KEY: Final = "PRIVATE KEY"
-"""In the BEGIN line of a PEM file; keys may have a word before it."""
+"""Labels in the BEGIN line of a PEM file; a key's may have a word before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class TlsFiles:
     """Files in PEM form.
 
     Attributes:
-        cert: the gateway's certificate, with those between it and its authority behind.
+        cert: the gateway's certificate, followed by the intermediate certificates.
         key: its private key, without a passphrase.
         client_ca: authorities; clients without a certificate signed by one of them are refused.
     """
@@ -37,7 +37,7 @@ class TlsFiles:
         return bool(self.cert or self.key or self.client_ca)
 
     def faults(self) -> list[str]:
-        """Return what is wrong with the files, a sentence each. Reads them."""
+        """Read the files and return what is wrong with them, one sentence per fault."""
         found = [*self._contradictions(), *self._unreadable()]
         if not found and self.cert is not None:
             try:
@@ -47,7 +47,7 @@ class TlsFiles:
         return found
 
     def context(self) -> ssl.SSLContext | None:
-        """Return the context of a server, or None without TLS.
+        """Return the SSL context of the server, or None without TLS.
 
         Raises:
             SettingsError: `settings`, with all faults in one sentence.

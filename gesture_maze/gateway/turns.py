@@ -1,4 +1,4 @@
-"""Fairness between the networks whose requests share one event loop, and the price of being refused."""
+"""Fairness between the networks whose requests share one event loop, and delays for refused requests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gesture_maze.gateway.limits import ConcurrencyLimit, Rates
 from gesture_maze.gateway.refusals import GatewayError
 
 HELD_S: Final = 1.0
-"""How long a refusal is held back at least: a client that waits for it cannot ask again meanwhile. It is as
-long as Retry-After says."""
+"""Least time that a refusal is held back, the same as Retry-After: a client that waits for it cannot ask again
+meanwhile."""
 SPREAD_S: Final = 1.0
 """Up to how much longer it is held back, at random: otherwise the requests of a burst would all be answered,
 and come again, in one pass of the event loop."""
@@ -33,7 +33,7 @@ class Turns:
         self._waiting: Final[dict[str, deque[asyncio.Future[None]]]] = {}
 
     async def take(self, network: str) -> None:
-        """Return when it is this request's turn. Cancelled while it waits, it gives up its place."""
+        """Wait for this request's turn. A request that is cancelled while it waits gives up its place."""
         loop = asyncio.get_running_loop()
         queue = self._waiting.get(network)
         if queue is None:
@@ -49,7 +49,7 @@ class Turns:
         return len(self._waiting)
 
     def _next(self, network: str) -> None:
-        """Wake the next one that still waits, and come back in the following pass."""
+        """Wake the next request that still waits, and schedule this for the following pass."""
         queue = self._waiting[network]
         while queue:
             one = queue.popleft()

@@ -43,7 +43,7 @@ MAX_FRAME_BYTES: Final = 64 * 1024
 
 
 class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
-    """A connection from the HTTP request that asks for a WebSocket to its end."""
+    """A connection, from the HTTP request that asks for a WebSocket until it closes."""
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any]) -> None:  # noqa: ARG002
         log = logging.getLogger("maze.gateway.sockets")
@@ -78,7 +78,7 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
             data = data[len(part) :]
 
     def shutdown(self) -> None:
-        """Ask the client to connect again: uvicorn stops."""
+        """Ask the client to connect again, because uvicorn stops."""
         transport = self.transport
         if self.listener is not None:
             transport.send(WSMsgType.TEXT, encoded("bye", detail="the game restarts"))
@@ -103,7 +103,8 @@ class Upgrade(WSProtocol):  # type: ignore[misc]  # a class of a compiled module
         return PlaySocket(self._room, address, bearer_of(_browser(request), address))
 
     def _from_here(self, request: WSUpgradeRequest) -> bool:
-        """Return whether the page that asks is one of ours. Browsers always name it; programs need not."""
+        """Return whether the requesting page is one of ours. Browsers always send its origin; programs need
+        not."""
         origins = request.headers.getall("origin", [])
         if not origins or origins[0] in self._room.settings.origins:
             return True

@@ -1,4 +1,4 @@
-"""What a player's moves do: the token of one socket's game, alone or in a race."""
+"""Applies a player's moves to the token of the socket's game, alone or in a race."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Walk:
         before = self._session.game
         self._show(Game.begin(size, seed))
         if before is not None and before.began_s is not None:
-            # the game that was saved must not come back
+            # the saved game must not be restored
             self._save()
 
     def step(self, move: Move, by: Input) -> None:
@@ -117,7 +117,7 @@ class Walk:
             self._refuse(error)
 
     def leave(self) -> None:
-        """Take no more news of the race: the socket is closed, and its player may return."""
+        """Stop following the race: the socket is closed, and its player may return."""
         if self._race is not None:
             self._room.races.leave(self._race, self)
         self._race = None
@@ -144,7 +144,7 @@ class Walk:
         self._begin_report()
 
     def _begin_report(self) -> None:
-        """Publish what has changed, one change after the other."""
+        """Start publishing what has changed, one change after the other."""
         if not self._reporting:
             self._reporting = True
             self._room.begin(self._report())
@@ -174,7 +174,7 @@ class Walk:
             self._reporting = False
 
     def _quit(self) -> None:
-        """Leave the race for good."""
+        """Leave the race permanently."""
         race = self._race
         self.leave()
         if race is not None:
@@ -185,7 +185,7 @@ class Walk:
         async with self._publishing:
             await self._room.races.change(race, who_is(self._session.id), **changed)
 
-    # --- inside
+    # --- internals
 
     def _show(self, game: Game) -> None:
         self._session.game = game

@@ -1,4 +1,4 @@
-"""The running mazes of `maze demo`, for the page /watch: its pictures, passed on as they come."""
+"""The running mazes of `maze demo`, for the page /watch: passes the demo's pictures on as they arrive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ MOST_WATCHERS: Final = 200
 
 
 class Watch:
-    """Passes the demo's pictures on to its watchers. The newest replaces what a slow watcher has not taken.
+    """Passes the demo's pictures on to its watchers. For a slow watcher, a newer picture replaces the one
+    that was not sent yet.
 
     Args:
         url: Redis.
@@ -72,7 +73,7 @@ class Watch:
         try:
             self.concurrency.enter(network)
         except GatewayError:
-            return  # others were quicker since the check
+            return  # other watchers took the last places since the check
         mine: asyncio.Queue[bytes] = asyncio.Queue(1)
         if self._latest:
             mine.put_nowait(self._latest)

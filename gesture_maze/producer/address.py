@@ -1,15 +1,15 @@
-"""Where Redis is: an address as people give it, and a client for it.
+"""Redis addresses as users give them, and clients for them.
 
 `redis://`, `rediss://` (TLS) and `unix://` are redis-py's own. Behind Sentinels it is
 `redis+sentinel://[user:password@]host:26379,host:26379/service[/db]`, or `rediss+sentinel://`: each new
 connection asks them where the primary of `service` is, so that a failover is followed as soon as they agree.
-What stands behind `?` is redis-py's (`ssl_ca_certs` and its like, for Redis and Sentinels alike), but
-`sentinel_username` and `sentinel_password`, for the Sentinels alone.
+Options after `?` are redis-py's (such as `ssl_ca_certs`) and apply to Redis and to the Sentinels, except
+`sentinel_username` and `sentinel_password`, which apply to the Sentinels only.
 
 A cluster is `redis+cluster://[user:password@]host:6379[,host:6379]` or `rediss+cluster://`, with some of its
 nodes: the others are found through them. Its clients are used like those of a single Redis.
 
-Every client made here gives up at once instead of trying again: who asked decides what to do.
+No client made here retries by itself: the caller decides what to do.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SENTINEL_PORT: Final = 26379
 CLUSTER_SCHEMES: Final = ("redis+cluster", "rediss+cluster")
 REDIS_PORT: Final = 6379
 TLS_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-"""Options of a URL that name files."""
+"""URL options whose values are file names."""
 
 
 def open_client(url: str, *, name: str, timeout_s: float, connect_timeout_s: float | None = None) -> Redis:
@@ -51,12 +51,12 @@ def open_client(url: str, *, name: str, timeout_s: float, connect_timeout_s: flo
 
     Args:
         url: see above.
-        name: of its connections, as `CLIENT LIST` shows it.
+        name: name of its connections, as `CLIENT LIST` shows it.
         timeout_s: longest wait for an answer, s.
-        connect_timeout_s: longest wait for a connection, s; None is `timeout_s`.
+        connect_timeout_s: longest wait for a connection, s; None means `timeout_s`.
 
     Raises:
-        SettingsError: `settings`, if the URL cannot be understood.
+        SettingsError: `settings`, if the URL is invalid.
     """
     words = _words(name, timeout_s, connect_timeout_s) | {"retry": Retry(NoBackoff(), 0)}
     client: Redis = _opened(url, words, Redis, Sentinel, ClusterRedis)
@@ -66,7 +66,7 @@ def open_client(url: str, *, name: str, timeout_s: float, connect_timeout_s: flo
 def open_async_client(
     url: str, *, name: str, timeout_s: float, connect_timeout_s: float | None = None
 ) -> AsyncRedis:
-    """As `open_client`, for asyncio."""
+    """Asyncio version of `open_client`."""
     words = _words(name, timeout_s, connect_timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0)}
     client: AsyncRedis = _opened(url, words, AsyncRedis, AsyncSentinel, AsyncClusterRedis)
     return client
@@ -97,7 +97,7 @@ def _check_files(url: str) -> None:
     """Check that the certificate files named in a URL can be read: redis-py does not report which is missing.
 
     Raises:
-        SettingsError: `settings`, with each that cannot.
+        SettingsError: `settings`, naming each file that cannot be read.
     """
     faults = []
     for name, path in parse_qsl(urlsplit(url).query):
@@ -112,7 +112,7 @@ def _check_files(url: str) -> None:
 
 
 def tls_hint(url: str) -> str:
-    """Return what may be wrong with TLS, for a person whose connection to `url` was closed or timed out."""
+    """Return what may be wrong with TLS if a connection to `url` was closed or timed out."""
     if url.startswith(("rediss://", "rediss+")):
         return "if that port has no TLS, write redis:// instead of rediss://"
     return "if that port expects TLS, write rediss:// instead of redis://"
@@ -164,9 +164,9 @@ class Place:
 
     Attributes:
         sentinels: host and port of each.
-        service: the name that they know the primary by.
+        service: the name by which they know the primary.
         redis: keywords of a connection to Redis: user, password, db, TLS.
-        sentinel: the same of a connection to a Sentinel.
+        sentinel: the same for a connection to a Sentinel.
     """
 
     sentinels: list[tuple[str, int]]
@@ -176,10 +176,10 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> Place:
-        """Take a URL apart.
+        """Parse a URL.
 
         Raises:
-            ValueError: it names no Sentinel or no service, or a part is none.
+            ValueError: it names no Sentinel or no service, or a part is malformed.
         """
         parts = urlsplit(url)
         login, _, hosts = parts.netloc.rpartition("@")
@@ -206,6 +206,6 @@ def _words(name: str, timeout_s: float, connect_timeout_s: float | None) -> dict
         "client_name": name,
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s if connect_timeout_s is None else connect_timeout_s,
-        # a managed service's notices would change our time-outs behind our back
+        # notices from a managed service would silently change our timeouts
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }

@@ -48,15 +48,15 @@ class AsyncFrameProducer:
         self._connections.promoted = self._replace_listeners
 
     async def connect(self) -> int:
-        """As `FrameProducer.connect`."""
+        """See `FrameProducer.connect`."""
         return (await self._connections.run(self._sending.connect())).partitions
 
     async def send(self, frame: Frame) -> None:
-        """As `FrameProducer.send`."""
+        """See `FrameProducer.send`."""
         await self.send_tick((frame,))
 
     async def send_tick(self, frames: Sequence[Frame]) -> None:
-        """As `FrameProducer.send_tick`."""
+        """See `FrameProducer.send_tick`."""
         await self._connections.run(self._sending.send_frames(frames))
 
     async def send_arrays(
@@ -71,14 +71,14 @@ class AsyncFrameProducer:
         settings: Settings = NONE,
         reply_to: str | None = None,
     ) -> None:
-        """As `FrameProducer.send_arrays`."""
+        """See `FrameProducer.send_arrays`."""
         numbers = (seq, captured_ms, aspect, flags)
         await self._connections.run(
             self._sending.send_arrays(sessions, numbers, landmarks, settings, reply_to)
         )
 
     def actions(self, *sessions: str) -> OpeningReplies:
-        """As `FrameProducer.actions`: `async with producer.actions("p1") as replies:`, or await it.
+        """See `FrameProducer.actions`: `async with producer.actions("p1") as replies:`, or await it.
 
         The subscription is confirmed when the block begins, or when this has been awaited.
         """
@@ -102,7 +102,7 @@ class AsyncFrameProducer:
             replies.reconnect()
 
     async def close(self) -> None:
-        """As `FrameProducer.close`."""
+        """See `FrameProducer.close`."""
         self._sending.closed = True
         for replies in list(self._listeners):
             await replies.close()
@@ -116,7 +116,7 @@ class AsyncFrameProducer:
 
 
 class OpeningReplies(Awaitable["AsyncReplies"]):
-    """`AsyncReplies` that are yet to be subscribed: await them, or enter them with `async with`."""
+    """`AsyncReplies` that are not subscribed yet: await them, or enter them with `async with`."""
 
     def __init__(self, open_replies: Callable[[], Coroutine[Any, Any, AsyncReplies]]) -> None:
         self._open: Final = open_replies
@@ -163,19 +163,19 @@ class AsyncReplies(AsyncIterator[Reply]):
         return self._listening.inbox
 
     async def get(self, timeout_s: float | None = None) -> Reply | None:
-        """As `Replies.get`. Cancelling it loses no reply."""
+        """See `Replies.get`. Cancelling it loses no reply."""
         return await self._connections.run(self._listening.next(timeout_s))
 
     async def subscribe(self, *sessions: str) -> None:
-        """As `Replies.subscribe`. Any task may call it, also while another one waits for a reply."""
+        """See `Replies.subscribe`. Any task may call it, also while another one waits for a reply."""
         await self._connections.run(self._listening.subscribe(sessions))
 
     async def unsubscribe(self, *sessions: str) -> None:
-        """As `Replies.unsubscribe`."""
+        """See `Replies.unsubscribe`."""
         await self._connections.run(self._listening.unsubscribe(sessions))
 
     def last_seq(self, session: str) -> int | None:
-        """As `Replies.last_seq`."""
+        """See `Replies.last_seq`."""
         return self._listening.inbox.last_seq(session)
 
     def reconnect(self) -> None:
@@ -183,7 +183,7 @@ class AsyncReplies(AsyncIterator[Reply]):
         self._connections.replace()
 
     async def close(self) -> None:
-        """As `Replies.close`."""
+        """See `Replies.close`."""
         self._listening.closed = True
         await self._connections.close()
         self._siblings.discard(self)

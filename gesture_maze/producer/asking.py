@@ -1,4 +1,4 @@
-"""Ask Redis until it answers: how often, and with which pauses. Pure."""
+"""Repeat commands until Redis answers: how often, and with which pauses. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gesture_maze.wire.errors import ConnectionLost
 
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 0.25
-"""Before a retry: doubled from the first to the longest, times 0.5 to 1.5, so that producers do not retry in
-step."""
+"""First and longest pause before a retry. Each is double the one before, times 0.5 to 1.5, so that producers
+do not retry in step."""
 
 Clock = Callable[[], float]
 
@@ -44,12 +44,12 @@ class Asking:
 
         Args:
             commands: of one round trip.
-            atomic: all or none (MULTI, EXEC).
+            atomic: run all of them or none (MULTI, EXEC).
             keep_errors: return terminal errors among the answers instead of raising them.
 
         Raises:
             ConnectionLost: there was no answer.
-            RedisRefused: Redis refused a command for good, or is still refusing it momentarily.
+            RedisRefused: Redis refused a command permanently, or still refused it at the last try.
         """
         begin_s, tries = self.clock(), 0
         while True:

@@ -27,9 +27,9 @@ class FrameProducer:
         print(next(replies).move)
     ```
 
-    When a send returns, Redis has accepted every frame. When it raises, the error names the frames that it
-    has not (`error.frames`). A send without an answer is tried again, so an entry may be in its stream twice;
-    the pool answers each seq once and counts the other as `duplicate`.
+    When a send returns, Redis has accepted every frame. When it raises, the error names the frames that may
+    not have been accepted (`error.frames`). A send without an answer is tried again, so an entry may be in
+    its stream twice; the pool answers each seq once and counts the other as `duplicate`.
 
     Threads may share a producer if the frames of one session come from one thread, which gives them their
     order.
@@ -52,10 +52,10 @@ class FrameProducer:
         self._connections.promoted = self._replace_listeners
 
     def connect(self) -> int:
-        """Agree with the pool on the topology and return the partition count. Sends do it themselves.
+        """Agree with the pool on the topology and return the partition count. The first send does this too.
 
         Raises:
-            SettingsError: `topology`, where Redis holds another partition count or wire version.
+            SettingsError: `topology`, if Redis holds another partition count or wire version.
             ProducerClosed: this producer is closed.
             ConnectionLost: `connection`, Redis cannot be reached; `no_pool`, no worker has started on it.
             RedisRefused: Redis answered with an error.
@@ -67,7 +67,7 @@ class FrameProducer:
         """Send one frame. One round trip.
 
         Raises:
-            FrameError: the frame breaks the contract; nothing was sent.
+            FrameError: the frame is invalid; nothing was sent.
             Backpressure: `lag` or `memory`; the frame was not accepted.
             SendRefused: Redis answered with an error; the frame was not accepted.
             SendLost: after the retries; whether the frame was accepted is unknown.
@@ -82,7 +82,7 @@ class FrameProducer:
         `Options.reply_channel`.
 
         Raises:
-            FrameError: a frame breaks the contract; none was sent.
+            FrameError: a frame is invalid; none was sent.
             Backpressure, SendRefused: `frames` were not accepted, all others were.
             SendLost: whether `frames` were accepted is unknown; all others were.
             SettingsError: as `connect`.
@@ -101,7 +101,7 @@ class FrameProducer:
         settings: Settings = NONE,
         reply_to: str | None = None,
     ) -> None:
-        """As `send_tick`, for n frames that are arrays already: for simulators, gateways and load tests.
+        """Send a tick like `send_tick`, from arrays of n frames: for simulators, gateways and load tests.
 
         Args:
             sessions: n session ids.
@@ -146,8 +146,8 @@ class FrameProducer:
             replies.reconnect()
 
     def close(self) -> None:
-        """Close every connection that this producer opened, also those of its `Replies`; not a client passed
-        in."""
+        """Close every connection that this producer opened, including those of its `Replies`, but not a
+        client that was passed in."""
         self._sending.closed = True
         for replies in list(self._listeners):
             replies.close()
@@ -207,7 +207,7 @@ class Replies(Iterator[Reply]):
         self._connections.replace()
 
     def close(self) -> None:
-        """End the iteration, also one that waits in another thread (within 0.1 s), and the connection."""
+        """Close the connection and end the iteration, even if it waits in another thread (within 0.1 s)."""
         self._listening.closed = True
         self._connections.close()
         self._siblings.discard(self)

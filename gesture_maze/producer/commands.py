@@ -61,8 +61,8 @@ def read_topology() -> Command:
 
 
 def claim_topology(partitions: int) -> list[Command]:
-    """Return the commands that write the topology where it is not written, and read it; the last answer is
-    it."""
+    """Return commands that write the topology if there is none, and read it. The last answer is the
+    topology."""
     return [
         ("HSETNX", TOPOLOGY, "version", WIRE_VERSION),
         ("HSETNX", TOPOLOGY, "partitions", partitions),
@@ -76,7 +76,7 @@ def read_outcomes(partition: int, names: Sequence[str]) -> Command:
 
 
 def accepted(command: Command, answer: Any) -> Any:
-    """Return the answer to `command`, as a `RedisRefused` where it is an error of redis-py."""
+    """Return the answer to `command`, with an error of redis-py turned into a `RedisRefused`."""
     return redis_error(answer, _name(command)) if isinstance(answer, exceptions.RedisError) else answer
 
 
@@ -105,5 +105,5 @@ def wants_reconnect(answers: Sequence[Any]) -> bool:
 
 
 def _name(command: Command) -> str:
-    """Return a command as an error names it: its first word and its key."""
+    """Return how an error message names a command: its first word and its key."""
     return " ".join(str(part) for part in command[:2])

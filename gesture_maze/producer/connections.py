@@ -1,6 +1,6 @@
 """Carry out the steps of a producer over redis-py, blocking or with asyncio.
 
-What is to be done is decided by generators of steps, see `producer.steps`: all decisions are written once,
+Generators of steps decide what is done, see `producer.steps`: all decisions are written once,
 are pure, and are tested without a network. `Connections` and `AsyncConnections` only carry the steps out and
 send the answers back. psycopg 3 is built the same way.
 """
@@ -41,7 +41,7 @@ from gesture_maze.wire.errors import RedisRefused, SettingsError
 DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 READ_WAIT_S: Final = 0.01
-"""How long a thread waits for another one to end its read before it looks again whether it still has to
+"""How long a thread waits for another one to end its read before it checks again whether it still needs to
 read."""
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def open_connections(redis: str | Redis, options: Options) -> Connections:
     """Return connections to a URL, or over a client. They are opened when they are first needed.
 
     Raises:
-        SettingsError: `settings`, if the URL cannot be understood.
+        SettingsError: `settings`, if the URL is invalid.
     """
     if not isinstance(redis, str):
         _check_client(redis)
@@ -62,7 +62,7 @@ def open_connections(redis: str | Redis, options: Options) -> Connections:
 
 
 def open_async_connections(redis: str | AsyncRedis, options: Options) -> AsyncConnections:
-    """As `open_connections`, for asyncio."""
+    """Asyncio version of `open_connections`."""
     if not isinstance(redis, str):
         _check_client(redis)
         return AsyncConnections(redis, owned=False)
@@ -79,14 +79,15 @@ class Connections:
 
     def __init__(self, client: Redis, *, owned: bool) -> None:
         self.promoted: Callable[[], None] = _nothing
-        """Called when a primary answers after a server that was none: subscriptions may be on the old one."""
+        """Called when a primary answers after a server that was not one: subscriptions may be on the old
+        server."""
         self._was_demoted = False
         self._client: Final = client
         self._owned: Final = owned
         self._pubsub: Any = None
         self._must_replace = False
         self._reading: Final = threading.Lock()
-        # a thread that wants to send waits with this lock held, so that a reader cannot read again before it
+        # held by a thread that waits to send, so that a reader cannot start another read before it
         self._waiting: Final = threading.Lock()
 
     def run(self, steps: Steps[T]) -> T:
@@ -140,7 +141,7 @@ class Connections:
 
     def _read(self, step: ReadMessage) -> Any:
         with self._waiting:
-            # short, because the thread that reads now may receive what this one waits for
+            # short, because the reading thread may receive the message that this one waits for
             if not self._reading.acquire(timeout=min(step.seconds, READ_WAIT_S)):
                 return None
         try:
@@ -174,7 +175,7 @@ class Connections:
 
 
 class AsyncConnections:
-    """As `Connections`, for the tasks of one asyncio loop."""
+    """Asyncio version of `Connections`, for the tasks of one event loop."""
 
     def __init__(self, client: AsyncRedis, *, owned: bool) -> None:
         self.promoted: Callable[[], None] = _nothing
@@ -231,7 +232,7 @@ class AsyncConnections:
         return answers
 
     def replace(self) -> None:
-        """As `Connections.replace`."""
+        """See `Connections.replace`."""
         self._must_replace = True
 
     async def _read(self, step: ReadMessage) -> Any:
@@ -283,7 +284,7 @@ def subscriber(client: Redis) -> Any:
 
 
 def async_subscriber(client: AsyncRedis) -> Any:
-    """As `subscriber`, for asyncio."""
+    """Asyncio version of `subscriber`."""
     if isinstance(client, AsyncClusterRedis):
         return AsyncClusterPubSub(client)
     return client.pubsub()
@@ -324,7 +325,7 @@ def _answer_to_failure(error: Exception, step: Step) -> list[Any] | NoAnswer:
     """Return the answer to a step that failed as a whole.
 
     Raises:
-        RedisRefused: Redis refuses a subscription for good.
+        RedisRefused: Redis refuses a subscription permanently.
     """
     found = redis_error(error, step.word if isinstance(step, PubSubCommand) else "SUBSCRIBE")
     if not isinstance(found, RedisRefused):

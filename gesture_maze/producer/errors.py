@@ -18,9 +18,9 @@ class SendError(MazeError):
         frames: see below.
 
     Attributes:
-        rows: positions, in what was passed to the send, of the frames that are not known to be accepted;
-            rising. Every other frame of the send was accepted.
-        frames: those frames; empty where frames were sent as arrays.
+        rows: positions of the frames that are not known to be accepted in the arguments of the send,
+            ascending. Every other frame of the send was accepted.
+        frames: those frames; empty if frames were sent as arrays.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SendError(MazeError):
 
 
 class ProducerClosed(MazeError):
-    """A producer, or the replies of one, is used after it was closed. Nothing was sent. Reason: `closed`."""
+    """A producer or its replies are used after they were closed. Nothing was sent. Reason: `closed`."""
 
     def __init__(self, what: str) -> None:
         super().__init__("closed", f"this {what} is closed: use it inside its with block, or open another")
@@ -41,7 +41,7 @@ class ProducerClosed(MazeError):
 class Backpressure(SendError):
     """The pool or Redis cannot take more frames now: `frames` were **not** accepted.
 
-    A late gesture is worth nothing: drop these frames and send newer ones after a pause.
+    A late gesture is worthless: drop these frames and send newer ones after a pause.
 
     Reasons: `lag` (the pool is too far behind) and `memory` (Redis is at its memory limit).
     """
@@ -50,11 +50,11 @@ class Backpressure(SendError):
 class SendLost(SendError, ConnectionLost):
     """Redis could not be reached, or did not answer in time. Reason: `connection`.
 
-    Sending exactly `frames` again, before any newer frame of their sessions, has no effect twice: the pool
-    drops what it has already processed, by seq.
+    It is safe to send exactly `frames` again, before any newer frame of their sessions: the pool drops what
+    it has already processed, by seq.
 
     Attributes:
-        sent: False where no frame was sent, because there was no connection to begin with: `frames` were not
+        sent: False if no frame was sent, because there was no connection to begin with: `frames` were not
             accepted. True: whether they were accepted is unknown.
     """
 

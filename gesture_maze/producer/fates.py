@@ -12,12 +12,11 @@ from gesture_maze.wire.errors import RedisRefused, RefusalReason
 from gesture_maze.wire.frames import Frame
 
 Fault = NoAnswer | RedisRefused | None
-"""Why an entry is not accepted yet, or None where its partition is too far behind or it was not sent so
-far."""
+"""Why an entry is not accepted yet; None if its partition is too far behind, or it was not sent yet."""
 
 
 class Fates:
-    """Keeps, for each entry of a send that is not accepted yet, the reason.
+    """Keeps the reason for each entry of a send that is not accepted yet.
 
     An entry whose answer was lost once stays doubtful even if a later try is refused: the first one may have
     been accepted.
@@ -40,7 +39,8 @@ class Fates:
         ]
 
     def note(self, positions: Iterable[int], answers: Iterable[Any]) -> None:
-        """Take in one answer per position: a `NoAnswer`, a `RedisRefused`, or anything else for accepted."""
+        """Record one answer per position: a `NoAnswer`, a `RedisRefused`, or anything else if it was
+        accepted."""
         for at, answer in zip(positions, answers, strict=True):
             if isinstance(answer, (NoAnswer, RedisRefused)):
                 self._faults[at] = answer
@@ -55,7 +55,7 @@ class Fates:
         return all(isinstance(self._faults[at], RedisRefused) for at in positions)
 
     def error(self, frames: Sequence[Frame], tries: int, max_lag: int) -> SendError | None:
-        """Return the error that names every frame not known to be accepted, or None where all were accepted.
+        """Return the error that names every frame not known to be accepted, or None if all were accepted.
 
         Args:
             frames: of the send; empty where arrays were sent.
@@ -103,7 +103,7 @@ OUT_OF_MEMORY: Final = "Redis is at its memory limit (maxmemory)"
 
 
 def lost_message(tries: int, why: str, *, sent: bool) -> str:
-    """Return the message of a connection lost for good: what is known of the frames depends on `sent`."""
+    """Return the message for a connection that stayed lost; `sent` decides what it says about the frames."""
     times = "once" if tries == 1 else f"{tries} times"
     fate = "whether the frames were accepted is unknown" if sent else "no frame was sent"
     return f"Redis did not answer, tried {times} ({why}): {fate}"

@@ -10,7 +10,7 @@ class Guard:
     """Remembers the last reading of each partition's lag.
 
     Args:
-        max_lag: entries; a partition read above it takes no frames until a fresh reading says otherwise.
+        max_lag: entries; a partition whose lag was above it takes no frames until a newer reading is below.
         interval_s: how old a reading may be, in seconds.
     """
 
@@ -21,7 +21,7 @@ class Guard:
         self._read_s: Final[dict[int, float]] = {}
 
     def due(self, partitions: Iterable[int], now_s: float) -> list[int]:
-        """Return those of `partitions` whose reading is missing or too old; each once, rising."""
+        """Return those of `partitions` whose reading is missing or too old; each once, ascending."""
         last = self._read_s
         oldest_s = now_s - self._interval_s
         return sorted({one for one in partitions if one not in last or last[one] <= oldest_s})

@@ -1,4 +1,4 @@
-"""Warn once about frames that keep the contract but are probably a mistake. Pure."""
+"""Warn once about frames that are valid but probably a mistake. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FIRST_CHECKS: Final = 100
 INTERVAL_S: Final = 1.0
 
 LARGEST_IMAGE_COORDINATE: Final = 4.0
-"""Image coordinates are 0 to 1, some more where a hand is partly outside the picture."""
+"""Image coordinates are 0 to 1, slightly beyond if a hand is partly outside the picture."""
 LARGEST_WORLD_COORDINATE: Final = 0.2
 """World landmarks are in metres from the middle of the hand."""
 YEAR_S: Final = 366 * 86_400.0
 OTHER_UNITS: Final = {"seconds": 1, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
-"""Units that clocks have, with how many of each are a second."""
+"""Units of clocks, and how many of each make a second."""
 
 EQUAL_POINTS: Final = (
     "session {session!r}: all 21 landmarks are the same point, which is not a hand. "

@@ -11,11 +11,12 @@ from typing import Final
 from gesture_maze.wire.frames import Frame
 
 MAX_KNOWN_SESSIONS: Final = 1 << 16
-"""When more sessions are known, those that the clock has passed are forgotten: they need no memory."""
+"""When more sessions are known, those that the clock has passed are forgotten, because the clock alone keeps
+their seqs rising."""
 
 
 class SteadyClock:
-    """Unix time in ms, as it was at construction, carried on by a monotonic clock: it is never set back."""
+    """Unix time in ms, read once at construction and continued by a monotonic clock: it is never set back."""
 
     def __init__(self) -> None:
         self._offset_s: Final = time.time() - time.monotonic()
@@ -45,8 +46,7 @@ class Numbering:
         self._last: Final[dict[str, int]] = {}
 
     def number(self, frames: Sequence[Frame]) -> Sequence[Frame]:
-        """Return the frames with seq and time filled in where they were None; the same object where none
-        was."""
+        """Return the frames with seq and time filled in where they were None; the same object if none was."""
         if all(one.seq is not None and one.captured_ms is not None for one in frames):
             return frames
         wall_ms = self._wall_ms()
@@ -61,7 +61,7 @@ class Numbering:
         ]
 
     def seqs(self, sessions: Sequence[str]) -> list[int]:
-        """Return one new seq per session id; an id that occurs twice gets two that rise."""
+        """Return one new seq per session id; an id that occurs twice gets two ascending ones."""
         now, last = self._clock(), self._last
         found = []
         for session in sessions:

@@ -30,23 +30,23 @@ class Options(BaseModel):
 
     Attributes:
         partitions: partition count, a power of two from 1 to 1,024. None (the default) takes what
-            Redis holds, and waits for a pool where it holds none. A number is written into an empty Redis;
-            another one than Redis holds is an error.
+            Redis holds, and waits for a pool where it holds none. A number is written into an empty Redis; it
+            is an error if Redis holds a different one.
         max_lag: entries that a partition may be behind before frames for it are refused with
             `Backpressure("lag")`. 10,000 single-frame entries take one worker about a tenth of a second.
         guard_interval_s: how old a reading of the lag may be, in seconds. A new one travels in the same round
             trip as a send; between readings the guard costs nothing. 0 reads with every send.
-        maxlen: hard cap of a partition's stream in entries (`MAXLEN ~`), or None. It silently eats the oldest
-            frames, read or not; the pool counts what it ate as `trimmed`. Leave it to the guard unless memory
+        maxlen: hard cap of a partition's stream in entries (`MAXLEN ~`), or None. It silently removes the
+            oldest frames, read or not; the pool counts them as `trimmed`. Rely on the guard unless memory
             must be bounded while no worker runs.
         retries: how often a send is tried again after a lost connection or a missing answer.
         timeout_s: longest wait for a connection, for an answer, for a momentary refusal (a failover, a full
             disk) to end, and for a pool to start, each in seconds.
-        release_ms: `release_ms` of the pool's decision policy. Where the replies to a session cease for this
-            time and 100 ms while a move is held, its listener gets a `stop` marked as `synthetic`: a hidden
+        release_ms: `release_ms` of the pool's decision policy. If the replies to a session cease for this
+            time plus 100 ms while a move is held, its listener gets a `stop` marked as `synthetic`: a hidden
             tab or a dead client sends no frame that could end the move.
         reply_channel: the replies to a tick come in one message per entry, on a channel of the listener's
-            own, where one listener (`actions`) is subscribed to all sessions of the entry. Switch it off if
+            own, if one listener (`actions`) is subscribed to all sessions of the entry. Switch it off if
             other programs listen to the same sessions: they do not receive these replies.
         compact: send x and y in 16 bits each where the pool's model does not use z. A confidence may then
             differ by up to 0.008 from that of the full landmarks.
@@ -68,10 +68,10 @@ class Options(BaseModel):
 
 
 def options_of(words: OptionWords) -> Options:
-    """Return the options that the keyword arguments spell.
+    """Return the options in keyword arguments.
 
     Raises:
-        SettingsError: `settings`, with every fault in one sentence each.
+        SettingsError: `settings`, with one sentence per fault.
     """
     try:
         options = Options.model_validate(dict(words))

@@ -1,9 +1,9 @@
-"""Warn once, with the remedy, when none of a session's frames has an effect. Pure.
+"""Warn once, with the remedy, if none of a session's frames has an effect. Pure.
 
 The pool counts the outcome of each frame in `outcomes:{p}`. At most once a second, in the round trip of a
-send, these counters are read for the partitions that were sent to. A session is in trouble where its
-partition counts frames but answers none of them, or where this producer listens for the session's replies and
-none came, while its partition counts frames that were not answered.
+send, these counters are read for the partitions that were sent to. A session has a problem if its partition
+counts frames but answers none of them, or if this producer listens for the session's replies and none came,
+while its partition counts frames that were not answered.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REMEDIES: Final = {
         "this program: leave seq out, or take "
         "it from a clock in ms"
     ),
-    "rejected": "they break the contract: `maze dead` shows the reasons",
+    "rejected": "they are invalid: `maze dead` shows the reasons",
     "stale": "they were older than the deadline when they were read: start more workers or send less",
     "superseded": "newer frames of the same sessions were already waiting: start more workers or send less",
     "buried": "their processing failed: `maze dead` shows the cause",
@@ -57,8 +57,8 @@ class OutcomeWatch:
     """Compares readings of the counters.
 
     Args:
-        last_seq: gives the seq of the last reply received for a session; -1 before the first, None where
-            this producer does not listen for its replies.
+        last_seq: gives the seq of the last reply received for a session; -1 before the first, None if this
+            producer does not listen for its replies.
         warn: called with a warning, once per kind.
     """
 
@@ -72,7 +72,7 @@ class OutcomeWatch:
         self._enabled = True
 
     def sent(self, entries: Iterable[Entry]) -> None:
-        """Remember the sessions of a send; as cheap as one reference per entry."""
+        """Remember the sessions of a send. Stores only one reference per entry."""
         for entry in entries:
             self._sent[entry.partition] = entry.fields[0]
 
@@ -88,7 +88,7 @@ class OutcomeWatch:
         self._enabled = False
 
     def note(self, partition: int, answer: Sequence[Any], now_s: float) -> None:
-        """Take in a reading: the values of `OUTCOMES`, None where a counter does not exist yet."""
+        """Record a reading: the values of `OUTCOMES`, None where a counter does not exist yet."""
         counts = tuple(int(value or 0) for value in answer)
         sent = self._sent.pop(partition, None)
         if sent is None:

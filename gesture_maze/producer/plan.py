@@ -54,7 +54,7 @@ class Entry:
 
     Attributes:
         partition: its partition.
-        fields: values of `s`, `m` and `l`, or of `c` in the place of `l`.
+        fields: values of `s`, `m` and `l`, or of `c` instead of `l`.
         rows: positions of its frames in what was passed to the send, rising.
         compact: the landmarks are compact.
         settings: value of the field `o`, settings of sessions; empty for none.
@@ -90,7 +90,7 @@ class Router(dict[str, int]):
         compact: the pool takes compact landmarks; changes with the topology.
 
     Raises:
-        FrameError: `bad_session`, for a session id that is not a legal one.
+        FrameError: `bad_session`, for an invalid session id.
     """
 
     def __init__(self, partitions: int) -> None:
@@ -107,7 +107,7 @@ class Router(dict[str, int]):
 
 
 def plan_frames(frames: Sequence[Frame], router: Router, settings: Settings = NONE) -> list[Entry]:
-    """Return one entry per partition, partitions rising, the frames of each in their order.
+    """Return one entry per partition, in ascending order of partitions, each with its frames in their order.
 
     Raises:
         FrameError: for the first frame that breaks the contract.
@@ -173,7 +173,7 @@ def columns(
     """Return n checked frames as (n,) `META` and (n, 21, 3) float32. See `FrameProducer.send_arrays`.
 
     Raises:
-        FrameError: for the first frame that breaks the contract, or `bad_length` for arrays of other shapes.
+        FrameError: for the first invalid frame, or `bad_length` for arrays of other shapes.
     """
     count = len(sessions)
     # a number too large for float32 becomes infinite, and is refused below
@@ -227,7 +227,7 @@ def _check_column(name: str, column: npt.NDArray[np.generic]) -> None:
 def plan_arrays(
     sessions: Sequence[str], frames: Columns, router: Router, settings: Settings = NONE
 ) -> list[Entry]:
-    """Return the same as `plan_frames`, from arrays: some numpy calls and one join per partition."""
+    """Return the same as `plan_frames`, from arrays, with a few numpy calls and one join per partition."""
     if not len(sessions):
         return []
     meta, points = frames

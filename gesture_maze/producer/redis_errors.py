@@ -1,6 +1,6 @@
 """Turn an exception of redis-py into one of our own tree of errors.
 
-redis-py tells errors apart by class only where it has a class for them: NOREPLICAS, MISCONF, BUSY, WRONGTYPE
+redis-py has no class for every error: NOREPLICAS, MISCONF, BUSY, WRONGTYPE
 and others arrive as plain `ResponseError`, a wrong password as a kind of `ConnectionError`. Redis's own error
 code, the first word of its answer, decides here.
 """
@@ -103,8 +103,8 @@ def redis_error(error: Exception, command: str = "") -> MazeError:
         ConnectionLost: there was no answer, or one that is not Redis's protocol.
 
     Raises:
-        Exception: `error` itself, where it is neither redis-py's nor the socket's: a bug must not pass for a
-            lost connection.
+        Exception: `error` itself, if it is neither redis-py's nor the socket's: a bug must not look like a
+        lost connection.
     """
     if isinstance(error, MazeError):
         return error
@@ -119,7 +119,7 @@ def redis_error(error: Exception, command: str = "") -> MazeError:
 
 
 def refusal_reason(error: object) -> RefusalReason | None:
-    """Return why Redis refused, or None where `error` is not an answer of Redis."""
+    """Return why Redis refused, or None if `error` is not an answer of Redis."""
     if not isinstance(error, (exceptions.RedisError, exceptions.RedisClusterException)):
         return None
     message = str(error)

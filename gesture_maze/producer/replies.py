@@ -13,7 +13,7 @@ from gesture_maze.wire.keys import actions_channel, check_session, partition_of,
 from gesture_maze.wire.replies import Reply
 
 GRACE_S: Final = 0.1
-"""Added to the policy's release time, so that a reply that is a little late still ends the move itself."""
+"""Added to the policy's release time, so that a real `stop` that is a little late still comes first."""
 
 
 class Inbox:
@@ -167,7 +167,8 @@ class Inbox:
 def reply_to_of(inboxes: Iterable[Inbox], partition: int, sessions: set[str]) -> str:
     """Return the name of the reply channel for an entry, or "" if its replies go to its sessions' channels.
 
-    It is that of an inbox that is subscribed to all sessions of the entry, if no other one is to any.
+    It is the channel of an inbox that is subscribed to all sessions of the entry, if no other inbox is
+    subscribed to any of them.
 
     Args:
         inboxes: all of one producer.
@@ -184,8 +185,8 @@ def reply_to_of(inboxes: Iterable[Inbox], partition: int, sessions: set[str]) ->
 
 
 def _replies_of(data: str | bytes, *, several: bool) -> list[Reply]:
-    """Return the replies in a message; none for what is not a reply, because anyone who may publish on the
-    channel may publish anything.
+    """Return the replies in a message. What is not a reply is ignored, because every client with the right to
+    publish on the channel may publish anything.
 
     Args:
         data: one reply, or a list of replies.

@@ -34,8 +34,7 @@ from gesture_maze.wire.keys import is_session
 T = TypeVar("T")
 
 warn: Final = logging.getLogger("gesture_maze.producer").warning
-"""Where a producer reports what it noticed about its own frames. A program without logging shows it on
-stderr."""
+"""Where a producer logs warnings about its own frames. A program without logging shows them on stderr."""
 
 
 def _no_inboxes() -> Iterable[Inbox]:
@@ -112,7 +111,7 @@ class Sending:
         yield from self._noting(sessions, self._deliver(entries, (), reply_to))
 
     def _noting(self, sessions: Sequence[str], steps: Steps[None]) -> Steps[None]:
-        """Run steps that send frames; where some did not arrive, their settings are sent again."""
+        """Run steps that send frames; the settings of frames that did not arrive are sent again."""
         try:
             yield from steps
         except SendError as error:
@@ -132,7 +131,7 @@ class Sending:
     def _deliver(
         self, entries: Sequence[Entry], frames: Sequence[Frame], reply_to: str | None = None
     ) -> Steps[None]:
-        """Send what the guard does not refuse, until every entry is answered or the tries are used up."""
+        """Send what the guard does not refuse until every entry is answered or the tries are used up."""
         entries = [self._addressed(one, reply_to) for one in entries]
         count = sum(len(one.rows) for one in entries)
         if entries:
@@ -188,13 +187,13 @@ class Sending:
             if isinstance(answer, NoAnswer):
                 continue
             if not isinstance(answer, list):
-                # an access list from before producers read the counters
+                # access rights from a version in which producers did not read the counters
                 self._watch.disable()
                 return
             self._watch.note(partition, answer, self._clock())
 
     def _look_again(self, entries: Sequence[Entry]) -> Steps[None]:
-        """Read the lag of full partitions again where the last reading is old, before their frames are
+        """Read the lag of full partitions again if the last reading is old, before their frames are
         refused."""
         full = [one.partition for one in entries if self._guard.full(one.partition)]
         due = self._guard.due(full, self._clock())
@@ -202,7 +201,7 @@ class Sending:
             self._note(due, (yield from self._asking.ask(_readings(due), keep_errors=True)))
 
     def _note(self, due: Sequence[int], answers: Sequence[Any]) -> None:
-        """Take in the answers to `_readings(due)`."""
+        """Record the answers to `_readings(due)`."""
         if not due:
             return
         now_s = self._clock()
@@ -212,7 +211,7 @@ class Sending:
             self._connecting.check(answers[-1])
 
     def _before(self, steps: Steps[T], count: int, frames: Sequence[Frame]) -> Steps[T]:
-        """Run steps before anything is sent: where they fail, none of the `count` frames was accepted."""
+        """Run steps before anything is sent: if they fail, none of the `count` frames was accepted."""
         try:
             return (yield from steps)
         except Backpressure as error:
@@ -227,10 +226,10 @@ class Sending:
 
 
 def _checked(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """Return the frames themselves.
+    """Check that the argument of a send is a sequence of frames, and return it.
 
     Raises:
-        TypeError: they are something else, with the call that takes it.
+        TypeError: it is anything else. The message names the call to use instead.
     """
     if isinstance(frames, Frame):
         raise TypeError("send_tick takes a sequence of frames; for one frame call send(frame)")

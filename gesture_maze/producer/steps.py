@@ -20,7 +20,7 @@ class RoundTrip:
 
     Attributes:
         commands: in order.
-        atomic: all or none (MULTI, EXEC).
+        atomic: run all of them or none (MULTI, EXEC).
     """
 
     commands: Sequence[Command]
@@ -36,7 +36,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """An answer: there was no connection, or Redis did not answer in time. What became of the step is
+    """An answer: there was no connection, or Redis did not answer in time. Whether the step took effect is
     unknown.
 
     Attributes:
@@ -52,8 +52,8 @@ class ReadMessage:
 
     Attributes:
         seconds: longest wait.
-        unless: called once no other thread or task is reading; true where the wait is not needed any more.
-        channels: called where there is no connection; the channels to subscribe to on a new one.
+        unless: called once no other thread or task is reading; true if the wait is no longer needed.
+        channels: called if there is no connection; returns the channels to subscribe to on a new one.
     """
 
     seconds: float

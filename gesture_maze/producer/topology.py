@@ -1,7 +1,7 @@
 """How a producer agrees with a pool on the number of partitions, in steps. Pure.
 
-Workers write the topology when they start. A producer writes it only if it was given a number: one that was
-not would write a guess into a Redis that was just emptied, and stop a pool with another number.
+Workers write the topology when they start. A producer writes it only if it was given a number: otherwise it
+would write a guess into a Redis that was just emptied, and stop a pool with another number.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ class Topology(NamedTuple):
 
 
 def topology_of(answer: Any) -> Topology | None:
-    """Return the topology out of the answer to `commands.read_topology`, or None where it is not written in
-    whole.
+    """Return the topology from the answer to `commands.read_topology`, or None if it is incomplete.
 
     Raises:
-        SettingsError: `topology`, where the hash holds anything but numbers.
+        SettingsError: `topology`, if the hash holds anything but numbers.
     """
-    # [b"1", b"16", b"1"], None in the place of a missing field; `compact` is missing in older pools
+    # [b"1", b"16", b"1"], None for a missing field; `compact` is missing in older pools
     if not isinstance(answer, list) or None in answer[:2]:
         return None
     try:
@@ -53,7 +52,7 @@ def topology_of(answer: Any) -> Topology | None:
 
 
 class Connecting:
-    """Reads, checks and, where it may, writes the topology.
+    """Reads, checks and, if it may, writes the topology.
 
     Args:
         options: of the producer.
@@ -67,10 +66,10 @@ class Connecting:
         self._confirmed = False
 
     def connect(self) -> Steps[Router]:
-        """Return the router of the pool's partitions. Free of cost once it is known.
+        """Return the router of the pool's partitions. Costs nothing once it is known.
 
         Raises:
-            SettingsError: `topology`, where Redis holds another partition count or version.
+            SettingsError: `topology`, if Redis holds another partition count or version.
             ConnectionLost: `connection`, Redis does not answer; `no_pool`, no topology is written, this
                 producer was given no number, and no worker started within `timeout_s`.
             RedisRefused: Redis answers with an error.

@@ -272,8 +272,7 @@ class Keeper:
             isinstance(error, RedisRefused) and not error.momentary
         )
         if terminal and isinstance(error, MazeError) and self._stepped_s == float("-inf"):
-            # before the first successful step this is a wrong setting; later it is a temporary fault of the
-            # server
+            # before the first successful step this is a wrong setting; later it is a temporary fault
             self._fault = error
             self._wake()
             return True

@@ -18,7 +18,7 @@ const LARGEST_IMAGE_COORDINATE = 4;
 const LARGEST_WORLD_COORDINATE = 0.2;
 const REMEDIES = /** @type {Record<string, string>} */ ({
   duplicate: "seq must rise for the life of a session id, also over restarts: leave seq out, or take it from a clock in ms",
-  rejected: "they break the contract: `maze dead` shows the reasons",
+  rejected: "they are invalid: `maze dead` shows the reasons",
   stale: "they were older than the deadline when they were read: start more workers or send less",
   superseded: "newer frames of the same sessions were already waiting: start more workers or send less",
   buried: "their processing failed: `maze dead` shows the cause",

@@ -41,14 +41,14 @@ class AsyncClusterRedis(Redis):
         self._away: Final[dict[Address, float]] = {}
 
     def node(self, address: Address) -> Redis:
-        """As `ClusterRedis.node`."""
+        """See `ClusterRedis.node`."""
         found = self._nodes.get(address)
         if found is None:
             found = self._nodes[address] = Redis(host=address.host, port=address.port, **self._words)
         return found
 
     async def primary(self, slot: int = POOL_SLOT) -> Address:
-        """As `ClusterRedis.primary`."""
+        """See `ClusterRedis.primary`."""
         if not self.version:
             await self.refresh()
         found = self.table.primary(slot)
@@ -60,13 +60,13 @@ class AsyncClusterRedis(Redis):
         return found
 
     async def primaries(self) -> list[Address]:
-        """As `ClusterRedis.primaries`."""
+        """See `ClusterRedis.primaries`."""
         if not self.version:
             await self.refresh()
         return self.table.primaries()
 
     async def refresh(self, hint: Address | None = None) -> None:
-        """As `ClusterRedis.refresh`."""
+        """See `ClusterRedis.refresh`."""
         async with self._refreshing:
             if time.monotonic() - self._refreshed_s < REFRESH_S and self.version:
                 return
@@ -85,7 +85,7 @@ class AsyncClusterRedis(Redis):
             raise fault
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """As `ClusterRedis.execute_command`."""
+        """See `ClusterRedis.execute_command`."""
         if args[0] == "SCRIPT LOAD":
             return await self._load_script(args)
         answer = (await self.run([(args, options)]))[0]
@@ -108,15 +108,15 @@ class AsyncClusterRedis(Redis):
         return loaded
 
     def is_away(self, address: Address) -> bool:
-        """As `ClusterRedis.is_away`."""
+        """See `ClusterRedis.is_away`."""
         return time.monotonic() < self._away.get(address, 0.0)
 
     def mark_away(self, address: Address) -> None:
-        """As `ClusterRedis.mark_away`."""
+        """See `ClusterRedis.mark_away`."""
         self._away[address] = time.monotonic() + AWAY_S
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
-        """As `ClusterRedis.run`; the nodes answer at the same time."""
+        """See `ClusterRedis.run`. The nodes answer at the same time."""
         answers: list[Any] = [None] * len(commands)
         by_node = await self._by_node(commands, answers)
         unsent: dict[Address, list[int]] = {}
@@ -244,14 +244,14 @@ class AsyncClusterRedis(Redis):
         return answer
 
     async def refresh_if_possible(self, hint: Address | None = None) -> None:
-        """As `refresh`, but keep the old table if no node answers."""
+        """Read the table of slots again, but keep the old one if no node answers."""
         try:
             await self.refresh(hint)
         except (exceptions.RedisError, OSError):
             return  # the commands have failed already, and the next ones try again
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> AsyncClusterPipeline:  # noqa: ARG002
-        """As `ClusterRedis.pipeline`."""
+        """See `ClusterRedis.pipeline`."""
         return AsyncClusterPipeline(self, transaction)
 
     async def subscribed(self) -> Redis:
@@ -277,14 +277,14 @@ class AsyncClusterRedis(Redis):
 
 
 class AsyncClusterPipeline(Pipeline):
-    """As `ClusterPipeline`, for asyncio."""
+    """Asyncio version of `ClusterPipeline`."""
 
     def __init__(self, cluster: AsyncClusterRedis, transaction: bool) -> None:
         super().__init__(cluster.connection_pool, cluster.response_callbacks, transaction, None)
         self._cluster: Final = cluster
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """As `ClusterPipeline.execute`."""
+        """See `ClusterPipeline.execute`."""
         commands: list[Command] = [(tuple(words), dict(options)) for words, options in self.command_stack]
         texts = {script.sha: script.script for script in self.scripts}
         await self.reset()  # type: ignore[no-untyped-call]

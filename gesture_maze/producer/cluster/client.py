@@ -1,7 +1,7 @@
 """A blocking client of a cluster that is used like a `redis.Redis`.
 
-Every command goes to the node that serves its key. A node that is away or a slot without a primary concerns
-the commands of its keys only; in a pipeline the other commands are done. Nothing is repeated after a lost
+Every command goes to the node that serves its key. A node that is away or a slot without a primary affects
+the commands on its keys only; in a pipeline the other commands are done. Nothing is repeated after a lost
 answer: the caller decides. A command that a node did not run because the slot has moved is sent on.
 """
 
@@ -31,7 +31,7 @@ machine must not delay every command by a timeout."""
 NOT_SERVED: Final = "CLUSTERDOWN Hash slot not served"
 
 FAILURES: Final = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
-"""Errors after which it is not known whether the command was run."""
+"""Errors after which it is unknown whether the command was run."""
 STALE: Final = (
     *FAILURES,
     exceptions.ReadOnlyError,
@@ -71,7 +71,7 @@ class ClusterRedis(Redis):
         self._away: Final[dict[Address, float]] = {}
 
     def node(self, address: Address) -> Redis:
-        """Return the client of one node. It raises what the node answers, MOVED too."""
+        """Return the client of one node. It raises every error that the node answers, including MOVED."""
         found = self._nodes.get(address)
         if found is None:
             found = self._nodes.setdefault(address, self._open_node(address))
@@ -315,7 +315,7 @@ class ClusterRedis(Redis):
         return answer
 
     def refresh_if_possible(self, hint: Address | None = None) -> None:
-        """As `refresh`, but keep the old table if no node answers."""
+        """Read the table of slots again, but keep the old one if no node answers."""
         try:
             self.refresh(hint)
         except (exceptions.RedisError, OSError):

@@ -19,7 +19,7 @@ class ClusterPipeline(Pipeline):
 
     Args:
         cluster: the client.
-        transaction: whether they are run all or none (MULTI, EXEC); all keys must be in one slot.
+        transaction: whether all of them run or none (MULTI, EXEC); all keys must be in one slot.
     """
 
     def __init__(self, cluster: ClusterRedis, transaction: bool) -> None:
@@ -54,7 +54,7 @@ class ClusterPipeline(Pipeline):
         return answers
 
     def _load(self, texts: Sequence[Any]) -> None:
-        """Load scripts on the primaries. The commands that run them report what fails."""
+        """Load scripts on the primaries. Failures show in the commands that run them."""
         for text in texts:
             with suppress(exceptions.RedisError):
                 self._cluster.execute_command("SCRIPT LOAD", text)
@@ -84,7 +84,7 @@ def texts_of(commands: Sequence[Command], texts: Mapping[str, Any]) -> list[Any]
     A node that became a primary knows none of them. They are loaded, because the roles may not use EVAL.
 
     Args:
-        commands: of which some are EVALSHA.
+        commands: some of them are EVALSHA.
         texts: the known scripts by their hash.
     """
     return [texts[sha] for sha in dict.fromkeys(words[1] for words, _ in commands) if sha in texts]

@@ -44,9 +44,9 @@ class _Node:
 
 
 class ClusterPubSub:
-    """As redis-py's `PubSub` for SUBSCRIBE, with sharded channels on one connection per node.
+    """Sharded channels behind the interface of redis-py's `PubSub`, on one connection per node.
 
-    A lost connection and a moved slot concern the channels there only. They are subscribed again while
+    A lost connection or a moved slot affects its own channels only. They are subscribed again while
     messages are read; what is published meanwhile is lost (pub/sub keeps nothing). One thread at a time may
     use it.
 

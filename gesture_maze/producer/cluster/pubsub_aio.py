@@ -38,7 +38,7 @@ class _Node:
 class ShardedChannels:
     """Subscriptions to sharded channels, on one connection per node.
 
-    A lost connection and a moved slot concern the channels there only. They are subscribed again by `mend`;
+    A lost connection or a moved slot affects its own channels only. They are subscribed again by `mend`;
     what is published meanwhile is lost.
 
     Args:
@@ -181,7 +181,7 @@ class ShardedChannels:
 
 
 class AsyncClusterPubSub:
-    """As redis-py's asyncio `PubSub` for SUBSCRIBE, with sharded channels, see `ShardedChannels`.
+    """Sharded channels behind the interface of redis-py's asyncio `PubSub`, see `ShardedChannels`.
 
     Cancelling `get_message` loses no message.
 
@@ -196,20 +196,20 @@ class AsyncClusterPubSub:
         self._running: asyncio.Task[None] | None = None
 
     async def subscribe(self, *channels: bytes) -> None:
-        """As `ShardedChannels.subscribe`."""
+        """See `ShardedChannels.subscribe`."""
         await self._sharded.subscribe(*channels)
         if self._running is None:
             self._running = asyncio.ensure_future(self._sharded.run())
 
     async def unsubscribe(self, *channels: bytes) -> None:
-        """As `ShardedChannels.unsubscribe`."""
+        """See `ShardedChannels.unsubscribe`."""
         await self._sharded.unsubscribe(*channels)
 
     async def ping(self) -> None:
         """Do nothing: silent nodes are found by a task."""
 
     async def get_message(self, timeout: float = 0.0) -> dict[str, Any] | None:
-        """As `ClusterPubSub.get_message`."""
+        """See `ClusterPubSub.get_message`."""
         if not self._messages:
             self._arrived.clear()
             with suppress(TimeoutError):

@@ -58,7 +58,7 @@ def slot_of_command(words: Sequence[Any]) -> int:
     """Return the slot whose node runs a command.
 
     Args:
-        words: as redis-py takes them; a subcommand may stand in the first word, after a space.
+        words: in redis-py's form; the first word may contain a subcommand, after a space.
     """
     key = _key_of(words)
     if key is None:
@@ -106,7 +106,7 @@ class SlotTable:
     """Which primary serves each slot.
 
     Args:
-        ranges: that do not overlap; slots may be missing.
+        ranges: ranges that do not overlap; slots may be missing.
     """
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
