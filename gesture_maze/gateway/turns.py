@@ -11,8 +11,8 @@ from gesture_maze.gateway.limits import ConcurrencyLimit, Rates
 from gesture_maze.gateway.refusals import GatewayError
 
 HELD_S: Final = 1.0
-"""Least time that a refusal is held back, the same as Retry-After: a client that waits for it cannot ask again
-meanwhile."""
+"""Least time that a refusal is held back, the same as Retry-After: a client that waits for it cannot ask
+again meanwhile."""
 SPREAD_S: Final = 1.0
 """Up to how much longer it is held back, at random: otherwise the requests of a burst would all be answered,
 and come again, in one pass of the event loop."""

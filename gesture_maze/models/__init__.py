@@ -2,5 +2,5 @@
 
 import os
 
-# before ONNX Runtime is imported: since 1.32 its builds for Linux, too, report their use to their makers
+# before ONNX Runtime is imported: since 1.32 its Linux builds, too, send telemetry to the vendor
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -9,9 +9,9 @@ A bundle is a folder, or the same files at the top of one zip:
 | `golden.json` | `models.golden.Golden`: synthetic hands with the outputs to expect |
 | `MODEL_CARD.md` | for people |
 
-Nothing in it is code and nothing is unpickled, so a bundle may come from anywhere. Each file is opened once
-and the bytes that were read are the bytes that are hashed, parsed and run. The hashes guard against damage
-and mix-ups; they are no signature: a user who can write a bundle can also write its manifest.
+Nothing in it is code and nothing is unpickled, so a bundle may come from any source. Each file is opened
+once, and the bytes that were read are the bytes that are hashed, parsed and run. The hashes guard against
+damage and mix-ups; they are not a signature: a user who can write a bundle can also write its manifest.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ SIZE_LIMITS_BYTES: Final[dict[str, int]] = {
     GOLDEN: 4 * 1024 * 1024,
     CARD: 256 * 1024,
 }
-"""The files of a bundle and the most that each may hold. A worker keeps a bundle in memory while it loads it,
+"""The files of a bundle and the largest size of each. A worker keeps a bundle in memory while it loads it,
 and 32 MiB is a hundred times what the default model needs."""
 
 MAX_ZIP_BYTES: Final = 40 * 1024 * 1024
-"""The most that a zipped bundle may take: a little above the sum of `SIZE_LIMITS_BYTES`."""
+"""Largest size of a zipped bundle: a little above the sum of `SIZE_LIMITS_BYTES`."""
 
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 """Fixed time of every member, so that one bundle always gives one zip, byte for byte."""
@@ -121,15 +121,14 @@ class Bundle:
         return out.getvalue()
 
     def write(self, folder: Path) -> None:
-        """Write the files into `folder`, which is made if need be; files of the same names are replaced."""
+        """Write the files into `folder`, which is created if needed; files of the same names are replaced."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in self.files.items():
             (folder / name).write_bytes(data)
 
 
 BUNDLED: Final = "bundled"
-"""The name of the default bundle, wherever a path is expected; give a folder of that name by its full
-path."""
+"""Stands for the default bundle wherever a path is expected. A folder of that name needs its full path."""
 
 
 def bundled_path() -> Path:
@@ -258,7 +257,7 @@ def _parse_manifest(data: bytes) -> Manifest:
 
 
 def _check_labels(raw: dict[str, object]) -> None:
-    """Refuse a wrong label set under a reason of its own; the schema refuses other types later."""
+    """Refuse a wrong label set with its own reason; wrong types are left to the schema."""
     labels = raw.get("labels")
     if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
         return
@@ -275,10 +274,10 @@ def _read_folder(folder: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     try:
         for entry in sorted(folder.iterdir()):
-            if entry.name.startswith("."):  # what file managers leave behind
+            if entry.name.startswith("."):  # files that file managers leave behind
                 continue
             limit = _limit_of(entry.name)
-            if not entry.is_file():  # opening a pipe would wait for ever
+            if not entry.is_file():  # opening a pipe would block forever
                 raise ModelError(ModelReason.UNEXPECTED_FILE, f"{entry} is not a plain file")
             with entry.open("rb") as file:
                 data = file.read(limit + 1)

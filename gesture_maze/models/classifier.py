@@ -1,6 +1,6 @@
 """The runtime of a model: landmarks in, label and confidence out.
 
-Workers import this module, so it needs numpy and the bundle, and nothing of training. ONNX Runtime is
+Workers import this module, so it needs only numpy and the bundle, nothing from training. ONNX Runtime is
 imported for graphs that `models.plain` does not know.
 """
 
@@ -19,7 +19,7 @@ from gesture_maze.wire.gestures import LabelSet
 
 SLICE_ROWS: Final = 256
 """Most rows of one run of the graph. Larger batches are cut: the activations of 256 rows stay in the core's
-cache, and one run per 256 rows costs nothing that can be measured."""
+cache, and the cost of one more run per 256 rows is not measurable."""
 
 PLAIN_TOLERANCE: Final = 1e-5
 """Largest difference from the golden outputs at which numpy may compute a graph; replies have three
@@ -53,7 +53,7 @@ class Classifier:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Classifier:
-        """Return the classifier of a verified bundle, ready and warm: its self-test was its first batch.
+        """Return the classifier of a verified bundle, warmed up by its self-test.
 
         Raises:
             ModelError: `bad_graph` or `self_test`.
@@ -82,7 +82,7 @@ class Classifier:
 
     @property
     def needs_depth(self) -> bool:
-        """Whether the model uses z; measured where the bundle does not declare it."""
+        """Whether the model uses z; measured if the bundle does not declare it."""
         return self._needs_depth
 
     def probabilities(
@@ -106,7 +106,8 @@ class Classifier:
     def classify(
         self, landmarks: NDArray[np.float32], aspect: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the likeliest label, a place in `labels`, and its probability; arguments as above.
+        """Return the likeliest label, an index into `labels`, and its probability. See `probabilities` for
+        the arguments.
 
         Returns:
             (n,) int64 and (n,) float32.
@@ -144,7 +145,7 @@ class Classifier:
         """Return whether the model uses z, judged by changing it in the golden hands.
 
         Raises:
-            ModelError: `bad_graph`: it does, although the bundle declares that it does not.
+            ModelError: `bad_graph`: the model uses z, although the bundle declares that it does not.
         """
         moved = self._golden.landmarks.copy()
         moved[:, :, 2] += np.linspace(-0.5, 0.5, moved.shape[1], dtype=np.float32)
@@ -178,7 +179,7 @@ class Classifier:
 
     def _is_golden(self, network: Network) -> bool:
         golden = self._golden
-        with np.errstate(all="ignore"):  # a foreign bundle may hold any numbers
+        with np.errstate(all="ignore"):  # a bundle from elsewhere may hold any numbers
             found = network.probabilities(golden.landmarks, golden.aspect)
         if found.shape != golden.probabilities.shape:
             return False

@@ -1,9 +1,9 @@
 """Labelled landmarks from files of any layout, checked before anything is trained or measured on them.
 
 The usual layout has columns `x1,y1[,z1],...,x21,y21[,z21],label` in any order, optionally `source` and
-`user_id`; x, y and z share one unit (pixels, say), y grows down; origin and scale are free. `readers.read`
-reads others. z is kept where all files have it, for models that declare it; ours do not, because its unit
-differs between sources.
+`user_id`; x, y and z share one unit (such as pixels), y grows down; origin and scale are free. `readers.read`
+reads other layouts. z is kept if all files have it, for models that declare it. Our own models do not,
+because the unit of z differs between sources.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Dataset:
     depth: NDArray[np.float64] | None = None
     """(n, 21), z in the unit of x and y; None where a file has no columns of z."""
     report: tuple[str, ...] = ()
-    """What was found in the files and what labels became, as lines for a person."""
+    """What was found in the files and how labels were mapped, as lines to print."""
     recorders: NDArray[np.str_] | None = None
-    """(n,) who recorded each row: its source, where its file names sources and no users; else empty. None if
-    there are none."""
+    """(n,) who recorded each row: its source if its file names sources but no users, else empty. None if no
+    row has a recorder."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -81,10 +81,10 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What overrides the description in the files; see `readers.read.read_labelled`.
+    """Options that override what the files say about themselves; see `readers.read.read_labelled`.
 
     Attributes:
-        layout: name of the layout; None finds it.
+        layout: name of the layout; None detects it.
         aspect: image width / height; None keeps what the file says.
         labels: a file that renames labels; None maps the usual synonyms.
     """
@@ -99,7 +99,7 @@ def read_dataset(paths: Sequence[Path], reading: Reading | None = None) -> Datas
 
     Args:
         paths: files of any layout.
-        reading: overrides; None for none.
+        reading: overrides, if any.
 
     Raises:
         SettingsError: `data`, naming file, row (the header is row 1) and column: a file cannot be read, a
@@ -148,7 +148,7 @@ def _listed(paths: Sequence[Path]) -> str:
 
 
 def require_trainable(data: Dataset) -> None:
-    """Refuse data that no classifier can be trained on.
+    """Refuse data on which no classifier can be trained.
 
     Raises:
         SettingsError: `data`: one class only, or a class with fewer than `MIN_TRAINING_ROWS` rows.

@@ -1,4 +1,4 @@
-"""Drawings of gestures that no simulated hand shows: the median of the hands they were taught by. Pure."""
+"""Drawings of gestures that no simulated hand shows: the median of the hands that taught them. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def median_hand(
     Args:
         points: (n, 21, 2), isotropic, y down.
         depth: (n, 21), z in the same unit; None for a flat drawing.
-        left: (n,) which are left hands; None where that is not known.
+        left: (n,) which are left hands; None if unknown.
     """
     if len(points) < LEAST_HANDS:
         return None

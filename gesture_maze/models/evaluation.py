@@ -28,11 +28,11 @@ class ActionFigures(TypedDict):
     """Predictions as maze actions, shares 0 to 1; None where there is nothing to divide by."""
 
     precision: float | None
-    """Right actions of all actions given."""
+    """Share of the actions given that are right."""
     recall: float | None
-    """Right actions of all hands that show one."""
+    """Share of the hands showing an action for which it was given."""
     false_action_rate: float | None
-    """Hands without a gesture that would have acted."""
+    """Share of the hands without a gesture that would have acted."""
 
 
 class Evaluation(TypedDict):
@@ -86,7 +86,7 @@ def summarise(
     gestures: Sequence[str] = GESTURES,
     actions: Mapping[str, Action] = DEFAULT_ACTIONS,
 ) -> Figures:
-    """Return the figures that a manifest keeps of one split; arguments as of `evaluate`."""
+    """Return the figures of one split for a manifest. See `evaluate` for the arguments."""
     full = evaluate(labels, probabilities, threshold=threshold, model="", gestures=gestures, actions=actions)
     return Figures(
         rows=full["rows"],
@@ -126,7 +126,7 @@ def _action_figures(
     actions: Mapping[str, Action],
     gestures: Sequence[str],
 ) -> ActionFigures:
-    """Return the action figures; two gestures with one action count as each other."""
+    """Return the action figures; gestures with the same action count as the same."""
     words = np.array([actions.get(name, "") for name in gestures])
     wanted = words[labels]
     given = np.where(sure, words[predicted], "")

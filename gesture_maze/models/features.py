@@ -7,14 +7,14 @@ Step by step, for one hand (the graph of a bundle does the same, see `models.onn
 
 1. **Aspect** undone: x times width / height, so that x and y are in one unit, the image's height.
 2. **Translation** removed: the mean of the 21 landmarks is the origin. (The wrist as origin was measured and
-   is worse: its error would be in every number.)
+   is worse: its error would affect every number.)
 3. **Mirroring** removed, exactly: where the turn from the index knuckle (5) to the little finger's knuckle
    (17), seen from the wrist (0), is negative, x is negated. A left hand gives the features of the right hand
    that is its mirror image, whatever the flag of the frame or the camera says.
-4. **Scale** removed: the 42 coordinates are divided by their Euclidean norm, in which all landmarks share, so
-   that one misplaced landmark moves it little, unlike the length of a single bone.
-5. **Distances** added, 29 of them, between the coordinates that resulted: they do not change when the hand
-   turns in the image, and say directly which fingers are bent, apart, or touched by the thumb.
+4. **Scale** removed: the 42 coordinates are divided by their Euclidean norm, which depends on all landmarks,
+    so that one misplaced landmark changes it little, unlike the length of a single bone.
+5. **Distances** added, 29 of them, between the normalised landmarks: they do not change when the hand turns
+    in the image, and show directly which fingers are bent, apart, or touched by the thumb.
 
 Rotation in the image is kept in the coordinates: `like` and `dislike` differ by it.
 """
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEATURE_VERSION: Final = 2
-"""Raised with any change of the numbers below."""
+"""Incremented with any change of the numbers below."""
 
 POINTS: Final = 21
 WRIST: Final = 0
@@ -81,7 +81,7 @@ def features(landmarks: NDArray[Any], aspect: NDArray[Any] | float = 1.0) -> NDA
 
 
 def centring_matrix() -> NDArray[np.float64]:
-    """Return the (63, 46) matrix that takes flat landmarks to centred coordinates.
+    """Return the (63, 46) matrix that maps flat landmarks to centred coordinates.
 
     Columns: x of landmarks 0 to 20 about their mean, y of the same, then, about the wrist, the factors of the
     turn that decides the mirroring: x of the index knuckle, x and y of the little finger's, y of the index

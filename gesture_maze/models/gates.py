@@ -14,9 +14,10 @@ from gesture_maze.models.timing import BATCH, microseconds_per_frame
 from gesture_maze.wire.errors import ModelError
 
 MAX_US_PER_FRAME: Final = 5.0
-"""The default model takes 1 to 2 µs; at 5 one worker still answers 100,000 frames a second."""
+"""The default model takes 1 to 2 µs; with 5 µs one worker still answers 100,000 frames a second."""
 MAX_DROP: Final = 0.002
-"""Share by which accuracy and action precision may fall: what another split of the same data changes."""
+"""Share by which accuracy and action precision may fall: another split of the same data changes them as
+much."""
 
 
 MAX_FALL: Final = 0.003
@@ -27,16 +28,17 @@ BASE_AFTER: Final = "base_after"
 
 
 class GateReason(StrEnum):
-    """Why a sound model is refused. Closed."""
+    """Why a valid model is refused. Closed."""
 
     TOO_SLOW = "too_slow"
     """Its time per frame is above the limit."""
     LESS_ACCURATE = "less_accurate"
-    """It is worse than the champion on the given data, or by its own figures worse than its base."""
+    """It is worse than the champion on the given data, or, according to its own figures, worse than its
+    base."""
 
 
 def check_speed(classifier: Classifier, limit_us: float) -> float:
-    """Return the CPU time of one frame in batches of 256, in µs, if it is within the limit.
+    """Check the CPU time per frame in batches of 256, and return it in µs.
 
     Raises:
         ModelError: `too_slow`.
@@ -69,7 +71,7 @@ def check_accuracy(candidate: Evaluation, champion: Evaluation, max_drop: float)
         "action precision": (candidate["action"]["precision"], champion["action"]["precision"]),
     }
     for name, (found, wanted) in pairs.items():
-        # without any action there is no precision: worse than any
+        # without any action there is no precision, which counts as worse than any value
         if wanted is not None and (found is None or found < wanted - max_drop):
             shown = "none" if found is None else f"{found:.4f}"
             message = (

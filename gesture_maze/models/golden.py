@@ -1,7 +1,7 @@
 """Golden hands: synthetic landmarks with the outputs a model gave for them when it was exported.
 
-They are checked wherever the model is loaded, so a runtime that computes something else is noticed before
-the first frame. They are synthetic on purpose: a bundle contains no person's hand.
+They are checked wherever the model is loaded, so a runtime that gives other results is noticed before the
+first frame. They are synthetic on purpose: a bundle contains no person's hand.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Golden:
         """Read `golden.json`.
 
         Raises:
-            ValueError: not JSON, or shapes and values that no golden file has; the message says which.
+            ValueError: it is not JSON, or its shapes or values are invalid.
         """
         raw = json.loads(data)
         if not isinstance(raw, dict):
@@ -78,7 +78,7 @@ class Golden:
 def make_golden(hands: Hands, predict: Predict) -> Golden:
     """Return golden hands from synthetic `hands`, with what `predict` gives for them.
 
-    The inputs are rounded to 5 decimals first: a hundredth of a pixel, and a short file.
+    The inputs are rounded to 5 decimals first, a hundredth of a pixel, to keep the file short.
     """
     landmarks = np.round(hands.landmarks, 5).astype(np.float32)
     aspect = np.round(hands.aspect, 5).astype(np.float32)
@@ -96,6 +96,6 @@ def _finite(raw: dict[str, Any], key: str) -> NDArray[np.float32]:
 
 
 def _short(array: NDArray[np.float32]) -> Any:
-    """Return nested lists whose numbers are written with as few digits as give the same float32."""
+    """Return nested lists of numbers with the fewest digits that give the same float32."""
     text = np.char.mod("%.7g", array.astype(np.float64))
     return np.array(text, dtype=np.float64).tolist()

@@ -1,4 +1,4 @@
-"""A model's answers on labelled hands, from which reports and tracking are made."""
+"""A model's answers on labelled hands, for reports and tracking."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, GESTURES, Action
 
 BOOTSTRAP_ROUNDS: Final = 2000
-"""Resamples behind an interval: its ends are then good to about a tenth of its width."""
+"""Resamples for an interval: its ends are then accurate to about a tenth of its width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Judged:
     probabilities: NDArray[np.floating[Any]]
     """(n, k)."""
     gestures: tuple[str, ...] = GESTURES
-    """Names of the k columns: what the model knows or the data shows."""
+    """Names of the k columns: gestures that the model knows or the data shows."""
     actions: Mapping[str, Action] = field(default_factory=lambda: DEFAULT_ACTIONS)
     """The model's mapping: gesture name -> action."""
     folds: NDArray[np.int64] | None = None
-    """(n,) fold in which each hand was held out; None if the model is one and the same for all."""
+    """(n,) fold in which each hand was held out; None if one model answered for all."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -60,7 +60,7 @@ class Judged:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """(n,) whether that is the truth."""
+        """(n,) whether that label is the true one."""
         result: NDArray[np.bool_] = self.predicted == self.labels
         return result
 
@@ -73,7 +73,7 @@ class Judged:
         )  # fmt: skip
 
     def adjudicated(self, verdicts: Verdicts) -> Judged:
-        """Return the same answers on the rows and labels that verdicts on the data set leave."""
+        """Return the same answers, with rows and labels changed by the verdicts on the data set."""
         counted, labels = verdicts.apply(np.arange(len(self.labels)), self.labels)
         return replace(
             self, points=self.points[counted], labels=labels[counted], users=self.users[counted],
@@ -91,12 +91,13 @@ class Judged:
         return np.bincount(self.labels * k + self.predicted, minlength=k**2).reshape(k, k)
 
     def worst(self, label: int, limit: int) -> NDArray[np.int64]:
-        """Return rows of this gesture that it took for another, most confident first, at most `limit`."""
+        """Return rows of this gesture that the model took for another, most confident first, at most
+        `limit`."""
         (rows,) = np.nonzero((self.labels == label) & ~self.right)
         return rows[np.argsort(-self.confidence[rows], kind="stable")][:limit]
 
     def typical(self, label: int, limit: int) -> NDArray[np.int64]:
-        """Return rows of this gesture that it got right, median confidence first, at most `limit`."""
+        """Return rows of this gesture that the model got right, median confidence first, at most `limit`."""
         (rows,) = np.nonzero((self.labels == label) & self.right)
         middling = np.abs(self.confidence[rows] - np.median(self.confidence[rows])) if len(rows) else rows
         return rows[np.argsort(middling, kind="stable")][:limit]
@@ -115,7 +116,7 @@ def judge_with(classifier: Classifier, data: Dataset, also: Iterable[str] = ()) 
     Args:
         classifier: the model.
         data: labelled hands.
-        also: more gestures to have columns for, such as those of a model to compare with.
+        also: further gestures that get columns, such as those of a model to compare with.
 
     Raises:
         SettingsError: `data`: the model uses z and the data has none.
@@ -154,7 +155,7 @@ def unknown_gestures(classifier_labels: tuple[str, ...], data: Dataset) -> dict[
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Predictions of about one confidence."""
+    """Predictions of similar confidence."""
 
     low: float
     high: float
@@ -162,7 +163,7 @@ class Bin:
     confidence: float
     """Their mean confidence; 0 where there are none."""
     accuracy: float
-    """The share of them that is right; 0 where there are none."""
+    """The share of right ones; 0 if there are no predictions."""
 
 
 def reliability(judged: Judged) -> list[Bin]:
@@ -189,9 +190,10 @@ class Paired:
     both: int
     neither: int
     p_value: float
-    """Of McNemar's exact test, two-sided: how likely so uneven a split is if both were equally good."""
+    """From McNemar's exact test, two-sided: the probability of such an uneven split if both were equally
+    good."""
     difference: float
-    """Accuracy of the first less that of the second."""
+    """Accuracy of the first minus that of the second."""
     interval: tuple[float, float]
     """95 % interval of the difference."""
     by_user: bool
@@ -208,8 +210,8 @@ def compare(first: Judged, second: Judged, seed: int = 0) -> Paired:
     The test is McNemar's (Psychometrika 12, 1947) in its exact form: of the hands that one model alone gets
     right, each falls to either side with probability one half. (Recommended for classifiers by Dietterich,
     Neural Computation 10, 1998; formulas in Fagerland, Lydersen and Laake, BMC Medical Research Methodology
-    13, 2013.) It takes hands for independent; the interval, a percentile bootstrap (Efron and Tibshirani,
-    1993) over users where they are known, does not.
+    13, 2013.) It assumes independent hands; the interval, a percentile bootstrap (Efron and Tibshirani, 1993)
+    over users if they are known, does not.
 
     Args:
         first, second: of the same hands in the same order.
@@ -235,7 +237,7 @@ def compare(first: Judged, second: Judged, seed: int = 0) -> Paired:
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the p-value of McNemar's exact test, two-sided: twice the smaller tail, 1 at most."""
     n, fewer = only_first + only_second, min(only_first, only_second)
-    # by logarithms: the coefficients themselves have thousands of digits
+    # with logarithms, because the coefficients have thousands of digits
     logs = (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2) for k in range(fewer + 1))
     return min(1.0, 2 * fsum(exp(one) for one in logs))
 
@@ -246,7 +248,7 @@ def _interval(gains: NDArray[np.int64], groups: NDArray[np.generic], seed: int) 
     sums, sizes = np.bincount(place, weights=gains), np.bincount(place)
     rng = np.random.default_rng(seed)
     means = []
-    for _ in range(BOOTSTRAP_ROUNDS):  # one at a time: all at once would need rounds times groups numbers
+    for _ in range(BOOTSTRAP_ROUNDS):  # one at a time, to save memory
         drawn = rng.integers(0, len(sizes), len(sizes))
         means.append(sums[drawn].sum() / sizes[drawn].sum())
     low, high = np.percentile(means, (2.5, 97.5))

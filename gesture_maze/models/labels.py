@@ -1,7 +1,7 @@
 """The label set of a bundle: which gestures a model knows, and the number that each has on the wire.
 
-The 19 gestures of `wire.gestures` keep their published numbers in every bundle. Own gestures are
-counted from 19. Everything maps by name; numbers are for clients that switch on an integer.
+The 19 gestures of `wire.gestures` keep their published numbers in every bundle. Other gestures are numbered
+from 19. Everything maps by name; numbers are for clients that switch on an integer.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def action_faults(actions: Mapping[str, Action], labels: Sequence[str], of: str 
     Args:
         actions: gesture, or `left:` or `right:` and a gesture -> action.
         labels: the label set.
-        of: what it belongs to, for the message.
+        of: what the mapping belongs to, for the message.
     """
     for key in actions:
         try:

@@ -1,4 +1,5 @@
-"""`manifest.json` of a model bundle: what the model is, what it takes, what it was measured to do."""
+"""`manifest.json` of a model bundle: what the model is, what inputs it takes, and how good it was measured to
+be."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ from gesture_maze.models.labels import action_faults, default_numbers, label_fau
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, Action
 
 FORMAT_VERSION: Final = 2
-"""Of the bundle's layout. Raised when an older program could misread a newer bundle. Version 2 declares the
-inputs and the numbers of the labels."""
+"""Version of the bundle's layout. Incremented when an older program could misread a newer bundle. Version 2
+declares the inputs and the numbers of the labels."""
 
 READABLE_VERSIONS: Final = (1, 2)
 """Format versions that this program reads."""
@@ -31,7 +32,7 @@ DIGEST_CHARS: Final = 10
 """Hex digits of the content digest in a model version: 40 bits tell any two models of one pool apart."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-"""A part of a whole, 0 to 1."""
+"""A share, 0 to 1."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -50,14 +51,14 @@ class Thresholds(_Record):
 
 
 class Inputs(_Record):
-    """Which of the numbers of a frame the model uses; the graph takes them all.
+    """Which numbers of a frame the model uses; the graph takes them all.
 
-    A model that is judged or served without a number that it uses answers something else than it was trained
-    to, so that missing numbers are an error.
+    Missing numbers are an error, because a model that is judged or served without a number that it uses gives
+    wrong answers.
     """
 
     coordinates: tuple[Literal["x", "y", "z"], ...] = ("x", "y")
-    """Of each landmark."""
+    """Coordinates of each landmark."""
     aspect: bool = True
     """Whether x is multiplied by width / height inside the graph."""
 
@@ -124,7 +125,7 @@ class Manifest(_Record):
     baseline: Baseline | None = None
     seed: int | None = None
     drawings: dict[str, Drawing] = {}
-    """Gesture of one's own -> the median of the hands that it was taught by, for pages to draw."""
+    """Gesture that is not a published one -> the median of the hands that taught it, for pages to draw."""
     files: dict[str, Sha256]
     """File name -> sha256 of its bytes."""
 
@@ -165,9 +166,9 @@ class Manifest(_Record):
 def model_digest(manifest: Manifest) -> str:
     """Return the digest that a model version ends with.
 
-    It follows from all that decides what the model answers (graph, golden hands, labels, inputs, thresholds,
-    actions) and from nothing else: no clock, no figures, no card. The same training gives the same version
-    anywhere.
+    It depends on everything that determines the model's answers (graph, golden hands, labels, inputs,
+    thresholds, actions) and from nothing else: no clock, no figures, no card. The same training gives the
+    same version anywhere.
     """
     content: dict[str, object] = {
         "files": {name: sha for name, sha in manifest.files.items() if name in ("model.onnx", "golden.json")},

@@ -1,11 +1,11 @@
 """The network of a bundle in plain numpy, without ONNX Runtime.
 
-The graph of `models.onnx.graph` is a few matrix products. numpy needs as long for them as ONNX Runtime up to
-16 hands, and a seventh longer for hundreds; without ONNX Runtime a worker is some 28 MB smaller and starts
+The graph of `models.onnx.graph` is a few matrix products. numpy takes as long as ONNX Runtime for up to 16
+hands, and a seventh longer for hundreds; without ONNX Runtime a worker is some 28 MB smaller and starts
 sooner. What is linear in the landmarks (centring, the turn, the differences) is one matrix here.
 
-Only a graph that is, node by node, the one of `models.onnx.graph` is taken, and `models.classifier` uses it
-only if it gives the golden outputs of its bundle.
+Only a graph that matches the one of `models.onnx.graph` node by node is accepted, and `models.classifier`
+uses it only if it gives the golden outputs of its bundle.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float32]
 Message = bytes | memoryview
 
 FEW_ROWS: Final = 2
-"""Up to this many hands are computed one by one: a call for a batch costs as much as three of them."""
+"""Up to this many hands are computed one by one: a call for a batch costs as much as three single calls."""
 
 GRAPH: Final = """\
 Reshape landmarks c0 v0
@@ -69,7 +69,7 @@ class PlainNetwork:
     """A network of `models.onnx.graph`. Safe to share between threads.
 
     All arrays are transposed, a hand in a column, so that every operation runs along contiguous memory. The
-    rows of `linear` are ordered so that the features come about in place, next to each other.
+    rows of `linear` are ordered so that the features are computed in place, next to each other.
 
     Args:
         linear: (96, 63): rows of landmarks -> differences in y, in x, coordinates x, y, factors of the turn.
@@ -145,10 +145,10 @@ class PlainNetwork:
         return logits
 
     def _classify_one(self, landmarks: Array, aspect: float) -> tuple[int, float]:
-        """Return label and probability of one hand, as `classify` does, in a third of the time.
+        """Return the label and probability of one hand, like `classify`, in a third of the time.
 
-        Operations on the few numbers of one hand cost more to call than to compute, so what can be a Python
-        number is one.
+        Operations on the few numbers of one hand cost more to call than to compute, so Python numbers are
+        used wherever possible.
         """
         values = self._linear.dot(landmarks.reshape(3 * POINTS))
         index_x, little_x, little_y, index_y = values[_TURN:].tolist()

@@ -1,8 +1,8 @@
 """Proof of a bundle in a process of its own, before this process loads it.
 
-A user who may write a bundle may write a graph that never ends or takes all memory. ONNX Runtime cannot be
+A user who can write a bundle can write a graph that never ends or takes all memory. ONNX Runtime cannot be
 interrupted in either, so a bundle that comes from elsewhere is loaded and tested by a child with limits
-first. It costs about half a second of a second process, and only for a bundle that this process has not
+first. That takes about half a second, and only for a bundle that this process has not
 proved before: a swap back to the previous model is immediate.
 
 Run as `python -m gesture_maze.models.proof` with the zipped bundle on standard input; the answer is one JSON
@@ -24,8 +24,8 @@ from gesture_maze.models.bundle import MAX_ZIP_BYTES, ModelReason, load_zip
 from gesture_maze.wire.errors import ModelError
 
 CPU_S: Final = 4
-"""Most CPU time of the child, the limit that ends an endless graph. A sound bundle takes under one second,
-the largest that is accepted two; unlike elapsed time, that does not depend on how busy the machine is."""
+"""Most CPU time of the child, which stops an endless graph. A valid bundle takes under one second, the
+largest accepted one two seconds; unlike elapsed time, that does not depend on how busy the machine is."""
 TIMEOUT_S: Final = 30.0
 """Longest time for the child on a busy machine."""
 MEMORY_BYTES: Final = 3 * 1024**3
@@ -95,7 +95,7 @@ def main() -> int:
 def _environment() -> dict[str, str]:
     """Return what an interpreter needs to start, without our settings and secrets."""
     needed = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-    # one thread each: a matrix library reserves memory for every core otherwise
+    # one thread each: otherwise a matrix library reserves memory for every core
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return {**{name: os.environ[name] for name in needed if name in os.environ}, **threads}
 

@@ -49,9 +49,9 @@ def _open_session(model: bytes) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    # Batch sizes vary from call to call: patterns learned for one size would only be kept, never used again.
+    # Batch sizes vary from call to call: memory patterns of one size would be kept but never used again.
     options.enable_mem_pattern = False
-    options.log_severity_level = 4  # its faults reach us as exceptions; no lines of its own on stderr
+    options.log_severity_level = 4  # its errors are raised as exceptions; it must not write to stderr as well
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many kinds, none of them ours

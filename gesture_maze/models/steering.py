@@ -1,4 +1,4 @@
-"""The mapping of a finished bundle, changed: which gesture gives which action."""
+"""Changes the mapping of a finished bundle: which gesture gives which action."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CARD_LINE: Final = re.compile(r"^- \*\*Actions\*\*: .*?\n(?=- \*\*)", re.DOTALL
 
 
 def with_actions(bundle: Bundle, actions: Mapping[str, Action]) -> Bundle:
-    """Return the bundle with a mapping of its own, under the version that follows from it.
+    """Return the bundle with another mapping, under a new version that depends on it.
 
     Args:
-        bundle: any.
+        bundle: any bundle.
         actions: gesture, or `left:` or `right:` and a gesture -> action.
 
     Raises:

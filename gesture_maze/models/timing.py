@@ -15,8 +15,8 @@ LONGEST: Final = 10
 def microseconds_per_frame(call: Callable[[int], object], batch: int, budget_s: float = 0.3) -> float:
     """Return the least CPU time of `call(batch)` per frame, in µs, over the calls that fit into `budget_s`.
 
-    CPU time of the process does not count the time in which other processes have the processor, so the
-    figure repeats on a busy machine where elapsed time does not.
+    CPU time of the process does not count the time in which other processes have the processor, so the figure
+    is repeatable on a busy machine, unlike elapsed time.
 
     Args:
         call: classifies the given number of frames.

@@ -1,12 +1,12 @@
-"""Verdicts on single rows of a data set: labels that a person has looked at and judged.
+"""Verdicts on single rows of a data set: labels that a person has reviewed.
 
-A CSV with the columns `row`, `label` and `verdict`; others (`why`, say) are ignored. `row` counts the data
+A CSV with the columns `row`, `label` and `verdict`; others (such as `why`) are ignored. `row` counts the data
 rows of the CSV that was judged, from 0, or of the first one where several are read; `label` is the label
 there, as a check that the verdicts belong to the file; `verdict` is `keep`, `exclude` or `relabel:<gesture>`.
 
-Only rows that models missed are looked at, as a rule. Wrong labels that a model agrees with stay unfound, so
-figures on adjudicated labels are too good by a little. They are a floor and a basis for thresholds, and no
-ranking of models.
+Usually only rows that models missed are reviewed. Wrong labels that a model agrees with are not found, so
+figures on adjudicated labels are slightly too good. They are a basis for thresholds, not for a ranking of
+models.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BIAS: Final = (
     "Only rows that models missed were adjudicated, so wrong labels that a model agrees with still count as "
     "right: these figures flatter, and are no ranking of models."
 )
-"""What every report says beside adjudicated figures."""
+"""The note in every report that shows adjudicated figures."""
 
 KEEP: Final = "keep"
 EXCLUDE: Final = "exclude"
@@ -57,7 +57,7 @@ class Verdicts:
     def apply(
         self, rows: NDArray[np.int64], labels: NDArray[np.int64]
     ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Return which of `rows` (n,) count, as a mask (n,), and the labels (n,) by the verdicts.
+        """Return which of `rows` (n,) count, as a mask (n,), and the labels (n,) after the verdicts.
 
         Args:
             rows: of the data set.

@@ -1,4 +1,4 @@
-"""The only place where a pickle is opened: a process of its own, which turns two of them into plain arrays.
+"""The only place where pickles are opened: a separate process, which turns two of them into plain arrays.
 
 Run by `models.legacy.importer` as `python -m gesture_maze.models.legacy.child SVC SCALER LAYOUT VOTES PROBES
 OUT`, and never imported by it. VOTES is 1 to ignore the SVC's own probabilities; PROBES is an .npy of hands

@@ -3,10 +3,10 @@
 Unpickling a file runs whatever code its writer put there, with the rights of the process. It happens only
 after the caller has confirmed that the files are trusted, and in a process of its own
 (`models.legacy.child`), which hands back numbers. That keeps the pickle's objects out of this process; it is
-no cage for a hostile one.
+not a sandbox for a hostile one.
 
 The old model takes raw image coordinates: it depends on where in the image the hand is, how large and which
-of the two hands it is. The bundle answers as it did.
+of the two hands it is. The bundle gives the same answers.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ KIND: Final = "svc"
 TIMEOUT_S: Final = 120.0
 """Longest time for the child: it imports scikit-learn and opens two files."""
 SHARPNESS: Final = 4.0
-"""What votes are multiplied by to become logits, where the SVC brings no probabilities: one vote more than
-the next class is then a confidence of 0.98, and a draw is below the default threshold. Not calibrated."""
+"""Factor from votes to logits if the SVC has no probabilities: one vote more than the next class then gives a
+confidence of 0.98, and a draw is below the default threshold. Not calibrated."""
 
 AXES: Final[tuple[Literal["x", "y", "z"], ...]] = ("x", "y", "z")
 Landmarks = NDArray[np.float32]
@@ -58,7 +58,7 @@ class Legacy:
     classes: tuple[str, ...]
     """The gesture of each of its k classes."""
     places: NDArray[np.int64]
-    """(f,) where its columns are among x1, y1, z1, x2, ..."""
+    """(f,) index of each of its columns in x1, y1, z1, x2, ..."""
     scale: NDArray[np.float64]
     offset: NDArray[np.float64]
     """(f,) the scaler: value * scale + offset,"""
@@ -70,11 +70,11 @@ class Legacy:
     """Share of the probes for which the likeliest class is what scikit-learn's `predict` says. It is below 1
     because `predict` goes by votes and breaks ties by the order of the classes."""
     warnings: tuple[str, ...]
-    """Of scikit-learn about the age of the pickles."""
+    """Warnings of scikit-learn about the age of the pickles."""
     sha256: str
-    """Of both files' bytes."""
+    """sha256 of both files' bytes."""
     names: tuple[str, ...]
-    """Of both files, without folders."""
+    """Names of both files, without folders."""
 
     @property
     def gestures(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Legacy:
 
     @property
     def inputs(self) -> Inputs:
-        """What it uses of a frame."""
+        """The numbers of a frame that it uses."""
         axes = sorted({int(place) % 3 for place in self.places})
         return Inputs(coordinates=tuple(AXES[axis] for axis in axes), aspect=False)
 
@@ -130,9 +130,9 @@ def open_pickles(
     """Run the code in two pickles, in a process of its own, and return the model that is in them.
 
     Args:
-        svc: pickle or joblib file of a fitted `sklearn.svm.SVC`. Only of a file that is trusted!
+        svc: pickle or joblib file of a fitted `sklearn.svm.SVC`. The file must be trusted.
         scaler: the same of its `MinMaxScaler`.
-        table: class -> gesture; classes that are names of gestures need none.
+        table: class -> gesture; classes that are names of gestures need no entry.
         probes: hands to compare the export with.
         layout: order of the columns, where the scaler does not know their names.
         votes: ignore the probabilities that the SVC was fitted with, if it was. `predict` does so too; and
@@ -144,7 +144,7 @@ def open_pickles(
     data = [_bytes_of(path) for path in (svc, scaler)]
     with tempfile.TemporaryDirectory(prefix="gesture-maze-legacy-") as name:
         folder = Path(name)
-        # the bytes that were hashed are those that are opened
+        # so that the opened bytes are the hashed ones
         inputs = [folder / part for part in ("svc", "scaler")]
         for path, content in zip(inputs, data, strict=True):
             path.write_bytes(content)
@@ -161,7 +161,7 @@ def legacy_bundle(legacy: Legacy, probes: Landmarks, golden: Hands) -> Bundle:
 
     Args:
         legacy: the model.
-        probes: what it was opened with.
+        probes: the hands that `open_pickles` was called with.
         golden: synthetic hands for the self-test; the old model does not use their aspect.
 
     Raises:
@@ -204,7 +204,7 @@ def legacy_graph(legacy: Legacy) -> bytes:
 
 
 def _runs(graph: bytes) -> Any:
-    """Return what the graph itself gives: a golden file needs expectations, and `check_graph` judges them."""
+    """Return the graph's own outputs: a golden file needs expected values, and `check_graph` checks them."""
     import onnxruntime as ort
 
     session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
@@ -272,7 +272,7 @@ def _checked(
 
 
 def _probabilities(svc: Vectors, answers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scikit-learn's answers as probabilities, where they are decisions: see `SHARPNESS`."""
+    """Return scikit-learn's answers as probabilities; decisions are converted, see `SHARPNESS`."""
     if svc.calibrated:
         return answers
     votes = answers if answers.ndim == 2 else np.stack([np.zeros_like(answers), answers], axis=1)

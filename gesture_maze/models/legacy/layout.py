@@ -29,10 +29,10 @@ def column_places(width: int, names: Sequence[str], layout: Layout) -> list[int]
     Args:
         width: number of columns, 42 or 63.
         names: of the columns, such as `x1` or `y_20` (counted from 0 or 1); empty if they have none.
-        layout: the order, where names do not tell.
+        layout: the order, if the columns have no names.
 
     Raises:
-        ValueError: the width, or names that are not of this kind or not one per coordinate.
+        ValueError: the width is wrong, or the names are of another kind or not one per coordinate.
     """
     if width not in WIDTHS:
         raise ValueError(f"expected 42 or 63 values per hand, found {width}")

@@ -37,10 +37,10 @@ MAX_DIFFERENCE: Final = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a manifest says about a model, beside the model itself."""
+    """What a manifest states about a model, apart from the model itself."""
 
     kind: str
-    """What the model is, in a word: the first half of its version."""
+    """One word for the kind of model: the first half of its version."""
     labels: tuple[str, ...]
     """The gestures, in the order of the graph's outputs."""
     thresholds: Thresholds
@@ -74,8 +74,9 @@ def pack_graph(model: bytes, exact: Predict, facts: Facts, golden: Hands, card: 
 
     Args:
         model: the graph, serialised.
-        exact: what the graph is to give: landmarks (n, 21, 3) and aspect (n,) -> probabilities (n, k).
-        facts, golden, card: as of `pack_network`.
+        exact: the function that the graph must reproduce: landmarks (n, 21, 3) and aspect (n,) ->
+            probabilities (n, k).
+        facts, golden, card: see `pack_network`.
     """
     expected = make_golden(golden, exact).to_json()
     draft = Manifest(
@@ -118,10 +119,10 @@ def check_graph(
 
     Args:
         bundle: the export.
-        landmarks: (n, 21, 3), as many hands as there are (the training data, say).
+        landmarks: (n, 21, 3), as many hands as available, such as the training data.
         aspect: (n,), width / height.
-        wanted: (n, k), of the trained model for the same float32 landmarks: rounding the input is the
-            caller's doing and not the graph's.
+        wanted: (n, k), of the trained model for the same float32 landmarks: rounding of the input must not
+            count as an error of the graph.
 
     Raises:
         ModelError: `export_mismatch` if it is over `MAX_DIFFERENCE`.

@@ -20,15 +20,15 @@ OPSET: Final = 17
 TREES: Final = "ai.onnx.ml"
 TREES_OPSET: Final = 3
 IR_VERSION: Final = 8
-"""All old enough for every ONNX Runtime that `pyproject.toml` accepts."""
+"""Versions that every ONNX Runtime accepted by `pyproject.toml` supports."""
 
 
 class GraphBuilder:
     """Collects nodes and constants. Each method returns the name of the value that it adds.
 
     Args:
-        dtype: of the arithmetic. float32 is twice as fast; float64 is for what compares numbers with fixed
-            ones, as trees do.
+        dtype: type of the arithmetic. float32 is twice as fast; float64 is for models that compare numbers
+            with constants, as trees do.
     """
 
     def __init__(self, dtype: type[np.floating[Any]] = np.float32) -> None:
@@ -111,7 +111,7 @@ def serialised(builder: GraphBuilder, classes: int) -> bytes:
 
 
 def feature_nodes(builder: GraphBuilder) -> str:
-    """Add the features of `models.features.features`, step by step the same, and return their name."""
+    """Add the same steps as `models.features.features`, and return the name of the features."""
     landmarks, aspect = (in_dtype(builder, name) for name in ("landmarks", "aspect"))
     flat = builder.add("Reshape", landmarks, builder.ints(0, 3 * POINTS))
     centred = builder.add("MatMul", flat, builder.floats(centring_matrix()))

@@ -1,10 +1,10 @@
 """From a fitted scikit-learn pipeline to the ONNX graph of a bundle, with the features in front.
 
-The four kinds of `models.train.candidates` are written out by hand, from their fitted numbers. skl2onnx was
-measured against it, see docs/model-trials.md.
+The four kinds of `models.train.candidates` are written out by hand, from their fitted numbers. For a
+comparison with skl2onnx see docs/model-trials.md.
 
-Arithmetic is float64, as scikit-learn's: trees and votes compare numbers with fixed ones, and a rounding on
-the way there would now and then end on the other side.
+Arithmetic is float64, as in scikit-learn: trees and votes compare numbers with constants, and float32
+rounding would sometimes change the outcome.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from gesture_maze.wire.errors import ModelError
 LEAST_PROBABILITY: Final = 1e-300
 """Stands for 0 under a logarithm, as in `models.train.calibration.cooled`."""
 LEAST_DISTANCE: Final = 1e-12
-"""Stands for 0 in the weight of a neighbour, which is one over its distance: below all that float64 tells
-apart here, so that a hand that was trained on outweighs all others."""
+"""Stands for 0 in the weight of a neighbour, which is one over its distance: smaller than any distance
+between different hands, so that a hand that was trained on outweighs all others."""
 
 
 def pipeline_graph(pipeline: Pipeline, temperature: float, classes: int) -> bytes:
@@ -39,11 +39,11 @@ def pipeline_graph(pipeline: Pipeline, temperature: float, classes: int) -> byte
 
     Args:
         pipeline: fitted; its classes are places in the label set of the bundle.
-        temperature: by which the logits are divided.
+        temperature: divides the logits.
         classes: size of that label set.
 
     Raises:
-        ModelError: `bad_graph`: the pipeline ends in a classifier that is none of the four.
+        ModelError: `bad_graph`: the pipeline's classifier is not one of the four.
     """
     classifier = pipeline[-1]
     nodes = _NODES.get(type(classifier))
@@ -100,7 +100,7 @@ def _network(builder: GraphBuilder, rows: str, fitted: Any) -> str:
 
 
 def _calibrated_svc(builder: GraphBuilder, rows: str, fitted: Any) -> str:
-    """Add one SVC (`ensemble=False`) whose decisions each go through a sigmoid of their own."""
+    """Add one SVC (`ensemble=False`) with a separate sigmoid for each of its decisions."""
     (only,) = fitted.calibrated_classifiers_
     decisions = decision_nodes(builder, rows, vectors_of(only.estimator))
     slopes = np.array([sigmoid.a_ for sigmoid in only.calibrators])

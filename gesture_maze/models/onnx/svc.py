@@ -1,8 +1,8 @@
 """A fitted support vector classifier as plain arrays, and as nodes of an ONNX graph.
 
 libsvm's classifier is one-against-one: a decision per pair of classes, each a weighted sum of kernels with
-the support vectors. Written as two matrix products it runs at the speed of the matrix library, which ONNX's
-own operator for it does not.
+the support vectors. Written as two matrix products it runs at the speed of the matrix library, unlike ONNX's
+own operator.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from gesture_maze.models.onnx.graph import TREES, GraphBuilder
 
 KERNELS: Final = ("rbf", "linear", "poly", "sigmoid")
-"""In words of scikit-learn, which are ONNX's in upper case."""
+"""Kernel names of scikit-learn; ONNX's are the same in upper case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """An SVC of k classes and m support vectors, in scikit-learn's words and signs.
+    """An SVC of k classes and m support vectors, with scikit-learn's names and signs.
 
     Raises:
-        ValueError: the arrays do not fit together, or hold what is not finite.
+        ValueError: the arrays do not fit together, or hold numbers that are not finite.
     """
 
     kernel: str
@@ -72,7 +72,7 @@ class Vectors:
     def pair_weights(self) -> NDArray[np.float64]:
         """Return the (m, pairs) matrix from kernels to decisions, positive for the first of each pair.
 
-        Where there are two classes, scikit-learn turns the sign: positive is the second.
+        With two classes, scikit-learn inverts the sign: positive means the second.
         """
         ends = np.cumsum(self.counts)
         places = [slice(end - count, end) for end, count in zip(ends, self.counts, strict=True)]
@@ -117,7 +117,7 @@ def decision_nodes(builder: GraphBuilder, rows: str, svc: Vectors) -> str:
     k = len(svc.counts)
     if k == 2:
         return pairs
-    # A vote for the first of the pair where the decision is not negative, else one for the second.
+    # A vote for the first of the pair if the decision is not negative, else for the second.
     first, second = (_membership(k, place) for place in (0, 1))
     lost = builder.add("Cast", builder.add("Less", pairs, builder.floats(0.0)), to=builder.element_type)
     votes = builder.add("Gemm", lost, builder.floats(second - first), builder.floats(first.sum(axis=0)))
@@ -180,7 +180,7 @@ def squared_distances(builder: GraphBuilder, rows: str, products: str, points: N
 
 
 def _membership(k: int, place: int) -> NDArray[np.float64]:
-    """Return the (pairs, k) matrix that says which class is first (0) or second (1) in each pair."""
+    """Return the (pairs, k) matrix that marks the class that is first (0) or second (1) in each pair."""
     pairs = list(combinations(range(k), 2))
     matrix = np.zeros((len(pairs), k))
     matrix[np.arange(len(pairs)), [pair[place] for pair in pairs]] = 1.0

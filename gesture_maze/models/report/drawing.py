@@ -34,11 +34,11 @@ _CELL: Final = 30
 
 
 def hand_svg(points: NDArray[Any], size: int = 96) -> str:
-    """Return a drawn hand.
+    """Return the drawing of a hand.
 
     Args:
-        points: (21, 2), isotropic, y down.
-        size: width and height, in pixels.
+    points: (21, 2), isotropic, y down.
+    size: width and height, in pixels.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     span = float((high - low).max()) or 1.0
@@ -96,7 +96,7 @@ def reliability_svg(bins: Sequence[Bin]) -> str:
     base, height = top + side + 88, 52
     most = max((one.n for one in bins), default=1) or 1
     for one in bins:
-        # a root, or the one large bin would hide all others
+        # square roots, because one large bin would hide all others
         tall = height * (one.n / most) ** 0.5
         parts.append(
             f"<rect x='{left + side * one.low + 1:.1f}' y='{base - tall:.1f}' "
@@ -138,7 +138,7 @@ def _bones(places: NDArray[Any], chain: Sequence[int], colour: str, width: float
 
 def _cell(x: float, y: float, count: int, share: float, agrees: bool) -> str:
     """Return one cell: blue where truth and answer agree, else red; paler where there are fewer hands."""
-    # from a tenth on, so that single mistakes are seen beside hundreds of right answers
+    # at least a tenth, so that single mistakes are visible beside hundreds of right answers
     depth = 0.0 if not count else (0.12 + 0.88 * share if agrees else min(1.0, 0.18 + 4 * share))
     box = (
         f"<rect x='{x:.0f}' y='{y:.0f}' width='{_CELL - 1}' height='{_CELL - 1}' rx='3' fill='#f4f6fa'/>"

@@ -1,4 +1,4 @@
-"""`maze evaluate --report`: one HTML page that needs nothing but itself: no script, no font, no link."""
+"""`maze evaluate --report`: one self-contained HTML page: no script, no font, no link."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def report_html(
     *,
     actions: Mapping[str, Action] | None = None,
 ) -> str:
-    """Return the page about a model on labelled hands, beside another model if one is given.
+    """Return the report on a model on labelled hands, compared with another model if one is given.
 
     Args:
         data: the hands that both were judged on.
-        subject: the model that it is about.
+        subject: the model that the report is about.
         against: the one to compare it with.
-        actions: gesture name -> action, for both; None for the mapping of the model that it is about.
+        actions: gesture name -> action, for both; None for the subject's own mapping.
     """
     judged = subject.judged
     mapping = judged.actions if actions is None else actions

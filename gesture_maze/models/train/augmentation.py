@@ -1,4 +1,4 @@
-"""Copies of hands as other people, cameras and detectors would give them, to train on."""
+"""Altered copies of hands for training, as from other people, cameras and detectors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 class Spread:
     """How far copies vary, each the standard deviation of a normal distribution.
 
-    Mirrored copies are not among them: the features of a hand and of its mirror image are the same numbers.
+    Mirroring is not among them: the features of a hand and of its mirror image are the same numbers.
     """
 
     rotation_deg: float = 12.0
     """In the image plane, in degrees. Far more would turn one gesture into another."""
     stretch: float = 0.07
-    """Of the logarithm of the factor on x (y gets its inverse): a wrong aspect, or a hand turned away."""
+    """Of the logarithm of the factor on x (the factor on y is its inverse): a wrong aspect, or a hand turned
+    away."""
     jitter: float = 0.015
     """Of each coordinate, in units of the root mean square distance of the landmarks from the wrist."""
 

@@ -16,25 +16,25 @@ Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
 """True labels (n,) and predicted probabilities (n, k)."""
 
 TEMPERATURES: Final = np.geomspace(0.3, 3.0, 93)
-"""Tried by `choose_temperature`: steps of 2.5 %, finer than the data can tell apart."""
+"""Temperatures that `choose_temperature` tries: steps of 2.5 %, finer than the data can distinguish."""
 
 IMPOSSIBLE: Final = 1e-12
-"""Least probability in the log loss. Some kinds of models give 0, which is 0 at any temperature."""
+"""Least probability in the log loss. Some kinds of models give 0, which stays 0 at any temperature."""
 
 WANTED_PRECISION: Final = 0.985
 """Action precision whose lower confidence bound the threshold must reach."""
 BOUND_CONFIDENCE: Final = 0.95
-"""Of that bound, one-sided."""
+"""Confidence of that bound, one-sided."""
 LEAST_THRESHOLD: Final = 0.80
 """Lowest threshold that is shipped. Measured on people and backgrounds that no training saw, false actions
-stay below 0.15 % from here on; held-out rows of the training data are too easy to show that."""
+stay below 0.15 % at this threshold; held-out rows of the training data are too easy to show that."""
 LOWEST_TRIED: Final = 0.5
 """Below it, another gesture may be as likely."""
 TOLERANCE: Final = 0.01
-"""Where no threshold reaches the bound: how far below the best bound the chosen one may be. It keeps the
-choice from depending on a handful of mislabelled rows."""
+"""If no threshold reaches the bound: how far below the best bound the chosen one may be, so that the choice
+does not depend on a few mislabelled rows."""
 STEPS: Final = 1000
-"""Thresholds between 0 and 1: the worker resolves no finer ones."""
+"""Number of thresholds from 0 to 1: the worker does not resolve finer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Threshold:
     actions: int
     """Held-out hands that act at `act`."""
     right: int
-    """Those of them whose action is right."""
+    """Those of them with the right action."""
     bound: float
     """Lower confidence bound of the action precision at `act`; 0 where nothing acts."""
     lowest: float | None
@@ -58,7 +58,7 @@ class Threshold:
         return self.bound >= WANTED_PRECISION
 
     def sentence(self) -> str:
-        """Return the rule and its outcome, as the model card gives it."""
+        """Return the rule and its outcome, for the model card."""
         outcome = "reached" if self.reached else "NOT reached by any threshold on these rows"
         return (
             f"The threshold is the lowest from {LEAST_THRESHOLD:.2f} on whose one-sided "
@@ -75,10 +75,10 @@ def choose_temperature(
 
     It minimises the log loss, after Guo et al., On Calibration of Modern Neural Networks (2017).
 
-    A temperature that fits the users of the training data makes a model too unsure of hands that other
-    cameras saw. So recorders that the predicting model has not seen make up half of the score, whatever the
-    number of their rows. The Brier score gives a lower temperature there; the log loss is the more cautious
-    one, because it punishes sure mistakes harder (docs/model-trials.md).
+    A temperature that fits the users of the training data makes a model underconfident on hands from other
+    cameras. Therefore recorders that the predicting model has not seen make up half of the score, whatever
+    the number of their rows. The Brier score gives a lower temperature there; the log loss is the more
+    cautious one, because it penalises confident mistakes more (docs/model-trials.md).
 
     Args:
         labels, probabilities: (n,) and (n, k), of users that the predicting model has not seen.

@@ -1,4 +1,4 @@
-"""The classifiers that `maze train --compare` sets beside the shipped one, as scikit-learn pipelines.
+"""The classifiers that `maze train --compare` compares with the shipped one, as scikit-learn pipelines.
 
 A pipeline takes flat points (n, 42), x and y of each landmark in turn, isotropic, with the features as its
 first step; so it can be saved, loaded and fed as one thing.
@@ -38,10 +38,11 @@ def candidates(seed: int) -> dict[str, Pipeline]:
     The parameters are those that did best in a small search by user-disjoint folds, see docs/model-trials.md.
     """
     estimators = {
-        # The sigmoid is fitted on inner folds: an SVC by itself has no probabilities.
+        # The sigmoid is fitted on inner folds, because an SVC alone gives no probabilities.
         "svc": CalibratedClassifierCV(SVC(C=10.0, gamma=0.06), ensemble=False, cv=3),
         "mlp": MLPClassifier((256, 128), max_iter=60, early_stopping=True, random_state=seed),
-        # Without the penalty, leaves that hold one gesture only grow without bound: 0.91 instead of 0.97.
+        # Without the penalty, leaves that hold only one gesture grow without bound: accuracy 0.91 instead of
+        # 0.97.
         "hgb": HistGradientBoostingClassifier(
             max_iter=60,
             learning_rate=0.15,
@@ -72,7 +73,8 @@ def fit_candidate(make: Callable[[], Pipeline], spread: Spread, seed: int, class
 
 
 def predictor(pipeline: Pipeline, classes: int) -> Predict:
-    """Return what predicts all `classes` gestures with a fitted pipeline, 0 for those that it never saw."""
+    """Return a function that predicts all `classes` gestures with a fitted pipeline; 0 for those it never
+    saw."""
 
     def predict(points: Points) -> NDArray[np.float64]:
         result = np.zeros((len(points), classes))

@@ -1,6 +1,6 @@
 """The model card of a bundle, written from its figures.
 
-A card says what was measured on the data at hand, and nothing about data that is not its own.
+A card states what was measured on the available data, and makes no claim about other data.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NO_USERS: Final = (
     "**The data names no users.** The held-out rows show the same people as the rows that were trained on: "
     "these figures say nothing about other people's hands, and are too good."
 )
-"""What the card and the command say about data without user ids."""
+"""The note of the card and the command on data without user ids."""
 
 KINDS: Final = {
     "mlp": "one hidden layer of ReLU units (several networks whose logits are averaged)",
@@ -56,7 +56,7 @@ ADJUDICATED: Final = "adjudicated"
 """The same rows with the labels that verdicts give them, see `models.verdicts`."""
 
 OTHER_CAMERAS: Final = "other_cameras"
-"""Rows of recorders, by models that were trained on none of the recorder's rows."""
+"""Rows of recorders, predicted by models that were trained on none of that recorder's rows."""
 
 ROWS: Final = {
     HELD_OUT: "held out, labels as given",

@@ -1,4 +1,4 @@
-"""The shipped classifier beside other kinds, judged by the same folds and timed on the same hands."""
+"""Compares the shipped classifier with other kinds, on the same folds and timed on the same hands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Row:
     accuracy: float
     macro_f1: float
     threshold: float
-    """Chosen for this classifier by the rule of the shipped one."""
+    """Chosen for this classifier by the same rule as for the shipped one."""
     action: ActionFigures
     us_at_256: float
     """µs per frame in batches of 256, one thread, features included."""

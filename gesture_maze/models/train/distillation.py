@@ -50,8 +50,8 @@ def distil(
 
     Args:
         teacher: any model.
-        lessons: hands to learn from.
-        judged: hands that are not among them.
+        lessons: hands to train on.
+        judged: other hands, to measure the agreement on.
         golden: synthetic hands for the bundle's self-test.
         recipe: how to train.
         seed: of the training.

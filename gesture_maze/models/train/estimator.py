@@ -1,4 +1,4 @@
-"""The default network as a scikit-learn classifier, so that people can load and feed it like any other."""
+"""The default network as a scikit-learn classifier, so that it can be loaded and used like any other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.holding(network, np.unique(labels))
 
     def holding(self, network: Network, labels: NDArray[np.int64]) -> Self:
-        """Take over a trained network instead of training one; `labels` are those that it knows, rising."""
+        """Return a classifier that holds a trained network; `labels` are those that it knows, ascending."""
         self.network_ = network
         self.classes_ = labels
         self.n_features_in_ = 42

@@ -1,4 +1,4 @@
-"""Models that were trained on all rows, of the default kind and of those of `models.train.candidates`."""
+"""Models that were trained on all rows: the default kind and those of `models.train.candidates`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NETWORK: Final = "network"
 """The default kind, see `models.train.trainer`; the others are those of `models.train.candidates`."""
 
 MLP: Final = "mlp"
-"""What the version of a bundle calls the default kind."""
+"""The name of the default kind in bundle versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Fitted(Protocol):
 
     @property
     def kind(self) -> str:
-        """What it is, in a word: the first half of a model's version."""
+        """One word for its kind: the first half of a model's version."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -85,11 +85,11 @@ class FittedNetwork:
     recipe: Recipe
     seed: int
     present: NDArray[np.int64]
-    """The labels that the training rows show, rising."""
+    """The labels that the training rows show, ascending."""
 
     @property
     def kind(self) -> str:
-        """The default kind is called mlp in versions."""
+        """The name of the default kind in versions, mlp."""
         return MLP
 
     @property
@@ -152,7 +152,7 @@ class FittedPipeline:
 
 
 def new_pipeline(kind: str, parameters: Mapping[str, Any], seed: int) -> Pipeline:
-    """Return an unfitted pipeline of a kind, with these of its parameters changed."""
+    """Return an unfitted pipeline of a kind, with some of its parameters changed."""
     return candidates(seed)[kind].set_params(**parameters)
 
 
@@ -169,15 +169,15 @@ def fit_kind(
 
     Args:
         kind: `NETWORK` or one of `models.train.candidates`.
-        parameters: what is changed of the kind's own; the network takes none.
+        parameters: parameters that differ from the kind's defaults; the network takes none.
         points: (n, 21, 2), isotropic.
         labels: (n,), places in `gestures`.
         settings: recipe and seed.
         gestures: the label set.
-        tick: called after each epoch of each member of the network; by the others never.
+        tick: called after each epoch of each member of the network; other kinds never call it.
 
     Raises:
-        ModelError: `training`: the library that trains it raised something.
+        ModelError: `training`: the library that trains it raised an error.
     """
     with _explained(kind, len(labels)):
         if kind == NETWORK:
@@ -190,7 +190,7 @@ def fit_kind(
 
 @contextmanager
 def _explained(kind: str, rows: int) -> Iterator[None]:
-    """Turn what a library raises on the data into an error that names the kind."""
+    """Turn an error of a training library into one that names the kind."""
     try:
         yield
     except MazeError:

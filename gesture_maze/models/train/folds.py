@@ -19,13 +19,13 @@ Points = NDArray[np.float64]
 Predict = Callable[[Points], NDArray[np.float64]]
 """points (n, 21, 2) -> probabilities (n, k)."""
 Fit = Callable[[Points, NDArray[np.int64]], Predict]
-"""points and labels (n,) of the training rows -> what predicts."""
+"""points and labels (n,) of the training rows -> function that predicts."""
 View = Callable[[Points], Points]
 """Alters hands."""
 
 
 LEAST_RECORDERS: Final = 5
-"""Fewer recorders say too little about the next one to calibrate by."""
+"""Least number of recorders to calibrate with: fewer say too little about a new one."""
 
 
 class Split(NamedTuple):
@@ -34,9 +34,9 @@ class Split(NamedTuple):
     inside: NDArray[np.int64]
     """To train on."""
     outside: NDArray[np.int64]
-    """To judge by: of users who are not trained on."""
+    """To judge the model on: rows of users who are not trained on."""
     left_out: NDArray[np.int64]
-    """Of recorders who are not trained on, to calibrate by; empty where the data has none."""
+    """To calibrate with: rows of recorders who are not trained on; empty if the data has none."""
 
 
 VIEWS: Final[Mapping[str, View]] = {
@@ -84,11 +84,11 @@ class HeldOut:
 
 
 def folds(data: Dataset, count: int, seed: int) -> Iterator[Split]:
-    """Yield `count` folds, with no user and no recorder on both sides.
+    """Yield `count` folds in which no user and no recorder is on both sides.
 
-    Other rows without a user id are only trained on, because it is unknown whom they show. If no row has a
-    user id, each row counts as a user of its own, and recorders are ignored: the figures are then those of a
-    random split by rows, where the same person may be on both sides.
+    Other rows without a user id are used for training only, because it is unknown whom they show. If no row
+    has a user id, each row counts as a user of its own, and recorders are ignored: the figures are then those
+    of a random split by rows, where the same person may be on both sides.
 
     Raises:
         SettingsError: `data`: fewer users than folds.

@@ -1,7 +1,7 @@
 """Gradient descent on a network, in float32, towards soft targets.
 
-Scikit-learn's own network takes hard labels only. The targets here are shares, so that a label can be taken
-as what it is: very likely right.
+Scikit-learn's own network takes hard labels only. The targets here are shares, so that a label can be treated
+as very likely, but not certainly, right.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TINY: Final = 1e-8
 
 @dataclass(slots=True)
 class Adam:
-    """Adam's memory of the gradients of some parameters."""
+    """State of the Adam optimiser for some parameters."""
 
     parameters: list[Floats]
     """Changed in place."""
@@ -59,7 +59,7 @@ class Learner:
     parameters: list[Floats]
     """The weights of each layer (inputs, outputs), then the biases of each (outputs,). Changed in place."""
     penalty: float
-    """L2 on the weights, shared out among the rows of a batch."""
+    """L2 penalty on the weights, divided by the rows of a batch."""
     adam: Adam
 
     @classmethod
@@ -77,7 +77,7 @@ class Learner:
         return cls(parameters, penalty, Adam.start(parameters))
 
     def step(self, features: Floats, targets: Floats, rate: float) -> None:
-        """Take one step of Adam down the cross-entropy of a batch.
+        """Take one step of Adam on the cross-entropy of a batch.
 
         Args:
             features: (n, inputs).

@@ -42,9 +42,9 @@ class Calibrated:
     temperature: float
     threshold: Threshold
     counted: NDArray[np.bool_]
-    """(n,) the held-out rows that the adjudicated figures count; all where there are no verdicts."""
+    """(n,) the held-out rows that count in the adjudicated figures; all if there are no verdicts."""
     labels: NDArray[np.int64]
-    """(n,) the adjudicated labels; the given ones where there are no verdicts."""
+    """(n,) the adjudicated labels; the given ones if there are no verdicts."""
     adjudicated: bool
     """Whether there are verdicts."""
     actions: dict[str, Action] | None = None
@@ -126,7 +126,7 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A bundle and how it was judged."""
+    """A bundle and its evaluation."""
 
     bundle: Bundle
     calibrated: Calibrated
@@ -166,9 +166,9 @@ def package(fitted: Fitted, calibrated: Calibrated, data: Dataset, golden: Hands
     Args:
         fitted: the model, trained on all rows of `data`.
         calibrated: held-out predictions of models of the same kind.
-        data: what it was trained on.
+        data: the data that it was trained on.
         golden: synthetic hands for the self-test.
-        seed: that it was trained with.
+        seed: the seed of the training.
 
     Raises:
         ModelError: `export_mismatch`: graph and model differ by more than 1e-4 on some row.
@@ -198,14 +198,14 @@ def package(fitted: Fitted, calibrated: Calibrated, data: Dataset, golden: Hands
 
 
 def drawings(data: Dataset) -> dict[str, Drawing]:
-    """Return the drawings of the gestures that are not published ones."""
+    """Return the drawings of gestures that are not published ones."""
     own = {name: data.labels == label for label, name in enumerate(data.gestures) if name not in GESTURES}
     found = {name: median_hand(data.points[mine]) for name, mine in own.items()}
     return {name: drawn for name, drawn in found.items() if drawn is not None}
 
 
 def baseline(probabilities: NDArray[np.float64], gestures: tuple[str, ...]) -> Baseline:
-    """Return what a manifest keeps of held-out predictions (n, k), to notice drift by."""
+    """Return the baseline of held-out predictions (n, k), against which drift is measured."""
     mix = np.bincount(probabilities.argmax(axis=1), minlength=len(gestures)) / len(probabilities)
     counts, _ = np.histogram(probabilities.max(axis=1), bins=CONFIDENCE_BINS, range=(0.0, 1.0))
     return Baseline(

@@ -1,8 +1,8 @@
 """Which kind of classifier, with which parameters: searched by folds that keep people apart.
 
-Every trial is judged by the same folds, so by the same people's hands, none of whom its models were trained
-on. The best figure of many trials is a little too good; there are few here, and they differ by less than the
-noise.
+Every trial is judged on the same folds, and so on the hands of the same people, none of whom its models were
+trained on. The best figure of many trials is a little too good; there are few here, and they differ by less
+than the noise.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ GRIDS: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     "hgb": ({}, {"classifier__max_iter": 120, "classifier__learning_rate": 0.08}),
     "knn": ({}, {"classifier__n_neighbors": 15}),
 }
-"""Kind -> what is changed, in each trial, of the parameters in `models.train.candidates`."""
+"""Kind -> parameters of each trial that differ from those in `models.train.candidates`."""
 
 F1_TIE: Final = 0.002
-"""Macro F1 that counts as the same: five of 2,500 hands, about the noise between two seeds."""
+"""Difference in macro F1 that counts as equal: five of 2,500 hands, about the noise between two seeds."""
 FALSE_ACTION_TIE: Final = 0.001
 RULE: Final = (
     f"the best macro F1 (within {F1_TIE} is equal), of these the fewest false actions (within "
@@ -52,12 +52,12 @@ class Trial:
 
     kind: str
     parameters: Mapping[str, Any]
-    """What was changed."""
+    """The parameters that differ from the defaults."""
     calibrated: Calibrated
     evaluation: Evaluation
     """Of the held-out hands, on given labels."""
     us_per_frame: float
-    """Of the graph, in batches of 256 on one thread."""
+    """Time of the graph, in batches of 256 on one thread."""
 
     @property
     def name(self) -> str:
@@ -90,7 +90,7 @@ def search(data: Dataset, settings: Settings, kinds: Sequence[str], tick: Tick) 
 
     Args:
         data: labelled hands.
-        settings: folds, seed, recipe and what the thresholds are to reach.
+        settings: folds, seed, recipe and the settings of the threshold.
         kinds: of `GRIDS`.
         tick: called once per fold and trial.
 
@@ -162,7 +162,7 @@ def ship_network(data: Dataset, settings: Settings, golden: Hands, tick: Tick = 
 
 @contextmanager
 def _unconverged() -> Iterator[None]:
-    """Silence the warning that a network stopped after its set number of epochs, as it is meant to."""
+    """Silence the warning that a network stopped after its set number of epochs, which is intended."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
@@ -200,7 +200,7 @@ def _trial(
 
 
 def _us_per_frame(graph: bytes, data: Dataset) -> float:
-    """Return the time per frame of a graph: of what would be shipped, not of scikit-learn."""
+    """Return the time per frame of the graph that would be shipped, not of scikit-learn."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

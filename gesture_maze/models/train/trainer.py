@@ -2,8 +2,8 @@
 
 The classifier is a small ensemble: `Recipe.members` networks of one hidden layer, each from another seed and
 each epoch on fresh copies of the hands (`models.train.augmentation`), with the weights of the last epochs
-averaged. Networks of one hidden layer whose logits are averaged *are* one wide network, exactly, so the
-ensemble costs at run time what its width costs and nothing more.
+averaged. Networks of one hidden layer whose logits are averaged *are* one wide network, exactly, so at run
+time the ensemble costs no more than one network of its width.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Tick = Callable[[], None]
 """Called once per unit of work, for a progress bar."""
 
 NOTHING: Final = 1e-12
-"""Weights below it become 0. A unit that died leaves denormal float32 numbers behind, and a handful of
-them make the shipped graph take half as long again."""
+"""Weights below it become 0. A dead unit leaves denormal float32 numbers behind, a few of which slow the
+shipped graph by half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +35,27 @@ class Recipe:
     """How the default classifier is trained."""
 
     hidden: int = 96
-    """Units of one member; the shipped layer has `members` times as many. 128 and 192 make as many errors at
-    home and on a foreign camera, and take 17 and 52 % more time per frame (docs/model-trials.md)."""
+    """Units of one member; the shipped layer has `members` times as many. 128 and 192 make as many errors, on
+    the training cameras and on others, and take 17 and 52 % more time per frame (docs/model-trials.md)."""
     members: int = 2
-    """One is as accurate; the second steadies the confidence. More cost time at run time and give nothing."""
+    """One is as accurate; the second makes the confidence more stable. More only cost time at run time."""
     epochs: int = 60
     batch_rows: int = 192
     learning_rate: float = 2e-3
-    """Of Adam in the first half; a third of it until 80 % of the epochs, then a tenth."""
+    """Learning rate of Adam in the first half; a third of it until 80 % of the epochs, then a tenth."""
     penalty: float = 1e-4
-    """L2 on the weights, shared out among the rows of a batch."""
+    """L2 penalty on the weights, divided by the rows of a batch."""
     averaged_share: float = 0.3
-    """The last part of the epochs, whose weights are averaged."""
+    """Share of the epochs, at the end, whose weights are averaged."""
     spread: Spread = field(default_factory=Spread)
     doubt: float = 0.15
     """Share of each label that `train_classifier` spreads evenly over all gestures. Without it the network
-    learns the wrong labels too, and is as sure of a mislabelled hand as of a plain one."""
+    learns wrong labels too, and is as confident on a mislabelled hand as on a clear one."""
     empty_turns: int = 3
-    """Times that a hand of `no_gesture` is seen per epoch, each time another copy. They are a twentieth of
-    the data, because the rows from class borders have none of them, and far more of what a camera sees."""
+    """Copies of each `no_gesture` hand per epoch. These hands are a twentieth of the data, because the rows
+    from class borders have none, but a far larger part of what a camera sees."""
     random_walks: int = 400
-    """Random walks of 21 points seen per epoch, each time others, whose target is every gesture alike. They
+    """New random walks of 21 points per epoch, whose target is the same for every gesture. They
     stand for points that are not a hand, of which the data has none and on which a network is confident."""
 
     def steps(self) -> int:
@@ -77,7 +77,7 @@ def train_classifier(
         points: (n, 21, 2), isotropic.
         labels: (n,), places in `gestures`.
         recipe: how to train.
-        seed: of the first weights, the order and the copies.
+        seed: of the initial weights, the order and the copies.
         tick: called after each epoch of each member.
         gestures: names of the k outputs.
     """
@@ -115,9 +115,9 @@ def train_network(
         points: (n, 21, 2), isotropic.
         targets: (n, k), each row summing to 1; a gesture that no row shows never wins.
         recipe: how to train; `doubt`, `empty_turns` and `random_walks` are for `train_classifier`.
-        seed: of the first weights, the order and the copies.
+        seed: of the initial weights, the order and the copies.
         tick: called after each epoch of each member.
-        walks: random walks per epoch, whose target is every gesture of the data alike.
+        walks: random walks per epoch, whose target is the same for every gesture of the data.
     """
     seeds = np.random.SeedSequence(seed).generate_state(recipe.members)
     members = [_train_member(points, targets, recipe, int(member), tick, walks) for member in seeds]
@@ -159,7 +159,7 @@ def _train_member(
 def _see_once(
     learner: Learner, seen: Floats, wanted: Floats, batch_rows: int, rate: float, rng: np.random.Generator
 ) -> None:
-    """Show each row once, in a random order, in batches of about `batch_rows`."""
+    """Train on each row once, in a random order, in batches of about `batch_rows`."""
     order = rng.permutation(len(seen))
     for rows in np.array_split(order, max(len(order) // batch_rows, 1)):
         learner.step(seen[rows], wanted[rows], rate)
