@@ -1,7 +1,7 @@
 """Parse and check many lines of a capture at once, as columns. Pure.
 
 If any line of a block is unusual, the result is None, and the caller parses each line by itself with the
-wire's own rules, which name the line that is wrong and the reason. This makes replaying fast.
+wire's own rules, which report the invalid line and the reason. This makes replaying fast.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAX_OFFSET_MS: Final = sys.float_info.max
 
 
 def columns_of(lines: Sequence[bytes], known: set[str]) -> Columns | None:
-    """Return the lines as columns, or None unless every line is certainly valid.
+    """Return the lines as columns, or None if any line may be invalid.
 
     Args:
         lines: frames of a capture.
@@ -95,7 +95,7 @@ def _meta(objects: list[Any], points: list[Any], joined: bytes) -> npt.NDArray[n
 
 
 def _within(values: list[Any], least: float, most: float) -> bool:
-    # min and max may pass over a NaN, a sum does not
+    # min and max may ignore a NaN, a sum does not
     return bool(least <= min(values) and max(values) <= most and not math.isnan(sum(values)))
 
 

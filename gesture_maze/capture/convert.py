@@ -1,7 +1,7 @@
 """Captures from landmark files of any layout, and from raw dumps of the streams.
 
-A file is one session, or one per recording and hand where it holds several; a folder is as many files as it
-has in readable layouts. See `readers.read.LAYOUTS`, and `capture.dumps` for dumps.
+A file gives one session, or one per recording and hand if it holds several. From a folder, all files in
+readable layouts are taken. See `readers.read.LAYOUTS`, and `capture.dumps` for dumps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.wire.text import frame_of
 
 _DUMP: Final = re.compile(rb"\s*(\d+\) |\[\[)")
-"""How a dump begins."""
+"""The beginning of a dump."""
 
 Values = dict[str, Any]
 """A frame as the JSON object of its line."""
@@ -33,12 +33,12 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How files become a capture.
+    """Options for converting files into a capture.
 
     Attributes:
         fps: frames per second of files that have no times.
-        aspect: image width / height, which overrides the files; None keeps what they say.
-        layout: of the files; None finds it.
+        aspect: image width / height, which overrides the files; None keeps theirs.
+        layout: of the files; None detects it.
         labels: a file that renames labels; None maps the usual synonyms.
     """
 
@@ -55,7 +55,7 @@ def convert(
 
     Args:
         sources: folders, landmark files and dumps.
-        how: how they are read.
+        how: options.
         show: called with what was found in each file, before it is used.
 
     Raises:
@@ -103,7 +103,7 @@ def _session_lines(path: Path, how: Conversion, show: Callable[[list[str]], None
 
 
 def _named(path: Path, recording: Recording) -> list[str]:
-    """Give labels that are numbers the names of a file beside theirs, and return what was done."""
+    """Name labels that are numbers, from a file next to theirs, and return a note about it."""
     found = names_of_numbers(path, (hand.label for hand in recording.hands if hand.label))
     if found is None:
         return []
@@ -119,10 +119,10 @@ def recording_lines(recording: Recording, name: str, fps: float) -> list[Values]
     Args:
         recording: its hands have an aspect.
         name: of its session; characters that a session id cannot have become `-`.
-        fps: frames per second, where it has no times.
+        fps: frames per second, for a recording without times.
 
     Raises:
-        SettingsError: `capture`, naming the frame that breaks the contract.
+        SettingsError: `capture`, naming the invalid frame.
     """
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:48] or "session"
     found: list[Values] = []
@@ -141,7 +141,7 @@ def recording_lines(recording: Recording, name: str, fps: float) -> list[Values]
 
 
 def _frames(recording: Recording, name: str) -> Iterator[tuple[str, Hand, int]]:
-    """Yield session, hand and picture number; a session gets an empty hand where a picture lacks it."""
+    """Yield session, hand and picture number; a session gets an empty hand for a picture without its hand."""
     sequences: dict[str, list[Hand]] = {}
     for hand in recording.hands:
         sequences.setdefault(hand.sequence, []).append(hand)
@@ -161,7 +161,7 @@ def _frames(recording: Recording, name: str) -> Iterator[tuple[str, Hand, int]]:
 
 
 def _picture(pair: tuple[int, Hand]) -> tuple[str, int]:
-    """Return what the hands of one picture have in common: its number, or their own position."""
+    """Return a key that the hands of one picture share: its number, or else their position."""
     position, hand = pair
     return ("frame", hand.frame) if hand.frame is not None else ("hand", position)
 
@@ -173,7 +173,7 @@ def _number(hand: Hand, first: Hand, position: int) -> int:
 
 
 def _by_slot(shown: list[Hand], sides: set[str], slots: int) -> dict[str, Hand]:
-    """Return the hands of a picture by side where sides tell them apart, else by their order."""
+    """Return the hands of a picture by side if sides distinguish them, else by their order."""
     names = sorted(sides) if sides else [str(number) for number in range(1, slots + 1)]
     found: dict[str, Hand] = {}
     for hand in shown:
@@ -208,7 +208,8 @@ def _line(hand: Hand, session: str, number: int, fps: float) -> Values:
 
 
 def _whole(value: Any) -> Any:
-    """Return a table's cell as a number if it is one, else as it is, for the frame's own check."""
+    """Return a table's cell as a number if it is one; else unchanged, for the check of the frame to
+    report."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 

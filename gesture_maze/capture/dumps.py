@@ -1,7 +1,7 @@
-"""Dumps of streams, as redis-cli prints them, -> lines of a capture.
+"""Convert dumps of streams, as redis-cli prints them, to lines of a capture.
 
-A dump is what `redis-cli XRANGE 'frames:{3}' - +` prints: as it stands in a terminal or with `--no-raw`, and
-for entries in the text encoding also with `--json`.
+A dump is what `redis-cli XRANGE 'frames:{3}' - +` prints: in a terminal or with `--no-raw`, and for entries
+in the text encoding also with `--json`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def lines_of_dumps(paths: Iterable[Path]) -> Iterator[str]:
     """Yield the frames of several dumps as lines of one capture, in the order of their entry ids.
 
     Raises:
-        SettingsError: `capture`: a file is not a dump, or an entry breaks the contract.
+        SettingsError: `capture`: a file is not a dump, or an entry is invalid.
     """
     entries = sorted((entry for path in paths for entry in _entries(path)), key=lambda entry: entry[:2])
     if not entries:

@@ -1,4 +1,4 @@
-"""Parts of captures and several captures as one. Constant memory; unknown keys are kept."""
+"""Cut parts out of captures, and join several captures. Constant memory; unknown keys are kept."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gesture_maze.capture.reader import CaptureReader, Line
 from gesture_maze.wire.errors import SettingsError
 
 SHOWN: Final = 10
-"""Sessions that an error names."""
+"""Most sessions that an error names."""
 MAX_SESSION: Final = 64
 """Longest session id of the wire."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is kept of a capture.
+    """The part of a capture that is kept.
 
     Attributes:
         from_s: start, in seconds since the capture began.
@@ -46,7 +46,7 @@ def trim(lines: Iterable[Line], part: Part) -> Iterator[str]:
         part: what is kept.
 
     Raises:
-        SettingsError: `capture`, where no frame is in the part.
+        SettingsError: `capture`, if no frame is in the part.
     """
     last_ms, sessions = 0.0, dict[str, None]()
     pattern = None if part.sessions is None else re.compile(translate(part.sessions))
@@ -78,10 +78,10 @@ class Join:
     Args:
         paths: the captures, in order.
         gap_s: pause between two of them, in seconds.
-        skip_bad: skip lines that break the contract.
+        skip_bad: skip invalid lines.
 
     Attributes:
-        renamed: new session id -> the one in its capture.
+        renamed: new session id -> original one.
     """
 
     def __init__(self, paths: Sequence[Path], gap_s: float = 1.0, *, skip_bad: bool = False) -> None:

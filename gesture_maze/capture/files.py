@@ -12,15 +12,15 @@ from gesture_maze.readers.unpack import DAMAGE, open_unpacked, zstandard
 from gesture_maze.wire.errors import SettingsError
 
 GZIP_LEVEL: Final = 6
-"""Frames shrink to a third; level 9 takes three times as long for 2 % less."""
+"""Compresses frames to a third; level 9 takes three times as long for 2 % less."""
 MAX_LINE_BYTES: Final = 1 << 20
-"""As an entry on the wire; a longer line is read as several, none of which is whole."""
+"""The limit of an entry on the wire. A longer line is read in parts, each of which is invalid."""
 MAX_BATCH_BYTES: Final = 8 << 20
 """Bytes of lines read at a time: 512 usual lines take half a megabyte."""
 
 
 def capture_error(sentence: str) -> SettingsError:
-    """Return a fault of a capture as the error to raise, with the reason `capture`."""
+    """Return the error to raise for a fault of a capture, with the reason `capture`."""
     return SettingsError("capture", sentence)
 
 
@@ -56,7 +56,7 @@ def create(path: Path) -> CaptureFile:
 
 
 class CaptureFile:
-    """A capture being written. What was flushed can be read even if this process is killed."""
+    """A capture being written. Flushed lines can be read even if this process is killed."""
 
     def __init__(self, raw: IO[bytes], packer: Any) -> None:
         self._raw: Final = raw
@@ -64,7 +64,7 @@ class CaptureFile:
 
     @property
     def bytes_written(self) -> int:
-        """Return the packed bytes in the file so far; what waits in buffers is not counted."""
+        """Return the compressed bytes in the file so far, without what is still buffered."""
         return self._raw.tell()
 
     def write(self, data: bytes) -> None:
@@ -72,7 +72,7 @@ class CaptureFile:
         (self._packer or self._raw).write(data)
 
     def flush(self) -> None:
-        """Hand everything to the operating system, as a block that can be unpacked on its own."""
+        """Pass everything to the operating system, as a block that can be decompressed on its own."""
         if isinstance(self._packer, gzip.GzipFile):
             self._packer.flush(zlib.Z_SYNC_FLUSH)
         elif self._packer is not None:

@@ -26,12 +26,12 @@ class Mutation:
 
     Attributes:
         drop: share of frames left out.
-        duplicate: share of frames that come twice.
+        duplicate: share of frames that are repeated.
         reorder: share of frames that come after the next frame of their session.
-        corrupt: share of lines damaged so that they break the contract.
+        corrupt: share of lines damaged so that they are invalid.
         no_hand: share of frames that lose their hand, in bursts.
-        jitter: standard deviation of what is added to each landmark, in image widths and heights.
-        jitter_ms: standard deviation of what is added to each frame's time; times remain increasing.
+        jitter: standard deviation of the noise on each landmark, in image widths and heights.
+        jitter_ms: standard deviation of the noise on each frame's time; times keep increasing.
         mirror: mirror every image.
         rescale: factor of the size of hands, around the centre of the image.
     """
@@ -76,7 +76,7 @@ def mutate(frames: Iterable[dict[str, Any]], wish: Mutation, seed: int) -> Itera
     held_back: dict[str, dict[str, Any]] = {}
     state = _State(rng, wish)
     for values in frames:
-        # always five numbers per frame, so that one more change does not select other frames for the rest
+        # always five numbers per frame, so that one change does not affect which frames another selects
         drop, duplicate, reorder, corrupt, _ = rng.random(5).tolist()
         changed = state.changed(values)
         if drop < wish.drop:
@@ -140,7 +140,7 @@ class _State:
             return False
         left = self._away.get(session, 0)
         mean = sum(BURST_FRAMES) / 2
-        # bursts begin at the rate at which their frames add up to the share
+        # bursts begin at the rate at which their frames add up to the requested share
         begins = self._wish.no_hand / (mean * max(1 - self._wish.no_hand, 1e-9))
         if not left and self._rng.random() < begins:
             left = int(self._rng.integers(BURST_FRAMES[0], BURST_FRAMES[1] + 1))
@@ -149,7 +149,7 @@ class _State:
 
 
 def _text(values: dict[str, Any], rng: np.random.Generator) -> str:
-    """Return a line that breaks the contract in one of several ways."""
+    """Return an invalid line, in one of several ways."""
     match int(rng.integers(5)):
         case 0:
             whole = json.dumps(values)

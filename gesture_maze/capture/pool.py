@@ -1,6 +1,6 @@
 """The settings of the pool that a capture was recorded from, which its header keeps under the key `pool`.
 
-They decide what the recorded frames were answered with, so that a replay needs them to answer alike.
+The recorded replies depend on them, so a replay needs them to give the same answers.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ MODEL: Final = "model"
 SETTINGS: Final = "settings"
 """The key in a worker's description."""
 DECIDING: Final = ("threshold", "actions", "policy")
-"""Settings that are kept, beside the version of the model; null is that of the model."""
+"""Settings that are kept, in addition to the version of the model; null means the model's own."""
 MOST_WORKERS: Final = 1000
 
 
 def pool_settings(infos: Mapping[bytes, bytes]) -> dict[str, Any] | None:
-    """Return the settings that most workers use, or None where no worker describes any.
+    """Return the settings that most workers use, or None if no worker reports any.
 
     Args:
         infos: worker id -> its description as JSON; written by other programs, so not trusted.
@@ -38,7 +38,7 @@ def pool_settings(infos: Mapping[bytes, bytes]) -> dict[str, Any] | None:
 
 
 def pool_of(path: Path) -> dict[str, Any]:
-    """Return the pool's settings in the header of a capture, empty where it keeps none; not checked.
+    """Return the pool's settings in the header of a capture, not checked; empty if it has none.
 
     Raises:
         SettingsError: `capture`, if the capture has no header, or these settings are not an object.
@@ -53,10 +53,10 @@ def pool_of(path: Path) -> dict[str, Any]:
 
 
 def common_pool(paths: Sequence[Path]) -> dict[str, Any] | None:
-    """Return the settings that the pools of captures have in common; its model is None where models differ.
+    """Return the settings that the pools of captures have in common; its model is None if models differ.
 
     Returns:
-        None where threshold, actions or policy differ, or a capture keeps none.
+        None if threshold, actions or policy differ, or a capture has none.
 
     Raises:
         SettingsError: `capture`, as `pool_of`.

@@ -6,8 +6,8 @@ frame, the object of the wire's text encoding plus `offset_ms`:
 Unknown keys are kept. The order of the lines is the order of arrival; `offset_ms` is the time of arrival
 since the capture began.
 
-Reading is in blocks of columns and takes constant memory, however long the capture is. A line that breaks the
-contract is an error that names its number, or, with `skip_bad`, is skipped and counted.
+Reading is in blocks of columns and takes constant memory, however long the capture is. An invalid line is an
+error that names its number, or, with `skip_bad`, is skipped and counted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VERSION: Final = 1
 BLOCK_FRAMES: Final = 512
 """Frames per block: one run of the model, and under a megabyte of lines."""
 FAULTS_KEPT: Final = 20
-"""Faults kept of skipped lines; all are counted."""
+"""Most faults of skipped lines that are kept; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,10 @@ class CaptureReader:
 
     Args:
         path: the file; `.gz` and `.zst` are unpacked.
-        skip_bad: skip and count lines that break the contract.
+        skip_bad: skip and count invalid lines.
 
     Raises:
-        SettingsError: `capture`, if there is no such file, or its header is not that of a known version.
+        SettingsError: `capture`, if there is no such file, or its header is not of a known version.
     """
 
     def __init__(self, path: Path, *, skip_bad: bool = False) -> None:
@@ -129,7 +129,7 @@ class CaptureReader:
         """Yield the frames in blocks of up to `count`; takes about 15 µs a frame.
 
         Raises:
-            SettingsError: `capture`, naming the first line that breaks the contract.
+            SettingsError: `capture`, naming the first invalid line.
         """
         for number, lines in self._batches(count):
             found = columns_of(lines, self._known)
@@ -141,7 +141,8 @@ class CaptureReader:
                 yield block_of(checked)
 
     def frames(self) -> Iterator[Line]:
-        """Yield the frames one by one, with their whole lines; takes 30 µs a frame. Raises as `blocks`."""
+        """Yield the frames one by one, with their whole lines; takes 30 µs a frame. Raises the same errors as
+        `blocks`."""
         for number, lines in self._batches(BLOCK_FRAMES):
             yield from self._checked(number, lines)
 

@@ -1,7 +1,7 @@
 """Record a live system into a capture, without disturbing it.
 
 The recorder polls the streams every `POLL_S` instead of blocking: every single frame would wake a blocked
-XREAD, which is work for Redis; twenty reads a second are not.
+XREAD, which loads Redis; twenty reads a second do not.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from gesture_maze.wire.keys import actions_channel, is_session, reply_channel
 
 POLL_S: Final = 0.05
 READ_ENTRIES: Final = 256
-"""Entries per partition and read. Where a read is full the next one follows at once."""
+"""Most entries per partition and read. After a full read the next one follows at once."""
 BACK_OFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Waits after a lost connection; the last one repeats."""
 REPLY_WAIT_S: Final = 1.5
 """How long a frame waits for its reply before it is written without one."""
 FLUSH_S: Final = 1.0
 REPLY_KEYS: Final = ("gesture", "confidence", "action", "move", "model")
-"""The keys of a reply that are kept; all others are in the frame's line already."""
+"""The keys of a reply that are kept; the frame's line already has the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Names:
     """The session ids of a capture: those that match a pattern, anonymised on request.
 
     Args:
-        pattern: a shell pattern; None takes all.
+        pattern: a shell pattern; None matches all.
         anonymise: `player-1`, `player-2`, ... by first appearance, the same session always the same.
     """
 
@@ -94,7 +94,7 @@ class Recorder:
 
     Args:
         stream: the live Redis.
-        writer: where the frames go.
+        writer: receives the frames.
         names: which sessions are recorded, and under which ids.
         with_replies: keep each frame's reply with it, under the key `reply`. The reply to the very first
             frame of a session may be missed: it is subscribed to when it is first seen.
@@ -124,7 +124,7 @@ class Recorder:
         self._replies: Final[dict[tuple[str, int], str]] = {}
         self._described = False
         self.bad_entries = 0
-        """Frames and entries that break the contract: they are not recorded."""
+        """Number of invalid frames and entries, which are not recorded."""
         self.reconnects = 0
 
     def run(
@@ -196,7 +196,7 @@ class Recorder:
         partitions = self._stream.partitions()
         if partitions is None:
             return False
-        # a stream that appeared after the start has no entry that is older than the recording
+        # a stream that appeared after the start has no entries older than the recording
         late = self._clock() - self._begin_s > 1.0
         self._positions = (
             dict.fromkeys(range(partitions), START) if late else self._stream.ends(range(partitions))
@@ -204,7 +204,7 @@ class Recorder:
         return True
 
     def _describe_pool(self) -> None:
-        """Keep the pool's settings in the header: a replay needs them to answer as the pool does."""
+        """Write the pool's settings into the header: a replay needs them to give the same answers."""
         pool = pool_settings(self._stream.workers())
         if pool is not None:
             self._writer.describe(POOL, pool)
@@ -265,14 +265,14 @@ class Recorder:
             self._waiting.append(_Waiting(line, (session, seq), until_s))
 
     def _take_replies(self, message: bytes) -> None:
-        """Keep the reply, or the list of replies, in a message."""
+        """Store the reply, or the list of replies, in a message."""
         found: Any = json.loads(message)
         for reply in found if isinstance(found, list) else [found]:
             kept = {key: reply.get(key) for key in REPLY_KEYS}
             self._replies[reply["session"], reply["seq"]] = json.dumps(kept, separators=(",", ":"))
 
     def _write_replied(self, *, everything: bool) -> None:
-        """Write, in order, the frames that have their reply or have waited long enough for it."""
+        """Write the frames in order that have their reply or have waited long enough for it."""
         now_s = self._clock()
         while self._waiting:
             first = self._waiting[0]

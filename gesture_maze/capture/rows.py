@@ -25,7 +25,7 @@ class Rows:
         label: the label of all frames; None takes each frame's own.
         label_from: one of `LABELS_FROM`.
         labels: renames labels; one of `readers.labels.DROPPED` leaves the frames out.
-        every: keeps each n-th hand of a session, since neighbours are almost alike.
+        every: keeps each n-th hand of a session, because consecutive hands are almost the same.
         written: rows so far, by label.
         skipped: frames without a hand.
     """
@@ -45,7 +45,7 @@ class Rows:
     def lines(self, source: str, frames: Iterable[Line]) -> Iterator[str]:
         """Yield a header and one line per hand, with x, y and z in units of the image height.
 
-        The aspect of that is 1, and is written, so that a reader need not guess. z is left out where the
+        In these units the aspect is 1. It is written, so that a reader need not guess. z is left out if the
         first hand has none.
 
         Args:

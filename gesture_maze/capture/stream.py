@@ -73,7 +73,8 @@ class CaptureStream:
         return None if found is None else found[1]
 
     def workers(self) -> dict[bytes, bytes]:
-        """Return each worker's description of itself, JSON by its id; empty for a user without the right."""
+        """Return each worker's description of itself, as JSON by worker id; empty if the user lacks the
+        right."""
         with _errors():
             try:
                 found: Any = self._client.hgetall(WORKERS_INFO)
@@ -147,7 +148,7 @@ class CaptureStream:
 
     def _check_silence(self) -> None:
         if time.monotonic() - self._received_s < SILENCE_S or isinstance(self._pubsub, ClusterPubSub):
-            return  # that of a cluster finds silent nodes by itself
+            return  # the subscription on a cluster detects silent nodes by itself
         if self._asked:
             raise exceptions.TimeoutError(f"no answer to PING within {SILENCE_S:g} s")
         self._pubsub.ping()

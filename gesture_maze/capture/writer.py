@@ -18,14 +18,14 @@ from gesture_maze.wire.session_settings import OfRows
 
 NONE: Final[OfRows] = {}
 _POINTS: Final = "[" + ",".join(["[%.9g,%.9g,%.9g]"] * LANDMARKS) + "]"
-"""Nine digits give back every float32 exactly, so that a replay has the input of the pool."""
+"""Nine digits restore every float32 exactly, so that a replay has the same input as the pool."""
 
 
 class CaptureWriter:
     """A writer of one capture. Closing it completes the file; use it in a `with` block.
 
     Args:
-        path: packed if it ends in `.gz` or `.zst`; an existing file is replaced.
+        path: compressed if it ends in `.gz` or `.zst`; an existing file is replaced.
         header: more keys for the header.
 
     Raises:
@@ -87,9 +87,9 @@ def _text(values: Mapping[str, Any]) -> str:
     return json.dumps(values, separators=(",", ":"))
 
 
-@lru_cache(maxsize=64)  # a camera has one
+@lru_cache(maxsize=64)  # a camera has only one aspect
 def _shortest(aspect: float) -> str:
-    """Return the fewest digits that give back a float32: 0.00999999978 for 0.01 would be out of range."""
+    """Return the fewest digits that restore a float32: 0.00999999978 for 0.01 would be out of range."""
     return str(np.float32(aspect))
 
 

@@ -1,7 +1,7 @@
-"""Promoting a model: find its bundle, check it by the gates, write it to Redis.
+"""Promotes a model: finds its bundle, checks it by the gates, writes it to Redis.
 
-Bundles are found by `Source`s, asked in turn: a folder or zip, then Redis. Another place that keeps models (a
-tracking server, say) is one more function in `sources`.
+Bundles are found by `Source`s, asked in turn: a folder or zip, then Redis. Another place that keeps models
+(such as a tracking server) is one more function in `sources`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Gates:
         data: labelled hands to compare it with the champion on; None leaves that out.
         max_drop: share by which accuracy and action precision may fall.
         max_us_per_frame: limit of its time per frame in batches of 256.
-        reading: what overrides the description in the file of hands; None for nothing.
+        reading: options that override what the file of hands says about itself, if any.
         max_fall: share by which the accuracy of a taught model's base may have fallen in its training.
     """
 
@@ -75,8 +75,8 @@ class Passed:
 
     Attributes:
         bundle: its zip.
-        us_per_frame, accuracy, champion_accuracy: what was measured; None where it was not.
-        fault: what `force` overruled; None if all is well.
+        us_per_frame, accuracy, champion_accuracy: what was measured; None if not measured.
+        fault: the fault that `force` overruled, if any.
     """
 
     version: str
@@ -146,7 +146,7 @@ def check(data: bytes, client: Redis, gates: Gates) -> Passed:
 
 
 def forced(data: bytes, client: Redis, gates: Gates) -> Passed:
-    """Check a bundle as `check` does, and report what it does not pass instead of raising."""
+    """Check a bundle like `check`, but report the gate that it does not pass instead of raising."""
     try:
         return check(data, client, gates)
     except ModelError as error:
@@ -154,9 +154,8 @@ def forced(data: bytes, client: Redis, gates: Gates) -> Passed:
 
 
 def promote(client: Redis, model: Passed, keep: int = KEEP) -> None:
-    """Make a model the champion.
-
-    Where there was none, the bundled model becomes the previous one if it is what workers use.
+    """Make a model the champion. If there was none, the bundled model becomes the previous one if workers use
+    it.
     """
     registry = ModelRegistry(client)
     answering = None
@@ -169,7 +168,7 @@ def challenge(client: Redis, model: Passed, share: float, keep: int = KEEP) -> N
     """Make a model the challenger.
 
     Raises:
-        SettingsError: it is the champion.
+        SettingsError: it is already the champion.
     """
     registry = ModelRegistry(client)
     if registry.roles().champion == model.version:
@@ -208,7 +207,7 @@ def _zipped(folder: Path) -> bytes:
 
 
 def _claimed_version(data: bytes) -> str:
-    """Return the version that a refused bundle gives itself, or one made of its bytes."""
+    """Return the version that a refused bundle claims, or one derived from its bytes."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return check_version(json.loads(archive.read(MANIFEST))["model_version"])

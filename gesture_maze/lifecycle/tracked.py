@@ -1,4 +1,4 @@
-"""MLflow's registered model beside the models in Redis: where bundles are found, and who plays which role."""
+"""Connects MLflow's registered model with the models in Redis: finds bundles and sets roles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def source(uri: str | None) -> list[Source]:
-    """Return where MLflow finds bundles, by number, alias or bundle version, or nothing without a URI."""
+    """Return a source of MLflow's bundles, by number, alias or bundle version; none without a URI."""
     if uri in (None, NOT_TRACKED):
         return []
 

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from gesture_maze.models.train.search import Trial
 
 NAME: Final = "gesture-maze"
-"""Of the experiment and of the registered model."""
+"""Name of the experiment and of the registered model."""
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 GALLERY: Final = 12
 """Drawn mistakes per gesture."""
 BUNDLE: Final = "bundle"
-"""Tag of a version that says which bundle it is, and the folder of its artifacts."""
+"""Tag with a version's bundle version, and the folder of its artifacts."""
 _SQLITE: Final = "sqlite:///"
 
 
@@ -61,12 +61,12 @@ class Tracking:
     """A tracking server or database.
 
     Args:
-        uri: as MLflow takes it, such as `sqlite:///mlflow.db` or `http://host:5000`. The artifacts of an
+        uri: in MLflow's form, such as `sqlite:///mlflow.db` or `http://host:5000`. The artifacts of an
             SQLite database are kept in the folder `mlartifacts` beside it.
     """
 
     def __init__(self, uri: str) -> None:
-        # set before the import: MLflow would report its use to its makers
+        # set before the import: MLflow would send telemetry to its vendor
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self.uri: Final = uri
         with _quiet():
@@ -88,12 +88,12 @@ class Tracking:
 
         Args:
             shipped: its bundle and figures.
-            data: what it was trained on.
+            data: the data that it was trained on.
             settings: its settings, as parameters of the run.
             trials: the trials of a search.
 
         Raises:
-            SettingsError: `settings`: MLflow refuses, or is not there.
+            SettingsError: `settings`: MLflow reports an error or cannot be reached.
         """
         judged = shipped.judged(data)
         with _quiet(), _alone(self.uri), tempfile.TemporaryDirectory(prefix="gesture-maze-run-") as folder:
@@ -155,7 +155,7 @@ class Tracking:
         return str(self._client.create_experiment(NAME, artifact_location=_artifacts_of(self.uri)))
 
     def _version(self, number: str, run: str) -> TrackedVersion:
-        # not from the search: what it finds does not know the aliases
+        # not from the search, whose results have no aliases
         version = self._client.get_model_version(NAME, number)
         return TrackedVersion(
             number=str(version.version),
@@ -179,7 +179,7 @@ def _quiet() -> Iterator[None]:
 def _alone(uri: str) -> Iterator[None]:
     """Hold a lock beside an SQLite database while the body runs; a server needs none.
 
-    MLflow makes its tables when it first opens a database, and two that do so at once fail half-way.
+    MLflow creates its tables when it first opens a database; two processes that do so at once fail.
     """
     if not uri.startswith(_SQLITE):
         yield
@@ -193,9 +193,8 @@ def _alone(uri: str) -> Iterator[None]:
 
 
 def _artifacts_of(uri: str) -> str | None:
-    """Return where the artifacts of an SQLite database go; a server decides for itself.
-
-    MLflow's own choice would be `mlruns` in whatever folder the command was started from.
+    """Return where the artifacts of an SQLite database go; a server decides for itself. MLflow's default
+    would be `mlruns` in whatever folder the command was started from.
     """
     if not uri.startswith(_SQLITE):
         return None
@@ -214,7 +213,7 @@ def _parameters(shipped: Shipped) -> dict[str, Any]:
 
 
 def _metrics(shipped: Shipped, judged: Judged) -> dict[str, float]:
-    """Return the figures of the held-out hands: over all, by gesture, and as altered."""
+    """Return the figures of the held-out hands: overall, by gesture, and altered."""
     found = shipped.evaluation
     metrics = {**_overall(found), "ece": judged.ece(), "export_difference": shipped.export_difference}
     for gesture, figures in found["per_class"].items():
@@ -280,7 +279,7 @@ def _write_artifacts(
 
 
 def _galleries(judged: Judged) -> Iterator[tuple[str, str]]:
-    """Yield name and drawn mistakes of each gesture that was taken for another."""
+    """Yield the name and the drawn mistakes of each gesture that was taken for another."""
     for label, name in enumerate(judged.gestures):
         rows = judged.worst(label, GALLERY)
         if len(rows):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gesture_maze.models.train.trainer import Tick
 
 Progress = Callable[[str, int], AbstractContextManager["Tick"]]
-"""Title and number of steps -> a context that gives what is called at each step."""
+"""Title and number of steps -> a context manager that yields the function to call at each step."""
 
 GOLDEN_PER_GESTURE: Final = 4
 """Simulated hands per gesture in `golden.json`: both hands of each, and two aspects."""
@@ -43,11 +43,11 @@ class TrainOptions:
         out: folder for the bundle; the pipeline goes beside it, as `<out>.joblib`.
         kinds: searched, with the winner shipped; empty trains the default network at once.
         seed: the same seed gives the same bundle on the same machine and libraries.
-        folds: to judge by.
+        folds: number of folds for the evaluation.
         epochs: None takes the recipe's.
-        tracking_uri: of MLflow; `none` for no tracking.
+        tracking_uri: MLflow's URI; `none` for no tracking.
         verdicts: CSV of verdicts on rows of the data, for the threshold and the card.
-        reading: what overrides the description in the files; None for nothing.
+        reading: options that override what the files say about themselves, if any.
         actions: the mapping of the bundle, gesture name -> action; None for the published one.
     """
 
@@ -63,7 +63,7 @@ class TrainOptions:
     actions: dict[str, Action] | None = None
 
     def settings(self, data: Dataset) -> Settings:
-        """Return them as `models.train.search` takes them, with the verdicts on `data` read."""
+        """Return the settings for `models.train.search`, including the verdicts on `data`."""
         from gesture_maze.models.labels import action_faults
         from gesture_maze.models.train.fitting import Settings
         from gesture_maze.models.train.trainer import Recipe
@@ -98,11 +98,11 @@ def train(
     warn: Callable[[str], None] = lambda _: None,
     show: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> Trained:
-    """Train, judge on hands of people that were not trained on, write the bundle, and track it.
+    """Train, evaluate on hands of people that were not trained on, write the bundle, and track it.
 
     Args:
         options: what to train.
-        progress: shows how far it is.
+        progress: shows progress.
         warn: called with each fault of the data that does not prevent the training, before it starts.
         show: called with what was found in the files, before it is used.
 
@@ -128,7 +128,8 @@ def train(
     warnings = data_warnings(data)
     for warning in warnings:
         warn(warning)
-    # these matrices are small: more threads only wait for each other, ten times as long on a busy machine
+    # these matrices are small: with more threads they only wait for each other, ten times as long on a busy
+    # machine
     with threadpool_limits(1, "blas"):
         shipped, trials = _shipped(options.kinds, data, settings, golden, progress)
     shipped.bundle.write(options.out)
@@ -156,7 +157,7 @@ def _shipped(
 
 
 def data_warnings(data: Dataset) -> list[str]:
-    """Return what a person should know about the data before trusting a model that was trained on it."""
+    """Return warnings about the data that affect how far a model trained on it can be trusted."""
     found = []
     if not (data.users != "").any():
         found.append(
@@ -177,7 +178,8 @@ def data_warnings(data: Dataset) -> list[str]:
 
 
 def pipeline_path(out: Path) -> Path:
-    """Return where the pipeline of the bundle in `out` is written: beside it, because it is a pickle."""
+    """Return where the pipeline of the bundle in `out` is written: next to it and not in it, because it is a
+    pickle."""
     return out.with_name(f"{out.name}.joblib")
 
 
@@ -199,7 +201,7 @@ def _tracking(uri: str) -> Any:
     if uri == NOT_TRACKED:
         return None
     if uri == DEFAULT_TRACKING and find_spec("mlflow") is None:
-        # it was not asked for by name, so its absence is no reason not to train
+        # it was not requested explicitly, so training goes on without it
         sys.stderr.write(f"maze: not tracked: {install_hint('tracking')}\n")
         return None
     from gesture_maze.lifecycle.tracking import Tracking

@@ -40,16 +40,16 @@ SHADOWS: Final = f"~{keys.shadow_key('*', '')}".removesuffix(":")
 MODELS: Final = f"~{keys.MODEL} ~{keys.MODELS} {BUNDLES} {SHADOWS}"
 READ_MODELS: Final = f"%R~{keys.MODEL} %R{BUNDLES}"
 REPLIES: Final = f"&{keys.actions_channel(0, '').partition('0')[0]}*"
-"""Channels of replies. Not `actions:*`: a subscription by that very pattern would be allowed with it."""
+"""Channels of replies. Not `actions:*`, which would also allow a subscription to that whole pattern."""
 WAKE: Final = f"&{keys.WAKE_CHANNEL}"
 RACES: Final = f"&{keys.RACES}"
 DEMO: Final = f"~{keys.DEMO}"
 
 _CLUSTER: Final = "+cluster|slots +asking"
-"""Which node serves a slot, and a command sent on while its slot moves."""
+"""Rights to read the slot table, and to redirect a command while its slot moves."""
 _ANYBODY: Final = f"+ping +client|setname +client|id +select {_CLUSTER}"
 _LISTEN: Final = "+subscribe +unsubscribe +ssubscribe +sunsubscribe"
-"""To channels; to sharded ones on a cluster."""
+"""Rights to subscribe to channels, on a cluster to sharded ones."""
 _SEND: Final = (
     f"(+xadd {WRITE_FRAMES}) (+xinfo|groups +xlen {READ_FRAMES}) (+hsetnx %W{TOPOLOGY}) "
     f"(+hmget %R{TOPOLOGY} %R{OUTCOMES})"
@@ -65,7 +65,7 @@ class Role:
     """One user of Redis.
 
     Attributes:
-        name: of the user.
+        name: name of the user.
         who: a sentence for people.
         rules: ACL rules after the password, in Redis's own words.
     """
@@ -178,10 +178,11 @@ def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
 
     Args:
         folder: where they are.
-        create: make those that are missing, of 32 random bytes; the folder is then its owner's only.
+        create: create those that are missing, from 32 random bytes; the folder is then accessible to its
+            owner only.
 
     Raises:
-        SettingsError: `settings`, where one is missing and not to be made.
+        SettingsError: `settings`, if one is missing and `create` is not set.
         OSError: the folder cannot be read or written.
     """
     if create:
@@ -191,7 +192,7 @@ def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
     for role in ROLES:
         path = folder / f"{role.name}.password"
         if create and not path.exists():
-            # without a line's end, which a Secret of Kubernetes would hand on as part of the password
+            # without a newline, which a Kubernetes Secret would pass on as part of the password
             _write_secret(path, secrets.token_urlsafe(32))
         if not path.exists():
             raise SettingsError("settings", f"{path} is missing: --create creates it")
@@ -206,7 +207,7 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
     redis_exporter's -redis.password-file, and `replica.conf` for the configuration of a replica.
 
     Raises:
-        SettingsError: `settings`, where `url` is none of Redis's or has a user already.
+        SettingsError: `settings`, if `url` is not a Redis URL or already has a user.
     """
     parts = urlsplit(url)
     scheme, _, kind = parts.scheme.partition("+")
@@ -236,7 +237,7 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    """Write a file that all users may read, because a container that mounts it runs as another user.
+    """Write a file that all users can read, because a container that mounts it runs as another user.
 
     The folder keeps other users out.
     """

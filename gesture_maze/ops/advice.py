@@ -1,7 +1,7 @@
 """How many workers a pool needs, from the measured rate of frames and the measured cost of one.
 
 A worker is one process on one core. Its capacity follows from the processor time per frame, which is read
-from the workers' own metrics, or assumed where none can be reached. At low load batches are small and a frame
+from the workers' own metrics, or assumed if none can be reached. At low load batches are small and a frame
 costs more than under pressure, so the advice errs towards more workers.
 """
 
@@ -22,8 +22,8 @@ from gesture_maze.worker.redis.cluster.placement import even_partitions, primari
 from gesture_maze.worker.redis.status import PoolStatus, StatusReader
 
 HEADROOM: Final = 0.6
-"""Share of a worker's time to plan with. Above it waiting times grow steeply: in an M/D/1 queue a frame
-waits 0.75 service times on average at 0.6, and 4.5 at 0.9."""
+"""Share of a worker's time to plan with. Above this share waiting times grow steeply: in an M/D/1 queue a
+frame waits 0.75 service times on average at 0.6, and 4.5 at 0.9."""
 SPARE: Final = 1
 """Workers beyond what the load needs, so that one may die."""
 DEFAULT_FRAME_S: Final = 10e-6
@@ -36,9 +36,10 @@ FRAME_BYTES: Final = 330
 MEMORY_SHARE: Final = 0.75
 """Share of maxmemory that streams may take; above it workers shorten retention."""
 DEFAULT_RETENTION_S: Final = 60.0
-"""The workers' default, if none of them says how long it keeps entries."""
+"""The workers' default, used if no worker reports how long it keeps entries."""
 PARTITIONS_PER_WORKER: Final = 2
-"""With fewer the shares are uneven: of 16 partitions 9 workers get 1 or 2, and some twice the work."""
+"""Partitions per worker. With fewer the shares are uneven: of 16 partitions, each of 9 workers gets 1 or 2,
+so some do twice the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Load:
         reached: workers whose metrics could be read.
         hottest: the partition to which most entries were added, and its share of them; None without entries.
         placement: partitions per primary of a cluster; empty for a single Redis.
-        even_partitions: the smallest partition count that falls evenly on the primaries; None if none does.
+        even_partitions: the smallest partition count that spreads evenly over the primaries; None if none
+            does.
         retention_s: how long committed entries are kept.
         maxmemory_bytes: the limit of Redis; 0 if there is none or it is not known.
     """
@@ -80,8 +82,8 @@ class Advice:
 
     Attributes:
         workers_needed: number of workers, a spare one included.
-        worker_frames_per_s: frames per second that one worker can be planned with.
-        utilisation: of the present workers, 0 to 1 and above; infinite without any.
+        worker_frames_per_s: frames per second to plan for one worker.
+        utilisation: of the current workers; 1 is full, above 1 is overload; infinite without workers.
         sentences: for people, the most urgent first.
     """
 
@@ -199,7 +201,7 @@ def _maxmemory(client: redis.Redis) -> int:
 def load_between(
     first: PoolStatus, last: PoolStatus, pages: Sequence[tuple[MetricsPage, MetricsPage]]
 ) -> Load:
-    """Return what happened between two readings; `pages` are each worker's metrics at both."""
+    """Return the load between two readings; `pages` holds each worker's metrics at both."""
     passed_s = max(last.server_ms - first.server_ms, 1) / 1000
     entries = _added(last) - _added(first)
     read = sum(one.counts.get("entries", 0) for one in last.partitions)

@@ -1,4 +1,4 @@
-"""Checks of a pool's Redis and its workers, each with what to do about a fault. Pure.
+"""Checks of a pool's Redis and its workers, each with the remedy for a fault. Pure.
 
 A check takes `Facts` and yields findings; `ops.doctor_facts.gather` collects the facts.
 """
@@ -18,7 +18,7 @@ Status = Literal["ok", "warning", "error"]
 LEAST_REDIS: Final = (7, 0)
 TESTED_REDIS: Final = "Redis 7.0 to 8 and Valkey 8 to 9"
 SKEW_MS: Final = 250
-"""More makes logs and metrics misleading; the pool itself uses only the server's clock."""
+"""A larger difference makes logs and metrics misleading; the pool itself uses only the server's clock."""
 AHEAD_MS: Final = 10_000
 """Entry ids further ahead of the server's clock are a fault; smaller steps resolve by themselves."""
 SLOW_MS: Final = 5.0
@@ -43,12 +43,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the checks are made on.
+    """The input of the checks.
 
     Attributes:
         info: all sections of INFO.
-        config: of CONFIG GET; empty if the user may not run it.
-        whoami: name of the user.
+        config: answer to CONFIG GET; empty if the user may not run it.
+        whoami: name of the current user.
         powers: dangerous commands -> whether the user may run them; empty if that cannot be asked.
         skew_ms: the server's clock minus ours, corrected by half the round trip.
         round_trip_ms: the fastest of several.

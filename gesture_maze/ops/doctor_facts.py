@@ -1,4 +1,4 @@
-"""Collects what the doctor's checks are made on."""
+"""Collects the facts that the doctor's checks examine."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def _gather_one(client: redis.Redis, status: PoolStatus, reached: frozenset[str]
 
 
 def _clock(client: redis.Redis) -> tuple[float, float]:
-    """Return the server's clock minus ours and the round trip, in ms, by the fastest of several."""
+    """Return the server's clock minus ours and the round trip, in ms, from the fastest of several
+    measurements."""
     best = (0.0, float("inf"))
     for _ in range(ROUNDS):
         begin_s = time.perf_counter()

@@ -23,9 +23,9 @@ NEEDS_ALL_RIGHTS: Final = (
 )
 PAUSE_S: Final = 0.05
 TRIES: Final = 40
-"""Tries per partition: a busy one is between two batches now and then."""
+"""Tries per partition: even a busy one is sometimes between two batches."""
 OWNED_S: Final = 5.0
-"""Longest wait for the owners to acquire what was mended; they need less than a second."""
+"""Longest wait for the owners to acquire repaired partitions; they need less than a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Repair:
     """A script that repairs one partition, only while all of its entries are committed.
 
     Attributes:
-        script: its name; it answers OK, UNREAD or MENDED.
+        script: name of the script; it answers OK, UNREAD or MENDED.
         check: name of the finding.
-        keys_of: the keys of a partition that it takes.
-        arguments: what it takes beside them.
-        done: what follows "Partition n" once it is done.
+        keys_of: the keys of a partition that the script takes.
+        arguments: its further arguments.
+        done: completes the message "Partition n ..." after the repair.
     """
 
     script: str
@@ -65,15 +65,17 @@ def mend(
 ) -> list[Finding]:
     """Repair each partition that needs it, and return a finding for each.
 
-    A stream that is ahead of the server's clock begins again at the server's time. What a new owner would
-    rebuild sessions from is gone then, so a retry of a frame sent before is answered again. Where a stream
-    was deleted, entries are counted from its successor on; what the deleted one held unread is lost.
+    A stream that is ahead of the server's clock begins again at the server's time. The entries from which a
+    new owner rebuilds sessions are then gone, so a retry of an earlier frame is answered again. After the
+    deletion of a stream, entries are counted from its successor on; unread entries of the deleted one are
+    lost.
 
     Returns once live workers own the repaired partitions again, or after `OWNED_S`. On a cluster, a partition
     whose node does not answer is a finding.
 
     Raises:
-        ConnectionLost, RedisRefused: as `worker.redis.client.connection_errors`; a user needs the rights of
+        ConnectionLost, RedisRefused: see `worker.redis.client.connection_errors`; the user needs the rights
+        of
             a worker, and XSETID and DEL on the streams.
     """
     found: list[Finding] = []
@@ -118,7 +120,8 @@ def _run(script: Any, repair: Repair, partition: int, pause: Callable[[float], o
 
 
 def _wait_for_owners(client: redis.Redis, mended: Set[int], pause: Callable[[float], object]) -> None:
-    """Wait until live workers own what was mended, so that the checks that follow find the pool at rest."""
+    """Wait until live workers own the repaired partitions, so that the checks that follow see a settled
+    pool."""
     reader = StatusReader(client)
     for _ in range(int(OWNED_S / PAUSE_S)):
         status = reader.read()

@@ -1,4 +1,4 @@
-"""Workers' metrics, read directly: for commands that a person runs, not for Prometheus."""
+"""Reads workers' metrics directly, for commands that a person runs, not for Prometheus."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from gesture_maze.worker.redis.status import PoolStatus
 
 TIMEOUT_S: Final = 1.0
-"""For one page; workers answer in milliseconds, and a person waits."""
+"""Time limit for one page; workers answer in milliseconds, and a person is waiting."""
 MAX_PAGE_BYTES: Final = 4_000_000
-"""Far above what a worker serves: another program may listen on that port."""
+"""Far larger than a worker's page, because another program may listen on that port."""
 PARALLEL_READS: Final = 16
 
 
@@ -29,7 +29,7 @@ class MetricsPage:
     """The samples of one worker's /metrics.
 
     Args:
-        samples: as the page lists them.
+        samples: in the order of the page.
     """
 
     def __init__(self, samples: Iterable[Sample]) -> None:
@@ -65,7 +65,7 @@ def metrics_pages(status: PoolStatus) -> dict[str, MetricsPage]:
 
 
 def _page(address: str) -> MetricsPage | None:
-    # ValueError: what answers is not a worker, or its host is not valid in a URL
+    # ValueError: the program that answers is not a worker, or its host is not valid in a URL
     try:
         with urllib.request.urlopen(f"http://{address}/metrics", timeout=TIMEOUT_S) as answer:
             return MetricsPage.parse(answer.read(MAX_PAGE_BYTES).decode())

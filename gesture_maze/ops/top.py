@@ -1,6 +1,6 @@
-"""The live picture of a pool, from Redis and the metrics of its workers.
+"""The live view of a pool, from Redis and the metrics of its workers.
 
-A `Reading` is both at one moment; a picture shows the newest one, and rates since the oldest one kept.
+A `Reading` holds both at one moment. The view shows the newest one, and rates since the oldest one kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ QUIET_MS: Final = 3000
 MOST_GESTURES: Final = 8
 BAR_WIDTH: Final = 24
 FIXED_LINES: Final = 13
-"""Lines of the picture without workers and partitions."""
+"""Lines of the view apart from workers and partitions."""
 
 _BUCKETS: Final = ("maze_reply_latency_seconds_bucket", "le")
 _GESTURES: Final = ("predicted_gesture_count_total", "gesture")
@@ -91,7 +91,8 @@ class Window:
     def latency_s(self, q: float) -> float | None:
         """Return an upper bound of the q-quantile (0 to 1) of the latency of the window's replies.
 
-        The bound is that of the histogram's bucket: infinite in the last one. None without replies.
+        The bound is the upper limit of the histogram's bucket, infinite for the last one. None without
+        replies.
         """
         counts = self._delta(*_BUCKETS)
         bounds = sorted(counts, key=float)
@@ -141,7 +142,7 @@ def as_dict(window: Window) -> dict[str, Any]:
 
 
 def render(window: Window, height: int, where: str) -> RenderableType:
-    """Return the picture for a terminal of `height` lines; `where` is the address shown, without password."""
+    """Return the view for a terminal of `height` lines; `where` is the address shown, without password."""
     status = window.last.status
     if not status.partitions:
         return Panel(f"No pool has used {where} yet: start one with 'maze worker'.", title="maze top")
@@ -213,7 +214,7 @@ def _workers(window: Window, most: int) -> Table:
 
 
 def _text(value: str) -> Text:
-    """Return text that is shown literally: names come from other programs."""
+    """Return text without markup, because names come from other programs."""
     return Text(printable(value))
 
 

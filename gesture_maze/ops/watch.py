@@ -1,8 +1,8 @@
 """The watch: a synthetic session per partition, and the pool's counters in Redis, as metrics for Prometheus.
 
-Workers can only report what they do; that nothing is done at all must be seen from outside. So this is the
-one place that exports facts of the pool as a whole, whether any worker is alive or not. `step()` is one pass;
-the clocks are passed in.
+Workers can only report what they do; an outage of all workers must be detected from outside. So this is the
+one place that exports metrics of the pool as a whole, whether any worker is alive or not. `step()` is one
+pass; the clocks are passed in.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EVERY_S: Final = 1.0
 OVERDUE_S: Final = 10.0
 """After this time without a status from Redis the watch is not ready."""
 REMIND_S: Final = 60.0
-"""A fault that lasts is logged again after this time."""
+"""A lasting fault is logged again after this time."""
 LOOPBACK: Final = "127.0.0.1"
 LATENCY_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)
 
@@ -111,7 +111,7 @@ class Watch:
 
     Args:
         producer: sends the heartbeats; the caller closes it.
-        reader: of the pool's status.
+        reader: reads the pool's status.
         log: where faults and recoveries go.
         clock, unix: monotonic seconds, and seconds since 1970.
     """
@@ -134,7 +134,7 @@ class Watch:
         self._log: Final = log
         self._fault_since_s: float | None = None
         self._logged: tuple[float, str] = (float("-inf"), "")
-        """When a fault was last logged, and which."""
+        """The fault that was last logged, and when."""
         self._replies: Replies | None = None
         self._sessions: list[str] = []
         self._sent_s: Final[dict[tuple[str, int], float]] = {}
@@ -189,7 +189,7 @@ class Watch:
 
     def _beat(self, partitions: int) -> None:
         if not partitions:
-            return  # no pool has used this Redis yet, and the number of partitions is its decision
+            return  # no pool has used this Redis yet, and only a pool may set the number of partitions
         if partitions != len(self._sessions):
             self.close()
             self._replies, self._sessions = None, []
@@ -203,7 +203,7 @@ class Watch:
         self._sent_s.update({(session, self._seq): now_s for session in self._sessions})
         for partition in range(partitions):
             self._beats.sent.labels(str(partition)).inc()
-        # counted as sent whatever happens: to a player a refused frame and an unanswered one are the same
+        # counted as sent in any case: for a player, a refused frame is the same as an unanswered one
         self._producer.send_tick(frames)
 
     def _note_fault(self, error: MazeError) -> None:

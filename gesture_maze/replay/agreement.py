@@ -1,4 +1,4 @@
-"""Whether the answers of a replay are those that were recorded with the frames."""
+"""Compares the answers of a replay with those that were recorded with the frames."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gesture_maze.replay.golden import Difference, alike
 REPLY: Final = "reply"
 """The key of a frame's reply in a capture."""
 LOOKED_AT: Final = 2000
-"""Lines at the beginning of a capture that are searched for a reply."""
+"""Number of lines at the beginning of a capture that are searched for a reply."""
 
 _Recorded = tuple[str, int, float, dict[str, Any] | None]
 """Session, seq and offset_ms of a frame, and its recorded reply."""
 
 
 def have_replies(paths: Sequence[Path]) -> bool:
-    """Return whether one of these captures was recorded with replies; False where one is a pipe."""
+    """Return whether one of these captures was recorded with replies; False if one is a pipe."""
     # a pipe can be read only once
     return all(path.is_file() for path in paths) and any(map(_has_replies, paths))
 
@@ -35,7 +35,7 @@ def _has_replies(path: Path) -> bool:
 
 
 class Agreement:
-    """Recorded replies, compared with the answers of a replay. Takes another read of the captures.
+    """Recorded replies, compared with the answers of a replay. Reads the captures once more.
 
     Frames without a recorded reply are not compared.
 
@@ -43,7 +43,7 @@ class Agreement:
         paths: the captures, in the order in which they are replayed.
 
     Attributes:
-        equal: number of answers that are as recorded.
+        equal: number of answers that are the same as recorded.
         different: number of answers that differ or are missing.
         first: the first of these; None if there is none.
     """

@@ -41,8 +41,8 @@ def replay_settings(**changed: Any) -> Settings:
     """Return the settings of a replay: those of a worker, but no frame ages.
 
     Args:
-        changed: `partitions`, `batch_frames`, `model`, `threshold`, `actions`, `policy`, or a rule of the
-            policy by itself (`settle_evidence` ...); None selects the default.
+        changed: `partitions`, `batch_frames`, `model`, `threshold`, `actions`, `policy`, or a single rule of
+            the policy (`settle_evidence` ...); None selects the default.
 
     Raises:
         SettingsError: `settings`, with one message that names every fault.
@@ -163,7 +163,7 @@ class Replay:
         self.close()
 
     def _add(self, block: Block) -> set[str]:
-        """Put the frames on their streams, in entries as game servers send them."""
+        """Add the frames to their streams, in entries like those of game servers."""
         streams = set()
         for begin in range(0, len(block), self._entry_frames):
             part = block.rows(begin, begin + self._entry_frames)

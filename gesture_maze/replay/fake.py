@@ -3,10 +3,8 @@
 fakeredis copies the rest of its input for every argument it parses, and it takes 18 µs to publish a message
 from a script and 4 µs to fetch it, through queues, patterns and events. Here hiredis parses (the protocol is
 the same in both directions), and messages published by the commit script are appended to a list. Everything
-else is
-fakeredis: the scripts run unchanged, in Lua. `fakeredis._socket` is private. If it changes, no replies
-    arrive, and a
-replay fails with an error.
+else is fakeredis: the scripts run unchanged, in Lua. `fakeredis._socket` is private. If it changes, no
+replies arrive, and a replay fails with an error.
 """
 
 from __future__ import annotations

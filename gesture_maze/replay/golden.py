@@ -2,11 +2,9 @@
 
 A golden file is JSON lines: a header, the output of a replay with one object per answered frame, and a last
 line with their number, without which the file is cut off. A file without a header, as earlier versions wrote
-it, has no last line either. The comparison covers what the
-game
-sees: which frames are answered, and their gesture, action and move. The model's version is not compared and
-    the
-confidence only roughly, so that a golden file stays valid for a retrained model with the same decisions.
+it, has no last line either. The comparison covers what the game sees: which frames are answered, and their
+gesture, action and move. The model's version is not compared and the confidence only roughly, so that a
+golden file stays valid for a retrained model with the same decisions.
 """
 
 from __future__ import annotations
@@ -160,10 +158,10 @@ class _Golden:
         self._path: Final = path
         self._headed = False
         self._count: int | None = None
-        """Number of answers, of the last line."""
+        """Number of answers according to the last line."""
 
     def take(self, number: int, line: bytes) -> None:
-        """Take one line that is not blank."""
+        """Process one line that is not blank."""
         try:
             values = json.loads(line)
             if not self.answers and not self._headed and _is_header(values):
@@ -189,7 +187,7 @@ class _Golden:
         """Check that the file is whole.
 
         Raises:
-            SettingsError: `capture`, if it is empty or cut off, or its last line names another number.
+            SettingsError: `capture`, if it is empty or cut off, or its last line states another number.
         """
         count = len(self.answers)
         if self._headed and self._count is None:
@@ -197,7 +195,7 @@ class _Golden:
         if not count:
             raise self._fault("the golden file is empty")
         if self._count not in (None, count):
-            raise self._fault(f"expected {self._count:,} answers, as the last line says, got {count:,}")
+            raise self._fault(f"expected {self._count:,} answers according to the last line, got {count:,}")
 
     def _check_version(self, number: int, header: dict[str, Any]) -> None:
         if header.get("version") != VERSION:
@@ -264,7 +262,7 @@ def golden_file(path: Path) -> Iterator[GoldenWriter]:
 
 
 class Before:
-    """What new golden answers change in the golden file that they replace.
+    """Counts how new golden answers differ from those in the file that they replace.
 
     Args:
         path: the golden file, before it is replaced.
@@ -282,7 +280,7 @@ class Before:
                 self._found = "the old one could not be read"
 
     def take(self, answer: bytes) -> None:
-        """Take one new answer, a line of JSON."""
+        """Compare one new answer, a line of JSON."""
         self.answers += 1
         if self._old is not None:
             self._old.compare(json.loads(answer))

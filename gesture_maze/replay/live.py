@@ -20,7 +20,7 @@ from gesture_maze.worker.redis.status import StatusReader
 SILENCE_S: Final = 2.0
 """Time after the last reply at which the replay ends with unanswered frames."""
 AGAIN_S: Final = 0.02
-"""Pause before refused frames are sent again by a patient replay."""
+"""Pause before a patient replay sends refused frames again."""
 
 Key = tuple[str, int]
 """Session as sent, and seq."""
@@ -124,7 +124,7 @@ def _send(
     for block in blocks:
         new = set(block.sessions) - known
         if new:
-            # before the frames, or the first replies would be missed
+            # before the frames are sent, or the first replies would be missed
             replies.subscribe(*sorted(new))
             known |= new
         columns = zip(block.sessions, block.meta["seq"].tolist(), block.offset_ms, strict=True)
@@ -176,7 +176,7 @@ def _wait(exchange: Exchange) -> None:
 
 
 def _lines(exchange: Exchange, renaming: Renaming) -> list[bytes]:
-    """Return the answers as a replay without a server writes them, in the order of their frames."""
+    """Return the answers in the format of a local replay, in the order of their frames."""
     found = sorted((*exchange.order[key], key) for key in exchange.replies)
     return [
         f'{{"offset_ms":{offset_ms!r},{_text(exchange.replies[key], renaming)[1:]}'.encode()

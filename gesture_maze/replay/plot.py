@@ -38,7 +38,7 @@ def frames_of(
         path: the capture.
         session: id of the session, or None if the capture has only one.
         model: path of a bundle; None selects the bundled model.
-        skip_bad: skip lines that break the contract.
+        skip_bad: skip invalid lines.
 
     Raises:
         SettingsError: there is no such session, or more than one to choose from.

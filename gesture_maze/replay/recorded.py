@@ -14,7 +14,7 @@ from gesture_maze.worker.settings import Settings
 
 
 def recorded_pool(path: Path) -> dict[str, Any]:
-    """Return the checked settings of the pool in the header of a capture, empty where it keeps none.
+    """Return the checked settings of the pool in the header of a capture; empty if it has none.
 
     Raises:
         SettingsError: `capture`, if the capture has no header, or these settings are wrong.
@@ -32,7 +32,7 @@ def settings_of(paths: Sequence[Path], **given: Any) -> Settings:
 
     Args:
         paths: the captures.
-        given: as `replay_settings` takes them; they take precedence over those of the recorded pool.
+        given: arguments of `replay_settings`; they take precedence over those of the recorded pool.
 
     Raises:
         SettingsError: `capture`, as `recorded_pool`; `settings`, if a setting is wrong, or if the captures
@@ -62,7 +62,7 @@ def _deciding(pool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merged(recorded: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `recorded` with what is given in its place; rules of the policy are replaced one by one."""
+    """Return `recorded`, overridden by `given`; rules of the policy are replaced one by one."""
     found = {name: value for name, value in given.items() if value is not None}
     rules = found.pop("policy", {})
     if not isinstance(rules, Mapping):

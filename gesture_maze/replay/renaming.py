@@ -15,7 +15,7 @@ MAX_SESSION: Final = 64
 
 
 class Renaming:
-    """Session ids for each copy of each session, and the way back.
+    """Maps session ids to those of each copy of the session, and back.
 
     Args:
         copies: how often each session is replayed.

@@ -29,9 +29,9 @@ class ReplaySummary:
         gestures, actions, moves: answers by gesture, action and move; answers without one are not listed.
         rejected: frames by reason.
         bad_lines: lines that were skipped.
-        blessed: what `--bless` wrote, as a sentence.
-        recorded: how far the answers are those recorded with the frames; None where none were recorded.
-        sha256: of the answers, in hexadecimal: equal for equal answers.
+        blessed: a sentence about what `--bless` wrote.
+        recorded: agreement with the answers recorded with the frames; None if none were recorded.
+        sha256: digest of the answers, in hexadecimal: equal for equal answers.
     """
 
     model: str = ""
@@ -84,11 +84,11 @@ class Answers:
 
 
 class Files:
-    """Several captures read as one, in which each begins where the one before ends.
+    """Reads several captures as one, in which each begins where the one before ends.
 
     Args:
         paths: the captures.
-        skip_bad: skip and count lines that break the contract.
+        skip_bad: skip and count invalid lines.
         count: frames per block.
     """
 
@@ -104,7 +104,7 @@ class Files:
         """Yield the frames of all captures.
 
         Raises:
-            SettingsError: as `CaptureReader` does.
+            SettingsError: see `CaptureReader`.
         """
         begin_ms = 0.0
         for path in self._paths:
@@ -170,7 +170,7 @@ def run(
         takers: called with each answer, in the order of the frames.
 
     Raises:
-        SettingsError: `capture`, at the first line that breaks the contract.
+        SettingsError: `capture`, at the first invalid line.
     """
     summary, answers = ReplaySummary(replay.model_version, unusual(replay.settings)), Answers()
     begin_s = time.perf_counter()
@@ -191,12 +191,12 @@ def run(
 def landmarks_of(
     paths: Sequence[Path], wanted: set[tuple[str, int]], *, skip_bad: bool
 ) -> dict[tuple[str, int], tuple[Any, float]]:
-    """Return the landmarks (21, 3) and aspect of the `wanted` frames, from another read of the captures.
+    """Return the landmarks (21, 3) and aspect of the `wanted` frames, by reading the captures once more.
 
     Args:
         paths: the captures.
         wanted: session and seq of each frame.
-        skip_bad: skip lines that break the contract.
+        skip_bad: skip invalid lines.
     """
     found: dict[tuple[str, int], tuple[Any, float]] = {}
     for block in Files(paths, skip_bad=skip_bad).blocks():

@@ -32,7 +32,7 @@ class Shifts:
     * Moves are matched one to one, in order: the same move, within the tolerance.
 
     Args:
-        tolerance_ms: the most that one may be earlier or later.
+        tolerance_ms: largest difference in time, in either direction.
     """
 
     def __init__(self, tolerance_ms: float) -> None:

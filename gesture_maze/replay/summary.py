@@ -44,11 +44,11 @@ class SessionView:
     last_seq: int | None = None
     _skipped: int = 0
     _counted: int = 0
-    """Frames whose seq is that of the one before and 1."""
+    """Frames whose seq is the previous one plus 1."""
 
     @property
     def missing(self) -> int | None:
-        """The number of skipped seqs; None where seqs are not counted up, but times of a clock."""
+        """The number of skipped seqs; None if seqs are not consecutive but times of a clock."""
         return self._skipped if self._counted * 2 >= self.frames - 1 else None
 
     def see(self, offset_ms: float, seq: int) -> None:
@@ -140,7 +140,7 @@ def view(path: Path, *, model: str | None = None, skip_bad: bool = False) -> Cap
     """Replay a capture and return its summary.
 
     Raises:
-        SettingsError: `capture`, at the first line that breaks the contract.
+        SettingsError: `capture`, at the first invalid line.
         ModelError: the bundle is broken.
     """
     files = Files([path], skip_bad=skip_bad)
@@ -168,7 +168,7 @@ def show(found: CaptureView, limit: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    # folded, not cut: names and gestures that begin alike must not read alike in a narrow terminal
+    # folded, not cut: names with the same beginning must stay distinguishable in a narrow terminal
     table = Table(title_justify="left", title=_title(found), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("Session", overflow="fold")
     for column in ("frames", "fps", "gaps", "missing", "no hand"):

@@ -1,6 +1,6 @@
 """The closed list of jobs: their names, their arguments, and what they do.
 
-A payload holds a name of this list and arguments that are checked here, nothing else: no code, no path
+A payload holds a name from this list and arguments that are checked here, nothing else: no code, no path
 outside the jobs' folder, no address of another server. Those are settings of the worker that runs the job.
 """
 
@@ -79,7 +79,7 @@ class Arguments(BaseModel):
 
 
 class Train(Arguments):
-    """As `maze train`."""
+    """The job form of `maze train`."""
 
     name: ClassVar[str] = "train"
     data: Annotated[list[Inside], Field(min_length=1)]
@@ -146,10 +146,11 @@ class _Command(Arguments):
     """A job that runs a `maze` command in its own process. Its `--json` output is the result."""
 
     needs_redis: ClassVar[bool] = True
-    """Whether the command gets the address of the frames. With it, a replay would go to the live pool."""
+    """Whether the command gets the address of the pool's Redis, with which a replay would go to the live
+    pool."""
 
     def words(self) -> list[str]:
-        """Return the words behind `maze`."""
+        """Return the words after `maze`."""
         raise NotImplementedError
 
     def run(self, context: Context, report: Report) -> Any:
@@ -180,7 +181,7 @@ class _Command(Arguments):
 
 
 class Evaluate(_Command):
-    """As `maze evaluate`."""
+    """The job form of `maze evaluate`."""
 
     name: ClassVar[str] = "evaluate"
     needs_redis: ClassVar[bool] = False
@@ -193,14 +194,14 @@ class Evaluate(_Command):
     labels: Inside | None = None
 
     def words(self) -> list[str]:
-        """Return the words behind `maze`."""
+        """Return the words after `maze`."""
         reading = _flags(layout=self.layout, aspect=self.aspect, labels=self.labels)
         models = _flags(model=self.model, against=self.against, report=self.report)
         return ["evaluate", self.data, *models, *reading]
 
 
 class Promote(_Command):
-    """As `maze promote`, without its `--force`."""
+    """The job form of `maze promote`, without its `--force`."""
 
     name: ClassVar[str] = "promote"
     model: Annotated[str, Field(pattern=MODEL_NAME), AfterValidator(_inside)]
@@ -212,7 +213,7 @@ class Promote(_Command):
     labels: Inside | None = None
 
     def words(self) -> list[str]:
-        """Return the words behind `maze`."""
+        """Return the words after `maze`."""
         reading = _flags(layout=self.layout, aspect=self.aspect, labels=self.labels)
         return [
             "promote", self.model, *_flags(data=self.data, shadow=self.shadow, share=self.share), *reading,
@@ -220,18 +221,18 @@ class Promote(_Command):
 
 
 class Rollback(_Command):
-    """As `maze rollback`."""
+    """The job form of `maze rollback`."""
 
     name: ClassVar[str] = "rollback"
     shadow: bool = False
 
     def words(self) -> list[str]:
-        """Return the words behind `maze`."""
+        """Return the words after `maze`."""
         return ["rollback", *_flags(shadow=self.shadow)]
 
 
 class Replay(_Command):
-    """As `maze replay`, against two models."""
+    """The job form of `maze replay`, against two models."""
 
     name: ClassVar[str] = "replay"
     needs_redis: ClassVar[bool] = False
@@ -241,20 +242,20 @@ class Replay(_Command):
     report: Inside | None = None
 
     def words(self) -> list[str]:
-        """Return the words behind `maze`."""
+        """Return the words after `maze`."""
         flags = _flags(model=self.model, against=self.against, report=self.report)
         return ["replay", *self.captures, *flags]
 
 
 class Redrive(_Command):
-    """As `maze dead redrive --all`."""
+    """The job form of `maze dead redrive --all`."""
 
     name: ClassVar[str] = "redrive"
     reason: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")] | None = None
     partition: Annotated[int, Field(ge=0, le=1023)] | None = None
 
     def words(self) -> list[str]:
-        """Return the words behind `maze`."""
+        """Return the words after `maze`."""
         return ["dead", "redrive", "--all", *_flags(reason=self.reason, partition=self.partition)]
 
 

@@ -1,4 +1,5 @@
-"""RQ, closed: a worker that looks names up in `lifecycle.jobs.catalog` and imports nothing for a payload.
+"""RQ restricted to a closed list: a worker that looks names up in `lifecycle.jobs.catalog` and imports
+nothing for a payload.
 
 By default RQ unpickles payloads. With its JSON serializer it still imports any dotted name in a payload (the
 job's function, a callback or a class), and posts to any webhook address in it. A client that can write to its
@@ -92,17 +93,17 @@ class ClosedJob(Job):
 
     @property
     def success_callback(self) -> None:
-        """None: callbacks that a payload names are ignored."""
+        """Return None: callbacks in a payload are ignored."""
         return
 
     @property
     def failure_callback(self) -> None:
-        """None: callbacks that a payload names are ignored."""
+        """Return None: callbacks in a payload are ignored."""
         return
 
     @property
     def stopped_callback(self) -> None:
-        """None: callbacks that a payload names are ignored."""
+        """Return None: callbacks in a payload are ignored."""
         return
 
     def _names_callbacks(self) -> bool:

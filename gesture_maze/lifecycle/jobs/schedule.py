@@ -28,7 +28,7 @@ class ClosedCronJob(CronJob):
 def scheduler(connection: redis.Redis, at: str, name: str, arguments: dict[str, Any]) -> CronScheduler:
     """Return a scheduler that submits the job at the times of the cron expression `at`.
 
-    Its `start` runs until a signal. Run only one scheduler, because two submit every job twice.
+    Its `start` runs until a signal arrives. Run only one scheduler, because two would submit every job twice.
 
     Raises:
         SettingsError: `settings`: the expression or the job is wrong.

@@ -37,8 +37,8 @@ def hand_svg(points: NDArray[Any], size: int = 96) -> str:
     """Return the drawing of a hand.
 
     Args:
-    points: (21, 2), isotropic, y down.
-    size: width and height, in pixels.
+        points: (21, 2), isotropic, y down.
+        size: width and height, in pixels.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     span = float((high - low).max()) or 1.0
