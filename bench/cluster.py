@@ -1,11 +1,13 @@
 """What a cluster costs: processor time per frame by process, and latency, against a single Redis.
 
-`python bench/cluster.py [--seconds 8] [--players 60]`
+`python bench/cluster.py [--runs 5] [--seconds 6] [--players 60] [--frames 64000]`
 
-The same simulated players run against one server, and against clusters of one, two and three primaries
-without replicas, with two workers each. On two cores more primaries cannot give more throughput; what shows
-that the work is shared is that the processor time per frame of all servers together hardly grows, while each
-does a part of it. Prints a table and one JSON object.
+One server and clusters of one, two and three primaries without replicas, with two workers each, run at the
+same time, and take load in turn: simulated players, whose replies give the latency, then full streams of
+single frames and of ticks of 32. On two cores more primaries cannot give more throughput; what shows that
+the work is shared is that the processor time per frame of all servers together hardly grows, while each does
+a part of it. Prints a table of medians with the least and the largest, the latency added in each run, and
+what `capacity.py` predicts for ticks of 32; then one JSON object.
 """
 
 from __future__ import annotations
@@ -13,14 +15,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from capacity import Costs
+from drain import answered, fill
 
 from gesture_maze.embedded.cluster import LocalCluster, bundled_binary
 from gesture_maze.embedded.server import EMBEDDED, redis_at
@@ -28,14 +35,42 @@ from gesture_maze.producer.address import open_client
 from gesture_maze.worker.redis.attach import attached
 from gesture_maze.worker.redis.status import StatusReader
 
-TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 MAZE: Final = (sys.executable, "-m", "gesture_maze")
+PRIMARIES: Final = (0, 1, 2, 3)
+"""0 is a single Redis."""
+ENTRY_FRAMES: Final = (1, 32)
+LONGEST_S: Final = 120.0
+
+Run = dict[str, Any]
 
 
-def cpu_s(pids: list[int]) -> float:
-    """Return the processor time that processes have used, in seconds."""
-    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
-    return sum(int(one[11]) + int(one[12]) for one in fields) / TICKS_PER_S
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Servers and two workers.
+
+    Attributes:
+        primaries: of the cluster; 0 for a single Redis.
+        servers, workers: their process ids.
+    """
+
+    primaries: int
+    url: str
+    servers: list[int]
+    workers: list[int]
+    client: Any
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        return f"{self.primaries} primaries" if self.primaries else "one Redis"
+
+
+def cpu_s(pids: Sequence[int]) -> list[float]:
+    """Return the processor time that each process has used, in seconds."""
+    return [
+        sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+        for pid in pids
+    ]
 
 
 @contextmanager
@@ -56,64 +91,143 @@ def servers(primaries: int) -> Iterator[tuple[str, list[int]]]:
         yield url, [int(facts["process_id"])]
 
 
-def wait_owned(url: str) -> list[int]:
+@contextmanager
+def pool(primaries: int) -> Iterator[Pool]:
+    """Run servers and two workers."""
+    words = [
+        "--processes",
+        "2",
+        "--metrics-port",
+        "0",
+        "--log-level",
+        "error",
+        "--deadline-ms",
+        "0",
+        "--supersede-ms",
+        "0",
+    ]
+    with servers(primaries) as (url, pids), attached(url) as client:
+        workers = subprocess.Popen([*MAZE, "worker", "--redis", url, *words], stderr=subprocess.DEVNULL)
+        try:
+            yield Pool(primaries, url, pids, wait_owned(client), client)
+        finally:
+            workers.terminate()
+            workers.wait(20)
+
+
+def wait_owned(client: Any) -> list[int]:
     """Wait until two workers own all partitions, and return their pids."""
     end_s = time.monotonic() + 60
-    with attached(url) as client:
-        reader = StatusReader(client)
-        while time.monotonic() < end_s:
-            found = reader.read()
-            if len(found.workers) == 2 and all(one.owner for one in found.partitions):
-                return [one.pid for one in found.workers]
-            time.sleep(0.1)
+    reader = StatusReader(client)
+    while time.monotonic() < end_s:
+        found = reader.read()
+        if len(found.workers) == 2 and all(one.owner for one in found.partitions):
+            return [one.pid for one in found.workers]
+        time.sleep(0.1)
     sys.exit("the workers did not start")
 
 
-def measure(primaries: int, seconds: float, players: int) -> dict[str, Any]:
-    """Return the figures of one run."""
-    with servers(primaries) as (url, server_pids):
-        words = ["worker", "--redis", url, "--processes", "2", "--metrics-port", "0", "--log-level", "error"]
-        pool = subprocess.Popen([*MAZE, *words], stderr=subprocess.DEVNULL)
-        try:
-            pids = wait_owned(url)
-            load = [
-                "simulate",
-                "--redis",
-                url,
-                "--players",
-                str(players),
-                "--seconds",
-                str(seconds),
-                "--json",
-            ]
-            subprocess.run([*MAZE, *load, "--seed", "2"], capture_output=True, check=True)  # warm
-            before = cpu_s(server_pids), cpu_s(pids)
-            done = subprocess.run([*MAZE, *load], capture_output=True, check=True, text=True)
-            after = cpu_s(server_pids), cpu_s(pids)
-        finally:
-            pool.terminate()
-            pool.wait(20)
-    found: dict[str, Any] = json.loads(done.stdout)
-    frames = found["accepted"]
+def play(here: Pool, seconds: float, players: int) -> Run:
+    """Let players play, and return the latencies in ms and the costs."""
+    words = ["--redis", here.url, "--players", str(players), "--seconds", str(seconds), "--json"]
+    before = cpu_s(here.servers), cpu_s(here.workers)
+    done = subprocess.run([*MAZE, "simulate", *words], capture_output=True, check=True, text=True)
+    found: Run = json.loads(done.stdout)
+    costs = cost(here, before, found["accepted"])
+    return {"p50_ms": found["latency_p50_ms"], "p99_ms": found["latency_p99_ms"], **costs}
+
+
+def drain(here: Pool, frames: int, entry_frames: int, first: int) -> Run:
+    """Fill streams while the workers read them, and return the costs of a frame.
+
+    Args:
+        here: the pool.
+        frames: how many.
+        entry_frames: in each entry.
+        first: number of the first frame, above those of earlier calls.
+    """
+    before = cpu_s(here.servers), cpu_s(here.workers)
+    had = answered(here.client)
+    entries = frames // entry_frames
+    fill(here.client, entries, entry_frames, first=first)
+    end_s = time.monotonic() + LONGEST_S
+    while answered(here.client) < had + entries * entry_frames:
+        if time.monotonic() > end_s:
+            sys.exit(f"not all of {entries * entry_frames} frames were answered in {LONGEST_S:.0f} s")
+        time.sleep(0.02)
+    return cost(here, before, entries * entry_frames)
+
+
+def cost(here: Pool, before: tuple[list[float], list[float]], frames: int) -> Run:
+    """Return the seconds of processor time per million frames, by process."""
+    after = cpu_s(here.servers), cpu_s(here.workers)
+    each = [
+        [(now - then) / frames * 1e6 for now, then in zip(*pair, strict=True)]
+        for pair in zip(after, before, strict=True)
+    ]
     return {
-        "primaries": primaries,
-        "frames": frames,
-        "server_cpu_s_per_million": round((after[0] - before[0]) / frames * 1e6, 1),
-        "worker_cpu_s_per_million": round((after[1] - before[1]) / frames * 1e6, 1),
-        **{key: found[key] for key in found if "latency" in key},
+        "servers_s": sum(each[0]),
+        "workers_s": sum(each[1]),
+        "each_server_s": [round(one, 2) for one in each[0]],
+        "each_worker_s": [round(one, 2) for one in each[1]],
     }
+
+
+def measure(pools: Sequence[Pool], chosen: argparse.Namespace) -> dict[str, list[list[Run]]]:
+    """Return the runs by load, in the order of the pools."""
+    found: dict[str, list[list[Run]]] = {load: [[] for _ in pools] for load in ("players", "1", "32")}
+    for number in range(-1, chosen.runs):  # the first warms up
+        for at in sorted(range(len(pools)), key=lambda at: (at + number) % len(pools)):
+            here = pools[at]
+            runs = {"players": play(here, chosen.seconds, chosen.players)}
+            for turn, size in enumerate(ENTRY_FRAMES):
+                first = (2 * (number + 1) + turn) * chosen.frames
+                runs[str(size)] = drain(here, chosen.frames, size, first)
+            for load, run in runs.items():
+                if number >= 0:
+                    found[load][at].append(run)
+        sys.stderr.write(f"round {number + 1} of {chosen.runs}, load {os.getloadavg()[0]:.1f}\n")
+    return found
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the median, and the least and the largest."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def table(pools: Sequence[Pool], found: dict[str, list[list[Run]]]) -> str:
+    """Return the medians as a table in Markdown."""
+    columns = [("players", "p50_ms"), ("players", "p99_ms")]
+    columns += [(load, name) for load in found for name in ("servers_s", "workers_s")]
+    head = [*(f"{load}: {name}" for load, name in columns), "added to p50, ms"]
+    lines = [f"| | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
+    alone = found["players"][0]
+    for at, here in enumerate(pools):
+        cells = [spread([run[name] for run in found[load][at]]) for load, name in columns]
+        added = [
+            run["p50_ms"] - base["p50_ms"] for run, base in zip(found["players"][at], alone, strict=True)
+        ]
+        lines.append(f"| {here.name} | {' | '.join([*cells, spread(added)])} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Run and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--seconds", type=float, default=8)
+    options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=6)
     options.add_argument("--players", type=int, default=60)
+    options.add_argument("--frames", type=int, default=64_000, help="per run of full streams")
     chosen = options.parse_args()
-    rows = [measure(primaries, chosen.seconds, chosen.players) for primaries in (0, 1, 2, 3)]
-    for row in rows:
-        name = f"{row['primaries']} primaries" if row["primaries"] else "one Redis"
-        sys.stderr.write(f"{name:12}  " + "  ".join(f"{key} {row[key]}" for key in row) + "\n")
+    with ExitStack() as stack:
+        pools = [stack.enter_context(pool(primaries)) for primaries in PRIMARIES]
+        found = measure(pools, chosen)
+    costs = Costs()
+    sys.stderr.write(
+        f"{table(pools, found)}\n\npredicted for ticks of 32, per million frames: servers "
+        f"{1e6 / costs.shard_frames_per_s:.2f} s, workers {1e6 / costs.worker_frames_per_s:.2f} s\n"
+    )
+    rows = {load: dict(zip([here.name for here in pools], runs, strict=True)) for load, runs in found.items()}
     sys.stdout.write(json.dumps(rows) + "\n")
 
 

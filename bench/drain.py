@@ -32,7 +32,13 @@ SESSIONS = 512
 
 
 def fill(
-    client: redis.Redis, entries: int, frames_per_entry: int, *, compact: bool = False, reply_to: str = ""
+    client: redis.Redis,
+    entries: int,
+    frames_per_entry: int,
+    *,
+    compact: bool = False,
+    reply_to: str = "",
+    first: int = 0,
 ) -> None:
     """Write `entries` entries, spread over all partitions, of hands that change about every second.
 
@@ -42,6 +48,7 @@ def fill(
         frames_per_entry: frames in each.
         compact: with compact landmarks.
         reply_to: name of the reply channel of all entries; "" for none.
+        first: number of the first frame, above those of earlier calls.
     """
     more = ("r", reply_to) if reply_to else ()
     rng = np.random.default_rng(7)
@@ -51,11 +58,11 @@ def fill(
         name = f"player-{number}"
         sessions[keys.partition_of(name, PARTITIONS)].append(name)
     pipe = client.pipeline(transaction=False)
-    seq = 0
+    seq = first
     for entry in range(entries):
         partition = entry % PARTITIONS
         mine = sessions[partition]
-        rows = np.arange(frames_per_entry) + entry // PARTITIONS * frames_per_entry
+        rows = np.arange(frames_per_entry) + entry // PARTITIONS * frames_per_entry + first // PARTITIONS
         names = [mine[row % len(mine)] for row in rows.tolist()]
         meta = np.empty(frames_per_entry, META)
         meta["seq"] = np.arange(seq, seq + frames_per_entry)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -28,6 +28,8 @@ GOSSIP_S: Final = 0.5
 """A node learns of a new primary of a slot within this time."""
 UNBLOCK_S: Final = 0.3
 """A waiting read of a slot that has moved away ends within this time."""
+MOST_MOVED: Final = 20
+"""Times that a node sends a client on to the same primary: commands sent together, and a few more."""
 CONNECT_TIMEOUT_S: Final = 1.5
 
 
@@ -101,6 +103,7 @@ class ClusterNetwork(Network):
         self._owners: dict[int, ClusterNode] = {}
         self._moves: dict[int, _Move] = {}
         self._epoch = 0
+        self._moved: Counter[tuple[str, Address, str]] = Counter()
 
     def form(self, primaries: int, partitions: int) -> None:
         """Start primaries and spread the slots of the pool over them."""
@@ -179,12 +182,21 @@ class ClusterNetwork(Network):
                 ]
             )
         elif socket.process is not ADMIN and (refusal := self._refusal(node, command, asking=asking)):
+            if refusal.startswith("MOVED"):
+                self._count_moved(socket.process, node, refusal)
             socket.put_response(socket._decode_result(SimpleError(refusal)))
         elif name == "XREAD" and b"BLOCK" in command:
             self._read_or_park(node, socket, command)
         else:
             return False
         return True
+
+    def _count_moved(self, process: Process, node: ClusterNode, refusal: str) -> None:
+        """Check that a client that is sent on learns where a slot is now."""
+        answer = (process.name, node.address, refusal)
+        self._moved[answer] += 1
+        if self._moved[answer] > MOST_MOVED:
+            raise Violation(f"{process.name} asked {node.address} {MOST_MOVED} times in spite of {refusal}")
 
     def _refusal(self, node: ClusterNode, command: list[bytes], *, asking: bool) -> str | None:
         """Return what a node answers to a command on a slot that it does not serve, or serves in part."""

@@ -38,6 +38,7 @@ class AsyncClusterRedis(Redis):
         self._nodes: Final[dict[Address, Redis]] = {}
         self._refreshing: Final = asyncio.Lock()
         self._refreshed_s = float("-inf")
+        self._source: Address | None = None
         self._away: Final[dict[Address, float]] = {}
 
     def node(self, address: Address) -> Redis:
@@ -68,7 +69,8 @@ class AsyncClusterRedis(Redis):
     async def refresh(self, hint: Address | None = None) -> None:
         """See `ClusterRedis.refresh`."""
         async with self._refreshing:
-            if time.monotonic() - self._refreshed_s < REFRESH_S and self.version:
+            recent = time.monotonic() - self._refreshed_s < REFRESH_S and self.version
+            if recent and hint in (None, self._source):
                 return
             fault: Exception = exceptions.ConnectionError("no node of the cluster can be reached")
             hints = [] if hint is None else [hint]
@@ -80,7 +82,7 @@ class AsyncClusterRedis(Redis):
                     continue
                 self.table = SlotTable.of(answer, address)
                 self.version += 1
-                self._refreshed_s = time.monotonic()
+                self._refreshed_s, self._source = time.monotonic(), address
                 return
             raise fault
 
@@ -213,13 +215,14 @@ class AsyncClusterRedis(Redis):
 
     async def _redirected(self, words: tuple[Any, ...], options: dict[str, Any], error: Any) -> Any:
         for _ in range(REDIRECTS):
-            asking = isinstance(error, exceptions.AskError)
+            asking = not isinstance(error, exceptions.MovedError)  # which is a subclass of AskError
             try:
-                if isinstance(error, (exceptions.AskError, exceptions.MovedError)):
+                if isinstance(error, exceptions.AskError):
                     address = Address(error.host, error.port)
                     if not asking:
                         await self.refresh_if_possible(address)
                 else:
+                    asking = False
                     await asyncio.sleep(TRY_AGAIN_S)
                     address = await self.primary(slot_of_command(words))
                 return await self._run_redirected(self.node(address), words, options, asking=asking)

@@ -68,6 +68,7 @@ class ClusterRedis(Redis):
         self._callbacks: Final[dict[str, Callable[..., Any]]] = {}
         self._refreshing: Final = threading.Lock()
         self._refreshed_s = float("-inf")
+        self._source: Address | None = None
         self._away: Final[dict[Address, float]] = {}
 
     def node(self, address: Address) -> Redis:
@@ -113,14 +114,16 @@ class ClusterRedis(Redis):
         """Read the table of slots again, unless that was done just now.
 
         Args:
-            hint: the node to ask first: one that MOVED has named knows about the move.
+            hint: the node to ask first: one that MOVED has named knows about the move, so it is asked even
+                if another one was asked just now, which may not know.
 
         Raises:
             ConnectionError: no node can be reached.
             ResponseError: a node is not part of a cluster, or refuses the user.
         """
         with self._refreshing:
-            if time.monotonic() - self._refreshed_s < REFRESH_S and self.version:
+            recent = time.monotonic() - self._refreshed_s < REFRESH_S and self.version
+            if recent and hint in (None, self._source):
                 return
             fault: Exception = exceptions.ConnectionError("no node of the cluster can be reached")
             for address in self._to_ask(hint):
@@ -131,7 +134,7 @@ class ClusterRedis(Redis):
                     continue
                 self.table = SlotTable.of(answer, address)
                 self.version += 1
-                self._refreshed_s = time.monotonic()
+                self._refreshed_s, self._source = time.monotonic(), address
                 return
             raise fault
 
@@ -282,12 +285,12 @@ class ClusterRedis(Redis):
     def _redirected(self, words: tuple[Any, ...], options: dict[str, Any], error: Any) -> Any:
         """Send a command on while its slot moves, and return its answer or an exception."""
         for tried in range(REDIRECTS):
-            if isinstance(error, exceptions.AskError):
-                run, address = self._ask, Address(error.host, error.port)
-            elif isinstance(error, exceptions.MovedError):
+            if isinstance(error, exceptions.MovedError):  # before AskError, of which it is a subclass
                 # the named node, because the tables of others may be older
                 run, address = self._run_on, Address(error.host, error.port)
                 self.refresh_if_possible(address)
+            elif isinstance(error, exceptions.AskError):
+                run, address = self._ask, Address(error.host, error.port)
             else:
                 if tried >= self.patience:
                     break
