@@ -29,7 +29,7 @@ Example: [bold]maze capture --redis redis://127.0.0.1:6379/0 --out session.jsonl
 Opt = typer.Option
 Capture = Annotated[Path, typer.Argument(metavar="FILE", help="A capture; .gz and .zst are unpacked.")]
 Out = Annotated[Path, Opt(help="Capture to write; compressed if it ends with .gz or .zst.")]
-SkipBad = Annotated[bool, Opt("--skip-bad", help="Skip lines that break the contract.")]
+SkipBad = Annotated[bool, Opt("--skip-bad", help="Skip invalid lines.")]
 Model = Annotated[Path | None, Opt(help="Folder or zip of a model bundle, or 'bundled'. (default: bundled)")]
 
 
@@ -96,7 +96,7 @@ def _report(progress: Progress, out: Path, *, as_json: bool) -> None:
         f"{facts['bytes']:,} bytes"
     )
     if progress.bad_entries:
-        print_line(f"not recorded, as they broke the contract: {amount(progress.bad_entries, 'frame')}")
+        print_line(f"not recorded because invalid: {amount(progress.bad_entries, 'frame')}")
     if progress.reconnects:
         print_line(f"the connection to Redis was lost {amount(progress.reconnects, 'time')}")
 
@@ -157,7 +157,7 @@ def convert(
     labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a capture of landmark files in any layout, or of dumps of the streams.
+    """Make a capture from landmark files in any layout, or from dumps of the streams.
 
     The layout is found by the header or the keys: CSV, JSON and parquet with one hand, two hands or one
     landmark per row, MediaPipe results, HaGRID annotations. Each file is one session, or several where it
@@ -179,7 +179,7 @@ def mutate(
     drop: Annotated[float, Opt(help="Share of frames left out, 0 to 1.")] = 0.0,
     duplicate: Annotated[float, Opt(help="Share of frames duplicated.")] = 0.0,
     reorder: Annotated[float, Opt(help="Share of frames swapped with the next of their session.")] = 0.0,
-    corrupt: Annotated[float, Opt(help="Share of lines damaged so that they break the contract.")] = 0.0,
+    corrupt: Annotated[float, Opt(help="Share of lines damaged so that they are invalid.")] = 0.0,
     no_hand: Annotated[float, Opt(help="Share of frames without their hand, in bursts.")] = 0.0,
     jitter: Annotated[float, Opt(help="Noise on the landmarks: standard deviation in image widths.")] = 0.0,
     jitter_ms: Annotated[float, Opt(help="Noise on the times: standard deviation, ms.")] = 0.0,
@@ -189,7 +189,7 @@ def mutate(
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a harder capture of one: drop, duplicate, reorder, corrupt, shake, mirror, rescale, hide hands.
+    """Make a harder capture from one: drop, duplicate, reorder, corrupt, shake, mirror, rescale, hide hands.
 
     The same seed gives the same file.
 
@@ -273,7 +273,7 @@ def to_csv(
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make labelled rows of a capture, for maze evaluate and maze train.
+    """Make labelled rows from a capture, for maze evaluate and maze train.
 
     The rows have x, y and z in one unit, the session as user_id, and the file as source. Frames without a
     hand are left out.
@@ -316,7 +316,7 @@ def _write(out: Path, lines: Any, header: dict[str, Any], *, as_json: bool) -> N
                 writer.write_text(line)
     except SettingsError:
         if out.is_file() and not out.is_symlink():
-            out.unlink()  # it holds a part of what was asked for, or nothing
+            out.unlink()  # it is incomplete or empty
         raise
     facts = {"out": str(out), "frames": writer.frames, "bytes": out.stat().st_size}
     if as_json:

@@ -77,7 +77,7 @@ def _answers(
 
     mapping = classifier.manifest.mapping if actions is None else actions
     if classifier.needs_depth and not recording.depth:
-        # its answers would not be those it was trained to give
+        # without z its answers would be wrong
         raise SettingsError(
             "data", f"{recording.name}: model {classifier.version} needs z, but the points are [x, y]"
         )
@@ -98,7 +98,7 @@ def _answers(
 
 
 def _arrays(hands: list[Hand]) -> tuple[Any, Any]:
-    """Return landmarks (n, 21, 3) and aspects (n,) as a classifier takes them, float32."""
+    """Return the landmarks (n, 21, 3) and aspects (n,), float32, for a classifier."""
     import numpy as np
 
     landmarks = np.array([hand.points for hand in hands], np.float32).reshape(-1, 21, 3)

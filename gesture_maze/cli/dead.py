@@ -97,8 +97,8 @@ def redrive(
 ) -> None:
     """Add dead letters to their streams again, oldest first. Doing it twice has the same effect as once.
 
-    A frame that breaks the contract of the wire is rejected again. One whose seq its session has passed, or
-    that the pool has seen within the last minute, is counted as a duplicate.
+    An invalid frame is rejected again. A frame whose session has sent a higher seq since, or that the pool
+    has seen within the last minute, is counted as a duplicate.
 
     Example: [bold]maze dead redrive --all --reason killed_worker[/bold]
     """
@@ -123,7 +123,7 @@ def purge(
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete dead letters for good.
+    """Delete dead letters permanently.
 
     Example: [bold]maze dead purge --all --partition 3[/bold]
     """
@@ -161,7 +161,7 @@ def _named(dead_letters: DeadLetters, name: str) -> DeadLetter:
 def _chosen(
     dead_letters: DeadLetters, names: list[str] | None, every: bool, partition: int | None, reason: str | None
 ) -> list[DeadLetter]:
-    """Return the dead letters that a command is about, newest first, without those that no longer exist."""
+    """Return the dead letters that a command selects, newest first, without those that no longer exist."""
     from gesture_maze.wire.errors import SettingsError
     from gesture_maze.worker.redis.dead_letters import parse_name
 
@@ -176,7 +176,7 @@ def _chosen(
 
 
 def _others(dead_letters: DeadLetters, partition: int | None, reason: str | None) -> str:
-    """Return the end of a sentence: what was selected without a match, and what there is instead."""
+    """Return the end of a sentence: the selection that matched nothing, and what there is instead."""
     words = "" if partition is None else f" on partition {partition}"
     words += "" if reason is None else f" with reason {reason}"
     if not words:
@@ -186,11 +186,11 @@ def _others(dead_letters: DeadLetters, partition: int | None, reason: str | None
 
 
 def _warn_contract(redriven: list[DeadLetter]) -> None:
-    """Warn of redriven frames that workers of the same version reject again."""
+    """Warn about redriven frames that workers of the same version reject again."""
     if redriven:
         reasons = ", ".join(sorted({one.reason for one in redriven}))
         print_error(
-            f"warning: {amount(len(redriven), 'frame')} broke the contract ({reasons}): the workers reject "
+            f"warning: {amount(len(redriven), 'frame')} were invalid ({reasons}): the workers reject "
             f"such a frame again, unless a newer version accepts it; see 'maze dead show ID'"
         )
 
@@ -226,7 +226,7 @@ def _show_table(found: list[DeadLetter]) -> None:
 
 
 def _fields(dead_letter: DeadLetter) -> dict[str, str]:
-    """Return the fields for people: text as it is, packed ones as their length and first bytes."""
+    """Return the fields for people: text unchanged, binary values as their length and first bytes."""
     return {
         _text(name): _text(value)
         for name, value in zip(dead_letter.fields[::2], dead_letter.fields[1::2], strict=False)

@@ -114,11 +114,11 @@ def run_flags(model: type[BaseModel], names: Collection[str], panel: str) -> Gro
 
     Args:
         model: declares the settings.
-        names: of the fields that are taken, whole.
+        names: names of the fields to use; a nested model is used as a whole.
         panel: title of their group in the help, which says where their defaults come from.
 
     Returns:
-        The flags. Their value is a dictionary of keywords of `model`, without what is not given.
+        The flags. Their value is a dictionary of keywords of `model`, without those that are not given.
     """
     settings = [one for one in settings_in(model) if one.path[0] in names]
     parameters = [_run_parameter(one, panel) for one in settings]
@@ -165,7 +165,7 @@ def _text(texts: Mapping[str, str], name: str) -> str:
 
 
 def field_texts(owner: type) -> dict[str, str]:
-    """Return what is written about each field: the docstring below it, or its line under `Attributes:`."""
+    """Return the text about each field: the docstring below it, or its line under `Attributes:`."""
     found: dict[str, str] = {}
     for base in reversed(owner.__mro__[:-1]):
         if base.__module__.partition(".")[0] != __name__.partition(".")[0]:
@@ -246,7 +246,7 @@ def _without_none(annotation: Any) -> Any:
 
 
 def _values(settings: list[Setting], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was given as keywords of the model: nested, and with lists and mappings taken apart."""
+    """Return the given values as keywords of the model: nested, with lists and mappings parsed."""
     values: dict[str, Any] = {}
     for setting in settings:
         value = given[setting.name]

@@ -44,7 +44,7 @@ def evaluate(
 ) -> None:
     """Judge a model on labelled hands: per gesture, and as maze actions.
 
-    The usual layout has columns x1,y1[,z1] to x21,y21[,z21] and label, in isotropic units (pixels, say) of
+    The usual layout has columns x1,y1[,z1] to x21,y21[,z21] and label, in isotropic units (such as pixels) of
     any origin and scale. Others are found by their header or keys; normalised coordinates need --aspect. A
     model that uses z needs it in the data. Gestures are matched by name. Hands that the model was trained on
     say nothing about other people's; the model card has the figures for held-out ones.
@@ -52,7 +52,7 @@ def evaluate(
     In the JSON, a gesture without rows has n = 0 and figures of 0.
 
     With --against, the JSON has one more key, "against", and the tables one more line; with --verdicts the
-    key "adjudicated": the figures on the rows and labels that the verdicts leave.
+    key "adjudicated": the figures after the verdicts are applied.
 
     Example: [bold]maze evaluate landmarks.csv.gz --report report.html --json[/bold]
     """
@@ -105,7 +105,7 @@ def _warn_unknown(subject: Subject, unknown: dict[str, int]) -> None:
 
 
 def _mapping(actions: dict[str, Action] | None, subject: Subject) -> Mapping[str, Action]:
-    """Return the mapping to judge by: the model's for either hand unless one is given.
+    """Return the mapping for the evaluation: the given one, or else the model's for either hand.
 
     Rows do not say which hand they are.
     """

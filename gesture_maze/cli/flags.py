@@ -1,8 +1,8 @@
 """Options of a command, built from the fields of a dataclass.
 
-For a command with more flags than a signature can show. Each field is annotated as a parameter of a typer
-command would be, `Annotated[int, typer.Option(help="...")]`, and the body gets one object instead of many
-arguments. Commands whose flags are the settings of a process use `gesture_maze.cli.declared` instead.
+For a command with more flags than a signature can show. Each field is annotated like a parameter of a typer
+command, `Annotated[int, typer.Option(help="...")]`, and the body gets one object instead of many arguments.
+Commands whose flags are the settings of a process use `gesture_maze.cli.declared` instead.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def flags_from(model: type[F], **groups: Group) -> Callable[[Callable[[F], None]
 def command(
     run: Callable[[F], None], parameters: Sequence[inspect.Parameter], build: Callable[[dict[str, Any]], F]
 ) -> Callable[..., None]:
-    """Return a function that typer takes for one with `parameters`; it runs `run(build(their values))`."""
+    """Return a function that has `parameters` as its signature for typer, and calls `run(build(their
+    values))`."""
 
     def called(**given: Any) -> None:
         run(build(given))

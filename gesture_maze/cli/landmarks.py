@@ -21,7 +21,7 @@ def landmarks(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Pictures, videos, or folders of them.")
     ],
-    out: Annotated[Path, Opt(help="Capture to write; packed where it ends with .gz or .zst.")],
+    out: Annotated[Path, Opt(help="Capture to write; compressed if it ends with .gz or .zst.")],
     fps: Annotated[
         float | None, Opt(min=0.1, max=1000, help="Frames per second. (default: the video's own)")
     ] = None,

@@ -99,7 +99,7 @@ class Commands(TyperGroup):
         return [*self.names, *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import and return a command, or None where there is none of this name."""
+        """Import and return a command, or None if there is none with this name."""
         if cmd_name not in self.names:
             return super().get_command(ctx, cmd_name)
         if cmd_name in ONE_THREAD:
@@ -116,7 +116,7 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; what it raises on purpose becomes one line on standard error."""
+        """Run the command; an expected error becomes one line on standard error."""
         try:
             return super().invoke(ctx)
         except MazeError as error:

@@ -21,7 +21,7 @@ WIDEST: Final = 10_000
 """Characters that a line of a table may have in a pipe."""
 FOLDED: Final = 6
 GAP: Final = 2
-"""Characters that a folded column needs at least, and those between two columns."""
+"""Least width of a folded column, and the width of the gap between columns, in characters."""
 
 
 def print_json(value: Any) -> None:
@@ -45,9 +45,9 @@ def text_table(columns: Iterable[str], *, whole: Iterable[str] = (), right: Iter
 
     Args:
         columns: their titles.
-        whole: those whose cells stay on one line, because the next command needs them: ids and versions. The
-            others are folded where the terminal is too narrow.
-        right: those that are aligned to the right.
+        whole: columns whose cells stay on one line, because the next command needs them: ids and versions.
+            The others are folded if the terminal is too narrow.
+        right: columns that are aligned to the right.
     """
     from rich import box
     from rich.table import Table
@@ -72,7 +72,7 @@ def print_table(table: Table) -> None:
 
     console = Console()
     if console.is_terminal:
-        # where not even the whole columns fit, the terminal wraps the lines
+        # if not even these columns fit, the terminal wraps the lines
         width = max(console.width, sum(map(_least_width, table.columns)))
     else:
         width = max(Console(width=WIDEST).measure(table).maximum, 1)

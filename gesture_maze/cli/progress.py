@@ -1,4 +1,4 @@
-"""Progress bars on standard error, shown where a person watches."""
+"""Progress bars on standard error, shown at a terminal only."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def progress(title: str, steps: int | None = None) -> Iterator[Callable[[], None
 
     Args:
         title: shown before the bar.
-        steps: how often the yielded function is called; None where it is unknown, for a moving bar.
+        steps: how often the yielded function is called; None if it is unknown, for a moving bar.
 
     Yields:
-        What advances the bar by one step.
+        A function that advances the bar by one step.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -1,4 +1,4 @@
-"""Options of commands that read landmark files: what overrides the description in a file."""
+"""Options of commands that read landmark files; they override what a file says about itself."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Opt: Final = partial(typer.Option, allow_from_autoenv=False)
 """Flags of one run: none is read from the environment, so that MAZE_REDIS never makes a replay live."""
 
 DECIDING: Final = ("threshold", "actions", "policy")
-"""Those of `capture.pool`, without the import of numpy that the help does not need."""
+"""The same names as in `capture.pool`, copied because the help must not import numpy."""
 PARTITIONS: Final = 1
 BATCH_FRAMES: Final = 2048
 
@@ -57,7 +57,7 @@ class Flags:
         bool, Opt("--allow-unanswered", help="Bless although not every frame was answered.")
     ] = False
     expect_recorded: Annotated[
-        bool, Opt("--expect-recorded", help="Exit code 1 where answers differ from the recorded replies.")
+        bool, Opt("--expect-recorded", help="Exit code 1 if answers differ from the recorded replies.")
     ] = False
     report: Annotated[Path | None, Opt(help="HTML page to write: the differences, with their hands.")] = None
     model: Annotated[
@@ -77,7 +77,7 @@ class Flags:
     batch_frames: Annotated[
         int | None, Opt(min=1, help=f"Frames per batch, without --redis. (default: {BATCH_FRAMES})")
     ] = None
-    skip_bad: Annotated[bool, Opt("--skip-bad", help="Skip lines that break the contract.")] = False
+    skip_bad: Annotated[bool, Opt("--skip-bad", help="Skip invalid lines.")] = False
     as_json: AsJson = False
     deciding: Mapping[str, Any] = field(default_factory=dict)
     """Threshold, actions and policy; what is not given is that of the recorded pool."""
@@ -155,11 +155,11 @@ def replay(flags: Flags) -> None:
 
 
 def run(flags: Flags) -> None:
-    """Do what the flags of `maze replay` ask for.
+    """Run `maze replay` with these flags.
 
     Raises:
         SettingsError, ModelError: a capture, a setting or a bundle is wrong.
-        typer.Exit: 1, where the answers differ from the golden ones.
+        typer.Exit: 1, if the answers differ from the golden ones.
     """
     from gesture_maze.replay.renaming import Renaming
     from gesture_maze.replay.run import Files, paced
@@ -197,7 +197,7 @@ def _settings(flags: Flags, model: Path | None) -> Any:
 def _answers(
     source: Files, blocks: Any, renaming: Renaming, flags: Flags
 ) -> tuple[ReplaySummary, list[Difference] | None]:
-    """Replay; return the summary and the differences, None where nothing is compared."""
+    """Replay, and return the summary and the differences; None if nothing is compared."""
     from gesture_maze.capture.files import create
     from gesture_maze.replay.golden import Before, Expected, golden_file, read_golden, require_answered
 
@@ -234,7 +234,7 @@ def _answers(
 
 
 def _agreement(flags: Flags) -> Agreement | None:
-    """Return the recorded replies to compare with, None where there are none or sessions have other ids."""
+    """Return the recorded replies to compare with, None if there are none or sessions have other ids."""
     from gesture_maze.replay.agreement import Agreement, have_replies
 
     if not have_replies(flags.files):

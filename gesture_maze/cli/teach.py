@@ -72,7 +72,7 @@ def record(
     aspect: Aspect = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make takes of files: one of each video and of each recording in a file of landmarks.
+    """Make takes from files: one from each video and from each recording in a file of landmarks.
 
     Videos and pictures need a Chromium on this machine, as for 'maze landmarks'; captures and landmarks of
     any layout need nothing.

@@ -76,7 +76,7 @@ def pipe_width(environment: Mapping[str, str]) -> int:
 def _follow(
     console: Console, take: Callable[[], None], picture: Callable[[str], RenderableType], every_s: float
 ) -> None:
-    """Read and show until Ctrl-C, on a screen of its own that is restored at the end."""
+    """Read and show until Ctrl-C, on the terminal's alternate screen, which is left at the end."""
     from rich.live import Live
     from rich.markup import escape
 

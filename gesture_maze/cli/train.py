@@ -45,15 +45,15 @@ def train(
     """Train a classifier, judge it on hands of people it has not seen, and write its bundle.
 
     The bundle knows the gestures of the data, by the names in its column label. Rows without a user id are
-    trained on and, where others have one, never judged by. The default network is trained, or with --search
-    the kind that wins: the best macro F1 (within 0.002 is equal), of these the fewest false actions (within
-    0.001), of these the fastest. With --compare, other kinds are judged by the same folds and timed; the
-    bundle is still the default one. The scikit-learn pipeline is written beside the bundle, as OUT.joblib,
-    for use in Python; no part of this program loads it.
+    used for training and, if other rows have one, never for the evaluation. The default network is trained,
+    or with --search the kind that wins: the best macro F1 (within 0.002 is equal), of these the fewest false
+    actions (within 0.001), of these the fastest. With --compare, other kinds are judged on the same folds and
+    timed; the bundle is still the default one. The scikit-learn pipeline is written beside the bundle, as
+    OUT.joblib, for use in Python; no part of this program loads it.
 
     The threshold is the lowest from 0.80 on whose action precision is certain to be 0.985 (lower bound of 95
-    %). With --verdicts it is chosen on adjudicated labels, and the model card has both figures. Actions are
-    those of --actions, which become the bundle's: workers act by them unless they are given others.
+    %). With --verdicts it is chosen on adjudicated labels, and the model card has both figures. The actions
+    of --actions become the bundle's: workers use them unless they are started with others.
 
     Example: [bold]maze train landmarks.csv.gz --out bundle --search[/bold]
     """

@@ -23,7 +23,7 @@ def worker(settings: PoolSettings) -> None:
 
 
 def run(settings: PoolSettings) -> None:
-    """Run one worker process, or a supervised pool where there are several.
+    """Run one worker process, or a supervised pool if there are several.
 
     Raises:
         SettingsError, ModelError: nothing was started.

@@ -48,7 +48,7 @@ class Account:
     Attributes:
         accepted: frames that Redis accepted.
         refused: frames that were refused (`Backpressure`), by reason.
-        unknown: frames whose fate is unknown because the connection was lost.
+        unknown: frames that may or may not have been accepted, because the connection was lost.
         replies: replies received.
         late_turns: turns that began late because this process was too slow.
         gestures: replies by gesture, with `no_hand` for frames without a hand.

@@ -1,1 +1,1 @@
-"""Readers of landmark files: captures, tables and results, in any layout that people have."""
+"""Readers of landmark files: captures, tables and results, in any common layout."""

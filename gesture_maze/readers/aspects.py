@@ -1,4 +1,4 @@
-"""The aspect of an image as people write it. Pure; imports nothing, so that a command line starts fast."""
+"""Parses the aspect of an image. Pure; imports nothing, so that a command line starts fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Column names -> which landmark, axis and hand each column holds, and what the others are. Pure."""
+"""Find in column names which landmark, axis and hand each column holds, and the roles of the others. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "y": ("y", "normalized_y", "norm_y", "y_norm"),
     "z": ("z", "normalized_z", "norm_z", "z_norm"),
 }  # fmt: skip
-"""What a column is for -> its usual names, the best first."""
+"""Role of a column -> its usual names, the best first."""
 
 _SIDES: Final = (
     re.compile(r"^(left|right|l|r)_?(?:hand)?_"),
@@ -74,7 +74,7 @@ class Columns:
         layout: name of the layout.
         detail: the first and last coordinate column.
         hands: side (`left`, `right` or empty) and its columns: 21 landmarks, each 2 or 3 column numbers.
-        roles: what another column is for -> its number.
+        roles: role of another column -> its number.
     """
 
     layout: str
@@ -94,12 +94,14 @@ class Columns:
 
 
 def normal(name: str) -> str:
-    """Return a name without case and signs: `Image Width` and `image-width` are `image_width`."""
+    """Return a name in lower case with `_` for blanks and signs: `Image Width` and `image-width` are
+    `image_width`."""
     return re.sub(r"[\s\-./\[\]()]+", "_", name.strip().lower()).strip("_")
 
 
 def joint(name: str) -> int | None:
-    """Return the landmark of a joint's name, `INDEX_FINGER_TIP` or `index_tip`, or None if it is none."""
+    """Return the landmark of a joint's name, `INDEX_FINGER_TIP` or `index_tip`, or None if the name is not a
+    joint's."""
     plain = re.sub(r"[^a-z]", "", name.lower()).replace("finger", "").replace("little", "pinky")
     return _PLACES.get(plain)
 
@@ -132,7 +134,7 @@ def _place(text: str, hand: str) -> Place | None:
 
 
 def roles_of(header: Sequence[str], taken: set[int]) -> dict[str, int]:
-    """Return what the columns beside the coordinates are for, by their names."""
+    """Return the roles of the columns that are not coordinates, by their names."""
     names = {
         normal(name): number for number, name in reversed(list(enumerate(header))) if number not in taken
     }
@@ -155,7 +157,7 @@ def columns_of(file: str, header: Sequence[str]) -> Columns | None:
         The columns, or None if the header names no landmarks.
 
     Raises:
-        SettingsError: `data`, naming the column that is missing or there twice.
+        SettingsError: `data`, naming the column that is missing or occurs twice.
     """
     places = {number: place for number, name in enumerate(header) if (place := place_of(name)) is not None}
     if len(places) < LANDMARKS:
@@ -182,7 +184,7 @@ def _side(hand: str) -> str:
 def _points(
     file: str, header: Sequence[str], found: dict[tuple[int, int], int], style: str
 ) -> list[list[int]]:
-    """Return the columns of each landmark, or name the one that is missing."""
+    """Return the columns of each landmark, or raise an error that names a missing one."""
     base = 0 if style == "joint" or any(point == 0 for point, _ in found) else 1
     depth = any(axis == 2 for _, axis in found)
     for point in range(base, base + LANDMARKS):

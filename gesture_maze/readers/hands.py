@@ -15,20 +15,21 @@ from gesture_maze.wire.printable import amount
 
 LANDMARKS: Final = 21
 MAX_NUMBER: Final = 1e9
-"""As on the wire: a larger coordinate is an error."""
+"""The same as on the wire: a larger coordinate is an error."""
 PIXELS: Final = 4.0
 """A hand with a coordinate beyond this is in pixels: normalised ones stay near 0 to 1."""
 MOST: Final = 0.9
 """A file is in pixels if more than this share of its hands is: a few outliers do not decide."""
 ROUNDING: Final = 2e-3
-"""How far a largest coordinate may be from 1 to count as divided by the largest one."""
+"""Tolerance around 1 of a largest coordinate, within which a hand counts as divided by its largest
+coordinate."""
 
 Points = NDArray[np.float64]
 """(21, 3): x, y and z of each landmark; z is 0 where the file has none."""
 
 
 def data_error(sentence: str) -> SettingsError:
-    """Return a fault of a data file as the error to raise, with the reason `data`."""
+    """Return the error to raise for a fault of a data file, with the reason `data`."""
     return SettingsError("data", sentence)
 
 
@@ -40,7 +41,7 @@ class Unit(StrEnum):
     ISOTROPIC = "isotropic"
     """One unit for both axes: pixels, or a scaled hand."""
     STATED = "stated"
-    """Each frame states its aspect, or leaves it out where it is 1, as on the wire."""
+    """Each frame states its aspect, or leaves it out if it is 1, as on the wire."""
 
 
 ASK_FOR_ASPECT: Final = (
@@ -93,11 +94,11 @@ class Recording:
     Attributes:
         name: of the file, without folders.
         layout: name of the layout, one of `readers.read.LAYOUTS`.
-        detail: what the layout was found by.
+        detail: how the layout was detected.
         unit: of x and y.
         depth: whether there is a z.
         hands: in the order of the file.
-        notes: what else a person should know.
+        notes: further lines to print.
     """
 
     name: str
@@ -113,7 +114,7 @@ class Recording:
         return [hand for hand in self.hands if hand.points is not None]
 
     def describe(self) -> str:
-        """Return one line for a person: what was found."""
+        """Return one line that says what was found."""
         shown = len(self.shown())
         missing = len(self.hands) - shown
         parts = [
@@ -126,10 +127,10 @@ class Recording:
 
 
 def unit_of(hands: Sequence[Hand]) -> tuple[Unit, str]:
-    """Return the unit that the numbers show, and the reason.
+    """Return the unit that the coordinates suggest, and the reason.
 
     Coordinates beyond `PIXELS` in most hands are pixels. A wrist at 0, 0 in every hand with 1 as the largest
-    coordinate is the scaling of keypoint.csv, which is done on pixels. All else is taken for normalised.
+    coordinate is the scaling of keypoint.csv, which is done on pixels. Everything else counts as normalised.
     """
     shown = [hand.points for hand in hands if hand.points is not None]
     if not shown:
@@ -153,7 +154,7 @@ def looks_normalised(hands: Sequence[Hand]) -> bool:
 
 
 def with_aspects(recording: Recording, aspect: float | None) -> Recording:
-    """Give every hand its aspect: `aspect`, else the file's, else 1 where the unit is isotropic.
+    """Give every hand its aspect: `aspect`, else the file's, else 1 if the unit is isotropic.
 
     Args:
         recording: its hands are changed.

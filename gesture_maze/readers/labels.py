@@ -1,7 +1,8 @@
-"""Names of gestures as people write them -> names that a model has; suggestions for the rest. Pure but a map.
+"""Map names of gestures in files to the names that a model has, with suggestions for the rest. Pure, except
+for reading a map.
 
 `thumbs_up` is `like`, `Open Palm` is `palm`. What is mapped is always shown, and a file of `from,to` lines
-decides otherwise. A name that nothing is known about stays as it is: it may be a gesture of one's own.
+overrides it. An unknown name is kept: it may be a gesture of the user's own.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "stop": ("stop_sign", "halt"),
     "no_gesture": ("none", "nothing", "no_hand", "background", "neutral", "unknown", "negative"),
 }
-"""A gesture and what other projects call it; MediaPipe's own recogniser among them."""
+"""A gesture and its names in other projects, including MediaPipe's own recogniser."""
 _OF: Final = {other: name for name, others in SYNONYMS.items() for other in others}
 DROPPED: Final = ("", "-", "skip", "drop")
 """Values of a map that leave out the rows of a label."""
@@ -43,7 +44,7 @@ _HEADER: Final = {"from", "to", "label", "name", "gesture", "class", "id", "numb
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """What each label of a file becomes.
+    """The mapping of a file's labels.
 
     Attributes:
         names: label as written -> gesture; None leaves its rows out.
@@ -56,7 +57,7 @@ class LabelMap:
     own: list[tuple[str, int, str]]
 
     def describe(self) -> list[str]:
-        """Return lines for a person: what is mapped, and what is not known."""
+        """Return lines to print: what is mapped, and what is unknown."""
         lines = []
         if self.changed:
             shown = ", ".join(f"{label} -> {name} ({rows:,})" for label, name, rows in self.changed)
@@ -71,20 +72,20 @@ class LabelMap:
 
 
 def canonical(label: str) -> str:
-    """Return a label as gestures are named: `Thumbs Up` and `thumbs-up` are `thumbs_up`."""
+    """Return a label in the form of gesture names: `Thumbs Up` and `thumbs-up` are `thumbs_up`."""
     return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", label).lower()).strip("_")
 
 
 def map_labels(
     labels: Iterable[str], known: Sequence[str], given: Mapping[str, str] | None = None
 ) -> LabelMap:
-    """Decide what each label becomes.
+    """Map each label to a gesture.
 
     Args:
         labels: as written, one per row.
         known: names of gestures.
-        given: label -> gesture, which overrides all else, or number -> label; one of `DROPPED` leaves its
-            rows out.
+        given: label -> gesture, which overrides everything else, or number -> label; one of `DROPPED` leaves
+            its rows out.
     """
     counts = Counter(labels)
     chosen = {canonical(label): gesture for label, gesture in (given or {}).items()}

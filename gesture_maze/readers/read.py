@@ -1,7 +1,7 @@
 """Read landmark files of any layout: the one reader of convert, classify, evaluate, train and teach.
 
-The layout is found by the header or by the keys; `describe` says what was found. See `LAYOUTS` for the names
-that `--layout` takes, and docs/data.md for samples of each.
+The layout is found by the header or by the keys; `describe` reports what was found. See `LAYOUTS` for the
+names that `--layout` takes, and docs/data.md for samples of each.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ def read_recording(path: Path, *, layout: str | None = None, aspect: float | Non
 
     Args:
         path: `.gz` and `.zst` are unpacked; parquet needs the extra `parquet`.
-        layout: a name of `LAYOUTS`, which overrides what the file looks like; None finds it.
-        aspect: image width / height, which overrides what the file says; None keeps that.
+        layout: a name of `LAYOUTS`, instead of the detected one; None detects it.
+        aspect: image width / height, instead of the file's own; None keeps the file's.
 
     Raises:
-        SettingsError: `data`, naming the file and the row or item: the layout is unknown or another one, a
+        SettingsError: `data`, naming the file and the row or item: the layout is unknown or does not match, a
             value is wrong, or the coordinates are normalised and the aspect is not known.
     """
     _check_layout(layout)
@@ -135,7 +135,7 @@ class Labelled:
         files: place in the paths of each hand's file.
         places: file and row of each, for errors.
         depth: whether all files have z.
-        report: lines for a person: what was found, and what labels became.
+        report: lines to print: what was found, and how labels were mapped.
     """
 
     points: NDArray[np.float64]
@@ -171,7 +171,7 @@ def read_labelled(
         known: names of gestures, to which other projects' names are mapped.
 
     Raises:
-        SettingsError: `data`: as `read_recording`, and where there are no labels or no labelled hands.
+        SettingsError: `data`: see `read_recording`; also if there are no labels or no labelled hands.
     """
     given = None if labels is None else read_label_map(labels)
     hands: list[tuple[int, Hand]] = []

@@ -49,8 +49,8 @@ def read_json(name: str, text: str) -> Recording:
     """Read JSON or JSON lines.
 
     Raises:
-        SettingsError: `data`, naming the item: it is not JSON, has none of the known keys, or what should be
-            a hand is none.
+        SettingsError: `data`, naming the item: it is not JSON, has none of the known keys, or a hand is
+        malformed.
     """
     items, numbers = _items(name, text)
     if len(items) == 1 and isinstance(items[0], dict):
@@ -111,7 +111,7 @@ def _is_hand(value: Any) -> bool:
 def _by_label(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one frame for each hand of an object that maps labels to hands; none for other objects.
 
-    `aspect`, or `width` and `height`, beside the labels hold for every hand. At least one label must be a
+    `aspect`, or `width` and `height`, beside the labels apply to every hand. At least one label must be a
     known gesture: other objects of hands, such as {"leftHand": ...}, name no gestures.
     """
     sizes = {name: value for name, value in content.items() if normal(name) in _SIZES}
@@ -166,7 +166,8 @@ def _frames(name: str, items: Sequence[Any], numbers: Sequence[int]) -> Recordin
 
 
 def _unwrapped(item: Any) -> Any:
-    """Return a frame that wraps a tracker's result, or lists its hands as objects, as one of known keys."""
+    """Return a frame with known keys, made from one that wraps a tracker's result or lists its hands as
+    objects."""
     if not isinstance(item, dict) or _landmark_key(item) is not None:
         return item
     key = next((one for one in ("result", "results", "hands") if item.get(one)), None)
@@ -178,7 +179,7 @@ def _unwrapped(item: Any) -> Any:
     if len(hands) == 1:
         return outer | hands[0]
     own = {name.lower() for one in hands for name in one} - {*LANDMARK_KEYS, *SIDE_KEYS, *IGNORED}
-    if not hands or own:  # what is said of each hand would be lost
+    if not hands or own:  # other properties of each hand would be lost
         return item
     sides = [(_sides(one, {normal(name): name for name in one}) or [""])[0] for one in hands]
     return outer | {"landmarks": [one[str(_landmark_key(one))] for one in hands], "handedness": sides}
@@ -213,7 +214,7 @@ def _frame(where: str, item: Any) -> tuple[str, list[Hand]]:
 
 
 def _hands(where: str, value: Any) -> list[Hand]:
-    """Return what a list of points, of hands, or of nothing holds."""
+    """Return the hands in a list of points or of hands, which may be empty."""
     if value is None or value == []:
         return [Hand(None)]
     if isinstance(value, dict) or _is_hand(value):
@@ -230,7 +231,7 @@ def _hand(where: str, value: Any) -> Hand:
 
 
 def _points(where: str, value: Any) -> tuple[Points, bool]:
-    """Return (21, 3) points of a list of pairs, triples or objects with x, y and z."""
+    """Return (21, 3) points from a list of pairs, triples or objects with x, y and z."""
     if isinstance(value, dict):  # protobuf as JSON: {"landmark": [...]}
         value = value.get("landmark", value.get("landmarks"))
     if not isinstance(value, list) or len(value) != LANDMARKS:
@@ -248,7 +249,7 @@ def _points(where: str, value: Any) -> tuple[Points, bool]:
 
 
 def _ordered(points: Sequence[Any]) -> Sequence[Any]:
-    """Return points in MediaPipe's order where they carry the names of joints."""
+    """Return points in MediaPipe's order if they carry the names of joints."""
     if not all(isinstance(point, dict) and isinstance(point.get("name"), str) for point in points):
         return points
     places = [joint(point["name"]) for point in points]
@@ -271,7 +272,7 @@ def _coordinates(point: Any) -> list[float] | None:
 
 
 def _describe(where: str, item: Mapping[str, Any], key: str, hands: list[Hand]) -> None:
-    """Fill in what an object says beside its landmarks."""
+    """Fill in what an object states in addition to its landmarks."""
     named = {normal(name): name for name in item if name != key}
     sides = _sides(item, named)
     time_key = next((named[name] for name in (*ROLES["time"], "offset_ms") if name in named), None)
@@ -311,7 +312,7 @@ def _aspect(where: str, item: Mapping[str, Any], named: Mapping[str, str]) -> fl
 
 
 def _sides(item: Mapping[str, Any], named: Mapping[str, str]) -> list[str]:
-    """Return `left`, `right` or nothing per hand, from any of the ways in which results say it."""
+    """Return `left`, `right` or nothing per hand, in any of the forms that results use."""
     key = next((named[name] for name in SIDE_KEYS if name in named), None)
     if key is None:
         return []

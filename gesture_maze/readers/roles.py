@@ -10,11 +10,11 @@ from gesture_maze.readers.hands import Hand, Points, data_error
 from gesture_maze.readers.text import Table, is_whole
 
 SECONDS: Final = ("time_s", "timestamp", "time")
-"""Columns of a time whose unit is found by the distance of its values."""
+"""Time columns whose unit is detected from the distance between values."""
 
 
 def side_of(text: str) -> str:
-    """Return `left`, `right` or nothing for what a file says of a hand."""
+    """Return `left`, `right` or nothing from a file's text about the side of a hand."""
     word = text.strip().lower()
     for side in ("left", "right"):
         if word.startswith(side) or word == side[0]:
@@ -23,12 +23,12 @@ def side_of(text: str) -> str:
 
 
 class Roles:
-    """Reads the other cells of a row.
+    """Reader of the cells of a row that are not coordinates.
 
     Args:
         table: the cells.
         header: names of the columns; empty without a header.
-        roles: what a column is for -> its number.
+        roles: role of a column -> its number.
         used: columns of coordinates.
     """
 
@@ -48,7 +48,7 @@ class Roles:
         Args:
             number: of the row, from 0.
             points: (21, 3), or None for a frame without a hand.
-            side: as the column names say.
+            side: the side in the column names.
         """
         row = self._table.rows[number]
         return Hand(
@@ -66,7 +66,7 @@ class Roles:
         )
 
     def notes(self, hands: list[Hand]) -> list[str]:
-        """Convert times to ms where they are in seconds, and return notes about the columns."""
+        """Convert times to ms if they are in seconds, and return notes about the columns."""
         found = []
         at = self._roles.get("time")
         if at is not None and normal(self._header[at]) in SECONDS and _in_seconds(hands):
@@ -79,7 +79,7 @@ class Roles:
         return found
 
     def _prefer_names(self) -> None:
-        """Take another label column where the best one holds numbers and the other names."""
+        """Use another label column if the best one holds numbers and the other one names."""
         at = self._roles.get("label")
         if at is None or len(self._table.rows) < 2 or not self._header:
             return
@@ -122,6 +122,6 @@ class Roles:
 
 
 def _in_seconds(hands: Sequence[Hand]) -> bool:
-    """Return whether the times are closer together than frames of a camera in ms can be."""
+    """Return whether the times are so close together that they must be in seconds."""
     times: list[Any] = sorted({hand.time_ms for hand in hands if hand.time_ms is not None})
     return len(times) > 1 and (times[-1] - times[0]) / (len(times) - 1) < 2

@@ -16,7 +16,7 @@ from gesture_maze.readers.text import Table, is_whole
 from gesture_maze.wire.printable import amount
 
 WITHOUT_HEADER: Final = ("keypoint", "keypoint-last", "numbers", "planar")
-"""Layouts that a table without a header, or with one that says nothing, can be forced to."""
+"""Layouts that can be forced on a table without a header, or with one that does not name the columns."""
 _NUMERIC: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|nan", re.IGNORECASE)
 
 
@@ -25,11 +25,11 @@ def read_hand_table(table: Table, layout: str | None = None) -> Recording:
 
     Args:
         table: the cells.
-        layout: one of `WITHOUT_HEADER`, or None to go by the header.
+        layout: one of `WITHOUT_HEADER`, or None to use the header.
 
     Raises:
-        SettingsError: `data`, naming row and column: there are no landmarks, a column is missing or there
-            twice, a cell is not a number, a row is too short or too long.
+        SettingsError: `data`, naming row and column: there are no landmarks, a column is missing or occurs
+        twice, a cell is not a number, a row is too short or too long.
     """
     has_header = not _is_numbers(table.rows[0])
     columns = None
@@ -46,7 +46,7 @@ def read_hand_table(table: Table, layout: str | None = None) -> Recording:
 
 
 def _is_numbers(row: Sequence[str]) -> bool:
-    """Return whether this is a row of a table without a header: numbers but for one cell, and not 0, 1, 2,
+    """Return whether this is a row of a table without a header: numbers except for one cell, and not 0, 1, 2,
     ..."""
     numbers = [cell for cell in row if not cell or _NUMERIC.fullmatch(cell)]
     counting = sorted(int(cell) for cell in row if is_whole(cell))
@@ -81,7 +81,8 @@ def _by_position(table: Table, begin: int, layout: str | None) -> Columns:
 
 
 def _label_column(rows: Sequence[Sequence[str]], layout: str | None) -> int:
-    """Return the column of the label: where it is text, else where all numbers are whole, else the first."""
+    """Return the column of the label: the one with text, else the one with only whole numbers, else the
+    first."""
     last = len(rows[0]) - 1
     if layout in ("keypoint", "keypoint-last"):
         return 0 if layout == "keypoint" else last
@@ -131,7 +132,7 @@ def _hands(table: Table, header: Sequence[str], columns: Columns, number: int, r
 
 
 def _numbers(table: Table, header: Sequence[str], points: list[list[int]], number: int) -> Points | None:
-    """Return the coordinates of one hand, or None where all cells are empty or not a number."""
+    """Return the coordinates of one hand, or None if all cells are empty or NaN."""
     row, places = table.rows[number], [column for point in points for column in point]
     cells = [row[column] for column in places]
     if all(not cell or cell.lower() == "nan" for cell in cells):

@@ -47,7 +47,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_whole(text: str) -> bool:
-    """Return whether a text is a whole number from 0 on, in plain digits: `isdigit` accepts `²` as well."""
+    """Return whether a text is a non-negative integer in plain digits: `isdigit` accepts `²` as well."""
     return text.isascii() and text.isdigit() and len(text) < 16
 
 
@@ -133,7 +133,7 @@ def read_table(name: str, text: str) -> Table:
 def _delimiter(text: str) -> str:
     """Return the first delimiter that splits all sampled lines into the same number of columns.
 
-    `csv.Sniffer` takes the decimal comma of `0,5;0,25` for the delimiter, so the order decides here.
+    `csv.Sniffer` mistakes the decimal comma of `0,5;0,25` for the delimiter, so the order decides here.
     """
     sample = [line for line in text[: 1 << 18].splitlines()[:SAMPLE_LINES] if line.strip()]
     for delimiter in DELIMITERS:

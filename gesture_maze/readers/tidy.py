@@ -15,13 +15,13 @@ from gesture_maze.readers.text import Table
 from gesture_maze.wire.printable import amount
 
 NEEDED: Final = ("frame", "landmark", "x", "y")
-"""What a table must have to be one of these."""
+"""Columns that such a table must have."""
 OTHER_PARTS: Final = ("pose", "face")
 """Rows of a whole body's landmarks that are not of a hand."""
 
 
 def is_tidy(header: Sequence[str]) -> bool:
-    """Return, by its header, whether a table has one row per landmark."""
+    """Return whether a table with this header has one row per landmark."""
     roles = roles_of(header, set())
     return all(role in roles for role in NEEDED)
 
@@ -29,17 +29,17 @@ def is_tidy(header: Sequence[str]) -> bool:
 def read_tidy(table: Table) -> Recording:
     """Read a table with one row per landmark.
 
-    Hands are told apart by frame, hand and sequence. Sequences keep the order of their first rows, and the
+    Hands are distinguished by frame, hand and sequence. Sequences keep the order of their first rows, and the
     hands of one are by frame, whatever the order of the rows. A hand whose coordinates are all missing counts
     as no hand.
 
     Raises:
         SettingsError: `data`, naming the row or the frame: a cell is not a number, a landmark is missing or
-            there twice.
+        occurs twice.
     """
     header = table.rows[0]
     roles = roles_of(header, set())
-    # x, y, z and landmark are of one row; all else is of the hand
+    # x, y, z and landmark belong to one row, everything else to the hand
     own = {name: at for name, at in roles.items() if name not in ("landmark", "x", "y", "z")}
     used = {roles[name] for name in ("landmark", "x", "y", "z") if name in roles}
     reader = Roles(table, header, own, used | _identifiers(header))

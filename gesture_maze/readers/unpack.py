@@ -1,4 +1,4 @@
-"""Files as streams of bytes, unpacked by suffix: `.gz`, `.zst`, anything else as it is.
+"""Files as streams of bytes, unpacked by suffix: `.gz`, `.zst`, anything else unchanged.
 
 Unpacking takes bounded memory whatever the file holds, and a file that unpacks to far more than landmarks can
 is refused: a megabyte of .zst can hold gigabytes.
@@ -21,7 +21,7 @@ BUFFER_BYTES: Final = 1 << 18
 MAX_RATIO: Final = 250
 """A file that unpacks to more than this many times its size is refused.
 
-Landmarks shrink to a third, a hand that never moves to a sixtieth, frames without a hand to a fortieth."""
+Landmarks compress to a third, a hand that never moves to a sixtieth, frames without a hand to a fortieth."""
 FREE_BYTES: Final = 8 << 20
 """Up to this many unpacked bytes the ratio does not matter."""
 _CHUNK_BYTES: Final = 512
@@ -61,7 +61,7 @@ def zstandard(reason: str) -> Any:
 
 
 class _Unpacked(io.RawIOBase):
-    """Unpacked bytes of a packed file, as far as they can be unpacked; counts both sides."""
+    """Unpacked bytes of a packed file, as far as they can be unpacked; counts packed and unpacked bytes."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw: Final = raw
@@ -83,9 +83,9 @@ class _Unpacked(io.RawIOBase):
 
 
 class _Gzip(_Unpacked):
-    """What gzip has unpacked so far, at each read: a file that ends early is read up to there.
+    """Reads gzip data; a truncated file is read up to its end.
 
-    With a buffer around it, lines come ten times as fast as from GzipFile, whose own are made in Python.
+    With a buffer around it, lines are read ten times as fast as from GzipFile, which splits them in Python.
     """
 
     def __init__(self, raw: IO[bytes]) -> None:
@@ -100,7 +100,8 @@ class _Gzip(_Unpacked):
 
 
 class _Zstandard(_Unpacked):
-    """The same for zstandard, whose own reader takes the end of a cut file for the end of the data."""
+    """Reads zstandard data. The library's own reader would mistake the end of a truncated file for the end of
+    the data."""
 
     def __init__(self, raw: IO[bytes], library: Any) -> None:
         super().__init__(raw)
@@ -128,7 +129,7 @@ class _Zstandard(_Unpacked):
                 self._frame = self._new()
             found.append(self._frame.decompress(packed))
             packed = b""
-            if self._frame.eof:  # what follows is another frame
+            if self._frame.eof:  # the data that follows is another frame
                 packed, self._frame = self._frame.unused_data, None
         data = b"".join(found)
         self._count(data)
@@ -143,4 +144,4 @@ def _damage() -> tuple[type[Exception], ...]:
 
 
 DAMAGE: Final = _damage()
-"""What reading a damaged file raises."""
+"""Errors that reading a damaged file raises."""

@@ -53,7 +53,8 @@ BONES: Final = np.array(
 ROOT_SPREAD: Final = 0.006
 """Standard deviation between people of each root coordinate, in hand lengths."""
 BONE_SPREAD: Final = 0.03
-"""Standard deviation between people of one bone's relative length; all of a hand vary together by as much."""
+"""Standard deviation between people of one bone's relative length; all bones of a hand also vary together by
+as much."""
 TILT_SPREAD: Final = np.radians(3.0).item()
 """Standard deviation between people of the plane in which a finger curls, in radians."""
 

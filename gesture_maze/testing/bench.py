@@ -98,8 +98,8 @@ def replay(path: Path, *, skip_bad: bool = False, **settings: Any) -> ReplayResu
 
     Args:
         path: the capture.
-        skip_bad: skip lines that break the contract.
-        settings: as `replay.engine.replay_settings` takes them; in their place else those of the capture.
+        skip_bad: skip invalid lines.
+        settings: arguments of `replay.engine.replay_settings`; they override the settings of the capture.
 
     Raises:
         SettingsError, ModelError: the capture or a setting is wrong.

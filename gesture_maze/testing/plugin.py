@@ -56,7 +56,7 @@ class MazeReplay:
         folder: of the test's file; relative paths begin there.
         marked: the marker with path, golden and settings; None without a marker.
         bless: write golden files instead of comparing.
-        blessed: takes a sentence for each golden file that is written.
+        blessed: receives a sentence for each golden file that is written.
     """
 
     def __init__(self, folder: Path, marked: pytest.Mark | None, *, bless: bool, blessed: list[str]) -> None:
@@ -113,7 +113,7 @@ class MazeReplay:
             return self(self._marked.args[0], **self._marked.kwargs)
         except MazeError as error:
             fault = error
-        # a mistake of the marker, which no line of this program explains
+        # a mistake in the marker: a traceback through this program would not explain it
         pytest.fail(f"@pytest.mark.{MARKER}: {fault}", pytrace=False)
 
 
@@ -133,7 +133,7 @@ def _bench(item: pytest.Item) -> MazeReplay:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name the golden files that were written, and what changed in them."""
+    """List the golden files that were written, and what changed in them."""
     for sentence in config.stash.get(BLESSED, []):
         terminalreporter.write_line(f"maze: {sentence}")
 

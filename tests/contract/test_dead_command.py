@@ -52,7 +52,7 @@ def test_dead_with_a_partition_that_the_pool_lacks_is_refused(run: Run) -> None:
 def test_redrive_of_a_malformed_frame_warns(run: Run) -> None:
     result = run("redrive", "--all", "--partition", "1")
     assert "2 dead letters redriven." in result.stdout
-    assert "warning: 2 frames broke the contract (unknown_encoding)" in result.stderr
+    assert "warning: 2 frames were invalid (unknown_encoding)" in result.stderr
     assert run("redrive", "--all").stderr == ""  # killed_worker: the frame may be sound
 
 
