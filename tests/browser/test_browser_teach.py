@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -18,6 +19,7 @@ from gesture_maze.gateway.server import configuration, listen
 from gesture_maze.gateway.settings import Settings
 from gesture_maze.models.bundle import BUNDLED
 from gesture_maze.teach.classroom import Classroom
+from gesture_maze.teach.kept import Kept
 from gesture_maze.teach.server import front, write_topology
 from gesture_maze.teach.stage import PoolStage
 from tests.browser.conftest import CAMERA_FLAGS, launched, picture
@@ -104,6 +106,19 @@ def simulated_in_the_game(page: Any, address: str, way: str) -> None:
     picture(page, "teach-game")
 
 
+def shipped_by_its_moves_and_only_when_accepted(page: Any, room: Classroom, way: str) -> None:
+    """Check the moves; then let the model cost its base 0.41 points: the page says so, and asks."""
+    step(page, "ship")
+    assert f"pinky {way}" in page.inner_text("#moves")
+    room.training.taught = replace(room.taught(), kept=Kept(6500, 0.0041, 0.01))
+    page.reload()
+    step(page, "ship")
+    assert "0.41 points" in page.inner_text("#accept-box")
+    assert page.inner_text("#command") == "accept the loss first"
+    page.check("#accept")
+    assert "--max-fall 1" in page.inner_text("#command")
+
+
 @pytest.mark.timeout(180)
 def test_own_gesture_is_recorded_trained_and_walks_the_maze(
     chromium: Any, room: Classroom, address: str
@@ -139,8 +154,7 @@ def test_own_gesture_is_recorded_trained_and_walks_the_maze(
     )
     assert page.inner_text("#seen").startswith("pinky")
     picture(page, "teach-try")
-    step(page, "ship")
-    assert f"pinky {way}" in page.inner_text("#moves")
+    shipped_by_its_moves_and_only_when_accepted(page, room, str(way))
     simulated_in_the_game(page, address, str(way))
     context.close()
     assert not faults
