@@ -31,9 +31,9 @@ Example: [bold]maze models --shadow[/bold]""",
 app.command("import", context_settings=CONTEXT)(models_import)
 app.command("tracked", context_settings=CONTEXT)(models_tracked)
 
-JUDGED_ON: Final = {"held_out": "held-out people", "own_takes": "own takes"}
+JUDGED_ON: Final = {"held_out": "held-out people", "own_takes": "held-out takes"}
 """Splits whose figures are shown, the first that a model has, and their names for people. A taught model has
-figures of its own takes only; those of its base are not its own."""
+figures of its takes only, none of the data of its base."""
 ROLES: Final = ("champion", "previous", "challenger")
 SHOWN_PAIRS: Final = 20
 

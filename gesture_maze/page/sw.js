@@ -1,7 +1,8 @@
 /**
  * The offline shell: the page opens without a network and says that it waits for one. Playing needs the gateway.
  *
- * Network first, so that a new version of the page comes at once; the cache answers only where the network does not.
+ * Network first, so that a new version of the page is used at once; the cache answers only if the network
+ * does not.
  */
 
 const CACHE = "maze-shell";

@@ -58,9 +58,9 @@ def network_of(bundle: Bundle) -> Network:
     """Return the network that `models.onnx.graph.build_graph` made the graph of `bundle` from, in float64.
 
     Raises:
-        ModelError: `bad_graph`, where the graph is not that of a network of one hidden layer on our features.
+        ModelError: `bad_graph`, if the graph is not a network of one hidden layer on our features.
     """
-    Classifier.from_bundle(bundle)  # the graph runs, before it is taken apart
+    Classifier.from_bundle(bundle)  # check that the graph runs before it is analysed
     try:
         network = _read(bundle.model)
     except (IndexError, KeyError, ValueError):
@@ -86,7 +86,7 @@ def _read(model: bytes) -> Network | None:
 
 
 def _agrees(network: Network, bundle: Bundle) -> bool:
-    """Tell whether the network gives what the bundle's golden hands expect."""
+    """Return whether the network gives the golden outputs of the bundle."""
     golden = bundle.golden
     found = network.probabilities(features(golden.landmarks, golden.aspect)).astype(np.float32)
     return found.shape == golden.probabilities.shape and golden.worst_difference(found) <= TOLERANCE

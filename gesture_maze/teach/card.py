@@ -28,7 +28,7 @@ The model {base}, taught by takes of people's own hands: {names}.
 - **Threshold**: {act:.3f}.
 - **Meant for**: the people who recorded the takes, steering a game. Other people's hands were not measured.
 
-## Figures of own takes
+## Figures of the takes
 
 Each take was judged by a model that was trained without it. It is the same person in the same place: on
 another day, expect less.
@@ -50,7 +50,7 @@ hands are like real ones.
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the card says; see `teach.course.Taught`."""
+    """The content of the card; see `teach.course.Taught`."""
 
     base: str
     takes: Sequence[Take]

@@ -22,7 +22,7 @@ from gesture_maze.wire.errors import MazeError
 from gesture_maze.wire.gestures import NO_GESTURE, Action
 
 SHOWN: Final = 6
-"""Hands of a take that the page draws."""
+"""Number of hands of a take that the page draws."""
 BUNDLES: Final = "bundles"
 """Folder for bundles, in the folder of the takes."""
 
@@ -36,10 +36,10 @@ class Training:
     fault: str = ""
     taught: Taught | None = None
     takes: frozenset[tuple[str, str]] = frozenset()
-    """Id and label of the takes that it was done with."""
+    """Id and label of the takes that were used."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what the page polls."""
+        """Return the state for the page, which polls it."""
         result = None if self.taught is None else self.taught.as_dict()
         return {
             "running": self.running,
@@ -70,7 +70,7 @@ class Classroom:
         """Return the classroom of a folder, on a base as `teach.base.load_base` finds it.
 
         Raises:
-            SettingsError: `teach`, if the folder cannot be made.
+            SettingsError: `teach`, if the folder cannot be created.
             ModelError: the bundle cannot be taught.
             ConnectionLost: the pool of the champion cannot be reached.
         """
@@ -95,7 +95,7 @@ class Classroom:
         }
 
     def start_training(self) -> None:
-        """Train in the background; `training` says how far it is.
+        """Train in the background; `training` holds the progress.
 
         Raises:
             SettingsError: `teach`: a training runs already, or there are no takes.
@@ -116,7 +116,7 @@ class Classroom:
         seed: int = 0,
         actions: Mapping[str, Action] | None = None,
     ) -> Taught:
-        """Train here and now, and write the bundle with the mapping, unless that is None.
+        """Train in this thread, and write the bundle with the mapping, unless that is None.
 
         Raises:
             SettingsError: `teach`: there are no takes.
@@ -148,7 +148,7 @@ class Classroom:
         """Give the newest taught model a mapping, write its bundle, and return it.
 
         Args:
-            actions: gesture -> action; empty leaves it as it is.
+            actions: gesture -> action; empty keeps the current mapping.
 
         Raises:
             SettingsError: `teach`: nothing was trained yet.
@@ -158,7 +158,7 @@ class Classroom:
         if actions and dict(taught.bundle.manifest.mapping) != dict(actions):
             taught = replace(taught, bundle=with_actions(taught.bundle, actions))
             taught.bundle.write(self.path_of(taught.bundle))
-            job.taught = taught  # a training that begins meanwhile has none yet
+            job.taught = taught  # a training that has begun in the meantime has no result yet
         return taught
 
     def path_of(self, bundle: Bundle) -> Path:
@@ -178,7 +178,7 @@ class Classroom:
 
 
 def summary(take: Take, verdict: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what the page and `maze teach look` show of a take."""
+    """Return the summary of a take that the page and `maze teach look` show."""
     at = np.linspace(0, len(take.points) - 1, min(SHOWN, len(take.points))).astype(int)
     return {
         "id": take.id,
@@ -198,7 +198,7 @@ def checked_actions(actions: Mapping[str, str], gestures: tuple[str, ...]) -> di
     """Return a mapping of gestures to moves.
 
     Raises:
-        SettingsError: `teach`: a gesture is unknown, or a move is not one of four.
+        SettingsError: `teach`: a gesture is unknown, or a move is not one of the four directions.
     """
     ways: dict[str, Action] = {"up": "up", "down": "down", "left": "left", "right": "right"}
     for name, way in actions.items():

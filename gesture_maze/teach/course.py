@@ -1,4 +1,4 @@
-"""From takes to a bundle: judge by takes held out, train on all, choose the threshold, write the card."""
+"""From takes to a bundle: judge on held-out takes, train on all, choose the threshold, write the card."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ from gesture_maze.wire.gestures import GESTURES, NO_GESTURE, Action
 
 KIND: Final = "taught"
 CHECK_HANDS: Final = 250
-"""Drawn hands per published gesture on which base and taught model are compared; others than those that the
-outputs are held back on."""
+"""Drawn hands per published gesture on which base and taught model are compared; not those on which the
+outputs are held back."""
 CHECK_IDLE: Final = 8
-"""Drawn hands of `no_gesture` per hand of another gesture, among them: a third of all."""
+"""Drawn hands of `no_gesture` among them, per hand of another gesture: a third of all."""
 
 Progress = Callable[[float], None]
-"""Called with the part of the work that is done, 0 to 1."""
+"""Called with the share of the work that is done, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """A taught model and how it was judged.
+    """A taught model and its evaluation.
 
     Attributes:
         bundle: ready to be promoted.
         trained: the gestures that have takes.
-        accuracy: gesture -> share of right frames of takes held out; None with one take only.
+        accuracy: gesture -> share of right frames in held-out takes; None with one take only.
         acting: gesture -> share of those frames that are right and reach the threshold.
-        confusions: what they are taken for, worst first.
-        verdicts: take id -> the judgement on it.
+        confusions: gestures that they are mistaken for, worst first.
+        verdicts: take id -> verdict.
         kept: whether the base keeps its accuracy.
     """
 
@@ -74,7 +74,7 @@ class Taught:
     kept: Kept
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what the page and `--json` show."""
+        """Return the result as the page and `--json` show it."""
         return {
             "model": self.bundle.version,
             "gestures": list(self.bundle.manifest.labels),
@@ -113,9 +113,10 @@ def teach(
     Args:
         base: the bundle to build on.
         network: its network, see `teach.base`.
-        takes: of published and of own gestures.
+        takes: takes of published gestures and of the user's own.
         seed: the same takes and seed give the same bundle on the same machine.
-        recipe, progress: how to train, and what is called as it goes on.
+        recipe: how to train.
+        progress: called as the work goes on.
 
     Raises:
         SettingsError: `teach`: there are no takes.
@@ -176,7 +177,8 @@ def _packed(
 
 
 def _threshold(base: Bundle, held: HeldOut) -> float:
-    """Return the base's threshold, or the higher one at which own takes would rarely give a wrong action."""
+    """Return the base's threshold, or the higher one at which the user's takes would rarely give a wrong
+    action."""
     own = [name for name in held.rows.gestures if name != NO_GESTURE]
     act = base.manifest.thresholds.act
     if not held.judged.any():
@@ -203,7 +205,8 @@ def _acting(held: HeldOut, gesture: str, act: float) -> float | None:
 def _kept(
     network: Network, grown: Network, known: Sequence[str], gestures: Sequence[str], act: float, seed: int
 ) -> tuple[Kept, dict[str, Figures]]:
-    """Return how both networks do on drawn hands of the base's gestures, and the figures for the manifest."""
+    """Compare both networks on drawn hands of the base's gestures, and return the result and the figures for
+    the manifest."""
     hands, names = shared_shapes().draw(known, CHECK_HANDS, CHECK_IDLE, seed)
     if not len(hands):
         return Kept(0, 0.0, 0.0), {}
@@ -222,7 +225,7 @@ def _kept(
 
 
 def _baseline(base: Bundle, gestures: Sequence[str]) -> Baseline | None:
-    """Return the base's baseline with nothing for new gestures: how often they are shown is not known."""
+    """Return the base's baseline with 0 for new gestures, because their frequency is unknown."""
     given = base.manifest.baseline
     if given is None:
         return None
@@ -232,7 +235,7 @@ def _baseline(base: Bundle, gestures: Sequence[str]) -> Baseline | None:
 
 
 def _drawings(takes: Sequence[Take]) -> dict[str, Drawing]:
-    """Return the median hand of each gesture of one's own."""
+    """Return the median hand of each gesture that is not a published one."""
     found = {}
     for name in sorted({take.label for take in takes} - set(GESTURES)):
         mine = [take for take in takes if take.label == name]

@@ -24,18 +24,18 @@ def take_files(
     progress: Progress,
     show: Callable[[str], None],
 ) -> list[Take]:
-    """Return the takes that files give.
+    """Make takes from files, and return them.
 
     Args:
-        takes: where they are kept.
-        paths: files; videos and pictures are looked at by the page's tracker in a headless browser.
+        takes: the store that they are added to.
+        paths: files; the page's tracker finds the hands in videos and pictures, in a headless browser.
         label: the gesture that all of them show.
-        aspect: image width / height of landmark files; None keeps what they say.
-        progress: shows how far it is.
+        aspect: image width / height of landmark files; None keeps the files' own.
+        progress: shows progress.
         show: called with what was found in each file.
 
     Raises:
-        SettingsError: `data`, `capture` or `teach`, naming what is wrong.
+        SettingsError: `data`, `capture` or `teach`, naming the fault.
     """
     checked_name(label)
     films = [path for path in paths if path.suffix.lower() in (*PICTURES, *VIDEOS)]
@@ -57,7 +57,7 @@ def take_files(
 
 
 def add_recording(takes: Takes, recording: Recording, name: str, label: str, fps: float) -> list[Take]:
-    """Keep each session of a recording as a take (as several, if it is long) and return them.
+    """Store each session of a recording as a take (as several, if it is long) and return the takes.
 
     Raises:
         SettingsError: `capture` or `teach`.

@@ -1,8 +1,8 @@
 """Adds gestures to a trained network without training it again.
 
-The base's hidden layer and its outputs stay as they are. Trained are a few hidden units beside it and what
-they and the base's units add to the outputs of the gestures that have takes; an output that no take belongs
-to gives the logit that it gave before. The result is again a network of one hidden layer, exactly. The
+The base's hidden layer and its outputs stay as they are. Only a few hidden units beside it are trained, and
+what they and the base's units add to the outputs of the gestures that have takes. The outputs of all other
+gestures give the same logits as before. The result is again a network of one hidden layer, exactly. The
 base's training rows are not needed: simulated hands and hands drawn from shapes (`teach.shapes`) keep its
 answers, with its own probabilities as targets. Afterwards the outputs are held back until the base keeps its
 accuracy on other drawn hands.
@@ -34,7 +34,7 @@ NEW_BIAS: Final = -2.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network is grown; see docs/teach.md for what was measured."""
+    """How a network is grown; see docs/teach.md for measurements."""
 
     units: int = 16
     """Hidden units added. With none, eight gestures at once cost the base 0.5 points of accuracy; with 48
@@ -45,33 +45,35 @@ class Recipe:
     """Passes over all copies."""
     batch_rows: int = 192
     learning_rate: float = 3e-3
-    """Of Adam, falling to a tenth along a half cosine."""
+    """Learning rate of Adam, falling to a tenth along a half cosine."""
     penalty: float = 1e-4
-    """L2 on the weights."""
+    """L2 penalty on the weights."""
     doubt: float = 0.03
-    """Share of each label that is spread over all gestures, so that confidences compare with the base's."""
+    """Share of each label that is spread over all gestures, so that confidences are comparable with the
+    base's."""
     per_gesture: int = 100
-    """Simulated hands, and as many drawn ones, of each published gesture that keep the base's answers."""
+    """Simulated hands of each published gesture, and as many drawn ones, that preserve the base's answers."""
     idle: int = 10
     """Drawn hands of `no_gesture` per drawn hand of another gesture: it is the most varied, and most of what
     a camera sees."""
     walks: int = 100
     """Random walks, which are not hands, with the base's answers as targets."""
     guard_hands: int = 300
-    """Other drawn hands per published gesture, on which the outputs are lowered until few are taken."""
+    """Further drawn hands per published gesture; the taught outputs are lowered until they take few of
+    these."""
     guard_idle: int = 20
-    """As `idle`, among those."""
+    """The same as `idle`, for those hands."""
     most_taken: float = 0.001
-    """Share of them, and of those of `no_gesture` alone, that taught gestures may take from the base's
-    answer, divided among the gestures."""
+    """Share of those hands, and of those of `no_gesture` alone, whose answer may change to a taught gesture;
+    divided among the gestures."""
     most_fall: float = 0.002
-    """Largest fall of the base's accuracy on them, as a share."""
+    """Largest fall of the base's accuracy on those hands, as a share."""
 
 
 class Grower:
-    """Grows a base by rows of takes, any part of them at a time.
+    """Grows a base by rows of takes, or by any subset of the rows.
 
-    What all parts have in common is computed once: altered copies of all hands, and what the base makes of
+    The work that all subsets share is done once: altered copies of all hands, and the base's outputs for
     them.
 
     Args:
@@ -79,8 +81,8 @@ class Grower:
         known: gestures of its outputs.
         rows: hands of takes; at least one.
         recipe: how to train.
-        seed: of copies, first weights and order; the same seed gives the same networks.
-        shapes: what hands of the base's gestures are drawn from; None for `shared_shapes`.
+        seed: of copies, initial weights and order; the same seed gives the same networks.
+        shapes: shapes from which hands of the base's gestures are drawn; None for `shared_shapes`.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class Grower:
     def grow(self, keep: NDArray[np.bool_] | None = None) -> Network:
         """Return the base with outputs for the gestures of all rows, trained on those that `keep` (n,) marks.
 
-        An output that no kept row belongs to is the base's; a new one without rows never wins.
+        The output of a gesture without kept rows is the base's; a new gesture without rows never wins.
         """
         rng = np.random.default_rng(self._seed)
         labels = self._rows.labels if keep is None else self._rows.labels[keep]
@@ -178,7 +180,7 @@ def widened(base: Network, known: Sequence[str], gestures: Sequence[str]) -> Net
 
 @dataclass(frozen=True, slots=True)
 class _Lessons:
-    """n copies of hands, with what the base makes of them."""
+    """n copies of hands, with the base's outputs for them."""
 
     sources: NDArray[np.int64]  # (n,) the row that each is a copy of; the number of rows for other hands
     features: Floats  # (n, FEATURES), scaled for training
@@ -194,7 +196,7 @@ class _Lessons:
 
 @dataclass(slots=True)
 class _Head:
-    """What is trained: hidden units beside the base's, and additions to the logits of some outputs."""
+    """The trained part: hidden units beside the base's, and additions to the logits of some outputs."""
 
     parameters: list[Floats]
     """Weights (FEATURES, units) and biases (units,) of the new units; weights of the base's units, of the new
@@ -217,7 +219,7 @@ class _Head:
         return cls(parameters, Adam.start(parameters))
 
     def step(self, batch: _Lessons, trained: NDArray[np.int64], rate: float, penalty: float) -> None:
-        """Take one step of Adam down the cross-entropy of a batch."""
+        """Take one step of Adam on the cross-entropy of a batch."""
         self.adam.step(self._gradients(batch, trained, np.float32(penalty)), rate)
 
     def _gradients(self, batch: _Lessons, trained: NDArray[np.int64], penalty: np.float32) -> list[Floats]:

@@ -1,4 +1,4 @@
-"""Only pages that this program served may use it: not those of other sites, not other users of the machine.
+"""Restricts the program to its own page: other sites and other users of the machine are refused.
 
 A page of any site can send requests to a port of this machine. So every request must name a loopback host
 (a name that a site points at 127.0.0.1 is refused), must not come from another origin, and must carry the
@@ -27,7 +27,7 @@ class OwnPageOnly:
     """ASGI middleware: refuses requests and sockets that do not come from the page of this program.
 
     Args:
-        app: what is guarded.
+        app: the application behind it.
         token: secret of this run; the page's address carries it once.
     """
 
@@ -57,7 +57,7 @@ class OwnPageOnly:
             await JSONResponse({"reason": "forbidden", "detail": fault}, 403)(scope, receive, send)
 
     def _welcome(self, scope: Scope) -> RedirectResponse:
-        """Return the way to the page, with the cookie that opens it."""
+        """Return a redirect to the page, which sets the cookie that opens it."""
         response = RedirectResponse(PAGE.lstrip("/"), 303)
         response.set_cookie(_cookie_name(scope), self._token, httponly=True, samesite="strict")
         response.headers["Cache-Control"] = "no-store"

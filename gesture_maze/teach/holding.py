@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from gesture_maze.models.network import Network
 
 NEVER: Final = -30.0
-"""Logit of a gesture that a part of the rows does not show."""
+"""Logit of a gesture that a subset of the rows does not show."""
 SHARES: Final = (1.0, 0.75, 0.5, 0.25, 0.1, 0.0)
-"""Shares of what was added to outputs that the base has, tried in turn; with 0 they are the base's."""
+"""Shares of the additions to the base's own outputs that are tried in turn; with 0 the outputs are the
+base's."""
 
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -26,9 +27,9 @@ class Guard:
     Attributes:
         wide: the base, with outputs for the new gestures.
         known: places of the base's gestures.
-        idle: place of `no_gesture`; None where the base does not know it.
+        idle: place of `no_gesture`; None if the base does not know it.
         found: (n, FEATURES) features of the hands.
-        labels: (n,) what they show.
+        labels: (n,) the gestures that they show.
     """
 
     wide: Network
@@ -42,11 +43,11 @@ class Guard:
 
         Each is lowered until all of them take at most a share of the hands, and of those that the base
         answers with `no_gesture`, from the base's answer. A gesture that the base knows can also lose hands.
-        If the base's accuracy falls too far, less of what was added to its outputs is kept, in the end
+        If the base's accuracy falls too far, the additions to its own outputs are reduced, if necessary to
         nothing.
 
         Args:
-            grown: the base and what was trained beside it, of the same outputs.
+            grown: the grown network, with the same outputs.
             trained: places of the taught gestures.
             most_taken: share of hands, 0 to 1, divided among the gestures.
             most_fall: largest fall of the accuracy, as a share.
@@ -68,7 +69,7 @@ class Guard:
         return result
 
     def _mixed(self, grown: Network, trained: Labels, share: float) -> Network:
-        """Return the network with a share of what was added to the outputs that the base has."""
+        """Return the network with a share of the additions to the outputs that the base has."""
         weight, bias = grown.weights[1].copy(), grown.biases[1].copy()
         places = np.intersect1d(trained, self.known)
         base = np.zeros_like(weight)

@@ -1,4 +1,4 @@
-"""What a taught model does with takes that it was not trained on, in numbers and in words. Pure."""
+"""Evaluates a taught model on takes that it was not trained on, in numbers and in words. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gesture_maze.teach.lessons import Rows
 from gesture_maze.wire.gestures import NO_GESTURE
 
 MOST_FOLDS: Final = 5
-"""Times that takes are held out: the n-th take of each gesture together, so that each is held out once."""
+"""Number of folds: the n-th takes of all gestures are held out together, so that each is held out once."""
 DOUBTFUL: Final = 0.8
 """Share of right frames below which a take is marked as doubtful."""
 LEAST_SHARE: Final = 0.02
-"""Share of the frames of a gesture from which a confusion is named."""
+"""Share of the frames of a gesture from which a confusion is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class HeldOut:
 
     @property
     def answers(self) -> NDArray[np.int64]:
-        """(n,) the likeliest gesture, -1 where there is none."""
+        """(n,) the likeliest gesture, -1 for rows that were not held out."""
         return np.where(self.judged, np.nan_to_num(self.probabilities).argmax(axis=1), -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement on one take: the share of right frames, and what the others look like."""
+    """The verdict on one take: the share of right frames, and what the others look like."""
 
     take: int
     right: float
@@ -70,7 +70,7 @@ class Confusion:
     gesture: str
     looks_like: str
     share: float
-    """Of the held-out frames of `gesture`."""
+    """Share of the held-out frames of `gesture`."""
 
     def sentence(self) -> str:
         """Return the confusion in words."""
@@ -91,7 +91,7 @@ def folds_of(rows: Rows) -> NDArray[np.int64]:
 
 
 def hold_out(rows: Rows, fit: Callable[[NDArray[np.bool_]], Network]) -> HeldOut:
-    """Return the answers of models that `fit` trains without one fold of the takes each.
+    """Return the answers for each fold of the takes by a model that `fit` trains without it.
 
     Args:
         rows: of takes.
@@ -119,7 +119,7 @@ def verdicts(held: HeldOut) -> list[Verdict]:
 
 
 def accuracy_of(held: HeldOut, gesture: str) -> float | None:
-    """Return the share of right held-out frames of a gesture; None where no take could be held out."""
+    """Return the share of right held-out frames of a gesture; None if no take could be held out."""
     mine = held.judged & (held.rows.labels == held.rows.gestures.index(gesture))
     if not mine.any():
         return None
@@ -127,7 +127,8 @@ def accuracy_of(held: HeldOut, gesture: str) -> float | None:
 
 
 def confusions(held: HeldOut, among: Sequence[str]) -> list[Confusion]:
-    """Return what gestures are taken for in at least `LEAST_SHARE` of their frames, worst first."""
+    """Return the gestures that are mistaken for another in at least `LEAST_SHARE` of their frames, worst
+    first."""
     gestures, found = held.rows.gestures, list[Confusion]()
     for name in among:
         label = gestures.index(name)

@@ -1,4 +1,4 @@
-"""Whether a base keeps its accuracy when gestures are taught to it, in numbers and in words. Pure."""
+"""How far a base keeps its accuracy when gestures are taught to it, in numbers and in words. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Kept:
     """Base and taught model on hands of the base's gestures that are drawn from shapes.
 
     Attributes:
-        hands: how many; 0 where the base knows none of the published gestures.
-        fall: by which share the accuracy falls; negative where it rises.
+        hands: how many; 0 if the base knows none of the published gestures.
+        fall: fall of the accuracy, as a share; negative if it rises.
         changed: share of the hands that get another answer.
     """
 
@@ -46,7 +46,7 @@ class Kept:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what the page and `--json` show."""
+        """Return the result as the page and `--json` show it."""
         return {
             "hands": self.hands,
             "fall": self.fall,

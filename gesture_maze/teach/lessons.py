@@ -1,4 +1,4 @@
-"""The hands that a gesture is taught with: rows of takes, and hands that stand for everything else. Pure."""
+"""The hands for teaching a gesture: rows of takes, and hands that stand for everything else. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ Points = NDArray[np.float64]
 """(n, 21, 2), isotropic, y down."""
 
 ROWS_PER_GESTURE: Final = 300
-"""Most rows of one gesture: neighbouring frames are almost alike, so more cost time and give nothing."""
+"""Most rows of one gesture: consecutive frames are almost the same, so more rows only cost time."""
 LEAST_ROWS: Final = 150
-"""Rows of one gesture, by repetition where its takes have fewer."""
+"""Least rows of one gesture; rows are repeated if its takes have fewer."""
 IDLE_SHARE: Final = 3
 """Simulated hands of `no_gesture` per hand of another gesture: a camera sees far more of them."""
 BETWEEN: Final = 0.9
-"""Confidence of `no_gesture` from which a frame of a take counts as the way into or out of the gesture."""
+"""Confidence of `no_gesture` from which a frame of a take counts as a transition into or out of the
+gesture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,11 @@ def rows_of(takes: Sequence[tuple[str, Points]], known: Sequence[str]) -> Rows:
 
 
 def settled(base: Network, known: Sequence[str], rows: Rows) -> NDArray[np.bool_]:
-    """Return which rows show the gesture and not the way into or out of it, (n,) bool.
+    """Return which rows show the gesture and not a transition into or out of it, (n,) bool.
 
-    A take begins and ends with an idle hand more often than not. Frames that the base takes for `no_gesture`
-    with confidence are left out, unless they are the greater part of the take: then the gesture itself looks
-    like it.
+    Most takes begin and end with an idle hand. Frames that the base takes for `no_gesture`
+    with confidence are left out, unless they are the majority of the take: then the gesture itself looks like
+    `no_gesture`.
     """
     result = np.ones(len(rows), np.bool_)
     if NO_GESTURE not in known:

@@ -1,4 +1,4 @@
-"""The page of `maze teach` and what it asks for."""
+"""The page of `maze teach` and its HTTP interface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gesture_maze.teach.variety import variety
 from gesture_maze.wire.errors import MazeError, SettingsError
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-"""Of one request: a take of two minutes, or a dropped file."""
+"""Largest body of one request: a take of two minutes, or a dropped file."""
 
 Point = Annotated[list[float], Field(min_length=2, max_length=3)]
 Hand = Annotated[list[Point], Field(max_length=21)]
@@ -58,13 +58,13 @@ class Renamed(_Body):
 
 
 class Tried(_Body):
-    """What each gesture does in the maze."""
+    """The action of each gesture in the maze."""
 
     actions: dict[str, str]
 
 
 class Shipped(_Body):
-    """What the model becomes in the pool."""
+    """The role of the model in the pool."""
 
     challenger: bool = False
     share: Annotated[float, Field(gt=0, le=1)] = 0.1
@@ -72,7 +72,7 @@ class Shipped(_Body):
 
 
 class Stage(Protocol):
-    """Where taught models play and are shipped to."""
+    """Where taught models are tried and shipped."""
 
     def play(self, room: Classroom) -> None:
         """Make the newest model answer the frames of the page."""
@@ -85,7 +85,7 @@ class Stage(Protocol):
 
     @property
     def pool(self) -> str:
-        """Where `ship` leads, without a password; empty for nowhere."""
+        """The address of the pool to ship to, without a password; empty if there is none."""
 
 
 router = APIRouter(prefix="/teach")
@@ -140,7 +140,7 @@ def state(request: Request) -> dict[str, Any]:
 
 @router.get("/training")
 async def training(request: Request) -> dict[str, Any]:
-    """Return how far the training is."""
+    """Return the progress of the training."""
     return _room(request).training.as_dict()
 
 
@@ -173,7 +173,7 @@ def add(request: Request, body: Recorded) -> dict[str, str]:
 async def add_file(
     request: Request, name: str, label: str, consent: bool = False, aspect: str | None = None
 ) -> dict[str, Any]:
-    """Make takes of a file with landmarks (CSV or JSON of any layout), one per recording in it."""
+    """Make takes from a file with landmarks (CSV or JSON of any layout), one per recording in it."""
     if not consent:
         raise teach_error("nothing was kept: consent is required")
     data = await _body(request)
@@ -202,14 +202,14 @@ async def _body(request: Request) -> bytes:
 def takes_of_file(
     room: Classroom, name: str, data: bytes, label: str, aspect: float | None
 ) -> tuple[list[Take], str]:
-    """Return the takes that a file of landmarks gives, and what was found in it.
+    """Make takes from a file of landmarks, and return them with what was found in the file.
 
     Args:
-        room: where they are kept.
+        room: the classroom that stores them.
         name: of the file, for its suffix and for errors.
         data: its bytes.
         label: the gesture that it shows.
-        aspect: image width / height; None keeps what the file says.
+        aspect: image width / height; None keeps the file's own.
 
     Raises:
         SettingsError: `data` or `teach`.

@@ -28,17 +28,17 @@ from gesture_maze.wire.keys import DEFAULT_PARTITIONS
 
 HOST: Final = "127.0.0.1"
 REQUESTS_PER_S: Final = 1000
-"""The page loads many files and asks often, and no other client gets past the guard."""
+"""High limits, because the page loads many files and polls often, and no other client passes the guard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where takes are, what is taught, and where to.
+    """Where the takes are, the base, and the pool to ship to.
 
     Attributes:
         folder: of the takes.
         base: see `teach.base.load_base`.
-        redis: the pool that models are shipped to, and whose champion may be the base; None for none.
+        redis: the pool that models are shipped to, and whose champion may be the base; None for no pool.
         port: 0 for a free one.
     """
 
@@ -88,17 +88,17 @@ def run(options: Options, show: Callable[[str], None]) -> None:
         with listen(settings) as listener:
             config = configuration(settings, cast(FastAPI, app))
             show(f"http://{HOST}:{listener.getsockname()[1]}{PAGE}?token={token}")
-            # uvicorn raises the signal that stopped it once more when it is done
+            # uvicorn raises the signal that stopped it again when it is done
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _ignore)
             uvicorn.Server(config).run(sockets=[listener])
 
 
 def write_topology(url: str) -> None:
-    """Write what a gateway waits for before its first worker has started."""
+    """Write the topology, which a gateway needs before its first worker has started."""
     with FrameProducer(url, partitions=DEFAULT_PARTITIONS) as producer:
         producer.connect()
 
 
 def _ignore(_number: int, _frame: object) -> None:
-    """Do nothing: the server has stopped already."""
+    """Ignore a signal: the server has stopped already."""

@@ -1,8 +1,8 @@
-"""The shapes of real hands per gesture, as statistics: what a base must keep is drawn from them.
+"""Statistics of the shapes of real hands per gesture, from which hands are drawn to test what a base keeps.
 
 Installations have no training rows. Each gesture is a mixture of a few normal distributions of the 42
-coordinates, made from hundreds of people's hands: means, main directions, and the rest. A drawn hand is
-no person's. Pure, but for reading the file.
+coordinates, made from hundreds of people's hands: means, main directions, and the rest. A drawn hand is not
+the hand of a real person. Pure, except for reading the file.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ DIRECTIONS: Final = 12
 PARTS: Final = 3
 """Parts of a gesture's mixture."""
 IDLE_PARTS: Final = 9
-"""Parts of `no_gesture`, which is many shapes."""
+"""Parts of `no_gesture`, which has many shapes."""
 LEAST_HANDS: Final = 60
-"""Hands of one part: fewer would show single people."""
+"""Least hands of one part: with fewer, single people could be recognised."""
 ROUNDS: Final = 25
-"""Of k-means, which divides the hands of a gesture into parts."""
+"""Iterations of k-means, which divides the hands of a gesture into parts."""
 
 Floats = NDArray[np.float64]
 

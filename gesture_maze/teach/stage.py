@@ -1,4 +1,4 @@
-"""Where taught models play: a worker of the page's own, and the pool that they are shipped to."""
+"""Where taught models are tried and shipped: a worker for the page alone, and the pool of `--redis`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PoolStage:
 
     Args:
         embedded: URL of the server that the page's gateway uses.
-        ship_to: URL of the pool that models are shipped to; None for nowhere.
+        ship_to: URL of the pool that models are shipped to; None if there is none.
         log: file for the worker's log.
     """
 
@@ -38,7 +38,7 @@ class PoolStage:
 
     @property
     def pool(self) -> str:
-        """Where `ship` leads, without a password; empty for nowhere."""
+        """The address of the pool to ship to, without a password; empty if there is none."""
         return "" if self._ship_to is None else without_password(self._ship_to)
 
     def play(self, room: Classroom) -> None:
@@ -58,7 +58,7 @@ class PoolStage:
         """Promote the newest model in the pool, or make it challenger of a share; return what was done.
 
         Args:
-            room: which has trained it.
+            room: the classroom that has trained the model.
             share: of the frames, for a challenger; None makes it the champion.
             accept_fall: ship it although its training cost the base more accuracy than is accepted.
 

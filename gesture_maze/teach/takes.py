@@ -37,7 +37,7 @@ LEAST_HANDS: Final = 5
 
 
 def teach_error(sentence: str) -> SettingsError:
-    """Return a fault of what was given to teach as the error to raise, with the reason `teach`."""
+    """Return the error to raise for a fault of takes or of their settings, with the reason `teach`."""
     return SettingsError("teach", sentence)
 
 
@@ -49,8 +49,8 @@ class Take:
         id: eight hexadecimal digits.
         label: the gesture that it shows.
         path: its capture file.
-        taken_at: ISO 8601, UTC; empty where the header does not say.
-        source: `camera`, `simulated`, or the name of the file that it was made of.
+        taken_at: ISO 8601, UTC; empty if the header does not say.
+        source: `camera`, `simulated`, or the name of the file that it was made from.
         points: (n, 21, 2) of its frames with a hand, isotropic.
         landmarks: (n, 21, 3) of the same, as captured.
         aspect: (n,) width / height.
@@ -76,10 +76,10 @@ class Takes:
     """The takes in a folder. Each is a capture `<gesture>-<id>.jsonl.gz`, which other commands read, too.
 
     Args:
-        folder: made where it does not exist.
+        folder: created if it does not exist.
 
     Raises:
-        SettingsError: `teach`, where the folder cannot be made.
+        SettingsError: `teach`, if the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,7 +94,7 @@ class Takes:
         """Return the takes by time; other files are ignored.
 
         Raises:
-            SettingsError: `capture`, naming the line of a take that breaks the contract.
+            SettingsError: `capture`, naming the invalid line of a take.
         """
         found = [self._take(path) for path in sorted(self.folder.glob(f"*{SUFFIX}")) if _id_of(path)]
         return sorted(found, key=lambda take: (take.taken_at, take.id))
@@ -103,7 +103,7 @@ class Takes:
         """Write a take and return it.
 
         Args:
-            label: a gesture, published or one's own.
+            label: a published gesture or one of the user's own.
             frames: JSON objects with `t` (ms), `aspect`, `landmarks` and optionally `hand`; of one session.
             source: see `Take`.
 
@@ -181,8 +181,8 @@ class Takes:
         return known[1]
 
     def _write(self, path: Path, header: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:
-        """Write a capture as a whole: a reader sees the old file or the new one."""
-        draft = path.with_name(f".{path.name}")  # ends in .gz, so that it is packed
+        """Write a capture atomically: a reader sees the old file or the new one."""
+        draft = path.with_name(f".{path.name}")  # ends in .gz, so that it is compressed
         with CaptureWriter(draft, header) as writer:
             for line in lines:
                 writer.write(line)
@@ -194,7 +194,7 @@ def read_take(path: Path) -> Take:
     """Return the take in a capture file.
 
     Raises:
-        SettingsError: `capture`, naming the line that breaks the contract.
+        SettingsError: `capture`, naming the invalid line.
     """
     with CaptureReader(path) as reader:
         header = reader.header

@@ -1,4 +1,5 @@
-"""How varied takes are: what a model can learn from them about other days and other places. Pure."""
+"""Measures how varied takes are, which decides how well a model works on other days and in other places.
+Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ TILT: Final = 0.35
 NEAR_FAR: Final = 0.7
 """Range of the logarithm of the hand's size: a factor of two."""
 ENOUGH: Final = 0.6
-"""Part of the full range from which a kind of variety is not asked for any more."""
+"""Share of the full range from which a kind of variety is no longer asked for."""
 QUANTILES: Final = (0.05, 0.95)
-"""Between which a range is measured, so that one bad frame does not make it."""
+"""Quantiles between which a range is measured, so that one bad frame does not decide it."""
 LEAST_HANDS: Final = 3
 
 PROMPTS: Final = {
@@ -35,13 +36,13 @@ GOOD: Final = "Well varied."
 
 @dataclass(frozen=True, slots=True)
 class Variety:
-    """The variety of hands, each number from 0 to 1 (as varied as is useful)."""
+    """The variety of hands, each from 0 to 1, the most that is useful."""
 
     turn: float
     tilt: float
     near_far: float
     hands: float
-    """1 where both hands are shown, else 0.5."""
+    """1 if both hands are shown, else 0.5."""
 
     @property
     def total(self) -> float:

@@ -1,4 +1,4 @@
-/** What the page's address asks for: the seed of the first maze, and a race. */
+/** Reads the page's address: the seed of the first maze, and a race. */
 
 const MOST_SEED = 2 ** 31 - 1;
 const RACE_ID = /^[A-Za-z0-9_-]{4,32}$/;
@@ -9,7 +9,7 @@ export function seedAsked() {
   return /^\d{1,10}$/.test(text) && Number(text) <= MOST_SEED ? Number(text) : null;
 }
 
-/** @returns {number} a seed by chance */
+/** @returns {number} a random seed */
 export function anySeed() {
   return Math.floor(Math.random() * MOST_SEED);
 }

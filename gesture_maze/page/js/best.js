@@ -39,7 +39,7 @@ function parse(text) {
     const kept = JSON.parse(text ?? "");
     if (kept?.times && kept?.walks) return kept;
   } catch {
-    // not what this page has written
+    // not written by this page
   }
   return { times: {}, walks: {} };
 }
@@ -67,7 +67,7 @@ export function ghostOf(game, timeMs) {
 }
 
 /**
- * Note a finished walk.
+ * Record a finished walk.
  *
  * @param {Size} size @param {number} seed @param {Input} input @param {number} timeMs @param {Steps} steps
  * @returns {"best" | "best by input" | null} whether it is the best of its size, or of its size and input
@@ -86,7 +86,7 @@ export function noteWalk(size, seed, input, timeMs, steps) {
   try {
     localStorage.setItem(KEY, JSON.stringify(kept));
   } catch {
-    // no storage space: the game continues without
+    // no storage space: the game continues without it
   }
   return best ? "best" : better ? "best by input" : null;
 }

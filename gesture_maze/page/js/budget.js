@@ -1,4 +1,4 @@
-/** Where the milliseconds between a hand and the screen go, of the recent past. */
+/** The recent latency between a hand and the screen, by stage. */
 
 const KEPT = 200;
 const RATE_MS = 2000;
@@ -51,7 +51,7 @@ export class Budget {
     return this.#came.length ? (this.#came.length / (RATE_MS / 1000)).toFixed(0) : "–";
   }
 
-  /** Forget what was measured with another input. */
+  /** Discard the measurements of another input. */
   clear() {
     this.#ms.clear();
     this.#came = [];

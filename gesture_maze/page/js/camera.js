@@ -1,4 +1,4 @@
-/** The webcam: asks for it, looks at its newest picture with the tracker, and recovers from what goes wrong. */
+/** The webcam: requests it, passes its newest picture to the tracker, and recovers from faults. */
 
 import { Follower } from "./follow.js";
 import { Tracker } from "./tracker.js";
@@ -26,7 +26,7 @@ const SOUND_LOOKS = 60;
 /** A tracker at least this fast also looks for a second hand. */
 const FAST_MS = 12;
 const TIMED_LOOKS = 60;
-/** Capture times older than this are of another clock. */
+/** Capture times older than this come from another clock. */
 const PLAUSIBLE_MS = 1000;
 
 /** @type {Record<string, CameraState>} what getUserMedia's errors mean */
@@ -49,7 +49,7 @@ export class Camera {
   #tracker = null;
   /** @type {MediaStream | null} */
   #stream = null;
-  /** Counts starts and stops: what belongs to an earlier one is dropped. */
+  /** Counts starts and stops, so that results of an earlier run can be dropped. */
   #generation = 0;
   #busy = false;
   /** @type {{ at: number, captured: number } | null} the newest picture that waits for the tracker */
@@ -266,7 +266,7 @@ export class Camera {
     if (this.#lookMs.length === TIMED_LOOKS && middle < FAST_MS) this.#tracker?.lookForTwo();
   }
 
-  // --- what goes wrong
+  // --- faults
 
   /** @param {unknown} fault */
   #failed(fault) {

@@ -1,8 +1,8 @@
 /**
  * How much evidence a gesture has gathered towards its move: what the ring shows.
  *
- * Follows the pool's policy (`worker/policy.py`) from its replies, with its default settings. Where a pool is set up
- * otherwise, the ring is a little early or late, and nothing else changes.
+ * Follows the pool's policy (`worker/policy.py`) from its replies, with its default settings. If a pool has
+ * other settings, the ring is a little early or late; nothing else depends on it.
  */
 
 /** @typedef {import("./types.js").Direction} Direction */

@@ -316,7 +316,7 @@ connectButtons({
   board: refreshScores,
 }, sound);
 
-// --- what it is played with
+// --- inputs
 
 /** @param {Input} chosen */
 function choose(chosen) {

@@ -36,7 +36,7 @@ export function drawBones(brush, points, width, height) {
 }
 
 /**
- * A hand of flesh: thick strokes from far to near, each with an edge.
+ * Draw a solid hand: thick strokes from far to near, each with an outline.
  *
  * @param {CanvasRenderingContext2D} brush
  * @param {Point[]} points

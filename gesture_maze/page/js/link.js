@@ -8,7 +8,7 @@ import { address } from "./types.js";
 /** Most frames without an answer: as many as the camera makes in one round trip, and one more. */
 const LEAST_IN_FLIGHT = 2;
 const MOST_IN_FLIGHT = 8;
-/** Age at which a frame without an answer is given up: the pool does not answer older ones. */
+/** Age at which the page stops waiting for the answer to a frame: the pool does not answer older ones. */
 const GIVEN_UP_MS = 1000;
 /** Time without any answer, while frames are sent, after which no worker is assumed to be alive. */
 const SILENT_MS = 1400;
@@ -183,7 +183,7 @@ export class Link {
   #receiveReply(reply) {
     const now = performance.now();
     const sent = this.#inFlight.get(reply.seq);
-    // one session's frames are answered in order: what is older was superseded
+    // the frames of one session are answered in order: older ones were superseded
     for (const seq of this.#inFlight.keys()) if (seq <= reply.seq) this.#inFlight.delete(seq);
     this.#unansweredSince = this.#inFlight.size ? now : null;
     this.#setSilent(false);

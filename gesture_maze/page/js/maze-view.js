@@ -181,7 +181,7 @@ export class MazeView {
     const box = this.canvas.parentElement;
     if (!layout || !box) return;
     const top = box.getBoundingClientRect().top + scrollY;
-    // what stands below the maze in the same view, by the style sheet
+    // the height of what is below the maze in the same view, from the style sheet
     const below = parseFloat(getComputedStyle(box).getPropertyValue("--below")) || 0;
     const tall = Math.max(innerHeight - top - below, LEAST_HEIGHT);
     const width = Math.max(Math.min(box.clientWidth, (tall * layout.width) / layout.height), LEAST_WIDTH);
@@ -278,7 +278,7 @@ export class MazeView {
     const s = ms / 1000;
     brush.globalAlpha = 1 - ms / CONFETTI_MS;
     for (let n = 0; n < CONFETTI; n++) {
-      // the same spread each time; no piece needs a memory of its own
+      // the same spread each time, so that no piece needs state
       const [turn, speed] = [n * 2.4, 1.2 + ((n * 7) % 11) / 6];
       const x = layout.width - 0.5 + Math.cos(turn) * speed * s;
       const y = layout.height - 0.5 + Math.sin(turn) * speed * s - 1.6 * s + 1.4 * s * s;

@@ -1,8 +1,8 @@
 /**
  * A held open palm: the sign that opens the menu and chooses from it. Pure; time comes from the frames.
  *
- * So that it is never given by accident, the palm must be seen with confidence, without a break, for a while, not
- * right after a move, and a second sign needs the hand to show something else in between.
+ * To avoid accidental signs, the palm must be seen with confidence, without a break, for a while and not
+ * right after a move. Before a second sign, the hand must show something else.
  */
 
 /** @typedef {import("./types.js").Reply} Reply */

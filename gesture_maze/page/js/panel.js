@@ -8,7 +8,7 @@ import { ARROWS, DIRECTIONS, address, element } from "./types.js";
 /** @typedef {import("./types.js").Direction} Direction */
 /** @typedef {import("./types.js").Point} Point */
 
-/** @type {Record<string, string>} what a gesture is called on the page, where its own name says too little */
+/** @type {Record<string, string>} names on the page for gestures whose own name is unclear */
 const NAMES = {
   like: "thumbs up",
   dislike: "thumbs down",
@@ -81,7 +81,7 @@ export function showGesture(gesture, confidence, action) {
   }
 }
 
-/** No frame is read just now: show nothing of the last one. */
+/** No frames are read at the moment: clear what was shown of the last one. */
 export function showUnread() {
   showGesture(null, 0, null);
   showNumbers({ gesture: "not read" });

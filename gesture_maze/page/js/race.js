@@ -47,7 +47,7 @@ export class RaceView {
     this.view.showOthers([]);
   }
 
-  /** Whether a race was started and not all players are out. */
+  /** Whether a race was started and not all players have finished. */
   get running() {
     return this.race !== null && this.race.starts_ms > 0 && !this.race.over;
   }

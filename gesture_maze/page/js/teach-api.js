@@ -1,4 +1,4 @@
-/** What the page of `maze teach` asks its server for. */
+/** Requests of the `maze teach` page to its server. */
 
 import { address } from "./types.js";
 
@@ -49,7 +49,7 @@ import { address } from "./types.js";
  * @param {string} [method]
  * @param {unknown} [body] sent as JSON, or as it is if it is a file
  * @returns {Promise<any>}
- * @throws {Error} with the server's sentence
+ * @throws {Error} with the server's message
  */
 export async function ask(path, method = "GET", body) {
   const plain = body === undefined || body instanceof Blob;

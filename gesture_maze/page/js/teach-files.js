@@ -1,4 +1,4 @@
-/** Dropped files: landmarks go to the server as they are; pictures and videos are looked at by the tracker here. */
+/** Dropped files: landmarks go to the server unchanged; the tracker on this page reads pictures and videos. */
 
 import { ask } from "./teach-api.js";
 import { frameOf } from "./teach-recorder.js";
@@ -17,7 +17,7 @@ const MOST_S = 60;
  * @param {string} base absolute address of the tracker's files
  * @param {import("./tracker.js").TrackerOptions} options
  * @param {(text: string) => void} show
- * @returns {Promise<string>} what became of it
+ * @returns {Promise<string>} the result, in words
  */
 export async function takeFile(file, label, size, base, options, show) {
   if (!/^(image|video)\//.test(file.type)) {

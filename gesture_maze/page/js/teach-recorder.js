@@ -8,7 +8,7 @@ import { element } from "./types.js";
 
 const READY_S = 2;
 const MEASURE_MS = 400;
-/** Hands that the meter is measured on. */
+/** Number of hands from which the meter is computed. */
 const MEASURED = 60;
 const LEAST_HANDS = 5;
 /** On a slow machine a recording may take this many times as long, until enough hands were seen. */

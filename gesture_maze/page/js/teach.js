@@ -41,7 +41,7 @@ let handSeenAt = performance.now();
 /** @type {State} */
 let state = await ask("state");
 
-// --- what the cameras see
+// --- the camera
 
 /** @param {Sight} sight */
 function seen(sight) {

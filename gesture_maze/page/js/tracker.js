@@ -1,4 +1,4 @@
-/** MediaPipe Hands, in a worker where the browser can, else on the page's own thread. */
+/** MediaPipe Hands, in a worker if the browser supports it, else on the page's own thread. */
 
 /** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./follow.js").Hand} Hand */

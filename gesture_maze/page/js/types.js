@@ -1,5 +1,5 @@
 /**
- * What crosses the socket and what the modules hand each other. Types only.
+ * Types of the messages on the socket and of the values that modules exchange, and small helpers.
  *
  * @typedef {"up" | "down" | "left" | "right"} Direction
  * @typedef {Direction | "stop"} Move

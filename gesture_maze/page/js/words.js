@@ -45,7 +45,7 @@ const REFUSALS = {
   race_full: "The race is full. This maze is for you alone.",
 };
 
-/** States of the camera that trying again may mend. */
+/** States of the camera in which trying again may help. */
 const AGAIN = new Set(["denied", "missing", "busy", "unplugged", "stalled", "failed", "broken"]);
 
 /** @param {Facts} facts @returns {Standing} */
