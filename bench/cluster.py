@@ -175,15 +175,16 @@ def cost(here: Pool, before: tuple[list[float], list[float]], frames: int) -> Ru
 
 def measure(pools: Sequence[Pool], chosen: argparse.Namespace) -> dict[str, list[list[Run]]]:
     """Return the runs by load, in the order of the pools."""
-    found: dict[str, list[list[Run]]] = {load: [[] for _ in pools] for load in ("players", "1", "32")}
+    loads = ["players"] * bool(chosen.seconds) + [str(size) for size in ENTRY_FRAMES if chosen.frames]
+    found: dict[str, list[list[Run]]] = {load: [[] for _ in pools] for load in loads}
     for number in range(-1, chosen.runs):  # the first warms up
         for at in sorted(range(len(pools)), key=lambda at: (at + number) % len(pools)):
-            here = pools[at]
-            runs = {"players": play(here, chosen.seconds, chosen.players)}
-            for turn, size in enumerate(ENTRY_FRAMES):
-                first = (2 * (number + 1) + turn) * chosen.frames
-                runs[str(size)] = drain(here, chosen.frames, size, first)
-            for load, run in runs.items():
+            for turn, load in enumerate(loads):
+                if load == "players":
+                    run = play(pools[at], chosen.seconds, chosen.players)
+                else:
+                    first = (len(loads) * (number + 1) + turn) * chosen.frames
+                    run = drain(pools[at], chosen.frames, int(load), first)
                 if number >= 0:
                     found[load][at].append(run)
         sys.stderr.write(f"round {number + 1} of {chosen.runs}, load {os.getloadavg()[0]:.1f}\n")
@@ -215,9 +216,9 @@ def main() -> None:
     """Run and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--runs", type=int, default=5)
-    options.add_argument("--seconds", type=float, default=6)
+    options.add_argument("--seconds", type=float, default=6, help="of players; 0 for none")
     options.add_argument("--players", type=int, default=60)
-    options.add_argument("--frames", type=int, default=64_000, help="per run of full streams")
+    options.add_argument("--frames", type=int, default=64_000, help="per run of full streams; 0 for none")
     chosen = options.parse_args()
     with ExitStack() as stack:
         pools = [stack.enter_context(pool(primaries)) for primaries in PRIMARIES]
