@@ -1,10 +1,10 @@
 """What one abusive client costs the other players of a gateway: the p99 of their replies.
 
 Starts a server, a worker, a gateway and the abuser, a process of its own. Windows with it take turns with
-windows in which a process that never touches the gateway is as busy: what the abuser takes of the processors,
-and whatever else runs there, falls on both. Two windows in a row are a pair, and the result is the median
-over the pairs: of p99 without and with the abuser, and of the ratio within each pair. The processor time of
-the gateway (`cpu`, as a share of one core) does not depend on what else runs on the machine.
+windows in which a process that never touches the gateway is as busy: so the processor time that the abuser
+takes, and other load on the machine, affect both. Two windows in a row are a pair, and the result is the
+median over the pairs: of p99 without and with the abuser, and of the ratio within each pair. The processor
+time of the gateway (`cpu`, as a share of one core) does not depend on what else runs on the machine.
 
     python bench/abuse.py --sockets 100 --fps 15 --window 3 --rounds 7
 """
@@ -41,7 +41,7 @@ FRAME = struct.pack("<QqfI", 1, 0, 1.0, 1) + bytes(252)
 
 
 class Flood(WSListener):
-    """A socket that sends one message as fast as the connection takes it, until it is cut off."""
+    """A socket that sends one message as fast as the connection accepts it, until it is closed."""
 
     def __init__(self, kind: WSMsgType, body: bytes) -> None:
         self._kind, self._body = kind, body
@@ -72,7 +72,7 @@ async def flood(address: str, kind: WSMsgType, body: bytes) -> None:
 
 
 async def exchange(address: str, request: bytes) -> None:
-    """Send a request on a new connection and read what comes back."""
+    """Send a request on a new connection and read the response."""
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port), local_addr=("127.0.0.2", 0))
     try:
@@ -172,8 +172,7 @@ async def _window(
     waits_ms: list[float],
     players: list[Browser],
 ) -> tuple[float, float, int]:
-    """Return p99 in ms, the gateway's share of a core and the number of replies, while a process does what
-    `kind` says."""
+    """Return p99 in ms, the gateway's share of a core and the number of replies, under the load `kind`."""
     process = subprocess.Popen([sys.executable, __file__, "--abuse", kind, "--address", address])
     await asyncio.sleep(1.0)
     waits_ms.clear()

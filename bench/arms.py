@@ -1,4 +1,4 @@
-"""Worker processes of this checkout or another one, measured the same way: for `pairs.py` and `quick.py`."""
+"""Measures worker processes of this or another checkout in the same way, for `pairs.py` and `quick.py`."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class Costs:
 
     Attributes:
         worker_frames_per_s: frames that one worker process answers on one core (bench/drain.py).
-        shard_frames_per_s: frames that one server takes in, gives out and publishes (`ops/advice.py`).
-        headroom: share of either to plan with.
+        shard_frames_per_s: frames that one server stores, delivers and publishes (`ops/advice.py`).
+        headroom: share of both to plan with.
         frame_bytes: a frame in a stream, with its share of the entry.
         reply_bytes: a reply.
         retention_s: how long committed frames are kept.
@@ -46,7 +46,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a number of players needs.
+    """The resources that a number of players needs.
 
     Attributes:
         frames_per_s: of all players.
@@ -57,7 +57,7 @@ class Need:
         memory_gb: of all primaries, for retained frames.
         network_gbit: into the servers, out to the workers and out to the players, per primary.
         money_per_million_player_hours: cores and memory, replicas included.
-        wall: what stops one pool here; empty if nothing does.
+        wall: the limit that one pool reaches here; empty if none.
     """
 
     players: int
@@ -74,7 +74,7 @@ class Need:
 
 
 def need(players: int, fps: int, costs: Costs) -> Need:
-    """Return what `players` at `fps` frames per second need."""
+    """Return the resources that `players` at `fps` frames per second need."""
     rate = players * fps
     primaries = max(math.ceil(rate / (costs.shard_frames_per_s * costs.headroom)), 1)
     workers = max(math.ceil(rate / (costs.worker_frames_per_s * costs.headroom)), 1) + 1

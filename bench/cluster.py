@@ -3,11 +3,11 @@
 `python bench/cluster.py [--runs 5] [--seconds 6] [--players 60] [--frames 64000]`
 
 One server and clusters of one, two and three primaries without replicas, with two workers each, run at the
-same time, and take load in turn: simulated players, whose replies give the latency, then full streams of
-single frames and of ticks of 32. On two cores more primaries cannot give more throughput; what shows that
-the work is shared is that the processor time per frame of all servers together hardly grows, while each does
-a part of it. Prints a table of medians with the least and the largest, the latency added in each run, and
-what `capacity.py` predicts for ticks of 32; then one JSON object.
+same time and are loaded in turn: simulated players, whose replies give the latency, then full streams of
+single frames and of ticks of 32. On two cores more primaries cannot give more throughput. That the work is
+shared shows in the processor time per frame: the total of all servers hardly grows, and each does a part of
+it. Prints a table of medians with the least and the largest, the latency added in each run, and what
+`capacity.py` predicts for ticks of 32; then one JSON object.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Pool:
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """The name in the table."""
         return f"{self.primaries} primaries" if self.primaries else "one Redis"
 
 

@@ -1,7 +1,7 @@
 """The cost of a decision, in pairs with the previous policy: `python bench/decide.py [--pairs 15]`.
 
 Prints µs of CPU time per frame: the best of each, and the median of the differences within a pair. `one hand`
-passes the place of the hand; `places_of` is the part of that per batch, including its lists.
+passes the place of the hand; `places_of` is the part of that cost per batch, including the lists.
 """
 
 from __future__ import annotations

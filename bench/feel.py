@@ -10,7 +10,7 @@ that only the policy runs.
 | figure | what |
 |---|---|
 | start | a clip, or a player's change of gesture, whose gesture stands for an action |
-| onset | first of three frames in a row (at 30 frames/s) that the model reads as that gesture |
+| onset | first of three consecutive frames (at 30 frames/s) that the model reads as that gesture |
 | time | from the onset to the first move of that action; `never`: none while the gesture was asked for |
 | wrong | changes with a move that neither the gesture before nor the one after stands for |
 | false | directions a minute while only gestures without an action are shown |
@@ -42,7 +42,7 @@ STOP = MOVES.index("stop")
 LATE_MS = 500
 """Time after a change during which the action of the previous gesture does not count as wrong."""
 DEFAULTS = {"before": 120, "evidence": 1000}
-"""The bound of each policy that it has unless it is set."""
+"""The default bound of each policy."""
 EVIDENCE = (500, 700, 850, 1000, 1200, 1400, 1700, 2000)
 SETTLE_MS = (0, 30, 60, 90, 120, 160, 200, 250)
 

@@ -1,4 +1,4 @@
-"""The hands that `feel.py` measures by: clips of captures, and simulated players."""
+"""The hands that `feel.py` uses: clips of captures, and simulated players."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Source:
-    """Tracks of one kind of hands, by what they are used for."""
+    """Tracks of one kind of hands, by use."""
 
     starts: list[Track]
     changes: list[Track]
@@ -119,7 +119,7 @@ def joined(clips: Sequence[Track]) -> Track:
 
 
 def spliced(clips: list[Track], seed: int = 1) -> Source:
-    """Return starts from clips as they are, changes from pairs of them and negatives from chains of them."""
+    """Return starts from single clips, changes from pairs of them and negatives from chains of them."""
     rng = random.Random(seed)
     showing = [clip for clip in clips if clip.asked[0]]
     others = [clip for clip in clips if not clip.asked[0]]

@@ -52,7 +52,7 @@ def fastest(run: Callable[[], object], passes: int, clock: Callable[[], float] =
 
 
 def partitions(passes: int) -> tuple[list[int], Curves]:
-    """Return the cost of one read of one frame by the partitions that are asked for, in worker and server."""
+    """Return the cost of one read of one frame by the number of partitions read, in worker and server."""
     counts = [1, 4, 16, 64, 256, 1024]
     curves: Curves = {"worker: request and answer": [], "server: XREAD": []}
     with redis_server() as url:

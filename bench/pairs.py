@@ -1,11 +1,11 @@
-"""This checkout beside an earlier one, run by run in turn.
+"""Compares this checkout with an earlier one, in alternating runs.
 
 `git worktree add /tmp/base 5303f39 && python bench/pairs.py --before /tmp/base [--runs 5] [--seconds 10]`
 
 Measures the workers of both checkouts on one machine with the same frames: throughput on full streams, CPU of
 worker and server per frame, latency with random arrivals, memory, time to the first answer, and an idle
 worker. Runs of the arms alternate, so that a busy machine disturbs all of them; a figure is the median of the
-runs with the least and the largest. Prints one JSON object and writes it where `--out` says.
+runs with the least and the largest. Prints one JSON object, and writes it to `--out`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def measured_drain(client: redis.Redis, url: str, arm: Arm, frames: int, size: i
 def measured_latency(client: redis.Redis, url: str, arm: Arm, rate: int, seconds: float) -> dict[str, float]:
     """Return percentiles in ms at a rate of single frames with random gaps."""
     client.flushall()
-    # without limits of age: on a busy machine frames wait, and are not dropped
+    # without age limits: on a busy machine frames wait and must not be dropped
     with arm.running(url, deadline_ms=0, supersede_ms=0):
         ready(client, PARTITIONS)
         found = latency.run(url, rate, 100, seconds, poisson=True)
@@ -64,7 +64,7 @@ def compared(before: Figures, after: Figures) -> dict[str, float]:
 
 
 def measure(url: str, arms: list[Arm], chosen: argparse.Namespace) -> dict[str, Figures]:
-    """Return the figures of each arm by what was measured."""
+    """Return the figures of each arm by measurement."""
     client = redis.Redis.from_url(url, protocol=3)
     parts = {
         "ticks": lambda arm: measured_drain(client, url, arm, chosen.frames, TICK),

@@ -1,4 +1,4 @@
-"""The decision policy before it settled by evidence, for `bench/feel.py` to compare with.
+"""The previous decision policy, without evidence, for comparisons in `bench/feel.py`.
 
 A pure function of a session's frames (time, action, confidence), never of a clock, so that a replay decides
 as the live run did:
@@ -10,8 +10,8 @@ as the live run did:
 * `release_ms` without it end it with one `stop`; another gesture that leads by then takes over without, if
   it settles.
 
-Repeats are due by when the gesture began, not by the frame that happened to settle it, so that a lost frame
-moves no more than itself.
+Repeats are timed from the start of the gesture, not from the frame that settled it, so that a lost frame
+delays only its own move.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 
 `python bench/quick.py [--accept WHY]`
 
-Absolute times differ between machines and hours; what is compared are ratios of two measurements that are
-taken in turn. Each is the median of several; one that is worse than the accepted one by more than its margin
-makes the program fail. `--accept` writes the ratios into `accepted.json`, with the reason, after those of
-before.
+Absolute times differ between machines and times of day, so ratios of two alternating measurements are
+compared. Each is the median of several; one that is worse than the accepted one by more than its margin makes
+the program fail. `--accept` writes the ratios into `accepted.json`, with the reason, after the earlier ones.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ ACCEPTED = Path(__file__).with_name("accepted.json")
 FRAMES = 60_000
 ROUNDS = 3
 MARGIN = 0.25
-"""A ratio may be worse by this part: neighbours on the machine disturb the two sides differently."""
+"""A ratio may be worse by this share: other programs on the machine disturb the two sides differently."""
 HIGHER_IS_BETTER = {"ticks: worker / read-and-commit loop", "single: worker / read-and-commit loop"}
 
 
@@ -91,7 +90,7 @@ def measured() -> dict[str, float]:
 
 
 def worse_by(name: str, now: float, accepted: float) -> float:
-    """Return by which part a ratio is worse than the accepted one; negative if it is better."""
+    """Return by which share a ratio is worse than the accepted one; negative if it is better."""
     return accepted / now - 1 if name in HIGHER_IS_BETTER else now / accepted - 1
 
 

@@ -70,7 +70,7 @@ def replay(path: Path) -> dict[str, float]:
         assert process.stdout is not None
         facts = json.loads(process.stdout.read())
         _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0  # wait4 has taken it
+        process.returncode = 0  # wait4 has already collected it
     return {
         "answered": facts["answered"],
         "seconds": facts["seconds"],

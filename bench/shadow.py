@@ -53,7 +53,7 @@ def run(client: redis.Redis, url: str, frames: int, share: float) -> dict[str, f
         begin_s = cpu_s(worker.pid)
         while (last := answered(client)) < frames // FRAMES_PER_ENTRY * FRAMES_PER_ENTRY:
             time.sleep(0.005)
-        time.sleep(1.5)  # until waiting samples are classified and written
+        time.sleep(1.5)  # wait until queued samples are classified and written
         used_s = cpu_s(worker.pid) - begin_s
         seen = registry.shadow(champion.version, challenger.version).get("frames", 0)
     finally:

@@ -1,9 +1,9 @@
-"""Make the shapes of hands that `maze teach` draws what a base must keep from.
+"""Make the shapes of hands, from which `maze teach` draws hands to test what a base keeps.
 
 `python bench/shapes.py DATA [--out gesture_maze/teach/shapes.npz]`
 
 DATA is the folder of the shared data (see CONTRIBUTING.md). The file holds means and main directions of at
-least 60 hands each, and no person's hand.
+least 60 hands each, and not the hand of any single person.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 Answers of XREAD are made in advance, parsed with hiredis, and taken through the worker's own stages up to the
 encoded commit and the metrics. Each figure is the fastest of several passes over the same batches, so that a
-busy machine hardly matters; sums are smaller than a live worker's, whose caches are cold and whose kernel
-works too. Prints one table per batch size, in µs per frame.
+busy machine hardly matters; sums are smaller than a live worker's, which has cold caches and work in the
+kernel. Prints one table per batch size, in µs per frame.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def run(rate: int, seconds: float, every_s: float, workers: int) -> dict[str, ob
         try:
             while len(client.keys("lease:*")) < PARTITIONS:
                 time.sleep(0.01)
-            time.sleep(1.0)  # shares settle
+            time.sleep(1.0)  # wait until the shares are balanced
             if every_s:
                 promoter.start()
             exchange = play(url, ticks)

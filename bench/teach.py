@@ -1,4 +1,5 @@
-"""Teaching measured on people: gestures left out of the base are taught by one person's hands.
+"""Measures teaching with hands of real people: gestures left out of the base are taught by one person's
+hands.
 
 `python bench/teach.py DATA [--json OUT.json] [--epochs 30]`
 
@@ -48,7 +49,7 @@ LEFT_OUT = (("ok", "like"), ("peace", "rock", "dislike"), ("palm", "three2"))
 """Gestures that a base does not know; three bases."""
 TAKES = 5
 LEAST_HANDS = 40
-"""Of a recorder and gesture, to be used."""
+"""Least hands of a recorder and gesture that are used."""
 SHARE_OF_USERS = 0.25
 
 
@@ -59,12 +60,12 @@ class Base:
     network: Network
     known: tuple[str, ...]
     shapes: Shapes | None = None
-    """Of hands that it was trained on; None for those of all shared rows."""
+    """Shapes of the hands that it was trained on; None for those of all shared rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """One person's hands of one gesture: takes to teach with, hands to judge by."""
+    """One person's hands of one gesture: takes to teach with, hands to evaluate on."""
 
     gesture: str
     name: str
@@ -96,7 +97,7 @@ def webcam(path: Path) -> Iterator[Recorder]:
 
 
 def recorders(data: Dataset) -> Iterator[Recorder]:
-    """Yield recorders of the extra rows: their first half as takes, the rest to judge by."""
+    """Yield recorders of the extra rows: their first half as takes, the rest to evaluate on."""
     names = np.array(data.gestures)[data.labels]
     for gesture in sorted({name for group in LEFT_OUT for name in group}):
         for source in sorted(set(data.sources[names == gesture].tolist())):

@@ -1,4 +1,4 @@
-"""What every peer does with frames: classify them with the default bundle and write the replies of the wire.
+"""The work of every peer: classify frames with the default bundle and write replies in the wire's format.
 
 No duplicates, order, deadlines or decision policy (`move` is always null): a peer does less per frame than a
 worker of the pool.

@@ -22,7 +22,7 @@ def _app(url: str) -> Any:
 
 
 def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
-    """Put the frames where the worker takes them."""
+    """Add the frames to the worker's queue."""
     app = _app(f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0")
     with app.producer_or_acquire() as producer:
         for one in frames:

@@ -1,6 +1,6 @@
 """The fair baseline: a redis-py loop over a stream with a consumer group, in batches.
 
-Gives: nothing to learn; several consumers share a stream without any set-up.
+Gives: nothing new to learn; several consumers share a stream without set-up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ BATCH = 256
 
 
 def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
-    """Put the frames where the worker takes them."""
+    """Add the frames to the worker's queue."""
     pipe = client.pipeline(transaction=False)
     for frame in frames:
         pipe.execute_command(*command(frame))

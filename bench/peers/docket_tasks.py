@@ -18,7 +18,7 @@ async def handle(s: bytes, m: bytes, points: bytes) -> None:
 
 
 def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
-    """Put the frames where the worker takes them."""
+    """Add the frames to the worker's queue."""
     from docket import Docket
 
     async def enqueue() -> None:

@@ -15,7 +15,7 @@ from answering import GROUP, STREAM, Answering
 
 
 def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
-    """Put the frames where the worker takes them."""
+    """Add the frames to the worker's queue."""
     pipe = client.pipeline(transaction=False)
     for frame in frames:
         pipe.execute_command(*command(frame))

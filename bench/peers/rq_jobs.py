@@ -22,7 +22,7 @@ def handle(s: bytes, m: bytes, points: bytes) -> None:
 
 
 def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
-    """Put the frames where the worker takes them."""
+    """Add the frames to the worker's queue."""
     from rq import Queue
 
     queue = Queue("peer", connection=client)

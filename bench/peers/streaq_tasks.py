@@ -14,7 +14,7 @@ from answering import Answering
 
 
 def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:
-    """Put the frames where the worker takes them."""
+    """Add the frames to the worker's queue."""
     from streaq import Worker
 
     worker: Any = Worker(redis_url=f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0")

@@ -21,7 +21,7 @@ from tests.support.observed import ROOT, Observed, binary, program
 from tests.support.servers import running_redis, wait_until
 
 PYTHON = {"maze": f"{sys.executable} -m gesture_maze", "python": sys.executable}
-"""Commands that are those of this interpreter."""
+"""Commands that are run by this interpreter."""
 FILES = ("compose/bare/targets.yml", "compose/bare/alertmanager.yml", "compose/prometheus/alertmanager.yml")
 """Files with ports, beside prometheus.yml."""
 
@@ -111,7 +111,7 @@ def wait_until_healthy(observed: Observed, timeout_s: float = 30.0) -> None:
         observed.healthy = observed.alerts()
         return {rule["state"] for rule in observed.healthy} == {"inactive"}
 
-    with suppress(AssertionError):  # a test says which alert it was
+    with suppress(AssertionError):  # a test reports which alert it was
         wait_until(healthy, timeout_s)
 
 

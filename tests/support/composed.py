@@ -1,4 +1,5 @@
-"""compose/ without an engine: the merged configuration, the Dockerfile's stages, local command lines."""
+"""compose/ without a container engine: the merged configuration, the Dockerfile's stages, local command
+lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real data for tests, kept out of the repository by its licences.
+"""Real data for tests, which its licences keep out of the repository.
 
 The files are looked for in the folder `MAZE_TEST_DATA`, by default `shared/data` beside the repository. A
 test that needs a missing file is skipped with a reason on a person's machine and fails in CI. With

@@ -1,4 +1,4 @@
-"""Passes of the event loop, for tests of what happens in which of them."""
+"""Runs single passes of the event loop, for tests of the order of events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small labelled data for tests of training: kinds of hands that are easy to separate."""
+"""Small labelled data for tests of training: kinds of hands that are easy to distinguish."""
 
 from __future__ import annotations
 

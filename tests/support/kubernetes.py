@@ -1,4 +1,4 @@
-"""compose/k8s as Kustomize would render it, as far as names and references go, without kubectl."""
+"""compose/k8s rendered as Kustomize does, as far as names and references are concerned, without kubectl."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def generated_files(name: str = ".") -> list[Path]:
 
 
 def pods(objects: list[Manifest]) -> Iterator[tuple[Manifest, Manifest]]:
-    """Yield every object that makes pods, with the template of its pods."""
+    """Yield every object that creates pods, with the template of its pods."""
     for one in objects:
         if one["kind"] in ("Deployment", "StatefulSet"):
             yield one, one["spec"]["template"]
@@ -60,7 +60,7 @@ def secret_keys(pod: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def mounted(pod: dict[str, Any], keys: dict[str, set[str]]) -> set[str]:
-    """Return the paths of all files that Secrets bring into a pod's first container.
+    """Return the paths of all files that Secrets mount into a pod's first container.
 
     Args:
         pod: its spec.

@@ -1,7 +1,8 @@
-"""`/opt/maze` of an image in a plain folder, without an engine, by the Dockerfile's own steps.
+"""`/opt/maze` of an image in a plain folder, without a container engine, built with the Dockerfile's own
+steps.
 
-Installing with pip would take minutes, so the folders are made of hard links to what the tests run on
-themselves, of exactly the packages that the list of requirements draws in; pip confirms that none is missing.
+Installing with pip would take minutes, so the folders are hard links to the packages of the test environment,
+exactly those that the requirements need; pip confirms that none is missing.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def _pip(image: Path, *words: str | Path) -> None:
 
 
 def _link(source: Path, target: Path, image: Path) -> None:
-    if target.exists() or not source.exists():  # two packages have it; it is bytecode of another Python
+    if target.exists() or not source.exists():  # in two packages, or bytecode of another Python
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.parent == image / "bin":

@@ -61,7 +61,7 @@ def absent(what: str, why: str = "is not installed") -> NoReturn:
 
 
 class ServerEndedError(Exception):
-    """A server ended before it answered, as one does whose port another process took first."""
+    """A server ended before it answered, for example because another process took its port first."""
 
 
 def connected(url: str, process: subprocess.Popen[bytes] | None = None) -> Any:

@@ -31,7 +31,7 @@ def pose_of(gesture: str) -> np.ndarray[Any, Any]:
 
 
 def frames(gesture: str, seed: int, count: int = 30) -> list[dict[str, Any]]:
-    """Return the frames of a take: one person turns, tilts, comes nearer; the seed is the take."""
+    """Return the frames of a take: one person turns, tilts and comes nearer; each seed gives another take."""
     rng = np.random.default_rng(seed)
     time = np.linspace(0.0, 1.0, count)[:, None]
     begin, end = np.radians(rng.normal(0.0, [9.0, 9.0, 12.0], (2, 3)))
