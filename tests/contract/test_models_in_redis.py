@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gesture_maze.lifecycle.promotion import Gates, Passed, challenge, check, find, forced, promote, sources
 from gesture_maze.models.bundle import MAX_ZIP_BYTES, ModelReason, bundled_path
-from gesture_maze.models.gates import GateReason
+from gesture_maze.models.gates import BASE_AFTER, BASE_BEFORE, GateReason
 from gesture_maze.ops.acl import ROLES
 from gesture_maze.wire import keys
 from gesture_maze.wire.errors import ModelError, RedisRefused, SettingsError
@@ -26,7 +27,7 @@ from gesture_maze.worker.redis.registry import (
     shadow_key,
 )
 from gesture_maze.worker.serving.champion import load
-from tests.support.bundles import bundled, damaged, disturbed, with_threshold, wrong
+from tests.support.bundles import bundled, damaged, disturbed, sealed, with_threshold, wrong
 from tests.support.roles import give
 from tests.support.servers import Server
 
@@ -253,6 +254,16 @@ def test_bundle_below_the_accuracy_gate_is_refused(client: Any, tmp_path: Any) -
     unsure = with_threshold(1.0)
     with pytest.raises(ModelError, match="action precision none"):
         check(unsure.to_zip(), client, Gates(data, max_us_per_frame=1000.0))
+
+
+def test_taught_bundle_that_cost_its_base_accuracy_is_refused_unless_accepted(client: Any) -> None:
+    before = OLD.manifest.evaluation["held_out"].model_dump()
+    after = before | {"accuracy": before["accuracy"] - 0.004}
+    costly = sealed(OLD.files, evaluation={BASE_BEFORE: before, BASE_AFTER: after}).to_zip()
+    with pytest.raises(ModelError, match=r"cost its base 0\.40 points") as caught:
+        check(costly, client, GATES)
+    assert caught.value.reason == GateReason.LESS_ACCURATE
+    assert check(costly, client, replace(GATES, max_fall=0.005)).fault is None
 
 
 def test_champion_as_challenger_is_refused(client: Any) -> None:
