@@ -18,13 +18,16 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "tester"
 GOLDEN = Path("captures") / "two_players.golden.jsonl"
 
+pytestmark = pytest.mark.timeout(300)
+"""Up to four processes each, which take long on a busy machine."""
+
 
 def run(folder: Path, *words: str) -> tuple[int, str]:
     """Run pytest with only our plugin and warnings as errors; return the exit code and the output."""
     command = [sys.executable, "-m", "pytest", "-p", "gesture_maze.testing.plugin", "-W", "error", *words]
     alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     environment = {**os.environ, **alone}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=250)
     return done.returncode, done.stdout + done.stderr
 
 
