@@ -39,7 +39,7 @@ def lines_of_dumps(paths: Iterable[Path]) -> Iterator[str]:
     if rejects or not all(map(is_session, frames.sessions)):
         first = entries[rejects[0].entry] if rejects else entries[0]
         reason = rejects[0].reason if rejects else "bad_session"
-        raise capture_error(f"entry {first[0]}-{first[1]} breaks the contract: {reason}")
+        raise capture_error(f"entry {first[0]}-{first[1]} is invalid: {reason}")
     begin_ms = entries[0][0]
     offset_ms = [float(entries[entry][0] - begin_ms) for entry in frames.entry.tolist()]
     meta = np.empty(len(frames), META)

@@ -46,7 +46,7 @@ class Block:
         offset_ms: when each frame arrived, ms since the capture began.
         sessions: session ids.
         meta: (n,) `wire.frames.META`.
-        landmarks: (n, 21, 3) float32; zeros where there is no hand.
+        landmarks: (n, 21, 3) float32; zeros if there is no hand.
         settings: row -> settings of its session, for frames that carry some.
     """
 

@@ -160,8 +160,8 @@ def convert(
     """Make a capture from landmark files in any layout, or from dumps of the streams.
 
     The layout is found by the header or the keys: CSV, JSON and parquet with one hand, two hands or one
-    landmark per row, MediaPipe results, HaGRID annotations. Each file is one session, or several where it
-    holds several recordings or hands. A dump is what redis-cli --no-raw XRANGE 'frames:{3}' - + prints.
+    landmark per row, MediaPipe results, HaGRID annotations. Each file is one session, or several if it holds
+    several recordings or hands. A dump is what redis-cli --no-raw XRANGE 'frames:{3}' - + prints.
 
     Example: [bold]maze capture convert recordings/ --out recordings.jsonl.gz --aspect 640x480[/bold]
     """

@@ -106,7 +106,7 @@ def _arrays(hands: list[Hand]) -> tuple[Any, Any]:
 
 
 def _print_table(recording: Recording, answers: list[dict[str, Any]]) -> None:
-    """Print one line per answer, with the picture's name and the label where the file has them."""
+    """Print one line per answer, with the picture's name and the label if the file has them."""
     columns = ["Frame", "Gesture", "Confidence", "Action"]
     pictures = recording.layout == "hagrid"
     labelled = any(hand.label for hand in recording.hands)

@@ -177,5 +177,5 @@ def evaluation_tables(judged: Evaluation, adjudicated: Evaluation | None = None)
 
 
 def percent(share: float | None) -> str:
-    """Return a share, 0 to 1, in per cent, or a dash where there was nothing to divide by."""
+    """Return a share, 0 to 1, in per cent, or a dash if there was nothing to divide by."""
     return "-" if share is None else f"{100 * share:.2f} %"

@@ -37,7 +37,7 @@ def landmarks(
 
     It needs a Chromium on this machine and no Python package of MediaPipe; nothing leaves the machine. Frame
     rate and aspect are the video's. Each video is one session; the pictures of a folder are one, too. Videos
-    that the browser cannot play are converted by ffmpeg where it is installed.
+    that the browser cannot play are converted by ffmpeg if it is installed.
 
     Example: [bold]maze landmarks clip.mp4 --out clip.jsonl.gz --label like[/bold]
     """

@@ -129,7 +129,7 @@ class Demo:
             )
 
     def _look_at_primaries(self) -> None:
-        """Read where the partitions are, and note primaries that came or went."""
+        """Read the placement of the partitions, and report primaries that came or went."""
         before = {one.address for one in self.primaries}
         self.primaries = self.primaries_of(len(self.latest.partitions))
         now = {one.address for one in self.primaries}

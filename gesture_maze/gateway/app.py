@@ -37,7 +37,7 @@ SWEEP_S: Final = 30.0
 OPENINGS_S: Final = 10.0
 """Time in which an address may open as many sockets as it may have at the same time."""
 OPENINGS_AT_ONCE: Final = 4
-"""Factor by which a burst may exceed that, as when a class reloads its pages."""
+"""Factor by which a burst may exceed that, for example when a school class reloads its pages."""
 STARTS_PER_S: Final = 5.0
 """Mazes that an address may begin per second: generating a large one takes several ms."""
 MORE_CONNECTIONS: Final = 2000

@@ -122,7 +122,7 @@ class Connection(HttpToolsProtocol):
     def _abort(self) -> None:
         self._room.metrics.refused(Refusal.TOO_SLOW)
         if self.cycle is not None:
-            self.cycle.disconnected = True  # the application must not write to what is closed
+            self.cycle.disconnected = True  # the application must not write to a closed connection
         self.transport.abort()
 
     def _leave(self) -> None:

@@ -1,4 +1,4 @@
-"""The first look at every HTTP request: where it comes from, how often, how large, and by which method."""
+"""The first check of every HTTP request: its origin, rate, size and method."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class FaultBudget:
 
 
 class ConcurrencyLimit:
-    """Limits what is open at the same time, per network and in total.
+    """Limits how many connections or requests are open at the same time, per network and in total.
 
     Args:
         per_network: limit per network.

@@ -232,7 +232,7 @@ def unpack_frame(raw: bytes) -> Packed:
 
 
 def pack_points(points: list[list[float]]) -> bytes:
-    """Return 21 pairs or triples as packed landmarks, with z = 0 where it is missing, or zeros for no
+    """Return 21 pairs or triples as packed landmarks, with z = 0 if it is missing, or zeros for no
     hand."""
     if not points:
         return bytes(LANDMARK_BYTES)

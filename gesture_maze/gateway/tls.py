@@ -1,4 +1,4 @@
-"""TLS at the gateway: certificate, key and, where clients need a certificate, its authority."""
+"""TLS at the gateway: certificate, key and, if clients need a certificate, its authority."""
 
 from __future__ import annotations
 

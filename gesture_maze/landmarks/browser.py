@@ -138,7 +138,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _answer(route: Any) -> None:
-    """Answer a request of the page with a file of ours; all else is refused."""
+    """Answer a request of the page with one of our files; everything else is refused."""
     url = route.request.url
     name = url.removeprefix(ADDRESS).partition("?")[0]
     folder = TRACKER if name.startswith("tracker/") else HERE

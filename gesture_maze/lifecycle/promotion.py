@@ -103,7 +103,7 @@ def from_path(name: str) -> bytes | None:
 
 
 def sources(client: Redis) -> list[Source]:
-    """Return the places where bundles are looked for, in this order."""
+    """Return the places that are searched for bundles, in this order."""
     registry = ModelRegistry(client)
     return [from_path, lambda name: registry.bundle(name) if is_version(name) else None]
 

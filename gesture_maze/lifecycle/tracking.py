@@ -279,7 +279,7 @@ def _write_artifacts(
 
 
 def _galleries(judged: Judged) -> Iterator[tuple[str, str]]:
-    """Yield the name and the drawn mistakes of each gesture that was taken for another."""
+    """Yield the name and the drawn mistakes of each gesture that was mistaken for another."""
     for label, name in enumerate(judged.gestures):
         rows = judged.worst(label, GALLERY)
         if len(rows):

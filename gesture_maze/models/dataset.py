@@ -39,9 +39,9 @@ class Dataset:
     labels: NDArray[np.int64]
     """(n,), places in `gestures`."""
     users: NDArray[np.str_]
-    """(n,) user ids; empty where the file names none."""
+    """(n,) user ids; empty if the file names none."""
     sources: NDArray[np.str_]
-    """(n,) sources; empty where the file names none."""
+    """(n,) sources; empty if the file names none."""
     names: tuple[str, ...]
     """Names of the files, without folders."""
     sha256: str
@@ -51,7 +51,7 @@ class Dataset:
     gestures: tuple[str, ...] = GESTURES
     """Names of the gestures that `labels` are places of."""
     depth: NDArray[np.float64] | None = None
-    """(n, 21), z in the unit of x and y; None where a file has no columns of z."""
+    """(n, 21), z in the unit of x and y; None if a file has no columns of z."""
     report: tuple[str, ...] = ()
     """What was found in the files and how labels were mapped, as lines to print."""
     recorders: NDArray[np.str_] | None = None
@@ -65,7 +65,7 @@ class Dataset:
     def landmarks(self) -> NDArray[np.float32]:
         """The points as a frame carries them: (n, 21, 3) float32, to be used with aspect 1.
 
-        z is 0 where the data has none; `models.judged.judge` refuses such data for models that need z.
+        z is 0 if the data has none; `models.judged.judge` refuses such data for models that need z.
         """
         result = np.zeros((len(self), 21, 3), np.float32)
         result[:, :, :2] = self.points

@@ -16,7 +16,7 @@ CALIBRATION_BINS: Final = 15
 
 
 class ClassFigures(TypedDict):
-    """One gesture, shares 0 to 1; 0 where there is nothing to divide by."""
+    """One gesture, shares 0 to 1; 0 if there is nothing to divide by."""
 
     precision: float
     recall: float
@@ -25,7 +25,7 @@ class ClassFigures(TypedDict):
 
 
 class ActionFigures(TypedDict):
-    """Predictions as maze actions, shares 0 to 1; None where there is nothing to divide by."""
+    """Predictions as maze actions, shares 0 to 1; None if there is nothing to divide by."""
 
     precision: float | None
     """Share of the actions given that are right."""

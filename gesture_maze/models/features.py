@@ -8,7 +8,7 @@ Step by step, for one hand (the graph of a bundle does the same, see `models.onn
 1. **Aspect** undone: x times width / height, so that x and y are in one unit, the image's height.
 2. **Translation** removed: the mean of the 21 landmarks is the origin. (The wrist as origin was measured and
    is worse: its error would affect every number.)
-3. **Mirroring** removed, exactly: where the turn from the index knuckle (5) to the little finger's knuckle
+3. **Mirroring** removed, exactly: if the turn from the index knuckle (5) to the little finger's knuckle
    (17), seen from the wrist (0), is negative, x is negated. A left hand gives the features of the right hand
    that is its mirror image, whatever the flag of the frame or the camera says.
 4. **Scale** removed: the 42 coordinates are divided by their Euclidean norm, which depends on all landmarks,

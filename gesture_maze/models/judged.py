@@ -36,7 +36,7 @@ class Judged:
     labels: NDArray[np.int64]
     """(n,), the truth, as places in `gestures`."""
     users: NDArray[np.str_]
-    """(n,) user ids; empty where there is none."""
+    """(n,) user ids; empty for hands without one."""
     probabilities: NDArray[np.floating[Any]]
     """(n, k)."""
     gestures: tuple[str, ...] = GESTURES
@@ -161,7 +161,7 @@ class Bin:
     high: float
     n: int
     confidence: float
-    """Their mean confidence; 0 where there are none."""
+    """Their mean confidence; 0 if there are no predictions."""
     accuracy: float
     """The share of right ones; 0 if there are no predictions."""
 

@@ -158,7 +158,7 @@ class Manifest(_Record):
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_not_set(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write `actions` and `drawings` only where there are some: older programs refuse unknown keys."""
+        """Write `actions` and `drawings` only if there are any: older programs refuse unknown keys."""
         result: dict[str, Any] = serialise(self)
         return {key: one for key, one in result.items() if key not in ("actions", "drawings") or one}
 

@@ -1,7 +1,7 @@
 """Verdicts on single rows of a data set: labels that a person has reviewed.
 
 A CSV with the columns `row`, `label` and `verdict`; others (such as `why`) are ignored. `row` counts the data
-rows of the CSV that was judged, from 0, or of the first one where several are read; `label` is the label
+rows of the CSV that was judged, from 0, or of the first one if several are read; `label` is the label
 there, as a check that the verdicts belong to the file; `verdict` is `keep`, `exclude` or `relabel:<gesture>`.
 
 Usually only rows that models missed are reviewed. Wrong labels that a model agrees with are not found, so

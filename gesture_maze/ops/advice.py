@@ -44,7 +44,7 @@ so some do twice the work."""
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was measured.
+    """The measurements.
 
     Attributes:
         frames_per_s: frames that arrive per second.

@@ -179,7 +179,7 @@ class Watch:
         return self._clock() - self._read_s < OVERDUE_S
 
     def targets(self) -> list[dict[str, Any]]:
-        """Return where the workers' metrics are, in the format of Prometheus's http_sd and file_sd."""
+        """Return the addresses of the workers' metrics, in the format of Prometheus's http_sd and file_sd."""
         return targets(self.pool.status or PoolStatus(0, (), ()), socket.gethostname())
 
     def close(self) -> None:
@@ -239,7 +239,7 @@ def beating_sessions(partitions: int) -> list[str]:
 
 
 def targets(status: PoolStatus, our_host: str) -> list[dict[str, Any]]:
-    """Return where the workers' metrics are: one entry per worker with the labels `worker` and `host`.
+    """Return the addresses of the workers' metrics: one entry per worker with the labels `worker` and `host`.
 
     Workers of `our_host` are reached by loopback, where they listen by default; others by the name of their
     host, and must have been started with `--metrics-host`.

@@ -107,7 +107,7 @@ class FrameProducer:
             sessions: n session ids.
             seq: (n,) integers, or None: see `Frame.seq`.
             captured_ms: one integer, or (n,), in ms; or None: the time of the send.
-            landmarks: (n, 21, 3) numbers; zeros where there is no hand.
+            landmarks: (n, 21, 3) numbers; zeros if there is no hand.
             aspect: one number, or (n,).
             flags: one integer, or (n,): `wire.frames.HAND`, `LEFT` and `MIRRORED`.
             settings: row -> settings of its session, see `Frame.settings`.

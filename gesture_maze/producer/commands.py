@@ -45,7 +45,7 @@ def lag_of(groups: Any, length: Any) -> int:
     unknown.
 
     Args:
-        groups: answer to XINFO GROUPS; an error where the stream does not exist.
+        groups: answer to XINFO GROUPS; an error if the stream does not exist.
         length: answer to XLEN.
     """
     # [{"name": b"maze", "consumers": 0, "pending": 0, "last-delivered-id": b"1-0", "lag": 5 or None}, ...]

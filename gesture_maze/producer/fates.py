@@ -58,7 +58,7 @@ class Fates:
         """Return the error that names every frame not known to be accepted, or None if all were accepted.
 
         Args:
-            frames: of the send; empty where arrays were sent.
+            frames: of the send; empty if arrays were sent.
             tries: how often it was tried.
             max_lag: the limit of the lag guard, in entries, for the message.
         """

@@ -30,7 +30,7 @@ class Options(BaseModel):
 
     Attributes:
         partitions: partition count, a power of two from 1 to 1,024. None (the default) takes what
-            Redis holds, and waits for a pool where it holds none. A number is written into an empty Redis; it
+            Redis holds, and waits for a pool if it holds none. A number is written into an empty Redis; it
             is an error if Redis holds a different one.
         max_lag: entries that a partition may be behind before frames for it are refused with
             `Backpressure("lag")`. 10,000 single-frame entries take one worker about a tenth of a second.
@@ -48,7 +48,7 @@ class Options(BaseModel):
         reply_channel: the replies to a tick come in one message per entry, on a channel of the listener's
             own, if one listener (`actions`) is subscribed to all sessions of the entry. Switch it off if
             other programs listen to the same sessions: they do not receive these replies.
-        compact: send x and y in 16 bits each where the pool's model does not use z. A confidence may then
+        compact: send x and y in 16 bits each if the pool's model does not use z. A confidence may then
             differ by up to 0.008 from that of the full landmarks.
         name: name of the connections, as `CLIENT LIST` shows it.
     """

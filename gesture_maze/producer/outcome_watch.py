@@ -88,7 +88,7 @@ class OutcomeWatch:
         self._enabled = False
 
     def note(self, partition: int, answer: Sequence[Any], now_s: float) -> None:
-        """Record a reading: the values of `OUTCOMES`, None where a counter does not exist yet."""
+        """Record a reading: the values of `OUTCOMES`, None if a counter does not exist yet."""
         counts = tuple(int(value or 0) for value in answer)
         sent = self._sent.pop(partition, None)
         if sent is None:

@@ -55,7 +55,7 @@ class Entry:
     Attributes:
         partition: its partition.
         fields: values of `s`, `m` and `l`, or of `c` instead of `l`.
-        rows: positions of its frames in what was passed to the send, rising.
+        rows: positions of its frames in the arguments of the send, ascending.
         compact: the landmarks are compact.
         settings: value of the field `o`, settings of sessions; empty for none.
         reply_to: name of the reply channel for its frames; "" if the replies go to the sessions' channels.
@@ -110,7 +110,7 @@ def plan_frames(frames: Sequence[Frame], router: Router, settings: Settings = NO
     """Return one entry per partition, in ascending order of partitions, each with its frames in their order.
 
     Raises:
-        FrameError: for the first frame that breaks the contract.
+        FrameError: for the first invalid frame.
     """
     if len(frames) == 1:
         return [_entry(router, router[frames[0].session], frames, (0,), settings)]

@@ -87,7 +87,7 @@ _DENIED_IN_SCRIPT: Final = ("The user executing the script can't", "ACL failure 
 CONNECTING: Final = "connecting to "
 """Part of the message of redis-py's errors for a connection that was not made."""
 _CLUSTER_AWAY: Final = "Redis Cluster cannot be connected"
-"""Start of the message of redis-py's error where no node answers; it has no class of its own."""
+"""Start of the message of redis-py's error if no node answers; it has no class of its own."""
 
 
 def redis_error(error: Exception, command: str = "") -> MazeError:

@@ -90,7 +90,7 @@ class Connecting:
         return self._router
 
     def check(self, answer: Any) -> None:
-        """Compare a later reading of the topology; where it differs, the next `connect` asks again."""
+        """Compare a later reading of the topology; if it differs, the next `connect` asks again."""
         try:
             found = topology_of(answer)
         except SettingsError:
@@ -105,7 +105,8 @@ class Connecting:
         return topology_of(answer)
 
     def _claim(self, partitions: int) -> Steps[Topology | None]:
-        """Write the topology, unless another program has meanwhile, and return what is there now."""
+        """Write the topology, unless another program has done so in the meantime, and return the current
+        one."""
         try:
             answers = yield from self._asking.ask(commands.claim_topology(partitions), atomic=True)
         except RedisRefused as error:

@@ -29,7 +29,7 @@ _source: Source | None = None
 def carry(source: Source | None) -> None:
     """Call `source` for the current traceparent with every entry from now on; None ends it.
 
-    It returns None for what is not sampled: the field is then left out of the entry.
+    It returns None if the frame is not sampled: the field is then left out of the entry.
     """
     global _source
     _source = source

@@ -25,7 +25,7 @@ ROUNDING: Final = 2e-3
 coordinate."""
 
 Points = NDArray[np.float64]
-"""(21, 3): x, y and z of each landmark; z is 0 where the file has none."""
+"""(21, 3): x, y and z of each landmark; z is 0 if the file has none."""
 
 
 def data_error(sentence: str) -> SettingsError:
@@ -62,14 +62,14 @@ class Hand:
 
     Attributes:
         points: (21, 3) float64; None is a frame without a hand.
-        label: as written in the file; empty where there is none.
-        user: who shows it; empty where the file does not say.
-        source: where the row comes from; empty where the file does not say.
-        sequence: the recording within the file; empty where there is one.
-        frame: number of the picture within the sequence; None where a hand is a picture of its own.
-        time_ms: when it was captured; None where the file does not say.
+        label: as written in the file; empty if there is none.
+        user: who shows it; empty if the file does not say.
+        source: where the row comes from; empty if the file does not say.
+        sequence: the recording within the file; empty if there is only one.
+        frame: number of the picture within the sequence; None if a hand is a picture of its own.
+        time_ms: when it was captured; None if the file does not say.
         side: `left`, `right`, or empty.
-        aspect: image width / height as the file says; None where it does not.
+        aspect: image width / height as the file says; None if it does not.
         row: line of a table (the header is 1), or item of a list, from 1.
         extra: further keys of a JSON object or columns of a table.
     """

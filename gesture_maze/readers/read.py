@@ -32,7 +32,7 @@ from gesture_maze.readers.tidy import is_tidy, read_tidy
 from gesture_maze.wire.gestures import GESTURES
 
 LAYOUTS: Final[dict[str, str]] = {
-    "isotropic": "columns x1,y1[,z1] to x21,y21 in one unit (pixels, say)",
+    "isotropic": "columns x1,y1[,z1] to x21,y21 in one unit (such as pixels)",
     "xyz": "columns x0,y0[,z0] to x20,y20",
     "planar": "columns x0 to x20, then y0 to y20 [, then z0 to z20]",
     "point-axis": "columns 0_x,0_y[,0_z] to 20_x,20_y",
@@ -131,7 +131,7 @@ class Labelled:
     Attributes:
         points: (n, 21, 3) float64 in one unit for all axes, y down; z is 0 where `depth` is False.
         labels: n names of gestures.
-        users, sources: n texts; empty where the file does not say.
+        users, sources: n texts; empty if the file does not say.
         files: place in the paths of each hand's file.
         places: file and row of each, for errors.
         depth: whether all files have z.

@@ -192,7 +192,7 @@ def _described(items: Sequence[Any]) -> str:
 
 
 def _frame(where: str, item: Any) -> tuple[str, list[Hand]]:
-    """Return the layout and the hands of one item; one entry without points where there is no hand."""
+    """Return the layout and the hands of one item; one entry without points if there is no hand."""
     if isinstance(item, list) or item is None:
         return "hands", _hands(where, item or [])
     if not isinstance(item, dict):

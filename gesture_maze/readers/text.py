@@ -67,7 +67,7 @@ def decoded(name: str, data: bytes) -> str:
 
 
 _STATED: Final = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
-"""First line by which a table for Excel states its delimiter."""
+"""First line in which a table for Excel states its delimiter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Hands:
 
     Attributes:
         landmarks: (n, 21, 3) float32, MediaPipe's normalised image coordinates: x and y in image widths and
-            heights, y down; z in image widths relative to the wrist. Zeros where there is no hand.
+            heights, y down; z in image widths relative to the wrist. Zeros if there is no hand.
         aspect: (n,) float32, image width / height.
         flags: (n,) uint32, bits `HAND`, `LEFT` and `MIRRORED` of `wire.frames`.
         sent: (n,) bool, False for frames that the client dropped: not to be sent.

@@ -30,7 +30,7 @@ def load_base(name: str | Path, redis: str | None = None) -> tuple[Bundle, Netwo
 
     Args:
         name: folder or zip of a bundle, `bundled` for the default one, or `champion`.
-        redis: where the pool of the champion is; None for no pool.
+        redis: URL of the pool whose champion is meant; None for no pool.
 
     Raises:
         ModelError: the bundle is refused, or holds another kind of model (`bad_graph`).

@@ -53,9 +53,9 @@ class Verdict:
     take: int
     right: float
     looks_like: str
-    """The gesture that most wrong frames are taken for; empty if there are none."""
+    """The gesture that most wrong frames are mistaken for; empty if there are none."""
     looks_share: float
-    """Share of the frames that are taken for it."""
+    """Share of the frames that are mistaken for it."""
 
     @property
     def doubtful(self) -> bool:
@@ -65,7 +65,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """A gesture that is taken for another one."""
+    """A gesture that is mistaken for another one."""
 
     gesture: str
     looks_like: str

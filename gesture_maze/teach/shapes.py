@@ -45,7 +45,7 @@ class Shapes:
         weights: (p,) share of the gesture's hands.
         means: (p, 42) coordinates as `models.features` has them.
         directions: (p, DIRECTIONS, 42), each as long as its standard deviation.
-        rest: (p,) standard deviation of a coordinate beside the directions.
+        rest: (p,) standard deviation of a coordinate apart from the directions.
     """
 
     gestures: tuple[str, ...]

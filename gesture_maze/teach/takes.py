@@ -88,7 +88,7 @@ class Takes:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise teach_error(f"cannot make the folder {folder}: {error.strerror}") from None
+            raise teach_error(f"cannot create the folder {folder}: {error.strerror}") from None
 
     def all(self) -> list[Take]:
         """Return the takes by time; other files are ignored.

@@ -1,1 +1,2 @@
-"""What crosses Redis: frames, replies, gestures, keys, partitions. Pure; imports nothing of ours."""
+"""The data that passes through Redis: frames, replies, gestures, keys, partitions. Pure; imports no other
+room."""

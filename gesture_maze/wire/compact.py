@@ -22,7 +22,7 @@ _STEP: Final = np.float32((HIGHEST - LOWEST) / STEPS)
 
 
 def to_compact(landmarks: npt.NDArray[np.float32], hand: npt.NDArray[np.bool_]) -> bytes | None:
-    """Return landmarks in the compact encoding, or None where a coordinate is outside -1 to 3.
+    """Return landmarks in the compact encoding, or None if a coordinate is outside -1 to 3.
 
     Args:
         landmarks: (n, 21, 3) float32.
@@ -40,7 +40,7 @@ def to_compact(landmarks: npt.NDArray[np.float32], hand: npt.NDArray[np.bool_]) 
 
 
 def from_compact(raw: bytes, hand: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Return compact landmarks as (n, 21, 3) float32 with z = 0, or zeros where there is no hand.
+    """Return compact landmarks as (n, 21, 3) float32 with z = 0, or zeros if there is no hand.
 
     Args:
         raw: n x 84 bytes.

@@ -95,7 +95,7 @@ class Frame:
         mirrored: bool = False,
         label_of_mirrored: bool | None = None,
     ) -> Frame:
-        """Return the frame of one hand of a MediaPipe result; without a hand where none was detected.
+        """Return the frame of one hand of a MediaPipe result; without a hand if none was detected.
 
         Args:
             result: of HandLandmarker, GestureRecognizer or the legacy Hands, as Python objects, dicts or JSON
@@ -242,7 +242,7 @@ def pack_compact(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) -
     `c`.
 
     Returns:
-        None where a coordinate is outside -1 to 3, which only the full encoding can carry.
+        None if a coordinate is outside -1 to 3, which only the full encoding can carry.
     """
     compact = to_compact(landmarks, (meta["flags"] & HAND) != 0)
     return None if compact is None else _sized(sessions, meta, compact)

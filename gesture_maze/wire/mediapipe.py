@@ -33,7 +33,7 @@ class DetectedHand:
 
     Attributes:
         landmarks: 21 (x, y, z).
-        label: MediaPipe's word for it, `Left` or `Right`; None where the result does not say.
+        label: MediaPipe's word for it, `Left` or `Right`; None if the result does not say.
         legacy: the result is of the legacy solution, whose label assumes a mirrored picture.
     """
 
@@ -54,7 +54,7 @@ class DetectedHand:
 
 
 def detected_hand(result: Any, hand: int = 0) -> DetectedHand | None:
-    """Return the hand at position `hand` of a result, or None where fewer hands were detected.
+    """Return the hand at position `hand` of a result, or None if fewer hands were detected.
 
     Raises:
         FrameError: `bad_landmarks`, if it is not a result of MediaPipe.

@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 
 
 def amount(count: int, noun: str, plural: str = "") -> str:
-    """Return a count with its noun: `1 frame`, `1,200 frames`. Give `plural` where it is not noun + s."""
+    """Return a count with its noun: `1 frame`, `1,200 frames`. Give `plural` if it is not noun + s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 

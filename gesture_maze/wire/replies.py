@@ -22,15 +22,15 @@ class Reply(BaseModel):
         v: version of the wire.
         session, seq, t: echoed from the frame.
         gesture, label: what was seen, by the name and the number that the model's bundle gives it; None
-            where there is no hand.
+            if there is no hand.
         confidence: probability of the gesture, 0 to 1, three decimals.
         hand: which hand the frame was marked as; None if there is no hand, or if the worker is too old to
             send this key.
         action: what this frame alone says; None for gestures without one and below the threshold.
         move: what the game should do now, after the decision policy; `stop` once when a gesture ends.
         model: version of the model that gave the answer.
-        synthetic: True for a `stop` that no worker sent: the receiving side adds it where replies cease while
-            a move is held. `seq` and `t` are those of the last reply. Never true on the wire.
+        synthetic: True for a `stop` that no worker sent: the receiving side adds it if replies cease while a
+            move is held. `seq` and `t` are those of the last reply. Never true on the wire.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -142,7 +142,7 @@ class Batch:
         begun_ns: Unix time at which their processing began.
         frames: decoded frames, n rows in the order of the entries.
         admitted: the rows to classify, m rows.
-        labels: (m,) int64; the number of gestures for a frame without a hand, -1 where it failed.
+        labels: (m,) int64; the number of gestures for a frame without a hand, -1 if it failed.
         confidences: (m,) int64, in thousandths.
         failures: row of `admitted` -> why it failed.
     """

@@ -124,7 +124,7 @@ def run_model(
     """Run the model on some rows of `frames`.
 
     Returns:
-        Labels (k,) int64, the number of gestures where there is no hand, and confidences (k,) int64 in
+        Labels (k,) int64, the number of gestures if there is no hand, and confidences (k,) int64 in
         thousandths.
 
     Raises:

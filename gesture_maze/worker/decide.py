@@ -156,7 +156,7 @@ def _decide_own(
 
 
 def _address_entries(part: Part, frames: Frames, replies: list[str]) -> None:
-    """Set the part's replies where some entries name a reply channel.
+    """Set the part's replies if some entries name a reply channel.
 
     The replies to such an entry are one message: a JSON array in the order of its frames.
 

@@ -1,7 +1,7 @@
 """/metrics, /livez and /readyz of one process, served by threads of their own.
 
-The port may be reachable by strangers, so a connection has a time limit, and where there are too many the
-oldest one is closed in favour of the newest: idle connections can neither pile up nor block a scrape.
+The port may be reachable by strangers, so a connection has a time limit, and if there are too many the oldest
+one is closed in favour of the newest: idle connections can neither pile up nor block a scrape.
 """
 
 from __future__ import annotations

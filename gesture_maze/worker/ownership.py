@@ -135,7 +135,7 @@ class Ownership:
         """Acquire every partition again under a new epoch, after a lost connection.
 
         The new epoch fences commits that the old connection may still deliver, and the cursor tells which of
-        them were done. Where the cursor is lost, only what is known to be done is not read again.
+        them were done. If the cursor is lost, everything is read again except what is known to be done.
         """
         held = self._keeper.held()
         for partition in list(self._partitions.values()):

@@ -48,7 +48,7 @@ class FramePath:
         self._offered = serving
 
     def begin(self, owned: Iterable[tuple[Partition, Read]], now_ms: int | None) -> Batch:
-        """Return the batch of what was read, each partition at most once.
+        """Return a new batch of the reads, with each partition at most once.
 
         Args:
             owned: the partitions and their reads.

@@ -108,7 +108,7 @@ class Standing:
     Attributes:
         added: entries ever added.
         length: entries in the stream.
-        first_id: id of the oldest entry in the stream; the last id where it is empty.
+        first_id: id of the oldest entry in the stream; the last id if it is empty.
         last_id: the stream's last id.
         cursor, entries_read: of the group.
     """

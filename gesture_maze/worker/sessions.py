@@ -43,7 +43,7 @@ class Session(Hold):
         self.own: Tailored | None = None
 
     def adopt(self, settings: SessionSettings) -> None:
-        """Use these settings from now on; the worker's own where none is given."""
+        """Use these settings from now on, and the worker's own for those that are not given."""
         if settings == NO_SETTINGS:
             self.own = None
         elif self.own is None or self.own.settings != settings:

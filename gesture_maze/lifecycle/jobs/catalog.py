@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from gesture_maze.lifecycle.training import TrainOptions
 
 MODEL_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$"
-"""A version, or a bundle in the folder. It cannot begin with a dash, so it is never taken for an option."""
+"""A version, or a bundle in the folder. It cannot begin with a dash, so it is never mistaken for an
+option."""
 
 
 def _inside(path: str) -> str:

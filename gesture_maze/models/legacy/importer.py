@@ -134,7 +134,7 @@ def open_pickles(
         scaler: the same of its `MinMaxScaler`.
         table: class -> gesture; classes that are names of gestures need no entry.
         probes: hands to compare the export with.
-        layout: order of the columns, where the scaler does not know their names.
+        layout: order of the columns, if the scaler does not know their names.
         votes: ignore the probabilities that the SVC was fitted with, if it was. `predict` does so too; and
             with other kernels than RBF they do not always survive the float32 of ONNX's operator.
 

@@ -70,7 +70,7 @@ def finished(
         probabilities: name of the value, (n, k).
         labels: (k,) the label of each column; gestures without one get the probability 0.
         classes: number of labels of the bundle.
-        temperature: by which the logits are divided.
+        temperature: divides the logits.
     """
     if temperature != 1.0:
         floor = builder.add("Max", probabilities, builder.floats(LEAST_PROBABILITY))

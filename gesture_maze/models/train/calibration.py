@@ -48,7 +48,7 @@ class Threshold:
     right: int
     """Those of them with the right action."""
     bound: float
-    """Lower confidence bound of the action precision at `act`; 0 where nothing acts."""
+    """Lower confidence bound of the action precision at `act`; 0 if nothing acts."""
     lowest: float | None
     """The lowest threshold whose bound is reached, before the floor, or None if none reaches it."""
 
@@ -128,7 +128,7 @@ def choose_threshold(
     bound is taken.
 
     Args:
-        labels: (n,) true labels, as columns of `probabilities`; adjudicated where there are verdicts.
+        labels: (n,) true labels, as columns of `probabilities`; adjudicated if there are verdicts.
         probabilities: (n, k), of a model that has not seen these rows.
         gestures: names of the k columns.
         actions: gesture name -> action; two gestures with one action count as each other.

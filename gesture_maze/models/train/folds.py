@@ -80,7 +80,7 @@ class HeldOut:
     folds: NDArray[np.int64]
     """(n,) the fold, from 0, that each row was held out in."""
     other_cameras: OtherCameras | None = None
-    """The same for recorders; None where the data has none."""
+    """The same for recorders; None if the data has none."""
 
 
 def folds(data: Dataset, count: int, seed: int) -> Iterator[Split]:

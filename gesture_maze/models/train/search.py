@@ -140,7 +140,7 @@ def ship_network(data: Dataset, settings: Settings, golden: Hands, tick: Tick = 
     figures for those rows are hardly biased by it.
 
     Args:
-        data: labelled hands, with user ids where they are known.
+        data: labelled hands, with user ids if they are known.
         settings: recipe, folds, seed, verdicts.
         golden: synthetic hands for the self-test.
         tick: called `settings.steps()` times.

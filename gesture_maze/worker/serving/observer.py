@@ -31,7 +31,7 @@ TICK_S: Final = 0.1
 """Interval at which notes are processed. With a longer one, more notes wait, and more samples are skipped
 under load."""
 IDLE_TICK_S: Final = 1.0
-"""The same while there are none."""
+"""The same interval while there are none."""
 FLUSH_S: Final = 1.0
 MAX_NOTES: Final = 1024
 """Most notes that wait; the oldest are dropped. At 2,048 frames each this is 32 MB."""
@@ -133,7 +133,7 @@ class Observer:
         if not count:
             return
         try:
-            rows = hands if count < len(labels) else slice(None)  # no copy where all are hands
+            rows = hands if count < len(labels) else slice(None)  # no copy if all frames show a hand
             found, confidences = challenger.model.classify(frames.landmarks[rows], frames.aspect[rows])
             found_steps = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
             agreed = self._comparison(serving, challenger).add(
