@@ -14,7 +14,8 @@ local now = now_ms()
 --
 -- If our own last heartbeat counts as dead, the clock was set, or Redis was away for longer than a lease. Those of the
 -- other live workers then count as dead too, and the first worker to return would acquire all partitions, only to hand
--- most of them back. So all of these workers stay on the roster and get the time of a lease to register again.
+-- most of them back. So all of these workers stay on the roster for half the time of a lease, in which a live one
+-- registers again twice. No longer, because our own heartbeat may also be late while another worker has died.
 for _, range in ipairs({ { '-inf', string.format('(%.0f', now - tonumber(ARGV[3])) },
                          { string.format('(%.0f', now), '+inf' } }) do
   local dead = redis.call('ZRANGEBYSCORE', KEYS[1], range[1], range[2], 'LIMIT', 0, 1000)
@@ -25,7 +26,7 @@ for _, range in ipairs({ { '-inf', string.format('(%.0f', now - tonumber(ARGV[3]
   redis.call('ZREMRANGEBYSCORE', KEYS[1], range[1], range[2])
   if with_ours and ARGV[2] ~= '' then
     for _, worker in ipairs(dead) do
-      redis.call('ZADD', KEYS[1], string.format('%.0f', now), worker)
+      redis.call('ZADD', KEYS[1], string.format('%.0f', now - tonumber(ARGV[3]) / 2), worker)
     end
   elseif #dead > 0 then
     redis.call('HDEL', KEYS[2], unpack(dead))
