@@ -140,7 +140,7 @@ class Player:
         self.socket.send(packed(self.seq, gesture, **changed))
         return self.seq
 
-    def receive(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 5.0) -> dict[str, Any]:
+    def receive(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 20.0) -> dict[str, Any]:
         """Return the next message that matches; skip others."""
         end_s = time.monotonic() + timeout_s
         while True:
@@ -165,7 +165,7 @@ class Player:
                 return bool(reply["gesture"] == "dislike")
         return False
 
-    def closed(self, timeout_s: float = 5.0) -> tuple[int, str | None]:
+    def closed(self, timeout_s: float = 20.0) -> tuple[int, str | None]:
         """Wait until the socket is closed; return its code and the reason of the last refusal."""
         reason = None
         end_s = time.monotonic() + timeout_s

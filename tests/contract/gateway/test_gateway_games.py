@@ -215,7 +215,7 @@ def test_race_that_a_player_has_left_ends_without_that_player(gateway: Served) -
         ben.send_message({"type": "start", "size": "small", "seed": 3})
         ann.receive(lambda news: news.get("type") == "race" and names_of(news) == ["Ann"])
         for session in gateway.app.state.room.sessions.present():
-            if session.game.race == race:  # the countdown is over
+            if session.game is not None and session.game.race == race:  # the countdown is over
                 session.game.opens_s = session.game.began_s = time.monotonic()
         finish(ann, (6, 5), seed)
         ann.send_message({"type": "race", "id": race})
