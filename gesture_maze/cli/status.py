@@ -25,7 +25,8 @@ ADVISE_S: Final = 2.0
 
 READINGS: Final = 4
 READ_AGAIN_S: Final = 0.4
-"""During a hand-over frames wait without an owner for a few 100 ms: read again before reporting a fault."""
+"""During a hand-over frames wait without an owner for a few hundred ms: read again before reporting a
+fault."""
 COLUMNS: Final = {
     "answered": ("answered",),
     "shed": ("stale", "superseded"),

@@ -51,7 +51,8 @@ def run(settings: Settings) -> None:
         # freeze existing objects, so that later collections, which delay all players, need not scan them
         gc.collect()
         gc.freeze()
-        # uvicorn raises the signal that stopped it again when it is done; ignored, so that the exit code is 0
+        # when uvicorn is done, it raises the signal that stopped it again: ignored, so that the exit code is
+        # 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _ignore)
         uvicorn.Server(config).run(sockets=[listener])

@@ -101,7 +101,7 @@ class Subscription:
         """Make `read` raise `ConnectionError(why)`, for example because the server was demoted."""
         if not self._lost.done():
             self._lost.set_exception(RedisConnectionError(why))
-            self._lost.exception()  # retrieved here, so that asyncio does not log it where nothing reads
+            self._lost.exception()  # retrieved here, so that asyncio does not log it if nothing reads
 
     async def close(self) -> None:
         """Close the connection."""

@@ -68,7 +68,7 @@ class ModelReason(StrEnum):
     TOO_LARGE = "too_large"
     """A file is over its limit in `SIZE_LIMITS_BYTES`, packed or unpacked."""
     BAD_MANIFEST = "bad_manifest"
-    """The manifest is not JSON or breaks its schema."""
+    """The manifest is not JSON or violates its schema."""
     FORMAT_VERSION = "format_version"
     """The bundle was written for another version of this program."""
     LABELS = "labels"

@@ -73,7 +73,7 @@ def open_async_client(
 
 
 def _opened(url: str, words: dict[str, Any], redis: Any, sentinel: Any, cluster: Any) -> Any:
-    """Return a client, blocking or not, by the classes for Redis, for Sentinels and for a cluster."""
+    """Return a client, blocking or not, built with the given classes for Redis, Sentinels and clusters."""
     if url.partition("://")[0] not in SCHEMES:
         known = ", ".join(f"{one}://" for one in SCHEMES)
         message = f"Redis URL {without_password(url)!r}: expected one that begins with {known}"

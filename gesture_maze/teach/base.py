@@ -22,7 +22,7 @@ LAYERS: Final = 2
 
 
 CHAMPION: Final = "champion"
-"""Name of the model that a pool answers with; without a pool, the bundled one."""
+"""Stands for the pool's champion; without a pool, for the bundled model."""
 
 
 def load_base(name: str | Path, redis: str | None = None) -> tuple[Bundle, Network]:

@@ -91,7 +91,7 @@ def folds_of(rows: Rows) -> NDArray[np.int64]:
 
 
 def hold_out(rows: Rows, fit: Callable[[NDArray[np.bool_]], Network]) -> HeldOut:
-    """Return the answers for each fold of the takes by a model that `fit` trains without it.
+    """Return, for each fold of the takes, the answers of a model that `fit` trains without it.
 
     Args:
         rows: of takes.

@@ -88,7 +88,7 @@ def run(options: Options, show: Callable[[str], None]) -> None:
         with listen(settings) as listener:
             config = configuration(settings, cast(FastAPI, app))
             show(f"http://{HOST}:{listener.getsockname()[1]}{PAGE}?token={token}")
-            # uvicorn raises the signal that stopped it again when it is done
+            # when uvicorn is done, it raises the signal that stopped it again
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, _ignore)
             uvicorn.Server(config).run(sockets=[listener])

@@ -205,7 +205,7 @@ class Hold:
             self.leading = 0
             self.away = held != 0 and not self.away
         if action == held and not expired:
-            action = 0  # too unsure to be held, and no evidence for another
+            action = 0  # confidence too low to hold, and no evidence for another
         score = self._collect(now_ms, gap_ms, action, confidence)
         if score >= policy.settle_evidence and (expired or not self.away):
             return self._settle(policy, now_ms)

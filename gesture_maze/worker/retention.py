@@ -144,7 +144,7 @@ class Retention:
         try:
             used, limit = self._broker.memory()
         except RedisRefused:
-            return False  # the right to INFO is missing: `maze doctor` says so
+            return False  # the right to INFO is missing, which `maze doctor` reports
         retained_ms = self._retention_ms
         if limit:
             share = min(max((MEMORY_FULL - used / limit) / (MEMORY_FULL - MEMORY_COMFORT), 0.0), 1.0)

@@ -152,7 +152,7 @@ class ClosedWorker(Worker):
     """Runs jobs of the closed list, one at a time, each in a forked process."""
 
     asked_to_stop: bool = False
-    """Whether a signal ended it. Otherwise it ended because of an error that RQ logged."""
+    """Whether a signal ended the worker. Otherwise an error did, which RQ has logged."""
 
     job_class = ClosedJob
     queue_class = ClosedQueue

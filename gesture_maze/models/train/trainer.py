@@ -55,7 +55,7 @@ class Recipe:
     """Copies of each `no_gesture` hand per epoch. These hands are a twentieth of the data, because the rows
     from class borders have none, but a far larger part of what a camera sees."""
     random_walks: int = 400
-    """New random walks of 21 points per epoch, whose target is the same for every gesture. They
+    """New random walks of 21 points per epoch, whose target is a uniform distribution over all gestures. They
     stand for points that are not a hand, of which the data has none and on which a network is confident."""
 
     def steps(self) -> int:
@@ -117,7 +117,7 @@ def train_network(
         recipe: how to train; `doubt`, `empty_turns` and `random_walks` are for `train_classifier`.
         seed: of the initial weights, the order and the copies.
         tick: called after each epoch of each member.
-        walks: random walks per epoch, whose target is the same for every gesture of the data.
+        walks: random walks per epoch, whose target is a uniform distribution over the gestures of the data.
     """
     seeds = np.random.SeedSequence(seed).generate_state(recipe.members)
     members = [_train_member(points, targets, recipe, int(member), tick, walks) for member in seeds]

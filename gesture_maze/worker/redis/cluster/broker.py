@@ -34,7 +34,7 @@ class ClusterBroker(Broker):
         super().__init__(client, partitions, lease_ttl_ms)
         self._cluster: Final = client
         self._leases: Final[list[str | None]] = [None] * partitions
-        """The leases read last; those on a node that is away stay as they were."""
+        """The leases read last; those on a node that is away are unchanged."""
 
     def _errors(self, partition: int) -> AbstractContextManager[None]:
         return node_errors(self._cluster, partition)
