@@ -33,17 +33,23 @@ class Kept:
             return (
                 "The base knows none of the published gestures: whether it keeps its accuracy is not known."
             )
-        change = "rises" if self.fall < 0 else "falls"
+        limit = f"{100 * MAX_FALL:g}"
         words = (
-            f"The base's accuracy on its own gestures {change} by {abs(100 * self.fall):.2f} points, on "
-            f"{self.hands:,} hands drawn from the shapes of people's hands; "
+            f"The base's accuracy on its own gestures {self._change()}, on {self.hands:,} hands drawn from "
+            "the shapes of people's hands; "
         )
         if self.enough:
-            return f"{words}at most {100 * MAX_FALL:g} are accepted."
+            return f"{words}a fall of up to {limit} points is accepted."
         return (
-            f"{words}more than the accepted {100 * MAX_FALL:g}. Remove or relabel doubtful takes and train "
+            f"{words}more than the {limit} that are accepted. Remove or relabel doubtful takes and train "
             "again, or accept it when you ship."
         )
+
+    def _change(self) -> str:
+        points = f"{abs(100 * self.fall):.2f}"
+        if points == "0.00":
+            return "stays the same"
+        return f"{'rises' if self.fall < 0 else 'falls'} by {points} points"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as the page and `--json` show it."""
