@@ -3,11 +3,11 @@
 `python bench/cluster.py [--runs 5] [--seconds 6] [--players 60] [--frames 64000]`
 
 One server and clusters of one, two and three primaries without replicas, with two workers each, run at the
-same time and are loaded in turn: simulated players, whose replies give the latency, then full streams of
-single frames and of ticks of 32. On two cores more primaries cannot give more throughput. That the work is
-shared shows in the processor time per frame: the total of all servers hardly grows, and each does a part of
-it. Prints a table of medians with the least and the largest, the latency added in each run, and what
-`capacity.py` predicts for ticks of 32; then one JSON object.
+same time and are loaded in turn: simulated players, whose replies give the latency, then streams that were
+filled while the workers were stopped, of single frames and of ticks of 32. On two cores more primaries cannot
+give more throughput. That the work is shared shows in the processor time per frame: the total of all servers
+hardly grows, and each does a part of it. Prints a table of medians with the least and the largest, the
+latency added in each run, and what `capacity.py` predicts for ticks of 32; then one JSON object.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -94,18 +95,10 @@ def servers(primaries: int) -> Iterator[tuple[str, list[int]]]:
 @contextmanager
 def pool(primaries: int) -> Iterator[Pool]:
     """Run servers and two workers."""
-    words = [
-        "--processes",
-        "2",
-        "--metrics-port",
-        "0",
-        "--log-level",
-        "error",
-        "--deadline-ms",
-        "0",
-        "--supersede-ms",
-        "0",
-    ]
+    # the entries of full streams are old, and workers keep their leases while they are stopped
+    settings = {"deadline-ms": 0, "supersede-ms": 0, "lease-ttl-ms": 30_000}
+    settings |= {"processes": 2, "metrics-port": 0, "log-level": "error"}
+    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     with servers(primaries) as (url, pids), attached(url) as client:
         workers = subprocess.Popen([*MAZE, "worker", "--redis", url, *words], stderr=subprocess.DEVNULL)
         try:
@@ -138,7 +131,7 @@ def play(here: Pool, seconds: float, players: int) -> Run:
 
 
 def drain(here: Pool, frames: int, entry_frames: int, first: int) -> Run:
-    """Fill streams while the workers read them, and return the costs of a frame.
+    """Fill streams while the workers are stopped, let them answer, and return the costs of a frame.
 
     Args:
         here: the pool.
@@ -149,13 +142,25 @@ def drain(here: Pool, frames: int, entry_frames: int, first: int) -> Run:
     before = cpu_s(here.servers), cpu_s(here.workers)
     had = answered(here.client)
     entries = frames // entry_frames
-    fill(here.client, entries, entry_frames, first=first)
-    end_s = time.monotonic() + LONGEST_S
+    signal_each(here.workers, signal.SIGSTOP)
+    try:
+        fill(here.client, entries, entry_frames, first=first)
+    finally:
+        signal_each(here.workers, signal.SIGCONT)
+    begin_s = time.monotonic()
+    end_s = begin_s + LONGEST_S
     while answered(here.client) < had + entries * entry_frames:
         if time.monotonic() > end_s:
             sys.exit(f"not all of {entries * entry_frames} frames were answered in {LONGEST_S:.0f} s")
         time.sleep(0.02)
-    return cost(here, before, entries * entry_frames)
+    rate = entries * entry_frames / (time.monotonic() - begin_s)
+    return {"kframes_per_s": rate / 1000, **cost(here, before, entries * entry_frames)}
+
+
+def signal_each(pids: Sequence[int], number: signal.Signals) -> None:
+    """Send a signal to processes."""
+    for pid in pids:
+        os.kill(pid, number)
 
 
 def cost(here: Pool, before: tuple[list[float], list[float]], frames: int) -> Run:
@@ -198,17 +203,17 @@ def spread(values: Sequence[float]) -> str:
 
 def table(pools: Sequence[Pool], found: dict[str, list[list[Run]]]) -> str:
     """Return the medians as a table in Markdown."""
-    columns = [("players", "p50_ms"), ("players", "p99_ms")]
-    columns += [(load, name) for load in found for name in ("servers_s", "workers_s")]
-    head = [*(f"{load}: {name}" for load, name in columns), "added to p50, ms"]
+    columns = [(load, name) for load in found for name in ("servers_s", "workers_s")]
+    columns += [(load, "kframes_per_s") for load in found if load != "players"]
+    columns += [("players", name) for name in ("p50_ms", "added_ms", "p99_ms") if "players" in found]
+    for runs in found.get("players", []):
+        for run, alone in zip(runs, found["players"][0], strict=True):
+            run["added_ms"] = run["p50_ms"] - alone["p50_ms"]
+    head = [f"{load}: {name}" for load, name in columns]
     lines = [f"| | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
-    alone = found["players"][0]
     for at, here in enumerate(pools):
         cells = [spread([run[name] for run in found[load][at]]) for load, name in columns]
-        added = [
-            run["p50_ms"] - base["p50_ms"] for run, base in zip(found["players"][at], alone, strict=True)
-        ]
-        lines.append(f"| {here.name} | {' | '.join([*cells, spread(added)])} |")
+        lines.append(f"| {here.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
