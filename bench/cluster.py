@@ -96,7 +96,7 @@ def servers(primaries: int) -> Iterator[tuple[str, list[int]]]:
 def pool(primaries: int) -> Iterator[Pool]:
     """Run servers and two workers."""
     # the entries of full streams are old, and workers keep their leases while they are stopped
-    settings = {"deadline-ms": 0, "supersede-ms": 0, "lease-ttl-ms": 30_000}
+    settings: dict[str, Any] = {"deadline-ms": 0, "supersede-ms": 0, "lease-ttl-ms": 30_000}
     settings |= {"processes": 2, "metrics-port": 0, "log-level": "error"}
     words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     with servers(primaries) as (url, pids), attached(url) as client:
