@@ -111,7 +111,7 @@ def redrive(
         print_json({"redriven": len(entries), "entries": entries})
     else:
         print_line(f"{amount(len(entries), 'dead letter')} redriven{others}.")
-    _warn_contract([one for one in chosen if moved[one.name] is not None and one.breaks_contract])
+    _warn_invalid([one for one in chosen if moved[one.name] is not None and one.is_invalid])
 
 
 @app.command(context_settings=CONTEXT)
@@ -185,7 +185,7 @@ def _others(dead_letters: DeadLetters, partition: int | None, reason: str | None
     return f": none{words}; there are {there}" if there else f": none{words}"
 
 
-def _warn_contract(redriven: list[DeadLetter]) -> None:
+def _warn_invalid(redriven: list[DeadLetter]) -> None:
     """Warn about redriven frames that workers of the same version reject again."""
     if redriven:
         reasons = ", ".join(sorted({one.reason for one in redriven}))
@@ -197,9 +197,9 @@ def _warn_contract(redriven: list[DeadLetter]) -> None:
 
 def as_dict(dead_letter: DeadLetter) -> dict[str, Any]:
     """Return a dead letter as `--json` prints it, without its fields."""
-    from gesture_maze.worker.redis.dead_letters import glance
+    from gesture_maze.worker.redis.dead_letters import preview
 
-    seen = glance(dead_letter)
+    seen = preview(dead_letter)
     return {
         "id": dead_letter.name,
         "partition": dead_letter.partition,

@@ -30,7 +30,7 @@ except ModuleNotFoundError:
     )
 
 ONE_THREAD: Final = ("classify", "evaluate", "replay", "promote", "models")
-"""Commands that run a model as a worker does, whose matrices are too small for the threads of numpy."""
+"""Commands that run a model, whose matrices are too small for numpy's threads."""
 COMMANDS: Final = (
     "demo",
     "worker",

@@ -13,7 +13,7 @@ Drawing = Annotated[list[tuple[Coordinate, Coordinate, Coordinate]], Field(min_l
 """21 landmarks of a right hand, as MediaPipe would report them in a picture of 4 by 3."""
 
 LEAST_HANDS: Final = 5
-"""Hands that a median needs: fewer would show the hand of one picture."""
+"""Least number of hands for a median: with fewer, it would show the hand of one picture."""
 ASPECT: Final = 4 / 3
 CENTRE: Final = (0.5, 0.42)
 SIZE: Final = 0.55

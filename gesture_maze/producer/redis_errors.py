@@ -91,7 +91,7 @@ _CLUSTER_AWAY: Final = "Redis Cluster cannot be connected"
 
 
 def redis_error(error: Exception, command: str = "") -> MazeError:
-    """Return the `MazeError` that stands for an exception of redis-py or of its socket.
+    """Return the `MazeError` for an exception of redis-py or of its socket.
 
     Args:
         error: what redis-py raised. A `MazeError` is returned as it is.

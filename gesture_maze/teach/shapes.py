@@ -21,7 +21,7 @@ from gesture_maze.teach.lessons import Points
 from gesture_maze.wire.gestures import GESTURES, NO_GESTURE
 
 FILE: Final = Path(__file__).with_name("shapes.npz")
-"""Made from the shared rows by `python bench/shapes.py DATA`."""
+"""File made from the shared rows by `python bench/shapes.py DATA`."""
 DIRECTIONS: Final = 12
 """Main directions of each part of a mixture."""
 PARTS: Final = 3

@@ -28,7 +28,7 @@ class ThreadedPool:
     """A worker in a thread, the real loop on the real clock. Use it in a `with` block.
 
     Args:
-        settings: worker settings that differ from the defaults; no frame is too old unless they say so.
+        settings: worker settings that differ from the defaults; without them no frame is too old.
 
     Attributes:
         redis: a client of the fakeredis.

@@ -167,7 +167,7 @@ def _single_frames(entries: Sequence[RawFields]) -> Frames | None:
     joined = b" ".join(s)
     sessions = joined.split(b" ")
     if len(sessions) != n or len(joined) > MAX_ENTRY_BYTES - META_BYTES - LANDMARK_BYTES:
-        return None  # an entry names none or several, or one of them may be too large
+        return None  # an entry has no session or several, or may be too large
     if not compact:
         return _frames(np.arange(n), sessions, b"".join(m), b"".join(landmarks))
     frames = _frames(np.arange(n), sessions, b"".join(m), b"")

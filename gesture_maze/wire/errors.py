@@ -44,7 +44,8 @@ class RejectReason(StrEnum):
     NEEDS_Z = "needs_z"
     """The frame came without z (compact landmarks), and the model in use declares z as an input."""
     PROCESSING_FAILED = "processing_failed"
-    """Buried: classifying the frame raised an error, three times unless too many frames of its batch did."""
+    """Buried: classifying the frame raised an error, three times or, if too many frames of its batch failed,
+    once."""
     KILLED_WORKER = "killed_worker"
     """Buried: three workers died while they held the frame."""
 

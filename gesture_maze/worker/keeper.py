@@ -3,7 +3,7 @@ connection.
 
 `step(now_s)` is one pass, with the time passed in. The keeper decides which partitions this worker should
 own. Only the main loop opens and closes them: whenever `revision` has changed, it compares `held()` with its
-partitions, opens new ones, closes lost ones, and drains those in `to_give()` before it releases them.
+partitions, opens new ones, closes lost ones, and drains those in `to_release()` before it releases them.
 Comparing states is safe if a connection is lost half-way; a queue of events would not be.
 """
 
@@ -48,7 +48,7 @@ class Keeper:
         clock: monotonic seconds, for the server's time.
 
     Attributes:
-        revision: rises with every change of `held()` or `to_give()`.
+        revision: rises with every change of `held()` or `to_release()`.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Keeper:
         with self._lock:
             return dict(self._grants)
 
-    def to_give(self) -> set[int]:
+    def to_release(self) -> set[int]:
         """Return the partitions that are ours and should be drained and released."""
         with self._lock:
             return self._giving & self._grants.keys()

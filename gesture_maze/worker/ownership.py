@@ -76,10 +76,10 @@ class Ownership:
         for number, grant in held.items():
             if number not in self._partitions or self._partitions[number].token != grant.token:
                 self._open_if_served(grant)
-        give = self._keeper.to_give()
-        if give:
+        leaving = self._keeper.to_release()
+        if leaving:
             settle()
-            self.release(give)
+            self.release(leaving)
         self._followed_revision = revision
 
     def recover(self, lost: Mapping[int, str]) -> None:

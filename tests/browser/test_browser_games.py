@@ -230,7 +230,7 @@ def test_speed_panel_shows_the_latency_of_each_stage(visit: Visit) -> None:
     filled = """() => {
       const lines = [...document.querySelectorAll("#stages li")].map((line) => line.innerText);
       const of = (name) => lines.find((line) => line.startsWith(name)) ?? "";
-      const names = ["Network", "Recognition", "Being sure", "Drawing", "In all"];
+      const names = ["Network", "Recognition", "Being sure", "Drawing", "Total"];
       return names.every((name) => /\\d ms/.test(of(name)));
     }"""
     page.wait_for_function(filled)

@@ -8,7 +8,7 @@ import pytest
 
 from gesture_maze.producer import Backpressure
 from gesture_maze.wire import keys
-from gesture_maze.worker.redis.dead_letters import DeadLetters, glance
+from gesture_maze.worker.redis.dead_letters import DeadLetters, preview
 from tests.support.pool import PARTITIONS, HandWorker, add, hand, outcomes, sessions_of
 from tests.support.servers import Server
 
@@ -86,7 +86,7 @@ def test_redriven_frame_without_its_fault_is_answered_once(server: Server) -> No
     broken.work()
     dead_letters = DeadLetters(server.client, PARTITIONS)
     _, dead_letter = dead_letters.newest(reason="processing_failed")
-    assert glance(dead_letter).session == early
+    assert preview(dead_letter).session == early
     broken.loop.drain()
 
     # the new owner does not rebuild sessions as far back as the dead-lettered frame

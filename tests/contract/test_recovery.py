@@ -153,7 +153,7 @@ def test_stalled_loop_releases_its_leases_and_reclaims_its_share_on_progress(cli
     stalled.keeper.progressed(time.monotonic())
     stalled.keeper.step(time.monotonic())
     other.join()
-    assert len(other.keeper.to_give()) == PARTITIONS // 2
+    assert len(other.keeper.to_release()) == PARTITIONS // 2
 
 
 def test_stalled_loop_whose_connection_is_lost_frees_its_leases_when_it_is_back(

@@ -200,7 +200,7 @@ export function showBudget(budget) {
   if (list.childElementCount !== known.length + 1) {
     list.replaceChildren(...[...known, null].map(() => stageLine()));
   }
-  [...known, { stage: "total", name: "In all", what: "from the hand to the screen", ms: total }].forEach((one, at) => {
+  [...known, { stage: "total", name: "Total", what: "from the hand to the screen", ms: total }].forEach((one, at) => {
     const [name, value] = list.children[at].querySelectorAll("span");
     const bar = list.children[at].querySelector("meter");
     name.textContent = one.name;

@@ -61,7 +61,7 @@ class DeadLetter:
         return CUT in self.fields[-2:-1]
 
     @property
-    def breaks_contract(self) -> bool:
+    def is_invalid(self) -> bool:
         """Whether its content is invalid, so that workers of the same version would reject it again."""
         return bool(self.reason) and self.reason not in PASSING
 
@@ -77,7 +77,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class Preview:
     """Values of the first frame of a dead letter; None for a value that cannot be read."""
 
     session: str | None = None
@@ -102,31 +102,31 @@ def parse_name(name: str) -> tuple[int, bytes]:
     return int(partition), dead_id.encode()
 
 
-def glance(dead_letter: DeadLetter) -> Glance:
+def preview(dead_letter: DeadLetter) -> Preview:
     """Return the session, seq and `t` of a dead letter as far as they can be read."""
     frames, _ = decode([dead_letter.fields])
     if len(frames):
-        return Glance(_printable(frames.sessions[0]), int(frames.seq[0]), int(frames.captured_ms[0]))
+        return Preview(_printable(frames.sessions[0]), int(frames.seq[0]), int(frames.captured_ms[0]))
     named = dict(zip(dead_letter.fields[::2], dead_letter.fields[1::2], strict=False))
     if b"json" in named:
-        return _glance_text(named[b"json"])
+        return _preview_text(named[b"json"])
     meta, sessions = named.get(b"m", b""), named.get(b"s")
     session = None if sessions is None else _printable(sessions.partition(b" ")[0])
     if len(meta) < META_BYTES:
-        return Glance(session)
+        return Preview(session)
     first = np.frombuffer(meta, META, count=1)[0]
-    return Glance(session, int(first["seq"]), int(first["captured_ms"]))
+    return Preview(session, int(first["seq"]), int(first["captured_ms"]))
 
 
-def _glance_text(raw: bytes) -> Glance:
+def _preview_text(raw: bytes) -> Preview:
     try:
         first = parse_objects(raw)[0]
     except FrameError:
-        return Glance()
+        return Preview()
     if not isinstance(first, dict):
-        return Glance()
+        return Preview()
     session, seq, t = first.get("session"), first.get("seq"), first.get("t")
-    return Glance(
+    return Preview(
         session=None if session is None else str(session),
         seq=seq if isinstance(seq, int) else None,
         t=t if isinstance(t, int) else None,

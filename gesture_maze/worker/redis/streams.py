@@ -59,7 +59,7 @@ class Reader(Protocol):
         """Request up to `count` entries per partition after the given ids. Returns immediately."""
 
     def wait(self, timeout_s: float, wake: int) -> bool:
-        """Wait for the answer and return True, or False once the descriptor `wake` is readable or time is
+        """Wait for the answer. Return True if it has arrived, False if `wake` became readable or the time is
         over."""
 
     def receive(self) -> list[Read]:

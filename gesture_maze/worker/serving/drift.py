@@ -34,12 +34,13 @@ FLOOR: Final = 1e-4
 dominates."""
 WINDOW_S: Final = 600.0
 SLOTS: Final = 60
-"""Slots that the window consists of."""
+"""Number of time slots in the window."""
 MIN_FRAMES: Final = 1000
-"""With fewer frames the index shows noise: 18 / 1000 = 0.018 from the gestures without any drift."""
+"""With fewer frames the index is mostly noise: at 1,000 the gestures give 18 / 1000 = 0.018 without any
+drift."""
 
 OF: Final = ("gestures", "confidence")
-"""What is compared: the mix of gestures, and the histogram of confidences."""
+"""The distributions that are compared: the mix of gestures, and the histogram of confidences."""
 
 
 def psi(live: npt.NDArray[np.float64], baseline: npt.NDArray[np.float64]) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.frames import META, Frame, pack
-from gesture_maze.worker.redis.dead_letters import DeadLetter, Glance, glance, parse_name
+from gesture_maze.worker.redis.dead_letters import DeadLetter, Preview, parse_name, preview
 
 
 def letter(*fields: bytes) -> DeadLetter:
@@ -23,28 +23,28 @@ def packed(**changed: bytes) -> DeadLetter:
 @pytest.mark.parametrize(
     ("dead", "seen"),
     [
-        (packed(), Glance("p1", 17, 1234)),
-        (packed(l=np.full(63, np.nan, "<f4").tobytes()), Glance("p1", 17, 1234)),
-        (packed(l=b"short"), Glance("p1", 17, 1234)),
-        (packed(m=b"short"), Glance("p1")),
-        (packed(s=b"\xff\xfe x"), Glance("\\xff\\xfe", 17, 1234)),
-        (letter(b"json", b'{"session":"a","seq":1,"t":2}'), Glance("a", 1, 2)),
-        (letter(b"json", b'[{"session":"a","seq":"x"}]'), Glance("a", None, None)),
-        (letter(b"json", b"{"), Glance()),
-        (letter(b"json", b"[3]"), Glance()),
-        (letter(b"foo", b"bar"), Glance()),
-        (letter(), Glance()),
+        (packed(), Preview("p1", 17, 1234)),
+        (packed(l=np.full(63, np.nan, "<f4").tobytes()), Preview("p1", 17, 1234)),
+        (packed(l=b"short"), Preview("p1", 17, 1234)),
+        (packed(m=b"short"), Preview("p1")),
+        (packed(s=b"\xff\xfe x"), Preview("\\xff\\xfe", 17, 1234)),
+        (letter(b"json", b'{"session":"a","seq":1,"t":2}'), Preview("a", 1, 2)),
+        (letter(b"json", b'[{"session":"a","seq":"x"}]'), Preview("a", None, None)),
+        (letter(b"json", b"{"), Preview()),
+        (letter(b"json", b"[3]"), Preview()),
+        (letter(b"foo", b"bar"), Preview()),
+        (letter(), Preview()),
     ],
 )
-def test_glance_of_a_dead_letter_shows_its_readable_fields(dead: DeadLetter, seen: Glance) -> None:
-    assert glance(dead) == seen
+def test_preview_of_a_dead_letter_shows_its_readable_fields(dead: DeadLetter, seen: Preview) -> None:
+    assert preview(dead) == seen
 
 
-def test_glance_of_many_frames_shows_the_first() -> None:
+def test_preview_of_many_frames_shows_the_first() -> None:
     meta = np.zeros(2, META)
     meta["seq"] = (5, 6)
     dead = letter(b"s", b"a b c", b"m", meta.tobytes(), b"l", b"")
-    assert glance(dead) == Glance("a", 5, 0)
+    assert preview(dead) == Preview("a", 5, 0)
 
 
 def test_dead_letter_name_is_parsed_back() -> None:
