@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Opt = typer.Option
 MOST_PLAYERS: Final = 2000
-"""One process draws all hands and reads all replies; beyond this it measures itself."""
+"""Most players: one process draws all hands and reads all replies, and with more it would measure itself."""
 
 
 def demo(

@@ -130,7 +130,7 @@ def trial_of(client: Redis) -> dict[str, Any]:
     registry = ModelRegistry(client)
     roles = registry.roles()
     if roles.challenger is None:
-        raise SettingsError("settings", "there is no challenger: set one by 'maze promote MODEL --shadow'")
+        raise SettingsError("settings", "there is no challenger: set one with 'maze promote MODEL --shadow'")
     champions = [roles.champion] if roles.champion else StatusReader(client).read().models
     if not champions:
         message = (

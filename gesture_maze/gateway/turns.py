@@ -61,7 +61,8 @@ class Turns:
 
 
 class Holds:
-    """Holds back the refusals of networks that go on asking. The number of those held is bounded."""
+    """Holds back the refusals of networks that keep sending requests. The number of refusals held is
+    bounded."""
 
     def __init__(self) -> None:
         self._at_once: Final = Rates(REFUSALS_PER_S, REFUSALS_PER_S)

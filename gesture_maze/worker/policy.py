@@ -31,8 +31,8 @@ STOP: Final = MOVES.index("stop")
 FRAME_MS: Final = 33
 """A frame at 30 frames/s; evidence is counted in units of it."""
 LONGEST_FRAME_MS: Final = 99
-"""Longest time that one frame counts for. With 66 a slow camera needs a frame more; with 133 two wrong frames
-of it in a row make three times as many false moves (docs/feel.md)."""
+"""Longest time that one frame counts for. With 66 a slow camera needs a frame more; with 133 two consecutive
+wrong frames of it cause three times as many false moves (docs/feel.md)."""
 MOST_ODDS: Final = 400
 """Most evidence that one frame of 33 ms adds, or takes if it shows the leader at low confidence."""
 EMPTY_COST: Final = 150

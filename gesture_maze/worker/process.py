@@ -326,7 +326,7 @@ def drain_within(limit_ms: int, drain: Callable[[], None], log: Log) -> None:
 
 
 def _bracketed(host: str) -> str:
-    """Return a host as it stands in a URL."""
+    """Return a host in the form for a URL, an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 

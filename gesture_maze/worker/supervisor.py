@@ -56,7 +56,7 @@ class _Restart:
 
 
 class Supervisor:
-    """Runs `settings.processes` workers until a signal.
+    """Runs `settings.processes` workers until a signal arrives.
 
     Args:
         settings: of the pool; process i listens on metrics port + i (0 stays 0).

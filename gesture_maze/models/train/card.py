@@ -132,7 +132,7 @@ def model_card(
 
     Args:
         facts: what the manifest will say.
-        evaluation: of the held-out rows, for the figures by gesture.
+        evaluation: figures of the held-out rows, by gesture.
         rule: how the threshold was chosen, in a sentence.
         data: the training data, for its people and sources.
         confusions: of the held-out rows, most frequent first.

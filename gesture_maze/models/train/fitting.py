@@ -74,7 +74,7 @@ class Fitted(Protocol):
         """Return its ONNX graph, with the logits divided by `temperature`."""
 
     def exact(self, temperature: float) -> Predict:
-        """Return what the graph must give."""
+        """Return the function that the graph must reproduce."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class FittedNetwork:
         return build_graph(self.network.cooled(temperature))
 
     def exact(self, temperature: float) -> Predict:
-        """Return what the graph must give."""
+        """Return the function that the graph must reproduce."""
         network = self.network.cooled(temperature)
 
         def predict(landmarks: NDArray[np.float32], aspect: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -141,7 +141,7 @@ class FittedPipeline:
         return pipeline_graph(self.pipeline, temperature, self.classes)
 
     def exact(self, temperature: float) -> Predict:
-        """Return what the graph must give."""
+        """Return the function that the graph must reproduce."""
 
         def cool(landmarks: NDArray[np.float32], aspect: NDArray[np.float32]) -> NDArray[np.float32]:
             points = landmarks[:, :, :2].astype(np.float64)

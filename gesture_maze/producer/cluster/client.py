@@ -203,7 +203,7 @@ class ClusterRedis(Redis):
         return answers
 
     def _served_elsewhere(self, commands: Sequence[Command], unsent: dict[Address, list[int]]) -> list[int]:
-        """Return the commands that could not be sent and whose slot another node serves by now."""
+        """Return the commands that could not be sent and whose slot another node now serves."""
         table = self.table
         return [
             index
