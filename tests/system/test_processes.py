@@ -138,7 +138,7 @@ def test_poison_frame_after_three_deaths_is_dead_lettered(server: Server, worker
         shown = zip(mates, (fine, poison, fine), strict=True)
         producer.send_tick([Frame(name, 1, 0, landmarks) for name, landmarks in shown])
         for number in range(1, 5):
-            settings = {"redis": server.url, "partitions": PARTITIONS, "metrics_port": 0, "lease_ttl_ms": 400}
+            settings = {"redis": server.url, "partitions": PARTITIONS, "metrics_port": 0, "lease_ttl_ms": 500}
             settings |= {**AGELESS, "block_ms": 100}
             command = [sys.executable, "-m", DYING, json.dumps(settings), f"w{number}"]
             died = _run_until_death_or_answer(command, server.client)
