@@ -7,6 +7,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
+from redis import exceptions
+
+from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.wire import keys
 from gesture_maze.worker.batch import Part
 from gesture_maze.worker.ownership import Ownership
@@ -120,6 +123,20 @@ def epoch_kept_when_acquired_again() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def moved_taken_for_ask() -> Iterator[None]:
+    """The client of a cluster follows MOVED as if it were ASK, and does not learn where the slot is now."""
+    original = ClusterRedis._redirected
+
+    def redirected(client: ClusterRedis, words: tuple[Any, ...], options: dict[str, Any], error: Any) -> Any:
+        if isinstance(error, exceptions.MovedError):
+            error = exceptions.AskError(f"{error.slot_id} {error.host}:{error.port}")
+        return original(client, words, options, error)
+
+    with patch.object(ClusterRedis, "_redirected", redirected):
+        yield
+
+
 BUGS: Final[dict[str, Callable[[], Any]]] = {
     bug.__name__: bug
     for bug in (
@@ -130,5 +147,6 @@ BUGS: Final[dict[str, Callable[[], Any]]] = {
         suspects_classified_when_rebuilt,
         lost_commits_taken_for_done,
         epoch_kept_when_acquired_again,
+        moved_taken_for_ask,
     )
 }

@@ -28,8 +28,8 @@ GOSSIP_S: Final = 0.5
 """A node learns of a new primary of a slot within this time."""
 UNBLOCK_S: Final = 0.3
 """A waiting read of a slot that has moved away ends within this time."""
-MOST_MOVED: Final = 20
-"""Times that a node sends a client on to the same primary: commands sent together, and a few more."""
+MOST_MOVED: Final = 8
+"""Times that a node sends a client on to a primary that all nodes know: commands sent together, and a few."""
 CONNECT_TIMEOUT_S: Final = 1.5
 
 
@@ -103,6 +103,7 @@ class ClusterNetwork(Network):
         self._owners: dict[int, ClusterNode] = {}
         self._moves: dict[int, _Move] = {}
         self._epoch = 0
+        self._changed_s = 0.0
         self._moved: Counter[tuple[str, Address, str]] = Counter()
 
     def form(self, primaries: int, partitions: int) -> None:
@@ -192,7 +193,12 @@ class ClusterNetwork(Network):
         return True
 
     def _count_moved(self, process: Process, node: ClusterNode, refusal: str) -> None:
-        """Check that a client that is sent on learns where a slot is now."""
+        """Check that a client that is sent on learns where a slot is now.
+
+        Before all nodes know it, a client may be sent on, and learn the old primary from another node.
+        """
+        if self.scheduler.now_s < self._changed_s + GOSSIP_S:
+            return
         answer = (process.name, node.address, refusal)
         self._moved[answer] += 1
         if self._moved[answer] > MOST_MOVED:
@@ -266,6 +272,7 @@ class ClusterNetwork(Network):
     def _assign(self, slot: int, primary: ClusterNode, sure: Iterable[ClusterNode]) -> None:
         """Make a node the primary of a slot. Those in `sure` know it at once, the others soon."""
         self._epoch += 1
+        self._changed_s = self.scheduler.now_s
         self._owners[slot] = primary
         view = View(self._epoch, primary)
         for node in self.nodes:

@@ -56,6 +56,7 @@ def test_world_of_a_seed_is_the_same_in_every_process() -> None:
         ("suspects_classified_when_rebuilt", 0, ("poison",), "has killed 4 workers"),
         ("lost_commits_taken_for_done", 0, ("move", "network"), "frames up to the cursor"),
         ("epoch_kept_when_acquired_again", 0, ("move", "network"), "frames up to the cursor"),
+        ("moved_taken_for_ask", 0, ("node",), "in spite of MOVED"),
     ],
 )
 def test_bug_is_found_by_a_seed_that_passes_without_it(
