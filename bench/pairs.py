@@ -102,6 +102,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--before", type=Path, help="checkout to compare with")
     options.add_argument("--before-module", default="worker", help="module of the worker in that checkout")
+    options.add_argument("--compiled", type=Path, help="checkout with compiled modules beside their sources")
     options.add_argument("--frames", type=int, default=400_000)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--seconds", type=float, default=10.0)
@@ -110,6 +111,12 @@ def main() -> None:
     chosen = options.parse_args()
     arms = [Arm("before", chosen.before.resolve(), chosen.before_module)] if chosen.before else []
     arms += [here(), here("after, reply channel and compact", reply_to="bench", compact=True)]
+    if chosen.compiled:
+        path = chosen.compiled.resolve()
+        arms += [
+            Arm("compiled", path),
+            Arm("compiled, reply channel and compact", path, reply_to="bench", compact=True),
+        ]
     with redis_server() as url:
         figures = measure(url, arms, chosen)
     report = {
