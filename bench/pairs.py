@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import latency
@@ -112,11 +113,9 @@ def main() -> None:
     arms = [Arm("before", chosen.before.resolve(), chosen.before_module)] if chosen.before else []
     arms += [here(), here("after, reply channel and compact", reply_to="bench", compact=True)]
     if chosen.compiled:
-        path = chosen.compiled.resolve()
-        arms += [
-            Arm("compiled", path),
-            Arm("compiled, reply channel and compact", path, reply_to="bench", compact=True),
-        ]
+        compiled = Arm("compiled", chosen.compiled.resolve())
+        both = replace(compiled, name="compiled, reply channel and compact", reply_to="bench", compact=True)
+        arms += [compiled, both]
     with redis_server() as url:
         figures = measure(url, arms, chosen)
     report = {
