@@ -36,7 +36,7 @@ class _Ledger:
     Attributes:
         entries: id and number of frames of each entry, in order.
         settled: entries up to the cursor, and their frames.
-        doubtful: frames of entries that were deleted while an owner might have had them.
+        doubtful: frames of entries that were deleted or lost while an owner might have had them.
         recounted: the cursor was lost, and entries may be read again.
     """
 
@@ -45,6 +45,11 @@ class _Ledger:
         self.settled = self.settled_frames = 0
         self.doubtful = 0
         self.recounted = False
+
+    @property
+    def frames(self) -> int:
+        """The frames of all entries."""
+        return sum(frames for _, frames in self.entries)
 
     def settle(self, cursor: Order) -> int:
         """Return the frames of the entries up to a cursor."""
@@ -202,8 +207,10 @@ class Checker:
     def on_failed_over(self, noted: dict[str, Any], partitions: Collection[int]) -> None:
         """Take note that partitions have fallen back to their state at the time of `copy`.
 
-        Frames that were accepted since then are lost, and those answered since then may be answered again.
+        Frames that were accepted since then are lost, unless an owner has read them, and those answered
+        since then may be answered again.
         """
+        had = {number: self._ledgers[number].frames for number in partitions}
         for frame, times in self._published.items():
             if self._partition_of(frame) in partitions:
                 self._allowed[frame] += times - noted["_published"][frame]
@@ -214,6 +221,8 @@ class Checker:
             known.update(
                 {key: value for key, value in noted[name].items() if self._partition_of(key) in partitions}
             )
+        for number, frames in had.items():
+            self._ledgers[number].doubtful += max(frames - self._ledgers[number].frames, 0)
 
     def _partition_of(self, key: int | str | FrameId) -> int:
         """Return the partition of a partition, a session or a frame."""
