@@ -74,7 +74,8 @@ class Ownership:
         for number in self._partitions.keys() - held.keys():
             self.drop(number, "lease lost")
         for number, grant in held.items():
-            if number not in self._partitions or self._partitions[number].token != grant.token:
+            # by identity: after a failover that lost an epoch, a new grant may have the old token
+            if number not in self._partitions or self._partitions[number].grant is not grant:
                 self._open_if_served(grant)
         leaving = self._keeper.to_release()
         if leaving:

@@ -55,7 +55,7 @@ def test_world_of_a_seed_is_the_same_in_every_process() -> None:
         ("rebuild_bounded", 0, ("burst", "restart"), "was answered 2 times"),
         ("suspects_classified_when_rebuilt", 0, ("poison",), "has killed 4 workers"),
         ("lost_commits_taken_for_done", 0, ("move", "network"), "frames up to the cursor"),
-        ("epoch_kept_when_acquired_again", 0, ("move", "network"), "frames up to the cursor"),
+        ("epoch_kept_when_acquired_again", 3, ("move", "network"), "frames up to the cursor"),
         ("moved_taken_for_ask", 0, ("node",), "in spite of MOVED"),
     ],
 )

@@ -82,3 +82,32 @@ def test_partition_whose_node_stays_lost_is_dropped_before_another_batch_is_comm
     ownership.recover({1: "the connection is lost"})
     assert keeper.is_usable(1, 100.0)
     assert not partitions
+
+
+def test_partition_acquired_again_under_the_same_token_is_rebuilt_at_the_cursor() -> None:
+    # a failover has lost the last epoch and the commits under it
+    grants = [Grant(1, "w:5", b"9-0", 9), Grant(1, "w:5", b"3-0", 3)]
+    log = Log("human", "error")
+    broker: Any = SimpleNamespace(
+        lease_ttl_ms=3000, acquire=lambda *_: grants.pop(0), past=lambda *_: iter([])
+    )
+    keeper = Keeper(broker, "w", "{}", lambda: None, log, lambda: 100.0)
+    path: Any = SimpleNamespace(rebuild=lambda *_: None)
+    partitions: dict[int, Partition] = {}
+    ownership = Ownership(
+        broker,
+        keeper,
+        path,
+        partitions,
+        total=2,
+        rebuild_ms=5000,
+        metrics=Metrics(),
+        clock=lambda: 100.0,
+        log=log,
+    )
+    positions = []
+    for _ in range(2):
+        keeper.acquire(1, 100.0)
+        ownership.follow(lambda: None)
+        positions.append(partitions[1].position)
+    assert positions == [b"9-0", b"3-0"]
