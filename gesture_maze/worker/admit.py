@@ -90,12 +90,12 @@ def _enter(
         session = find(names[row]) or _open(part, frames, row, worker)
         if session is None:
             continue
+        session.active_ms = active_ms
         seq = seqs[row]
         if seq <= session.seq:
             duplicates += 1
             continue
         session.seq = seq
-        session.active_ms = active_ms
         kept.append(row)
         sessions.append(session)
     part.count("duplicate", duplicates)

@@ -25,7 +25,7 @@ class Session(Hold):
         channel: where its replies go.
         head: beginning of each reply.
         seq: the last one seen; -1 before the first.
-        active_ms: server time at which its last frame was admitted.
+        active_ms: server time at which its last frame was processed, a duplicate or not.
         own: its settings, where they differ from the worker's.
         lead: its channel as an argument of a Redis command, and the beginning of the argument after it
             (RESP).

@@ -206,16 +206,20 @@ def test_actions_setting_maps_gestures_to_actions() -> None:
 
 
 def test_repeated_or_lower_seq_is_a_duplicate_within_and_across_batches() -> None:
-    path, owned = frame_path(), partition()
-    first, replies = run(
-        path, owned, read(entry(frame(HERE[0], 1)), entry(frame(HERE[0], 1), frame(HERE[0], 2)))
-    )
+    path, owned, here = frame_path(), partition(), HERE[0]
+    first, replies = run(path, owned, read(entry(frame(here, 1)), entry(frame(here, 1), frame(here, 2))))
     assert [reply["seq"] for reply in replies] == [1, 2]
-    again, _ = run(
-        path, owned, read(entry(frame(HERE[0], 2)), entry(frame(HERE[0], 0)), entry(frame(HERE[0], 3)))
-    )
+    again, _ = run(path, owned, read(entry(frame(here, 2)), entry(frame(here, 0)), entry(frame(here, 3))))
     assert outcomes(first) == {"answered": 2, "duplicate": 1}
     assert outcomes(again) == {"answered": 1, "duplicate": 2}
+
+
+def test_session_is_remembered_while_duplicates_arrive() -> None:
+    path, owned = frame_path(), partition()
+    run(path, owned, read(entry(frame(HERE[0], 2))))
+    owned.sessions.by_id[HERE[0].encode()].active_ms = 0
+    run(path, owned, read(entry(frame(HERE[0], 1))))
+    assert owned.sessions.forget_older(NOW_MS) == 0
 
 
 def test_frame_past_the_deadline_is_stale_and_its_retry_a_duplicate() -> None:
