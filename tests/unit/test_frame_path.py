@@ -210,16 +210,11 @@ def test_repeated_or_lower_seq_is_a_duplicate_within_and_across_batches() -> Non
     first, replies = run(path, owned, read(entry(frame(here, 1)), entry(frame(here, 1), frame(here, 2))))
     assert [reply["seq"] for reply in replies] == [1, 2]
     again, _ = run(path, owned, read(entry(frame(here, 2)), entry(frame(here, 0)), entry(frame(here, 3))))
-    assert outcomes(first) == {"answered": 2, "duplicate": 1}
-    assert outcomes(again) == {"answered": 1, "duplicate": 2}
-
-
-def test_session_is_remembered_while_duplicates_arrive() -> None:
-    path, owned = frame_path(), partition()
-    run(path, owned, read(entry(frame(HERE[0], 2))))
-    owned.sessions.by_id[HERE[0].encode()].active_ms = 0
-    run(path, owned, read(entry(frame(HERE[0], 1))))
-    assert owned.sessions.forget_older(NOW_MS) == 0
+    owned.sessions.by_id[here.encode()].active_ms = 0
+    third, _ = run(path, owned, read(entry(frame(here, 1))))
+    counts = {"answered": 2, "duplicate": 1}, {"answered": 1, "duplicate": 2}, {"duplicate": 1}
+    assert (outcomes(first), outcomes(again), outcomes(third)) == counts
+    assert owned.sessions.forget_older(NOW_MS) == 0, "a duplicate keeps its session"
 
 
 def test_frame_past_the_deadline_is_stale_and_its_retry_a_duplicate() -> None:
@@ -231,9 +226,8 @@ def test_frame_past_the_deadline_is_stale_and_its_retry_a_duplicate() -> None:
 
 
 def test_frame_without_a_deadline_is_answered_at_any_age() -> None:
-    commit, _ = run(
-        frame_path(deadline_ms=0, supersede_ms=0), partition(), read(entry(frame(HERE[0], 1)), age_ms=10**9)
-    )
+    old = read(entry(frame(HERE[0], 1)), age_ms=10**9)
+    commit, _ = run(frame_path(deadline_ms=0, supersede_ms=0), partition(), old)
     assert outcomes(commit) == {"answered": 1}
 
 
