@@ -16,8 +16,7 @@ PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 # Pins the build requirements too, which pip's option -c does not reach. Newer versions of pip read the second name.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
-# Bytecode is written when a module is first imported (pip's --no-compile halves the work of an installation), also
-# where the environment turns it off: the tests start hundreds of processes.
+# Bytecode is kept even where the environment turns it off: the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -85,7 +84,7 @@ WITH_lint := dist game test lint
 
 $(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "installing the packages of the extra '$*' (only when they change)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[$*]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $(foreach extra,$(WITH_$*),$(VENV)/.$(extra))
 
 $(VENV)/.made:
