@@ -16,6 +16,8 @@ from tests.support.observed import ROOT, Observed
 from tests.support.observed_metrics import known_metrics, metrics_in
 from tests.support.servers import wait_until
 
+pytestmark = pytest.mark.slow
+
 GRAFANA = ROOT / "compose/grafana"
 DASHBOARDS = {
     path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))

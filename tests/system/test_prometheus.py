@@ -16,7 +16,10 @@ from tests.support.observed import ROOT, Observed, binary, fetch
 from tests.support.observed_metrics import known_metrics, metrics_in
 from tests.support.servers import absent, wait_until
 
-pytestmark = pytest.mark.timeout(240)  # the first test of a pool waits until all its programs run
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+]  # the first test of a pool waits until all its programs run
 ALERTS = yaml.safe_load((ROOT / "compose/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
 RECORDED = yaml.safe_load((ROOT / "compose/prometheus/recording.yml").read_text())["groups"][0]["rules"]
 RUNBOOK = ROOT / "compose/k8s/monitoring/user/runbook.html"
