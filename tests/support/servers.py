@@ -65,7 +65,7 @@ class ServerEndedError(Exception):
 
 
 def connected(url: str, process: subprocess.Popen[bytes] | None = None) -> Any:
-    """Return a client of a server once it answers.
+    """Return a client of a server once it answers and has loaded its data.
 
     Args:
         url: of the server.
@@ -80,13 +80,15 @@ def connected(url: str, process: subprocess.Popen[bytes] | None = None) -> Any:
         if process is not None and process.poll() is not None:
             raise ServerEndedError(url)
         try:
-            found: Any = client.info("server")
+            found: Any = client.info()
         except RedisConnectionError:
+            return False
+        if found["loading"]:
             return False
         # another server may have taken the port first
         return process is None or bool(found["process_id"] == process.pid)
 
-    wait_until(answers)
+    wait_until(answers, 15)
     return client
 
 
