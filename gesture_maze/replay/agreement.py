@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from gesture_maze.capture.files import open_lines
 from gesture_maze.readers.unpack import DAMAGE
 from gesture_maze.replay.golden import Difference, alike
@@ -112,7 +114,7 @@ def _frames(paths: Sequence[Path]) -> Iterator[_Recorded]:
         with open_lines(path) as lines, suppress(*DAMAGE):
             for line in islice(lines, 1, None):
                 try:
-                    values = json.loads(line)
+                    values = from_json(line)
                     yield values["session"], values["seq"], float(values["offset_ms"]), _reply(values)
                 except (ValueError, KeyError, TypeError, RecursionError):
                     continue  # the replay itself reports or skips it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -29,11 +29,7 @@ class _Clock:
 def simulated_server_clock(now_s: Callable[[], float]) -> Iterator[None]:
     """Let fakeredis read a clock, in Unix seconds."""
     clock = _Clock(now_s)
-    patches = [patch(f"{module}.time", clock) for module in CLOCKED]
-    for one in patches:
-        one.start()
-    try:
+    with ExitStack() as patches:
+        for module in CLOCKED:
+            patches.enter_context(patch(f"{module}.time", clock))
         yield
-    finally:
-        for one in patches:
-            one.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -41,16 +41,13 @@ class _Time:
 @contextmanager
 def simulated_cluster_time(others: AbstractContextManager[None], scheduler: Scheduler) -> Iterator[None]:
     """Let the client of a cluster live in simulated time, and its readers wait for simulated sockets."""
-    patches = [patch(f"gesture_maze.{module}.time", _Time(scheduler)) for module in TIMED]
-    patches.append(patch("gesture_maze.worker.redis.cluster.streams.Connection", _ReadingConnection))
-    with others:
-        for one in patches:
-            one.start()
-        try:
-            yield
-        finally:
-            for one in patches:
-                one.stop()
+    with others, ExitStack() as patches:
+        for module in TIMED:
+            patches.enter_context(patch(f"gesture_maze.{module}.time", _Time(scheduler)))
+        patches.enter_context(
+            patch("gesture_maze.worker.redis.cluster.streams.Connection", _ReadingConnection)
+        )
+        yield
 
 
 class SimCluster(ClusterRedis):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,20 @@ from gesture_maze.worker.records import Grant, Read
 PAGES = 5
 PAGE_S = 4.0
 """How long sessions are rebuilt from one page: together longer than a loop may be without progress."""
+
+
+def owner(acquire: Callable[..., Grant]) -> tuple[Keeper, Ownership, dict[int, Partition]]:
+    """Return keeper, ownership and partitions of a worker at 100 s, with empty streams."""
+    log = Log("human", "error")
+    broker: Any = SimpleNamespace(lease_ttl_ms=3000, acquire=acquire, past=lambda *_: iter([]))
+    keeper = Keeper(broker, "w", "{}", lambda: None, log, lambda: 100.0)
+    path: Any = SimpleNamespace(rebuild=lambda *_: None)
+    partitions: dict[int, Partition] = {}
+    ownership = Ownership(
+        broker, keeper, path, partitions, total=2, rebuild_ms=5000, metrics=Metrics(),
+        clock=lambda: 100.0, log=log,
+    )  # fmt: skip
+    return keeper, ownership, partitions
 
 
 def test_rebuild_that_takes_longer_than_a_stall_keeps_its_leases() -> None:
@@ -59,22 +73,7 @@ def test_partition_whose_node_stays_lost_is_dropped_before_another_batch_is_comm
             raise NodeLost(partition, "the connection is lost")
         return found
 
-    log = Log("human", "error")
-    broker: Any = SimpleNamespace(lease_ttl_ms=3000, acquire=acquire, past=lambda *_: iter([]))
-    keeper = Keeper(broker, "w", "{}", lambda: None, log, lambda: 100.0)
-    path: Any = SimpleNamespace(rebuild=lambda *_: None)
-    partitions: dict[int, Partition] = {}
-    ownership = Ownership(
-        broker,
-        keeper,
-        path,
-        partitions,
-        total=2,
-        rebuild_ms=5000,
-        metrics=Metrics(),
-        clock=lambda: 100.0,
-        log=log,
-    )
+    keeper, ownership, partitions = owner(acquire)
     keeper.acquire(1, 100.0)
     ownership.follow(lambda: None)
     assert list(partitions) == [1]
@@ -87,24 +86,7 @@ def test_partition_whose_node_stays_lost_is_dropped_before_another_batch_is_comm
 def test_partition_acquired_again_under_the_same_token_is_rebuilt_at_the_cursor() -> None:
     # a failover has lost the last epoch and the commits under it
     grants = [Grant(1, "w:5", b"9-0", 9), Grant(1, "w:5", b"3-0", 3)]
-    log = Log("human", "error")
-    broker: Any = SimpleNamespace(
-        lease_ttl_ms=3000, acquire=lambda *_: grants.pop(0), past=lambda *_: iter([])
-    )
-    keeper = Keeper(broker, "w", "{}", lambda: None, log, lambda: 100.0)
-    path: Any = SimpleNamespace(rebuild=lambda *_: None)
-    partitions: dict[int, Partition] = {}
-    ownership = Ownership(
-        broker,
-        keeper,
-        path,
-        partitions,
-        total=2,
-        rebuild_ms=5000,
-        metrics=Metrics(),
-        clock=lambda: 100.0,
-        log=log,
-    )
+    keeper, ownership, partitions = owner(lambda *_: grants.pop(0))
     positions = []
     for _ in range(2):
         keeper.acquire(1, 100.0)
