@@ -83,7 +83,7 @@ def connected(url: str, process: subprocess.Popen[bytes] | None = None) -> Any:
             found: Any = client.info()
         except RedisConnectionError:
             return False
-        if found["loading"]:
+        if found.get("loading"):  # a Sentinel has no data to load
             return False
         # another server may have taken the port first
         return process is None or bool(found["process_id"] == process.pid)
@@ -128,7 +128,11 @@ class RedisProcess:
         """Start the server and return a client once it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        return connected(self.url, self._process)
+        try:
+            return connected(self.url, self._process)
+        except BaseException:
+            self.end(signal.SIGKILL)
+            raise
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal and wait until the process exits."""
