@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shapes import shapes_of
 from threadpoolctl import threadpool_limits
 
 from gesture_maze.capture.reader import CaptureReader
@@ -115,7 +116,7 @@ def train_base(data: Dataset, extra: Dataset, without: tuple[str, ...], epochs: 
     keep = np.isin(names, known)
     labels = np.array([known.index(name) for name in names[keep].tolist()])
     network = train_classifier(points[keep], labels, Recipe(epochs=epochs), 0, gestures=known)
-    return Base(network, known, Shapes.of(data.points, np.array(data.gestures)[data.labels]))
+    return Base(network, known, shapes_of(data))
 
 
 def right(network: Network, points: Points, labels: np.ndarray[Any, Any]) -> float:

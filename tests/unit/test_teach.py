@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from gesture_maze.capture.reader import CaptureReader
 from gesture_maze.cli.models import facts_of
 from gesture_maze.models.bundle import Bundle, bundled_path
 from gesture_maze.models.classifier import Classifier
-from gesture_maze.models.dataset import read_dataset
+from gesture_maze.models.dataset import Dataset, read_dataset
 from gesture_maze.models.features import features
 from gesture_maze.models.gates import BASE_AFTER, BASE_BEFORE, GateReason, check_base
 from gesture_maze.models.network import Network
@@ -24,7 +25,7 @@ from gesture_maze.teach.growth import Grower, Recipe
 from gesture_maze.teach.judging import folds_of
 from gesture_maze.teach.kept import Kept
 from gesture_maze.teach.lessons import everything_else, rows_of, settled
-from gesture_maze.teach.shapes import Shapes, shared_shapes
+from gesture_maze.teach.shapes import shared_shapes
 from gesture_maze.teach.takes import CONSENT, Takes
 from gesture_maze.teach.variety import GOOD, PROMPTS, variety
 from gesture_maze.wire.errors import ModelError, SettingsError
@@ -35,6 +36,7 @@ from tests.support.takes import frames, record
 if TYPE_CHECKING:
     from gesture_maze.worker.redis.registry import ModelRegistry
 
+ROOT = Path(__file__).parents[2]
 QUICK = Recipe(copies=2, per_gesture=40, idle=5, guard_hands=60)
 
 
@@ -211,23 +213,23 @@ def test_known_gesture_taught_by_hands_of_another_keeps_the_accuracy_of_the_base
     assert before - after <= 0.003
 
 
-def test_shapes_written_read_back_and_drawn_are_what_the_base_reads_them_as(
-    base: tuple[Bundle, Network], tmp_path: Path
+def test_hands_drawn_from_the_shared_shapes_are_what_the_base_reads_them_as(
+    base: tuple[Bundle, Network],
 ) -> None:
-    shared_shapes().write(tmp_path / "shapes.npz")
-    found = Shapes.read(tmp_path / "shapes.npz")
-    hands, names = found.draw(GESTURES, 20, 2, 0)
+    hands, names = shared_shapes().draw(GESTURES, 20, 2, 0)
     assert len(hands) == 20 * (len(GESTURES) + 1)
     assert set(names) == set(GESTURES)
     answers = base[1].probabilities(features(hands)).argmax(axis=1)
     assert np.mean(np.array(GESTURES)[answers] == names) > 0.9
-    assert [len(part) for part in found.draw(["swipe"], 20, 2, 0)] == [0, 0]
+    assert [len(part) for part in shared_shapes().draw(["swipe"], 20, 2, 0)] == [0, 0]
 
 
 def test_shapes_leave_out_gestures_of_few_hands() -> None:
-    hands = np.concatenate([everything_else([name], 200, 1) for name in ("like", "four")])
-    names = np.array(["like"] * 200 + ["four"] * 200)
-    found = Shapes.of(hands[:250], names[:250])
+    make = runpy.run_path(str(ROOT / "bench/shapes.py"))
+    hands = np.concatenate([everything_else([name], 200, 1) for name in ("like", "four")])[:250]
+    labels = np.array([GESTURES.index("like")] * 200 + [GESTURES.index("four")] * 50)
+    unnamed = np.full(250, "")
+    found = make["shapes_of"](Dataset(hands, labels, unnamed, unnamed, ("hands.csv",), ""))
     assert set(found.gestures) == {"like"}
 
 
