@@ -20,6 +20,7 @@ import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar, Union, get_args, get_origin
@@ -31,6 +32,7 @@ from pydantic_core import PydanticUndefined
 from gesture_maze.cli.environment import content, variable
 from gesture_maze.cli.flags import Group, command
 from gesture_maze.wire.errors import SettingsError
+from gesture_maze.worker.faults import WrongSettingsError
 
 KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 METAVARS: Final[Mapping[Any, str]] = {int: "INTEGER", float: "NUMBER", Path: "PATH", dict: "NAME=VALUE,..."}
@@ -72,6 +74,11 @@ class Setting:
         """Name of the parameter."""
         return self.path[-1]
 
+    @property
+    def flag(self) -> str:
+        """The option that gives its value, or names the file of a secret."""
+        return f"--{self.name.replace('_', '-')}{'-file' if self.secret else ''}"
+
 
 def options_from(model: type[S]) -> Callable[[Callable[[S], None]], Callable[..., None]]:
     """Return a decorator: the command gets the options of `model`, its body the checked settings."""
@@ -88,25 +95,21 @@ def options_from(model: type[S]) -> Callable[[Callable[[S], None]], Callable[...
 
 @contextmanager
 def faults_by_flag(settings: Iterable[Setting]) -> Iterator[None]:
-    """Name flags in place of settings in a `SettingsError`: `--repeat-ms` for `policy.repeat_ms`."""
+    """Name flags in place of settings in what is wrong: `--repeat-ms` for `policy.repeat_ms`."""
     try:
         yield
-    except SettingsError as error:
-        if error.reason != "settings":
-            raise  # of a file, which has no flags
-        raise SettingsError(error.reason, _with_flags(str(error), settings)) from None
+    except WrongSettingsError as error:
+        flags = {one.path: one.flag for one in settings}
+        faults = "; ".join(one.sentence(partial(_by_flag, flags)) for one in error.faults)
+        raise SettingsError(error.reason, faults) from None
 
 
-def _with_flags(faults: str, settings: Iterable[Setting]) -> str:
-    for setting in settings:
-        flag = f"--{setting.name.replace('_', '-')}{'-file' if setting.secret else ''}"
-        # at the beginning of a fault, where the name of a part may follow: `actions.like: ...`
-        names = rf"(^|; )(?:policy: )?(?:{re.escape('.'.join(setting.path))}|{setting.name})"
-        faults = re.sub(rf"{names}(?=:| must )", rf"\1{flag}", faults)
-        faults = re.sub(rf"{names}\.", rf"\1{flag} ", faults)
-        if "_" in setting.name:
-            faults = re.sub(rf"(?<![\w.'-]){setting.name}(?![\w.'])", flag, faults)
-    return faults
+def _by_flag(flags: Mapping[tuple[str, ...], str], place: tuple[str, ...]) -> str:
+    """Return the flag of a setting and the part of its value that a place names: `--actions like`."""
+    for end in range(len(place), 0, -1):
+        if place[:end] in flags:
+            return " ".join((flags[place[:end]], *place[end:]))
+    return ".".join(place)
 
 
 def run_flags(model: type[BaseModel], names: Collection[str], panel: str) -> Group:
@@ -127,7 +130,7 @@ def run_flags(model: type[BaseModel], names: Collection[str], panel: str) -> Gro
 
 def _run_parameter(setting: Setting, panel: str) -> inspect.Parameter:
     option = typer.Option(
-        f"--{setting.name.replace('_', '-')}",
+        setting.flag,
         allow_from_autoenv=False,
         help=_escaped(re.sub(r" \(default: .+\)$", "", setting.help)),
         metavar=_metavar(setting),
@@ -184,19 +187,19 @@ def field_texts(owner: type) -> dict[str, str]:
 
 
 def _parameters(setting: Setting) -> Iterator[inspect.Parameter]:
-    flag = f"--{setting.name.replace('_', '-')}"
     if not setting.secret:
-        yield _parameter(setting.name, setting, flag)
+        yield _parameter(setting, setting.flag)
         return
-    yield _parameter(setting.name, setting, flag, hidden=True)
+    yield _parameter(setting, setting.flag.removesuffix("-file"), hidden=True)
     text = f"File that holds {setting.name}, as with {variable(setting.name)}_FILE. {setting.help}"
-    file = typer.Option(f"{flag}-file", help=_escaped(text), metavar="PATH")
+    file = typer.Option(setting.flag, help=_escaped(text), metavar="PATH")
     yield inspect.Parameter(
         f"{setting.name}_file", KEYWORD, default=None, annotation=Annotated[Path | None, file]
     )
 
 
-def _parameter(name: str, setting: Setting, flag: str, *, hidden: bool = False) -> inspect.Parameter:
+def _parameter(setting: Setting, flag: str, *, hidden: bool = False) -> inspect.Parameter:
+    name = setting.name
     option = typer.Option(
         flag,
         envvar=variable(name),
@@ -251,7 +254,7 @@ def _values(settings: list[Setting], given: Mapping[str, Any]) -> dict[str, Any]
     for setting in settings:
         value = given[setting.name]
         if setting.secret and given[f"{setting.name}_file"] is not None:
-            value = content(given[f"{setting.name}_file"], f"--{setting.name}-file")
+            value = content(given[f"{setting.name}_file"], setting.flag)
         if value is None:
             continue
         inside = values

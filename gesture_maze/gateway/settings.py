@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gesture_maze.gateway.tls import TlsFiles
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.worker.settings import faults
+from gesture_maze.worker.faults import Fault, WrongSettingsError, faults_of
 
 _Positive = Annotated[int, Field(gt=0)]
 LEAST_SECRET_CHARACTERS = 16
@@ -91,16 +91,17 @@ class Settings(BaseModel):
         """Return settings from keyword values; None means "the default".
 
         Raises:
-            SettingsError: one sentence that names every fault.
+            WrongSettingsError: with every fault.
         """
         given = {name: value for name, value in values.items() if value is not None}
-        found = TlsFiles(*map(given.get, ("tls_cert", "tls_key", "tls_client_ca"))).faults()
+        files = TlsFiles(*map(given.get, ("tls_cert", "tls_key", "tls_client_ca")))
+        found = [Fault((), (text,)) for text in files.faults()]
         try:
             settings = cls(**given)
         except ValidationError as error:
-            found = faults(error) + found
+            found = faults_of(error) + found
         if found:
-            raise SettingsError("settings", "; ".join(found))
+            raise WrongSettingsError(found)
         return settings
 
 

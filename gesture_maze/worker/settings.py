@@ -6,7 +6,6 @@ and the variable, the docstring the help text.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import Action, parse_action_key
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, check_partitions
+from gesture_maze.worker.faults import Name, WrongSettingsError, WrongValueError, faults_of
 from gesture_maze.worker.rules import Rules
 
 MAX_PORT: Final = 65_535
@@ -23,9 +23,6 @@ DEFAULT_METRICS_PORT: Final = 9464
 MIN_LEASE_TTL_MS: Final = 500
 """A lease is renewed every quarter of its time to live and used for 0.7 of it. Below this, one slow answer of
 Redis or one long batch, which holds up the keeper's thread, loses all leases."""
-
-PRIVATE: Final = ("redis", "secret")
-"""Settings whose values no message repeats."""
 
 _Positive = Annotated[int, Field(gt=0)]
 
@@ -62,7 +59,7 @@ class Settings(BaseModel):
     machine loses leases."""
     retention_ms: _Positive = 60_000
     """How long committed entries stay in the stream, for rebuilding sessions and for captures."""
-    rebuild_ms: _Positive = 5000
+    rebuild_ms: Annotated[int, Field(gt=0, validate_default=True)] = 5000
     """How far back a new owner reads to rebuild sessions; must be less than --retention-ms."""
     block_ms: _Positive = 1000
     """Longest wait of one read."""
@@ -90,7 +87,7 @@ class Settings(BaseModel):
         try:
             return check_partitions(partitions)
         except SettingsError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(str(error).removeprefix("partitions ")) from None
 
     @field_validator("lease_ttl_ms")
     @classmethod
@@ -107,21 +104,13 @@ class Settings(BaseModel):
             parse_action_key(key)
         return actions
 
-    @field_validator("policy", mode="wrap")
-    @classmethod
-    def _consistent_policy(cls, policy: Any, check: Callable[[Any], Rules]) -> Rules:
-        # pydantic collects a ValueError with the other faults; a SettingsError would hide them
-        try:
-            return check(policy)
-        except SettingsError as error:
-            raise ValueError(str(error).removeprefix("policy: ")) from None
-
     @field_validator("rebuild_ms")
     @classmethod
     def _within_retention(cls, rebuild_ms: int, info: ValidationInfo) -> int:
         retention_ms = info.data.get("retention_ms")
         if retention_ms is not None and rebuild_ms >= retention_ms:
-            raise ValueError(f"must be less than retention_ms {retention_ms}, got {rebuild_ms}")
+            limit = Name("retention_ms"), f" {retention_ms}, got {rebuild_ms}"
+            raise WrongValueError("must be less than ", *limit)
         return rebuild_ms
 
     @classmethod
@@ -129,12 +118,12 @@ class Settings(BaseModel):
         """Return settings from keyword values, where None selects the default.
 
         Raises:
-            SettingsError: `settings`, with one message that names every fault.
+            WrongSettingsError: with every fault.
         """
         try:
             return cls(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
-            raise SettingsError("settings", "; ".join(faults(error))) from None
+            raise WrongSettingsError(faults_of(error)) from None
 
 
 class PoolSettings(Settings):
@@ -150,9 +139,9 @@ class PoolSettings(Settings):
     def _enough_ports(cls, processes: int, info: ValidationInfo) -> int:
         first = info.data.get("metrics_port")
         if first and first + processes - 1 > MAX_PORT:
-            raise ValueError(
-                f"{processes} processes need the ports {first} to {first + processes - 1}, the highest is "
-                f"{MAX_PORT}: choose a lower metrics_port"
+            ports = f"the ports {first} to {first + processes - 1}, the highest is {MAX_PORT}"
+            raise WrongValueError(
+                f"{processes} processes need {ports}: choose a lower ", Name("metrics_port")
             )
         return processes
 
@@ -161,19 +150,3 @@ class PoolSettings(Settings):
         values = {name: getattr(self, name) for name in Settings.model_fields}
         port = self.metrics_port and self.metrics_port + index
         return Settings.model_construct(**values | {"metrics_port": port})
-
-
-def faults(error: ValidationError) -> list[str]:
-    """Return one phrase per fault, which begins with the name of the setting.
-
-    Values of settings that may contain a password are left out.
-    """
-    return [_fault(fault) for fault in error.errors(include_url=False)]
-
-
-def _fault(fault: Any) -> str:
-    name = ".".join(map(str, fault["loc"]))
-    if fault["type"] == "value_error":
-        return f"{name}: {fault['msg'].removeprefix('Value error, ').removeprefix(f'{name} ')}"
-    found = "" if name in PRIVATE else f", got {fault['input']!r:.80}"
-    return f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}{found}"

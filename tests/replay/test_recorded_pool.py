@@ -99,7 +99,8 @@ def test_wrong_settings_are_rejected_with_the_names_that_are_known(tmp_path: Pat
     with pytest.raises(SettingsError, match=r"setle_evidence: unknown, expected one of .*settle_evidence"):
         replay_settings(setle_evidence=1)
     wrong = held(tmp_path / "a.jsonl", {"policy": {"repeat_ms": 0}})
-    assert "a.jsonl: line 1: pool: policy: repeat_ms must be above 0" in maze("replay", wrong, code=2).output
+    shown = maze("replay", wrong, code=2).output
+    assert "a.jsonl: line 1: pool: policy.repeat_ms: input should be greater than 0, got 0" in shown
 
 
 def test_pool_settings_are_those_of_most_workers() -> None:

@@ -102,8 +102,8 @@ def test_worker_with_many_faults_reports_all_at_once() -> None:
     assert result.exit_code == 2
     assert result.output.startswith("maze: ")
     for words in (
-        "--partitions: must be a power of two", "--leave must be from 0 to 1, got 2", "--actions like: input",
-        "got 'sideways'", "--deadline-ms: ", "got '-1'", "ports 65534 to 65536",
+        "--partitions: must be a power of two", "--leave: input should be less than or equal to 1, got '2'",
+        "--actions like: input", "got 'sideways'", "--deadline-ms: ", "got '-1'", "ports 65534 to 65536",
         "--rebuild-ms: must be less than --retention-ms 4000, got 5000", "choose a lower --metrics-port",
         "--block-ms: input should be a valid integer", "--log-format: ", "--processes: ",
     ):  # fmt: skip

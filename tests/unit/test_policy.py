@@ -9,8 +9,8 @@ from itertools import groupby, pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.replies import MOVES
 from gesture_maze.worker.policy import COSTS, ODDS, Hold, Policy
 from gesture_maze.worker.rules import Rules
@@ -330,5 +330,5 @@ def test_frame_of_slow_camera_counts_for_99_ms_at_most() -> None:
     [{"settle_evidence": 0}, {"repeat_ms": 0}, {"release_ms": -1}, {"leave": 1.5}, {"leave": -0.1}],
 )
 def test_rules_out_of_range_are_rejected(wrong: dict[str, float]) -> None:
-    with pytest.raises(SettingsError, match=next(iter(wrong))):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
         Rules(**wrong)  # type: ignore[arg-type]

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.worker.settings import Settings
+from gesture_maze.worker.faults import WrongSettingsError
+from gesture_maze.worker.settings import PoolSettings, Settings
 
 
 def test_settings_with_many_faults_name_all_of_them() -> None:
@@ -15,6 +16,21 @@ def test_settings_with_many_faults_name_all_of_them() -> None:
         Settings.of(partitions=3, deadline_ms=-1, actions={"both:wave": "up"}, metrics_port=70_000)
     for name in ("partitions", "deadline_ms", "wave", "metrics_port"):
         assert name in str(raised.value)
+
+
+def test_faults_of_several_settings_name_each_setting_in_the_way_of_the_caller() -> None:
+    with pytest.raises(WrongSettingsError) as raised:
+        PoolSettings.of(
+            retention_ms=4000, metrics_port=65_535, processes=2, policy={"repeat_ms": "retention_ms"}
+        )
+    policy, rebuild, processes = raised.value.faults
+    assert rebuild.sentence() == "rebuild_ms: must be less than retention_ms 4000, got 5000"
+    assert rebuild.sentence(lambda place: f"<{'/'.join(place)}>").startswith(
+        "<rebuild_ms>: must be less than <retention_ms> 4000"
+    )
+    assert processes.sentence().endswith("choose a lower metrics_port")
+    assert policy.sentence().startswith("policy.repeat_ms: input should be a valid integer")
+    assert policy.sentence("/".join).endswith("got 'retention_ms'")
 
 
 def test_settings_as_json_round_trip() -> None:
