@@ -6,6 +6,7 @@ in the text encoding also with `--json`.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -79,7 +80,7 @@ def _json_entries(data: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
 
 def _terminal_entries(data: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
     strings: list[bytes] = []
-    for line in data.splitlines():
+    for line in io.BytesIO(data):
         match = _STRING.search(line)
         if match is None:
             continue

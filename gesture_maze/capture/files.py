@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
-from gesture_maze.readers.unpack import DAMAGE, open_unpacked, zstandard
+from gesture_maze.readers.unpack import DAMAGE, check_blank_lines, open_unpacked, zstandard
 from gesture_maze.wire.errors import SettingsError
 
 GZIP_LEVEL: Final = 6
@@ -94,8 +94,24 @@ class CaptureFile:
         self.close()
 
 
+def read_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a capture or golden file one by one, a too long line in parts.
+
+    Raises:
+        DAMAGE: the file is damaged, or most of it is blank lines.
+    """
+    blank = 0
+    # a limit, so that a file without line ends does not fill the memory
+    for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), start=1):
+        if line.isspace():
+            blank += 1
+            check_blank_lines(blank, number)
+        yield line
+
+
 def batches(lines: IO[bytes], count: int) -> Iterator[tuple[list[bytes], Exception | None]]:
     """Yield up to `count` lines at a time, and with the last ones the error that ended them early, if any."""
+    blank = total = 0
     while True:
         found: list[bytes] = []
         size = 0
@@ -104,6 +120,8 @@ def batches(lines: IO[bytes], count: int) -> Iterator[tuple[list[bytes], Excepti
             while len(found) < count and size < MAX_BATCH_BYTES and (line := lines.readline(MAX_LINE_BYTES)):
                 found.append(line)
                 size += len(line)
+            blank, total = blank + sum(map(bytes.isspace, found)), total + len(found)
+            check_blank_lines(blank, total)
         except DAMAGE as error:
             yield found, error
             return

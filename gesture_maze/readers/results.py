@@ -74,7 +74,7 @@ def _items(name: str, text: str) -> tuple[list[Any], list[int]]:
     try:
         content = from_json(text)
     except ValueError as error:
-        lines = text.splitlines()
+        lines = text.split("\n")
         if len([line for line in lines if line.strip()]) < 2:
             raise data_error(f"{name}: not JSON: {error}") from None
         return _lines(name, lines)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gesture_maze.readers.hands import data_error
-from gesture_maze.readers.unpack import DAMAGE, open_unpacked
+from gesture_maze.readers.unpack import DAMAGE, check_blank_lines, open_unpacked
 
 MAX_BYTES: Final = 1 << 30
 """Largest file read, unpacked."""
@@ -55,15 +55,29 @@ def decoded(name: str, data: bytes) -> str:
     """Return the text of UTF-8, or of UTF-16 with a byte order mark, without the mark.
 
     Raises:
-        SettingsError: `data`, if it is neither, or a pickle.
+        SettingsError: `data`, if it is neither, or a pickle, or has more blank lines than a table has.
     """
     if data.startswith(_PICKLE):
         raise data_error(f"{name}: a pickle, which can run code and is not read: save it as CSV or JSON")
     encoding = next((found for mark, found in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
-        return data.decode(encoding)
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise data_error(f"{name}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
+    blank = sum(_line_ends(found[0]) - 1 for found in _BLANK_LINES.finditer(text))
+    try:
+        check_blank_lines(blank, _line_ends(text))
+    except OSError as error:
+        raise data_error(f"cannot read {name}: {error}") from None
+    return text
+
+
+_BLANK_LINES: Final = re.compile(r"[\r\n]\s*[\r\n]")
+"""The end of a line and the blank lines after it; also the two characters of one line end of Windows."""
+
+
+def _line_ends(text: str) -> int:
+    return max(text.count("\n"), text.count("\r"))
 
 
 _STATED: Final = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)

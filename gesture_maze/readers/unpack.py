@@ -26,6 +26,9 @@ FREE_BYTES: Final = 8 << 20
 """Up to this many unpacked bytes the ratio does not matter."""
 _CHUNK_BYTES: Final = 512
 """Packed bytes per step of zstandard: at most 16 MiB unpacked, since 4 bytes can hold a block of 128 KiB."""
+MAX_BLANK_LINES: Final = 10_000
+"""A file may have this many more blank lines than other lines. Each takes time to skip: a gigabyte of them
+takes ten minutes, and compresses to a megabyte."""
 
 
 def open_unpacked(path: Path, reason: str) -> IO[bytes]:
@@ -46,6 +49,20 @@ def open_unpacked(path: Path, reason: str) -> IO[bytes]:
         library = zstandard(reason)
         return io.BufferedReader(_Zstandard(path.open("rb"), library), BUFFER_BYTES)
     return path.open("rb")
+
+
+def check_blank_lines(blank: int, lines: int) -> None:
+    """Check the share of blank lines among the first lines of a file.
+
+    Args:
+        blank: number of blank lines.
+        lines: number of all lines.
+
+    Raises:
+        OSError: there are more than `MAX_BLANK_LINES` more blank lines than other lines.
+    """
+    if 2 * blank - lines > MAX_BLANK_LINES:
+        raise OSError(f"it has {blank:,} blank lines among {lines:,}: this is not a file of landmarks")
 
 
 def zstandard(reason: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from gesture_maze.capture.files import open_lines
+from gesture_maze.capture.files import open_lines, read_lines
 from gesture_maze.readers.unpack import DAMAGE
 from gesture_maze.replay.golden import Difference, alike
 
@@ -32,7 +32,7 @@ def have_replies(paths: Sequence[Path]) -> bool:
 
 def _has_replies(path: Path) -> bool:
     with open_lines(path) as lines, suppress(*DAMAGE):
-        return any(b'"reply":' in line for line in islice(lines, LOOKED_AT))
+        return any(b'"reply":' in line for line in islice(read_lines(lines), LOOKED_AT))
     return False  # the replay itself reports the damage
 
 
@@ -112,7 +112,7 @@ def _text(values: dict[str, Any], name: str) -> str:
 def _frames(paths: Sequence[Path]) -> Iterator[_Recorded]:
     for path in paths:
         with open_lines(path) as lines, suppress(*DAMAGE):
-            for line in islice(lines, 1, None):
+            for line in islice(read_lines(lines), 1, None):
                 try:
                     values = from_json(line)
                     yield values["session"], values["seq"], float(values["offset_ms"]), _reply(values)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
-from gesture_maze.capture.files import MAX_LINE_BYTES, CaptureFile, capture_error, create, open_lines
+from gesture_maze.capture.files import CaptureFile, capture_error, create, open_lines, read_lines
 from gesture_maze.readers.unpack import DAMAGE
 from gesture_maze.replay.shifted import CONFIDENCE, Shifts
 from gesture_maze.wire.errors import SettingsError
@@ -214,8 +214,7 @@ def _is_header(values: Any) -> bool:
 
 def _lines(path: Path, lines: Any) -> Iterator[bytes]:
     try:
-        # a limit, so that a file without line ends does not fill the memory
-        yield from iter(lambda: lines.readline(MAX_LINE_BYTES), b"")
+        yield from read_lines(lines)
     except DAMAGE as error:
         raise capture_error(f"{path}: the golden file is cut off or damaged: {error}") from None
 

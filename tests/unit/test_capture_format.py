@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gesture_maze.capture.files import create
+from gesture_maze.capture.files import batches, create, open_lines, read_lines
 from gesture_maze.capture.reader import BLOCK_FRAMES, CaptureReader
 from gesture_maze.capture.writer import CaptureWriter, lines_of
 from gesture_maze.wire.errors import SettingsError
@@ -268,3 +268,27 @@ def test_capture_of_a_still_hand_is_not_refused(tmp_path: Path) -> None:
             writer.write(line(seq))
     with CaptureReader(tmp_path / "a.jsonl.zst") as reader:
         assert sum(map(len, reader.blocks())) == 20_000
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
+def test_capture_of_blank_lines_is_refused_after_few_of_them(tmp_path: Path, name: str) -> None:
+    with create(tmp_path / name) as file:
+        file.write(json.dumps(HEADER).encode() + b"\n" + b" \n" * 40_000)
+    fault = "10,002 blank lines among 10,002"
+    with pytest.raises(SettingsError, match=f"line 10004: the file is damaged here: it has {fault}"):
+        read(tmp_path / name)
+    fault = "10,002 blank lines among 10,003"
+    with open_lines(tmp_path / name) as lines, pytest.raises(OSError, match=fault):
+        list(read_lines(lines))
+
+
+def test_file_with_a_blank_line_after_each_line_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"{}\n\n" * 11_000)
+    with open_lines(path) as lines:
+        assert len(list(read_lines(lines))) == 22_000
+    with open_lines(path) as lines:
+        assert [(len(found), error) for found, error in batches(lines, 20_000)] == [
+            (20_000, None),
+            (2000, None),
+        ]

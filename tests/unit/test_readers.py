@@ -16,6 +16,7 @@ from gesture_maze.readers.aspects import parse_aspect
 from gesture_maze.readers.hands import Recording
 from gesture_maze.readers.labels import map_labels, read_label_map
 from gesture_maze.readers.read import LAYOUTS, read_labelled, read_recording, read_text
+from gesture_maze.readers.text import decoded
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.gestures import GESTURES
 from tests.support import layouts
@@ -379,3 +380,11 @@ def test_damaged_file_raises_settings_error_or_yields_finite_hands(data: st.Data
         pass
     else:
         assert all(np.isfinite(hand.points).all() for hand in found.shown() if hand.points is not None)
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n", " \t\n"])
+def test_text_of_blank_lines_is_refused(blank: str) -> None:
+    table = layouts.xyz([one()])
+    with pytest.raises(SettingsError, match=r"a\.csv: it has 20,000 blank lines among 20,002"):
+        decoded("a.csv", (table + blank * 20_000).encode())
+    assert decoded("a.csv", (table + blank * 9000).encode()).startswith(table)
