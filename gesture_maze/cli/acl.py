@@ -18,7 +18,11 @@ def acl(
     passwords: Annotated[Path, Opt(help="Folder of <role>.password files.")] = Path("secrets"),
     create: Annotated[bool, Opt("--create", help="Create missing passwords.")] = False,
     url: Annotated[
-        str | None, Opt(help="Also write <role>.url files: this address with each role's name and password.")
+        str | None,
+        Opt(
+            help="Also write <role>.url files: this address with each role's name and password. Without "
+            "jobs.url on a cluster: jobs need a Redis of their own."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

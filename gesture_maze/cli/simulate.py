@@ -33,7 +33,8 @@ def simulate(
     """Send simulated players' frames; report what was accepted, refused and answered, and how fast.
 
     Frames go out in ticks, as a game server's do: one entry per partition. Latency is from just before a
-    frame is sent until its reply is received. On a Redis with roles it needs the user 'watch', see maze acl.
+    frame is sent until its reply is received. On a Redis with roles the user 'producer' is enough; the pool's
+    own counts need 'watch', see maze acl.
     Exit codes: 0, or 1 if no reply was received.
 
     Example: [bold]maze simulate --players 100 --rate 3000 --seconds 10[/bold]
@@ -73,7 +74,10 @@ def _show(report: LoadReport) -> None:
     print_line(f"refused    {words(report.refused)}")
     if report.unknown:
         print_line(f"unknown    {report.unknown:,}: the connection was lost")
-    print_line(f"pool       {words(report.outcomes)}")
+    if report.outcomes is None:
+        print_line("pool       this user has no right to read its counts, the user 'watch' has")
+    else:
+        print_line(f"pool       {words(report.outcomes)}")
     print_line(f"replies    {report.replies:,} for {amount(report.listened, 'player')}")
     quantiles = zip(("p50", "p99", "p99.9"), report.latency_ms, strict=True)
     print_line("latency    " + ", ".join(f"{name} {ms(value)}" for name, value in quantiles))

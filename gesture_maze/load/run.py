@@ -15,6 +15,7 @@ from gesture_maze.load.traffic import Traffic
 from gesture_maze.producer import FrameProducer
 from gesture_maze.simulator.crowd import Crowd
 from gesture_maze.simulator.players import Labels
+from gesture_maze.wire.errors import RedisRefused, RefusalReason
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS, NO_GESTURE, Move
 from gesture_maze.worker.redis.attach import attached
 from gesture_maze.worker.redis.status import PoolStatus, StatusReader
@@ -24,6 +25,8 @@ GESTURE_MS: Final = 1200
 SETTLE_S: Final = 5.0
 """Longest wait at the end for a pool with a backlog."""
 POLL_S: Final = 0.05
+QUIET_S: Final = 0.5
+"""A user without the right to read the pool's status waits until no reply has come for this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,11 @@ class LoadReport:
 
     Attributes:
         replies: replies received.
-        outcomes: outcomes counted by the pool during the test, including frames of other producers.
+        outcomes: outcomes counted by the pool during the test, including frames of other producers; None if
+            the user has no right to read them.
         latency_ms: p50, p99 and p99.9.
-        lag: entries that were still waiting at the end.
+        lag: entries that were still waiting at the end; None as `outcomes`.
+        all_accounted_for: whether the pool's counts add up; None as `outcomes`.
     """
 
     seconds: float
@@ -58,10 +63,10 @@ class LoadReport:
     replies: int
     listened: int
     frames_per_s: float
-    outcomes: dict[str, int]
+    outcomes: dict[str, int] | None
     latency_ms: tuple[float | None, float | None, float | None]
-    lag: int
-    all_accounted_for: bool
+    lag: int | None
+    all_accounted_for: bool | None
     late_turns: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -110,16 +115,42 @@ def run(options: LoadOptions) -> LoadReport:
     ):
         producer.connect()
         reader = StatusReader(client)
-        first = reader.read()
+        first = readable_status(reader)
         with Traffic(producer, crowd, steer, options.listen) as traffic:
             begin_s = time.monotonic()
             stop.wait(options.seconds)
             traffic.stop_sending()
             seconds = time.monotonic() - begin_s
-            last = _settled(reader)
+            last = None if first is None else _settled(reader)
+            if last is None:
+                _wait_for_replies(traffic)
         if traffic.fault is not None:
             raise traffic.fault
     return _report(traffic, seconds, first, last)
+
+
+def readable_status(reader: StatusReader) -> PoolStatus | None:
+    """Return the pool's status, or None if the user may not read it, such as one with the role `producer`.
+
+    Raises:
+        SettingsError, ConnectionLost: Redis cannot be used.
+    """
+    try:
+        return reader.read()
+    except RedisRefused as error:
+        if error.reason != RefusalReason.NO_PERMISSION:
+            raise
+        return None
+
+
+def _wait_for_replies(traffic: Traffic) -> None:
+    now_s = time.monotonic()
+    end_s, quiet_s, replies = now_s + SETTLE_S, now_s + QUIET_S, traffic.account.replies
+    while now_s < min(end_s, quiet_s):
+        time.sleep(POLL_S)
+        now_s = time.monotonic()
+        if traffic.account.replies > replies:
+            quiet_s, replies = now_s + QUIET_S, traffic.account.replies
 
 
 def _settled(reader: StatusReader) -> PoolStatus:
@@ -132,9 +163,14 @@ def _settled(reader: StatusReader) -> PoolStatus:
     return found
 
 
-def _report(traffic: Traffic, seconds: float, first: PoolStatus, last: PoolStatus) -> LoadReport:
+def _report(
+    traffic: Traffic, seconds: float, first: PoolStatus | None, last: PoolStatus | None
+) -> LoadReport:
     account = traffic.account
     counts = account.latencies.counts
+    outcomes = None
+    if first is not None and last is not None:
+        outcomes = {name: count - first.outcomes[name] for name, count in last.outcomes.items()}
     return LoadReport(
         seconds=round(seconds, 2),
         accepted=account.accepted,
@@ -143,9 +179,9 @@ def _report(traffic: Traffic, seconds: float, first: PoolStatus, last: PoolStatu
         replies=account.replies,
         listened=traffic.listened,
         frames_per_s=round(account.accepted / seconds, 1),
-        outcomes={name: count - first.outcomes[name] for name, count in last.outcomes.items()},
+        outcomes=outcomes,
         latency_ms=(quantile_ms(counts, 0.5), quantile_ms(counts, 0.99), quantile_ms(counts, 0.999)),
-        lag=last.lag,
-        all_accounted_for=last.all_accounted_for,
+        lag=None if last is None else last.lag,
+        all_accounted_for=None if last is None else last.all_accounted_for,
         late_turns=account.late_turns,
     )

@@ -203,6 +203,8 @@ def kept_passwords(folder: Path, *, create: bool) -> dict[str, str]:
 def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
     """Write `folder/<role>.url`: the address of Redis with the role's name and password in it.
 
+    None is written for `jobs` on a cluster, where RQ does not work: jobs need a Redis of their own.
+
     `MAZE_REDIS_FILE` may name such a file, in a container a mounted secret. `exporter.json` is the same for
     redis_exporter's -redis.password-file, and `replica.conf` for the configuration of a replica.
 
@@ -223,6 +225,8 @@ def write_urls(folder: Path, url: str, passwords: Mapping[str, str]) -> None:
             "redis[s]+cluster://host:port,host:port, without a user",
         )
     for role, password in passwords.items():
+        if role == "jobs" and kind == "cluster":
+            continue
         address = f"{role}:{quote(password, safe='')}@{parts.netloc}"
         _write_secret(folder / f"{role}.url", urlunsplit(parts._replace(netloc=address)) + "\n")
     login = passwords["replica"].replace("\\", "\\\\").replace('"', '\\"')

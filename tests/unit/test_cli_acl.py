@@ -32,6 +32,14 @@ def test_acl_run_twice_keeps_the_passwords_and_prints_hashes(tmp_path: Path) -> 
     assert known.keys() == {"rediss://redis:6379", "rediss://exporter@redis:6379"}
 
 
+def test_acl_on_a_cluster_writes_no_address_for_jobs(tmp_path: Path) -> None:
+    words = ["acl", "--passwords", str(tmp_path), "--create", "--url", "redis+cluster://a:1,b:2"]
+    assert RUNNER.invoke(build(), words).exit_code == 0
+    written = {path.stem for path in tmp_path.glob("*.url")}
+    assert written == {one.name for one in ROLES} - {"jobs"}
+    assert (tmp_path / "worker.url").read_text().endswith("@a:1,b:2\n")
+
+
 def test_acl_as_json_lists_the_roles() -> None:
     found = json.loads(RUNNER.invoke(build(), ["acl", "--json"]).output)
     assert {one["role"] for one in found} >= {"producer", "gateway", "worker", "operator", "exporter", "jobs"}
