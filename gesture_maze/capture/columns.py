@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -31,8 +31,12 @@ from gesture_maze.wire.keys import is_session
 from gesture_maze.wire.session_settings import SessionSettings
 from gesture_maze.wire.text import parse_objects
 
-Columns = tuple[list[float], list[str], npt.NDArray[np.void], Float32, dict[int, SessionSettings]]
-"""offset_ms, sessions, (n,) META, (n, 21, 3) float32, settings by row."""
+Reply = dict[str, Any]
+"""A recorded reply, whose confidence is a number if it has one; its other values are not checked."""
+Columns = tuple[
+    list[float], list[str], npt.NDArray[np.void], Float32, dict[int, SessionSettings], dict[int, Reply]
+]
+"""offset_ms, sessions, (n,) META, (n, 21, 3) float32, settings by row, recorded replies by row."""
 
 _NUMBERS: Final = {int, float}
 _MAX_OFFSET_MS: Final = sys.float_info.max
@@ -54,6 +58,7 @@ def columns_of(lines: Sequence[bytes], known: set[str]) -> Columns | None:
         sessions = [one["session"] for one in objects]
         points = [one["landmarks"] for one in objects]
         settings = _settings(objects) if b'"settings"' in joined else {}
+        replies = replies_of(objects) if b'"reply"' in joined else {}
         meta = _meta(objects, points, joined)
     except (FrameError, KeyError, TypeError, AttributeError, ValueError, OverflowError):
         return None
@@ -62,12 +67,22 @@ def columns_of(lines: Sequence[bytes], known: set[str]) -> Columns | None:
     if not _legal(sessions, known):
         return None
     landmarks = _landmarks(points)
-    return None if landmarks is None else (offset_ms, sessions, meta, landmarks, settings)
+    return None if landmarks is None else (offset_ms, sessions, meta, landmarks, settings, replies)
 
 
 def _settings(objects: list[Any]) -> dict[int, SessionSettings]:
     found = ((row, one.get("settings")) for row, one in enumerate(objects))
     return {row: SessionSettings.parse(one) for row, one in found if one is not None}
+
+
+def replies_of(objects: Iterable[Any]) -> dict[int, Reply]:
+    """Return the recorded replies of frames, JSON objects, by row; malformed ones are left out."""
+    found = ((row, one.get("reply")) for row, one in enumerate(objects))
+    return {row: one for row, one in found if type(one) is dict and _is_number(one.get("confidence", 0.0))}
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in _NUMBERS and math.isfinite(value)
 
 
 def _meta(objects: list[Any], points: list[Any], joined: bytes) -> npt.NDArray[np.void] | None:

@@ -17,17 +17,19 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from gesture_maze.capture.columns import columns_of
+from gesture_maze.capture.columns import Reply, columns_of, replies_of
 from gesture_maze.capture.files import batches, capture_error, open_lines
 from gesture_maze.wire.errors import FrameError
 from gesture_maze.wire.frames import META, Float32, Frame, landmark_array
 from gesture_maze.wire.session_settings import SessionSettings
 from gesture_maze.wire.text import frame_of, parse_objects
+
+T = TypeVar("T")
 
 FORMAT: Final = "gesture-maze-capture"
 VERSION: Final = 1
@@ -48,6 +50,7 @@ class Block:
         meta: (n,) `wire.frames.META`.
         landmarks: (n, 21, 3) float32; zeros if there is no hand.
         settings: row -> settings of its session, for frames that carry some.
+        replies: row -> the reply that was recorded with it, for frames that have one.
     """
 
     lines: Sequence[int]
@@ -56,6 +59,7 @@ class Block:
     meta: npt.NDArray[np.void]
     landmarks: Float32
     settings: Mapping[int, SessionSettings] = field(default_factory=dict)
+    replies: Mapping[int, Reply] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -64,19 +68,23 @@ class Block:
     def rows(self, begin: int, end: int) -> Block:
         """Return the frames from row `begin` to before row `end`."""
         part = slice(begin, end)
-        settings = {row - begin: one for row, one in self.settings.items() if begin <= row < end}
         return Block(
             self.lines[part],
             self.offset_ms[part],
             self.sessions[part],
             self.meta[part],
             self.landmarks[part],
-            settings,
+            _part(self.settings, begin, end),
+            _part(self.replies, begin, end),
         )
 
     def renamed(self, rename: Callable[[str], str]) -> Block:
         """Return the same frames under other session ids."""
         return replace(self, sessions=list(map(rename, self.sessions)))
+
+
+def _part(by_row: Mapping[int, T], begin: int, end: int) -> dict[int, T]:
+    return {row - begin: one for row, one in by_row.items() if begin <= row < end}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +244,7 @@ def block_of(lines: Sequence[Line]) -> Block:
         meta,
         np.array([landmark_array(frame.landmarks) for frame in frames]).reshape(-1, 21, 3),
         {row: frame.settings for row, frame in enumerate(frames) if frame.settings is not None},
+        replies_of(line.values for line in lines),
     )
 
 

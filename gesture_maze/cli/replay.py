@@ -6,7 +6,7 @@ import gc
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -22,7 +22,6 @@ from gesture_maze.wire.printable import amount
 from gesture_maze.worker.settings import Settings
 
 if TYPE_CHECKING:
-    from gesture_maze.replay.agreement import Agreement
     from gesture_maze.replay.compare import Comparison
     from gesture_maze.replay.golden import Difference
     from gesture_maze.replay.renaming import Renaming
@@ -128,8 +127,6 @@ class Flags:
             ),
         )
         faults = [sentence for wrong, sentence in rules if wrong]
-        if self.expect_recorded and (self.copies > 1 or (self.fresh and self.redis is None)):
-            faults.append("--expect-recorded cannot be combined with --copies, or --fresh without --redis")
         if self.fresh and self.keep_sessions:
             faults.append("--fresh contradicts --keep-sessions")
         if faults:
@@ -177,7 +174,7 @@ def run(flags: Flags) -> None:
         _explain(differences, flags)
     _print(summary, source, differences, as_json=flags.as_json)
     recorded = summary.recorded
-    if differences or (flags.expect_recorded and recorded is not None and recorded.different):
+    if differences or (flags.expect_recorded and recorded.different):
         raise typer.Exit(1)
 
 
@@ -205,8 +202,7 @@ def _answers(
     expected = None
     if expect is not None and not bless:
         expected = Expected(read_golden(expect), flags.tolerance_ms)
-    agreement = _agreement(flags)
-    takers: list[Any] = [] if agreement is None else [agreement.take]
+    takers: list[Any] = []
     with ExitStack() as stack:
         if expected is not None:
             takers.append(lambda answer: expected.compare(json.loads(answer)))
@@ -223,27 +219,14 @@ def _answers(
             _warn_of_model(flags, summary)
         else:
             summary = _live(flags.redis, source, blocks, renaming, takers, patient=flags.pace is None)
+        if flags.expect_recorded and not summary.recorded:
+            message = "the capture has no replies to expect: record it with maze capture --with-replies"
+            raise SettingsError("capture", message)
         if bless and expect is not None and not flags.allow_unanswered:
             require_answered(expect, summary.frames, {**summary.outcomes, "answered": summary.answered})
     if before is not None:
         summary.blessed = before.sentence()
-    if agreement is not None:
-        agreement.finish()
-        summary.recorded = agreement
     return summary, None if expected is None else expected.finish()
-
-
-def _agreement(flags: Flags) -> Agreement | None:
-    """Return the recorded replies to compare with, None if there are none or sessions have other ids."""
-    from gesture_maze.replay.agreement import Agreement, have_replies
-
-    if not have_replies(flags.files):
-        if flags.expect_recorded:
-            message = "the capture has no replies to expect: record it with maze capture --with-replies"
-            raise SettingsError("capture", message)
-        return None
-    renamed = flags.copies > 1 or (flags.fresh and flags.redis is None)
-    return None if renamed else Agreement(flags.files)
 
 
 def _in_process(source: Files, blocks: Any, settings: Any, takers: list[Any]) -> ReplaySummary:
@@ -307,8 +290,7 @@ def _print(
     summary: ReplaySummary, source: Files, differences: list[Difference] | None, *, as_json: bool
 ) -> None:
     if as_json:
-        facts = asdict(replace(summary, recorded=None))
-        facts["recorded"] = None if summary.recorded is None else summary.recorded.as_dict()
+        facts = asdict(summary) | {"recorded": summary.recorded.as_dict() if summary.recorded else None}
         facts["differences"] = None if differences is None else len(differences)
         facts["bad"] = source.faults
         print_json(facts)
@@ -331,7 +313,7 @@ def _print(
         print_line("as expected")
     if summary.blessed:
         print_line(summary.blessed)
-    if summary.recorded is not None:
+    if summary.recorded:
         print_line(f"recorded  {summary.recorded.sentence()}")
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from gesture_maze.capture.reader import Block
 from gesture_maze.producer import Backpressure, FrameProducer, Replies, Reply
+from gesture_maze.replay.agreement import Agreement
+from gesture_maze.replay.golden import Difference
 from gesture_maze.replay.renaming import Renaming
 from gesture_maze.replay.run import Answers, Files, ReplaySummary
 from gesture_maze.wire.replies import reply_head
@@ -34,6 +36,7 @@ class Exchange:
         sent: frames that were accepted.
         refused: frames that were refused.
         order: position in the capture and `offset_ms` of each frame sent.
+        recorded: the reply that was recorded with each frame.
         replies: the first reply to each frame.
         foreign: replies to other frames, which show that live players use the sessions.
         models: versions of the models that answered.
@@ -43,6 +46,7 @@ class Exchange:
     sent: int = 0
     refused: int = 0
     order: dict[Key, tuple[int, float]] = field(default_factory=dict)
+    recorded: dict[Key, dict[str, Any]] = field(default_factory=dict)
     replies: dict[Key, Reply] = field(default_factory=dict)
     foreign: int = 0
     models: set[str] = field(default_factory=set)
@@ -112,6 +116,7 @@ def run_live(
         after = reader.read().outcomes
     answers = _lines(exchange, renaming)
     summary = _summary(exchange, answers, time.perf_counter() - begin_s)
+    _compare(exchange, renaming, summary.recorded)
     summary.sessions, summary.bad_lines = len(files.sessions), files.skipped
     summary.outcomes = {name: count - before[name] for name, count in after.items()}
     return LiveResult(summary, answers, exchange.refused, exchange.foreign)
@@ -128,8 +133,10 @@ def _send(
             replies.subscribe(*sorted(new))
             known |= new
         columns = zip(block.sessions, block.meta["seq"].tolist(), block.offset_ms, strict=True)
-        for session, seq, offset_ms in columns:
+        for row, (session, seq, offset_ms) in enumerate(columns):
             exchange.order.setdefault((session, seq), (len(exchange.order), offset_ms))
+            if row in block.replies:
+                exchange.recorded.setdefault((session, seq), block.replies[row])
         refused = _send_block(producer, block, patient=patient)
         exchange.refused += refused
         exchange.sent += len(block) - refused
@@ -182,6 +189,14 @@ def _lines(exchange: Exchange, renaming: Renaming) -> list[bytes]:
         f'{{"offset_ms":{offset_ms!r},{_text(exchange.replies[key], renaming)[1:]}'.encode()
         for _, offset_ms, key in found
     ]
+
+
+def _compare(exchange: Exchange, renaming: Renaming, agreement: Agreement) -> None:
+    """Compare the replies with the recorded ones, in the order of the frames."""
+    for key, recorded in exchange.recorded.items():
+        reply, (session, seq), offset_ms = exchange.replies.get(key), key, exchange.order[key][1]
+        got = None if reply is None else reply.model_dump()
+        agreement.compare(Difference(renaming.original(session), seq, offset_ms, recorded, got))
 
 
 def _text(reply: Reply, renaming: Renaming) -> str:

@@ -30,7 +30,7 @@ class ReplaySummary:
         rejected: frames by reason.
         bad_lines: lines that were skipped.
         blessed: a sentence about what `--bless` wrote.
-        recorded: agreement with the answers recorded with the frames; None if none were recorded.
+        recorded: agreement with the replies that were recorded with the frames.
         sha256: digest of the answers, in hexadecimal: equal for equal answers.
     """
 
@@ -46,7 +46,7 @@ class ReplaySummary:
     rejected: dict[str, int] = field(default_factory=dict)
     bad_lines: int = 0
     blessed: str = ""
-    recorded: Agreement | None = None
+    recorded: Agreement = field(default_factory=Agreement)
     sha256: str = ""
     seconds: float = 0.0
     frames_per_s: float = 0.0
@@ -175,7 +175,9 @@ def run(
     summary, answers = ReplaySummary(replay.model_version, unusual(replay.settings)), Answers()
     begin_s = time.perf_counter()
     for block in blocks:
-        for _, answer in timed(block, replay.run(block)):
+        replies = replay.run(block)
+        summary.recorded.compare_block(block, replies)
+        for _, answer in timed(block, replies):
             answers.take(answer)
             for take in takers:
                 take(answer)

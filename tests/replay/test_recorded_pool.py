@@ -16,7 +16,7 @@ from gesture_maze.cli.replay import DECIDING as FLAGS
 from gesture_maze.replay.engine import replay_settings
 from gesture_maze.testing.bench import replay
 from gesture_maze.wire.errors import SettingsError
-from tests.support.captures import held
+from tests.support.captures import held, with_replies
 from tests.support.commands import facts, maze
 
 CALM = {
@@ -114,18 +114,6 @@ def test_pool_settings_are_those_of_most_workers() -> None:
     assert pool_settings({b"old": b'{"actions":{}}'}) is None
 
 
-def with_replies(path: Path, **changed: Any) -> Path:
-    """Add to each frame but the first the reply that a replay gives, the sixth one with changes."""
-    header, first, *frames = path.read_text().splitlines()
-    lines = [header, first]
-    for row, (frame, line) in enumerate(zip(frames, replay(path).lines[1:], strict=True), start=1):
-        answer = json.loads(line)
-        kept = {name: answer[name] for name in ("gesture", "confidence", "action", "move", "model")}
-        lines.append(json.dumps(json.loads(frame) | {"reply": kept | (changed if row == 5 else {})}))
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
 def test_replay_of_recorded_replies_ends_with_how_many_agree(tmp_path: Path) -> None:
     same = with_replies(held(tmp_path / "same.jsonl", frames=20))
     assert facts("replay", same)["recorded"] == {"equal": 19, "different": 0, "first": None}
@@ -146,7 +134,18 @@ def test_replay_without_recorded_replies_compares_none(tmp_path: Path) -> None:
     assert facts("replay", plain)["recorded"] is None
     assert "--with-replies" in maze("replay", plain, "--expect-recorded", code=2).stderr
     same = with_replies(plain)
-    assert facts("replay", same, "--copies", 2)["recorded"] is None
-    assert "--expect-recorded cannot be" in (
-        maze("replay", same, "--expect-recorded", "--fresh", code=2).stderr
-    )
+    assert facts("replay", same, "--copies", 2, "--fresh")["recorded"]["equal"] == 38
+
+
+def test_recorded_reply_that_is_malformed_is_not_compared(tmp_path: Path) -> None:
+    path = with_replies(held(tmp_path / "odd.jsonl", frames=20), confidence="high")
+    assert facts("replay", path)["recorded"] == {"equal": 18, "different": 0, "first": None}
+
+
+def test_replay_from_a_pipe_compares_recorded_replies(tmp_path: Path) -> None:
+    same, pipe = with_replies(held(tmp_path / "same.jsonl", frames=20)), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(same.read_bytes(),))
+    writer.start()
+    assert facts("replay", pipe)["recorded"]["equal"] == 19
+    writer.join()

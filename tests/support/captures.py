@@ -1,7 +1,8 @@
-"""A synthetic capture for tests: the simulator's players, who change their gesture at random times."""
+"""Synthetic captures for tests, of the simulator's players."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from gesture_maze.capture.writer import CaptureWriter, lines_of
 from gesture_maze.simulator.players import PlayerHands
+from gesture_maze.testing.bench import replay
 from gesture_maze.wire.frames import META
 from gesture_maze.wire.gestures import DEFAULT_ACTIONS, LABELS
 
@@ -18,7 +20,7 @@ SHOWN = (*DEFAULT_ACTIONS, "no_gesture", "palm", "ok")
 
 
 def synthetic(path: Path, players: int = 8, seconds: float = 8.0, fps: float = 30.0, seed: int = 7) -> Path:
-    """Write a capture; equal arguments give equal bytes."""
+    """Write a capture of players who change gestures at random; equal arguments give equal bytes."""
     hands = PlayerHands(players, seed, fps)
     rng = np.random.default_rng(seed)
     labels = np.array([LABELS[name] for name in SHOWN])
@@ -50,4 +52,16 @@ def held(path: Path, pool: dict[str, Any] | None = None, gesture: str = "like", 
             meta["seq"], meta["captured_ms"] = seq, 1_700_000_000_000 + seq * 33
             [line] = lines_of([seq * 33.0], ["p1"], meta, hand.landmarks[:1])
             writer.write_text(f"{line}}}")
+    return path
+
+
+def with_replies(path: Path, **changed: Any) -> Path:
+    """Add to each frame but the first the reply that a replay gives, the sixth one with changes."""
+    header, first, *frames = path.read_text().splitlines()
+    lines = [header, first]
+    for row, (frame, line) in enumerate(zip(frames, replay(path).lines[1:], strict=True), start=1):
+        answer = json.loads(line)
+        kept = {name: answer[name] for name in ("gesture", "confidence", "action", "move", "model")}
+        lines.append(json.dumps(json.loads(frame) | {"reply": kept | (changed if row == 5 else {})}))
+    path.write_text("\n".join(lines) + "\n")
     return path

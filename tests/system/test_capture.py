@@ -27,7 +27,7 @@ from gesture_maze.producer import FrameProducer
 from gesture_maze.wire import keys
 from gesture_maze.wire.decode import decode
 from gesture_maze.wire.frames import HAND, LEFT, Frame
-from tests.support.captures import synthetic
+from tests.support.captures import synthetic, with_replies
 from tests.support.processes import PARTITIONS, ROOT, Traffic, Workers
 from tests.support.servers import Server, absent, connected, wait_until
 
@@ -200,16 +200,19 @@ def test_capture_ended_by_a_signal_has_a_complete_file(
 
 def test_live_replay_answers_match_a_local_replay(server: Server, workers: Workers, tmp_path: Path) -> None:
     workers.start("a")
-    capture = synthetic(tmp_path / "a.jsonl", players=6, seconds=4)
+    capture = with_replies(synthetic(tmp_path / "a.jsonl", players=6, seconds=4))
     found = {}
     for name, words in {"here": [], "live": ["--redis", server.url, "--speed", "4"]}.items():
         out = tmp_path / name
         command = [sys.executable, "-m", "gesture_maze", "replay", capture, "--out", out, "--json", *words]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT, timeout=30)
         assert done.returncode == 0, done.stderr
-        found[name] = (json.loads(done.stdout)["answered"], out.read_bytes())
+        summary = json.loads(done.stdout)
+        found[name] = (summary["answered"], summary["recorded"], out.read_bytes())
     assert found["here"] == found["live"]
-    assert found["live"][0] > 600
+    answered, recorded, _ = found["live"]
+    assert answered > 600
+    assert recorded == {"equal": answered - 1, "different": 0, "first": None}
 
 
 def replayed(*words: Any) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_float32_landmarks_are_read_back_exactly(landmarks: Any, flags: int) -> 
 
     found = columns_of(texts, set())
     assert found is not None
-    offset_ms, sessions, read_meta, points, _ = found
+    offset_ms, sessions, read_meta, points, *_ = found
     assert (offset_ms, sessions, read_meta.tolist()) == ([0.0, 1234567.125], ["a", "b-_"], meta.tolist())
     np.testing.assert_array_equal(points[0], landmarks[0])
     assert not points[1].any()
@@ -94,6 +94,7 @@ GOOD = [
     line(5, hand="right", mirrored=False, extra={"flag": True}),
     {key: value for key, value in line(6).items() if key != "aspect"},
     line(7, hand=None, offset_ms=0),
+    line(8, settings={"repeat_ms": 300}, reply={"gesture": "like", "confidence": 0.99}),
 ]
 BAD = {
     "cut": '{"offset_ms": 1, "sess',
@@ -132,10 +133,12 @@ def test_frame_read_alone_and_in_a_block_is_equal(tmp_path: Path, frame: dict[st
         assert found is None  # a line with an unknown `true` is parsed by itself
         return
     assert found is not None
-    offset_ms, sessions, meta, landmarks, _ = found
+    offset_ms, sessions, meta, landmarks, *by_row = found
     assert (offset_ms, sessions) == (list(alone.offset_ms), list(alone.sessions))
     assert meta.tobytes() == alone.meta.tobytes()
     assert landmarks.tobytes() == alone.landmarks.tobytes()
+    assert by_row == [alone.settings, alone.replies]
+    assert by_row[1] == ({0: frame["reply"]} if "reply" in frame else {})
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
