@@ -13,7 +13,7 @@ from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.producer.cluster.slots import Address
 from gesture_maze.worker.redis.cluster.streams import ClusterReader
 from gesture_maze.worker.redis.streams import Connection
-from tests.simulation.scheduler import Lock, Process, Scheduler
+from tests.simulation.scheduler import Lock, Process, Scheduler, is_readable
 
 if TYPE_CHECKING:
     from tests.simulation.cluster_network import ClusterNetwork
@@ -105,10 +105,13 @@ class _Selector:
 
     def select(self, timeout_s: float) -> list[tuple[SimpleNamespace, int]]:
         ready = self._ready()
-        if not ready and timeout_s > 0:
+        if not ready and timeout_s > 0 and not self._is_woken():
             self._worker.loop_wake.wait(timeout_s)
             ready = self._ready()
         return [(SimpleNamespace(data=data), 1) for data in ready]
+
+    def _is_woken(self) -> bool:
+        return any(data is None and is_readable(source) for source, data in self._registered.items())
 
     def _ready(self) -> list[Any]:
         now_s = self._worker.scheduler.now_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import select
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -158,3 +159,10 @@ class Signal:
         self._scheduler.at(self._scheduler.now_s + timeout_s, give_up)
         self._scheduler.suspend()
         return not overdue
+
+
+def is_readable(descriptor: int) -> bool:
+    """Return whether a real descriptor, such as that of a worker's `Wake`, can be read without waiting."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))

@@ -23,7 +23,7 @@ from gesture_maze.worker.settings import Settings
 from tests.simulation.checker import Violation
 from tests.simulation.cluster_client import SimCluster, SimClusterReader
 from tests.simulation.network import Network
-from tests.simulation.scheduler import Lock, Process, Signal
+from tests.simulation.scheduler import Lock, Process, Signal, is_readable
 from tests.support.pool import WristModel
 
 POISON: Final = 17
@@ -86,6 +86,9 @@ class _Reader(StreamReader):
         self._asked_for: tuple[dict[int, bytes], int, float] = {}, 0, 0.0
         self._added: dict[bytes, int] = {}
 
+    def interrupt(self) -> None:
+        """Do nothing: `wait` returns True at the next call."""
+
     def request(self, positions: Any, count: int, block_ms: int) -> None:
         self._asked_for = dict(positions), count, self._worker.scheduler.now_s + block_ms / 1000
         self._ask()
@@ -104,8 +107,8 @@ class _Reader(StreamReader):
     def wait(self, timeout_s: float, wake: int) -> bool:
         if self.pending:
             # now and then the answer is not there at once, and the loop does what it does when it is idle
-            return timeout_s > 0 or self._worker.network.rng.random() < 0.5
-        if timeout_s:
+            return not is_readable(wake) if timeout_s > 0 else self._worker.network.rng.random() < 0.5
+        if timeout_s and not is_readable(wake):
             self._worker.loop_wake.wait(timeout_s)
         return False
 
@@ -193,8 +196,7 @@ class SimWorker(Process):
             log=_Log(trace, name),
         )
         keeper = self.worker.keeper
-        # the descriptor that wakes the real loop is not waited for here
-        keeper._wake = self.loop_wake.pulse  # type: ignore[misc]
+        keeper._wake = self.wake  # type: ignore[misc]
         keeper._stepping = Lock(self.scheduler)  # type: ignore[assignment, misc]
         keeper.progressed(self.clock())
         self.scheduler.spawn(lambda: keeper.run(self._stop, self.clock), self)  # type: ignore[arg-type]
@@ -204,10 +206,15 @@ class SimWorker(Process):
         """Return its monotonic clock."""
         return CLOCK_START_S + (self.scheduler.now_s - self._born_s) * self._rate
 
+    def wake(self) -> None:
+        """Wake the loop, or prevent its next wait if it does not wait now."""
+        self.worker.wake()
+        self.loop_wake.pulse()
+
     def stop(self) -> None:
         """SIGTERM."""
         self._stop.set()
-        self.loop_wake.pulse()
+        self.wake()
 
     def die(self, why: str) -> None:
         """SIGKILL."""
