@@ -21,6 +21,8 @@ class Cluster:
     def primary(self, _slot: int) -> Address:
         return Address("node", 7000)
 
+    known_primary = primary
+
     def node(self, _address: Address) -> None:
         return None
 

@@ -17,7 +17,7 @@ WORDS = ("GET", "a")
 MOVED = exceptions.MovedError("15495 new:7001")
 ASK = exceptions.AskError("15495 new:7001")
 ANSWERS = [
-    pytest.param(MOVED, [("refresh", NEW), ("run", NEW)], id="moved"),
+    pytest.param(MOVED, [("learn", 15495, NEW), ("run", NEW)], id="moved"),
     pytest.param(ASK, [("ask", NEW)], id="ask"),
 ]
 
@@ -29,7 +29,7 @@ def test_client_that_is_sent_elsewhere_learns_of_a_move_and_not_of_one_under_way
     done: list[Any] = []
     client = ClusterRedis([SEED], {})
     monkeypatch.setattr(client, "node", lambda address: address)
-    monkeypatch.setattr(client, "refresh_if_possible", lambda hint: done.append(("refresh", hint)))
+    monkeypatch.setattr(client, "learn", lambda slot, address: done.append(("learn", slot, address)))
     monkeypatch.setattr(client, "_run_on", lambda node, *_: done.append(("run", node)))
     monkeypatch.setattr(client, "_ask", lambda node, *_: done.append(("ask", node)))
     client._redirected(WORDS, {}, answer)
@@ -43,14 +43,14 @@ async def test_async_client_that_is_sent_elsewhere_learns_of_a_move_and_not_of_o
     done: list[Any] = []
     client = AsyncClusterRedis([SEED], {})
 
-    async def refresh(hint: Address) -> None:
-        done.append(("refresh", hint))
+    async def learn(slot: int, address: Address) -> None:
+        done.append(("learn", slot, address))
 
     async def run(node: Any, *_: Any, asking: bool) -> None:
         done.append(("ask" if asking else "run", node))
 
     monkeypatch.setattr(client, "node", lambda address: address)
-    monkeypatch.setattr(client, "refresh_if_possible", refresh)
+    monkeypatch.setattr(client, "learn", learn)
     monkeypatch.setattr(client, "_run_redirected", run)
     await client._redirected(WORDS, {}, answer)
     assert done == wanted

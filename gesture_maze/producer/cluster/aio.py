@@ -23,7 +23,7 @@ from gesture_maze.producer.cluster.client import (
     Command,
 )
 from gesture_maze.producer.cluster.pipeline import texts_of
-from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, SlotTable, slot_of_command
+from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, Claims, SlotTable, slot_of_command
 
 
 class AsyncClusterRedis(Redis):
@@ -40,6 +40,7 @@ class AsyncClusterRedis(Redis):
         self._refreshed_s = float("-inf")
         self._source: Address | None = None
         self._away: Final[dict[Address, float]] = {}
+        self._claims: Final = Claims()
 
     def node(self, address: Address) -> Redis:
         """See `ClusterRedis.node`."""
@@ -52,19 +53,23 @@ class AsyncClusterRedis(Redis):
         """See `ClusterRedis.primary`."""
         if not self.version:
             await self.refresh()
-        found = self.table.primary(slot)
+        found = self.known_primary(slot)
         if found is None:
             await self.refresh()
-            found = self.table.primary(slot)
+            found = self.known_primary(slot)
         if found is None:
             raise exceptions.ClusterDownError(NOT_SERVED)
         return found
+
+    def known_primary(self, slot: int) -> Address | None:
+        """See `ClusterRedis.known_primary`."""
+        return self._claims.primary(slot, time.monotonic()) or self.table.primary(slot)
 
     async def primaries(self) -> list[Address]:
         """See `ClusterRedis.primaries`."""
         if not self.version:
             await self.refresh()
-        return self.table.primaries()
+        return list(dict.fromkeys([*self.table.primaries(), *self._claims.addresses(time.monotonic())]))
 
     async def refresh(self, hint: Address | None = None) -> None:
         """See `ClusterRedis.refresh`."""
@@ -81,10 +86,17 @@ class AsyncClusterRedis(Redis):
                     fault = error
                     continue
                 self.table = SlotTable.of(answer, address)
-                self.version += 1
                 self._refreshed_s, self._source = time.monotonic(), address
+                self._claims.on_table(self.table, address, self._refreshed_s)
+                self.version += 1
                 return
             raise fault
+
+    async def learn(self, slot: int, address: Address) -> None:
+        """See `ClusterRedis.learn`."""
+        self._claims.on_moved(slot, address, time.monotonic())
+        self.version += 1
+        await self.refresh_if_possible(address)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """See `ClusterRedis.execute_command`."""
@@ -116,6 +128,13 @@ class AsyncClusterRedis(Redis):
     def mark_away(self, address: Address) -> None:
         """See `ClusterRedis.mark_away`."""
         self._away[address] = time.monotonic() + AWAY_S
+        self._claims.forget(address)
+
+    def doubt(self, slot: int) -> None:
+        """See `ClusterRedis.doubt`."""
+        address = self._claims.primary(slot, time.monotonic())
+        if address is not None:
+            self._claims.forget(address)
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
         """See `ClusterRedis.run`. The nodes answer at the same time."""
@@ -127,12 +146,15 @@ class AsyncClusterRedis(Redis):
             await parts[0]
         else:
             await asyncio.gather(*parts)
-        if any(isinstance(answer, STALE) for answer in answers):
+        failed = [at for at, answer in enumerate(answers) if isinstance(answer, STALE)]
+        for at in failed:
+            self.doubt(slot_of_command(commands[at][0]))
+        if failed:
             await self.refresh_if_possible()
         for address, at in unsent.items():
             for index in at:
                 slot = slot_of_command(commands[index][0])
-                if self.table.primary(slot) not in (None, address):
+                if self.known_primary(slot) not in (None, address):
                     answers[index] = await self._run_elsewhere(*commands[index])
         for index, answer in enumerate(answers):
             if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
@@ -220,7 +242,7 @@ class AsyncClusterRedis(Redis):
                 if isinstance(error, exceptions.AskError):
                     address = Address(error.host, error.port)
                     if not asking:
-                        await self.refresh_if_possible(address)
+                        await self.learn(error.slot_id, address)
                 else:
                     asking = False
                     await asyncio.sleep(TRY_AGAIN_S)
@@ -322,9 +344,12 @@ class AsyncClusterPipeline(Pipeline):
                     pipe.execute_command(*words, **options)
                 try:
                     return list(await pipe.execute(raise_on_error))
-                except (exceptions.MovedError, exceptions.AskError, exceptions.ExecAbortError):
+                except (exceptions.MovedError, exceptions.AskError, exceptions.ExecAbortError) as error:
                     if tried == REDIRECTS - 1:
                         raise
                     await asyncio.sleep(TRY_AGAIN_S)
-                    await self._cluster.refresh()
+                    if isinstance(error, exceptions.MovedError):
+                        await self._cluster.learn(slot, Address(error.host, error.port))
+                    else:
+                        await self._cluster.refresh()
         raise AssertionError("unreachable")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis import Redis, exceptions
 
-from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, SlotTable, slot_of_command
+from gesture_maze.producer.cluster.slots import POOL_SLOT, Address, Claims, SlotTable, slot_of_command
 
 if TYPE_CHECKING:
     from gesture_maze.producer.cluster.pipeline import ClusterPipeline
@@ -52,8 +52,9 @@ class ClusterRedis(Redis):
         words: keywords of the connection to each node, as `redis.Redis` takes them.
 
     Attributes:
-        table: which primary serves each slot; empty before the first command.
-        version: rises whenever the table is read.
+        table: which primary serves each slot, as the node that was asked last sees it; empty before the
+            first command.
+        version: rises whenever the table is read or a redirection names another primary.
         patience: how often a command on several keys is tried again while their slot is moving.
     """
 
@@ -70,6 +71,7 @@ class ClusterRedis(Redis):
         self._refreshed_s = float("-inf")
         self._source: Address | None = None
         self._away: Final[dict[Address, float]] = {}
+        self._claims: Final = Claims()
 
     def node(self, address: Address) -> Redis:
         """Return the client of one node. It raises every error that the node answers, including MOVED."""
@@ -92,13 +94,17 @@ class ClusterRedis(Redis):
         """
         if not self.version:
             self.refresh()
-        found = self.table.primary(slot)
+        found = self.known_primary(slot)
         if found is None:
             self.refresh()
-            found = self.table.primary(slot)
+            found = self.known_primary(slot)
         if found is None:
             raise exceptions.ClusterDownError(NOT_SERVED)
         return found
+
+    def known_primary(self, slot: int) -> Address | None:
+        """Return the primary of a slot by what is known, without asking a node; None if it is not known."""
+        return self._claims.primary(slot, time.monotonic()) or self.table.primary(slot)
 
     def primaries(self) -> list[Address]:
         """Return all primaries that serve slots.
@@ -108,7 +114,7 @@ class ClusterRedis(Redis):
         """
         if not self.version:
             self.refresh()
-        return self.table.primaries()
+        return list(dict.fromkeys([*self.table.primaries(), *self._claims.addresses(time.monotonic())]))
 
     def refresh(self, hint: Address | None = None) -> None:
         """Read the table of slots again, unless that was done just now.
@@ -133,10 +139,17 @@ class ClusterRedis(Redis):
                     fault = error
                     continue
                 self.table = SlotTable.of(answer, address)
-                self.version += 1
                 self._refreshed_s, self._source = time.monotonic(), address
+                self._claims.on_table(self.table, address, self._refreshed_s)
+                self.version += 1
                 return
             raise fault
+
+    def learn(self, slot: int, address: Address) -> None:
+        """Note that MOVED has named the primary of a slot, and read the table of that node if possible."""
+        self._claims.on_moved(slot, address, time.monotonic())
+        self.version += 1
+        self.refresh_if_possible(address)
 
     def _to_ask(self, hint: Address | None) -> list[Address]:
         hints = [] if hint is None else [hint]
@@ -173,6 +186,13 @@ class ClusterRedis(Redis):
     def mark_away(self, address: Address) -> None:
         """Note that a node cannot be connected to or does not answer."""
         self._away[address] = time.monotonic() + AWAY_S
+        self._claims.forget(address)
+
+    def doubt(self, slot: int) -> None:
+        """Note that the primary of a slot has failed: tables decide again which slots it serves."""
+        address = self._claims.primary(slot, time.monotonic())
+        if address is not None:
+            self._claims.forget(address)
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands, per node in one round trip, and return an answer or an exception for each."""
@@ -193,8 +213,7 @@ class ClusterRedis(Redis):
                 sent.append((address, connection, at))
         for address, connection, at in sent:
             self._receive(address, connection, [commands[index] for index in at], at, answers)
-        if any(isinstance(answer, STALE) for answer in answers):
-            self.refresh_if_possible()
+        self._check_nodes(commands, answers)
         for index in self._served_elsewhere(commands, unsent):
             answers[index] = self._run_elsewhere(*commands[index])
         for index, answer in enumerate(answers):
@@ -202,14 +221,21 @@ class ClusterRedis(Redis):
                 answers[index] = self._redirected(*commands[index], answer)
         return answers
 
+    def _check_nodes(self, commands: Sequence[Command], answers: Sequence[Any]) -> None:
+        """Read the table of slots again if a node has failed or does not serve its slots."""
+        failed = [at for at, answer in enumerate(answers) if isinstance(answer, STALE)]
+        for at in failed:
+            self.doubt(slot_of_command(commands[at][0]))
+        if failed:
+            self.refresh_if_possible()
+
     def _served_elsewhere(self, commands: Sequence[Command], unsent: dict[Address, list[int]]) -> list[int]:
         """Return the commands that could not be sent and whose slot another node now serves."""
-        table = self.table
         return [
             index
             for address, at in unsent.items()
             for index in at
-            if table.primary(slot_of_command(commands[index][0])) not in (None, address)
+            if self.known_primary(slot_of_command(commands[index][0])) not in (None, address)
         ]
 
     def _run_elsewhere(self, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -286,9 +312,8 @@ class ClusterRedis(Redis):
         """Send a command on while its slot moves, and return its answer or an exception."""
         for tried in range(REDIRECTS):
             if isinstance(error, exceptions.MovedError):  # before AskError, of which it is a subclass
-                # the named node, because the tables of others may be older
                 run, address = self._run_on, Address(error.host, error.port)
-                self.refresh_if_possible(address)
+                self.learn(error.slot_id, address)
             elif isinstance(error, exceptions.AskError):
                 run, address = self._ask, Address(error.host, error.port)
             else:

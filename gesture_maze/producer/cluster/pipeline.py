@@ -11,7 +11,7 @@ from redis import exceptions
 from redis.client import Pipeline
 
 from gesture_maze.producer.cluster.client import REDIRECTS, TRY_AGAIN_S, ClusterRedis, Command
-from gesture_maze.producer.cluster.slots import slot_of_command
+from gesture_maze.producer.cluster.slots import Address, slot_of_command
 
 
 class ClusterPipeline(Pipeline):
@@ -68,11 +68,14 @@ class ClusterPipeline(Pipeline):
                     pipe.execute_command(*words, **options)
                 try:
                     found: list[Any] = pipe.execute(raise_on_error)
-                except (exceptions.MovedError, exceptions.AskError, exceptions.ExecAbortError):
+                except (exceptions.MovedError, exceptions.AskError, exceptions.ExecAbortError) as error:
                     if tried == REDIRECTS - 1:
                         raise
                     time.sleep(TRY_AGAIN_S)
-                    self._cluster.refresh()
+                    if isinstance(error, exceptions.MovedError):
+                        self._cluster.learn(slot, Address(error.host, error.port))
+                    else:
+                        self._cluster.refresh()
                 else:
                     return found
         raise AssertionError("unreachable")

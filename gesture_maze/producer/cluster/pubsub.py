@@ -122,7 +122,7 @@ class ClusterPubSub:
                     continue
                 found = self._channels.take(node.read(), node.address)
             except exceptions.MovedError as error:
-                self._cluster.refresh_if_possible(Address(error.host, error.port))
+                self._cluster.learn(error.slot_id, Address(error.host, error.port))
                 self._lose(node)
                 continue
             except FAILURES:

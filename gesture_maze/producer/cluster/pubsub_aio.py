@@ -134,7 +134,7 @@ class ShardedChannels:
         return found
 
     async def _read(self, node: _Node) -> None:
-        hint: Address | None = None
+        moved: exceptions.MovedError | None = None
         try:
             while True:
                 raw = await node.connection.read_response(timeout=math.inf, push_request=True)
@@ -146,13 +146,17 @@ class ShardedChannels:
                     self._channels.moved = False
                     self._moved.set()
         except exceptions.MovedError as error:
-            hint = Address(error.host, error.port)
+            moved = error
         except (*FAILURES, exceptions.RedisError):
             pass
         node.reading = None
         await self._lose(node)
-        if not self._closed:
-            await self._cluster.refresh_if_possible(hint)
+        if self._closed:
+            return
+        if moved is not None:
+            await self._cluster.learn(moved.slot_id, Address(moved.host, moved.port))
+        else:
+            await self._cluster.refresh_if_possible()
 
     async def _check(self, node: _Node) -> None:
         silent_s = time.monotonic() - node.received_s

@@ -12,6 +12,8 @@ from redis.crc import key_slot
 from gesture_maze.wire.keys import TOPOLOGY
 
 SLOTS: Final = 16384
+CLAIM_S: Final = 2.0
+"""For how long a claim wins over tables: by then every node that is not cut off has learnt of a move."""
 _SCRIPTS: Final = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"})
 _NO_KEY: Final = frozenset(
     {
@@ -147,6 +149,56 @@ class SlotTable:
     def is_complete(self) -> bool:
         """Return whether every slot has a primary."""
         return sum(one.last - one.first + 1 for one in self.ranges) == SLOTS
+
+
+class _Claim(NamedTuple):
+    """Slots of which a node is known to be the primary, first and last included."""
+
+    address: Address
+    first: int
+    last: int
+    until_s: float
+
+
+class Claims:
+    """Slots whose primary is known better than from the table of another node.
+
+    The nodes of a cluster learn of a move one after the other, so that a table may be older than what is
+    known already: a node that takes slots over knows it first, and one that answers MOVED knows that it does
+    not serve the slot. Of two claims the newer one wins. Threads may share an object.
+    """
+
+    def __init__(self) -> None:
+        self._claims: tuple[_Claim, ...] = ()
+        """Newest first. Replaced as a whole, never changed."""
+
+    def on_moved(self, slot: int, address: Address, now_s: float) -> None:
+        """Note that MOVED has named the primary of a slot."""
+        self._add([_Claim(address, slot, slot, now_s + CLAIM_S)], now_s)
+
+    def on_table(self, table: SlotTable, source: Address, now_s: float) -> None:
+        """Note what a node's own table says of that node; it replaces all former claims for it."""
+        self.forget(source)
+        found = [one for one in table.ranges if one.primary.address == source]
+        self._add([_Claim(source, one.first, one.last, now_s + CLAIM_S) for one in found], now_s)
+
+    def forget(self, address: Address) -> None:
+        """Drop the claims for a node, because it has failed or refused a command."""
+        self._claims = tuple(one for one in self._claims if one.address != address)
+
+    def primary(self, slot: int, now_s: float) -> Address | None:
+        """Return the primary of a slot, or None if no claim says."""
+        for one in self._claims:
+            if one.first <= slot <= one.last and now_s < one.until_s:
+                return one.address
+        return None
+
+    def addresses(self, now_s: float) -> list[Address]:
+        """Return the nodes that claims name."""
+        return [one.address for one in self._claims if now_s < one.until_s]
+
+    def _add(self, claims: Iterable[_Claim], now_s: float) -> None:
+        self._claims = (*claims, *(one for one in self._claims if now_s < one.until_s))
 
 
 def _nodes(nodes: Sequence[Any], asked: Address) -> tuple[Node, tuple[Node, ...]]:

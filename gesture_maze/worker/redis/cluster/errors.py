@@ -9,7 +9,8 @@ from typing import Final
 import redis
 
 from gesture_maze.producer.cluster.client import ClusterRedis
-from gesture_maze.producer.cluster.slots import Address
+from gesture_maze.producer.cluster.slots import Address, slot_of
+from gesture_maze.wire import keys
 from gesture_maze.wire.errors import ConnectionLost, NodeLost, RedisRefused, RefusalReason
 from gesture_maze.worker.redis.client import connection_errors
 
@@ -41,13 +42,18 @@ def node_errors(cluster: ClusterRedis, partition: int) -> Iterator[None]:
     except (ConnectionLost, RedisRefused) as error:
         if isinstance(error, RedisRefused) and error.reason not in ELSEWHERE:
             raise
-        cluster.refresh_if_possible(_named(error.__cause__))
+        slot, named = slot_of(keys.frames_key(partition)), _named(error.__cause__)
+        if named is not None:
+            cluster.learn(slot, named)
+        else:
+            cluster.doubt(slot)
+            cluster.refresh_if_possible()
         # the cause, because the remedy for a MOVED elsewhere would mislead here
         raise NodeLost(partition, str(error.__cause__ or error)) from error
 
 
 def _named(error: object) -> Address | None:
-    """Return the node that MOVED names, which knows about the move."""
+    """Return the node that MOVED names, or None."""
     if isinstance(error, redis.exceptions.MovedError):
         return Address(error.host, error.port)
     text = str(error).split()

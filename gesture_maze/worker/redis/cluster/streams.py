@@ -95,7 +95,7 @@ class ClusterReader:
             return
         self._version = self._cluster.version
         for number, reader in list(self._readers.items()):
-            if self._cluster.table.primary(slot_of(keys.frames_key(number))) != reader.address:
+            if self._cluster.known_primary(slot_of(keys.frames_key(number))) != reader.address:
                 self._close(number)
 
     def wait(self, timeout_s: float, wake: int) -> bool:
