@@ -376,6 +376,12 @@ class _Connection(QuickConnection):
             client_info=self._client_info,
         )
 
+    def can_read(self, timeout: float | None = 0) -> bool:
+        socket: Any = self._sock
+        if socket is not None and socket.lost and self._network.scheduler.now_s >= socket.noticed_s:
+            raise redis.ConnectionError("the connection is lost")
+        return bool(super().can_read(timeout))
+
     def read_response(self, **kwargs: Any) -> Any:
         socket = self._sock
         if socket is None or not socket.await_response():

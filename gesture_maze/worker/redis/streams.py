@@ -126,6 +126,15 @@ class Connection:
             raise answer
         return answer
 
+    def is_lost(self) -> bool:
+        """Return whether the connection was lost while no answer was due."""
+        if self._connection is None:
+            return False
+        try:
+            return bool(self._connection.can_read(timeout=0))
+        except (redis.RedisError, OSError):
+            return True
+
     def command(self, *words: Any) -> Any:
         """Send one command and return its answer."""
         self.send(hiredis.pack_command(words))
@@ -279,6 +288,12 @@ class Committer:
         self._sha = b""
         self.send(forgotten)
         return [one for one in settled if one[1] is not Result.NO_SCRIPT] + self.settle()
+
+    def renew(self) -> None:
+        """Drop the connection if it was lost since its last commit was settled. The next commit, which would
+        be lost with it, opens a new one."""
+        if not self._sent and self._connection.is_lost():
+            self.close()
 
     def close(self) -> None:
         """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""

@@ -203,7 +203,10 @@ class ClusterCommitter:
                 with node_errors(self._cluster, part[0].partition):
                     if self._cluster.is_away(address):
                         raise ConnectionError(f"{address} cannot be reached")
-                    self._node(address).send(part)
+                    node = self._node(address)
+                    # it may be unused since before the node died and came back
+                    node.renew()
+                    node.send(part)
             except NodeLost as error:
                 self._lose(address, part, str(error))
             else:
