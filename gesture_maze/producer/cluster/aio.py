@@ -146,9 +146,9 @@ class AsyncClusterRedis(Redis):
             await parts[0]
         else:
             await asyncio.gather(*parts)
-        failed = [at for at, answer in enumerate(answers) if isinstance(answer, STALE)]
-        for at in failed:
-            self.doubt(slot_of_command(commands[at][0]))
+        failed = [index for index, answer in enumerate(answers) if isinstance(answer, STALE)]
+        for index in failed:
+            self.doubt(slot_of_command(commands[index][0]))
         if failed:
             await self.refresh_if_possible()
         for address, at in unsent.items():
