@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from gesture_maze.cli.flags import flags_from
 from gesture_maze.cli.options import CONTEXT, DEFAULT_REDIS, AsJson, RedisUrl
 from gesture_maze.cli.printing import cell, print_error, print_json, print_line, print_table, text_table
 from gesture_maze.wire.printable import amount
@@ -27,14 +29,25 @@ app = typer.Typer(
 Example: [bold]maze dead --reason bad_json --limit 5[/bold]""",
 )
 
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of dead letters, from 'maze dead'.")
-]
 Partition = Annotated[int | None, typer.Option(help="Only dead letters of this partition.")]
 Reason = Annotated[str | None, typer.Option(help="Only dead letters with this reason, such as bad_json.")]
-All = Annotated[
-    bool, typer.Option("--all", help="All dead letters, or all that --partition and --reason select.")
-]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The flags of a command on several dead letters."""
+
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of dead letters, from 'maze dead'.")
+    ] = None
+    redis: RedisUrl = DEFAULT_REDIS
+    every: Annotated[
+        bool, typer.Option("--all", help="All dead letters, or all that --partition and --reason select.")
+    ] = False
+    partition: Partition = None
+    reason: Reason = None
+    as_json: AsJson = False
+
 
 SHOWN_BYTES: Final = 2000
 """Bytes of each field that `show` prints."""
@@ -87,14 +100,8 @@ def show(
 
 
 @app.command(context_settings=CONTEXT)
-def redrive(
-    names: Names = None,
-    redis: RedisUrl = DEFAULT_REDIS,
-    every: All = False,
-    partition: Partition = None,
-    reason: Reason = None,
-    as_json: AsJson = False,
-) -> None:
+@flags_from(Selection)
+def redrive(selection: Selection) -> None:
     """Add dead letters to their streams again, oldest first. Doing it twice has the same effect as once.
 
     An invalid frame is rejected again. A frame whose session has sent a higher seq since, or that the pool
@@ -102,12 +109,11 @@ def redrive(
 
     Example: [bold]maze dead redrive --all --reason killed_worker[/bold]
     """
-    with _dead_letters(redis) as dead_letters:
-        chosen = _chosen(dead_letters, names, every, partition, reason)
-        others = "" if chosen else _others(dead_letters, partition, reason)
+    with _dead_letters(selection.redis) as dead_letters:
+        chosen, others = _chosen(dead_letters, selection)
         moved = {dead_letter.name: dead_letters.redrive(dead_letter) for dead_letter in reversed(chosen)}
     entries = [{"id": name, "entry": entry} for name, entry in moved.items() if entry is not None]
-    if as_json:
+    if selection.as_json:
         print_json({"redriven": len(entries), "entries": entries})
     else:
         print_line(f"{amount(len(entries), 'dead letter')} redriven{others}.")
@@ -115,23 +121,16 @@ def redrive(
 
 
 @app.command(context_settings=CONTEXT)
-def purge(
-    names: Names = None,
-    redis: RedisUrl = DEFAULT_REDIS,
-    every: All = False,
-    partition: Partition = None,
-    reason: Reason = None,
-    as_json: AsJson = False,
-) -> None:
+@flags_from(Selection)
+def purge(selection: Selection) -> None:
     """Delete dead letters permanently.
 
     Example: [bold]maze dead purge --all --partition 3[/bold]
     """
-    with _dead_letters(redis) as dead_letters:
-        chosen = _chosen(dead_letters, names, every, partition, reason)
-        others = "" if chosen else _others(dead_letters, partition, reason)
+    with _dead_letters(selection.redis) as dead_letters:
+        chosen, others = _chosen(dead_letters, selection)
         gone = dead_letters.purge(chosen)
-    if as_json:
+    if selection.as_json:
         print_json({"purged": gone})
     else:
         print_line(f"{amount(gone, 'dead letter')} purged{others}.")
@@ -158,21 +157,23 @@ def _named(dead_letters: DeadLetters, name: str) -> DeadLetter:
     return dead_letter
 
 
-def _chosen(
-    dead_letters: DeadLetters, names: list[str] | None, every: bool, partition: int | None, reason: str | None
-) -> list[DeadLetter]:
-    """Return the dead letters that a command selects, newest first, without those that no longer exist."""
+def _chosen(dead_letters: DeadLetters, selection: Selection) -> tuple[list[DeadLetter], str]:
+    """Return the selected dead letters that still exist, newest first; and if there are none, the end of a
+    sentence that says what there is instead."""
     from gesture_maze.wire.errors import SettingsError
     from gesture_maze.worker.redis.dead_letters import parse_name
 
-    if bool(names) == every:
+    names, partition, reason = selection.names or [], selection.partition, selection.reason
+    if bool(names) == selection.every:
         raise SettingsError(
             "settings", "give the ids of dead letters, or --all (with --partition or --reason)"
         )
-    if every:
-        return dead_letters.newest(partition, reason)
-    found = [dead_letters.get(*parse_name(name)) for name in dict.fromkeys(reversed(names or []))]
-    return [dead_letter for dead_letter in found if dead_letter is not None]
+    if selection.every:
+        chosen = dead_letters.newest(partition, reason)
+    else:
+        found = [dead_letters.get(*parse_name(name)) for name in dict.fromkeys(reversed(names))]
+        chosen = [dead_letter for dead_letter in found if dead_letter is not None]
+    return chosen, "" if chosen else _others(dead_letters, partition, reason)
 
 
 def _others(dead_letters: DeadLetters, partition: int | None, reason: str | None) -> str:

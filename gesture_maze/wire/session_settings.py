@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
 
 from gesture_maze.wire.errors import FrameError, RejectReason, SettingsError
@@ -21,6 +21,16 @@ from gesture_maze.wire.gestures import Action, parse_action_key
 
 MAX_ACTIONS: Final = 64
 MAX_CACHED_BYTES: Final = 4096
+
+
+def _named_gestures(actions: dict[str, Action]) -> dict[str, Action]:
+    for key in actions:
+        parse_action_key(key)
+    return actions
+
+
+Actions = Annotated[dict[str, Action], AfterValidator(_named_gestures)]
+"""Which gesture gives which action; a key may name a hand, see `wire.gestures.parse_action_key`."""
 
 _Time = Annotated[int, Field(ge=50, le=60_000)]
 
@@ -42,7 +52,7 @@ class SessionSettings(BaseModel):
     """Time between the moves after that, 50 to 60,000."""
     threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     """Least confidence of an action, 0 to 1."""
-    actions: Annotated[dict[str, Action], Field(max_length=MAX_ACTIONS)] | None = None
+    actions: Annotated[Actions, Field(max_length=MAX_ACTIONS)] | None = None
     """Which gesture gives which action, in the place of the workers' mapping; `left:like` is for one hand."""
 
     def __init__(self, **values: Any) -> None:
@@ -55,13 +65,6 @@ class SessionSettings(BaseModel):
 
     # as in pydantic.RootModel: inside other models it is built without this method, and faults are collected
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
-
-    @field_validator("actions")
-    @classmethod
-    def _named_gestures(cls, actions: dict[str, Action] | None) -> dict[str, Action] | None:
-        for key in actions or ():
-            parse_action_key(key)
-        return actions
 
     @classmethod
     def parse(cls, value: Any) -> Self:

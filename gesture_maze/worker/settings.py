@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.gestures import Action, parse_action_key
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, check_partitions
+from gesture_maze.wire.session_settings import Actions
 from gesture_maze.worker.faults import Name, WrongSettingsError, WrongValueError, faults_of
 from gesture_maze.worker.rules import Rules
 
@@ -41,7 +41,7 @@ class Settings(BaseModel):
     """Folder or zip of a model bundle. (default: the bundled one)"""
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Least confidence of an action, 0 to 1. (default: the model's)"""
-    actions: dict[str, Action] | None = None
+    actions: Actions | None = None
     """Which gesture gives which action; left:NAME and right:NAME are for one hand only. (default: the
     model's, usually like=up,dislike=down,four=right,three=left)"""
     policy: Rules = Rules()
@@ -96,13 +96,6 @@ class Settings(BaseModel):
             quarter = "leases are renewed every quarter of it"
             raise ValueError(f"must be at least {MIN_LEASE_TTL_MS}, got {lease_ttl_ms}: {quarter}")
         return lease_ttl_ms
-
-    @field_validator("actions")
-    @classmethod
-    def _named_gestures(cls, actions: dict[str, Action] | None) -> dict[str, Action] | None:
-        for key in actions or ():
-            parse_action_key(key)
-        return actions
 
     @field_validator("rebuild_ms")
     @classmethod

@@ -16,13 +16,6 @@ from gesture_maze.wire.keys import frames_key, partition_of
 from tests.support.gateway import SECRET, Player, Served, packed, serving
 from tests.support.servers import Server, wait_until
 
-ACTIONS = {
-    "like": (16, "up"),
-    "dislike": (2, "down"),
-    "four": (3, "right"),
-    "three": (14, "left"),
-    "fist": (1, None),
-}
 POINTS: list[Any] = hands()["like"]
 NAN = float("nan")
 LOST = (0.0, 0.0, NAN)
