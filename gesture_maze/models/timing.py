@@ -8,11 +8,13 @@ from typing import Final
 
 BATCH: Final = 256
 """About the number of frames in a batch of a busy worker."""
+BUDGET_S = 0.3
+"""CPU time to spend on one measurement, in seconds; tests shorten it."""
 LONGEST: Final = 10
 """A measurement ends after this multiple of its budget in elapsed time."""
 
 
-def microseconds_per_frame(call: Callable[[int], object], batch: int, budget_s: float = 0.3) -> float:
+def microseconds_per_frame(call: Callable[[int], object], batch: int, budget_s: float | None = None) -> float:
     """Return the least CPU time of `call(batch)` per frame, in µs, over the calls that fit into `budget_s`.
 
     CPU time of the process does not count the time in which other processes have the processor, so the figure
@@ -21,8 +23,10 @@ def microseconds_per_frame(call: Callable[[int], object], batch: int, budget_s: 
     Args:
         call: classifies the given number of frames.
         batch: frames per call.
-        budget_s: CPU time to spend on measuring, in seconds; three calls are made at least.
+        budget_s: CPU time to spend on measuring, in seconds, by default `BUDGET_S`; three calls are made at
+            least.
     """
+    budget_s = BUDGET_S if budget_s is None else budget_s
     call(batch)  # the first call warms up
     best_s = float("inf")
     calls, spent_s, latest_s = 0, 0.0, time.monotonic() + LONGEST * budget_s

@@ -1,4 +1,4 @@
-"""`maze promote`, `maze rollback` and `maze models` from the command line, on real servers."""
+"""`maze promote`, `maze rollback` and `maze models` from the command line, on a real server."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tests.support.bundles import bundled, damaged, disturbed, wrong
 from tests.support.servers import Server
 
 OLD, NEW = bundled(), disturbed(0.9)
+pytestmark = pytest.mark.parametrize("real_server", ["redis"], indirect=True)
+"""One is enough: test_models_in_redis.py runs what the commands call on each server."""
 RUNNER = CliRunner(env={"COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1"})
 PATIENT = ("--max-us-per-frame", "1000")
 """A generous speed limit: these tests do not measure speed."""

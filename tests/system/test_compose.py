@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.composed import COMPOSE, DOCKERFILE, last, merged, services, sources, stage
 from tests.support.servers import absent
+from tests.support.yamls import read_yaml
 
 OVERLAYS = [
     (),
@@ -25,7 +25,7 @@ OVERLAYS = [
 ALL: dict[str, Any] = {
     name: one
     for file in ("compose.yaml", "compose.demo.yaml")
-    for name, one in yaml.safe_load((COMPOSE / file).read_text())["services"].items()
+    for name, one in read_yaml((COMPOSE / file).read_text())["services"].items()
 }
 OURS = {name: one for name, one in ALL.items() if one["image"].startswith("gesture-maze/")}
 

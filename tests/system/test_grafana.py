@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.observed import ROOT, Observed
 from tests.support.observed_metrics import known_metrics, metrics_in
 from tests.support.servers import wait_until
+from tests.support.yamls import read_yaml
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def test_dashboards_match_the_output_of_their_script(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "panel"), PANELS, ids=named)
 def test_panel_queries_the_provisioned_data_source(name: str, panel: dict[str, Any]) -> None:
-    source = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yaml").read_text())
+    source = read_yaml((GRAFANA / "provisioning/datasources/prometheus.yaml").read_text())
     assert panel["title"].endswith("?")
     assert panel["datasource"]["uid"] == source["datasources"][0]["uid"]
     for target in panel["targets"]:
@@ -94,7 +94,7 @@ def test_each_query_on_a_busy_pool_has_data_that_moved(
 
 
 def test_each_query_about_a_cluster_is_evaluated_by_the_tests_of_the_rules() -> None:
-    tests = yaml.safe_load(RULES.read_text())["tests"]
+    tests = read_yaml(RULES.read_text())["tests"]
     evaluated = {one["expr"] for test in tests for one in test.get("promql_expr_test", ())}
     expressions = {target["expr"] for panel in DASHBOARDS["cluster"]["panels"] for target in panel["targets"]}
     assert expressions <= evaluated
@@ -106,7 +106,7 @@ def test_queries_allowed_to_be_zero_exist_in_panels() -> None:
 
 
 def test_grafana_telemetry_is_off() -> None:
-    grafana = yaml.safe_load((ROOT / "compose/compose.yaml").read_text())["services"]["grafana"]
+    grafana = read_yaml((ROOT / "compose/compose.yaml").read_text())["services"]["grafana"]
     off = {
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
@@ -123,8 +123,8 @@ def test_grafana_telemetry_is_off() -> None:
 
 
 def test_provisioning_reads_the_folder_that_compose_mounts() -> None:
-    provider = yaml.safe_load((GRAFANA / "provisioning/dashboards/maze.yaml").read_text())["providers"][0]
-    grafana = yaml.safe_load((ROOT / "compose/compose.yaml").read_text())["services"]["grafana"]
+    provider = read_yaml((GRAFANA / "provisioning/dashboards/maze.yaml").read_text())["providers"][0]
+    grafana = read_yaml((ROOT / "compose/compose.yaml").read_text())["services"]["grafana"]
     assert f"./grafana/dashboards:{provider['options']['path']}:ro" in grafana["volumes"]
     assert grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"].startswith(
         provider["options"]["path"]

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import yaml
 
 from gesture_maze.wire.keys import DEFAULT_PARTITIONS, GROUP, frames_key
 from tests.support.kubernetes import (
@@ -26,6 +25,7 @@ from tests.support.kubernetes import (
 )  # fmt: skip
 from tests.support.observed import ROOT
 from tests.support.servers import absent
+from tests.support.yamls import read_yaml, read_yaml_all
 
 POOL, MONITORING, SCALING = manifests(), manifests("monitoring"), manifests("scaling")
 ALL = [*POOL, *MONITORING, *SCALING]
@@ -121,7 +121,7 @@ def test_kustomize_renders_the_folder(folder: str, tmp_path: Path) -> None:
     words = ["kubectl", "kustomize", str(tmp_path / "k8s" / folder)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
-    rendered = list(yaml.safe_load_all(done.stdout))
+    rendered = read_yaml_all(done.stdout)
     assert {one["metadata"].get("namespace", NAMESPACE) for one in rendered} == {NAMESPACE}
     expected = manifests("scaling" if folder == "scaling-by-age" else folder)
     assert sorted(map(named, rendered)) == sorted(map(named, expected))
@@ -222,7 +222,7 @@ def test_network_policy_names_pods_and_ports_that_exist(policy: Manifest) -> Non
 
 
 def test_pod_is_selected_by_a_network_policy() -> None:
-    text = yaml.safe_dump([one["spec"]["podSelector"] for one in POOL if one["kind"] == "NetworkPolicy"])
+    text = str([one["spec"]["podSelector"] for one in POOL if one["kind"] == "NetworkPolicy"])
     assert [name for name in PODS if name not in text] == []
 
 
@@ -281,7 +281,7 @@ def test_cluster_triggers_are_generated_for_any_number_of_partitions() -> None:
         [sys.executable, "make.py", "--cluster", "a:6379,b:6379", "--partitions", "64"],
         cwd=FOLDER, capture_output=True, text=True, check=True, timeout=20,
     )  # fmt: skip
-    (scaled,) = [one for one in yaml.safe_load_all(done.stdout) if one["kind"] == "ScaledObject"]
+    (scaled,) = [one for one in read_yaml_all(done.stdout) if one["kind"] == "ScaledObject"]
     triggers = scaled["spec"]["triggers"]
     assert [one["metadata"]["stream"] for one in triggers] == [frames_key(number) for number in range(64)]
     assert {one["type"] for one in triggers} == {"redis-cluster-streams"}
@@ -290,7 +290,7 @@ def test_cluster_triggers_are_generated_for_any_number_of_partitions() -> None:
 
 def test_age_trigger_queries_the_operator_prometheus() -> None:
     (patch,) = kustomization("scaling-by-age")["patches"]
-    (change,) = yaml.safe_load(patch["patch"])
+    (change,) = read_yaml(patch["patch"])
     address = urlsplit(change["value"]["metadata"]["serverAddress"]).netloc
     assert address == f"prometheus-operated.{NAMESPACE}.svc.cluster.local:9090"
     assert patch["target"] == {"kind": "ScaledObject", "name": "worker"}

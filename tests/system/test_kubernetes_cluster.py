@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import yaml
 
 from tests.support.kubernetes import FOLDER, Manifest, generated_files
 from tests.support.servers import absent
+from tests.support.yamls import read_yaml_all
 
 KUBERNETES = "1.31"
 NODES = "valkey-node"
@@ -38,7 +38,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifest]:
         base.write("components: [cluster]\n")
     done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
-    found = list(yaml.safe_load_all(done.stdout))
+    found = read_yaml_all(done.stdout)
     return {f"{one['kind']}/{one['metadata']['name']}": one for one in found}
 
 
@@ -81,7 +81,7 @@ def test_objects_fit_the_schemas_of_kubernetes(rendered: dict[str, Manifest]) ->
     except ImportError:
         absent("kubernetes-validate")
     for file in ("nodes.yaml", "join.yaml", "network.yaml"):
-        for one in yaml.safe_load_all((FOLDER / "cluster" / file).read_text()):
+        for one in read_yaml_all((FOLDER / "cluster" / file).read_text()):
             found = rendered[f"{one['kind']}/{one['metadata']['name']}"]
             kubernetes_validate.validate(found, KUBERNETES, strict=True)
 

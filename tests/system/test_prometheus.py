@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.observed import ROOT, Observed, binary, fetch
 from tests.support.observed_metrics import known_metrics, metrics_in
 from tests.support.servers import absent, wait_until
+from tests.support.yamls import read_yaml
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(240),
 ]  # the first test of a pool waits until all its programs run
-ALERTS = yaml.safe_load((ROOT / "compose/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
-RECORDED = yaml.safe_load((ROOT / "compose/prometheus/recording.yml").read_text())["groups"][0]["rules"]
+ALERTS = read_yaml((ROOT / "compose/prometheus/alerts.yml").read_text())["groups"][0]["rules"]
+RECORDED = read_yaml((ROOT / "compose/prometheus/recording.yml").read_text())["groups"][0]["rules"]
 RUNBOOK = ROOT / "compose/k8s/monitoring/user/runbook.html"
 ZERO_ON_A_HEALTHY_POOL = {"job:maze_pool_frames_shed:ratio_rate5m", "job:maze_pool_waiting_seconds:max"}
 CASES = ROOT / "tests/rules/alerts.yml"
@@ -41,7 +41,7 @@ def test_alerts_in_their_cases_fire_and_stay_silent_as_expected() -> None:
 
 
 def cases() -> Iterator[tuple[str, bool]]:
-    for test in yaml.safe_load(CASES.read_text())["tests"]:
+    for test in read_yaml(CASES.read_text())["tests"]:
         for case in test.get("alert_rule_test", ()):
             yield case["alertname"], bool(case["exp_alerts"])
 
@@ -147,14 +147,14 @@ def test_watch_lists_the_workers_for_http_sd(observed: Observed) -> None:
     [("worker", 9464), ("watch", 9109), ("gateway", 9464), ("redis-exporter", 9121), ("alertmanager", 9093)],
 )
 def test_compose_service_is_discovered_at_all_its_addresses(service: str, port: int) -> None:
-    settings = yaml.safe_load((ROOT / "prometheus.yml").read_text())
+    settings = read_yaml((ROOT / "prometheus.yml").read_text())
     jobs = [*settings["scrape_configs"], *settings["alerting"]["alertmanagers"]]
     found = [one for job in jobs for one in job.get("dns_sd_configs", ()) if one["names"] == [service]]
     assert [(one["type"], one["port"]) for one in found] == [("A", port)]
-    composed = yaml.safe_load((ROOT / "compose/compose.yaml").read_text())["services"][service]
+    composed = read_yaml((ROOT / "compose/compose.yaml").read_text())["services"][service]
     assert str(port) in composed["expose"]
 
 
 def test_compose_does_not_mount_the_targets_of_bare_machines() -> None:
-    prometheus = yaml.safe_load((ROOT / "compose/compose.yaml").read_text())["services"]["prometheus"]
+    prometheus = read_yaml((ROOT / "compose/compose.yaml").read_text())["services"]["prometheus"]
     assert not [volume for volume in prometheus["volumes"] if "bare" in volume]

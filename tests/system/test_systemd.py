@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from gesture_maze.ops.acl import ROLES
 from tests.support.kubernetes import manifests, pods
 from tests.support.observed import ROOT
+from tests.support.yamls import read_yaml
 
 UNITS = sorted((ROOT / "compose/bare/systemd").glob("*.service"))
-TARGETS = yaml.safe_load((ROOT / "compose/bare/targets.yml").read_text())
+TARGETS = read_yaml((ROOT / "compose/bare/targets.yml").read_text())
 
 
 def value(unit: Path, key: str) -> list[str]:
@@ -83,7 +83,7 @@ def commands_in_containers() -> list[list[str]]:
     objects: list[dict[str, Any]] = manifests()
     containers = [template["spec"]["containers"][0] for _, template in pods(objects)]
     found = [one["args"] for one in containers if one["image"].startswith("gesture-maze/") and "args" in one]
-    services = yaml.safe_load((ROOT / "compose/compose.yaml").read_text())["services"].values()
+    services = read_yaml((ROOT / "compose/compose.yaml").read_text())["services"].values()
     ours = [one for one in services if one["image"].startswith("gesture-maze/")]
     return found + [one["command"] for one in ours if not one["image"].endswith("/mlflow")]
 
