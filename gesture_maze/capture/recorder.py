@@ -265,11 +265,21 @@ class Recorder:
             self._waiting.append(_Waiting(line, (session, seq), until_s))
 
     def _take_replies(self, message: bytes) -> None:
-        """Store the reply, or the list of replies, in a message."""
-        found: Any = json.loads(message)
+        """Store the reply, or the list of replies, in a message.
+
+        What is not a reply is ignored: every client with the right to publish may publish anything.
+        """
+        try:
+            found: Any = json.loads(message)
+        except (ValueError, RecursionError):
+            return
         for reply in found if isinstance(found, list) else [found]:
-            kept = {key: reply.get(key) for key in REPLY_KEYS}
-            self._replies[reply["session"], reply["seq"]] = json.dumps(kept, separators=(",", ":"))
+            if not isinstance(reply, dict):
+                continue
+            session, seq = reply.get("session"), reply.get("seq")
+            if isinstance(session, str) and isinstance(seq, int):
+                kept = {key: reply.get(key) for key in REPLY_KEYS}
+                self._replies[session, seq] = json.dumps(kept, separators=(",", ":"))
 
     def _write_replied(self, *, everything: bool) -> None:
         """Write the frames in order that have their reply or have waited long enough for it."""

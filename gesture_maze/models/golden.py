@@ -46,7 +46,10 @@ class Golden:
         Raises:
             ValueError: it is not JSON, or its shapes or values are invalid.
         """
-        raw = json.loads(data)
+        try:
+            raw = json.loads(data)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         if not isinstance(raw, dict):
             raise ValueError("it is not a JSON object")  # noqa: TRY004 - one kind of error for bad content
         landmarks, aspect, probabilities = (
@@ -88,7 +91,7 @@ def make_golden(hands: Hands, predict: Predict) -> Golden:
 def _finite(raw: dict[str, Any], key: str) -> NDArray[np.float32]:
     try:
         array = np.asarray(raw.get(key), dtype=np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{key} is not an array of numbers") from None
     if not np.isfinite(array).all():
         raise ValueError(f"{key} holds a number that is not finite")

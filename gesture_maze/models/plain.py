@@ -60,8 +60,9 @@ _SMALL: Final = 1e-30
 _TINY: Final = np.float32(_SMALL)
 # fields of the messages of ONNX (onnx.proto)
 _MODEL_GRAPH, _GRAPH_NODE, _GRAPH_CONSTANT = 7, 1, 5
-_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR = 1, 2, 4
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_DOMAIN = 1, 2, 4, 7
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_DATA = 1, 2, 8, 9
+_TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 _FLOAT32: Final = 1
 
 
@@ -203,19 +204,26 @@ def _constants(model: bytes) -> dict[str, Array] | None:
 
 
 def _node(message: Message) -> str:
-    """Return a node as a line of `GRAPH`."""
-    words: dict[int, list[str]] = {_NODE_OPERATOR: [], _NODE_INPUT: [], _NODE_OUTPUT: []}
+    """Return a node as a line of `GRAPH`, which an operator that is not ONNX's own is not equal to."""
+    words: dict[int, list[str]] = {_NODE_OPERATOR: [], _NODE_INPUT: [], _NODE_OUTPUT: [], _NODE_DOMAIN: []}
     for number, value in _messages(message):
         if number in words:
             words[number].append(bytes(value).decode())
-    return " ".join(words[_NODE_OPERATOR] + words[_NODE_INPUT] + words[_NODE_OUTPUT])
+    domain = [name for name in words[_NODE_DOMAIN] if name]
+    return " ".join(words[_NODE_OPERATOR] + words[_NODE_INPUT] + words[_NODE_OUTPUT] + domain)
 
 
 def _tensor(message: Message) -> tuple[str, Array]:
-    """Return name and value of a constant; an empty array if it is not of float32."""
+    """Return name and value of a constant; an empty array if it is not of float32.
+
+    Raises:
+        ValueError: it is malformed, or its value is in another file.
+    """
     shape: list[int] = []
     name, data, kind = "", b"", 0
     for number, value in _fields(message):
+        if number == _TENSOR_EXTERNAL or (number == _TENSOR_LOCATION and value):
+            raise ValueError("the value is in another file")
         if number == _TENSOR_SHAPE:
             shape += [value] if isinstance(value, int) else _varints(value)
         elif number == _TENSOR_TYPE and isinstance(value, int):

@@ -304,6 +304,9 @@ def test_golden_with_wrong_probabilities_fails_the_self_test(good):
         b'{"landmarks": "x", "aspect": [1], "probabilities": [[1]]}',
         b'{"landmarks": [[1], [1, 2]], "aspect": [1], "probabilities": [[1]]}',
         b'{"landmarks": [NaN], "aspect": [1], "probabilities": [[1]]}',
+        b'{"landmarks": [1e999], "aspect": [1], "probabilities": [[1]]}',
+        b'{"landmarks": [' + b"9" * 400 + b'], "aspect": [1], "probabilities": [[1]]}',
+        b"[" * 100_000 + b"]" * 100_000,
     ],
 )
 def test_golden_with_invalid_content_is_refused(good, golden):

@@ -11,6 +11,7 @@ import pytest
 from gesture_maze.models.classifier import PLAIN_TOLERANCE, Classifier
 from gesture_maze.models.plain import PlainNetwork
 from gesture_maze.models.runtime import OnnxNetwork
+from gesture_maze.wire.errors import ModelError
 from tests.support.bundles import bundled, disturbed
 
 BUNDLE = bundled()
@@ -62,6 +63,27 @@ def test_classifier_runs_default_graph_in_numpy_and_other_graphs_in_onnx_runtime
     graph = onnx.load_from_string(BUNDLE.model)
     graph.graph.node[-4].op_type = "Tanh"
     assert PlainNetwork.of(graph.SerializeToString()) is None
+
+
+def test_graph_with_another_projects_operator_is_not_a_plain_network() -> None:
+    graph = onnx.load_from_string(BUNDLE.model)
+    graph.graph.node[0].domain = "com.example"
+    assert PlainNetwork.of(graph.SerializeToString()) is None
+    graph.graph.node[0].domain = ""
+    assert PlainNetwork.of(graph.SerializeToString()) is not None
+
+
+@pytest.mark.parametrize("constant", ["c0", "c10"])
+def test_graph_with_a_constant_in_another_file_is_refused(constant: str) -> None:
+    graph = onnx.load_from_string(BUNDLE.model)
+    tensor = next(one for one in graph.graph.initializer if one.name == constant)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "LOCATION", "/etc/passwd"
+    assert PlainNetwork.of(graph.SerializeToString()) is None
+    with pytest.raises(ModelError, match="rejects the model"):
+        OnnxNetwork(graph.SerializeToString())
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 5000, 80_000])

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from gesture_maze.cli.status import COLUMNS, as_dict, ranges, show
-from gesture_maze.worker.redis.status import FRAME_OUTCOMES, PartitionStatus, PoolStatus, WorkerStatus
+from gesture_maze.worker.redis.status import (
+    FRAME_OUTCOMES,
+    PartitionStatus,
+    PoolStatus,
+    WorkerStatus,
+    _info,
+)
 
 COUNTS = {
     "entries": 8, "frames": 20, "answered": 14, "stale": 2, "superseded": 1, "duplicate": 1, "rejected": 1,
@@ -19,6 +25,11 @@ GOOD = PartitionStatus(
 )
 FRESH = PartitionStatus(0, None, 0, 0, 0, 0, None, 0, {})
 WORKER = WorkerStatus("a", "host", 17, 9464, "mlp-1", "0.1.0", 120, (3,))
+
+
+@pytest.mark.parametrize("raw", [b"{", b"[]", b"\xff", b"9" * 5000, b"[" * 100_000])
+def test_worker_with_an_unreadable_description_has_none(raw: bytes) -> None:
+    assert _info(raw) == {}
 
 
 def test_partition_with_one_outcome_per_frame_is_accounted_for() -> None:

@@ -278,7 +278,7 @@ def _info(raw: bytes) -> dict[str, Any]:
     """Return a worker's description of itself, empty if it is not a JSON object."""
     try:
         found = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):  # any worker's user can write anything here
         return {}
     return found if isinstance(found, dict) else {}
 
