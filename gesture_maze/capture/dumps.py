@@ -24,7 +24,7 @@ from gesture_maze.wire.keys import frames_key, is_session
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*$')
 _ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)")
 _PLAIN: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
-_ENTRY_ID: Final = re.compile(rb"\d+-\d+")
+_ENTRY_ID: Final = re.compile(rb"\d{1,20}-\d{1,20}")
 
 
 def lines_of_dumps(paths: Iterable[Path]) -> Iterator[str]:
@@ -55,17 +55,17 @@ def _entries(path: Path) -> Iterator[tuple[int, int, list[bytes]]]:
     """Yield the entries of one dump: ms and counter of the id, fields."""
     data = path.read_bytes()
     found = _json_entries(data) if data.lstrip()[:1] == b"[" else _terminal_entries(data)
-    entries = [
-        (*map(int, entry_id.split(b"-")), fields)
-        for entry_id, fields in found
-        if _ENTRY_ID.fullmatch(entry_id)
-    ]
-    if not entries:
+    entries = []
+    for entry_id, fields in found:
+        if _ENTRY_ID.fullmatch(entry_id):
+            ms, _, counter = entry_id.partition(b"-")
+            entries.append((int(ms), int(counter), fields))
+    if not entries or any(len(fields) % 2 for *_, fields in entries):
         raise capture_error(
             f"{path} is not a dump of a stream: print one with "
             f"redis-cli --no-raw XRANGE '{frames_key(0)}' - +"
         )
-    yield from entries  # type: ignore[misc]
+    yield from entries
 
 
 def _json_entries(data: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
@@ -74,7 +74,7 @@ def _json_entries(data: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
             # Redis 7 lists the fields, Valkey and RESP 3 may give them as an object
             pairs = [part for pair in fields.items() for part in pair] if isinstance(fields, dict) else fields
             yield entry_id.encode(), [part.encode() for part in pairs]
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise capture_error(f"the dump is not what redis-cli --json prints: {error}") from None
 
 

@@ -29,6 +29,7 @@ from gesture_maze.gateway.saved import SavedGames
 from gesture_maze.gateway.sessions import Sessions
 from gesture_maze.gateway.settings import Settings
 from gesture_maze.gateway.tokens import Tokens
+from gesture_maze.gateway.turns import REFUSALS_PER_S
 from gesture_maze.producer import AsyncFrameProducer
 from gesture_maze.version import __version__
 from gesture_maze.worker.logs import Log
@@ -148,6 +149,7 @@ def _limits(settings: Settings) -> dict[str, Any]:
         "openings": Rates(players / OPENINGS_S, OPENINGS_AT_ONCE * players),
         "starts": Rates(STARTS_PER_S, players),
         "connections": ConcurrencyLimit(settings.connections_per_address, most + MORE_CONNECTIONS, busy),
+        "refusals": Rates(REFUSALS_PER_S, REFUSALS_PER_S),
     }
 
 

@@ -32,6 +32,7 @@ class Room:
     openings: Rates
     starts: Rates
     connections: ConcurrencyLimit
+    refusals: Rates
     sessions: Sessions
     outbox: Outbox
     fan: Fan

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gesture_maze.capture.dumps import lines_of_dumps
 from gesture_maze.capture.files import batches, create, open_lines, read_lines
 from gesture_maze.capture.reader import BLOCK_FRAMES, CaptureReader
 from gesture_maze.capture.writer import CaptureWriter, lines_of
@@ -295,3 +296,19 @@ def test_file_with_a_blank_line_after_each_line_is_read(tmp_path: Path) -> None:
             (20_000, None),
             (2000, None),
         ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '1) 1) "1-0"\n   2) 1) "s"\n',
+        '[["1-0", ["s"]]]',
+        '[["1-0", 1]]',
+        "[" * 100_000,
+        f'1) 1) "{"9" * 5000}-0"\n   2) 1) "s"\n      2) "a"\n',
+    ],
+)
+def test_broken_dump_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.dump").write_text(text)
+    with pytest.raises(SettingsError, match="dump"):
+        list(lines_of_dumps([tmp_path / "a.dump"]))
