@@ -1,12 +1,11 @@
 """All metrics of a worker, declared in one place, with one method per event.
 
-Each worker process has a registry and a port of its own. No label contains a session. Histograms are numpy
-counts, so that a batch of two thousand latencies is one call instead of two thousand.
+Each worker process has a registry and a port of its own. No label contains a session. What is counted per
+frame is in `worker.tally`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,83 +20,20 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gesture_maze.models.bundle import ModelReason
-from gesture_maze.wire.decode import FEW_FRAMES
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.gestures import GESTURES
-from gesture_maze.wire.replies import CONFIDENCE_STEPS
 from gesture_maze.worker.batch import Batch, Part
-from gesture_maze.worker.records import OUTCOMES
 from gesture_maze.worker.serving.drift import OF
+from gesture_maze.worker.tally import Tally
 
-LATENCY_BUCKETS_S: Final = (
-    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5,
-)  # fmt: skip
-INFERENCE_BUCKETS_S: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
-BATCH_BUCKETS: Final = tuple(float(2**power) for power in range(14))
-CONFIDENCE_BUCKETS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 SHADOW_RESULTS: Final = ("agreed", "disagreed", "skipped", "failed")
 """Results for a frame in a challenger's sample; `skipped` if too many frames are waiting."""
 
-NO_HAND: Final = "no_hand"
-
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and are not used
-
-
-class Histogram(Collector):
-    """A histogram that takes arrays. `observe` costs a few µs for any practical length of the array."""
-
-    def __init__(self, name: str, text: str, buckets: tuple[float, ...]) -> None:
-        self._name: Final = name
-        self._text: Final = text
-        self._buckets: Final = buckets
-        self._bounds: Final = np.array(buckets)
-        self._labels: Final = [repr(bound) for bound in buckets] + ["+Inf"]
-        self._counts: Final = [0] * (len(buckets) + 1)
-        self._sum = 0.0
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Return the observations per bucket, (buckets + 1,) int64, not cumulative.
-
-        The last bucket is above all bounds.
-        """
-        return np.array(self._counts, np.int64)
-
-    def observe(self, values: npt.NDArray[np.float64]) -> None:
-        """Add (n,) values in the metric's unit."""
-        at = np.searchsorted(self._bounds, values, side="left")
-        for bucket, more in enumerate(np.bincount(at).tolist()):
-            self._counts[bucket] += more
-        self._sum += float(values.sum())
-
-    def observe_one(self, value: float) -> None:
-        """Add one value in the metric's unit."""
-        self._counts[bisect_left(self._buckets, value)] += 1
-        self._sum += value
-
-    def collect(self) -> Iterator[Metric]:
-        """Return what Prometheus scrapes."""
-        cumulated = self.counts.cumsum().tolist()
-        family = HistogramMetricFamily(self._name, self._text)
-        family.add_metric([], list(zip(self._labels, cumulated, strict=True)), self._sum)
-        yield family
-
-    def quantile(self, q: float, counts: npt.NDArray[np.int64]) -> float:
-        """Return the q-quantile (0 to 1) of `counts`, interpolated within its bucket, or NaN without
-        observations."""
-        if not counts.sum():
-            return float("nan")
-        cumulated = counts.cumsum()
-        rank = q * cumulated[-1]
-        bucket = int(np.searchsorted(cumulated, rank))
-        upper = self._bounds[min(bucket, len(self._bounds) - 1)]
-        lower = self._bounds[bucket - 1] if 0 < bucket < len(self._bounds) else 0.0 if bucket == 0 else upper
-        below = cumulated[bucket - 1] if bucket else 0
-        return float(lower + (upper - lower) * (rank - below) / max(counts[bucket], 1))
 
 
 class _ByPartition(Collector):
@@ -126,59 +62,6 @@ class _ByPartition(Collector):
         yield family
 
 
-class _FrameTotals(Collector):
-    """Frames by gesture and by outcome, as plain numbers that become metrics when they are scraped.
-
-    The gestures are those of the model in use, so that the series stay bounded however many models have
-    answered. Written by the main loop only.
-    """
-
-    def __init__(self) -> None:
-        self.outcomes = dict.fromkeys(OUTCOMES, 0)
-        # one field, replaced when the gestures change, because a scrape may be reading it
-        self._state = (GESTURES, [0] * (len(GESTURES) + 1), 0)
-        """The gestures, the frames of each and without a hand, and those of gestures of earlier models."""
-
-    def name(self, gestures: tuple[str, ...]) -> None:
-        """Count the gestures of another model from now on. The counts of those that it shares stay."""
-        if gestures == self._state[0]:
-            return
-        before = self.gestures()
-        counts = [before.pop(name, 0) for name in (*gestures, NO_HAND)]
-        self._state = (gestures, counts, self._state[2] + sum(before.values()))
-
-    def add(self, gestures: tuple[str, ...], labels: npt.NDArray[np.int64]) -> None:
-        """Count frames by label, the last one for frames without a hand."""
-        self.name(gestures)
-        counts = self._state[1]
-        if len(labels) <= FEW_FRAMES:
-            for label in labels.tolist():
-                counts[label] += 1
-        else:
-            for label, frames in enumerate(np.bincount(labels).tolist()):
-                counts[label] += frames
-
-    def gestures(self) -> dict[str, int]:
-        """Return the number of frames by gesture, with `no_hand` for frames without a hand."""
-        names, counts, _ = self._state
-        return dict(zip((*names, NO_HAND), counts, strict=True))
-
-    def collect(self) -> Iterator[Metric]:
-        """Return what Prometheus scrapes."""
-        names, counts, removed = self._state
-        gestures = dict(zip(names, counts, strict=False))
-        by_gesture = CounterMetricFamily("predicted_gesture_count", "Frames by gesture.", labels=["gesture"])
-        for name, count in gestures.items():
-            by_gesture.add_metric([name], count)
-        by_outcome = CounterMetricFamily("maze_frames", "Frames by outcome.", labels=["outcome"])
-        for name, count in self.outcomes.items():
-            by_outcome.add_metric([name], count)
-        classified = sum(gestures.values()) + removed
-        yield CounterMetricFamily("model_predictions", "Frames classified.", value=classified)
-        yield by_gesture
-        yield by_outcome
-
-
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Counts between two calls of `Metrics.summary`."""
@@ -192,7 +75,7 @@ class Summary:
 
 
 class Metrics:
-    """One method per event. Frame totals, histograms and gauges by partition are for the main loop only."""
+    """One method per event. Frames, batches and gauges by partition are for the main loop only."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry: Final = registry or CollectorRegistry()
@@ -224,30 +107,19 @@ class Metrics:
         self._drift = Gauge(
             "maze_drift_psi", "Population stability index against the model's baseline.", ["of"], registry=at
         )
-        self._declare_arrays()
+        self._tally = Tally()
+        at.register(self._tally)
+        self._declare_gauges_by_partition()
         self._owned_now = 0
         self._name_all_series()
-        self._last = (dict(self._frames.outcomes), self._frames.gestures(), self._latency.counts)
+        self._last = self._totals()
 
-    def _declare_arrays(self) -> None:
-        """Declare the metrics that the main loop keeps as arrays or plain numbers."""
-        self._frames = _FrameTotals()
-        self._batch = Histogram("maze_batch_frames", "Frames per batch.", BATCH_BUCKETS)
-        self._inference = Histogram("maze_inference_seconds", "Model time per batch.", INFERENCE_BUCKETS_S)
-        self._latency = Histogram(
-            "maze_reply_latency_seconds", "Time from the entry's id to its commit.", LATENCY_BUCKETS_S
-        )
-        self._confidence = Histogram(
-            "maze_confidence", "Confidence of frames with a hand, 0 to 1.", CONFIDENCE_BUCKETS
-        )
+    def _declare_gauges_by_partition(self) -> None:
         self._lag = _ByPartition("maze_lag_entries", "Entries added and not yet committed.")
         self._ahead = _ByPartition(
             "maze_stream_ahead_seconds", "How far the stream's last id is ahead of the server's clock."
         )
-        for collector in (
-            self._frames, self._batch, self._inference, self._latency, self._confidence, self._lag,
-            self._ahead,
-        ):  # fmt: skip
+        for collector in (self._lag, self._ahead):
             self.registry.register(collector)
 
     def _name_all_series(self) -> None:
@@ -271,7 +143,7 @@ class Metrics:
     ) -> None:
         """Record the model in use from now on, which replaced another if `swapped`. Keeps its series only."""
         self._model.info({"version": version})
-        self._frames.name(gestures)
+        self._tally.name(gestures)
         if swapped:
             self._swaps.inc()
 
@@ -295,11 +167,11 @@ class Metrics:
 
     def inference(self, seconds: float) -> None:
         """Record the duration of one call of the model."""
-        self._inference.observe_one(seconds)
+        self._tally.note_call(seconds)
 
     def committed(self, outcomes: Mapping[str, int]) -> None:
         """Add the outcomes of a commit. Other counters in `outcomes` are ignored."""
-        totals = self._frames.outcomes
+        totals = self._tally.outcomes
         for outcome, frames in outcomes.items():
             if outcome in totals:
                 totals[outcome] += frames
@@ -309,27 +181,8 @@ class Metrics:
         for part in parts:
             for rejected in part.rejected:
                 self._rejected.labels(rejected.reason.value).inc()
-        if not len(batch.labels):
-            return
-        labels, confidences, entry = batch.classified(parts)
-        names = batch.serving.labels.names
-        self._frames.add(names, labels)
-        self._batch.observe_one(float(len(labels)))
-        few = len(labels) <= FEW_FRAMES
-        if few:
-            for label, confidence in zip(labels.tolist(), confidences.tolist(), strict=True):
-                if label < len(names):
-                    self._confidence.observe_one(confidence / CONFIDENCE_STEPS)
-        else:
-            self._confidence.observe(confidences[labels < len(names)] / CONFIDENCE_STEPS)
-        if sent_ms is None:
-            return
-        arrived_ms = [ms for part in batch.parts for ms in _arrivals_ms(part.read.ids)]
-        if few:
-            for at in entry.tolist():
-                self._latency.observe_one(max(sent_ms - arrived_ms[at], 0) / 1000)
-        else:
-            self._latency.observe(np.maximum(sent_ms - np.array(arrived_ms)[entry], 0) / 1000)
+        if len(batch.labels):
+            self._tally.note(batch, parts, sent_ms)
 
     def partition_acquired(self, *, after_crash: bool) -> None:
         """Count an acquired partition, which was free, or whose owner died if `after_crash`."""
@@ -371,28 +224,22 @@ class Metrics:
 
     def summary(self) -> Summary:
         """Return the counts since the last call."""
-        outcomes, gestures, latency = (
-            dict(self._frames.outcomes),
-            self._frames.gestures(),
-            self._latency.counts,
-        )
-        last_outcomes, last_gestures, last_latency = self._last
-        self._last = (outcomes, gestures, latency)
-        fresh = latency - last_latency
+        last_outcomes, last_gestures, last_latencies = self._last
+        outcomes, gestures, latencies = self._last = self._totals()
+        fresh = latencies - last_latencies
         return Summary(
             outcomes=_risen(outcomes, last_outcomes),
             gestures=_risen(gestures, last_gestures),
-            latency_p50_ms=round(self._latency.quantile(0.5, fresh) * 1000, 2),
-            latency_p99_ms=round(self._latency.quantile(0.99, fresh) * 1000, 2),
+            latency_p50_ms=self._tally.latency_ms(0.5, fresh),
+            latency_p99_ms=self._tally.latency_ms(0.99, fresh),
             lag=round(sum(self._lag.values.values())),
             partitions=self._owned_now,
         )
 
+    def _totals(self) -> tuple[dict[str, int], dict[str, int], npt.NDArray[np.int64]]:
+        """Return all frames by outcome, by gesture and by latency."""
+        return dict(self._tally.outcomes), self._tally.gestures(), self._tally.latencies()
+
 
 def _risen(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     return {name: count - before.get(name, 0) for name, count in now.items() if count > before.get(name, 0)}
-
-
-def _arrivals_ms(ids: Sequence[bytes]) -> list[int]:
-    """Return the server's times in ids `<ms>-<counter>`, with three calls in total instead of one per id."""
-    return list(map(int, b"-".join(ids).split(b"-")[::2]))

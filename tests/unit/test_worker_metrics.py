@@ -5,25 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gesture_maze.wire.decode import FEW_FRAMES
 from gesture_maze.wire.errors import RejectReason
 from gesture_maze.wire.frames import Frame, pack
 from gesture_maze.wire.gestures import GESTURES
 from gesture_maze.worker.admit import Limits
-from gesture_maze.worker.metrics import Histogram, Metrics
+from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
 from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.records import Grant, Read
 from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.serving.serving import Serving
+from gesture_maze.worker.tally import NOTED_BATCHES, Histogram
 from tests.support.pool import PARTITIONS, WristModel, hand, sessions_of
 
 
 def test_histogram_observations_are_cumulative_as_in_prometheus() -> None:
     histogram = Histogram("h", "text", (1.0, 2.0, 5.0))
     histogram.observe(np.array([0.5, 1.0, 1.5, 5.0, 9.0]))
-    (family,) = histogram.collect()
+    family = histogram.family()
     found = {sample.labels.get("le", sample.name): sample.value for sample in family.samples}
     assert found == {"1.0": 2, "2.0": 3, "5.0": 4, "+Inf": 5, "h_count": 5, "h_sum": 17.0}
 
@@ -71,9 +71,14 @@ def test_metrics_of_another_label_set_replace_the_series_of_the_first() -> None:
     assert sample(metrics, "predicted_gesture_count_total", gesture="own0") is None
 
 
-def counted(*gestures: str | None, age_ms: int = 4) -> Metrics:
-    """Return the metrics after one batch of these frames; None is a frame without a hand."""
-    metrics = Metrics()
+once_and_often = pytest.mark.parametrize("times", [1, 8])
+
+
+def counted(
+    *gestures: str | None, age_ms: int = 4, metrics: Metrics | None = None, arrived_ms: int = 1000
+) -> Metrics:
+    """Return the metrics after one more batch of these frames; None is a frame without a hand."""
+    metrics = metrics or Metrics()
     path = FramePath(Serving.of(WristModel(), 0.7, {}), Limits(0, 0), Policy(Rules()), "w")
     (session,) = sessions_of(1, 1)
     frames = [
@@ -81,20 +86,18 @@ def counted(*gestures: str | None, age_ms: int = 4) -> Metrics:
         for seq, name in enumerate(gestures)
     ]
     s, m, landmarks = pack(frames)
-    read = Read(1, [b"1000-0", b"1000-1"], [[b"s", s, b"m", m, b"l", landmarks], [b"x", b"y"]])
+    read = Read(
+        1, [b"%d-0" % arrived_ms, b"%d-1" % arrived_ms], [[b"s", s, b"m", m, b"l", landmarks], [b"x", b"y"]]
+    )
     batch = path.begin([(Partition(Grant(1, "w:1", b"0-0", 0), PARTITIONS), read)], None)
     for stage in (path.decode, path.admit, path.classify, path.decide):
         stage(batch)
-    metrics.batch(batch, batch.parts, 1000 + age_ms)
+    metrics.batch(batch, batch.parts, arrived_ms + age_ms)
     metrics.committed(batch.parts[0].commit().outcomes)
     return metrics
 
 
-few_and_many = pytest.mark.parametrize("times", [1, FEW_FRAMES])
-"""Batches on both sides of `FEW_FRAMES`, which are counted in different ways."""
-
-
-@few_and_many
+@once_and_often
 def test_metrics_after_batch_count_every_frame_once(times: int) -> None:
     metrics = counted(*["four", "four", "like", None, None] * times)
     predictions = sample(metrics, "model_predictions_total")
@@ -111,7 +114,7 @@ def test_metrics_after_batch_count_every_frame_once(times: int) -> None:
     assert metrics.summary().outcomes == {}, "a summary covers only events since the previous one"
 
 
-@few_and_many
+@once_and_often
 def test_confidence_histogram_counts_only_frames_with_hand(times: int) -> None:
     metrics = counted(*["four", "like", None] * times)
     assert sample(metrics, "maze_confidence_count") == 2 * times
@@ -119,11 +122,33 @@ def test_confidence_histogram_counts_only_frames_with_hand(times: int) -> None:
     assert sample(metrics, "maze_confidence_bucket", le="0.95") == 2 * times
 
 
-@few_and_many
+@once_and_often
 def test_latency_of_entry_with_future_time_counts_as_zero(times: int) -> None:
     metrics = counted(*["four"] * 2 * times, age_ms=-10_000)
     assert sample(metrics, "maze_reply_latency_seconds_sum") == 0
     assert sample(metrics, "maze_reply_latency_seconds_count") == 2 * times
+
+
+@pytest.mark.parametrize("batches", [1, 3, NOTED_BATCHES, NOTED_BATCHES + 1])
+def test_batches_noted_between_two_scrapes_are_counted_once(batches: int) -> None:
+    metrics = counted("four")
+    assert sample(metrics, "maze_batch_frames_count") == 1
+    for number in range(batches):
+        counted("like", None, age_ms=4 + 100 * (number % 2), metrics=metrics, arrived_ms=5000 * number)
+    assert sample(metrics, "maze_batch_frames_count") == 1 + batches
+    assert sample(metrics, "maze_batch_frames_sum") == 1 + 2 * batches
+    assert sample(metrics, "predicted_gesture_count_total", gesture="like") == batches
+    assert sample(metrics, "maze_confidence_count") == 1 + batches
+    assert sample(metrics, "maze_reply_latency_seconds_bucket", le="0.005") == 1 + 2 * -(-batches // 2)
+    assert sample(metrics, "maze_reply_latency_seconds_count") == 1 + 2 * batches
+
+
+def test_batches_of_two_models_noted_before_a_scrape_are_counted_by_their_own_gestures() -> None:
+    metrics = Metrics()
+    counted("four", metrics=metrics)
+    metrics.model_loaded("m2", ("like", "swipe"), swapped=True)
+    assert sample(metrics, "model_predictions_total") == 1
+    assert sample(metrics, "predicted_gesture_count_total", gesture="four") is None
 
 
 def test_lag_of_released_partition_is_removed() -> None:
