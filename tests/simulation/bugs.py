@@ -48,8 +48,7 @@ def _scripts_changed(changes: dict[str, tuple[str, str]]) -> Iterator[None]:
 @contextmanager
 def commit_without_fence() -> Iterator[None]:
     """Let a worker that lost its lease publish and commit."""
-    fence = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then\n  return 'FENCED'\nend\n"
-    with _scripts_changed({"commit": (fence, "")}):
+    with _scripts_changed({"commit": ("if try('GET', lease) ~= token then", "if false then")}):
         yield
 
 

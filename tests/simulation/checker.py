@@ -80,19 +80,21 @@ class Checker:
         self._published: Counter[FrameId] = Counter()
         self._accepted_ms: dict[FrameId, int] = {}
         self._last_seq: dict[str, int] = {}
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
+        """Partition -> what it holds, before a script of a worker that does not own it."""
         self.answered_frames: set[FrameId] = set()
 
     # what the server executes
 
     def before(self, name: str, command: list[bytes]) -> None:
         """See `network.Observer`."""
-        self._before = None
+        self._before = {}
         if name in OWNER_SCRIPTS:
-            partition, token = _partition(command[3]), _token(command)
-            holder = self.lease(partition)
-            if holder != token:
-                self._before = self._effects(partition)
+            self._before = {
+                partition: self._effects(partition)
+                for partition, token in _changes(name, command)
+                if self.lease(partition) != token
+            }
 
     def after(
         self, name: str, command: list[bytes], reply: Any, published: list[tuple[bytes, bytes]]
@@ -103,15 +105,27 @@ class Checker:
         elif name == "acquire" and isinstance(reply, list):
             self._granted[_partition(command[3])] = reply[0].decode()
         elif name in OWNER_SCRIPTS:
-            partition, token = _partition(command[3]), _token(command)
-            if self._before is not None and self._effects(partition) != self._before:
-                raise Violation(
-                    f"{name} of {token} had an effect on partition {partition}, which it does not own"
-                )
-            if self._before is not None and published:
-                raise Violation(f"{name} of {token} published {len(published)} replies without the lease")
+            self._on_change(name, _changes(name, command), reply, published)
+
+    def _on_change(
+        self,
+        name: str,
+        changes: list[tuple[int, str]],
+        reply: Any,
+        published: list[tuple[bytes, bytes]],
+    ) -> None:
+        results = reply if isinstance(reply, list) else [None] * len(changes)
+        for (partition, token), result in zip(changes, results, strict=name == "commit"):
+            replies = [message for channel, message in published if _partition(channel) == partition]
+            if partition in self._before:
+                if self._effects(partition) != self._before[partition]:
+                    raise Violation(
+                        f"{name} of {token} had an effect on partition {partition}, which it does not own"
+                    )
+                if replies:
+                    raise Violation(f"{name} of {token} published {len(replies)} replies without the lease")
             if name == "commit":
-                self._on_commit(partition, token, reply, published)
+                self._on_commit(partition, token, result, replies)
 
     def on_added(self, partition: int, entry_id: bytes, fields: list[bytes]) -> None:
         """Note that an entry was accepted."""
@@ -127,22 +141,20 @@ class Checker:
         self._ledgers[partition].entries.append((order, len(seqs)))
         self.accepted += len(seqs)
 
-    def _on_commit(
-        self, partition: int, token: str, reply: Any, published: list[tuple[bytes, bytes]]
-    ) -> None:
-        if reply == b"FENCED":
+    def _on_commit(self, partition: int, token: str, result: Any, published: list[bytes]) -> None:
+        if result == b"FENCED":
             self.fenced += 1
             return
-        if not isinstance(reply, bytes):
+        if result is None or result[0] == b"REFUSED":
             if published:
-                raise Violation(f"a refused commit of {token} published {len(published)} replies: {reply}")
+                raise Violation(f"a refused commit of {token} published {len(published)} replies: {result!r}")
             return
         self.commits += 1
         if token != self._granted.get(partition):
             raise Violation(
                 f"a commit of {token} was accepted, {self._granted.get(partition)} owns the partition"
             )
-        for _, message in published:
+        for message in published:
             self._on_reply(partition, json.loads(message))
         self._check_sum(partition)
 
@@ -309,5 +321,18 @@ def _partition(key: bytes) -> int:
     return int(key[key.index(b"{") + 1 : key.index(b"}")])
 
 
-def _token(command: list[bytes]) -> str:
-    return command[3 + int(command[2])].decode()
+def _changes(name: str, command: list[bytes]) -> list[tuple[int, str]]:
+    """Return the partitions that a script changes, each with the token of the worker."""
+    count = int(command[2])
+    script_keys, arguments = command[3 : 3 + count], command[3 + count :]
+    if name != "commit":
+        return [(_partition(script_keys[0]), arguments[0].decode())]
+    found = []
+    at = 5  # see commit.lua
+    for key in script_keys[::4]:
+        found.append((_partition(key), arguments[at].decode()))
+        letters = at + 5 + 2 * int(arguments[at + 4])
+        at = letters + 1
+        for _ in range(int(arguments[letters])):
+            at += 2 + int(arguments[at])
+    return found

@@ -25,8 +25,9 @@ from gesture_maze.worker.redis.scripts import lua
 
 BUFFER_BYTES: Final = 1 << 18
 """Size of the buffer for reading from a socket."""
-HEAD_WORDS: Final = 9
-"""Number of words at the beginning of a commit that are the same in all commits under one lease."""
+REPLIES_PER_SCRIPT: Final = 256
+"""Commits are sent together, in one call of the script, up to this many replies and dead letters: at most a
+millisecond in which Redis does nothing else."""
 
 
 class Result(Enum):
@@ -241,6 +242,8 @@ class Committer:
         dead_letters: approximate number of dead letters kept per partition.
         dead_letter_bytes: approximate size of the dead letters kept per partition.
         publish: the command that publishes replies.
+        together: whether one script may commit several partitions; not on a cluster, where they are in
+            different slots.
         elsewhere: reasons of refusals that make a commit `LOST`.
     """
 
@@ -251,16 +254,19 @@ class Committer:
         dead_letters: int,
         dead_letter_bytes: int,
         publish: str = "PUBLISH",
+        together: bool = True,
         elsewhere: Container[str] = (),
     ) -> None:
         self._connection: Final = Connection(client)
-        self._publish: Final = publish
+        self._together: Final = together
         self._elsewhere: Final = elsewhere
-        self._limits: Final = (dead_letters, dead_letter_bytes)
+        self._common: Final = (keys.GROUP, publish, dead_letters, dead_letter_bytes)
+        """The first arguments of the script."""
         self._sha: bytes = b""
-        self._heads: Final[dict[int, tuple[str, bytes]]] = {}
-        """Partition -> its token, and the beginning of its commits."""
-        self._sent: list[Commit] = []
+        self._keys: Final[dict[int, bytes]] = {}
+        """Partition -> the keys of its commits, encoded."""
+        self._sent: list[list[Commit]] = []
+        """The commits of each call of the script."""
 
     def send(self, commits: Sequence[Commit]) -> None:
         """Send commits of different partitions. `settle` must be called before the next `send`."""
@@ -268,9 +274,8 @@ class Committer:
         with connection_errors():
             if not self._sha:
                 self._sha = self._connection.command("SCRIPT", "LOAD", lua("commit"))
-                self._heads.clear()
-            self._sent = list(commits)
-            self._connection.send(b"".join([self._packed(commit) for commit in commits]))
+            self._sent = _groups(commits) if self._together else [[commit] for commit in commits]
+            self._connection.send(b"".join([self._packed(group) for group in self._sent]))
 
     def settle(self) -> list[Settled]:
         """Return the results of the commits sent last, in order.
@@ -281,7 +286,7 @@ class Committer:
         """
         sent, self._sent = self._sent, []
         with connection_errors():
-            settled = [self._result(commit) for commit in sent]
+            settled = [one for group in sent for one in self._results(group)]
         forgotten = [commit for commit, result, _ in settled if result is Result.NO_SCRIPT]
         if not forgotten:
             return settled
@@ -301,53 +306,81 @@ class Committer:
         self._sent = []
         self._sha = b""
 
-    def _result(self, commit: Commit) -> Settled:
+    def _results(self, group: Sequence[Commit]) -> list[Settled]:
+        """Receive the results of the commits of one call of the script."""
         try:
-            text = self._connection.receive().decode()
+            answers = self._connection.receive()
         except redis.ResponseError as error:
-            refusal = redis_error(error, f"a commit of {keys.frames_key(commit.partition)}")
-            if refusal.reason == RefusalReason.NO_SCRIPT:
-                return commit, Result.NO_SCRIPT, ""
-            if refusal.reason in self._elsewhere:
-                return commit, Result.LOST, str(error)
-            if isinstance(refusal, RedisRefused) and refusal.momentary:
-                raise refusal from error
-            return commit, Result.REFUSED, str(refusal)
-        if text == "FENCED":
+            return [self._refused(commit, error) for commit in group]
+        return [self._result(commit, answer) for commit, answer in zip(group, answers, strict=True)]
+
+    def _result(self, commit: Commit, answer: Any) -> Settled:
+        if answer == b"OK":
+            return commit, Result.DONE, ""
+        if answer == b"FENCED":
             return commit, Result.FENCED, ""
-        return commit, Result.DONE, "" if text == "OK" else text
+        word, error = answer
+        if word == b"REFUSED":
+            return self._refused(commit, redis.ResponseError(error.decode()))
+        return commit, Result.DONE, error.decode()
 
-    def _packed(self, commit: Commit) -> bytes:
-        """Return the encoded commit. The replies are RESP already."""
-        known = self._heads.get(commit.partition)
-        if known is None or known[0] != commit.token:
-            known = self._heads[commit.partition] = (commit.token, self._head(commit))
-        words = [
-            commit.last_id,
-            commit.entries_read,
-            self._publish,
-            *self._limits,
-            len(commit.outcomes),
-        ]
-        for outcome in commit.outcomes.items():
-            words += outcome
-        words.append(len(commit.dead_letters))
-        for dead_letter in commit.dead_letters:
-            words += (len(dead_letter), sum(map(len, dead_letter)), *dead_letter)
-        count = HEAD_WORDS + len(words) + 2 * len(commit.replies)
-        packed = (b"*%d\r\n" % count, known[1], _arguments(words), "".join(commit.replies).encode())
-        return b"".join(packed)
+    def _refused(self, commit: Commit, error: redis.ResponseError) -> Settled:
+        refusal = redis_error(error, f"a commit of {keys.frames_key(commit.partition)}")
+        if refusal.reason == RefusalReason.NO_SCRIPT:
+            return commit, Result.NO_SCRIPT, ""
+        if refusal.reason in self._elsewhere:
+            return commit, Result.LOST, str(error)
+        if isinstance(refusal, RedisRefused) and refusal.momentary:
+            raise refusal from error
+        return commit, Result.REFUSED, str(refusal)
 
-    def _head(self, commit: Commit) -> bytes:
-        """Return the first `HEAD_WORDS` words of all commits under one lease, encoded."""
-        partition = commit.partition
-        script_keys = (
-            keys.lease_key(partition),
-            keys.frames_key(partition),
-            keys.outcomes_key(partition),
-            keys.dead_key(partition),
+    def _packed(self, commits: Sequence[Commit]) -> bytes:
+        """Return one call of the script, encoded. The replies are RESP already."""
+        words: list[Any] = [*self._common, 0]
+        replies: list[str] = []
+        for commit in commits:
+            words += (
+                commit.token,
+                commit.last_id,
+                commit.entries_read,
+                len(commit.replies),
+                len(commit.outcomes),
+            )
+            for outcome in commit.outcomes.items():
+                words += outcome
+            words.append(len(commit.dead_letters))
+            for dead_letter in commit.dead_letters:
+                words += (len(dead_letter), sum(map(len, dead_letter)), *dead_letter)
+            replies += commit.replies
+        words[len(self._common)] = len(words) + 1
+        count = 4 * len(commits)
+        head = _arguments(("EVALSHA", self._sha, count))
+        script_keys = [self._keys_of(commit.partition) for commit in commits]
+        total = 3 + count + len(words) + 2 * len(replies)
+        return b"".join(
+            [b"*%d\r\n" % total, head, *script_keys, _arguments(words), "".join(replies).encode()]
         )
-        return _arguments(("EVALSHA", self._sha, 4, *script_keys, commit.token, keys.GROUP))
+
+    def _keys_of(self, partition: int) -> bytes:
+        found = self._keys.get(partition)
+        if found is None:
+            names = (keys.lease_key, keys.frames_key, keys.outcomes_key, keys.dead_key)
+            found = self._keys[partition] = _arguments([name(partition) for name in names])
+        return found
+
+
+def _groups(commits: Sequence[Commit]) -> list[list[Commit]]:
+    """Return commits by call of the script, see `REPLIES_PER_SCRIPT`."""
+    groups: list[list[Commit]] = []
+    left = 0
+    for commit in commits:
+        size = len(commit.replies) + len(commit.dead_letters)
+        if not groups or size > left:
+            groups.append([])
+            left = REPLIES_PER_SCRIPT
+        groups[-1].append(commit)
+        left -= size
+    return groups
 
 
 def _arguments(words: Sequence[Any]) -> bytes:

@@ -249,7 +249,7 @@ class ClusterCommitter:
         found = self._nodes.get(address)
         if found is None:
             client = self._cluster.node(address)
-            found = Committer(client, publish="SPUBLISH", elsewhere=ELSEWHERE, **self._limits)
+            found = Committer(client, publish="SPUBLISH", together=False, elsewhere=ELSEWHERE, **self._limits)
             self._nodes[address] = found
         return found
 
