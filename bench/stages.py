@@ -33,7 +33,8 @@ from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
 from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.records import Grant
-from gesture_maze.worker.redis.streams import Committer, reads_of
+from gesture_maze.worker.redis.commits import Committer
+from gesture_maze.worker.redis.streams import reads_of
 from gesture_maze.worker.report import Reporter
 from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.serving.serving import Recipe

@@ -24,8 +24,9 @@ from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.quarantine import Quarantine
 from gesture_maze.worker.redis.broker import Broker
 from gesture_maze.worker.redis.cluster.streams import ClusterCommitter
+from gesture_maze.worker.redis.commits import Committer
 from gesture_maze.worker.redis.opened import open_broker, open_committer, open_reader
-from gesture_maze.worker.redis.streams import Committer, Reader
+from gesture_maze.worker.redis.streams import Reader
 from gesture_maze.worker.report import Observe, OnRejected, Reporter
 from gesture_maze.worker.retention import Retention
 from gesture_maze.worker.serving.serving import Recipe, Serving

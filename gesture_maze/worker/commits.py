@@ -13,7 +13,7 @@ from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Commit
 from gesture_maze.worker.redis.cluster.streams import ClusterCommitter
-from gesture_maze.worker.redis.streams import Committer, Result
+from gesture_maze.worker.redis.commits import Committer, Result
 
 Report = Callable[[Batch, Sequence[Part], int | None], None]
 """Called with a batch, those of its parts whose commit was done, and the server's time of sending in ms."""

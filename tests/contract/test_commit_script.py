@@ -8,7 +8,7 @@ import pytest
 
 from gesture_maze.wire import keys
 from gesture_maze.worker.records import Commit
-from gesture_maze.worker.redis.streams import REPLIES_PER_SCRIPT, Committer, Result
+from gesture_maze.worker.redis.commits import REPLIES_PER_SCRIPT, Committer, Result
 from gesture_maze.worker.sessions import reply_lead
 
 MESSAGE = "[1]"

@@ -14,7 +14,7 @@ from gesture_maze.wire import keys
 from gesture_maze.worker.batch import Part
 from gesture_maze.worker.ownership import Ownership
 from gesture_maze.worker.records import Commit, Grant, Read
-from gesture_maze.worker.redis import scripts, streams
+from gesture_maze.worker.redis import commits, scripts
 from gesture_maze.worker.redis.broker import Broker
 from gesture_maze.worker.redis.cluster import broker as cluster_broker
 
@@ -40,7 +40,7 @@ def _scripts_changed(changes: dict[str, tuple[str, str]]) -> Iterator[None]:
         return text.replace(part, instead)
 
     with ExitStack() as stack:
-        for module in (scripts, streams, cluster_broker):
+        for module in (commits, scripts, cluster_broker):
             stack.enter_context(patch.object(module, "lua", lua))
         yield
 

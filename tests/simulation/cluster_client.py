@@ -12,7 +12,7 @@ from unittest.mock import patch
 from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.producer.cluster.slots import Address
 from gesture_maze.worker.redis.cluster.streams import ClusterReader
-from gesture_maze.worker.redis.streams import Connection
+from gesture_maze.worker.redis.connection import Connection
 from tests.simulation.scheduler import Lock, Process, Scheduler, is_readable
 
 if TYPE_CHECKING:

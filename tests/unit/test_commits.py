@@ -18,7 +18,7 @@ from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
 from gesture_maze.worker.policy import Policy
 from gesture_maze.worker.records import Commit, Grant, Read
-from gesture_maze.worker.redis.streams import Result, Settled
+from gesture_maze.worker.redis.commits import Result, Settled
 from gesture_maze.worker.report import Reporter
 from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.serving.serving import Serving

@@ -8,7 +8,8 @@ from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.worker.redis.broker import Broker
 from gesture_maze.worker.redis.cluster.broker import ClusterBroker
 from gesture_maze.worker.redis.cluster.streams import ClusterCommitter, ClusterReader
-from gesture_maze.worker.redis.streams import Committer, Reader, StreamReader
+from gesture_maze.worker.redis.commits import Committer
+from gesture_maze.worker.redis.streams import Reader, StreamReader
 
 
 def open_broker(client: Any, partitions: int, lease_ttl_ms: int) -> Broker:

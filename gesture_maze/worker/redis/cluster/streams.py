@@ -21,7 +21,9 @@ from gesture_maze.wire import keys
 from gesture_maze.wire.errors import ConnectionLost, NodeLost, RedisRefused
 from gesture_maze.worker.records import Commit, Read
 from gesture_maze.worker.redis.cluster.errors import ELSEWHERE, node_errors
-from gesture_maze.worker.redis.streams import Committer, Connection, Result, Settled, reads_of
+from gesture_maze.worker.redis.commits import Committer, Result, Settled
+from gesture_maze.worker.redis.connection import Connection
+from gesture_maze.worker.redis.streams import reads_of
 
 SILENCE_S: Final = 2.0
 """A read that is not answered for this long after its time is over is lost with its connection."""
@@ -181,7 +183,7 @@ class ClusterReader:
 
 
 class ClusterCommitter:
-    """Sends commits to the nodes of their partitions, see `worker.redis.streams.Committer`.
+    """Sends commits to the nodes of their partitions, see `worker.redis.commits.Committer`.
 
     Args:
         cluster: the client.
