@@ -186,8 +186,8 @@ def _print_taught(taught: Taught, folder: Path) -> None:
         table.add_row(name, percent(taught.accuracy[name]), percent(taught.acting[name]))
     console = Console()
     console.print(table)
-    for confusion in taught.confusions:
-        print_line(f"{confusion.sentence()}.")
+    for sentence in (one.sentence() for group in (taught.confusions, taught.close) for one in group):
+        print_line(f"{sentence}.")
     for take, verdict in taught.verdicts.items():
         if verdict.doubtful:
             print_line(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gesture_maze.models.train.card import wrapped
-from gesture_maze.teach.judging import Confusion
+from gesture_maze.teach.judging import Confusion, Likeness
 from gesture_maze.teach.kept import Kept
 from gesture_maze.wire.printable import amount
 
@@ -58,6 +58,7 @@ class Summary:
     accuracy: dict[str, float | None]
     acting: dict[str, float | None]
     confusions: Sequence[Confusion]
+    close: Sequence[Likeness]
     kept: Kept
     act: float
 
@@ -74,6 +75,10 @@ def taught_card(summary: Summary, base_card: str) -> str:
     table = "".join(_lines(summary))
     words = "".join(f"- {one.sentence()}.\n" for one in summary.confusions)
     mixed = f"\nConfusions of at least 2 %:\n\n{words}" if words else "\nNo confusion of 2 % or more.\n"
+    if all(share is None for share in summary.accuracy.values()):
+        mixed = "\nNo take could be held out: every gesture has one take only.\n"
+    near = "".join(f"- {one.sentence()}.\n" for one in summary.close)
+    mixed += f"\nClose to other gestures:\n\n{near}" if near else ""
     tail = _TAIL.format(kept=summary.kept.sentence(), changed=summary.kept.changed)
     inner = base_card.replace("\n## ", "\n### ").replace("# Model card: ", "## ", 1)
     return wrapped(head + table + mixed + tail) + inner

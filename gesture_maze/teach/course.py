@@ -27,11 +27,13 @@ from gesture_maze.teach.growth import Grower, Recipe
 from gesture_maze.teach.judging import (
     Confusion,
     HeldOut,
+    Likeness,
     Verdict,
     accuracy_of,
     confusions,
     folds_of,
     hold_out,
+    likenesses,
     verdicts,
 )
 from gesture_maze.teach.kept import Kept
@@ -61,6 +63,7 @@ class Taught:
         accuracy: gesture -> share of right frames in held-out takes; None with one take only.
         acting: gesture -> share of those frames that are right and reach the threshold.
         confusions: gestures that they are mistaken for, worst first.
+        close: new gestures that are close to gestures of the base.
         verdicts: take id -> verdict.
         kept: whether the base keeps its accuracy.
     """
@@ -70,6 +73,7 @@ class Taught:
     accuracy: dict[str, float | None]
     acting: dict[str, float | None]
     confusions: list[Confusion]
+    close: list[Likeness]
     verdicts: dict[str, Verdict]
     kept: Kept
 
@@ -83,6 +87,7 @@ class Taught:
                 for name in self.trained
             ],
             "confusions": [one.sentence() for one in self.confusions],
+            "close": [one.sentence() for one in self.close],
             "takes": {
                 take: {
                     "right": one.right,
@@ -151,7 +156,7 @@ def _packed(
     found = confusions(held, trained)
     accuracy = {name: accuracy_of(held, name) for name in trained}
     acting = {name: _acting(held, name, act) for name in trained}
-    kept, figures = _kept(network, grown, known, rows.gestures, act, seed + 2)
+    kept, close, figures = _kept(network, grown, known, rows.gestures, act, seed + 2)
     if held.judged.any():
         judged, probabilities = rows.labels[held.judged], held.probabilities[held.judged]
         figures["own_takes"] = summarise(judged, probabilities, threshold=act, gestures=rows.gestures)
@@ -166,14 +171,14 @@ def _packed(
         drawings={**base.manifest.drawings, **_drawings(takes)},
         seed=seed,
     )
-    summary = Summary(base.version, takes, trained, accuracy, acting, found, kept, act)
+    summary = Summary(base.version, takes, trained, accuracy, acting, found, close, kept, act)
     bundle = pack_network(grown, facts, golden_hands(seed), taught_card(summary, base.card))
     landmarks = np.zeros((len(rows), 21, 3), np.float32)
     landmarks[:, :, :2] = rows.points
     aspect = np.ones(len(rows), np.float32)
     check_graph(bundle, landmarks, aspect, grown.probabilities(features(landmarks, aspect)))
     by_take = {takes[one.take].id: one for one in verdicts(held)}
-    return Taught(bundle, trained, accuracy, acting, found, by_take, kept)
+    return Taught(bundle, trained, accuracy, acting, found, close, by_take, kept)
 
 
 def _threshold(base: Bundle, held: HeldOut) -> float:
@@ -204,12 +209,12 @@ def _acting(held: HeldOut, gesture: str, act: float) -> float | None:
 
 def _kept(
     network: Network, grown: Network, known: Sequence[str], gestures: Sequence[str], act: float, seed: int
-) -> tuple[Kept, dict[str, Figures]]:
-    """Compare both networks on drawn hands of the base's gestures, and return the result and the figures for
-    the manifest."""
+) -> tuple[Kept, list[Likeness], dict[str, Figures]]:
+    """Compare both networks on drawn hands of the base's gestures. Return the result, what is close, and the
+    figures for the manifest."""
     hands, names = shared_shapes().draw(known, CHECK_HANDS, CHECK_IDLE, seed)
     if not len(hands):
-        return Kept(0, 0.0, 0.0), {}
+        return Kept(0, 0.0, 0.0), [], {}
     found, place = features(hands), np.array([gestures.index(name) for name in known])
     labels = np.array([gestures.index(name) for name in names], np.int64)
     before = np.zeros((len(hands), len(gestures)))
@@ -218,10 +223,14 @@ def _kept(
     answers = before.argmax(axis=1), after.argmax(axis=1)
     shares = [float(np.mean(one == labels)) for one in answers]
     kept = Kept(len(hands), shares[0] - shares[1], float(np.mean(answers[0] != answers[1])))
-    return kept, {
-        name: summarise(labels, one, threshold=act, gestures=gestures)
-        for name, one in zip((BASE_BEFORE, BASE_AFTER), (before, after), strict=True)
-    }
+    return (
+        kept,
+        likenesses(names, after, known, gestures),
+        {
+            name: summarise(labels, one, threshold=act, gestures=gestures)
+            for name, one in zip((BASE_BEFORE, BASE_AFTER), (before, after), strict=True)
+        },
+    )
 
 
 def _baseline(base: Bundle, gestures: Sequence[str]) -> Baseline | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,10 @@ DOUBTFUL: Final = 0.8
 """Share of right frames below which a take is marked as doubtful."""
 LEAST_SHARE: Final = 0.02
 """Share of the frames of a gesture from which a confusion is reported."""
+CLOSE: Final = 0.05
+"""Probability of a new gesture at which a hand of another one could pass for it."""
+LEAST_CLOSE: Final = 0.05
+"""Share of such hands from which the other gesture is reported as close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,30 @@ class Confusion:
         whose = "Ordinary movement" if self.gesture == NO_GESTURE else f"Your {self.gesture}"
         other = "no gesture" if self.looks_like == NO_GESTURE else self.looks_like
         return f"{whose} looks like {other}: {100 * self.share:.0f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A new gesture that is close to gestures of the base.
+
+    Takes of one person and one day are alike, so that all may be right. Hands of other people show how near
+    the gestures are.
+    """
+
+    gesture: str
+    close_to: Mapping[str, float]
+    """Gesture -> share of its drawn hands that could pass for the new one; closest first."""
+
+    def sentence(self) -> str:
+        """Return the warning in words."""
+        names = ["ordinary movement" if name == NO_GESTURE else name for name in self.close_to]
+        shares = [f"{100 * share:.0f} %" for share in self.close_to.values()]
+        whose = "its" if len(names) == 1 else "their"
+        return (
+            f"Your {self.gesture} is close to {', '.join(names)}: {', '.join(shares)} of {whose} drawn hands "
+            "could pass for it. On another day some of yours may be misread: vary the takes, or choose "
+            "another pose"
+        )
 
 
 def folds_of(rows: Rows) -> NDArray[np.int64]:
@@ -137,3 +165,26 @@ def confusions(held: HeldOut, among: Sequence[str]) -> list[Confusion]:
             if count / len(answers) >= LEAST_SHARE:
                 found.append(Confusion(name, gestures[answer], count / len(answers)))
     return sorted(found, key=lambda one: -one.share)
+
+
+def likenesses(
+    names: NDArray[np.str_], probabilities: NDArray[np.float64], known: Sequence[str], gestures: Sequence[str]
+) -> list[Likeness]:
+    """Return the new gestures that are close to gestures of the base.
+
+    Args:
+        names: (n,) the gestures that drawn hands show.
+        probabilities: (n, k) of the grown model for these hands.
+        known: the base's gestures.
+        gestures: (k,) of the grown model.
+    """
+    found = []
+    for new in (name for name in gestures if name not in known):
+        could_pass = probabilities[:, gestures.index(new)] >= CLOSE
+        shares = {name: float(np.mean(could_pass[names == name])) for name in np.unique(names).tolist()}
+        close = sorted(
+            ((share, name) for name, share in shares.items() if share >= LEAST_CLOSE), reverse=True
+        )
+        if close:
+            found.append(Likeness(new, {name: share for share, name in close}))
+    return found

@@ -22,7 +22,7 @@ from gesture_maze.models.network import Network
 from gesture_maze.teach.base import load_base
 from gesture_maze.teach.course import Taught, teach
 from gesture_maze.teach.growth import Grower, Recipe
-from gesture_maze.teach.judging import folds_of
+from gesture_maze.teach.judging import folds_of, likenesses
 from gesture_maze.teach.kept import Kept
 from gesture_maze.teach.lessons import everything_else, rows_of, settled
 from gesture_maze.teach.shapes import shared_shapes
@@ -151,6 +151,22 @@ def test_take_under_a_wrong_name_is_doubtful_and_its_confusion_is_put_in_words(
     assert taught.verdicts[wrong].looks_like == "palm"
     assert any(one.sentence().startswith("Your pinky looks like palm: ") for one in taught.confusions)
     assert "Your pinky looks like palm" in taught.bundle.card
+    [close] = [one for one in taught.close if one.gesture == "pinky"]
+    assert "palm" in close.close_to
+    assert close.sentence() in " ".join(taught.bundle.card.split())
+
+
+def test_new_gesture_close_to_one_of_the_base_is_reported_with_both_names(
+    base: tuple[Bundle, Network],
+) -> None:
+    """All takes may be right and other hands of the person not: takes of one day are alike."""
+    rows = rows_of([("halt", everything_else(["stop"], 40, 6))], GESTURES)
+    grown = Grower(base[1], GESTURES, rows, QUICK).grow()
+    hands, names = shared_shapes().draw(GESTURES, 60, 2, 3)
+    [found] = likenesses(names, grown.probabilities(features(hands)), GESTURES, rows.gestures)
+    assert next(iter(found.close_to)) == "stop"
+    assert found.sentence().startswith("Your halt is close to stop")
+    assert likenesses(names, base[1].probabilities(features(hands)), GESTURES, GESTURES) == []
 
 
 def test_base_outputs_without_takes_keep_their_logits_exactly(base: tuple[Bundle, Network]) -> None:

@@ -21,6 +21,7 @@ import { address } from "./types.js";
  * @property {string[]} gestures
  * @property {{ name: string, accuracy: number | null, acting: number | null }[]} own
  * @property {string[]} confusions
+ * @property {string[]} close
  * @property {Record<string, Verdict>} takes
  * @property {{ enough: boolean, sentence: string }} kept whether the base keeps its accuracy
  * @property {number} threshold

@@ -243,11 +243,14 @@ function resultParts(result) {
   list.append(...result.confusions.map((text) => part("li", text)));
   const kept = part("p", result.kept.sentence);
   kept.classList.toggle("warning", !result.kept.enough);
-  const words = result.confusions.length ? [part("h3", "What is confused"), list] : [part("p", "No gesture is taken for another in 2 % of its frames or more.")];
+  const judged = result.own.some((one) => one.accuracy !== null);
+  const words = result.confusions.length ? [part("h3", "What is confused"), list] : judged ? [part("p", "No gesture is taken for another in 2 % of its frames or more.")] : [];
+  const close = result.close.map((text) => part("p", `${text}.`));
+  for (const one of close) one.classList.add("warning");
   const doubtful = Object.values(result.takes).filter((one) => one.doubtful).length;
   const button = part("button", doubtful === 1 ? "Look at the doubtful take" : `Look at the ${doubtful} doubtful takes`);
   button.onclick = () => step("look");
-  return [table, ...words, ...(doubtful ? [button] : []), kept];
+  return [table, ...words, ...close, ...(doubtful ? [button] : []), kept];
 }
 
 /** @param {number | null} share */
