@@ -96,6 +96,9 @@ class Keeper:
             SettingsError: another topology is in force.
         """
         with self._stepping:
+            if now_s - self._stepped_s > self._usable_s:
+                # this thread did not run either: the process was stopped, or Redis was unavailable
+                self._progress_s = max(self._progress_s, now_s)
             if self._is_stalled(now_s):
                 self._abandon()
             else:

@@ -2,9 +2,9 @@
 
 An owner that dies leaves a note behind (`suspect:{p}`), and every entry that was waiting then is a suspect.
 The next owner runs suspects through the same stages as any batch, but in groups of about the square root of
-their number, and writes a note about each group before it is processed. If a group kills that owner too, the
-owner after it processes the frames of that group one by one, with a note before each. A frame that was part
-of three deaths is buried.
+their number so far, and writes a note about each group before it is processed. If a group kills that owner
+too, the owner after it processes the frames of that group one by one, with a note before each. A frame that
+was part of three deaths is buried.
 
 So a frame that kills workers costs three deaths, and n suspects cost 2 sqrt(n) notes instead of n.
 """
@@ -83,12 +83,15 @@ class Quarantine:
         self._report: Final = report
         self._recover: Final = recover
         self._suspects: Final[dict[int, Grant]] = {}
+        self._processed: Final[dict[int, int]] = {}
+        """Partition -> the suspects that were processed."""
 
     def open(self, partition: Partition) -> None:
         """Add a partition that has just been acquired, if its last owner died."""
         self._suspects.pop(partition.number, None)
         if partition.grant.suspect_until is not None:
             self._suspects[partition.number] = partition.grant
+            self._processed[partition.number] = 0
             self._clear_if_done(partition)
 
     def close(self, number: int) -> None:
@@ -137,6 +140,8 @@ class Quarantine:
                 return frames
             self._commits.settle()
             frames += batch.counted
+            if group.name or group.alone:
+                self._processed[partition.number] += group.end - group.begin
             if self._suspects.get(partition.number) is not grant:
                 return frames  # dropped while it was committed
         self._clear_if_done(partition)
@@ -150,7 +155,8 @@ class Quarantine:
         if stale:
             yield Group(0, stale, "")
         assert grant.suspect_until is not None
-        yield from groups(read.ids, stale, grant.suspect_until, grant.deaths)
+        processed = self._processed[partition.number]
+        yield from groups(read.ids, stale, grant.suspect_until, grant.deaths, processed)
 
     def _classify_alone(self, batch: Batch, grant: Grant) -> bool:
         """Classify each admitted frame by itself, with a note before each.
@@ -193,7 +199,9 @@ class Quarantine:
             del self._suspects[partition.number]
 
 
-def groups(ids: list[bytes], begin: int, until: bytes, deaths: Mapping[bytes, int]) -> Iterator[Group]:
+def groups(
+    ids: list[bytes], begin: int, until: bytes, deaths: Mapping[bytes, int], processed: int = 0
+) -> Iterator[Group]:
     """Yield the groups in which to process the entries from `begin` on.
 
     Args:
@@ -201,11 +209,12 @@ def groups(ids: list[bytes], begin: int, until: bytes, deaths: Mapping[bytes, in
         begin: index of the first entry to process.
         until: id of the last suspect.
         deaths: notes of earlier owners -> deaths.
+        processed: suspects of earlier reads, all harmless. A read is only a part of a long backlog.
     """
     last = entry_order(until)
     suspects = sum(entry_order(one) <= last for one in ids[begin:])
     end = begin + suspects
-    size = min(max(isqrt(suspects), 1), MAX_GROUP)
+    size = min(max(isqrt(processed + suspects), 1), MAX_GROUP)
     at = begin
     while at < end:
         if _deaths_of_entry(ids[at], deaths) or _named_alone(ids[at], deaths):

@@ -16,6 +16,11 @@ def test_suspects_are_grouped_by_square_root_of_their_count() -> None:
     assert found[0] == Group(0, 10, "5-0..5-9")
 
 
+def test_suspects_of_a_later_read_are_grouped_by_square_root_of_all_so_far() -> None:
+    found = list(groups(IDS[:100], 0, IDS[99], {}, processed=300))
+    assert [(group.begin, group.end) for group in found] == [(0, 20), (20, 40), (40, 60), (60, 80), (80, 100)]
+
+
 def test_entries_after_last_suspect_form_unnamed_group() -> None:
     found = list(groups(IDS[:30], 0, IDS[8], {}))
     assert found[-1] == Group(9, 30, "")

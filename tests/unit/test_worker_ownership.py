@@ -12,7 +12,7 @@ from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.ownership import Ownership
 from gesture_maze.worker.partition import Partition
-from gesture_maze.worker.records import Grant, Read
+from gesture_maze.worker.records import Grant, Read, Roster
 
 PAGES = 5
 PAGE_S = 4.0
@@ -31,6 +31,19 @@ def owner(acquire: Callable[..., Grant]) -> tuple[Keeper, Ownership, dict[int, P
         clock=lambda: 100.0, log=log,
     )  # fmt: skip
     return keeper, ownership, partitions
+
+
+def test_keeper_after_a_stop_of_the_whole_process_does_not_take_the_loop_for_stalled() -> None:
+    keeper, _, _ = owner(lambda *_: Grant(1, "w:1", b"9-0", 9))
+    broker: Any = keeper._broker
+    broker.renew = lambda tokens: dict.fromkeys(tokens, False)
+    broker.roster = lambda *_: Roster(0, ["w"], [None])
+    broker.survey = lambda _held: []
+    keeper.progressed(100.0)
+    keeper.step(100.0)
+    keeper.step(100.0 + 2 * STALL_S)
+    assert keeper.held()
+    assert keeper.is_ready(100.0 + 2 * STALL_S)
 
 
 def test_rebuild_that_takes_longer_than_a_stall_keeps_its_leases() -> None:

@@ -123,7 +123,7 @@ class Scripts:
     def abandon(self, partition: int, token: str) -> bool:
         """Delete a lease and keep its entries suspect for the next owner. Return whether the lease was still
         ours."""
-        return bool(self.run("abandon", [keys.lease_key(partition)], token))
+        return bool(self.run("abandon", [keys.lease_key(partition), keys.suspect_key(partition)], token))
 
     def free(self, partition: int, worker: str, beyond_ms: int) -> bool:
         """Delete the lease of a dead worker if it lasts longer than `beyond_ms`, and return whether it was

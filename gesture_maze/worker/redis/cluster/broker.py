@@ -58,16 +58,15 @@ class ClusterBroker(Broker):
 
     def release(self, tokens: Mapping[int, str]) -> None:
         """See `Broker.release`. A lease whose node does not answer expires."""
-        self._run_tokens("release", tokens, with_suspects=True)
+        self._run_tokens("release", tokens)
 
     def abandon(self, tokens: Mapping[int, str]) -> None:
         """See `Broker.abandon`. A lease whose node does not answer expires."""
-        self._run_tokens("abandon", tokens, with_suspects=False)
+        self._run_tokens("abandon", tokens)
 
-    def _run_tokens(self, name: str, tokens: Mapping[int, str], *, with_suspects: bool) -> None:
-        calls = [
-            ([keys.lease_key(number), keys.suspect_key(number)][: 1 + with_suspects], [token])
-            for number, token in tokens.items()
+    def _run_tokens(self, name: str, tokens: Mapping[int, str]) -> None:
+        calls: list[tuple[list[str], list[Any]]] = [
+            ([keys.lease_key(number), keys.suspect_key(number)], [token]) for number, token in tokens.items()
         ]
         self._run_each(name, calls)
         self.wake()

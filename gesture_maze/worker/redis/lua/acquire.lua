@@ -83,10 +83,23 @@ for after, upto in string.gmatch(redis.call('HGET', KEYS[3], 'unsafe') or '', '(
     unsafe[#unsafe + 1] = upto
   end
 end
-if noted then
-  if not holder then
+-- Our own note proves that no entry has killed us: our lease ran out while the process or its machine stood still, and
+-- nothing becomes suspect. Except if we abandoned the partition, or for the second time without a commit in between:
+-- then an entry may be the reason.
+local idle = noted and redis.call('HGET', KEYS[3], 'from') == cursor
+local survived = noted and string.sub(noted, 1, #prefix) == prefix
+    and not redis.call('HGET', KEYS[3], 'abandoned')
+    and not (idle and redis.call('HGET', KEYS[3], 'stopped'))
+if noted and not holder then
+  redis.call('HDEL', KEYS[3], 'abandoned', 'stopped')
+  if survived then
+    redis.call('HDEL', KEYS[3], 'trying')
+    if idle then
+      redis.call('HSET', KEYS[3], 'stopped', '1')
+    end
+  else
     suspect_until = pairs_of(redis.call('XINFO', 'STREAM', KEYS[4]))['last-generated-id']
-    if redis.call('HGET', KEYS[3], 'from') == cursor then
+    if idle then
       -- It committed nothing, so it may have died while it rebuilt sessions: of an entry before the cursor that was
       -- stale or superseded and therefore never classified.
       unsafe = { '0-0', suspect_until }
