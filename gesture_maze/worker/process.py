@@ -219,7 +219,7 @@ class WorkerProcess:
         return {"threshold": settings.threshold, "actions": settings.actions, "policy": policy}
 
     def _info(self) -> str:
-        # `compact` is read by roster.lua, including the space before its value
+        # `lease_ttl_ms` and `compact` are read by roster.lua, including the space before their values
         return json.dumps(
             {
                 "host": socket.gethostname(),
@@ -228,6 +228,7 @@ class WorkerProcess:
                 "model": self._serving.version,
                 "version": __version__,
                 "retention_ms": self._settings.retention_ms,
+                "lease_ttl_ms": self._settings.lease_ttl_ms,
                 "actions": dict(self._serving.actions),
                 "settings": self._deciding(),
                 "gestures": self._serving.labels.names,

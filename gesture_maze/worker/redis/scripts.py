@@ -67,7 +67,8 @@ class Scripts:
         Args:
             worker: our id.
             info: JSON shown to operators; "" removes the worker.
-            lease_ttl_ms: a worker without a heartbeat for longer is dead.
+            lease_ttl_ms: a worker without a heartbeat for longer is dead, unless its info states a longer
+                one.
             partitions: written as the topology if Redis holds none.
 
         Returns:

@@ -12,18 +12,27 @@ local now = now_ms()
 -- Removing comes first: it needs no memory, and after it Redis allows the writes below even when out of memory.
 -- A heartbeat in the future was written before the clock was set back. A live worker registers again.
 --
+-- A worker whose leases last longer than ours also sends its heartbeats less often, so it is dead after its own time,
+-- which its info states. For at most ten minutes, because anything may stand there.
+--
 -- If our own last heartbeat counts as dead, the clock was set, or Redis was away for longer than a lease. Those of the
 -- other live workers then count as dead too, and the first worker to return would acquire all partitions, only to hand
 -- most of them back. So all of these workers stay on the roster for half the time of a lease, in which a live one
 -- registers again twice. No longer, because our own heartbeat may also be late while another worker has died.
 for _, range in ipairs({ { '-inf', string.format('(%.0f', now - tonumber(ARGV[3])) },
                          { string.format('(%.0f', now), '+inf' } }) do
-  local dead = redis.call('ZRANGEBYSCORE', KEYS[1], range[1], range[2], 'LIMIT', 0, 1000)
-  local with_ours = false
-  for _, worker in ipairs(dead) do
-    with_ours = with_ours or worker == ARGV[1]
+  local silent = redis.call('ZRANGEBYSCORE', KEYS[1], range[1], range[2], 'WITHSCORES', 'LIMIT', 0, 1000)
+  local dead, with_ours = {}, false
+  for at = 1, #silent, 2 do
+    local worker, heartbeat = silent[at], tonumber(silent[at + 1]) or 0
+    local info = worker ~= ARGV[1] and redis.call('HGET', KEYS[2], worker)
+    local ttl = tonumber(info and string.match(info, '"lease_ttl_ms": (%d+)')) or 0
+    if heartbeat > now or now - heartbeat > math.min(ttl, 600000) then
+      dead[#dead + 1] = worker
+      with_ours = with_ours or worker == ARGV[1]
+    end
   end
-  redis.call('ZREMRANGEBYSCORE', KEYS[1], range[1], range[2])
+  redis.call('ZREM', KEYS[1], '', unpack(dead)) -- with '', which is no worker, it is a write even if none is dead
   if with_ours and ARGV[2] ~= '' then
     for _, worker in ipairs(dead) do
       redis.call('ZADD', KEYS[1], string.format('%.0f', now - tonumber(ARGV[3]) / 2), worker)
