@@ -67,7 +67,7 @@ class WorkerProcess:
         self._serving = recipe.serving(load_classifier(settings.model))
         self.metrics.model_loaded(self._serving.version, self._serving.labels.names)
         self._z_announced = False
-        self._client: Final = connect(settings.redis, f"maze-worker-{worker}")
+        self._client: Final = connect(settings.redis, f"maze-worker-{worker}", settings.lease_ttl_ms)
         registry = ModelRegistry(self._client)
         self._observer: Final = Observer(registry, self.metrics, self.log)
         self._stop: Final = threading.Event()

@@ -30,7 +30,8 @@ UNBLOCK_S: Final = 0.3
 """A waiting read of a slot that has moved away ends within this time."""
 MOST_MOVED: Final = 8
 """Times that a node sends a client on to a primary that all nodes know: commands sent together, and a few."""
-CONNECT_TIMEOUT_S: Final = 1.5
+CONNECT_TIMEOUT_S: Final = 0.8
+"""What `worker.redis.client.node_timeout_s` allows with the time to live of the worlds' leases, 2 s."""
 
 
 class View(NamedTuple):

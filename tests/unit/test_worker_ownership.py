@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from gesture_maze.wire.errors import NodeLost
-from gesture_maze.worker.keeper import STALL_S, Keeper
+from gesture_maze.worker.keeper import RENEW_SHARE, SELF_FENCE_SHARE, STALL_S, Keeper
 from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.ownership import Ownership
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Grant, Read, Roster
+from gesture_maze.worker.redis.client import node_timeout_s
+from gesture_maze.worker.settings import MIN_LEASE_TTL_MS
 
 PAGES = 5
 PAGE_S = 4.0
@@ -31,6 +35,12 @@ def owner(acquire: Callable[..., Grant]) -> tuple[Keeper, Ownership, dict[int, P
         clock=lambda: 100.0, log=log,
     )  # fmt: skip
     return keeper, ownership, partitions
+
+
+@pytest.mark.parametrize("lease_ttl_ms", [MIN_LEASE_TTL_MS, 3000, 60_000])
+def test_timeout_of_a_node_that_hangs_ends_before_leases_on_other_nodes_do(lease_ttl_ms: int) -> None:
+    worst_s = lease_ttl_ms / 1000 * RENEW_SHARE + node_timeout_s(lease_ttl_ms)
+    assert worst_s < lease_ttl_ms / 1000 * SELF_FENCE_SHARE
 
 
 def test_keeper_after_a_stop_of_the_whole_process_does_not_take_the_loop_for_stalled() -> None:

@@ -16,7 +16,10 @@ from gesture_maze.wire.errors import MazeError, RedisRefused, RefusalReason
 SOCKET_TIMEOUT_S: Final = 5.0
 """Timeout for the answer to a non-blocking command."""
 NODE_TIMEOUT_S: Final = 1.5
-"""The same for a node of a cluster: one that hangs must not cost the leases on the others."""
+"""The same for a node of a cluster, at most."""
+NODE_TIMEOUT_SHARE: Final = 0.4
+"""The same as a share of the leases' time to live. A node that hangs delays the renewal of the leases on the
+others, which are renewed after a quarter of that time and used for 0.7 of it."""
 
 _WRONG_SERVER: Final = frozenset(
     {
@@ -44,14 +47,31 @@ def connection_errors() -> Iterator[None]:
         raise redis_error(error) from error
 
 
-def connect(url: str, client_name: str) -> redis.Redis:
-    """Return a client with explicit timeouts and without retries. It connects on first use."""
+def connect(url: str, client_name: str, lease_ttl_ms: int | None = None) -> redis.Redis:
+    """Return a client with explicit timeouts and without retries. It connects on first use.
+
+    Args:
+        url: of a Redis or a cluster.
+        client_name: shown in CLIENT LIST.
+        lease_ttl_ms: time to live of the leases that the client renews; None if it renews none.
+    """
     if not is_cluster(url):
         return open_client(url, name=client_name, timeout_s=SOCKET_TIMEOUT_S)
-    client = open_client(url, name=client_name, timeout_s=NODE_TIMEOUT_S)
+    client = open_client(url, name=client_name, timeout_s=node_timeout_s(lease_ttl_ms))
     assert isinstance(client, ClusterRedis)
     client.patience = 0  # the main loop must not wait for one moving slot; it tries again in its next passes
     return client
+
+
+def node_timeout_s(lease_ttl_ms: int | None) -> float:
+    """Return the timeout for the answer of a node of a cluster, in s.
+
+    Args:
+        lease_ttl_ms: time to live of the leases that the client renews; None if it renews none.
+    """
+    if lease_ttl_ms is None:
+        return NODE_TIMEOUT_S
+    return min(NODE_TIMEOUT_S, lease_ttl_ms / 1000 * NODE_TIMEOUT_SHARE)
 
 
 def leave_wrong_server(client: redis.Redis, error: MazeError) -> None:
