@@ -40,8 +40,11 @@ def admit(batch: Batch, limits: Limits, worker: bytes) -> None:
     seqs = frames.seq.tolist()
     for part in batch.parts:
         _admit_part(part, frames, seqs, batch.now_ms, limits, worker)
-    rows = [row for part in batch.parts for row in part.rows]
-    batch.admitted = frames if len(rows) == len(frames) else frames.take(np.array(rows, np.intp))
+    if sum([len(part.rows) for part in batch.parts]) == len(frames):
+        batch.admitted = frames
+    else:
+        rows = [row for part in batch.parts for row in part.rows]
+        batch.admitted = frames.take(np.array(rows, np.intp))
 
 
 def _admit_part(

@@ -38,31 +38,44 @@ def decide(batch: Batch, policy: Policy, worker: bytes) -> None:
         entry = int(frames.entry[row])
         reject = Reject(entry, failure.reason, frames.fields(row))
         batch.part_of(entry).reject(reject, worker, "buried", failure.cause)
+    sessions = [session for part in batch.parts for session in part.sessions]
     seen = _seen(batch, frames).tolist()
     columns = zip(
         frames.seq.tolist(),
         frames.captured_ms.tolist(),
         seen,
         batch.confidences.tolist(),
-        *_places(batch, frames, seen),
+        *_places(batch.serving, sessions, frames, seen),
         strict=True,
     )
+    replies: list[str] = []
+    for begin, end in _segments(sessions, frames):
+        replies += _decide_rows(sessions[begin:end], columns, batch.serving, policy)
     first = 0
     for part in batch.parts:
-        replies: list[str] = []
-        for begin, end in _segments(part, first, frames):
-            replies += _decide_rows(part.sessions[begin:end], columns, batch.serving, policy)
-        first += len(part.sessions)
-        part.count("answered", len(replies) - replies.count(""))
-        if frames.reply_to:
-            assert batch.frames is not None
-            _address_entries(part, batch.frames, replies)
-        else:
-            part.replies = [
-                f"{session.lead}{len(reply)}\r\n{reply}\r\n"
-                for session, reply in zip(part.sessions, replies, strict=True)
-                if reply
-            ]
+        end = first + len(part.sessions)
+        _reply(part, batch, replies[first:end])
+        first = end
+
+
+def _reply(part: Part, batch: Batch, replies: Sequence[str]) -> None:
+    """Set and count a part's replies.
+
+    Args:
+        part: decided.
+        batch: its batch.
+        replies: one per admitted frame, "" for each that failed.
+    """
+    part.count("answered", len(replies) - replies.count(""))
+    assert batch.frames is not None
+    if batch.frames.reply_to:
+        _address_entries(part, batch.frames, replies)
+    else:
+        part.replies = [
+            f"{session.lead}{len(reply)}\r\n{reply}\r\n"
+            for session, reply in zip(part.sessions, replies, strict=True)
+            if reply
+        ]
 
 
 def _seen(batch: Batch, frames: Frames) -> npt.NDArray[np.int64]:
@@ -74,35 +87,34 @@ def _seen(batch: Batch, frames: Frames) -> npt.NDArray[np.int64]:
     return np.where(left & (batch.labels >= 0), batch.labels + places, batch.labels)
 
 
-def _places(batch: Batch, frames: Frames, seen: list[int]) -> tuple[list[complex], list[float]]:
+def _places(
+    serving: Serving, sessions: Sequence[Session], frames: Frames, seen: Sequence[int]
+) -> tuple[list[complex], list[float]]:
     """Return places and sizes of the hands; of few frames only if a decision may depend on them."""
     if len(frames) > FEW_FRAMES or frames.settings:
         return places_of(frames.landmarks)
-    actions = batch.serving.action_codes
-    sessions = [session for part in batch.parts for session in part.sessions]
+    actions = serving.action_codes
     if any(one.held or one.leading or one.own for one in sessions) or any(actions[one] for one in seen):
         return places_of(frames.landmarks)
     return [0j] * len(seen), [0.0] * len(seen)
 
 
-def _segments(part: Part, first: int, frames: Frames) -> Iterator[tuple[int, int]]:
+def _segments(sessions: Sequence[Session], frames: Frames) -> Iterator[tuple[int, int]]:
     """Yield the begin and end of each run of frames within which no session changes its settings.
 
     Before it yields a run, the settings that its first frame carries are adopted.
 
     Args:
-        part: admitted.
-        first: row of its first frame among the admitted ones.
+        sessions: of all admitted frames.
         frames: all admitted frames.
     """
-    begin, count = 0, len(part.sessions)
-    if frames.settings:
-        for row, settings in sorted(frames.settings.items()):
-            if first <= row < first + count and isinstance(settings, SessionSettings):
-                yield begin, row - first
-                begin = row - first
-                part.sessions[begin].adopt(settings)
-    yield begin, count
+    begin = 0
+    for row, settings in sorted(frames.settings.items()):
+        if isinstance(settings, SessionSettings):
+            yield begin, row
+            begin = row
+            sessions[begin].adopt(settings)
+    yield begin, len(sessions)
 
 
 def _decide_rows(
@@ -155,7 +167,7 @@ def _decide_own(
     return serving.writer.write(session.head, seq, captured_ms, seen, confidence, shown, move)
 
 
-def _address_entries(part: Part, frames: Frames, replies: list[str]) -> None:
+def _address_entries(part: Part, frames: Frames, replies: Sequence[str]) -> None:
     """Set the part's replies if some entries name a reply channel.
 
     The replies to such an entry are one message: a JSON array in the order of its frames.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from gesture_maze.wire.errors import RejectReason
 
@@ -13,8 +13,7 @@ OUTCOMES: Final = ("answered", "stale", "superseded", "duplicate", "rejected", "
 unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """Entries of one partition, oldest first: n ids and their fields (name, value, name, value, ...)."""
 
     partition: int
@@ -66,8 +65,7 @@ class Grant:
     unsafe: tuple[tuple[bytes, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """The effects of one batch on one partition, all or none.
 
     Attributes:

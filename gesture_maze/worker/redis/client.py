@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Final
 
 import redis
@@ -33,18 +32,28 @@ _WRONG_SERVER: Final = frozenset(
 """Errors of a server that is not (or no longer) the primary, so that the connection must be replaced."""
 
 
-@contextmanager
-def connection_errors() -> Iterator[None]:
+class _Translated:
+    """See `connection_errors`. Not by contextlib, because the frame path enters it six times a pass."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, (redis.RedisError, OSError)):
+            raise redis_error(error) from error
+
+
+_TRANSLATED: Final = _Translated()
+
+
+def connection_errors() -> AbstractContextManager[None]:
     """Translate redis-py's errors into errors of `wire.errors`.
 
     Raises:
         ConnectionLost: Redis cannot be reached, or does not answer.
         RedisRefused: Redis answers with an error.
     """
-    try:
-        yield
-    except (redis.RedisError, OSError) as error:
-        raise redis_error(error) from error
+    return _TRANSLATED
 
 
 def connect(url: str, client_name: str, lease_ttl_ms: int | None = None) -> redis.Redis:
