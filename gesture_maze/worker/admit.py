@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,11 @@ class Limits:
 
     deadline_ms: int
     supersede_ms: int
+
+    @property
+    def shortest_ms(self) -> float:
+        """The age up to which no limit applies; infinite if there is none."""
+        return min(self.deadline_ms or math.inf, self.supersede_ms or math.inf)
 
 
 UNLIMITED: Final = Limits(0, 0)
@@ -51,9 +57,12 @@ def _admit_part(
     part: Part, frames: Frames, seqs: Sequence[int], now_ms: int | None, limits: Limits, worker: bytes
 ) -> None:
     rows, part.rows = part.rows, []
+    if now_ms is None or part.partition.ages.all_within(part.read.ids, now_ms, limits.shortest_ms):
+        _enter(part, frames, seqs, rows, now_ms, worker)
+        return
     older = part.partition.ages.older
     stale = 0
-    if now_ms is not None and limits.deadline_ms:
+    if limits.deadline_ms:
         stale = older(part.read.ids, now_ms, limits.deadline_ms)
     if stale:
         first_fresh = int(np.searchsorted(frames.entry, part.first + stale))
@@ -64,7 +73,7 @@ def _admit_part(
         part.rows, part.sessions = [], []
         rows = rows[cut:]
     _enter(part, frames, seqs, rows, now_ms, worker)
-    if now_ms is not None and limits.supersede_ms and part.rows:
+    if limits.supersede_ms and part.rows:
         waiting = part.read.ids[int(frames.entry[part.rows[0]]) - part.first :]
         if older(waiting[:1], now_ms, limits.supersede_ms):
             _supersede(part, frames)

@@ -51,6 +51,11 @@ class Ages:
         while self._seen[0][0] < now_s - KEPT_S:
             self._seen.popleft()
 
+    def all_within(self, ids: Sequence[bytes], server_ms: int, age_ms: float) -> bool:
+        """Return whether the entries certainly have waited for at most `age_ms`: none, in most batches, is
+        older, or has an id ahead of the clock."""
+        return server_ms - age_ms <= entry_ms(ids[0]) and entry_ms(ids[-1]) <= server_ms
+
     def older(self, ids: Sequence[bytes], server_ms: int, age_ms: int) -> int:
         """Return how many of the first `ids`, in stream order, have waited for longer than `age_ms`."""
         count = bisect_left(ids, server_ms - age_ms, key=entry_ms)
