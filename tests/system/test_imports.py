@@ -54,6 +54,17 @@ def test_worker_with_the_default_model_imports_no_training_package_and_no_onnx_r
     modules = imported(f"import gesture_maze.worker.process\n{LOAD_MODEL}")
     assert "prometheus_client" in packages(modules)
     assert not packages(modules) & (TRAINING | {"onnxruntime"})
+    assert not {"gesture_maze.producer.aio", "gesture_maze.producer.client"} & modules
+
+
+@pytest.mark.parametrize("package", ["gesture_maze", "gesture_maze.producer"])
+def test_public_names_of_a_package_are_found_on_first_use(package: str) -> None:
+    code = (
+        f"from {package} import *\nimport {package} as here\nprint(len([eval(one) for one in here.__all__]))"
+    )
+    assert int(output("-c", code)) > 15
+    code = f"import {package} as here\nprint(hasattr(here, 'Nothing'), dir(here) == sorted(here.__all__))"
+    assert output("-c", code).split() == ["False", "True"]
 
 
 def test_worker_uses_one_thread_for_matrices() -> None:
