@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -133,7 +134,9 @@ def test_own_gesture_is_recorded_trained_and_walks_the_maze(
     recorded(page, "pinky")
     assert len(room.takes.all()) == 5
     step(page, "train")
-    assert "Your pinky looks like palm" in trained(page)
+    result = trained(page)
+    assert "Your pinky looks like palm" in result
+    assert re.search(r"Your pinky is close to (\w+, )*palm", result)
     step(page, "look")
     page.click("#takes li.doubtful button")
     page.wait_for_function("() => document.querySelectorAll('#takes li').length === 4")
