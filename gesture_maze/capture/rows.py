@@ -28,6 +28,7 @@ class Rows:
         every: keeps each n-th hand of a session, because consecutive hands are almost the same.
         written: rows so far, by label.
         skipped: frames without a hand.
+        unanswered: frames that were recorded without a reply, if replies give the labels.
     """
 
     label: str | None = None
@@ -36,6 +37,7 @@ class Rows:
     every: int = 1
     written: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
+    unanswered: int = 0
 
     def __post_init__(self) -> None:
         if self.label_from not in LABELS_FROM:
@@ -53,13 +55,16 @@ class Rows:
             frames: of the capture.
 
         Raises:
-            SettingsError: `capture`, naming the first frame without a label.
+            SettingsError: `capture`, naming the first frame without a label, or that no frame has a reply.
         """
         seen: dict[str, int] = {}
         axes = 0
         for line in frames:
             if not line.values["landmarks"]:
                 self.skipped += 1
+                continue
+            if self.label is None and self.label_from == "reply" and "reply" not in line.values:
+                self.unanswered += 1  # the first reply of a session may be missing
                 continue
             count = seen[line.frame.session] = seen.get(line.frame.session, -1) + 1
             if count % self.every:
@@ -75,6 +80,12 @@ class Rows:
             user = str(line.values.get("user_id") or line.frame.session)
             numbers = [f"{value:.7g}" for value in points[:, :axes].reshape(-1).tolist()]
             yield _row([source, user, label, "1", *numbers])
+        if self.unanswered and not seen:
+            raise SettingsError(
+                "capture",
+                "no frame with a hand has a reply: record with maze capture --with-replies, or give "
+                "--label NAME, or --label-from session",
+            )
 
     def _label(self, line: Line) -> str | None:
         found = self.label
@@ -85,12 +96,10 @@ class Rows:
         elif found is None:
             found = _text(line.values, "label")
         if not found and self.label_from == "reply":
-            why = "has no reply with a gesture" if "reply" in line.values else "has no reply"
-            raise SettingsError(
-                "capture",
-                f"line {line.number} {why}: record with maze capture --with-replies (the first reply of a "
-                "session may be missing), or give --label NAME, or --label-from session",
+            message = (
+                f"line {line.number}: its reply has no gesture: give --label NAME, or --label-from session"
             )
+            raise SettingsError("capture", message)
         if not found:
             ways = "--label-from session or reply" if "reply" in line.values else "--label-from session"
             raise SettingsError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -287,16 +289,19 @@ def to_csv(
 
     _require_other(out, [file])
     rows = Rows(label, label_from, {} if labels is None else read_label_map(labels), every)
-    with CaptureReader(file, skip_bad=skip_bad) as reader, create(out) as table:
+    with CaptureReader(file, skip_bad=skip_bad) as reader, create(out) as table, _complete(out):
         for line in rows.lines(file.name, reader.frames()):
             table.write(line.encode() + b"\n")
     written = sum(rows.written.values())
     if as_json:
-        print_json({"out": str(out), "rows": written, "labels": rows.written, "without_hand": rows.skipped})
+        left_out = {"without_hand": rows.skipped, "without_reply": rows.unanswered}
+        print_json({"out": str(out), "rows": written, "labels": rows.written, **left_out})
         return
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(rows.written.items()))
+    without_reply = f", without a reply: {rows.unanswered:,}" if rows.unanswered else ""
     print_line(
         f"{out}: {amount(written, 'row')} ({counts}); frames without a hand left out: {rows.skipped:,}"
+        f"{without_reply}"
     )
 
 
@@ -306,18 +311,24 @@ def _require_other(out: Path, files: list[Path]) -> None:
         raise SettingsError("settings", "--out must be another file than the one that is read")
 
 
+@contextmanager
+def _complete(out: Path) -> Iterator[None]:
+    """Delete a file that is being written if a fault of what is read leaves it incomplete."""
+    try:
+        yield
+    except SettingsError:
+        if out.is_file() and not out.is_symlink():
+            out.unlink()
+        raise
+
+
 def _write(out: Path, lines: Any, header: dict[str, Any], *, as_json: bool) -> None:
     from gesture_maze.capture.writer import CaptureWriter
 
-    writer = CaptureWriter(out, header)  # not in the try: a file that cannot be opened stays as it is
-    try:
-        with writer:
-            for line in lines:
-                writer.write_text(line)
-    except SettingsError:
-        if out.is_file() and not out.is_symlink():
-            out.unlink()  # it is incomplete or empty
-        raise
+    writer = CaptureWriter(out, header)  # outside: a file that cannot be opened stays as it is
+    with _complete(out), writer:
+        for line in lines:
+            writer.write_text(line)
     facts = {"out": str(out), "frames": writer.frames, "bytes": out.stat().st_size}
     if as_json:
         print_json(facts)

@@ -44,8 +44,7 @@ class RejectReason(StrEnum):
     NEEDS_Z = "needs_z"
     """The frame came without z (compact landmarks), and the model in use declares z as an input."""
     PROCESSING_FAILED = "processing_failed"
-    """Buried: classifying the frame raised an error, three times or, if too many frames of its batch failed,
-    once."""
+    """Buried: the model failed on the frame three times, or on each frame of its batch that was tried."""
     KILLED_WORKER = "killed_worker"
     """Buried: three workers died while they held the frame."""
 

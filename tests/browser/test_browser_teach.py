@@ -93,7 +93,7 @@ def trained(page: Any) -> str:
     """Train and return the result in words."""
     page.click("#train")
     page.wait_for_selector("#progress:not([hidden])")
-    page.wait_for_selector("#progress", state="hidden")
+    page.wait_for_selector("#progress", state="hidden", timeout=120_000)  # minutes on a busy machine
     return str(page.inner_text("#result"))
 
 
@@ -120,7 +120,7 @@ def shipped_by_its_moves_and_only_when_accepted(page: Any, room: Classroom, way:
     assert "--max-fall 1" in page.inner_text("#command")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_own_gesture_is_recorded_trained_and_walks_the_maze(
     chromium: Any, room: Classroom, address: str
 ) -> None:
@@ -134,9 +134,8 @@ def test_own_gesture_is_recorded_trained_and_walks_the_maze(
     recorded(page, "pinky")
     assert len(room.takes.all()) == 5
     step(page, "train")
-    result = trained(page)
-    assert "Your pinky looks like palm" in result
-    assert re.search(r"Your pinky is close to (\w+, )*palm", result)
+    result = r"Your pinky looks like palm.*Your pinky is close to (\w+, )*palm"
+    assert re.search(result, trained(page), re.DOTALL)
     step(page, "look")
     page.click("#takes li.doubtful button")
     page.wait_for_function("() => document.querySelectorAll('#takes li').length === 4")

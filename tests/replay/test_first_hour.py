@@ -58,6 +58,7 @@ def test_to_csv_from_missing_replies_says_how_to_record_them(tmp_path: Path) -> 
     assert "record with maze capture --with-replies" in text_of(
         "capture", "to-csv", capture, "--out", out, "--label-from", "reply", code=2
     )
+    assert not out.exists(), "an empty table would be read later"
     plain = text_of("capture", "to-csv", capture, "--out", out, code=2)
     assert "give --label NAME, or --label-from session, with" in plain
 

@@ -84,7 +84,8 @@ def test_to_csv_rows_are_read_back_as_the_same_hands(tmp_path: Path) -> None:
     source = write(tmp_path / "a.jsonl", label="thumbs up")
     out = tmp_path / "a.csv.gz"
     found = json.loads(maze("to-csv", source, "--out", out, "--json").stdout)
-    assert found == {"out": str(out), "rows": 16, "labels": {"thumbs_up": 16}, "without_hand": 4}
+    left_out = {"without_hand": 4, "without_reply": 0}
+    assert found == {"out": str(out), "rows": 16, "labels": {"thumbs_up": 16}, **left_out}
     read = read_labelled([out])
     assert (read.labels, set(read.users), set(read.sources)) == (["like"] * 16, {"a", "b"}, {"a.jsonl"})
     np.testing.assert_allclose(read.points[0], np.array(HAND) * (1.5, 1, 1.5), rtol=1e-5)
@@ -96,6 +97,12 @@ def test_to_csv_takes_labels_from_sessions_replies_or_the_flag(tmp_path: Path) -
     assert "no label" in maze("to-csv", source, "--out", out, code=2).stderr
     assert "16 rows (palm 16)" in maze("to-csv", source, "--out", out, "--label", "palm").stdout
     assert "fist 16" in maze("to-csv", source, "--out", out, "--label-from", "reply").stdout
+    recorded = source.read_text().splitlines()
+    del (frame := json.loads(recorded[3]))["reply"]  # the first reply of a session may be missing
+    source.write_text("\n".join([*recorded[:3], json.dumps(frame), *recorded[4:]]))
+    found = maze("to-csv", source, "--out", out, "--label-from", "reply").stdout
+    assert "15 rows (fist 15)" in found
+    assert "without a reply: 1" in found
     (tmp_path / "map.csv").write_text("a,swipe\nb,-\n")
     words = ("--label-from", "session", "--labels", tmp_path / "map.csv", "--every", 2)
     assert "4 rows (swipe 4)" in maze("to-csv", source, "--out", out, *words).stdout
