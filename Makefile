@@ -40,7 +40,7 @@ coverage: $(VENV)/.test ## Run all tests and report which lines ran, in worker p
 lint: $(VENV)/.lint ## Check style, formatting and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
+	@$(BIN)/mypy --num-workers auto
 
 bench: $(VENV)/.game ## Measure throughput and latency
 	@$(BIN)/python bench/drain.py

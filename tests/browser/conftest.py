@@ -70,10 +70,9 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def workers(redis_server: Server) -> Iterator[Workers]:
     """The worker processes of the server; one is started."""
     assert redis_server.url is not None
-    found = Workers(redis_server.url, redis_server.client)
-    found.start("browser-worker")
-    yield found
-    found.close()
+    with Workers(redis_server.url, redis_server.client) as found:
+        found.start("browser-worker")
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -29,11 +29,11 @@ from gesture_maze.lifecycle.jobs.closed import QUEUE, ClosedJob, ClosedWorker, c
 from gesture_maze.lifecycle.jobs.schedule import scheduler
 from gesture_maze.models.bundle import bundled_path, load_bundle
 from gesture_maze.wire.errors import SettingsError
+from tests.support.children import maze
 from tests.support.hands import hands, write_csv
 from tests.support.servers import Server, wait_until
 
 MARK = "tests.contract.touched_by_import"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -290,18 +290,14 @@ def test_running_job_when_cancelled_is_stopped(url: str, tmp_path: Path) -> None
     write_csv(tmp_path / "hands.csv", hands(400))
     job = submit(queue_on(connection_to(url)), "train", {"data": ["hands.csv"], "out": "out", "folds": 20})
     environment = {**os.environ, "MAZE_JOBS_REDIS": url, "MAZE_REDIS": "redis://127.0.0.1:1/0"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gesture_maze", "jobs", "worker", "--folder", str(tmp_path)],
-        env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_until(lambda: fetched(url, job).meta.get("progress"), 20)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with maze("jobs", "worker", "--folder", tmp_path, env=environment, **quiet) as process:
+        wait_until(lambda: fetched(url, job).meta.get("progress"), 30)
         assert "is being stopped" in run(url, "cancel", job.id).stdout
-        wait_until(lambda: fetched(url, job).is_stopped, 10)
+        wait_until(lambda: fetched(url, job).is_stopped, 20)
         assert not (tmp_path / "out").exists()
-    finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(20) == 0
 
 
 def test_cron_job_when_due_is_submitted(url: str, worker: Any) -> None:

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.children import child
 from tests.support.laid_out import PIP, closure, link_packages, run
 from tests.support.observed import ROOT
 
@@ -74,16 +76,16 @@ class Environment:
         """Return the command line of a program of this environment."""
         return [str(self.folder / "bin" / name), *map(str, words)]
 
-    def start(self, name: str, *words: str | Path) -> subprocess.Popen[str]:
-        """Start a program of this environment with an empty environment, outside the repository."""
-        return subprocess.Popen(
-            self.command(name, *words), cwd=self.folder, env={"PATH": "/usr/bin:/bin"}, text=True,
+    def running(self, name: str, *words: str | Path) -> AbstractContextManager[subprocess.Popen[str]]:
+        """Run a program of this environment with an empty environment, outside the repository."""
+        return child(
+            *self.command(name, *words), cwd=self.folder, env={"PATH": "/usr/bin:/bin"},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     def run(self, name: str, *words: str | Path) -> str:
         """Return the standard output of a program of this environment, which must succeed."""
-        process = self.start(name, *words)
-        out, err = process.communicate(timeout=50)
+        with self.running(name, *words) as process:
+            out, err = process.communicate(timeout=50)
         assert process.returncode == 0, out + err
         return out

@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gesture_maze.worker.settings import Settings
+from tests.support.children import child
 from tests.support.servers import Server, running_redis, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -42,24 +43,21 @@ def running_pool(folder: Path) -> Iterator[Server]:
     with running_redis(folder) as server:
         assert server.url is not None
         settings = Settings(redis=server.url, metrics_port=0).model_dump_json()
-        workers = []
-        for number in range(WORKERS):
-            with (folder / f"{number}.log").open("wb") as log:
-                command = [sys.executable, "-m", "gesture_maze.worker", settings, f"example-{number}"]
-                workers.append(
-                    subprocess.Popen(command, stdout=log, stderr=log, env=environment(), cwd=folder)
-                )
+        with ExitStack() as stack:
+            workers = []
+            for number in range(WORKERS):
+                log = stack.enter_context((folder / f"{number}.log").open("wb"))
+                command = (sys.executable, "-m", "gesture_maze.worker", settings, f"example-{number}")
+                options = {"stdout": log, "stderr": log, "env": environment(), "cwd": folder}
+                workers.append(stack.enter_context(child(*command, **options)))
 
-        def all_owned() -> bool:
-            gone = [number for number, worker in enumerate(workers) if worker.poll() is not None]
-            assert not gone, (folder / f"{gone[0]}.log").read_text()
-            return len(server.client.keys("lease:*")) == 16
+            def all_owned() -> bool:
+                gone = [number for number, worker in enumerate(workers) if worker.poll() is not None]
+                assert not gone, (folder / f"{gone[0]}.log").read_text()
+                return len(server.client.keys("lease:*")) == 16
 
-        try:
             wait_until(all_owned, 30)
             yield server
-        finally:
             for worker in workers:
                 worker.terminate()
-            codes = [worker.wait(10) for worker in workers]
-        assert codes == [0] * WORKERS
+            assert [worker.wait(20) for worker in workers] == [0] * WORKERS

@@ -9,11 +9,12 @@ import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.children import child
 from tests.support.servers import absent
 
 ROOT = Path(__file__).parents[2]
@@ -81,16 +82,16 @@ class Observed:
 
 
 @contextmanager
-def program(folder: Path, name: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def program(folder: Path, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Run a program that writes to `folder/name.log`; terminate it at the end."""
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder, env=ENVIRONMENT)
-    try:
-        yield process
-    finally:
-        process.terminate()
+    options = {"cwd": folder, "env": ENVIRONMENT}
+    with (
+        (folder / f"{name}.log").open("wb") as log,
+        child(*words, stdout=log, stderr=log, **options) as process,
+    ):
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import redis
@@ -78,9 +78,10 @@ class Workers:
 
     def stop(self, name: str) -> tuple[int, str]:
         """Stop a worker with SIGTERM and return its exit code and log."""
-        process = self.by_name.pop(name)
+        process = self.by_name[name]
         process.terminate()
-        _, log = process.communicate(timeout=10)
+        _, log = process.communicate(timeout=20)
+        del self.by_name[name]
         return process.returncode, log
 
     def close(self) -> None:
@@ -89,6 +90,12 @@ class Workers:
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.communicate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Traffic:

@@ -64,7 +64,7 @@ class ServerEndedError(Exception):
     """A server ended before it answered, for example because another process took its port first."""
 
 
-def connected(url: str, process: subprocess.Popen[bytes] | None = None) -> Any:
+def connected(url: str, process: subprocess.Popen[Any] | None = None) -> Any:
     """Return a client of a server once it answers and has loaded its data.
 
     Args:
@@ -88,7 +88,11 @@ def connected(url: str, process: subprocess.Popen[bytes] | None = None) -> Any:
         # another server may have taken the port first
         return process is None or bool(found["process_id"] == process.pid)
 
-    wait_until(answers, 15)
+    try:
+        wait_until(answers, 15)
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
@@ -135,9 +139,14 @@ class RedisProcess:
             raise
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send a signal and wait until the process exits."""
+        """Send a signal and wait until the process exits; kill it if it does not."""
         self._process.send_signal(number)
-        self._process.wait(10)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
 
 
 def _binary() -> str:

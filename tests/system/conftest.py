@@ -31,9 +31,8 @@ def server(redis_process: Server) -> Server:
 def workers(server: Server) -> Iterator[Workers]:
     """A starter of worker processes, which kills the remaining ones at the end."""
     assert server.url is not None
-    found = Workers(server.url, server.client)
-    yield found
-    found.close()
+    with Workers(server.url, server.client) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")  # its players use most of a core

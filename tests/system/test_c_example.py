@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.children import child
 from tests.support.example_pool import ROOT, environment, run, running_pool
 from tests.support.servers import Server, absent
 
@@ -102,10 +103,8 @@ def test_c_client_run_twice_in_a_row_is_answered(pool: Server, game: Path, compa
 
 
 def test_c_client_replaces_cut_connections(pool: Server, game: Path) -> None:
-    command = ["./game_server", *address(pool), "90"]
-    with subprocess.Popen(
-        command, cwd=game, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
-    ) as client:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with child("./game_server", *address(pool), "90", cwd=game, env=environment(), **pipes) as client:
         time.sleep(1)
         pool.client.client_kill_filter(_type="pubsub", skipme=True)
         pool.client.client_kill_filter(_type="normal", skipme=True)

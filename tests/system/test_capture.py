@@ -28,6 +28,7 @@ from gesture_maze.wire import keys
 from gesture_maze.wire.decode import decode
 from gesture_maze.wire.frames import HAND, LEFT, Frame
 from tests.support.captures import synthetic, with_replies
+from tests.support.children import child
 from tests.support.processes import PARTITIONS, ROOT, Traffic, Workers
 from tests.support.servers import Server, absent, connected, wait_until
 
@@ -139,14 +140,10 @@ def test_recording_of_chosen_sessions_has_new_names_and_replies(
 def redis_on(port: int, folder: Path) -> Iterator[Any]:
     binary = shutil.which("redis-server") or absent("redis-server")
     words = ["--port", str(port), "--save", "", "--dir", str(folder), "--bind", "127.0.0.1"]
-    process = subprocess.Popen([binary, *words], stdout=subprocess.DEVNULL)
-    try:
-        client = connected(f"redis://127.0.0.1:{port}/0")
+    with child(binary, *words, stdout=subprocess.DEVNULL) as process:
+        client = connected(f"redis://127.0.0.1:{port}/0", process)
         yield client
         client.close()
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 def test_recording_over_a_restart_of_redis_continues(tmp_path: Path) -> None:
@@ -182,16 +179,14 @@ def test_capture_ended_by_a_signal_has_a_complete_file(
 ) -> None:
     out = tmp_path / "a.jsonl.gz"
     words = ["capture", "--redis", server.url, "--out", str(out), "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gesture_maze", *map(str, words)], stdout=-1, stderr=-1, text=True, cwd=ROOT
-    )
-    assert process.stderr is not None
-    assert "0 frames" in process.stderr.readline()  # the recorder is running
-    send(producer, range(20))
-    while "400 frames, 20 sessions" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=10)
+    with child(sys.executable, "-m", "gesture_maze", *words, stdout=-1, stderr=-1) as process:
+        assert process.stderr is not None
+        assert "0 frames" in process.stderr.readline()  # the recorder is running
+        send(producer, range(20))
+        while "400 frames, 20 sessions" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     facts = json.loads(output)
     assert (facts["frames"], facts["sessions"], facts["bytes"]) == (400, 20, out.stat().st_size)

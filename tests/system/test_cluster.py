@@ -42,10 +42,13 @@ MOMENT = 15
 class Pool:
     """Workers that answer frames of any age, on a cluster, with the rights of their role."""
 
-    def __init__(self, cluster: LocalCluster, workers: str) -> None:
+    def __init__(self, cluster: LocalCluster) -> None:
         self.cluster = cluster
         self.client = open_client(cluster.url, name="test", timeout_s=2.0)
         self.workers = Workers(granted(cluster, "worker"), self.client)
+
+    def start(self, workers: str) -> None:
+        """Start a worker for each letter of `workers`, and wait until they share the partitions."""
         for name in workers:
             self.workers.start(name, wait=False, deadline_ms=0, supersede_ms=0)
         self.workers.wait_balanced(30)
@@ -110,8 +113,9 @@ def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pool]]
         def start(kind: str, binary: str, workers: str, **options: Any) -> Pool:
             cluster = LocalCluster(binary, folder / kind, **options)
             stack.callback(cluster.close)
-            pool = Pool(cluster, workers)
+            pool = Pool(cluster)
             stack.callback(pool.close)
+            pool.start(workers)
             return pool
 
         redis = threads.submit(start, "redis", redis_or_valkey(), "ab")

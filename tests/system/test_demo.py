@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.children import child
 from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.slow
@@ -87,9 +88,9 @@ def test_demo_after_a_kill_shows_the_takeover_and_continues(log: Path) -> None:
 def test_demo_after_ctrl_c_exits_cleanly(log: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
     # a separate session: the interrupt reaches the same processes as a terminal's Ctrl-C
-    with output.open("wb") as err, subprocess.Popen(
-        [*DEMO, "--seconds", "0", "--json", "--log", str(log)],
-        stdout=subprocess.PIPE, stderr=err, text=True, cwd=ROOT, start_new_session=True,
+    with output.open("wb") as err, child(
+        *DEMO, "--seconds", "0", "--json", "--log", log,
+        stdout=subprocess.PIPE, stderr=err, start_new_session=True,
     ) as process:  # fmt: skip
         wait_until(lambda: len(solved_by(output.read_text())) >= 2, 20)
         pids = [int(pid) for pid in re.findall(r"process_started .*?\bpid=(\d+)", log.read_text())]

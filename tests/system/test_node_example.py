@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.children import child
 from tests.support.example_pool import ROOT, environment, run, running_pool
 from tests.support.servers import Server, absent
 
@@ -97,17 +98,12 @@ def test_node_game_server_run_twice_in_a_row_is_answered(pool: Server, node: Pat
 def test_python_examples_send_frames_and_read_actions(pool: Server) -> None:
     assert pool.url is not None
     examples = ROOT / "examples" / "python"
-    command = [sys.executable, str(examples / "read_actions.py"), pool.url, "p1"]
-    reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
-    assert reader.stdout is not None
-    try:
+    command = [sys.executable, examples / "read_actions.py", pool.url, "p1"]
+    with child(*command, stdout=subprocess.PIPE, env=environment()) as reader:
+        assert reader.stdout is not None
         assert reader.stdout.readline() == "listening\n"
         run(sys.executable, str(examples / "send_frames.py"), pool.url)
         lines = [reader.stdout.readline().split() for _ in range(30)]
-    finally:
-        reader.kill()
-        reader.wait(10)
-        reader.stdout.close()
     assert {line[2] for line in lines} == {"like"}
     assert sum(line[5] == "up" for line in lines) >= 2
 

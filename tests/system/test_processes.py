@@ -18,7 +18,8 @@ from gesture_maze.producer import FrameProducer
 from gesture_maze.wire import keys
 from gesture_maze.wire.frames import Frame
 from tests.chaos.driver import DURABLE, in_streams
-from tests.support.processes import DYING, PARTITIONS, ROOT, Traffic, Workers, pool_outcomes
+from tests.support.children import child
+from tests.support.processes import DYING, PARTITIONS, Traffic, Workers, pool_outcomes
 from tests.support.servers import RedisProcess, Server, wait_until
 
 LEASE_S = 1.0
@@ -152,13 +153,12 @@ def test_poison_frame_after_three_deaths_is_dead_lettered(server: Server, worker
 
 
 def _run_until_death_or_answer(command: list[str], client: Any) -> bool:
-    process = subprocess.Popen(command, cwd=ROOT)
-    try:
-        wait_until(lambda: process.poll() is not None or client.hget(keys.outcomes_key(3), "buried"), 10)
-        return process.poll() == -signal.SIGKILL
-    finally:
+    with child(*command) as process:
+        wait_until(lambda: process.poll() is not None or client.hget(keys.outcomes_key(3), "buried"), 20)
+        died = process.poll() == -signal.SIGKILL
         process.terminate()
-        process.wait(10)
+        process.wait(20)
+    return died
 
 
 def test_third_worker_gets_its_share_of_the_partitions(server: Server, workers: Workers) -> None:
@@ -206,19 +206,18 @@ def test_frames_written_to_disk_are_answered_after_a_restart_of_redis(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     redis = RedisProcess(tmp_path, *DURABLE)
-    workers = Workers(redis.url, redis.client)
     try:
-        workers.start("a", **AGELESS)
-        with Traffic(redis.url) as traffic:
-            traffic.wait_for_answers()
-            redis.end(number)
-            redis.client.connection_pool.disconnect()
-            redis.start().close()
-            traffic.wait_for_answers(timeout_s=5.0)
-        outcomes, held = pool_outcomes(redis.client), in_streams(redis.client)
-        assert workers.stop("a")[0] == 0
+        with Workers(redis.url, redis.client) as workers:
+            workers.start("a", **AGELESS)
+            with Traffic(redis.url) as traffic:
+                traffic.wait_for_answers()
+                redis.end(number)
+                redis.client.connection_pool.disconnect()
+                redis.start().close()
+                traffic.wait_for_answers(timeout_s=5.0)
+            outcomes, held = pool_outcomes(redis.client), in_streams(redis.client)
+            assert workers.stop("a")[0] == 0
     finally:
-        workers.close()
         redis.end()
     traffic.check_once_and_in_order()
     assert traffic.accepted <= set(held), "Redis kept what it accepted"

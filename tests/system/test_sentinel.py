@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,17 @@ class Watched:
         folders = [folder / name for name in ("one", "two", "sentinel")]
         for one in folders:
             one.mkdir()
-        self.primary = RedisProcess(folders[0])
-        self.replica = RedisProcess(folders[1], "--replicaof", f"127.0.0.1 {self.primary.port}")
+        self._running: list[RedisProcess] = []
+        try:
+            self._start(folders)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, folders: list[Path]) -> None:
+        self.primary = self._added(RedisProcess(folders[0]))
+        replica = RedisProcess(folders[1], "--replicaof", f"127.0.0.1 {self.primary.port}")
+        self.replica = self._added(replica)
         wait_until(lambda: self.replica.client.info("replication")["master_link_status"] == "up", 10)
         wait_until(lambda: self.primary.client.info("replication")["connected_slaves"] == 1, 10)
         port = free_port()
@@ -36,14 +46,18 @@ class Watched:
             f"sentinel monitor maze 127.0.0.1 {self.primary.port} 1\n"
             f"sentinel down-after-milliseconds maze {DOWN_MS}\nsentinel failover-timeout maze 3000\n"
         )
-        self.sentinel = RedisProcess.sentinel(settings, port)
+        self.sentinel = self._added(RedisProcess.sentinel(settings, port))
         self.url = f"redis+sentinel://127.0.0.1:{port}/maze/0"
         wait_until(lambda: self.sentinel.client.sentinel_slaves("maze"), 10)
 
+    def _added(self, process: RedisProcess) -> RedisProcess:
+        self._running.append(process)
+        return process
+
     def close(self) -> None:
-        """Stop all three processes."""
-        for one in (self.sentinel, self.replica, self.primary):
-            one.end(signal.SIGKILL)
+        """Stop all processes."""
+        while self._running:
+            self._running.pop().end(signal.SIGKILL)
 
 
 @pytest.fixture
@@ -56,8 +70,8 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 def test_pool_and_producers_after_a_sentinel_failover_use_the_new_primary(
     watched: Watched, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workers = Workers(watched.url, open_client(watched.url, name="tests", timeout_s=5))
-    try:
+    client = open_client(watched.url, name="tests", timeout_s=5)
+    with closing(client), Workers(watched.url, client) as workers:
         workers.start("a", deadline_ms=0, supersede_ms=0)
         with Traffic(watched.url) as traffic:
             traffic.wait_for_answers()
@@ -66,8 +80,6 @@ def test_pool_and_producers_after_a_sentinel_failover_use_the_new_primary(
             wait_until(lambda: len(traffic.answered) > before + 400, 20)
         outcomes = pool_outcomes(watched.replica.client)
         assert workers.stop("a")[0] == 0
-    finally:
-        workers.close()
     outage_s = traffic.longest_silence_s()
     lost = traffic.unanswered()
     with capsys.disabled():

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any
 
 from gesture_maze.worker.redis.status import StatusReader
 from gesture_maze.worker.supervisor import PORT_IN_USE_EXIT
-from tests.support.processes import PARTITIONS, ROOT, Traffic, pool_outcomes
+from tests.support.children import maze
+from tests.support.processes import PARTITIONS, Traffic, pool_outcomes
 from tests.support.servers import Server, wait_until
 
 LEASE_MS = 60_000
@@ -26,23 +26,14 @@ LEASE_MS = 60_000
 def pool(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`maze worker` as an operator starts it, killed at the end if it still runs."""
     assert server.url is not None
-    command = [
-        sys.executable,
-        "-m",
-        "gesture_maze",
-        "worker",
-        "--redis",
-        server.url,
-        "--partitions",
-        str(PARTITIONS),
-    ]
+    command = ["worker", "--redis", server.url, "--partitions", str(PARTITIONS)]
     command += ["--metrics-port", "0", "--lease-ttl-ms", str(LEASE_MS), "--log-format", "json", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with maze(*command, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()  # until its children have ended too
 
 
 def pids(server: Server) -> dict[int, int]:

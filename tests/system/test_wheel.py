@@ -102,8 +102,8 @@ def test_base_install_has_three_dependencies_and_one_name(base: Environment) -> 
 
 
 def test_command_of_a_base_install_names_the_extra_to_install(base: Environment) -> None:
-    process = base.start("maze", "worker")
-    _, err = process.communicate(timeout=20)
+    with base.running("maze", "worker") as process:
+        _, err = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "-py3-none-any.whl[" in err
     assert "Traceback" not in err
@@ -119,16 +119,16 @@ def test_game_server_and_worker_from_distributions_exchange_frames(
     base: Environment, worker: Environment, server: Server
 ) -> None:
     examples = ROOT / "examples/python"
-    pool = worker.start("maze", "worker", "--redis", str(server.url), "--metrics-port", "0")
-    reader = base.start("python", "-u", examples / "read_actions.py", str(server.url), "p1")
-    try:
+    with (
+        worker.running("maze", "worker", "--redis", str(server.url), "--metrics-port", "0") as pool,
+        base.running("python", "-u", examples / "read_actions.py", str(server.url), "p1") as reader,
+    ):
         assert reader.stdout is not None
         assert reader.stdout.readline() == "listening\n"
         wait_until(lambda: server.client.zcard("{maze}:workers") == 1, 20)
         base.run("python", examples / "send_frames.py", str(server.url), "p1", "like")
         moves = [reader.stdout.readline().split()[-1] for _ in range(20)]
         assert "up" in moves
-    finally:
         for process in (reader, pool):
             process.terminate()
             process.communicate(timeout=20)

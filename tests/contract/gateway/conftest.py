@@ -17,11 +17,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A separate server with one worker: other suites inspect the connections of their own server."""
     with running_valkey(tmp_path_factory.mktemp("gateway")) as server:
         assert server.url is not None
-        workers = Workers(server.url, server.client)
-        # every frame is answered, even on a busy machine
-        workers.start("gateway-worker", deadline_ms=20_000, supersede_ms=0, lease_ttl_ms=5000)
-        yield server
-        workers.close()
+        with Workers(server.url, server.client) as workers:
+            # every frame is answered, even on a busy machine
+            workers.start("gateway-worker", deadline_ms=20_000, supersede_ms=0, lease_ttl_ms=5000)
+            yield server
 
 
 @pytest.fixture(scope="package")

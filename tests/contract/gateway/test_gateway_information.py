@@ -153,16 +153,13 @@ def test_remapped_actions_reach_welcome_root_and_page(tmp_path_factory: pytest.T
     actions = {"peace": "up", "rock": "down", "four": "right", "three": "left"}
     with running_valkey(tmp_path_factory.mktemp("remapped")) as server:
         assert server.url is not None
-        workers = Workers(server.url, server.client)
-        workers.start("remapped", actions=actions)
-        try:
+        with Workers(server.url, server.client) as workers:
+            workers.start("remapped", actions=actions)
             with serving(server.url) as gateway:
                 wait_until(lambda: gateway.http.get("/").json()["actions"] == actions, 10)
                 with gateway.play() as player:
                     assert player.welcome["actions"] == actions
                 assert set(actions) <= set(gateway.http.get("/game/hands.json").json())
-        finally:
-            workers.close()
 
 
 def test_head_of_a_browser_at_the_root_redirects_to_the_game(gateway: Served) -> None:

@@ -6,8 +6,8 @@ import os
 import signal
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 from gesture_maze.embedded.ports import free_port
 from gesture_maze.gateway.poses import hands
 from tests.support.certificates import client_context, make_certificates
+from tests.support.children import maze
 from tests.support.gateway import Served, serving
 from tests.support.servers import Server, wait_until
 
@@ -136,20 +137,16 @@ def test_forwarded_proto_is_trusted_only_behind_a_proxy(pool: Server, behind: bo
             assert player.hello()["type"] == "welcome"
 
 
-def command(redis: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "gesture_maze", "gateway", "--redis", redis],
-        env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def command(redis: str, **environment: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return maze("gateway", "--redis", redis, env={**os.environ, **environment}, stderr=subprocess.PIPE)
 
 
 def test_command_with_tls_from_the_environment_serves_and_exits_with_0(pool: Server, ours: Path) -> None:
     port = free_port()
-    process = command(
+    with command(
         str(pool.url), MAZE_PORT=str(port), MAZE_TLS_CERT=str(ours / "gateway.pem"),
         MAZE_TLS_KEY=str(ours / "gateway.key"), MAZE_TLS_CLIENT_CA=str(ours / "ca.pem"),
-    )  # fmt: skip
-    try:
+    ) as process:  # fmt: skip
         context = client_context(ours, ours)
 
         def ready() -> bool:
@@ -162,9 +159,7 @@ def test_command_with_tls_from_the_environment_serves_and_exits_with_0(pool: Ser
         with pytest.raises(REFUSED):
             httpx.get(f"https://localhost:{port}/readyz", verify=client_context(ours))
         process.send_signal(signal.SIGTERM)
-        _, output = process.communicate(timeout=15)
-    finally:
-        process.kill()
+        _, output = process.communicate(timeout=30)
     assert process.returncode == 0, output
     assert f"game=https://127.0.0.1:{port}/game" in output
     assert " INFO    started " in output
@@ -173,8 +168,7 @@ def test_command_with_tls_from_the_environment_serves_and_exits_with_0(pool: Ser
 
 def test_command_without_redis_is_alive_and_not_ready() -> None:
     port = free_port()
-    process = command(f"redis://127.0.0.1:{free_port()}/0", MAZE_PORT=str(port))
-    try:
+    with command(f"redis://127.0.0.1:{free_port()}/0", MAZE_PORT=str(port)) as process:
 
         def alive() -> bool:
             try:
@@ -185,9 +179,7 @@ def test_command_without_redis_is_alive_and_not_ready() -> None:
         wait_until(alive, 20)
         assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 503
         process.send_signal(signal.SIGTERM)
-        _, output = process.communicate(timeout=15)
-    finally:
-        process.kill()
+        _, output = process.communicate(timeout=30)
     assert process.returncode == 0
     assert output.count("WARNING") + output.count('"warning"') == 1
     assert "redis_disconnected" in output
