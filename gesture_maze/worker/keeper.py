@@ -78,6 +78,8 @@ class Keeper:
         self._missing: set[int] = set()
         self._next_survey_s = 0.0
         self._leaving = False
+        self._unfinished = False
+        """Whether the last step has left partitions to be acquired."""
         self._progress_s = float("inf")
         self._stepped_s = float("-inf")
         self._clock_offset_ms: float | None = None
@@ -99,6 +101,7 @@ class Keeper:
             if now_s - self._stepped_s > self._usable_s:
                 # this thread did not run either: the process was stopped, or Redis was unavailable
                 self._progress_s = max(self._progress_s, now_s)
+            self._unfinished = False
             if self._is_stalled(now_s):
                 self._abandon()
             else:
@@ -107,7 +110,7 @@ class Keeper:
             self._stepped_s = now_s
 
     def _share(self, now_s: float) -> None:
-        asked_s = self._clock()
+        asked_s = begin_s = self._clock()
         roster = self._broker.roster(self._worker, "" if self._leaving else self._info)
         # half-way between question and answer, and not before: a slow server must not make frames look old
         self._clock_offset_ms = roster.server_ms - (asked_s + self._clock()) * 500
@@ -120,7 +123,12 @@ class Keeper:
                 self._giving.update(todo.give)
                 self._changed()
         for partition in todo.take:
-            self.acquire(partition, now_s)
+            # a step that took longer than this would let the leases run out that it has acquired first
+            took_s = self._clock() - begin_s
+            if took_s > self._interval_s:
+                self._unfinished = True
+                break
+            self.acquire(partition, now_s + took_s)
         if now_s >= self._next_survey_s:
             self._next_survey_s = now_s + SURVEY_S
             self._cut_long_leases(roster)
@@ -260,7 +268,7 @@ class Keeper:
                 if joins:
                     # after the step: the others hand partitions to workers that are on the roster
                     self._broker.wake()
-                listener.wait(min(self._interval_s, AWAY_S) if self._away else self._interval_s)
+                listener.wait(self._pause_s())
             except Exception as error:  # noqa: BLE001 - the worker cannot own partitions without this thread
                 if self._ends_on(error):
                     return
@@ -268,6 +276,12 @@ class Keeper:
                     listener.close()
                     listener = None
                 stop.wait(self._interval_s if isinstance(error, ConnectionLost) else RETRY_S)
+
+    def _pause_s(self) -> float:
+        """Return the longest time until the next pass."""
+        if self._unfinished:
+            return 0.0
+        return min(self._interval_s, AWAY_S) if self._away else self._interval_s
 
     def _ends_on(self, error: Exception) -> bool:
         """Log an error and return whether it must end this worker."""

@@ -15,6 +15,10 @@ from gesture_maze.worker.path import FramePath
 from gesture_maze.worker.records import Grant, Read
 from gesture_maze.worker.redis.broker import Broker
 
+RELEASED_AT_ONCE: Final = 64
+"""Partitions released between two wakes of the others: on a busy machine a thousand take longer than a
+stall."""
+
 
 class Ownership:
     """Opens, closes and hands over partitions.
@@ -77,6 +81,7 @@ class Ownership:
             # by identity: after a failover that lost an epoch, a new grant may have the old token
             if number not in self._partitions or self._partitions[number].grant is not grant:
                 self._open_if_served(grant)
+                self._keeper.progressed(self._clock())  # hundreds may take longer than a stall
         leaving = self._keeper.to_release()
         if leaving:
             settle()
@@ -125,7 +130,10 @@ class Ownership:
 
     def release(self, numbers: set[int]) -> None:
         """Release partitions whose work is settled."""
-        self._keeper.release(numbers)
+        order = sorted(numbers)
+        for begin in range(0, len(order), RELEASED_AT_ONCE):
+            self._keeper.release(order[begin : begin + RELEASED_AT_ONCE])
+            self._keeper.progressed(self._clock())
         for number in numbers:
             self._partitions.pop(number, None)
             self.on_close(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,7 @@ from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.ownership import Ownership
 from gesture_maze.worker.partition import Partition
-from gesture_maze.worker.records import Grant, Read, Roster
+from gesture_maze.worker.records import Grant, Read, Roster, Standing
 from gesture_maze.worker.redis.client import node_timeout_s
 from gesture_maze.worker.settings import MIN_LEASE_TTL_MS
 
@@ -116,3 +116,79 @@ def test_partition_acquired_again_under_the_same_token_is_rebuilt_at_the_cursor(
         ownership.follow(lambda: None)
         positions.append(partitions[1].position)
     assert positions == [b"9-0", b"3-0"]
+
+
+class SlowRedis:
+    """A server with a fake clock, on which every command on one partition takes `ACQUIRE_S`."""
+
+    def __init__(self, partitions: int) -> None:
+        self.now_s = 100.0
+        self.lease_ttl_ms = 3000
+        self.leases: list[str | None] = [None] * partitions
+        self.expires_s = [0.0] * partitions
+        self.on_release: Callable[[], None] = lambda: None
+
+    def renew(self, tokens: dict[int, str]) -> dict[int, bool]:
+        good = {one: self.now_s < self.expires_s[one] for one in tokens}
+        for one, still in good.items():
+            self.expires_s[one] = self.now_s + self.lease_ttl_ms / 1000 if still else 0.0
+        return good
+
+    def roster(self, worker: str, _info: str) -> Roster:
+        held = zip(self.leases, self.expires_s, strict=True)
+        return Roster(1, [worker], [lease if self.now_s < end_s else None for lease, end_s in held])
+
+    def acquire(self, worker: str, partition: int, _cursor: bytes) -> Grant:
+        self.now_s += ACQUIRE_S
+        self.leases[partition] = f"{worker}:1"
+        self.expires_s[partition] = self.now_s + self.lease_ttl_ms / 1000
+        return Grant(partition, f"{worker}:1", b"0-0", 0)
+
+    def release(self, tokens: dict[int, str]) -> None:
+        self.now_s += ACQUIRE_S * len(tokens)
+        self.on_release()
+
+    def survey(self, _partitions: list[int]) -> list[Standing]:
+        return []
+
+    def past(self, *_: Any) -> Iterator[Read]:
+        self.now_s += ACQUIRE_S
+        return iter(())
+
+
+ACQUIRE_S = 0.1
+
+
+def test_worker_that_acquires_many_partitions_slowly_keeps_the_first_ones() -> None:
+    total = 200
+    redis: Any = SlowRedis(total)
+    log = Log("human", "error")
+    keeper = Keeper(redis, "w", "{}", lambda: None, log, lambda: redis.now_s)
+    steps = 0
+    while len(keeper.held()) < total:
+        before = len(keeper.held())
+        keeper.step(redis.now_s)
+        steps += 1
+        assert len(keeper.held()) > before
+        assert all(keeper.is_usable(one, redis.now_s) for one in keeper.held())
+        assert keeper._pause_s() == (0.0 if len(keeper.held()) < total else 0.75)
+    assert steps <= total * ACQUIRE_S / 0.75 + 2
+    assert ACQUIRE_S * total > STALL_S
+    partitions: dict[int, Partition] = {}
+    path: Any = SimpleNamespace(rebuild=lambda _partition, past, _now_ms: list(past))
+    silent_s = []
+    ownership = Ownership(
+        redis, keeper, path, partitions, total=total, rebuild_ms=5000, metrics=Metrics(),
+        clock=lambda: redis.now_s, log=log,
+    )  # fmt: skip
+    ownership.on_open = lambda _partition: silent_s.append(keeper.silent_s(redis.now_s))
+    redis.on_release = lambda: silent_s.append(keeper.silent_s(redis.now_s))
+    keeper.progressed(redis.now_s)
+    ownership.follow(lambda: None)
+    assert len(partitions) == total
+    assert max(silent_s) <= 2 * ACQUIRE_S
+    silent_s.clear()
+    ownership.release(set(range(total)))
+    assert not partitions
+    assert len(silent_s) > total * ACQUIRE_S / STALL_S
+    assert max(silent_s) < STALL_S
