@@ -82,6 +82,9 @@ def _reading_fault(error: RequestValidationError) -> GatewayError:
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         return GatewayError(Refusal.BAD_JSON, "the body is not JSON")
+    if faults[0]["loc"] == ("body",):  # also text that is not read as JSON, because the header is missing
+        words = "the body must be a JSON object, sent with Content-Type: application/json"
+        return GatewayError(Refusal.BAD_MESSAGE, words)
     # ("body", "landmarks", 3, 0): the first part is of no use to a client
     return refusal_of(faults[0] | {"loc": faults[0]["loc"][1:]})
 

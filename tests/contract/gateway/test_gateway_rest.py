@@ -29,6 +29,12 @@ LOST = (0.0, 0.0, NAN)
 # --- REST
 
 
+def test_predict_of_a_body_without_its_content_type_names_the_header(gateway: Served) -> None:
+    answer = gateway.http.post("/predict", content=b'{"landmarks": []}')
+    assert (answer.status_code, answer.json()["reason"]) == (422, "bad_message")
+    assert "Content-Type: application/json" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("gesture", ACTIONS)
 def test_predict_of_a_hand_matches_the_original_service(gateway: Served, gesture: str) -> None:
     answer = gateway.http.post("/predict", json={"landmarks": hands()[gesture], "aspect": 4 / 3})
