@@ -29,7 +29,7 @@ except ModuleNotFoundError:
         "game for the demo"
     )
 
-ONE_THREAD: Final = ("classify", "evaluate", "replay", "promote", "models")
+ONE_THREAD: Final = ("worker", "classify", "evaluate", "replay", "promote", "models")
 """Commands that run a model, whose matrices are too small for numpy's threads."""
 COMMANDS: Final = (
     "demo",

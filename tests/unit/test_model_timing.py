@@ -33,5 +33,5 @@ def test_measurement_of_a_call_without_cpu_time_ends(monkeypatch: pytest.MonkeyP
     assert microseconds_per_frame(fake_clocks(monkeypatch, 0.001, 0.0), 1, budget_s=0.001) == 0.0
 
 
-def test_commands_that_time_a_model_use_one_thread() -> None:
-    assert {"promote", "models"} <= set(ONE_THREAD)
+def test_commands_that_run_or_time_a_model_use_one_thread() -> None:
+    assert {"worker", "promote", "models"} <= set(ONE_THREAD)
