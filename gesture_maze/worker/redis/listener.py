@@ -40,7 +40,7 @@ class WakeListener:
             self._pubsub: Final[Any] = client.pubsub(ignore_subscribe_messages=True)
             self._pubsub.subscribe(keys.WAKE_CHANNEL)
             self._pubsub.get_message(timeout=CONFIRM_S)  # the confirmation, which is not returned
-        self._received_s = self._pinged_s = clock()
+        self._received_s = self._pinged_s = self._due_s = clock()
 
     def wait(self, timeout_s: float) -> set[bytes]:
         """Wait for a message and return all messages received, or an empty set after `timeout_s`.
@@ -49,6 +49,7 @@ class WakeListener:
             ConnectionLost: the connection is lost, or its peer is silent.
         """
         self._check()
+        self._due_s = self._clock() + timeout_s
         found: set[bytes] = set()
         with connection_errors():
             message = self._pubsub.get_message(timeout=timeout_s)
@@ -66,6 +67,9 @@ class WakeListener:
 
     def _check(self) -> None:
         now_s = self._clock()
+        if now_s - self._due_s > PING_S:
+            # the process was stopped: its peer may have answered, which was not read
+            self._received_s = now_s
         if now_s - self._received_s > SILENCE_S:
             message = f"Redis did not answer on a subscription for {SILENCE_S:.0f} s"
             raise ConnectionLost("connection", message)
