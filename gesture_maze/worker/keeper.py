@@ -344,13 +344,16 @@ class Keeper:
             ]
 
     def _cut_long_leases(self, roster: Roster) -> None:
-        """Free leases of workers that are not on the roster if they last longer than twice the time to live.
+        """Free leases that last longer than twice the time to live and that no live worker holds.
 
-        A clock that was set back, and a restart of Redis after that, make leases last for hours.
+        A clock that was set back, and a restart of Redis after that, make leases last for hours. A lease in
+        our name that we do not hold comes from a command that arrived late; the others leave it to us.
         """
         gone: dict[str, list[int]] = {}
-        for number, owner in enumerate(self._owners(roster)):
-            if owner is not None and owner not in roster.workers:
+        held = self.held()
+        for number, lease in enumerate(roster.leases):
+            owner = lease and lease.rpartition(":")[0]
+            if owner and (owner not in roster.workers or (owner == self._worker and number not in held)):
                 gone.setdefault(owner, []).append(number)
         for owner, partitions in gone.items():
             freed = self._broker.free(owner, partitions, 2 * self._broker.lease_ttl_ms)

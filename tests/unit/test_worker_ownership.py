@@ -23,7 +23,7 @@ PAGE_S = 4.0
 """How long sessions are rebuilt from one page: together longer than a loop may be without progress."""
 
 
-def owner(acquire: Callable[..., Grant]) -> tuple[Keeper, Ownership, dict[int, Partition]]:
+def owner(acquire: Callable[..., Grant | None]) -> tuple[Keeper, Ownership, dict[int, Partition]]:
     """Return keeper, ownership and partitions of a worker at 100 s, with empty streams."""
     log = Log("human", "error")
     broker: Any = SimpleNamespace(lease_ttl_ms=3000, acquire=acquire, past=lambda *_: iter([]))
@@ -41,6 +41,18 @@ def owner(acquire: Callable[..., Grant]) -> tuple[Keeper, Ownership, dict[int, P
 def test_timeout_of_a_node_that_hangs_ends_before_leases_on_other_nodes_do(lease_ttl_ms: int) -> None:
     worst_s = lease_ttl_ms / 1000 * RENEW_SHARE + node_timeout_s(lease_ttl_ms)
     assert worst_s < lease_ttl_ms / 1000 * SELF_FENCE_SHARE
+
+
+def test_long_lease_in_the_name_of_a_worker_that_does_not_hold_it_is_freed() -> None:
+    keeper, _, _ = owner(lambda *_: None)
+    broker: Any = keeper._broker
+    freed: list[Any] = []
+    broker.renew = lambda _tokens: {}
+    broker.roster = lambda *_: Roster(0, ["a", "w"], ["w:9"])  # by shares it is the other's
+    broker.survey = lambda _held: []
+    broker.free = lambda *words: freed.append(words)
+    keeper.step(100.0)
+    assert freed == [("w", [0], 6000)]
 
 
 def test_keeper_after_a_stop_of_the_whole_process_does_not_take_the_loop_for_stalled() -> None:
