@@ -84,7 +84,7 @@ MESSAGES = (
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=MESSAGES, messages=st.lists(MESSAGES, max_size=12), welcomed=st.booleans())
 def test_client_with_arbitrary_messages_does_not_affect_other_players(
     gateway: Served, long_player: Player, first: Any, messages: list[Any], welcomed: bool
