@@ -75,9 +75,9 @@ class Checker:
         self._database_of, self._partitions, self._rebuild_ms = database_of, partitions, rebuild_ms
         self.accepted = self.answered = self.fenced = self.commits = 0
         self._ledgers: defaultdict[int, _Ledger] = defaultdict(_Ledger)
-        self._flushes = 0
-        self._flushed: Counter[int] = Counter()
-        """Partition -> most frames that were settled when everything was deleted."""
+        self._losses = 0
+        self._reached: Counter[int] = Counter()
+        """Partition -> most frames that were settled when keys were lost: by a flush or a failover."""
         self._granted: dict[int, str] = {}
         self._allowed: Counter[FrameId] = Counter()
         self._published: Counter[FrameId] = Counter()
@@ -193,9 +193,9 @@ class Checker:
     def on_flushed(self) -> None:
         """Everything is gone from Redis."""
         # a failover may bring back a state from before, and owners remember what they have done by now
-        self._flushes += 1
+        self._losses += 1
         for number, ledger in self._ledgers.items():
-            self._flushed[number] = max(self._flushed[number], ledger.settled_frames)
+            self._reached[number] = max(self._reached[number], ledger.settled_frames)
         self._ledgers.clear()
         self._granted.clear()
         self._accepted_ms.clear()  # whatever is sent again is new
@@ -225,7 +225,7 @@ class Checker:
 
     def copy(self) -> dict[str, Any]:
         """Return what is known now, for `on_failed_over`."""
-        names = ("_ledgers", "_granted", "_accepted_ms", "_last_seq", "_published", "_flushes")
+        names = ("_ledgers", "_granted", "_accepted_ms", "_last_seq", "_published", "_losses")
         return {name: copy.deepcopy(getattr(self, name)) for name in names}
 
     def on_failed_over(self, noted: dict[str, Any], partitions: Collection[int]) -> None:
@@ -249,9 +249,11 @@ class Checker:
             ledger = self._ledgers[number]
             ledger.doubtful += max(before.frames - ledger.frames, 0)
             settled_frames = before.settled_frames
-            if self._flushes > noted["_flushes"]:  # the failover undoes a deletion
-                settled_frames = max(settled_frames, self._flushed[number])
+            if self._losses > noted["_losses"]:  # it brings back a state from before another loss
+                settled_frames = max(settled_frames, self._reached[number])
             ledger.uncounted += max(settled_frames - ledger.settled_frames, 0)
+            self._reached[number] = max(self._reached[number], settled_frames)
+        self._losses += 1
 
     def _partition_of(self, key: int | str | FrameId) -> int:
         """Return the partition of a partition, a session or a frame."""
