@@ -1,7 +1,7 @@
 """The main loop of a worker.
 
 Reads and commits are in flight while the worker computes: the next read is requested before a large batch is
-processed, or as soon as the commit of a small one was sent, and a commit's result is collected when the next
+processed, or just before the commit of a small one is sent, and a commit's result is collected when the next
 one is ready to be sent. Whenever the state of a partition may be wrong (a lost connection, a fenced commit,
 an expired lease), it is discarded and rebuilt from Redis under a new epoch.
 """
@@ -74,9 +74,9 @@ class Loop:
         self._path.admit(batch)
         self._path.classify(batch)
         self._path.decide(batch)
-        committed = self._commits.send(batch, self._reporter.report)
         if not suspect:
             self._intake.ask()
+        committed = self._commits.send(batch, self._reporter.report)
         if committed:
             self._intake.learn(batch)
         self._retention.sweep()
