@@ -117,6 +117,10 @@ class Checker:
         reply: Any,
         published: list[tuple[bytes, bytes]],
     ) -> None:
+        owned = {partition for partition, _ in changes}
+        for channel, _ in published:
+            if _partition(channel) not in owned:
+                raise Violation(f"{name} of {changes[0][1]} published on {channel.decode()}")
         results = reply if isinstance(reply, list) else [None] * len(changes)
         for (partition, token), result in zip(changes, results, strict=name == "commit"):
             replies = [message for channel, message in published if _partition(channel) == partition]

@@ -71,8 +71,10 @@ def test_operations_page_lists_exactly_the_variables_read() -> None:
     table = "\n".join(line for line in section.splitlines() if line.startswith("| "))
     listed = set(re.findall(r"`(MAZE_[A-Z_]*[A-Z])`", table))
     policy = {f"MAZE_{field.name.upper()}" for field in fields(Rules)}
-    read = {name for words in ALL for name in variables(words)}
-    assert listed - {"MAZE_TRACEBACK"} == read - policy
+    of_command = [variables(words) for words in ALL]
+    # the table names the policy once, as a whole; a gateway reads one of its names, too
+    read = {name for found in of_command for name in (found - policy if policy <= found else found)}
+    assert listed - {"MAZE_TRACEBACK"} == read
 
 
 def test_flag_overrides_the_variable(workers: list[PoolSettings]) -> None:
