@@ -13,7 +13,7 @@ Step by step, for one hand (the graph of a bundle does the same, see `models.onn
    that is its mirror image, whatever the flag of the frame or the camera says.
 4. **Scale** removed: the 42 coordinates are divided by their Euclidean norm, which depends on all landmarks,
     so that one misplaced landmark changes it little, unlike the length of a single bone.
-5. **Distances** added, 29 of them, between the normalised landmarks: they do not change when the hand turns
+5. **Distances** added, 25 of them, between the normalised landmarks: they do not change when the hand turns
     in the image, and show directly which fingers are bent, apart, or touched by the thumb.
 
 Rotation in the image is kept in the coordinates: `like` and `dislike` differ by it.
