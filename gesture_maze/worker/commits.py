@@ -4,6 +4,7 @@ ready."""
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from gesture_maze.worker.batch import Batch, Part
@@ -17,6 +18,9 @@ from gesture_maze.worker.redis.commits import Committer, Result
 
 Report = Callable[[Batch, Sequence[Part], int | None], None]
 """Called with a batch, those of its parts whose commit was done, and the server's time of sending in ms."""
+
+_Unreported = tuple[Batch, Report, int | None]
+"""A batch whose commits are not settled, what reports it, and the server's time of sending in ms."""
 
 
 class Commits:
@@ -54,7 +58,7 @@ class Commits:
         self._clock: Final = clock
         self._log: Final = log
         self._sampler: Final = Sampler()
-        self._unreported: tuple[Batch, Report, int | None] | None = None
+        self._unreported: _Unreported | None = None
 
     def send(self, batch: Batch, report: Report) -> bool:
         """Send the commits of a batch and return whether any was sent.
@@ -73,23 +77,25 @@ class Commits:
 
     def send_each(self, commits: Sequence[Commit]) -> bool:
         """Send the commits of partitions that are still ours, move their cursors, and return whether any was
-        sent.
+        sent. Those sent before are settled first, and reported after, so that no frame waits for a report.
 
         Args:
             commits: at most one per partition.
 
         Raises:
-            ConnectionLost: it is unknown which commits were done.
+            ConnectionLost, RedisRefused: it is unknown which commits were done.
         """
-        self.settle()
-        now_s = self._clock()
-        usable = [commit for commit in commits if self._is_usable(commit, now_s)]
-        if not usable:
-            return False
-        for commit in usable:
-            self._partitions[commit.partition].advance(commit)
-        self._committer.send(usable)
-        return True
+        report = self._collect()
+        try:
+            now_s = self._clock()
+            usable = [commit for commit in commits if self._is_usable(commit, now_s)]
+            for commit in usable:
+                self._partitions[commit.partition].advance(commit)
+            if usable:
+                self._committer.send(usable)
+        finally:
+            report()
+        return bool(usable)
 
     def settle(self) -> None:
         """Collect the results of the commits that were sent last, and report those that were done.
@@ -97,6 +103,10 @@ class Commits:
         Raises:
             ConnectionLost, RedisRefused: it is unknown which commits were done; none of them is reported.
         """
+        self._collect()()
+
+    def _collect(self) -> Callable[[], None]:
+        """Collect the results of the commits that were sent last, and return what reports them."""
         unreported, self._unreported = self._unreported, None
         settled = self._committer.settle()
         lost: dict[int, str] = {}
@@ -117,10 +127,12 @@ class Commits:
                 self._log_error(commit, error)
             if result is Result.REFUSED:
                 self._drop_owner_of(commit, "Redis refused a commit")
-        if unreported is not None:
-            _report(*unreported, {commit.partition for commit, result, _ in settled if result is Result.DONE})
+        done = {commit.partition for commit, result, _ in settled if result is Result.DONE}
         if lost:
+            _report(unreported, done)  # at once, because to recover may fail
             self._recover(lost)
+            unreported = None
+        return partial(_report, unreported, done)
 
     def close(self) -> None:
         """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""
@@ -155,7 +167,10 @@ class Commits:
             )
 
 
-def _report(batch: Batch, report: Report, sent_ms: int | None, done: Container[int]) -> None:
+def _report(unreported: _Unreported | None, done: Container[int]) -> None:
+    if unreported is None:
+        return
+    batch, report, sent_ms = unreported
     parts = [part for part in batch.parts if part.partition.number in done]
     if parts:
         report(batch, parts, sent_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,10 +34,18 @@ class FakeCommitter:
     def __init__(self) -> None:
         self.results: dict[int, Result] = {}
         self.error: Exception | None = None
+        self.send_error: Exception | None = None
+        self.on_send: Callable[[], None] = lambda: None
         self._sent: list[Commit] = []
 
     def send(self, commits: list[Commit]) -> None:
+        self.on_send()
+        if self.send_error:
+            raise self.send_error
         self._sent = list(commits)
+
+    def close(self) -> None:
+        self._sent = []
 
     def settle(self) -> list[Settled]:
         sent, self._sent = self._sent, []
@@ -145,3 +154,24 @@ def test_metrics_of_commits_with_unknown_results_count_nothing() -> None:
     sent.commits.settle()
     assert sent.observed == []
     assert sum(sent.counted()) == 0
+
+
+def test_a_batch_is_reported_once_the_next_one_is_sent() -> None:
+    sent = Sent()
+    sent.send()
+    reported: list[list[int]] = []
+    sent.committer.on_send = lambda: reported.append(list(sent.observed))
+    sent.send()
+    assert reported == [[]], "the second batch waited for the report of the first"
+    assert sent.observed == [6]
+
+
+def test_a_settled_batch_is_reported_even_if_the_next_one_cannot_be_sent() -> None:
+    sent = Sent()
+    sent.send()
+    sent.committer.send_error = ConnectionLost("connection", "lost")
+    with pytest.raises(ConnectionLost):
+        sent.send()
+    sent.commits.close()
+    assert sent.counted() == (6, 6, 3, 6)
+    assert sent.observed == [6]
