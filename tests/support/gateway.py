@@ -23,6 +23,7 @@ from gesture_maze.gateway.server import configuration, health, listen
 from gesture_maze.gateway.settings import Settings
 from gesture_maze.producer import FrameProducer, MazeError
 from tests.support.servers import wait_until
+from tests.support.tls_carrier import over_tls
 
 TRIES = 5
 TRY_S = 1.5
@@ -67,9 +68,11 @@ class Served:
 
     def connected(self, path: str, **headers: str) -> ClientConnection:
         """Open a WebSocket at a path."""
-        url = f"{'wss' if self.trust else 'ws'}://{self.address}{path}"
         options: dict[str, Any] = {"additional_headers": headers, "compression": None, "open_timeout": 5}
-        return connect(url, ssl=self.trust, **options).__enter__()
+        if self.trust is not None:
+            host, _, port = self.address.rpartition(":")
+            options["sock"] = over_tls(self.trust, host.strip("[]"), int(port))
+        return connect(f"ws://{self.address}{path}", **options).__enter__()
 
 
 @contextmanager
