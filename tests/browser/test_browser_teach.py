@@ -83,7 +83,14 @@ def recorded(page: Any, gesture: str) -> None:
 
 def step(page: Any, name: str) -> None:
     """Go to a step and check it by axe-core."""
-    page.click(f"[data-step={name}]")
+    # again until it shows: a click before the page's script has run is lost
+    page.wait_for_function(
+        """name => {
+            document.querySelector(`button[data-step=${name}]`).click();
+            return !document.querySelector(`[data-panel=${name}]`).hidden;
+        }""",
+        arg=name,
+    )
     found = Axe().run(page).response["violations"]
     assert [(one["id"], [node["html"][:100] for node in one["nodes"]]) for one in found] == []
     picture(page, f"teach-{name}")
