@@ -103,7 +103,8 @@ class Commits:
         Raises:
             ConnectionLost, RedisRefused: it is unknown which commits were done; none of them is reported.
         """
-        self._collect()()
+        report = self._collect()
+        report()
 
     def _collect(self) -> Callable[[], None]:
         """Collect the results of the commits that were sent last, and return what reports them."""

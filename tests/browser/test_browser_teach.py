@@ -83,14 +83,9 @@ def recorded(page: Any, gesture: str) -> None:
 
 def step(page: Any, name: str) -> None:
     """Go to a step and check it by axe-core."""
-    # again until it shows: a click before the page's script has run is lost
-    page.wait_for_function(
-        """name => {
-            document.querySelector(`button[data-step=${name}]`).click();
-            return !document.querySelector(`[data-panel=${name}]`).hidden;
-        }""",
-        arg=name,
-    )
+    # what the page's script does last: a click before it has run is lost
+    page.wait_for_selector("button[data-input][aria-pressed=true]", state="attached")
+    page.click(f"[data-step={name}]")
     found = Axe().run(page).response["violations"]
     assert [(one["id"], [node["html"][:100] for node in one["nodes"]]) for one in found] == []
     picture(page, f"teach-{name}")
