@@ -1,10 +1,10 @@
 """How costs grow, as one picture each: partitions owned, sessions, batch size, width of the network.
 
-`python bench/growth.py [--only partitions sessions batch width] [--out docs/pictures] [--passes 10]`
+`python bench/growth.py [--only partitions sessions batch width] [--rounds 4] [--passes 10] [--out PATH]`
 
-Every point is the fastest of several passes, in CPU time of one thread (wall time for small batches), so
-that a busy machine matters little. The partitions are measured with a real server, everything else without
-one. Prints one JSON object; draws with matplotlib.
+Every point is the fastest of several passes, in several rounds over all points, in CPU time of one thread
+(wall time for small batches), so that a busy machine matters little. The partitions are measured with a real
+server, everything else without one. Prints one JSON object; draws with matplotlib.
 """
 
 from __future__ import annotations
@@ -138,6 +138,14 @@ def width(passes: int) -> tuple[list[int], Curves]:
 MEASURES = {"partitions": partitions, "sessions": sessions, "batch": batch, "width": width}
 
 
+def least(rounds: list[tuple[list[int], Curves]]) -> tuple[list[int], Curves]:
+    """Return the least of each value over several rounds of the same measure."""
+    counts, first = rounds[0]
+    return counts, {
+        label: np.min([curves[label] for _, curves in rounds], axis=0).tolist() for label in first
+    }
+
+
 def draw(name: str, counts: list[int], curves: Curves, out: Path) -> None:
     """Draw the curves of one measure, both axes logarithmic."""
     import matplotlib as mpl
@@ -168,6 +176,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--only", nargs="+", default=list(MEASURES), choices=MEASURES)
     options.add_argument("--passes", type=int, default=10)
+    options.add_argument("--rounds", type=int, default=4)
     options.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "pictures")
     chosen = options.parse_args()
     gc.collect()
@@ -176,7 +185,7 @@ def main() -> None:
     report = {}
     for name in chosen.only:
         print(name, file=sys.stderr)
-        counts, curves = MEASURES[name](chosen.passes)
+        counts, curves = least([MEASURES[name](chosen.passes) for _ in range(chosen.rounds)])
         draw(name, counts, curves, chosen.out)
         rounded = {label: [round(value, 3) for value in values] for label, values in curves.items()}
         report[name] = {"at": counts, **rounded}

@@ -5,7 +5,8 @@
 Measures the workers of both checkouts on one machine with the same frames: throughput on full streams, CPU of
 worker and server per frame, latency with random arrivals, memory, time to the first answer, and an idle
 worker. Runs of the arms alternate, so that a busy machine disturbs all of them; a figure is the median of the
-runs with the least and the largest. Prints one JSON object, and writes it to `--out`.
+runs with the least and the largest. Ratios are those of medians, and those of runs taken one after the other,
+which a machine that is slow for minutes changes less. Prints one JSON object, and writes it to `--out`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from servers import redis_server
 
 TICK = 32
 RATES = (3_000, 10_000)
+Runs = dict[str, list[dict[str, float]]]
+"""Measurement -> the figures of each run."""
 Figures = dict[str, dict[str, dict[str, float]]]
+"""Measurement -> figure -> median, least and largest."""
 
 
 def measured_drain(client: redis.Redis, url: str, arm: Arm, frames: int, size: int) -> dict[str, float]:
@@ -64,8 +68,18 @@ def compared(before: Figures, after: Figures) -> dict[str, float]:
     }
 
 
-def measure(url: str, arms: list[Arm], chosen: argparse.Namespace) -> dict[str, Figures]:
-    """Return the figures of each arm by measurement."""
+def paired(before: Runs, after: Runs) -> Figures:
+    """Return after / before of each figure, run by run."""
+    found: Figures = {}
+    for part in before.keys() & after.keys():
+        pairs = list(zip(before[part], after[part], strict=True))
+        names = [name for name in before[part][0] if all(one[name] for one, _ in pairs)]
+        found[part] = summary([{name: two[name] / one[name] for name in names} for one, two in pairs])
+    return found
+
+
+def measure(url: str, arms: list[Arm], chosen: argparse.Namespace) -> dict[str, Runs]:
+    """Return the runs of each arm."""
     client = redis.Redis.from_url(url, protocol=3)
     parts = {
         "ticks": lambda arm: measured_drain(client, url, arm, chosen.frames, TICK),
@@ -77,19 +91,19 @@ def measure(url: str, arms: list[Arm], chosen: argparse.Namespace) -> dict[str, 
         )
         for rate in RATES
     }
-    found: dict[str, Figures] = {arm.name: {} for arm in arms}
+    found: dict[str, Runs] = {arm.name: {} for arm in arms}
     for part, run in parts.items():
         if chosen.only and part not in chosen.only:
             continue
         # a reply channel and compact landmarks are for ticks
         taking = [arm for arm in arms if part == "ticks" or not arm.reply_to]
-        runs: dict[str, list[dict[str, float]]] = {arm.name: [] for arm in taking}
+        for arm in taking:
+            found[arm.name][part] = []
         for number in range(chosen.runs):
             for arm in taking:
-                runs[arm.name].append(run(arm))
-                print(f"{part}, run {number + 1}, {arm.name}: {runs[arm.name][-1]}", file=sys.stderr)
-        for arm in taking:
-            found[arm.name][part] = summary(runs[arm.name])
+                figures = run(arm)
+                found[arm.name][part].append(figures)
+                print(f"{part}, run {number + 1}, {arm.name}: {figures}", file=sys.stderr)
     return found
 
 
@@ -117,7 +131,8 @@ def main() -> None:
         both = replace(compiled, name="compiled, reply channel and compact", reply_to="bench", compact=True)
         arms += [compiled, both]
     with redis_server() as url:
-        figures = measure(url, arms, chosen)
+        runs = measure(url, arms, chosen)
+    figures = {name: {part: summary(all_of) for part, all_of in of.items()} for name, of in runs.items()}
     report = {
         "date": time.strftime("%Y-%m-%d"),
         "runs": chosen.runs,
@@ -127,6 +142,7 @@ def main() -> None:
     if chosen.before:
         names = [arm.name for arm in arms[1:]]
         report["ratios"] = {name: compared(figures["before"], figures[name]) for name in names}
+        report["ratios_of_pairs"] = {name: paired(runs["before"], runs[name]) for name in names}
     text = json.dumps(report, indent=2)
     print(text)
     if chosen.out:

@@ -8,9 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from datetime import timedelta
 
 import redis
 from answering import Answering
+
+CONCURRENCY = 50
+CHECK = timedelta(milliseconds=20)
+"""With docket's own 10 tasks and 250 ms it answers a full queue at 40 tasks a second, with 100 tasks at 8."""
 
 
 async def handle(s: bytes, m: bytes, points: bytes) -> None:
@@ -44,7 +49,7 @@ def work(url: str) -> None:
     async def run() -> None:
         async with Docket(name="peer", url=url) as docket:
             docket.register(reply, names=["handle"])
-            async with Worker(docket) as worker:
+            async with Worker(docket, concurrency=CONCURRENCY, minimum_check_interval=CHECK) as worker:
                 await worker.run_forever()
 
     asyncio.run(run())

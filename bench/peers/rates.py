@@ -1,11 +1,12 @@
 """The latency of the pool and of the peers that keep up, at given rates.
 
-`python bench/peers/rates.py [--rates 500 3000] [--seconds 5] [--runs 5] [--only pool ...] [--python PATH]`
+`python bench/peers/rates.py [--rates 500 3000] [--seconds 5] [--runs 5] [--only pool ...] [--python PATH]
+[--compiled PATH]`
 
 Frames of 100 sessions with random (Poisson) gaps, one worker process. By Redis: from just before the command
 that adds a frame until its reply is read from the session's channel. By HTTP: from when a frame is due until
-its response is read, over up to 32 connections. RQ, Celery, docket and streaQ answer fewer than 500 frames a
-second and have no such latency: their queues grow. Runs alternate. Prints one JSON object.
+its response is read, over up to 32 connections. RQ, Celery, docket and streaQ answer 160 to 830 frames a
+second from a full queue and are left out. Runs alternate. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -27,21 +28,22 @@ sys.path += [str(HERE.parent), str(HERE.parents[1])]
 
 import latency  # noqa: E402
 import redis  # noqa: E402
-from arms import here, summary  # noqa: E402
+from arms import Arm, here, summary  # noqa: E402
 from run import CONNECTIONS, HTTP, await_port, started  # noqa: E402
 from servers import redis_server  # noqa: E402
 
 from gesture_maze.embedded.ports import free_port  # noqa: E402
 
 QUEUES = ("consumer_group", "faststream_batch")
+POOL_COMPILED = "pool, compiled"
 SESSIONS = 100
 Latencies = np.ndarray
 """In ms, (n,) float64."""
 
 
-def of_pool(client: redis.Redis, url: str, rate: int, seconds: float) -> Latencies:
+def of_pool(client: redis.Redis, url: str, arm: Arm, rate: int, seconds: float) -> Latencies:
     """Return the latencies of a worker of the pool."""
-    with here().running(url):
+    with arm.running(url):
         while len(client.keys("lease:*")) < latency.PARTITIONS:
             time.sleep(0.01)
         return latency.run(url, rate, SESSIONS, seconds, poisson=True)
@@ -99,15 +101,15 @@ def _post(port: int, path: str, waiting: SimpleQueue[tuple[float, bytes] | None]
     return found
 
 
-def _latencies(name: str, python: str, rate: int, seconds: float) -> Latencies | None:
+def _latencies(name: str, arms: dict[str, Arm], python: str, rate: int, seconds: float) -> Latencies | None:
     """Return the latencies of one worker, or None if it does not keep up."""
     if name in HTTP:
         return of_http(python, name, rate, seconds)
     with redis_server() as url:
         client = redis.Redis.from_url(url)
         try:
-            if name == "pool":
-                return of_pool(client, url, rate, seconds)
+            if name in arms:
+                return of_pool(client, url, arms[name], rate, seconds)
             return of_queue(client, url, python, name, rate, seconds)
         except SystemExit as error:  # replies are missing long after the last frame
             print(f"{name} at {rate}/s: {error}", file=sys.stderr)
@@ -122,12 +124,17 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--only", nargs="*", default=["pool", *QUEUES, *HTTP])
     options.add_argument("--python", default=sys.executable)
+    options.add_argument("--compiled", type=Path)
     chosen = options.parse_args()
+    arms = {"pool": here()}
+    if chosen.compiled:
+        arms[POOL_COMPILED] = Arm(POOL_COMPILED, chosen.compiled)
+        chosen.only.append(POOL_COMPILED)
     runs: dict[str, list[dict[str, float]]] = {}
     for _ in range(chosen.runs):
         for rate in chosen.rates:
             for name in chosen.only:
-                found = _latencies(name, chosen.python, rate, chosen.seconds)
+                found = _latencies(name, arms, chosen.python, rate, chosen.seconds)
                 if found is None:
                     continue
                 p50, p99 = np.percentile(found, [50, 99]).tolist()

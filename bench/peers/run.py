@@ -1,11 +1,12 @@
 """One worker process of each peer and of the pool: the same frames, model and Redis. `make bench-peers`
 
-`python bench/peers/run.py [--frames 20000] [--runs 5] [--only consumer_group ...] [--python PATH]`
+`python bench/peers/run.py [--frames 20000] [--runs 5] [--only consumer_group ...] [--python PATH]
+[--compiled PATH]`
 
 Queues are filled first; a worker is timed from its 200th reply to its last, by the server's count of PUBLISH.
 HTTP servers answer a client with 32 connections, whose own work is part of the time. Runs of the peers
-alternate. The peers are in the extra `peers`; `--python` names an interpreter that has them. Prints one JSON
-object.
+alternate. The peers are in the extra `peers`; `--python` names an interpreter that has them, `--compiled` a
+checkout with compiled modules (docs/benchmarks.md). Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ HERE = Path(__file__).parent
 sys.path += [str(HERE.parent), str(HERE.parents[1])]
 
 import redis  # noqa: E402
-from arms import cpu_s, drained, here, rss_mb, server_us, summary  # noqa: E402
+from arms import Arm, cpu_s, drained, here, rss_mb, server_us, summary  # noqa: E402
 from drain import fill  # noqa: E402
 from servers import redis_server  # noqa: E402
 
@@ -43,6 +44,7 @@ QUEUES = {
 """Messages published per frame: streaQ announces each result, too, docket that a task begins and ends."""
 HTTP = {"fastapi_predict": "/predict", "mosec_predict": "/inference"}
 POOL = {"pool, single frames": 1, "pool, ticks of 32": 32}
+COMPILED = ", compiled"
 WARM_UP = 200
 CONNECTIONS = 32
 GIVE_UP_S = 180.0
@@ -161,12 +163,12 @@ def _figures(marks: list[tuple[float, int, float]], rss: float) -> dict[str, flo
     }
 
 
-def time_pool(client: redis.Redis, url: str, size: int, frames: int) -> dict[str, float]:
+def time_pool(client: redis.Redis, url: str, arm: Arm, size: int, frames: int) -> dict[str, float]:
     """Return the figures of a worker of the pool on full streams."""
     client.flushall()
     fill(client, frames // size, size)
     client.config_resetstat()
-    found = drained(client, url, here(), frames // size * size)
+    found = drained(client, url, arm, frames // size * size)
     found["server_us_per_frame"] = server_us(client, "xread", "evalsha") / frames
     del found["first_answer_s"]
     return found
@@ -180,6 +182,7 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--only", nargs="*", default=[*QUEUES, *HTTP, *POOL])
     options.add_argument("--python", default=sys.executable)
+    options.add_argument("--compiled", type=Path)
     options.add_argument("--feed", help="only fill the queue of a peer (used by this program)")
     options.add_argument("--redis")
     chosen = options.parse_args()
@@ -187,14 +190,19 @@ def main() -> None:
     if chosen.feed:
         importlib.import_module(chosen.feed).feed(redis.Redis.from_url(chosen.redis), frames)
         return
+    arms = {name: here() for name in POOL}
+    if chosen.compiled:
+        arms |= {name + COMPILED: Arm(name, chosen.compiled) for name in POOL}
+        chosen.only += [name + COMPILED for name in POOL if name in chosen.only]
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in chosen.only}
     with redis_server() as url:
         client = redis.Redis.from_url(url)
         for number in range(chosen.runs):
             for name in chosen.only:
                 print(f"run {number + 1}: {name}", file=sys.stderr)
-                if name in POOL:
-                    found = time_pool(client, url, POOL[name], chosen.pool_frames)
+                if name in arms:
+                    size = POOL[name.removesuffix(COMPILED)]
+                    found = time_pool(client, url, arms[name], size, chosen.pool_frames)
                 elif name in HTTP:
                     found = time_http(chosen.python, name, frames)
                 else:
