@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,10 +62,28 @@ def here(name: str = "after", **more: object) -> Arm:
     return Arm(name, Path(__file__).resolve().parents[1], **more)  # type: ignore[arg-type]
 
 
+def compiled(path: Path) -> Path:
+    """Return a checkout that must hold the compiled modules of this interpreter."""
+    found = (path / "gesture_maze/worker").glob(f"policy*{sysconfig.get_config_var('EXT_SUFFIX')}")
+    if not any(found):
+        raise SystemExit(f"{path} has no compiled modules for this Python, see docs/benchmarks.md")
+    return path.resolve()
+
+
 def cpu_s(process: subprocess.Popen[bytes]) -> float:
     """Return the CPU seconds of a process so far."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return cpu_of(process.pid)
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds of the process with an id so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def server_pid(client: redis.Redis) -> int:
+    """Return the process id of a server on this machine."""
+    return int(client.info("server")["process_id"])
 
 
 def rss_mb(process: subprocess.Popen[bytes]) -> float:
@@ -100,23 +119,34 @@ def listening(client: redis.Redis, arm: Arm) -> Iterator[None]:
 def drained(client: redis.Redis, url: str, arm: Arm, frames: int) -> dict[str, float]:
     """Return the figures of a worker that answers `frames` frames of full streams."""
     begin_s = time.perf_counter()
+    server = server_pid(client)
     with arm.running(url, deadline_ms=0, supersede_ms=0) as worker:
-        marks: list[tuple[float, int, float]] = []
+        marks: list[tuple[float, int, float, float]] = []
         while not marks or marks[-1][1] < frames:
             count = answered(client)
             if count:
-                marks.append((time.perf_counter(), count, cpu_s(worker)))
+                marks.append((time.perf_counter(), count, cpu_s(worker), cpu_of(server)))
             if time.perf_counter() - begin_s > DRAINED_S:
                 raise SystemExit(f"{arm.name}: {count} of {frames} frames were answered in {DRAINED_S:.0f} s")
             time.sleep(0.005)
-        (first_s, first, first_cpu_s), (last_s, last, last_cpu_s) = marks[0], marks[-1]
-        count = last - first
-        return {
-            "frames_per_s": count / (last_s - first_s),
-            "worker_us_per_frame": (last_cpu_s - first_cpu_s) / count * 1e6,
-            "rss_mb": rss_mb(worker),
-            "first_answer_s": first_s - begin_s,
-        }
+        return rates_of(marks) | {"rss_mb": rss_mb(worker), "first_answer_s": marks[0][0] - begin_s}
+
+
+def rates_of(marks: list[tuple[float, int, float, float]]) -> dict[str, float]:
+    """Return frames per second and CPU per frame between the first and the last mark.
+
+    Args:
+        marks: time in s, frames answered, CPU seconds of the worker and of the server.
+    """
+    (first_s, first, worker_s, server_s), last = marks[0], marks[-1]
+    count = last[1] - first
+    if not count:
+        raise SystemExit("all frames were answered at once: take more")
+    return {
+        "frames_per_s": count / (last[0] - first_s),
+        "worker_us_per_frame": (last[2] - worker_s) / count * 1e6,
+        "server_cpu_us_per_frame": (last[3] - server_s) / count * 1e6,
+    }
 
 
 def idle(client: redis.Redis, url: str, arm: Arm, seconds: float) -> dict[str, float]:

@@ -34,7 +34,7 @@ from gesture_maze.worker.redis.streams import StreamReader
 
 Curves = dict[str, list[float]]
 AXES = {
-    "partitions": ("partitions owned", "µs per pass of one frame"),
+    "partitions": ("partitions owned", "µs per read of one frame"),
     "sessions": ("sessions known", "µs or ms"),
     "batch": ("frames in a batch", "µs per frame"),
     "width": ("units of the hidden layer", "µs per frame"),

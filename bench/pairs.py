@@ -22,12 +22,13 @@ from pathlib import Path
 import latency
 import numpy as np
 import redis
-from arms import Arm, drained, here, idle, listening, ready, server_us, summary
+from arms import Arm, compiled, drained, here, idle, listening, ready, server_us, summary
 from drain import PARTITIONS, fill
 from servers import redis_server
 
 TICK = 32
 RATES = (3_000, 10_000)
+PARTS = ("ticks", "single", "idle", *(f"latency at {rate}/s" for rate in RATES))
 Runs = dict[str, list[dict[str, float]]]
 """Measurement -> the figures of each run."""
 Figures = dict[str, dict[str, dict[str, float]]]
@@ -121,15 +122,15 @@ def main() -> None:
     options.add_argument("--frames", type=int, default=400_000)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--seconds", type=float, default=10.0)
-    options.add_argument("--only", nargs="*", help="parts: ticks, single, idle, latency at 3000/s, ...")
+    options.add_argument("--only", nargs="*", choices=PARTS)
     options.add_argument("--out", type=Path)
     chosen = options.parse_args()
     arms = [Arm("before", chosen.before.resolve(), chosen.before_module)] if chosen.before else []
     arms += [here(), here("after, reply channel and compact", reply_to="bench", compact=True)]
     if chosen.compiled:
-        compiled = Arm("compiled", chosen.compiled.resolve())
-        both = replace(compiled, name="compiled, reply channel and compact", reply_to="bench", compact=True)
-        arms += [compiled, both]
+        alone = Arm("compiled", compiled(chosen.compiled))
+        both = replace(alone, name="compiled, reply channel and compact", reply_to="bench", compact=True)
+        arms += [alone, both]
     with redis_server() as url:
         runs = measure(url, arms, chosen)
     figures = {name: {part: summary(all_of) for part, all_of in of.items()} for name, of in runs.items()}

@@ -10,7 +10,8 @@ import sys
 import redis
 from answering import GROUP, STREAM, Answering
 
-BATCH = 256
+BATCH = 2048
+"""As many frames as a batch of the pool has by default."""
 
 
 def feed(client: redis.Redis, frames: list[tuple[bytes, bytes, bytes]]) -> None:

@@ -22,4 +22,7 @@ async def predict(request: Request) -> Response:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[1]), log_level="error", access_log=False)
+    # named, so that it does not run without them
+    uvicorn.run(
+        app, port=int(sys.argv[1]), log_level="error", access_log=False, loop="uvloop", http="httptools"
+    )

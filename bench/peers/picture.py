@@ -47,9 +47,11 @@ def draw_throughput(axes: Any, found: Figures) -> None:
 def draw_latency(axes: Any, found: Figures) -> None:
     """Draw a line from p50 to p99 for each worker and rate, of medians."""
     rates = dict(zip(sorted({_rate(one) for one in found}), "os^", strict=False))
-    lowest = min(rates)
-    names = {one.partition(" at ")[0] for one in found}
-    falling = sorted(names, key=lambda name: -found[f"{name} at {lowest}/s"]["p50_ms"]["median"])
+    least: dict[str, float] = {}
+    for one, figures in found.items():
+        name, p50_ms = one.partition(" at ")[0], figures["p50_ms"]["median"]
+        least[name] = min(p50_ms, least.get(name, p50_ms))
+    falling = sorted(least, key=least.__getitem__, reverse=True)
     for one, figures in found.items():
         name, rate = one.partition(" at ")[0], _rate(one)
         row = falling.index(name) + 0.3 * (0.5 - sorted(rates).index(rate) / max(len(rates) - 1, 1))

@@ -4,23 +4,21 @@
 [--compiled PATH]`
 
 Frames of 100 sessions with random (Poisson) gaps, one worker process. By Redis: from just before the command
-that adds a frame until its reply is read from the session's channel. By HTTP: from when a frame is due until
-its response is read, over up to 32 connections. RQ, Celery, docket and streaQ answer 160 to 830 frames a
-second from a full queue and are left out. Runs alternate. Prints one JSON object.
+that adds a frame until its reply is read from the session's channel. By HTTP: from just before its request is
+written, or waits for one of 32 connections, until its response is read. RQ, Celery, docket and streaQ are
+left out, because their own libraries must add each frame. Runs alternate. Prints one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import importlib
 import json
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 
+import http_client
 import numpy as np
 
 HERE = Path(__file__).parent
@@ -28,8 +26,8 @@ sys.path += [str(HERE.parent), str(HERE.parents[1])]
 
 import latency  # noqa: E402
 import redis  # noqa: E402
-from arms import Arm, here, summary  # noqa: E402
-from run import CONNECTIONS, HTTP, await_port, started  # noqa: E402
+from arms import Arm, compiled, here, ready, summary  # noqa: E402
+from run import HTTP, await_port, started  # noqa: E402
 from servers import redis_server  # noqa: E402
 
 from gesture_maze.embedded.ports import free_port  # noqa: E402
@@ -43,9 +41,8 @@ Latencies = np.ndarray
 
 def of_pool(client: redis.Redis, url: str, arm: Arm, rate: int, seconds: float) -> Latencies:
     """Return the latencies of a worker of the pool."""
-    with arm.running(url):
-        while len(client.keys("lease:*")) < latency.PARTITIONS:
-            time.sleep(0.01)
+    with arm.running(url, deadline_ms=0, supersede_ms=0):
+        ready(client, latency.PARTITIONS)
         return latency.run(url, rate, SESSIONS, seconds, poisson=True)
 
 
@@ -55,6 +52,8 @@ def of_queue(client: redis.Redis, url: str, python: str, name: str, rate: int, s
     worker = started(python, name, url)
     try:
         while not client.exists(module.STREAM):
+            if worker.poll() is not None:
+                raise SystemExit(f"the worker ended with code {worker.returncode}")
             time.sleep(0.01)
         time.sleep(2.0)  # the group exists before the worker reads
         return latency.run(
@@ -71,34 +70,14 @@ def of_http(python: str, name: str, rate: int, seconds: float) -> Latencies:
     worker = started(python, name, str(port))
     try:
         await_port(port)
-        bodies = [m + points + s for _, _, (s, m, points) in latency.entries(rate, SESSIONS, seconds)]
-        dues_s = latency.dues(len(bodies), rate, poisson=True)
-        waiting: SimpleQueue[tuple[float, bytes] | None] = SimpleQueue()
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            posting = [pool.submit(_post, port, HTTP[name], waiting) for _ in range(CONNECTIONS)]
-            begin_s = time.perf_counter() + 0.5
-            for due_s, body in zip(dues_s, bodies, strict=True):
-                time.sleep(max(begin_s + due_s - time.perf_counter(), 0))
-                waiting.put((begin_s + due_s, body))
-            for _ in posting:
-                waiting.put(None)
-            return np.array([ms for one in posting for ms in one.result()])
+        todo = latency.entries(rate, SESSIONS, seconds + latency.WARM_UP_S)
+        encoded = http_client.requests(HTTP[name], [m + points + s for _, _, (s, m, points) in todo])
+        sent_s, got_s = http_client.exchange(port, encoded, latency.dues(len(todo), rate, poisson=True))
+        found: Latencies = (got_s - sent_s)[int(latency.WARM_UP_S * rate) :] * 1000
+        return found
     finally:
         worker.terminate()
         worker.wait(20)
-
-
-def _post(port: int, path: str, waiting: SimpleQueue[tuple[float, bytes] | None]) -> list[float]:
-    """Post frames until None comes, and return their latencies in ms."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    found = []
-    while (one := waiting.get()) is not None:
-        due_s, body = one
-        connection.request("POST", path, body)
-        connection.getresponse().read()
-        found.append((time.perf_counter() - due_s) * 1000)
-    connection.close()
-    return found
 
 
 def _latencies(name: str, arms: dict[str, Arm], python: str, rate: int, seconds: float) -> Latencies | None:
@@ -128,7 +107,7 @@ def main() -> None:
     chosen = options.parse_args()
     arms = {"pool": here()}
     if chosen.compiled:
-        arms[POOL_COMPILED] = Arm(POOL_COMPILED, chosen.compiled)
+        arms[POOL_COMPILED] = Arm(POOL_COMPILED, compiled(chosen.compiled))
         chosen.only.append(POOL_COMPILED)
     runs: dict[str, list[dict[str, float]]] = {}
     for _ in range(chosen.runs):

@@ -3,16 +3,15 @@
 `python bench/peers/run.py [--frames 20000] [--runs 5] [--only consumer_group ...] [--python PATH]
 [--compiled PATH]`
 
-Queues are filled first; a worker is timed from its 200th reply to its last, by the server's count of PUBLISH.
-HTTP servers answer a client with 32 connections, whose own work is part of the time. Runs of the peers
-alternate. The peers are in the extra `peers`; `--python` names an interpreter that has them, `--compiled` a
-checkout with compiled modules (docs/benchmarks.md). Prints one JSON object.
+Queues are filled first; a worker is timed from its 200th reply to its last, by the server's count of PUBLISH,
+to which nobody listens. HTTP servers answer a client with 32 connections. Runs of the peers alternate. The
+peers are in the extra `peers`; `--python` names an interpreter that has them, `--compiled` a checkout with
+compiled modules (docs/benchmarks.md). Prints one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import importlib
 import json
 import os
@@ -20,16 +19,27 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import http_client
 import numpy as np
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent), str(HERE.parents[1])]
 
 import redis  # noqa: E402
-from arms import Arm, cpu_s, drained, here, rss_mb, server_us, summary  # noqa: E402
+from arms import (  # noqa: E402
+    Arm,
+    compiled,
+    cpu_of,
+    cpu_s,
+    drained,
+    here,
+    rates_of,
+    rss_mb,
+    server_pid,
+    summary,
+)
 from drain import fill  # noqa: E402
 from servers import redis_server  # noqa: E402
 
@@ -46,8 +56,8 @@ HTTP = {"fastapi_predict": "/predict", "mosec_predict": "/inference"}
 POOL = {"pool, single frames": 1, "pool, ticks of 32": 32}
 COMPILED = ", compiled"
 WARM_UP = 200
-CONNECTIONS = 32
 GIVE_UP_S = 180.0
+POLL_S = 0.05
 Frame = tuple[bytes, bytes, bytes]
 Process = subprocess.Popen[bytes]
 
@@ -66,7 +76,8 @@ def frames_of(count: int) -> list[Frame]:
 def started(python: str, name: str, argument: str) -> Process:
     """Start a peer's worker."""
     environment = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[1]}", "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.Popen([python, str(HERE / f"{name}.py"), argument], cwd=HERE, env=environment)
+    command = [python, str(HERE / f"{name}.py"), argument]
+    return subprocess.Popen(command, cwd=HERE, env=environment, stdout=sys.stderr)
 
 
 def published(client: redis.Redis) -> int:
@@ -82,52 +93,42 @@ def time_queue(
     command = [python, str(HERE / "run.py"), "--feed", name, "--frames", str(len(frames)), "--redis", url]
     subprocess.run(command, check=True)
     client.config_resetstat()
-    worker = started(python, name, url)
+    server, worker = server_pid(client), started(python, name, url)
     try:
-        marks: list[tuple[float, int, float]] = []
+        marks: list[tuple[float, int, float, float]] = []
         begin_s = time.perf_counter()
         while not marks or marks[-1][1] < len(frames):
             done = published(client) // QUEUES[name]
             if done >= WARM_UP:
-                marks.append((time.perf_counter(), done, cpu_s(worker)))
+                marks.append((time.perf_counter(), done, cpu_s(worker), cpu_of(server)))
             if time.perf_counter() - begin_s > GIVE_UP_S:
-                break
-            time.sleep(0.01)
-        found = _figures(marks, rss_mb(worker))
-        stats = client.info("commandstats")
-        spent = server_us(client, *[one.removeprefix("cmdstat_") for one in stats if one != "cmdstat_info"])
-        return found | {"server_us_per_frame": spent / max(published(client) // QUEUES[name], 1)}
+                raise SystemExit(f"{name}: {done} of {len(frames)} frames were answered in {GIVE_UP_S:.0f} s")
+            time.sleep(POLL_S)
+        return rates_of(marks) | {"rss_mb": rss_mb(worker)}
     finally:
         worker.kill()
         worker.wait()
 
 
 def time_http(python: str, name: str, frames: list[Frame]) -> dict[str, float]:
-    """Return the figures of an HTTP server, asked by `CONNECTIONS` connections."""
+    """Return the figures of an HTTP server."""
     port, path = free_port(), HTTP[name]
     worker = started(python, name, str(port))
     try:
         await_port(port)
-        bodies = [m + points + s for s, m, points in frames]
-        marks = [(time.perf_counter(), 0, _family_s(worker))]
-        shares = [bodies[number::CONNECTIONS] for number in range(CONNECTIONS)]
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            list(pool.map(lambda share: _post(port, path, share), shares))
-        marks.append((time.perf_counter(), len(bodies), _family_s(worker)))
-        return _figures(marks, rss_mb(worker))
+        encoded = http_client.requests(path, [m + points + s for s, m, points in frames])
+        at_once = [0.0] * len(encoded)
+        http_client.exchange(port, encoded[:WARM_UP], at_once[:WARM_UP])
+        before_s = _family_s(worker)
+        sent_s, got_s = http_client.exchange(port, encoded, at_once)
+        return {
+            "frames_per_s": len(frames) / float(got_s.max() - sent_s.min()),
+            "worker_us_per_frame": (_family_s(worker) - before_s) / len(frames) * 1e6,
+            "rss_mb": rss_mb(worker),
+        }
     finally:
         worker.terminate()
         worker.wait(20)
-
-
-def _post(port: int, path: str, bodies: list[bytes]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    for body in bodies:
-        connection.request("POST", path, body)
-        answer = connection.getresponse()
-        text = answer.read()
-        assert answer.status == 200, text[:200]
-    connection.close()
 
 
 def await_port(port: int) -> None:
@@ -146,30 +147,14 @@ def await_port(port: int) -> None:
 def _family_s(process: Process) -> float:
     """Return the CPU seconds of a process and its children."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    ticks = 0
-    for pid in (str(process.pid), *children):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _figures(marks: list[tuple[float, int, float]], rss: float) -> dict[str, float]:
-    (first_s, first, first_cpu_s), (last_s, last, last_cpu_s) = marks[0], marks[-1]
-    count = max(last - first, 1)
-    return {
-        "frames_per_s": count / max(last_s - first_s, 1e-9),
-        "worker_us_per_frame": (last_cpu_s - first_cpu_s) / count * 1e6,
-        "rss_mb": rss,
-    }
+    return sum([cpu_of(pid) for pid in (process.pid, *map(int, children))])
 
 
 def time_pool(client: redis.Redis, url: str, arm: Arm, size: int, frames: int) -> dict[str, float]:
     """Return the figures of a worker of the pool on full streams."""
     client.flushall()
     fill(client, frames // size, size)
-    client.config_resetstat()
     found = drained(client, url, arm, frames // size * size)
-    found["server_us_per_frame"] = server_us(client, "xread", "evalsha") / frames
     del found["first_answer_s"]
     return found
 
@@ -192,7 +177,7 @@ def main() -> None:
         return
     arms = {name: here() for name in POOL}
     if chosen.compiled:
-        arms |= {name + COMPILED: Arm(name, chosen.compiled) for name in POOL}
+        arms |= {name + COMPILED: Arm(name, compiled(chosen.compiled)) for name in POOL}
         chosen.only += [name + COMPILED for name in POOL if name in chosen.only]
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in chosen.only}
     with redis_server() as url:
