@@ -56,7 +56,8 @@ def _exchange(
     selector = selectors.DefaultSelector()
     for one in sockets:
         selector.register(one, selectors.EVENT_READ)
-    free, waiting = list(sockets), deque[int]()
+    # in turn, because a server closes a connection that is idle for seconds
+    free, waiting = deque(sockets), deque[int]()
     asked: dict[socket.socket, int] = {}
     parts: dict[socket.socket, bytes] = {}
     begin_s = time.perf_counter() + 0.1
@@ -68,7 +69,7 @@ def _exchange(
         waiting.extend(range(row, end))
         row = end
         while free and waiting:
-            one, asking = free.pop(), waiting.popleft()
+            one, asking = free.popleft(), waiting.popleft()
             asked[one], parts[one] = asking, b""
             one.sendall(encoded[asking])
         idle_s = max(begin_s + dues_s[row] - time.perf_counter(), 0) if row < count else GIVE_UP_S
