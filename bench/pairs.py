@@ -5,8 +5,8 @@
 Measures the workers of both checkouts on one machine with the same frames: throughput on full streams, CPU of
 worker and server per frame, latency with random arrivals, memory, time to the first answer, and an idle
 worker. Runs of the arms alternate, so that a busy machine disturbs all of them; a figure is the median of the
-runs with the least and the largest. Ratios are those of medians, and those of runs taken one after the other,
-which a machine that is slow for minutes changes less. Prints one JSON object, and writes it to `--out`.
+runs with the least and the largest. Ratios are those of medians, and those of the runs of one round, which a
+machine that is slow for minutes changes less. Prints one JSON object, and writes it to `--out`.
 """
 
 from __future__ import annotations

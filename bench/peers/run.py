@@ -1,7 +1,6 @@
 """One worker process of each peer and of the pool: the same frames, model and Redis. `make bench-peers`
 
-`python bench/peers/run.py [--frames 20000] [--runs 5] [--only consumer_group ...] [--python PATH]
-[--compiled PATH]`
+`python bench/peers/run.py [--runs 5] [--only consumer_group ...] [--python PATH] [--compiled PATH]`
 
 Queues are filled first; a worker is timed from its 200th reply to its last, by the server's count of PUBLISH,
 to which nobody listens. HTTP servers answer a client with 32 connections. Runs of the peers alternate. The
@@ -53,6 +52,8 @@ QUEUES = {
 }  # fmt: skip
 """Messages published per frame: streaQ announces each result, too, docket that a task begins and ends."""
 HTTP = {"fastapi_predict": "/predict", "mosec_predict": "/inference"}
+BATCHED = ("consumer_group", "faststream_batch")
+"""They take many frames at once, and need more of them than the others to be timed."""
 POOL = {"pool, single frames": 1, "pool, ticks of 32": 32}
 COMPILED = ", compiled"
 WARM_UP = 200
@@ -162,7 +163,8 @@ def time_pool(client: redis.Redis, url: str, arm: Arm, size: int, frames: int) -
 def main() -> None:
     """Run and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--frames", type=int, default=20_000)
+    options.add_argument("--frames", type=int, default=1_500, help="for a peer that takes them one by one")
+    options.add_argument("--batched-frames", type=int, default=100_000, help="for one that takes batches")
     options.add_argument("--pool-frames", type=int, default=200_000)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--only", nargs="*", default=[*QUEUES, *HTTP, *POOL])
@@ -171,10 +173,11 @@ def main() -> None:
     options.add_argument("--feed", help="only fill the queue of a peer (used by this program)")
     options.add_argument("--redis")
     chosen = options.parse_args()
-    frames = frames_of(chosen.frames)
     if chosen.feed:
+        frames = frames_of(chosen.frames)
         importlib.import_module(chosen.feed).feed(redis.Redis.from_url(chosen.redis), frames)
         return
+    frames = frames_of(chosen.batched_frames)
     arms = {name: here() for name in POOL}
     if chosen.compiled:
         arms |= {name + COMPILED: Arm(name, compiled(chosen.compiled)) for name in POOL}
@@ -189,9 +192,10 @@ def main() -> None:
                     size = POOL[name.removesuffix(COMPILED)]
                     found = time_pool(client, url, arms[name], size, chosen.pool_frames)
                 elif name in HTTP:
-                    found = time_http(chosen.python, name, frames)
+                    found = time_http(chosen.python, name, frames[: chosen.frames])
                 else:
-                    found = time_queue(client, url, chosen.python, name, frames)
+                    some = frames if name in BATCHED else frames[: chosen.frames]
+                    found = time_queue(client, url, chosen.python, name, some)
                 runs[name].append(found)
                 print(json.dumps(found), file=sys.stderr)
     print(json.dumps({name: summary(found) for name, found in runs.items()}, indent=2))
