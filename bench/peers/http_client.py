@@ -36,7 +36,7 @@ def exchange(port: int, encoded: Sequence[bytes], dues_s: Sequence[float]) -> tu
         arrived: two arrays (n,) float64 of `time.perf_counter()` in s.
 
     Raises:
-        SystemExit: a response is an error, or none arrives for long.
+        SystemExit: a response is an error, none arrives for long, or the server closes a connection.
     """
     sockets = [socket.create_connection(("127.0.0.1", port), timeout=GIVE_UP_S) for _ in range(CONNECTIONS)]
     gc.disable()  # a pause of this program would count as latency
@@ -78,7 +78,10 @@ def _exchange(
             raise SystemExit(f"no response for {GIVE_UP_S:.0f} s, {count - answered} are missing")
         for key, _ in ready:
             one = key.fileobj  # type: ignore[assignment]  # what was registered
-            parts[one] += one.recv(_BUFFER)
+            data = one.recv(_BUFFER)
+            if not data:
+                raise SystemExit("the server closed a connection")
+            parts[one] += data
             if _is_whole(parts[one]):
                 got_s[asked[one]] = time.perf_counter()
                 answered += 1
@@ -89,7 +92,7 @@ def _exchange(
 def _is_whole(response: bytes) -> bool:
     """Return whether a response has arrived as a whole."""
     head, end, body = response.partition(b"\r\n\r\n")
-    if not response.startswith(b"HTTP/1.1 200"[: len(response)]) or not response:
+    if not response.startswith(b"HTTP/1.1 200"[: len(response)]):
         raise SystemExit(f"the server answered {response[:200]!r}")
     if not end:
         return False

@@ -1,6 +1,6 @@
 """Draw the pool beside the peers: throughput by `run.py`, latency by `rates.py`.
 
-`python bench/peers/picture.py --throughput FILE... --latency FILE [--out docs/pictures/peers.svg]`
+`python bench/peers/picture.py --throughput FILE --latency FILE [--out docs/pictures/peers.svg]`
 
 Both programs print the JSON that this one reads. Draws with matplotlib.
 """
@@ -73,16 +73,13 @@ def _rate(one: str) -> int:
 def main() -> None:
     """Read and draw."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--throughput", type=Path, nargs="+", required=True)
+    options.add_argument("--throughput", type=Path, required=True)
     options.add_argument("--latency", type=Path, required=True)
     options.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "docs/pictures/peers.svg")
     chosen = options.parse_args()
-    throughput: Figures = {}
-    for path in chosen.throughput:
-        throughput |= json.loads(path.read_text())
     mpl.rcParams.update({"svg.hashsalt": "peers", "svg.fonttype": "none"})
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10.4, 3.6), layout="constrained")
-    draw_throughput(left, throughput)
+    draw_throughput(left, json.loads(chosen.throughput.read_text()))
     draw_latency(right, json.loads(chosen.latency.read_text()))
     figure.savefig(chosen.out, metadata={"Date": None})
 

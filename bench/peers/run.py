@@ -2,10 +2,10 @@
 
 `python bench/peers/run.py [--runs 5] [--only consumer_group ...] [--python PATH] [--compiled PATH]`
 
-Queues are filled first; a worker is timed from its 200th reply to its last, by the server's count of PUBLISH,
-to which nobody listens. HTTP servers answer a client with 32 connections. Runs of the peers alternate. The
-peers are in the extra `peers`; `--python` names an interpreter that has them, `--compiled` a checkout with
-compiled modules (docs/benchmarks.md). Prints one JSON object.
+Queues are filled first; a worker is timed from its 200th reply to its last, by the server's count of PUBLISH.
+No client subscribes to the replies. HTTP servers get their requests from one client with 32 connections. The
+workers run in turn. The peers are in the extra `peers`; `--python` names an interpreter that has them,
+`--compiled` a checkout with compiled modules (docs/benchmarks.md). Prints one JSON object.
 """
 
 from __future__ import annotations
