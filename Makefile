@@ -3,6 +3,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 SECONDS ?= 20
 PLAYERS ?= 50
@@ -84,7 +85,7 @@ WITH_lint := dist game test lint
 
 $(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "installing the packages of the extra '$*' (only when they change)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@$(PIP) -e '.[$*]'
 	@touch $(foreach extra,$(WITH_$*),$(VENV)/.$(extra))
 
 $(VENV)/.made:
@@ -96,4 +97,5 @@ $(VENV)/.made:
 	fi; \
 	"$$found" -m venv $(VENV) || { \
 	  echo "$$found cannot create a virtual environment: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }
+	@$(PIP) --upgrade pip  # Python 3.11's own takes twice as long to find the versions that fit together
 	@touch $@
