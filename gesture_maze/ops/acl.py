@@ -100,7 +100,7 @@ ROLES: Final = (
         f"(+xgroup|create +xgroup|setid +xtrim {WRITE_FRAMES}) "
         f"(+set +pexpire {OWNERSHIP}) (+del {LEASES} {SUSPECTS}) "
         f"(+hset +hdel +hincrby +hgetall {SUSPECTS}) "
-        f"(+hincrby {OUTCOMES}) (+xadd %W{DEAD}) "
+        f"(+hset {OUTCOMES}) (+xadd %W{DEAD}) "
         f"(+zadd +zrem +zremrangebyscore {WORKERS}) (+hset +hdel {WORKERS_INFO}) "
         f"(+hset +hsetnx {TOPOLOGY}) (+subscribe +unsubscribe {WAKE}) "
         f"(+hmget +getrange {READ_MODELS}) (+hincrby +expire {SHADOWS})",

@@ -118,13 +118,14 @@ class Part:
         """Return the commit with this part's effects. The partition's cursor moves when the commit is
         sent."""
         partition, ids = self.partition, self.read.ids
-        counts = {**self.outcomes, "frames": self.frames, "entries": len(ids)}
+        outcomes = {**self.outcomes, "frames": self.frames, "entries": len(ids)}
         return Commit(
             partition.number,
             partition.token,
             ids[-1],
             partition.entries_read + len(ids),
-            counts,
+            outcomes,
+            partition.count(outcomes),
             self.replies,
             self.dead_letters,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from gesture_maze.worker.ages import Ages
@@ -27,6 +27,7 @@ class Partition:
         cursor: id of the last entry whose commit was sent.
         settled: id of the last entry whose commit is known to be done.
         entries_read: entries that the group has read, up to the cursor.
+        counted: the partition's counters, up to the cursor.
         sessions: its sessions.
         ages: how long its entries have waited.
     """
@@ -39,6 +40,7 @@ class Partition:
         self.cursor = grant.cursor
         self.settled = grant.cursor
         self.entries_read = grant.entries_read
+        self.counted: Final = dict(grant.counted)
         self.sessions: Final = SessionTable(grant.partition, partitions)
         self.ages: Final = Ages(clock)
 
@@ -46,7 +48,15 @@ class Partition:
         """Move the cursor to the end of a commit that has been sent."""
         self.cursor = commit.last_id
         self.entries_read = commit.entries_read
+        self.counted.update(commit.counted)
+
+    def count(self, outcomes: Mapping[str, int]) -> dict[str, int]:
+        """Return the counters that a commit with these outcomes changes, with their values afterwards."""
+        counted = self.counted
+        return {name: counted.get(name, 0) + count for name, count in outcomes.items()}
 
     def commit_trimmed(self, entries: int) -> Commit:
         """Build a commit that counts entries that were removed from the stream before they were read."""
-        return Commit(self.number, self.token, self.cursor, self.entries_read + entries, {"trimmed": entries})
+        outcomes = {"trimmed": entries}
+        entries_read = self.entries_read + entries
+        return Commit(self.number, self.token, self.cursor, entries_read, outcomes, self.count(outcomes))

@@ -11,6 +11,8 @@ from gesture_maze.wire.errors import RejectReason
 OUTCOMES: Final = ("answered", "stale", "superseded", "duplicate", "rejected", "buried", "trimmed")
 """Every frame that Redis accepted gets exactly one outcome. `trimmed` counts entries, whose frames are
 unknown."""
+COUNTERS: Final = (*OUTCOMES, "frames", "entries")
+"""The fields of `outcomes:{p}`: frames by outcome, and how many frames and entries were read."""
 
 
 class Read(NamedTuple):
@@ -54,6 +56,7 @@ class Grant:
         deaths: note of an earlier owner -> number of owners that died with it.
         unsafe: ranges of entries that have been suspects, as (after, until): above the first id, up to and
             including the second. They must not be classified again without a note.
+        counted: counter -> its value, of `COUNTERS`.
     """
 
     partition: int
@@ -63,6 +66,7 @@ class Grant:
     suspect_until: bytes | None = None
     deaths: Mapping[bytes, int] = field(default_factory=dict)
     unsafe: tuple[tuple[bytes, bytes], ...] = ()
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 class Commit(NamedTuple):
@@ -70,6 +74,7 @@ class Commit(NamedTuple):
 
     Attributes:
         outcomes: outcome -> frames, for outcomes that occurred; `frames` and `entries` -> how many were read.
+        counted: the partition's counters that these change -> their values afterwards.
         replies: channel and message of each reply, or of all replies to an entry with a reply channel, as
             two arguments of a Redis command (RESP).
         dead_letters: dead letters as flat fields.
@@ -80,6 +85,7 @@ class Commit(NamedTuple):
     last_id: bytes
     entries_read: int
     outcomes: Mapping[str, int]
+    counted: Mapping[str, int]
     replies: Sequence[str] = ()
     dead_letters: Sequence[Sequence[bytes]] = ()
 

@@ -78,9 +78,9 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "HMGET": WORKS | {"model", "bundle"}, "GETRANGE": {"model", "bundle"},
         "XGROUP CREATE": {"frames"}, "XGROUP SETID": {"frames"}, "XTRIM": {"frames"}, "XADD": {"dead"},
         "SET": {"lease", "epoch"}, "PEXPIRE": {"lease", "epoch"}, "DEL": {"lease", "suspect"},
-        "HSET": {"suspect", "info", "topology"}, "HDEL": {"suspect", "info"}, "HGETALL": {"suspect"},
-        "HINCRBY": {"suspect", "outcomes", "shadow"}, "EXPIRE": {"shadow"}, "HSETNX": {"topology"},
-        "ZADD": {"workers"}, "ZREM": {"workers"}, "ZREMRANGEBYSCORE": {"workers"},
+        "HSET": {"suspect", "outcomes", "info", "topology"}, "HDEL": {"suspect", "info"},
+        "HGETALL": {"suspect"}, "HINCRBY": {"suspect", "shadow"}, "EXPIRE": {"shadow"},
+        "HSETNX": {"topology"}, "ZADD": {"workers"}, "ZREM": {"workers"}, "ZREMRANGEBYSCORE": {"workers"},
     },
     "operator": {
         **{word: kinds | MODEL for word, kinds in LOOKS.items()},

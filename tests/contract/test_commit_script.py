@@ -16,12 +16,19 @@ MESSAGE = "[1]"
 
 def commit_of(partition: int, *, replies: int = 1, dead_letters: int = 0) -> Commit:
     channel = keys.actions_channel(partition, "one")
+    outcomes = {
+        "answered": replies,
+        "rejected": dead_letters,
+        "frames": replies + dead_letters,
+        "entries": 1,
+    }
     return Commit(
         partition,
         f"w:{partition}",
         b"5-0",
         3,
-        {"answered": replies, "rejected": dead_letters, "frames": replies + dead_letters, "entries": 1},
+        outcomes,
+        outcomes,
         [f"{reply_lead(channel)}{len(MESSAGE)}\r\n{MESSAGE}\r\n"] * replies,
         [[b"s", b"one", b"reason", b"bad_seq"]] * dead_letters,
     )

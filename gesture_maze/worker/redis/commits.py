@@ -150,10 +150,10 @@ class Committer:
                 commit.last_id,
                 commit.entries_read,
                 len(commit.replies),
-                len(commit.outcomes),
+                len(commit.counted),
             )
-            for outcome in commit.outcomes.items():
-                words += outcome
+            for counter in commit.counted.items():
+                words += counter
             words.append(len(commit.dead_letters))
             for dead_letter in commit.dead_letters:
                 words += (len(dead_letter), sum(map(len, dead_letter)), *dead_letter)

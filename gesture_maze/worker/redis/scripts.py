@@ -16,7 +16,7 @@ from redis.commands.core import Script
 
 from gesture_maze.producer.cluster.client import ClusterRedis
 from gesture_maze.wire import keys
-from gesture_maze.worker.records import Grant, Roster, Standing
+from gesture_maze.worker.records import COUNTERS, Grant, Roster, Standing
 
 _PRELUDE_NAMES: Final = ("pairs_of", "now_ms")
 
@@ -102,14 +102,19 @@ class Scripts:
             keys.dead_key(partition),
         ]
         probe = keys.actions_channel(partition, keys.PROBE_SESSION)
-        # [token, cursor, entries read, suspect until or b"", [name, deaths, ...], [after, until, ...]]
-        found = self.run("acquire", names, worker, lease_ttl_ms, keys.GROUP, cursor, probe, self.publish)
+        # [token, cursor, entries read, suspect until or b"", [name, deaths, ...], [after, until, ...],
+        # [count, ...]]
+        words = worker, lease_ttl_ms, keys.GROUP, cursor, probe, self.publish, *COUNTERS
+        found = self.run("acquire", names, *words)
         if found is None:
             return None
-        token, begin, entries_read, suspect_until, deaths, unsafe = found
-        counts = {name: int(count) for name, count in zip(deaths[::2], deaths[1::2], strict=True)}
+        token, begin, entries_read, suspect_until, deaths, unsafe, counts = found
+        died = {name: int(count) for name, count in zip(deaths[::2], deaths[1::2], strict=True)}
         ranges = tuple(zip(unsafe[::2], unsafe[1::2], strict=True))
-        return Grant(partition, _text(token), begin, int(entries_read), suspect_until or None, counts, ranges)
+        counted = dict(zip(COUNTERS, counts, strict=True))
+        return Grant(
+            partition, _text(token), begin, int(entries_read), suspect_until or None, died, ranges, counted
+        )
 
     def renew(self, tokens: Mapping[int, str], lease_ttl_ms: int) -> dict[int, bool]:
         """Renew leases and return for each partition whether its lease is still ours."""

@@ -2,10 +2,11 @@
 --
 -- KEYS  1 lease:{p}   2 epoch:{p}   3 suspect:{p}   4 frames:{p}   5 outcomes:{p}   6 dead:{p}
 -- ARGV  1 worker id   2 time to live, ms   3 group   4 cursor to begin at if the group does not exist
---       5 a reply channel of the partition that has no subscriber   6 PUBLISH or SPUBLISH
+--       5 a reply channel of the partition that has no subscriber   6 PUBLISH or SPUBLISH   7 ... the counters
 -- returns nil if another worker holds it, else
 --         { token, cursor, entries read, id up to which entries may have killed the last owner or '',
---           { note of an earlier owner, deaths, ... }, { after, until, ... of each range of unsafe entries } }
+--           { note of an earlier owner, deaths, ... }, { after, until, ... of each range of unsafe entries },
+--           { the value of each counter } }
 local holder = redis.call('GET', KEYS[1])
 local prefix = ARGV[1] .. ':'
 if holder and string.sub(holder, 1, #prefix) ~= prefix then
@@ -132,5 +133,10 @@ for i = 1, #fields, 2 do
     deaths[#deaths + 1] = tonumber(fields[i + 1]) or 0
   end
 end
+-- Each commit sets the counters that it changes, so a value that is not a number was not written by a worker.
+local counted = redis.call('HMGET', KEYS[5], unpack(ARGV, 7))
+for i, value in ipairs(counted) do
+  counted[i] = tonumber(value or '0') or 0
+end
 redis.call('HSET', KEYS[3], 'owner', token, 'from', cursor)
-return { token, cursor, entries_read, suspect_until, deaths, unsafe }
+return { token, cursor, entries_read, suspect_until, deaths, unsafe, counted }
