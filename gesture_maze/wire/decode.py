@@ -33,6 +33,7 @@ from gesture_maze.wire.frames import (
     Float32,
     PackedFields,
     frame_arrays,
+    join_arrays,
 )
 from gesture_maze.wire.keys import REPLY_TO, SETTINGS
 from gesture_maze.wire.session_settings import BadSettings, OfRows, pack_settings
@@ -275,9 +276,7 @@ def _pack_text(raw: bytes, index: int, rejects: list[Reject], beside: Beside) ->
     if not frames:
         return None
     # not `pack`, which refuses what is too large to be sent
-    meta, landmarks = frame_arrays(frames)
-    sessions = " ".join(one.session for one in frames).encode()
-    return sessions, meta.tobytes(), landmarks.astype("<f4", copy=False).tobytes()
+    return join_arrays([one.session for one in frames], *frame_arrays(frames))
 
 
 def _join(packed: Sequence[PackedFields], entry: npt.NDArray[np.int64]) -> Frames:

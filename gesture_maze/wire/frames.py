@@ -234,7 +234,12 @@ def pack_arrays(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) ->
     Raises:
         FrameError: `too_large`.
     """
-    return _sized(sessions, meta, landmarks.astype("<f4", copy=False).tobytes())
+    return _sized(join_arrays(sessions, meta, landmarks))
+
+
+def join_arrays(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) -> PackedFields:
+    """Pack frames as `pack_arrays` does, but of any size."""
+    return " ".join(sessions).encode(), meta.tobytes(), landmarks.astype("<f4", copy=False).tobytes()
 
 
 def pack_compact(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) -> PackedFields | None:
@@ -245,12 +250,12 @@ def pack_compact(sessions: Sequence[str], meta: MetaArray, landmarks: Float32) -
         None if a coordinate is outside -1 to 3, which only the full encoding can carry.
     """
     compact = to_compact(landmarks, (meta["flags"] & HAND) != 0)
-    return None if compact is None else _sized(sessions, meta, compact)
+    return None if compact is None else _sized((" ".join(sessions).encode(), meta.tobytes(), compact))
 
 
-def _sized(sessions: Sequence[str], meta: MetaArray, landmarks: bytes) -> PackedFields:
-    packed = (" ".join(sessions).encode(), meta.tobytes(), landmarks)
+def _sized(packed: PackedFields) -> PackedFields:
     if sum(map(len, packed)) > MAX_ENTRY_BYTES:
-        message = f"an entry of {len(sessions)} frames is over {MAX_ENTRY_BYTES} bytes: send fewer at a time"
+        frames = len(packed[1]) // META_BYTES
+        message = f"an entry of {frames} frames is over {MAX_ENTRY_BYTES} bytes: send fewer at a time"
         raise FrameError(RejectReason.TOO_LARGE, message)
     return packed
