@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from gesture_maze.models.features import COORDINATES, FEATURES, PAIRS, POINTS
 
-Array = npt.NDArray[np.float32]
-Message = bytes | memoryview
+Array: TypeAlias = npt.NDArray[np.float32]
+Message: TypeAlias = bytes | memoryview
 
 FEW_ROWS: Final = 2
 """Up to this many hands are computed one by one: a call for a batch costs as much as three single calls."""

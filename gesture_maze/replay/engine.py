@@ -72,14 +72,6 @@ def unusual(settings: Settings) -> dict[str, Any]:
     return found | {name: value for name, value in rules.items() if value != usual_rules[name]}
 
 
-class _Reader(StreamReader):
-    """A reader that does not wait for frames, because all frames are in the streams."""
-
-    def request(self, positions: Any, count: int, block_ms: int) -> None:
-        del block_ms
-        super().request(positions, count, 0)
-
-
 class Replay:
     """A worker without process, network and clock. Use it in a `with` block.
 
@@ -117,7 +109,7 @@ class Replay:
             WORKER,
             clock=lambda: 0.0,
             metrics=metrics,
-            reader=_Reader(self.client),
+            reader=StreamReader(self.client, waits=False),
             on_rejected=lambda rejected: self.rejected.update(str(one.reason) for one in rejected),
         )
         # without the server's time no frame is stale or superseded and no session is forgotten

@@ -47,6 +47,7 @@ RawFields = Sequence[bytes]
 
 _PACKED_NAMES: Final = [b"s", b"m", b"l"]
 _COMPACT_NAMES: Final = [b"s", b"m", b"c"]
+_FIELDS: Final = 2 * len(_PACKED_NAMES)
 _BESIDE: Final = frozenset((REPLY_TO, SETTINGS))
 _values: Final[Callable[[RawFields], PackedFields]] = itemgetter(1, 3, 5)
 
@@ -155,9 +156,12 @@ def _single_frames(entries: Sequence[RawFields]) -> Frames | None:
         The frames; None if any entry is anything else.
     """
     try:
-        name_s, s, name_m, m, name_l, landmarks = zip(*entries, strict=True)
+        columns = tuple(zip(*entries, strict=True))
     except ValueError:
         return None
+    if len(columns) != _FIELDS:
+        return None
+    name_s, s, name_m, m, name_l, landmarks = columns
     n = len(entries)
     compact = name_l[0] == b"c"
     if not (name_s.count(b"s") == name_m.count(b"m") == name_l.count(b"c" if compact else b"l") == n):

@@ -81,7 +81,7 @@ class _Reader(StreamReader):
     """
 
     def __init__(self, client: Any, worker: SimWorker) -> None:
-        super().__init__(client)
+        super().__init__(client, waits=False)
         self._worker = worker
         self._asked_for: tuple[dict[int, bytes], int, float] = {}, 0, 0.0
         self._added: dict[bytes, int] = {}

@@ -43,10 +43,16 @@ class Reader(Protocol):
 
 
 class StreamReader:
-    """Reads all partitions with one XREAD: for a single Redis."""
+    """Reads all partitions with one XREAD: for a single Redis.
 
-    def __init__(self, client: redis.Redis) -> None:
+    Args:
+        client: of Redis.
+        waits: whether Redis waits for frames, as long as `request` says; in a replay all of them are there.
+    """
+
+    def __init__(self, client: redis.Redis, *, waits: bool = True) -> None:
         self._client: Final = client
+        self._waits: Final = waits
         self._connection: Final = Connection(client)
         self.pending = False
         self.received_bytes = 0
@@ -56,7 +62,7 @@ class StreamReader:
         self._waiter: Final = Waiter()
 
     def request(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> None:
-        """Send one XREAD, see `Reader`. With `block_ms` 0 it does not block."""
+        """Send one XREAD, see `Reader`."""
         assert not self.pending, "receive() must be called before the next request()"
         with connection_errors():
             if not self._client_id:
@@ -68,7 +74,7 @@ class StreamReader:
         """Return the encoded request. The part before the ids is cached."""
         asked = (tuple(positions), count, block_ms)
         if asked != self._asked:
-            block = ("BLOCK", block_ms) if block_ms else ()
+            block = ("BLOCK", block_ms) if self._waits else ()
             words = ("XREAD", "COUNT", count, *block, "STREAMS", *map(keys.frames_key, positions))
             packed: bytes = hiredis.pack_command(words)
             self._head = b"*%d%b" % (len(words) + len(positions), packed[packed.index(b"\r\n") :])
