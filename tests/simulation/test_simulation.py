@@ -10,9 +10,9 @@ import pytest
 
 from tests.simulation.run import run
 
-SEEDS = 300
+SEEDS = 150
 CHUNK = 25
-"""Worlds per test: about 2 s."""
+"""Worlds per test: about 6 s."""
 CLUSTER_SEED = 3
 """The first world with a cluster."""
 
