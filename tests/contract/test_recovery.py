@@ -373,24 +373,3 @@ def test_frames_of_a_fenced_commit_after_flushall_and_reconnect_are_read_again(
     worker.loop.reconnect()
     worker.work()
     assert replies.seqs() == [1]
-
-
-def test_counters_that_were_lost_or_damaged_are_right_after_the_next_commit(
-    client: Any, replies: Subscriber
-) -> None:
-    worker = joined(client)
-    add(client, hand(A, 1))
-    worker.work()
-    before = client.hgetall(keys.outcomes_key(1))
-    add(client, hand(A, 2))
-    worker.work()
-    client.hset(keys.outcomes_key(1), mapping=before)  # a failover to a replica that was behind
-    add(client, hand(A, 3))
-    worker.work()
-    assert outcomes(client, 1) == {"answered": 3, "frames": 3, "entries": 3}
-    client.hset(keys.outcomes_key(1), "answered", "damaged")
-    worker.loop.reconnect()
-    add(client, hand(A, 4))
-    worker.work()
-    assert outcomes(client, 1) == {"answered": 1, "frames": 4, "entries": 4}
-    assert replies.seqs() == [1, 2, 3, 4]

@@ -21,8 +21,8 @@ LARGE = b"x" * (8 << 20)
 def ends() -> Iterator[tuple[Connection, socket.socket]]:
     """A connection and the server's end of it."""
     ours, theirs = socket.socketpair()
-    ours.settimeout(0.5)
-    theirs.settimeout(5)
+    ours.settimeout(10)
+    theirs.settimeout(10)
     opened = SimpleNamespace(_sock=ours, disconnect=ours.close)
     pool = SimpleNamespace(get_connection=lambda: opened, release=lambda _one: None)
     client: Any = SimpleNamespace(connection_pool=pool)
@@ -31,11 +31,17 @@ def ends() -> Iterator[tuple[Connection, socket.socket]]:
     theirs.close()
 
 
+def limit(connection: Connection, seconds: float) -> None:
+    found = connection.socket
+    assert found is not None
+    found.settimeout(seconds)
+
+
 def test_command_larger_than_the_buffers_is_sent_whole(ends: tuple[Connection, socket.socket]) -> None:
     connection, server = ends
     sender = threading.Thread(target=connection.send, args=(LARGE,))
     sender.start()
-    received = b""
+    received = bytearray()
     while len(received) < len(LARGE):
         received += server.recv(1 << 20)
     sender.join()
@@ -44,6 +50,7 @@ def test_command_larger_than_the_buffers_is_sent_whole(ends: tuple[Connection, s
 
 def test_send_to_a_server_that_does_not_read_times_out(ends: tuple[Connection, socket.socket]) -> None:
     connection, _ = ends
+    limit(connection, 0.2)
     with pytest.raises(TimeoutError):
         connection.send(LARGE)
 
@@ -63,6 +70,7 @@ def test_answer_in_two_late_parts_is_received(ends: tuple[Connection, socket.soc
 
 def test_answer_that_does_not_come_times_out(ends: tuple[Connection, socket.socket]) -> None:
     connection, _ = ends
+    limit(connection, 0.2)
     connection.send(b"PING\r\n")
     with pytest.raises(TimeoutError):
         connection.receive()

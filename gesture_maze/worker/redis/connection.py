@@ -1,17 +1,13 @@
 """A connection of the frame path, on which sending a command and reading its answer are separate steps.
 
 redis-py opens it (address, TLS, Sentinels, login). After that its socket and hiredis's parser are used
-directly, which saves 10 µs per command. Without TLS even the socket's methods are left out: with a timeout
-they wait (by `poll`) before they try, which costs another 2 µs per call.
+directly, which saves 10 µs per command.
 """
 
 from __future__ import annotations
 
-import os
 import select
 import socket
-import ssl
-from contextlib import suppress
 from typing import Any, Final
 
 import hiredis
@@ -54,7 +50,7 @@ class Connection:
         if self._socket is None:
             connection.send_packed_command([packed], check_health=False)
         else:
-            _send(self._socket, packed)
+            self._socket.sendall(packed)
 
     def receive(self) -> Any:
         """Return the next answer, or raise it if it is an error."""
@@ -63,7 +59,7 @@ class Connection:
         reader = self._answers
         self.received_bytes = 0
         while (answer := reader.gets()) is False:
-            received = _receive(self._socket, self._buffer)
+            received = self._socket.recv_into(self._buffer)
             if not received:
                 raise redis.ConnectionError("the server closed the connection")
             self.received_bytes += received
@@ -92,24 +88,6 @@ class Connection:
             self._connection.disconnect()
             self._pool.release(self._connection)
             self._connection = self._socket = None
-
-
-def _send(connected: socket.socket, packed: bytes) -> None:
-    """Send everything, like `sendall`."""
-    sent = 0
-    if not isinstance(connected, ssl.SSLSocket):
-        with suppress(BlockingIOError):  # the kernel's buffer is full
-            sent = os.write(connected.fileno(), packed)
-    if sent < len(packed):
-        connected.sendall(memoryview(packed)[sent:])
-
-
-def _receive(connected: socket.socket, buffer: bytearray) -> int:
-    """Wait for at most the socket's timeout and return the number of bytes received, like `recv_into`."""
-    if not isinstance(connected, ssl.SSLSocket):
-        with suppress(BlockingIOError):  # nothing has arrived yet
-            return os.readv(connected.fileno(), (buffer,))
-    return connected.recv_into(buffer)
 
 
 class Waiter:

@@ -133,10 +133,10 @@ for i = 1, #fields, 2 do
     deaths[#deaths + 1] = tonumber(fields[i + 1]) or 0
   end
 end
--- Each commit sets the counters that it changes, so a value that is not a number was not written by a worker.
+-- Commits set counters, so one that is not a natural number was not written by a worker. It begins at zero.
 local counted = redis.call('HMGET', KEYS[5], unpack(ARGV, 7))
 for i, value in ipairs(counted) do
-  counted[i] = tonumber(value or '0') or 0
+  counted[i] = tonumber(string.match(value or '', '^%d+$') or 0)
 end
 redis.call('HSET', KEYS[3], 'owner', token, 'from', cursor)
 return { token, cursor, entries_read, suspect_until, deaths, unsafe, counted }
