@@ -72,10 +72,13 @@ class PlainNetwork:
     All arrays are transposed, a hand in a column, so that every operation runs along contiguous memory. The
     rows of `linear` are ordered so that the features are computed in place, next to each other.
 
+    Features are not divided by the norm of the hand: their bias is multiplied by it and the logits are divided
+    by it. That gives the same, because relu(c x) = c relu(x) for c > 0, with a fourth of the divisions.
+
     Args:
         linear: (96, 63): rows of landmarks -> differences in y, in x, coordinates x, y, factors of the turn.
         hidden: (h + 1, 68): weights of the hidden layer for distances, x, y, and its bias; its last row gives
-            1.
+            the norm.
         output: (k, h + 1): weights of the last layer, its bias in the last column.
     """
 
@@ -83,6 +86,8 @@ class PlainNetwork:
         self._linear: Final = linear
         self._hidden: Final = hidden
         self._output: Final = output
+        # an array, because numpy takes longer for the maximum with a number
+        self._zeros: Final = np.zeros(len(hidden), np.float32)
 
     @classmethod
     def of(cls, model: bytes) -> Self | None:
@@ -137,12 +142,11 @@ class PlainNetwork:
         norm = np.einsum("ij,ij->j", points, points)
         np.sqrt(norm, norm)
         np.maximum(norm, _TINY, out=norm)
-        values[_TURN] = norm  # divided by itself, it is the 1 that the bias is multiplied by
-        features = values[_FEATURES]
-        features /= norm
-        hidden = self._hidden.dot(features)
-        hidden *= hidden > 0  # faster than np.maximum
+        values[_TURN] = norm
+        hidden = self._hidden.dot(values[_FEATURES])
+        np.maximum(hidden, self._zeros[:, None], out=hidden)
         logits: Array = self._output.dot(hidden)
+        logits /= norm
         return logits
 
     def _classify_one(self, landmarks: Array, aspect: float) -> tuple[int, float]:
@@ -163,13 +167,11 @@ class PlainNetwork:
         points = values[_X:_TURN]
         norm = max(math.sqrt(points.dot(points)), _SMALL)
         values[_TURN] = norm
-        features = values[_FEATURES]
-        features /= norm
-        hidden = self._hidden.dot(features)
-        np.maximum(hidden, 0.0, out=hidden)
+        hidden = self._hidden.dot(values[_FEATURES])
+        np.maximum(hidden, self._zeros, out=hidden)
         logits: list[float] = self._output.dot(hidden).tolist()
         most = max(logits)
-        return logits.index(most), 1.0 / sum([math.exp(logit - most) for logit in logits])
+        return logits.index(most), 1.0 / sum([math.exp((logit - most) / norm) for logit in logits])
 
 
 def _powers(logits: Array) -> tuple[Array, Array]:

@@ -55,6 +55,10 @@ def test_plain_network_equals_onnx_runtime_on_unusual_hands(
     labels, confidences = found.classify(landmarks, golden.aspect[:64])
     assert labels.tolist() == wanted[0].tolist()
     np.testing.assert_allclose(confidences, wanted[1], atol=PLAIN_TOLERANCE)
+    for row in range(16):
+        alone = found.classify(landmarks[row : row + 1], golden.aspect[row : row + 1])
+        assert alone[0].tolist() == wanted[0][row : row + 1].tolist()
+        np.testing.assert_allclose(alone[1], wanted[1][row : row + 1], atol=PLAIN_TOLERANCE)
 
 
 def test_classifier_runs_default_graph_in_numpy_and_other_graphs_in_onnx_runtime() -> None:
