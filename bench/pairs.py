@@ -4,9 +4,10 @@
 
 Measures the workers of both checkouts on one machine with the same frames: throughput on full streams, CPU of
 worker and server per frame, latency with random arrivals, memory, time to the first answer, and an idle
-worker. Runs of the arms alternate, so that a busy machine disturbs all of them; a figure is the median of the
-runs with the least and the largest. Ratios are those of medians, and those of the runs of one round, which a
-machine that is slow for minutes changes less. Prints one JSON object, and writes it to `--out`.
+worker. Runs of the arms alternate, forwards and then backwards, so that a busy machine disturbs all of them;
+a figure is the median of the runs with the least and the largest. Ratios are those of medians, and those of
+the runs of one round, which a machine that is slow for minutes changes less. Prints one JSON object, and
+writes it to `--out`.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def measure(url: str, arms: list[Arm], chosen: argparse.Namespace) -> dict[str, 
         for arm in taking:
             found[arm.name][part] = []
         for number in range(chosen.runs):
-            for arm in taking:
+            for arm in reversed(taking) if number % 2 else taking:
                 figures = run(arm)
                 found[arm.name][part].append(figures)
                 print(f"{part}, run {number + 1}, {arm.name}: {figures}", file=sys.stderr)

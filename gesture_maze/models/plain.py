@@ -72,8 +72,9 @@ class PlainNetwork:
     All arrays are transposed, a hand in a column, so that every operation runs along contiguous memory. The
     rows of `linear` are ordered so that the features are computed in place, next to each other.
 
-    Features are not divided by the norm of the hand: their bias is multiplied by it and the logits are divided
-    by it. That gives the same, because relu(c x) = c relu(x) for c > 0, with a fourth of the divisions.
+    Features are not divided by the norm of the hand: their bias is multiplied by it, and the logits are
+    divided by it. That gives the same, because relu(c x) = c relu(x) for c > 0, with a fourth of the
+    divisions.
 
     Args:
         linear: (96, 63): rows of landmarks -> differences in y, in x, coordinates x, y, factors of the turn.
