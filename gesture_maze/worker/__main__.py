@@ -11,6 +11,7 @@ Exit codes: 0 drained, 2 wrong settings or a broken model, 75 (`PORT_IN_USE_EXIT
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -20,19 +21,22 @@ import sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from gesture_maze.embedded.tether import end_with_parent
-from gesture_maze.wire.errors import MazeError
-from gesture_maze.worker.identity import worker_id
-from gesture_maze.worker.settings import Settings
-from gesture_maze.worker.supervisor import PORT_IN_USE_EXIT
 
 
 def main(arguments: list[str]) -> int:
     """Run until a signal arrives and return the exit code."""
+    # until the process runs: imports make many objects, nearly all of which stay, and to look through them
+    # again and again takes a tenth of the start
+    gc.disable()
     if len(arguments) > 2:
         end_with_parent(int(arguments[2]))  # before the slow imports, during which the parent may be killed
+    from gesture_maze.wire.errors import MazeError
     from gesture_maze.worker.health import PortInUseError
+    from gesture_maze.worker.identity import worker_id
     from gesture_maze.worker.library_logs import route_libraries
     from gesture_maze.worker.process import WorkerProcess
+    from gesture_maze.worker.settings import Settings
+    from gesture_maze.worker.supervisor import PORT_IN_USE_EXIT
 
     try:
         settings = Settings.of(**json.loads(_settings_json(arguments))) if arguments else Settings()

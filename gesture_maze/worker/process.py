@@ -340,3 +340,4 @@ def _collect_rarely() -> None:
     """
     gc.freeze()
     gc.set_threshold(GC_OBJECTS, 10, 10)
+    gc.enable()  # off since `worker.__main__`
