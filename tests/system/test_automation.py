@@ -79,6 +79,16 @@ def test_script_is_accepted_by_its_shell(shell: str, script: str) -> None:
     assert subprocess.run([shell, "-n", str(ROOT / script)], timeout=20).returncode == 0
 
 
+def test_ci_installs_every_program_that_tests_look_for() -> None:
+    sources = [path.read_text() for path in (ROOT / "tests").rglob("*.py")]
+    wanted = {name for text in sources for name in re.findall(r'(?:which|binary)\("([\w-]+)"\)', text)}
+    installed = set(re.findall(r"^command -v ([\w-]+)", (ROOT / ".ci/run").read_text(), re.MULTILINE))
+    assert wanted - installed == {
+        "chromium-headless-shell",  # instead of chromium, where a distribution has it
+        "kubectl",  # see .ci/run
+    }
+
+
 def test_make_help_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)

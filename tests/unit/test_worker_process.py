@@ -1,7 +1,8 @@
-"""How a worker process ends."""
+"""How a worker process starts and ends."""
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
@@ -37,3 +38,16 @@ def test_drain_that_loses_redis_is_logged_and_returns(capsys: pytest.CaptureFixt
 
     drain_within(60_000, drain, Log("json", "info"))
     assert "drain_interrupted" in capsys.readouterr().err
+
+
+def test_cycle_collector_is_on_after_the_start() -> None:
+    thresholds = gc.get_threshold()
+    gc.disable()  # as `worker.__main__` does
+    try:
+        process._collect_rarely()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] == process.GC_OBJECTS
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
