@@ -26,7 +26,7 @@ from gesture_maze.embedded.tether import end_with_parent
 def main(arguments: list[str]) -> int:
     """Run until a signal arrives and return the exit code."""
     # until the process runs: imports make many objects, nearly all of which stay, and to look through them
-    # again and again takes a tenth of the start
+    # again and again takes up to a tenth of the start
     gc.disable()
     if len(arguments) > 2:
         end_with_parent(int(arguments[2]))  # before the slow imports, during which the parent may be killed
