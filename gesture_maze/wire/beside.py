@@ -1,4 +1,5 @@
-"""What an entry carries beside its frames: the name of a reply channel, and settings of sessions."""
+"""What an entry carries beside its frames: the name of a reply channel, settings of sessions, and the trace
+that it belongs to."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Final
 
 from gesture_maze.wire.errors import FrameError, RejectReason
 from gesture_maze.wire.frames import MAX_ENTRY_BYTES
-from gesture_maze.wire.keys import REPLY_TO, SETTINGS, is_session
+from gesture_maze.wire.keys import REPLY_TO, SETTINGS, TRACEPARENT, is_session
 from gesture_maze.wire.session_settings import OfRows, unpack_settings
 
 
@@ -17,11 +18,13 @@ class Beside:
     Attributes:
         reply_to: names of reply channels.
         settings: settings by index of the frame within the entry.
+        traceparent: W3C trace contexts, not checked.
     """
 
     def __init__(self) -> None:
         self.reply_to: Final[dict[int, bytes]] = {}
         self.settings: Final[dict[int, OfRows]] = {}
+        self.traceparent: Final[dict[int, bytes]] = {}
         self._raw: Final[dict[int, bytes]] = {}
 
     def take(self, index: int, fields: Sequence[bytes]) -> None:
@@ -31,6 +34,8 @@ class Beside:
             FrameError: `bad_reply_to` or `too_large`.
         """
         names = fields[::2]
+        if TRACEPARENT in names:
+            self.traceparent[index] = fields[names.index(TRACEPARENT) * 2 + 1]
         if REPLY_TO in names:
             self.reply_to[index] = _reply_name(fields)
         if SETTINGS in names and b"json" not in names:

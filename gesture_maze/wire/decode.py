@@ -70,6 +70,7 @@ class Frames:
             none did.
         reply_to: index of an entry -> the name of its reply channel, for entries that name one.
         settings: row -> the settings of its session, for frames that carry some.
+        traceparent: index of an entry -> its W3C trace context, not checked, for entries that have one.
     """
 
     entry: npt.NDArray[np.int64]
@@ -82,6 +83,7 @@ class Frames:
     without_z: npt.NDArray[np.bool_] | None = None
     reply_to: dict[int, bytes] = field(default_factory=dict)
     settings: OfRows = field(default_factory=dict)
+    traceparent: dict[int, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -112,7 +114,8 @@ class Frames:
         settings = self.settings
         if settings:
             settings = {new: settings[row] for new, row in enumerate(rows.tolist()) if row in settings}
-        return Frames(self.entry[rows], sessions, *columns, landmarks, without_z, self.reply_to, settings)
+        beside = (self.reply_to, settings, self.traceparent)
+        return Frames(self.entry[rows], sessions, *columns, landmarks, without_z, *beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def decode(entries: Sequence[RawFields]) -> tuple[Frames, list[Reject]]:
         kept, packed, compact = _packed(entries, rejects, beside)
         counts = np.array([len(fields[1]) // META_BYTES for fields in packed], np.int64)
         frames = _join(packed, np.repeat(np.array(kept, np.int64), counts))
-        frames.reply_to = beside.reply_to
+        frames.reply_to, frames.traceparent = beside.reply_to, beside.traceparent
         if beside.settings:
             firsts = zip(kept, (np.cumsum(counts) - counts).tolist(), strict=True)
             frames.settings = {

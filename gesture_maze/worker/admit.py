@@ -57,13 +57,13 @@ def _admit_part(
     part: Part, frames: Frames, seqs: Sequence[int], now_ms: int | None, limits: Limits, worker: bytes
 ) -> None:
     rows, part.rows = part.rows, []
-    if now_ms is None or part.partition.ages.all_within(part.read.ids, now_ms, limits.shortest_ms):
+    if now_ms is None or part.partition.ages.all_within(part.ids, now_ms, limits.shortest_ms):
         _enter(part, frames, seqs, rows, now_ms, worker)
         return
     older = part.partition.ages.older
     stale = 0
     if limits.deadline_ms:
-        stale = older(part.read.ids, now_ms, limits.deadline_ms)
+        stale = older(part.ids, now_ms, limits.deadline_ms)
     if stale:
         first_fresh = int(np.searchsorted(frames.entry, part.first + stale))
         cut = max(min(first_fresh - rows[0], len(rows)), 0) if rows else 0
@@ -74,7 +74,7 @@ def _admit_part(
         rows = rows[cut:]
     _enter(part, frames, seqs, rows, now_ms, worker)
     if limits.supersede_ms and part.rows:
-        waiting = part.read.ids[int(frames.entry[part.rows[0]]) - part.first :]
+        waiting = part.ids[int(frames.entry[part.rows[0]]) - part.first :]
         if older(waiting[:1], now_ms, limits.supersede_ms):
             _supersede(part, frames)
 

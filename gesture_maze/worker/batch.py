@@ -2,8 +2,8 @@
 
 Each stage fills its own fields and reads those of the stages before it::
 
-    read     parts, entries, serving, now_ms, begun_ns; of each part partition, read, first
-    decode   frames; of each part frames, rows
+    read     parts, entries, serving, now_ms, begun_ns; of each part partition, ids, first
+    decode   frames, and no entries any more; of each part frames, rows
     admit    admitted; of each part rows (only those admitted from here on), sessions
     classify labels, confidences, failures
     decide   of each part replies
@@ -64,7 +64,7 @@ class Part:
 
     Attributes:
         partition: the partition.
-        read: its entries.
+        ids: of its entries.
         first: index of its first entry among all entries of the batch.
         frames: frames found in its entries; an entry that cannot be decoded counts as one.
         outcomes: outcome -> frames.
@@ -77,13 +77,13 @@ class Part:
     """
 
     __slots__ = (
-        "dead_letters", "first", "frames", "outcomes", "partition", "read", "rejected", "replies", "rows",
+        "dead_letters", "first", "frames", "ids", "outcomes", "partition", "rejected", "replies", "rows",
         "sessions",
     )  # fmt: skip
 
-    def __init__(self, partition: Partition, read: Read, first: int) -> None:
+    def __init__(self, partition: Partition, ids: list[bytes], first: int) -> None:
         self.partition: Final = partition
-        self.read: Final = read
+        self.ids: Final = ids
         self.first: Final = first
         self.frames = 0
         self.outcomes: dict[str, int] = {}
@@ -103,7 +103,7 @@ class Part:
 
         The dead letter holds the frame's own fields, then reason, entry id, worker and cause.
         """
-        entry_id = self.read.ids[reject.entry - self.first]
+        entry_id = self.ids[reject.entry - self.first]
         if len(self.dead_letters) < MAX_DEAD_LETTERS:
             origin = [b"reason", reject.reason.encode(), b"entry", entry_id, b"worker", worker]
             if cause:
@@ -117,7 +117,7 @@ class Part:
     def commit(self) -> Commit:
         """Return the commit with this part's effects. The partition's cursor moves when the commit is
         sent."""
-        partition, ids = self.partition, self.read.ids
+        partition, ids = self.partition, self.ids
         outcomes = {**self.outcomes, "frames": self.frames, "entries": len(ids)}
         return Commit(
             partition.number,
@@ -137,7 +137,7 @@ class Batch:
 
     Attributes:
         parts: one per partition, each partition at most once.
-        entries: the fields of all entries, part after part.
+        entries: the fields of all entries, part after part; `take_entries` removes them.
         serving: the model that classifies this batch.
         now_ms: the server's time; None in a replay, where no frame ages.
         begun_ns: Unix time at which their processing began.
@@ -165,9 +165,15 @@ class Batch:
         parts: list[Part] = []
         entries: list[RawFields] = []
         for partition, read in reads:
-            parts.append(Part(partition, read, len(entries)))
+            parts.append(Part(partition, read.ids, len(entries)))
             entries += read.fields
         return cls(parts, entries, serving, now_ms, time.time_ns())
+
+    def take_entries(self) -> list[RawFields]:
+        """Return the entries and drop them: a batch is kept until it is reported, which is after the next one
+        is decided, and they are half of its size."""
+        entries, self.entries = self.entries, []
+        return entries
 
     def part_of(self, entry: int) -> Part:
         """Return the part that contains the entry with index `entry` in `entries`."""

@@ -19,7 +19,7 @@ def decode(batch: Batch, worker: bytes) -> None:
         batch: a new batch.
         worker: our id, for dead letters.
     """
-    frames, rejects = decode_entries(batch.entries)
+    frames, rejects = decode_entries(batch.take_entries())
     if batch.serving.needs_z and frames.without_z is not None:
         rejects += [
             Reject(int(frames.entry[row]), RejectReason.NEEDS_Z, frames.fields(row))

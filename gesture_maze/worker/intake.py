@@ -95,8 +95,9 @@ class Intake:
 
     def learn(self, batch: Batch) -> None:
         """Update the expected number of frames per entry from a batch."""
-        if batch.entries:
-            frames_per_entry = max(batch.counted / len(batch.entries), 1.0)
+        entries = sum([len(part.ids) for part in batch.parts])
+        if entries:
+            frames_per_entry = max(batch.counted / entries, 1.0)
             self._frames_per_entry += 0.2 * (frames_per_entry - self._frames_per_entry)
 
     def close(self) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from gesture_maze.worker.batch import Batch
 from gesture_maze.worker.commits import Commits
-from gesture_maze.worker.intake import Intake
+from gesture_maze.worker.intake import Intake, Owned
 from gesture_maze.worker.keeper import Keeper
 from gesture_maze.worker.ownership import Ownership
 from gesture_maze.worker.partition import Partition
@@ -65,11 +66,7 @@ class Loop:
             SettingsError: this worker must stop.
         """
         self._ownership.follow(self._commits.settle)
-        owned, suspect = self._quarantine.separate(self._intake.read())
-        self._keeper.progressed(self._clock())
-        if not suspect:
-            self._intake.read_ahead(owned)
-        batch = self._path.begin(owned, self._server_ms())
+        batch, suspect = self._begin()
         self._path.decode(batch)
         self._path.admit(batch)
         self._path.classify(batch)
@@ -81,6 +78,15 @@ class Loop:
             self._intake.learn(batch)
         self._retention.sweep()
         return batch.counted + self._quarantine.work(suspect)
+
+    def _begin(self) -> tuple[Batch, Owned]:
+        """Read, and return a batch of the frames of partitions without suspects, and what was read of those
+        with suspects. Only the batch refers to its entries, so that decoding frees them."""
+        owned, suspect = self._quarantine.separate(self._intake.read())
+        self._keeper.progressed(self._clock())
+        if not suspect:
+            self._intake.read_ahead(owned)
+        return self._path.begin(owned, self._server_ms()), suspect
 
     def settle(self) -> None:
         """Collect the results of the commits sent last, and report what was done.

@@ -171,7 +171,7 @@ class Quarantine:
         labels = np.full(len(frames), -1, np.int64)
         confidences = np.zeros(len(frames), np.int64)
         for row in range(len(frames)):
-            entry_id = batch.parts[0].read.ids[int(frames.entry[row])]
+            entry_id = batch.parts[0].ids[int(frames.entry[row])]
             session = frames.sessions[row].decode("utf-8", "backslashreplace")
             name = f"{entry_id.decode()}/{session}/{frames.seq[row]}"
             if (
@@ -182,7 +182,7 @@ class Quarantine:
                 continue
             if not self._broker.attempt(grant, name):
                 return False
-            one = Batch(batch.parts, batch.entries, batch.serving, batch.now_ms, batch.begun_ns)
+            one = Batch(batch.parts, [], batch.serving, batch.now_ms, batch.begun_ns)
             one.admitted = frames.take(np.array([row], np.intp))
             self._path.classify(one)
             labels[row], confidences[row] = one.labels[0], one.confidences[0]

@@ -175,7 +175,7 @@ class Tally(Collector):
     def note(self, batch: Batch, parts: Sequence[Part], sent_ms: int | None) -> None:
         """Note the classified frames of the committed parts of a batch, see `worker.report`."""
         labels, confidences, entry = batch.classified(parts)
-        ids = [part.read.ids for part in batch.parts]
+        ids = [part.ids for part in batch.parts]
         self._notes.append(_Note(batch.serving.labels.names, labels, confidences, entry, ids, sent_ms))
         self._noted_frames += len(labels)
         if self._noted_frames >= NOTED_FRAMES or len(self._notes) >= NOTED_BATCHES:

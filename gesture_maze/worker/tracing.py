@@ -3,8 +3,7 @@ imported.
 
 OTEL_TRACES_EXPORTER=otlp (or console) turns it on; it needs the extra `tracing`. An entry is traced if its
 producer added a sampled W3C `traceparent` to it (see `producer.tracing`), so the producer decides about
-sampling. The cost is one comparison per batch when tracing is off, and a search for the field per entry when
-it is on.
+sampling. Batches without such an entry cost one comparison.
 
 Spans, as in semantic conventions 1.44: `receive frames:{p}` for the batch, with a link to every sampled
 message, and for each of these `process frames:{p}`, a child of the producer's span. They begin when the
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gesture_maze.version import install_hint
 from gesture_maze.wire.errors import SettingsError
-from gesture_maze.wire.keys import GROUP, TRACEPARENT, frames_key
+from gesture_maze.wire.keys import GROUP, frames_key
 from gesture_maze.worker.batch import Batch, Part
 
 if TYPE_CHECKING:
@@ -56,15 +55,19 @@ class Tracing:
 
     def record(self, batch: Batch, parts: Sequence[Part]) -> None:
         """Record the spans of the committed parts of a batch. There are none without sampled messages."""
+        assert batch.frames is not None
+        traceparent = batch.frames.traceparent
+        if not traceparent:
+            return
         messages = [
             (part.partition.number, entry_id, context)
             for part in parts
-            for entry_id, fields in zip(part.read.ids, part.read.fields, strict=True)
-            if len(fields) > 2 and TRACEPARENT in fields[::2]
-            for context in _contexts(fields)
+            for entry, entry_id in enumerate(part.ids, part.first)
+            if entry in traceparent
+            for context in _contexts(traceparent[entry])
         ][:MOST_PER_BATCH]
         if messages:
-            self._record(batch, sum(len(part.read.ids) for part in parts), messages)
+            self._record(batch, sum(len(part.ids) for part in parts), messages)
 
     def _record(self, batch: Batch, entries: int, messages: Sequence[tuple[int, bytes, SpanContext]]) -> None:
         from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
@@ -102,11 +105,11 @@ class Tracing:
         received.end(end_ns)
 
 
-def _contexts(fields: Sequence[bytes]) -> Iterator[SpanContext]:
+def _contexts(traceparent: bytes) -> Iterator[SpanContext]:
     """Yield the producer's span context, if it is well formed and sampled."""
     from opentelemetry.trace import SpanContext, TraceFlags
 
-    found = _TRACEPARENT.fullmatch(fields[fields[::2].index(TRACEPARENT) * 2 + 1])
+    found = _TRACEPARENT.fullmatch(traceparent)
     if found and int(found[3], 16) & _SAMPLED:
         yield SpanContext(
             int(found[1], 16), int(found[2], 16), is_remote=True, trace_flags=TraceFlags(_SAMPLED)

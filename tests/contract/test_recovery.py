@@ -349,13 +349,13 @@ def test_backlog_of_huge_entries_is_processed_in_batches_bounded_by_bytes(real_s
     for _ in range(20):  # 1 MB each; all but the first hold nothing but duplicates
         client.xadd(STREAM, {"s": s, "m": m, "l": landmarks})
     sizes: list[int] = []
-    classify = worker.worker.path.classify
+    decode = worker.worker.path.decode
 
     def noted(batch: Any) -> None:
         sizes.append(sum(len(one[-1]) for one in batch.entries))
-        classify(batch)
+        decode(batch)
 
-    worker.worker.path.classify = noted
+    worker.worker.path.decode = noted
     worker.work(40)
     assert outcomes(client, 1) == {"answered": 3500, "duplicate": 66_500, "frames": 70_000, "entries": 20}
     assert max(sizes) <= MAX_BATCH_BYTES

@@ -14,6 +14,7 @@ from gesture_maze.wire.decode import decode
 from gesture_maze.wire.errors import SettingsError
 from gesture_maze.wire.keys import frames_key, partition_of
 from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.decode import decode as decode_batch
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Grant, Read
 from gesture_maze.worker.serving.serving import Serving
@@ -48,6 +49,7 @@ def record(made: Tracing, *traceparents: str | None) -> None:
     read = Read(3, [f"1-{number}".encode() for number in range(len(fields))], fields)
     serving = Serving.of(WristModel(), 0.7, {})
     batch = Batch.of([(Partition(Grant(3, "w:1", b"0-0", 0), 4), read)], serving, None)
+    decode_batch(batch, b"w")
     made.record(batch, batch.parts)
 
 

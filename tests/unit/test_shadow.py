@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,21 @@ def test_champion_change_restarts_drift_window() -> None:
     value = bench.metrics.registry.get_sample_value("maze_drift_psi", {"of": "gestures"})
     assert value is not None
     assert np.isnan(value)
+
+
+def test_observer_counts_a_full_queue_without_holding_all_of_it_at_once() -> None:
+    bench = Bench()
+    bench.observer.challenge(None)
+    frames, labels, steps = frames_of("like"), np.full(2048, 16), np.full(2048, 900)
+    for _ in range(200):
+        bench.observer.note(CHAMPION, frames, labels, steps)
+    tracemalloc.start()
+    bench.observer.step(10.0)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000  # all notes take 6.5 MB
+    counted = bench.metrics.registry.get_sample_value("maze_drift_psi", {"of": "gestures"})
+    assert counted is not None
 
 
 def test_observer_step_without_notes_returns_false() -> None:

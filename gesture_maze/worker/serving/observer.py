@@ -35,6 +35,9 @@ IDLE_TICK_S: Final = 1.0
 FLUSH_S: Final = 1.0
 MAX_NOTES: Final = 1024
 """Most notes that wait; the oldest are dropped. At 2,048 frames each this is 32 MB."""
+COUNTED_FRAMES: Final = 4096
+"""Notes of about this many frames are counted together. To count all that a full stream leaves in `TICK_S`
+together would take 3 MB more, which glibc keeps for the thread."""
 MAX_WAITING_FRAMES: Final = 32_768
 """Most frames that wait for the challenger (8 MB). Further batches are skipped and counted."""
 
@@ -90,11 +93,12 @@ class Observer:
     def step(self, now_s: float) -> bool:
         """Process all queued notes and return whether there were any. `now_s` is monotonic."""
         busy = bool(self._notes)
-        for serving, notes in groupby(self._take_notes(), key=lambda note: note[0]):
-            # joined, because counting hundreds of small notes one by one would hold the interpreter for
-            # milliseconds
-            columns = tuple(zip(*notes, strict=True))
-            self._count(serving, np.concatenate(columns[1]), np.concatenate(columns[2]), now_s)
+        while self._notes:
+            for serving, notes in groupby(self._take_notes(), key=lambda note: note[0]):
+                # joined, because counting hundreds of small notes one by one would hold the interpreter for
+                # milliseconds
+                _, labels, steps = zip(*notes, strict=True)
+                self._count(serving, np.concatenate(labels), np.concatenate(steps), now_s)
         while self._sampled:
             note, challenger, frames = self._sampled.popleft()
             self._compare(note, challenger, frames)
@@ -112,8 +116,12 @@ class Observer:
             tick_s = TICK_S if self.step(clock()) else IDLE_TICK_S
 
     def _take_notes(self) -> Iterator[_Note]:
-        while self._notes:
-            yield self._notes.popleft()
+        """Yield and remove the oldest notes, of about `COUNTED_FRAMES` frames."""
+        frames = 0
+        while self._notes and frames < COUNTED_FRAMES:
+            note = self._notes.popleft()
+            frames += len(note[1])
+            yield note
 
     def _count(
         self, serving: Serving, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], now_s: float
