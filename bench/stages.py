@@ -99,7 +99,7 @@ class Bench:
         self.path = FramePath(serving, Limits(0, 0), Policy(Rules()), "bench")
         self._committer = Committer(_NoServer(), dead_letters=10_000, dead_letter_bytes=4_000_000)  # type: ignore[arg-type]
         self._committer._sha = b"a" * 40
-        self._reporter = Reporter(self.metrics, observe=lambda *_: None)
+        self._reporter = Reporter(self.metrics)
         self.partitions: dict[int, Partition] = {}
         self.restart()
 
@@ -121,6 +121,7 @@ class Bench:
         for stage in (path.decode, path.admit, path.classify, path.decide):
             stage(batch)
             marks.append(clock())
+        self._reporter.prepare(batch)
         commits = [part.commit() for part in batch.parts]
         self._committer._packed(commits)
         marks.append(clock())

@@ -27,7 +27,7 @@ from gesture_maze.worker.redis.cluster.streams import ClusterCommitter
 from gesture_maze.worker.redis.commits import Committer
 from gesture_maze.worker.redis.opened import open_broker, open_committer, open_reader
 from gesture_maze.worker.redis.streams import Reader
-from gesture_maze.worker.report import Observe, OnRejected, Reporter
+from gesture_maze.worker.report import OnRejected, Reporter, Watcher
 from gesture_maze.worker.retention import Retention
 from gesture_maze.worker.serving.serving import Recipe, Serving
 from gesture_maze.worker.settings import Settings
@@ -78,7 +78,7 @@ def assemble(
     metrics: Metrics,
     info: str = "{}",
     reader: Reader | None = None,
-    observe: Observe | None = None,
+    observer: Watcher | None = None,
     on_rejected: OnRejected | None = None,
     tracing: Tracing | None = None,
     log: Log | None = None,
@@ -94,7 +94,7 @@ def assemble(
         metrics: of this worker.
         info: JSON shown to operators.
         reader: reads frames; None selects the reader for the client.
-        observe, on_rejected, tracing: see `worker.report`.
+        observer, on_rejected, tracing: see `worker.report`.
         log: where events go; None opens a log as set in the settings.
     """
     log, wake = log or open_log(settings, worker=worker), Wake()
@@ -104,7 +104,7 @@ def assemble(
     common = _Common(settings, broker, keeper, path, metrics, clock, log, {})
     limits = {"dead_letters": settings.dead_letters, "dead_letter_bytes": settings.dead_letter_bytes}
     committer = open_committer(client, **limits)
-    reporter = Reporter(metrics, observe=observe, on_rejected=on_rejected, tracing=tracing)
+    reporter = Reporter(metrics, observer=observer, on_rejected=on_rejected, tracing=tracing)
     loop = _loop(common, reader or open_reader(client), committer, reporter, wake)
     return Worker(broker, keeper, loop, path, metrics, log, wake)
 

@@ -7,6 +7,7 @@ Each stage fills its own fields and reads those of the stages before it::
     admit    admitted; of each part rows (only those admitted from here on), sessions
     classify labels, confidences, failures
     decide   of each part replies
+    report   sampled, and no landmarks any more unless it is
 
 Decode, admit and decide also give frames their outcomes: they add to `outcomes`, `dead_letters` and
 `rejected` of the parts.
@@ -25,6 +26,7 @@ import numpy.typing as npt
 
 from gesture_maze.wire.decode import Frames, RawFields, Reject
 from gesture_maze.wire.errors import RejectReason
+from gesture_maze.wire.frames import LANDMARKS
 from gesture_maze.wire.keys import is_session
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Commit, Read, Rejected
@@ -44,6 +46,7 @@ more, and the script would block Redis for longer."""
 _SCANNED_BYTES: Final = 4096
 _TEXT_SESSION: Final = re.compile(rb'"session"\s*:\s*"([A-Za-z0-9_-]{1,64})"')
 _NO_LABELS: Final = np.empty(0, np.int64)
+_NO_LANDMARKS: Final = np.empty((0, LANDMARKS, 3), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,7 @@ class Batch:
         labels: (m,) int64; the number of gestures for a frame without a hand, -1 if it failed.
         confidences: (m,) int64, in thousandths.
         failures: row of `admitted` -> why it failed.
+        sampled: whether the observer compares its frames.
     """
 
     parts: list[Part]
@@ -158,6 +162,7 @@ class Batch:
     labels: npt.NDArray[np.int64] = field(default_factory=lambda: _NO_LABELS)
     confidences: npt.NDArray[np.int64] = field(default_factory=lambda: _NO_LABELS)
     failures: dict[int, Failure] = field(default_factory=dict)
+    sampled: bool = False
 
     @classmethod
     def of(cls, reads: Iterable[tuple[Partition, Read]], serving: Serving, now_ms: int | None) -> Batch:
@@ -170,10 +175,15 @@ class Batch:
         return cls(parts, entries, serving, now_ms, time.time_ns())
 
     def take_entries(self) -> list[RawFields]:
-        """Return the entries and drop them: a batch is kept until it is reported, which is after the next one
-        is decided, and they are half of its size."""
+        """Return the entries and drop them, because a batch is kept until the next one is decided."""
         entries, self.entries = self.entries, []
         return entries
+
+    def drop_landmarks(self) -> None:
+        """Drop the landmarks of a decided batch, see `take_entries`."""
+        for frames in (self.frames, self.admitted):
+            if frames is not None:
+                frames.landmarks = _NO_LANDMARKS
 
     def part_of(self, entry: int) -> Part:
         """Return the part that contains the entry with index `entry` in `entries`."""

@@ -71,6 +71,7 @@ class Loop:
         self._path.admit(batch)
         self._path.classify(batch)
         self._path.decide(batch)
+        self._reporter.prepare(batch)
         if not suspect:
             self._intake.ask()
         committed = self._commits.send(batch, self._reporter.report)

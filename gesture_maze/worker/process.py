@@ -98,7 +98,7 @@ class WorkerProcess:
             clock=time.monotonic,
             metrics=self.metrics,
             info=self._info(),
-            observe=self._observer.note,
+            observer=self._observer,
             on_rejected=self._log_rejected,
             tracing=open_tracing(worker),
             log=self.log,

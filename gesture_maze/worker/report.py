@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,30 @@ from gesture_maze.worker.records import Rejected
 from gesture_maze.worker.serving.serving import Serving
 from gesture_maze.worker.tracing import Tracing
 
-Observe = Callable[[Serving, Frames, npt.NDArray[np.int64], npt.NDArray[np.int64]], None]
-"""Called with each batch: the model, its frames, labels (n,) and confidences (n,) in thousandths."""
 OnRejected = Callable[[Iterable[Rejected]], None]
+
+
+class Watcher(Protocol):
+    """What is told of every classified batch. Both methods must be fast."""
+
+    def samples(self, frames: Frames) -> bool:
+        """Return whether `note` needs these frames."""
+
+    def note(
+        self,
+        serving: Serving,
+        frames: Frames | None,
+        labels: npt.NDArray[np.int64],
+        confidences: npt.NDArray[np.int64],
+    ) -> None:
+        """Note an answered batch of n frames.
+
+        Args:
+            serving: the model that answered.
+            frames: n frames; None for a batch that is not sampled.
+            labels: (n,).
+            confidences: (n,), in thousandths.
+        """
 
 
 class Reporter:
@@ -25,7 +46,7 @@ class Reporter:
 
     Args:
         metrics: counts the frames.
-        observe: called with the classified frames; must be fast. None for no observer.
+        observer: told of the classified frames; None for no observer.
         on_rejected: called with the rejected and buried frames of a batch.
         tracing: makes spans; None turns tracing off.
     """
@@ -34,32 +55,41 @@ class Reporter:
         self,
         metrics: Metrics,
         *,
-        observe: Observe | None = None,
+        observer: Watcher | None = None,
         on_rejected: OnRejected | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         self._metrics: Final = metrics
-        self._observe: Final = observe
+        self._observer: Final = observer
         self._on_rejected: Final = on_rejected
         self._tracing: Final = tracing
+
+    def prepare(self, batch: Batch) -> None:
+        """Drop what the report of a decided batch will not need."""
+        frames = batch.admitted
+        batch.sampled = frames is not None and self._observer is not None and self._observer.samples(frames)
+        if not batch.sampled:
+            batch.drop_landmarks()
 
     def report(self, batch: Batch, parts: Sequence[Part], sent_ms: int | None) -> None:
         """Report a batch.
 
         Args:
-            batch: decided.
+            batch: decided and prepared.
             parts: those whose commit was done; the frames of the others are read again by the next owner.
             sent_ms: the server's time at which the commits were sent; None in a replay.
         """
         self.report_suspect(batch, parts, sent_ms)
         frames = batch.admitted
-        if self._observe is None or frames is None or not len(frames):
+        if self._observer is None or frames is None or not len(frames):
             return
+        labels, confidences = batch.labels, batch.confidences
         rows = batch.rows_of(parts)
-        if rows is None:
-            self._observe(batch.serving, frames, batch.labels, batch.confidences)
-        elif len(rows):
-            self._observe(batch.serving, frames.take(rows), batch.labels[rows], batch.confidences[rows])
+        if rows is not None:
+            labels, confidences = labels[rows], confidences[rows]
+        if len(labels):
+            sampled = None if not batch.sampled else frames if rows is None else frames.take(rows)
+            self._observer.note(batch.serving, sampled, labels, confidences)
 
     def report_suspect(self, batch: Batch, parts: Sequence[Part], sent_ms: int | None) -> None:
         """Report a batch of suspects, but not to the observer: it could kill the challenger too."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gesture_maze.wire.decode import Frames
 from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.wire.frames import pack
 from gesture_maze.worker.admit import Limits
@@ -54,13 +55,30 @@ class FakeCommitter:
         return [(commit, self.results.get(commit.partition, Result.DONE), "") for commit in sent]
 
 
+class Watched:
+    """An observer that samples every batch, or none."""
+
+    def __init__(self) -> None:
+        self.sampling = False
+        self.labels: list[int] = []
+        self.landmarks: list[tuple[int, ...]] = []
+
+    def samples(self, frames: Frames) -> bool:
+        return self.sampling
+
+    def note(self, serving: Serving, frames: Frames | None, labels: Any, confidences: Any) -> None:
+        self.labels.append(len(labels))
+        if frames is not None:
+            self.landmarks.append(frames.landmarks.shape)
+
+
 class Sent:
     """Commits of three partitions, with two frames and one entry that is rejected in each."""
 
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.committer = FakeCommitter()
-        self.observed: list[int] = []
+        self.observer = Watched()
         self.rejected: list[int] = []
         self.usable = set(NUMBERS)
         self.partitions = {
@@ -68,7 +86,7 @@ class Sent:
         }
         self.reporter = Reporter(
             self.metrics,
-            observe=lambda _serving, frames, *_: self.observed.append(len(frames)),
+            observer=self.observer,
             on_rejected=lambda rejected: self.rejected.extend(one.partition for one in rejected),
         )
         keeper: Any = SimpleNamespace(
@@ -86,10 +104,17 @@ class Sent:
             log=Log("human", "error"),
         )
 
-    def send(self) -> None:
-        self.commits.send(self._batch(), self.reporter.report)
+    @property
+    def observed(self) -> list[int]:
+        """Frames of each batch that the observer was told of."""
+        return self.observer.labels
 
-    def _batch(self) -> Batch:
+    def send(self) -> None:
+        batch = self.batch()
+        self.reporter.prepare(batch)
+        self.commits.send(batch, self.reporter.report)
+
+    def batch(self) -> Batch:
         path = FramePath(Serving.of(WristModel(), 0.7, {}), Limits(0, 0), Policy(Rules()), "w")
         owned = []
         for number, partition in self.partitions.items():
@@ -175,3 +200,24 @@ def test_a_settled_batch_is_reported_even_if_the_next_one_cannot_be_sent() -> No
     sent.commits.close()
     assert sent.counted() == (6, 6, 3, 6)
     assert sent.observed == [6]
+
+
+def test_observer_gets_landmarks_of_sampled_batches_without_frames_that_were_not_committed() -> None:
+    sent = Sent()
+    sent.observer.sampling = True
+    sent.committer.results[2] = Result.FENCED
+    sent.send()
+    sent.commits.settle()
+    assert (sent.observed, sent.observer.landmarks) == ([4], [(4, 21, 3)])
+
+
+def test_landmarks_of_a_batch_that_is_not_sampled_are_dropped_before_it_is_sent() -> None:
+    sent = Sent()
+    batch = sent.batch()
+    assert batch.frames is not None
+    assert batch.admitted is not None
+    sent.reporter.prepare(batch)
+    assert batch.frames.landmarks.size == batch.admitted.landmarks.size == 0
+    sent.commits.send(batch, sent.reporter.report)
+    sent.commits.settle()
+    assert (sent.observed, sent.observer.landmarks) == ([6], [])

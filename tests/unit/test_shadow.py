@@ -70,8 +70,9 @@ class Bench:
 
     def note(self, *gestures: str) -> None:
         labels = np.array([LABELS.get(gesture, len(GESTURES)) for gesture in gestures])
-        known = [gesture if gesture in LABELS else "like" for gesture in gestures]
-        self.observer.note(CHAMPION, frames_of(*known), labels, np.full(len(labels), 950))
+        frames = frames_of(*(gesture if gesture in LABELS else "like" for gesture in gestures))
+        sampled = frames if self.observer.samples(frames) else None
+        self.observer.note(CHAMPION, sampled, labels, np.full(len(labels), 950))
 
     def count(self, result: str) -> float:
         found = self.metrics.registry.get_sample_value("maze_shadow_frames_total", {"result": result})
@@ -178,6 +179,17 @@ def test_challenger_that_falls_behind_skips_frames() -> None:
     assert bench.count("skipped") == 3 * 2048
 
 
+def test_challenger_that_needs_z_and_replaced_another_is_spared_frames_without_z() -> None:
+    bench = Bench()
+    frames = frames_of("like")
+    frames.without_z = np.ones(1, np.bool_)
+    assert bench.observer.samples(frames)
+    bench.observer.challenge(Challenger.of(Raises(), 0.7, 1.0, needs_z=True))
+    bench.observer.note(CHAMPION, frames, np.array([LABELS["like"]]), np.array([950]))
+    bench.observer.step(10.0)
+    assert bench.count("failed") == 0
+
+
 def test_counts_that_fail_to_write_are_dropped() -> None:
     bench = Bench()
     bench.registry.away = True
@@ -199,9 +211,9 @@ def test_observer_without_challenger_writes_nothing() -> None:
 
 def test_champion_change_restarts_drift_window() -> None:
     bench = Bench()
-    bench.observer.note(CHAMPION, frames_of("like"), np.full(2000, 16), np.full(2000, 900))
+    bench.observer.note(CHAMPION, None, np.full(2000, 16), np.full(2000, 900))
     other = Serving.of(WristModel(), 0.5, {})
-    bench.observer.note(other, frames_of("like"), np.full(1, 16), np.full(1, 900))
+    bench.observer.note(other, None, np.full(1, 16), np.full(1, 900))
     bench.observer.step(10.0)
     value = bench.metrics.registry.get_sample_value("maze_drift_psi", {"of": "gestures"})
     assert value is not None
@@ -211,9 +223,9 @@ def test_champion_change_restarts_drift_window() -> None:
 def test_observer_counts_a_full_queue_without_holding_all_of_it_at_once() -> None:
     bench = Bench()
     bench.observer.challenge(None)
-    frames, labels, steps = frames_of("like"), np.full(2048, 16), np.full(2048, 900)
+    labels, steps = np.full(2048, 16), np.full(2048, 900)
     for _ in range(200):
-        bench.observer.note(CHAMPION, frames, labels, steps)
+        bench.observer.note(CHAMPION, None, labels, steps)
     tracemalloc.start()
     bench.observer.step(10.0)
     _, most = tracemalloc.get_traced_memory()

@@ -11,6 +11,7 @@ import socket
 from typing import Any, Final
 
 import hiredis
+import numpy as np
 import redis
 
 BUFFER_BYTES: Final = 1 << 18
@@ -26,7 +27,8 @@ class Connection:
         self._socket: socket.socket | None = None
         self._answers = hiredis.Reader(replyError=redis.ResponseError)
         self.received_bytes = 0
-        self._buffer: Final = bytearray(BUFFER_BYTES)
+        # unlike a bytearray it takes no memory before it is used
+        self._buffer: Final = np.empty(BUFFER_BYTES, np.uint8).data
 
     def opened(self) -> Any:
         """Return redis-py's connection, and open it on first use."""

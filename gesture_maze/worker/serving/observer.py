@@ -34,14 +34,14 @@ IDLE_TICK_S: Final = 1.0
 """The same interval while there are none."""
 FLUSH_S: Final = 1.0
 MAX_NOTES: Final = 1024
-"""Most notes that wait; the oldest are dropped. At 2,048 frames each this is 32 MB."""
+"""Most notes that wait; the oldest are dropped. At 2,048 frames each this is 8 MB."""
 COUNTED_FRAMES: Final = 4096
 """Notes of about this many frames are counted together. To count all that a full stream leaves in `TICK_S`
 together would take 3 MB more, which glibc keeps for the thread."""
 MAX_WAITING_FRAMES: Final = 32_768
 """Most frames that wait for the challenger (8 MB). Further batches are skipped and counted."""
 
-_Note = tuple[Serving, npt.NDArray[np.int64], npt.NDArray[np.int64]]
+_Note = tuple[Serving, npt.NDArray[np.int16], npt.NDArray[np.int16]]
 """The model that answered, labels (n,) and confidences (n,) in thousandths."""
 
 
@@ -73,22 +73,34 @@ class Observer:
         """Set or clear the challenger. May be called from any thread."""
         self._challenger = challenger
 
-    def note(
-        self, serving: Serving, frames: Frames, labels: npt.NDArray[np.int64], steps: npt.NDArray[np.int64]
-    ) -> None:
-        """Queue a note about an answered batch, see `worker.report.Observe`. Frames without a hand are
-        ignored."""
-        note = (serving, labels, steps)
-        self._notes.append(note)
+    def samples(self, frames: Frames) -> bool:
+        """Return whether the challenger will classify these frames, see `worker.report.Watcher`."""
         challenger = self._challenger
         if challenger is None or not self._sample.take(len(frames), challenger.share):
-            return
-        without_z = challenger.needs_z and frames.without_z is not None
-        if without_z or self._frames_in - self._frames_out + len(frames) > MAX_WAITING_FRAMES:
+            return False
+        waiting = self._frames_in - self._frames_out
+        if _lacks_z(frames, challenger) or waiting + len(frames) > MAX_WAITING_FRAMES:
             self._metrics.shadowed("skipped", len(frames))
-            return
-        self._frames_in += len(frames)
-        self._sampled.append((note, challenger, frames))
+            return False
+        return True
+
+    def note(
+        self,
+        serving: Serving,
+        frames: Frames | None,
+        labels: npt.NDArray[np.int64],
+        confidences: npt.NDArray[np.int64],
+    ) -> None:
+        """Queue a note about an answered batch, see `worker.report.Watcher`. Frames without a hand are
+        ignored."""
+        # hundreds of batches may wait, and the numbers are small
+        note = (serving, labels.astype(np.int16), confidences.astype(np.int16))
+        self._notes.append(note)
+        challenger = self._challenger
+        # it may be another one than `samples` saw
+        if frames is not None and challenger is not None and not _lacks_z(frames, challenger):
+            self._frames_in += len(frames)
+            self._sampled.append((note, challenger, frames))
 
     def step(self, now_s: float) -> bool:
         """Process all queued notes and return whether there were any. `now_s` is monotonic."""
@@ -98,7 +110,8 @@ class Observer:
                 # joined, because counting hundreds of small notes one by one would hold the interpreter for
                 # milliseconds
                 _, labels, steps = zip(*notes, strict=True)
-                self._count(serving, np.concatenate(labels), np.concatenate(steps), now_s)
+                joined = np.concatenate(labels, dtype=np.int64), np.concatenate(steps, dtype=np.int64)
+                self._count(serving, *joined, now_s)
         while self._sampled:
             note, challenger, frames = self._sampled.popleft()
             self._compare(note, challenger, frames)
@@ -135,7 +148,7 @@ class Observer:
     def _compare(self, note: _Note, challenger: Challenger, frames: Frames) -> None:
         if challenger is not self._challenger:
             return  # replaced or dropped meanwhile
-        serving, labels, steps = note
+        serving, labels, steps = note[0], note[1].astype(np.int64), note[2].astype(np.int64)
         hands = _hands(labels, serving)
         count = int(np.count_nonzero(hands))
         if not count:
@@ -175,6 +188,10 @@ class Observer:
                 self._registry.add_shadow(champion, challenger, comparison.fields())
         except MazeError as error:
             self._log.warning("shadow_not_written", error=str(error))
+
+
+def _lacks_z(frames: Frames, challenger: Challenger) -> bool:
+    return challenger.needs_z and frames.without_z is not None
 
 
 def _hands(labels: npt.NDArray[np.int64], serving: Serving) -> npt.NDArray[np.bool_]:
