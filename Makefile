@@ -72,7 +72,7 @@ web: ## Download the hand tracker, so that the page works without a CDN
 
 dist: $(VENV)/.dist ## Build the wheel and the source distribution into dist/; COMPILED=1 needs a C compiler
 	@rm -rf dist
-	@$(if $(COMPILED),HATCH_BUILD_HOOK_ENABLE_MYPYC=true) $(BIN)/python -m build $(if $(COMPILED),,--no-isolation) --outdir dist .
+	@$(if $(COMPILED),HATCH_BUILD_HOOKS_ENABLE=true) $(BIN)/python -m build $(if $(COMPILED),,--no-isolation) --outdir dist .
 
 clean: ## Remove .venv and everything that was built
 	rm -rf $(VENV) dist htmlcov .coverage

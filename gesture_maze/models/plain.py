@@ -1,8 +1,9 @@
 """The network of a bundle in plain numpy, without ONNX Runtime.
 
-The graph of `models.onnx.graph` is a few matrix products. numpy takes as long as ONNX Runtime for up to 16
-hands, and a seventh longer for hundreds; without ONNX Runtime a worker is some 28 MB smaller and starts
-sooner. What is linear in the landmarks (centring, the turn, the differences) is one matrix here.
+The graph of `models.onnx.graph` is a few matrix products. numpy takes a seventh longer than ONNX Runtime for
+hundreds of hands, and as long for up to 16; without ONNX Runtime a worker is some 28 MB smaller and starts
+sooner. Compiled wheels compute few hands in C (`native.c`). What is linear in the landmarks (centring, the
+turn, the differences) is one matrix here.
 
 Only a graph that matches the one of `models.onnx.graph` node by node is accepted, and `models.classifier`
 uses it only if it gives the golden outputs of its bundle.
@@ -10,7 +11,6 @@ uses it only if it gives the golden outputs of its bundle.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Final, Self, TypeAlias
 
@@ -19,11 +19,16 @@ import numpy.typing as npt
 
 from gesture_maze.models.features import COORDINATES, FEATURES, PAIRS, POINTS
 
+try:
+    from gesture_maze.models.native import classify as classify_few
+except ImportError:  # not a compiled wheel
+    classify_few = None  # type: ignore[assignment]
+
 Array: TypeAlias = npt.NDArray[np.float32]
 Message: TypeAlias = bytes | memoryview
 
-FEW_ROWS: Final = 2
-"""Up to this many hands are computed one by one: a call for a batch costs as much as three single calls."""
+FEW_ROWS: Final = 4
+"""Up to this many hands are computed by `native.c`, if it is built; more take less time in numpy."""
 
 GRAPH: Final = """\
 Reshape landmarks c0 v0
@@ -56,8 +61,7 @@ _X: Final = 2 * _PAIRS
 _TURN: Final = _X + COORDINATES
 _HORIZONTAL: Final = slice(_PAIRS, _X + POINTS)
 _FEATURES: Final = slice(_PAIRS, _TURN + 1)
-_SMALL: Final = 1e-30
-_TINY: Final = np.float32(_SMALL)
+_TINY: Final = np.float32(1e-30)
 # fields of the messages of ONNX (onnx.proto)
 _MODEL_GRAPH, _GRAPH_NODE, _GRAPH_CONSTANT = 7, 1, 5
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_DOMAIN = 1, 2, 4, 7
@@ -120,13 +124,13 @@ class PlainNetwork:
     def classify(self, landmarks: Array, aspect: Array) -> tuple[npt.NDArray[np.int64], Array]:
         """Return the likeliest label (n,) int64 and its probability (n,) float32."""
         rows = len(landmarks)
-        if rows <= FEW_ROWS:
-            found = [self._classify_one(landmarks[row], float(aspect[row])) for row in range(rows)]
-            labels = np.array([one[0] for one in found], np.int64)
-            return labels, np.array([one[1] for one in found], np.float32)
+        if rows <= FEW_ROWS and classify_few is not None:
+            labels, found = np.empty(rows, np.int64), np.empty(rows, np.float32)
+            hands = np.ascontiguousarray(landmarks, np.float32), np.ascontiguousarray(aspect, np.float32)
+            classify_few(self._linear, self._hidden, self._output, *hands, labels, found)
+            return labels, found
         logits = self._logits(landmarks, aspect)
-        labels = logits.argmax(axis=0)
-        return labels, np.reciprocal(_powers(logits)[1])
+        return logits.argmax(axis=0), np.reciprocal(_powers(logits)[1])
 
     def _logits(self, landmarks: Array, aspect: Array) -> Array:
         """Return the logits of n hands, (k, n)."""
@@ -149,30 +153,6 @@ class PlainNetwork:
         logits: Array = self._output.dot(hidden)
         logits /= norm
         return logits
-
-    def _classify_one(self, landmarks: Array, aspect: float) -> tuple[int, float]:
-        """Return the label and probability of one hand, like `classify`, in a third of the time.
-
-        Operations on the few numbers of one hand cost more to call than to compute, so Python numbers are
-        used wherever possible.
-        """
-        values = self._linear.dot(landmarks.reshape(3 * POINTS))
-        index_x, little_x, little_y, index_y = values[_TURN:].tolist()
-        turn = index_x * little_y - little_x * index_y + _SMALL
-        horizontal = values[_HORIZONTAL]
-        horizontal *= math.copysign(aspect, turn)
-        squares, distances = values[:_X], values[_PAIRS:_X]
-        squares *= squares
-        distances += values[:_PAIRS]
-        np.sqrt(distances, distances)
-        points = values[_X:_TURN]
-        norm = max(math.sqrt(points.dot(points)), _SMALL)
-        values[_TURN] = norm
-        hidden = self._hidden.dot(values[_FEATURES])
-        np.maximum(hidden, self._zeros, out=hidden)
-        logits: list[float] = self._output.dot(hidden).tolist()
-        most = max(logits)
-        return logits.index(most), 1.0 / sum([math.exp((logit - most) / norm) for logit in logits])
 
 
 def _powers(logits: Array) -> tuple[Array, Array]:

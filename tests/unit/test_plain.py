@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from gesture_maze.models import plain as plain_module
 from gesture_maze.models.classifier import PLAIN_TOLERANCE, Classifier
 from gesture_maze.models.plain import PlainNetwork
 from gesture_maze.models.runtime import OnnxNetwork
@@ -67,6 +68,16 @@ def test_classifier_runs_default_graph_in_numpy_and_other_graphs_in_onnx_runtime
     graph = onnx.load_from_string(BUNDLE.model)
     graph.graph.node[-4].op_type = "Tanh"
     assert PlainNetwork.of(graph.SerializeToString()) is None
+
+
+def test_classifier_does_not_use_a_plain_network_whose_native_part_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wrong(*arrays: np.ndarray) -> None:
+        arrays[-2][:], arrays[-1][:] = 0, 0.5
+
+    monkeypatch.setattr(plain_module, "classify_few", wrong)
+    assert not isinstance(Classifier.from_bundle(BUNDLE)._network, PlainNetwork)
 
 
 def test_graph_with_another_projects_operator_is_not_a_plain_network() -> None:

@@ -1,0 +1,21 @@
+"""The network of few hands in C; only in compiled wheels."""
+
+import numpy as np
+import numpy.typing as npt
+
+def classify(
+    linear: npt.NDArray[np.float32],
+    hidden: npt.NDArray[np.float32],
+    output: npt.NDArray[np.float32],
+    landmarks: npt.NDArray[np.float32],
+    aspect: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float32],
+    /,
+) -> None:
+    """Set labels (n,) and probabilities (n,) of n hands; all arrays contiguous, see `models.plain`.
+
+    Raises:
+        ValueError: they do not fit together.
+        BufferError: one is not contiguous.
+    """
