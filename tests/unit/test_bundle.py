@@ -122,7 +122,8 @@ def test_classify_in_a_batch_or_alone_gives_equal_answers(classifier):
     probabilities = classifier.probabilities(landmarks, aspect)
     assert (labels.dtype, confidence.dtype, probabilities.dtype) == (np.int64, np.float32, np.float32)
     assert (labels == probabilities.argmax(axis=1)).all()
-    assert (confidence == probabilities.max(axis=1)).all()
+    # compiled wheels compute the last three in C
+    np.testing.assert_allclose(confidence, probabilities.max(axis=1), rtol=0, atol=1e-5)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(landmarks)), abs=1e-5)
     for row in (0, SLICE_ROWS, len(landmarks) - 1):
         alone = classifier.probabilities(landmarks[row : row + 1], aspect[row : row + 1])
