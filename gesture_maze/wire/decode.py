@@ -89,6 +89,18 @@ class Frames:
         """Return the number of frames."""
         return len(self.sessions)
 
+    def all_have(self, flag: int) -> bool:
+        """Return whether all frames have a flag of `wire.frames`."""
+        if len(self) <= FEW_FRAMES:
+            return all(flags & flag for flags in self.flags.tolist())
+        return bool((self.flags & flag).all())
+
+    def any_has(self, flag: int) -> bool:
+        """Return whether any frame has a flag of `wire.frames`."""
+        if len(self) <= FEW_FRAMES:
+            return any(flags & flag for flags in self.flags.tolist())
+        return bool((self.flags & flag).any())
+
     def fields(self, row: int) -> list[bytes]:
         """Return one frame as the fields of an entry of its own, for a dead letter; in its own encoding."""
         numbers = (self.seq[row], self.captured_ms[row], self.aspect[row], self.flags[row])

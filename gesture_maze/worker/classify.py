@@ -26,8 +26,6 @@ neighbours.
 MAX_TRIES: Final = 3
 """Failed calls after which a frame is buried."""
 
-_ALL: Final = slice(None)
-
 OnError = Callable[[Exception], None]
 """Called with every exception that a model raises."""
 
@@ -80,7 +78,7 @@ class _Searcher:
     def _works_on_a_probe(self) -> bool:
         for row in np.linspace(0, len(self._frames) - 1, PROBES).astype(int).tolist():
             try:
-                run_model(self._serving, self._frames, slice(row, row + 1))
+                run_model(self._serving, _part(self._frames, row, row + 1))
             except Exception as error:  # noqa: BLE001 - a model may raise anything
                 self._on_error(error)
             else:
@@ -108,7 +106,8 @@ class _Searcher:
     def _classify(self, begin: int, end: int, tries: int) -> None:
         rows = slice(begin, end)
         try:
-            self.labels[rows], self.confidences[rows] = run_model(self._serving, self._frames, rows)
+            part = _part(self._frames, begin, end)
+            self.labels[rows], self.confidences[rows] = run_model(self._serving, part)
         except Exception as error:  # noqa: BLE001 - a model may raise anything
             self._divide(begin, end, error, tries)
 
@@ -118,27 +117,29 @@ class _Searcher:
             self.failures[row] = Failure(RejectReason.PROCESSING_FAILED, cause)
 
 
-def run_model(
-    serving: Serving, frames: Frames, rows: slice = _ALL
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Run the model on some rows of `frames`.
+def _part(frames: Frames, begin: int, end: int) -> Frames:
+    return frames.take(np.arange(begin, end))
+
+
+def run_model(serving: Serving, frames: Frames) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Run the model on n frames.
 
     Returns:
-        Labels (k,) int64, the number of gestures if there is no hand, and confidences (k,) int64 in
+        Labels (n,) int64, the number of gestures if there is no hand, and confidences (n,) int64 in
         thousandths.
 
     Raises:
         InvalidOutputError: a label is unknown, or a confidence is outside 0 to 1.
         Exception: whatever the model raises.
     """
-    labels, confidences = serving.model.classify(frames.landmarks[rows], frames.aspect[rows])
-    hand = frames.flags[rows] & HAND
+    labels, confidences = serving.model.classify(frames.landmarks, frames.aspect)
     gestures = len(serving.labels)
-    _check(labels, confidences, len(hand), gestures)
+    _check(labels, confidences, len(frames), gestures)
     labels = labels.astype(np.int64, copy=False)
     steps = np.rint(confidences * CONFIDENCE_STEPS).astype(np.int64)
-    if all(hand.tolist()) if len(hand) <= FEW_FRAMES else hand.all():
+    if frames.all_have(HAND):
         return labels, steps
+    hand = frames.flags & HAND
     return np.where(hand, labels, gestures), np.where(hand, steps, 0)
 
 

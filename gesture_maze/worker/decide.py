@@ -79,9 +79,9 @@ def _reply(part: Part, batch: Batch, replies: Sequence[str]) -> None:
 
 def _seen(batch: Batch, frames: Frames) -> npt.NDArray[np.int64]:
     """Return the codes of gesture and hand, (n,) int64."""
-    left = (frames.flags & LEFT) != 0
-    if not (any(left.tolist()) if len(frames) <= FEW_FRAMES else left.any()):
+    if not frames.any_has(LEFT):
         return batch.labels
+    left = (frames.flags & LEFT) != 0
     places = len(batch.serving.labels) + 1
     return np.where(left & (batch.labels >= 0), batch.labels + places, batch.labels)
 

@@ -66,8 +66,10 @@ class Committer:
         self._connection: Final = Connection(client)
         self._together: Final = together
         self._elsewhere: Final = elsewhere
-        self._common: Final = (keys.GROUP, publish, dead_letters, dead_letter_bytes)
-        """The first arguments of the script."""
+        common = (keys.GROUP, publish, dead_letters, dead_letter_bytes)
+        self._common: Final = _arguments(common)
+        """The first arguments of the script, encoded."""
+        self._common_words: Final = len(common)
         self._sha: bytes = b""
         self._keys: Final[dict[int, bytes]] = {}
         """Partition -> the keys of its commits, encoded."""
@@ -142,7 +144,7 @@ class Committer:
 
     def _packed(self, commits: Sequence[Commit]) -> bytes:
         """Return one call of the script, encoded. The replies are RESP already."""
-        words: list[Any] = [*self._common, 0]
+        words: list[Any] = [0]
         replies: list[str] = []
         for commit in commits:
             words += (
@@ -158,14 +160,13 @@ class Committer:
             for dead_letter in commit.dead_letters:
                 words += (len(dead_letter), sum(map(len, dead_letter)), *dead_letter)
             replies += commit.replies
-        words[len(self._common)] = len(words) + 1
         count = 4 * len(commits)
+        words[0] = self._common_words + len(words) + 1
         head = _arguments(("EVALSHA", self._sha, count))
         script_keys = [self._keys_of(commit.partition) for commit in commits]
-        total = 3 + count + len(words) + 2 * len(replies)
-        return b"".join(
-            [b"*%d\r\n" % total, head, *script_keys, _arguments(words), "".join(replies).encode()]
-        )
+        total = 3 + count + self._common_words + len(words) + 2 * len(replies)
+        texts = "".join(replies).encode()
+        return b"".join([b"*%d\r\n" % total, head, *script_keys, self._common, _arguments(words), texts])
 
     def _keys_of(self, partition: int) -> bytes:
         found = self._keys.get(partition)

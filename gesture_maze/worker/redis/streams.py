@@ -13,6 +13,9 @@ from gesture_maze.worker.records import Read
 from gesture_maze.worker.redis.client import connection_errors
 from gesture_maze.worker.redis.connection import Connection, Waiter
 
+_LENGTHS: Final = [b"$%d\r\n" % length for length in range(64)]
+"""How RESP begins a string, by its length: an id has at most 41 characters. Formatting takes longer."""
+
 
 class Reader(Protocol):
     """Reads frames in three steps: `request`, `wait`, `receive`."""
@@ -79,7 +82,7 @@ class StreamReader:
             packed: bytes = hiredis.pack_command(words)
             self._head = b"*%d%b" % (len(words) + len(positions), packed[packed.index(b"\r\n") :])
             self._asked = asked
-        return self._head + b"".join([b"$%d\r\n%b\r\n" % (len(at), at) for at in positions.values()])
+        return self._head + b"".join([_LENGTHS[len(at)] + at + b"\r\n" for at in positions.values()])
 
     def wait(self, timeout_s: float, wake: int) -> bool:
         """Wait for the answer or for `wake`, see `Reader`."""
