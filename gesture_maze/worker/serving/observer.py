@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gesture_maze.wire.decode import Frames
+from gesture_maze.wire.decode import FEW_FRAMES, Frames
 from gesture_maze.wire.errors import MazeError
 from gesture_maze.wire.frames import LEFT
 from gesture_maze.wire.replies import CONFIDENCE_STEPS
@@ -41,7 +41,8 @@ together would take 3 MB more, which glibc keeps for the thread."""
 MAX_WAITING_FRAMES: Final = 32_768
 """Most frames that wait for the challenger (8 MB). Further batches are skipped and counted."""
 
-_Note = tuple[Serving, npt.NDArray[np.int16], npt.NDArray[np.int16]]
+_Column = npt.NDArray[np.int64] | npt.NDArray[np.int16]
+_Note = tuple[Serving, _Column, _Column]
 """The model that answered, labels (n,) and confidences (n,) in thousandths."""
 
 
@@ -93,8 +94,9 @@ class Observer:
     ) -> None:
         """Queue a note about an answered batch, see `worker.report.Watcher`. Frames without a hand are
         ignored."""
-        # hundreds of batches may wait, and the numbers are small
-        note = (serving, labels.astype(np.int16), confidences.astype(np.int16))
+        note: _Note = (serving, labels, confidences)
+        if len(labels) > FEW_FRAMES:  # such batches may wait by the hundred, and the numbers are small
+            note = (serving, labels.astype(np.int16), confidences.astype(np.int16))
         self._notes.append(note)
         challenger = self._challenger
         # it may be another one than `samples` saw
