@@ -20,12 +20,11 @@ class ExtensionHook(BuildHookInterface):
         source = Path(self.root, *EXTENSION.split(".")).with_suffix(".c")
         # no fused multiply-add, with which other processors would give other sums
         flags = ["-O3", "-ffp-contract=off"]
+        extension = Extension(EXTENSION, [str(source)], libraries=["m"], extra_compile_args=flags)
         self._folder = tempfile.TemporaryDirectory()
         built = Path(self._folder.name)
         options = {"build_lib": str(built), "build_temp": str(built), "force": True}
-        distribution = Distribution(
-            {"name": "native", "ext_modules": [Extension(EXTENSION, [str(source)], extra_compile_args=flags)]}
-        )
+        distribution = Distribution({"name": "native", "ext_modules": [extension]})
         distribution.command_options["build_ext"] = {key: ("", one) for key, one in options.items()}
         distribution.run_command("build_ext")
         build_data["infer_tag"], build_data["pure_python"] = True, False

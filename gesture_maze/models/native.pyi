@@ -16,6 +16,5 @@ def classify(
     """Set labels (n,) and probabilities (n,) of n hands; all arrays contiguous, see `models.plain`.
 
     Raises:
-        ValueError: they do not fit together.
-        BufferError: one is not contiguous.
+        ValueError: they do not fit together, or one is not contiguous.
     """

@@ -1,9 +1,8 @@
 """The network of a bundle in plain numpy, without ONNX Runtime.
 
-The graph of `models.onnx.graph` is a few matrix products. numpy takes a seventh longer than ONNX Runtime for
-hundreds of hands, and as long for up to 16; without ONNX Runtime a worker is some 28 MB smaller and starts
-sooner. Compiled wheels compute few hands in C (`native.c`). What is linear in the landmarks (centring, the
-turn, the differences) is one matrix here.
+The graph of `models.onnx.graph` is a few matrix products. numpy takes about as long for them as ONNX Runtime;
+without that a worker is some 25 MB smaller and starts sooner. Compiled wheels compute few hands in C
+(`native.c`). What is linear in the landmarks (centring, the turn, the differences) is one matrix here.
 
 Only a graph that matches the one of `models.onnx.graph` node by node is accepted, and `models.classifier`
 uses it only if it gives the golden outputs of its bundle.

@@ -180,9 +180,9 @@ class Batch:
         return entries
 
     def drop_landmarks(self) -> None:
-        """Drop the landmarks of a decided batch, see `take_entries`."""
+        """Drop the landmarks of a decided batch, except those that are compared; see `take_entries`."""
         for frames in (self.frames, self.admitted):
-            if frames is not None:
+            if frames is not None and not (self.sampled and frames is self.admitted):
                 frames.landmarks = _NO_LANDMARKS
 
     def part_of(self, entry: int) -> Part:

@@ -67,9 +67,9 @@ class Reporter:
     def prepare(self, batch: Batch) -> None:
         """Drop what the report of a decided batch will not need."""
         frames = batch.admitted
-        batch.sampled = frames is not None and self._observer is not None and self._observer.samples(frames)
-        if not batch.sampled:
-            batch.drop_landmarks()
+        if self._observer is not None and frames is not None and len(frames):
+            batch.sampled = self._observer.samples(frames)
+        batch.drop_landmarks()
 
     def report(self, batch: Batch, parts: Sequence[Part], sent_ms: int | None) -> None:
         """Report a batch.

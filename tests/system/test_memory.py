@@ -53,7 +53,9 @@ def test_entries_are_freed_before_their_frames_are_classified(server: Server) ->
     frames = 2000
     add(server.client, *(hand("player-0", seq) for seq in range(1, frames + 1)))
     tracemalloc.start()
-    assert worker.work() == frames
-    tracemalloc.stop()
-    HandWorker.close_all()
+    try:
+        assert worker.work() == frames
+    finally:
+        tracemalloc.stop()
+        HandWorker.close_all()
     assert 252 * frames < model.bytes < 2 * 252 * frames

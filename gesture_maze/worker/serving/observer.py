@@ -39,7 +39,7 @@ COUNTED_FRAMES: Final = 4096
 """Notes of about this many frames are counted together. To count all that a full stream leaves in `TICK_S`
 together would take 3 MB more, which glibc keeps for the thread."""
 MAX_WAITING_FRAMES: Final = 32_768
-"""Most frames that wait for the challenger (8 MB). Further batches are skipped and counted."""
+"""About the most frames that wait for the challenger (8 MB). Further batches are skipped and counted."""
 
 _Column = npt.NDArray[np.int64] | npt.NDArray[np.int16]
 _Note = tuple[Serving, _Column, _Column]
@@ -75,7 +75,10 @@ class Observer:
         self._challenger = challenger
 
     def samples(self, frames: Frames) -> bool:
-        """Return whether the challenger will classify these frames, see `worker.report.Watcher`."""
+        """Return whether the challenger will classify these frames, see `worker.report.Watcher`.
+
+        Frames whose commit fails afterwards have used up their share nevertheless.
+        """
         challenger = self._challenger
         if challenger is None or not self._sample.take(len(frames), challenger.share):
             return False
@@ -99,10 +102,13 @@ class Observer:
             note = (serving, labels.astype(np.int16), confidences.astype(np.int16))
         self._notes.append(note)
         challenger = self._challenger
-        # it may be another one than `samples` saw
-        if frames is not None and challenger is not None and not _lacks_z(frames, challenger):
-            self._frames_in += len(frames)
-            self._sampled.append((note, challenger, frames))
+        if frames is None or challenger is None:
+            return
+        if _lacks_z(frames, challenger):  # another one than `samples` saw
+            self._metrics.shadowed("skipped", len(frames))
+            return
+        self._frames_in += len(frames)
+        self._sampled.append((note, challenger, frames))
 
     def step(self, now_s: float) -> bool:
         """Process all queued notes and return whether there were any. `now_s` is monotonic."""
