@@ -27,8 +27,9 @@ from gesture_maze.worker.redis.cluster.streams import ClusterCommitter
 from gesture_maze.worker.redis.commits import Committer
 from gesture_maze.worker.redis.opened import open_broker, open_committer, open_reader
 from gesture_maze.worker.redis.streams import Reader
-from gesture_maze.worker.report import OnRejected, Reporter, Watcher
+from gesture_maze.worker.report import OnRejected, Reporter
 from gesture_maze.worker.retention import Retention
+from gesture_maze.worker.serving.observer import Observer
 from gesture_maze.worker.serving.serving import Recipe, Serving
 from gesture_maze.worker.settings import Settings
 from gesture_maze.worker.tracing import Tracing
@@ -78,7 +79,7 @@ def assemble(
     metrics: Metrics,
     info: str = "{}",
     reader: Reader | None = None,
-    observer: Watcher | None = None,
+    observer: Observer | None = None,
     on_rejected: OnRejected | None = None,
     tracing: Tracing | None = None,
     log: Log | None = None,

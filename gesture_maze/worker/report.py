@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-from gesture_maze.wire.decode import Frames
 from gesture_maze.worker.batch import Batch, Part
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.records import Rejected
-from gesture_maze.worker.serving.serving import Serving
+from gesture_maze.worker.serving.observer import Observer
 from gesture_maze.worker.tracing import Tracing
 
 OnRejected = Callable[[Iterable[Rejected]], None]
-
-
-class Watcher(Protocol):
-    """What is told of every classified batch. Both methods must be fast."""
-
-    def samples(self, frames: Frames) -> bool:
-        """Return whether `note` needs these frames."""
-
-    def note(
-        self,
-        serving: Serving,
-        frames: Frames | None,
-        labels: npt.NDArray[np.int64],
-        confidences: npt.NDArray[np.int64],
-    ) -> None:
-        """Note an answered batch of n frames.
-
-        Args:
-            serving: the model that answered.
-            frames: n frames; None for a batch that is not sampled.
-            labels: (n,).
-            confidences: (n,), in thousandths.
-        """
 
 
 class Reporter:
@@ -46,7 +19,7 @@ class Reporter:
 
     Args:
         metrics: counts the frames.
-        observer: told of the classified frames; None for no observer.
+        observer: receives the classified frames; None for no observer.
         on_rejected: called with the rejected and buried frames of a batch.
         tracing: makes spans; None turns tracing off.
     """
@@ -55,7 +28,7 @@ class Reporter:
         self,
         metrics: Metrics,
         *,
-        observer: Watcher | None = None,
+        observer: Observer | None = None,
         on_rejected: OnRejected | None = None,
         tracing: Tracing | None = None,
     ) -> None:

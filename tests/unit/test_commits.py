@@ -84,9 +84,10 @@ class Sent:
         self.partitions = {
             number: Partition(Grant(number, "w:1", b"0-0", 0), PARTITIONS) for number in NUMBERS
         }
+        observer: Any = self.observer
         self.reporter = Reporter(
             self.metrics,
-            observer=self.observer,
+            observer=observer,
             on_rejected=lambda rejected: self.rejected.extend(one.partition for one in rejected),
         )
         keeper: Any = SimpleNamespace(
@@ -106,7 +107,7 @@ class Sent:
 
     @property
     def observed(self) -> list[int]:
-        """Frames of each batch that the observer was told of."""
+        """The number of frames of each batch that the observer received."""
         return self.observer.labels
 
     def send(self) -> None:

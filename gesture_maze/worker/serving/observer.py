@@ -75,7 +75,7 @@ class Observer:
         self._challenger = challenger
 
     def samples(self, frames: Frames) -> bool:
-        """Return whether the challenger will classify these frames, see `worker.report.Watcher`.
+        """Return whether the challenger will classify these frames, so that `note` needs them.
 
         Frames whose commit fails afterwards have used up their share nevertheless.
         """
@@ -95,8 +95,14 @@ class Observer:
         labels: npt.NDArray[np.int64],
         confidences: npt.NDArray[np.int64],
     ) -> None:
-        """Queue a note about an answered batch, see `worker.report.Watcher`. Frames without a hand are
-        ignored."""
+        """Queue a note about an answered batch of n frames. Frames without a hand are ignored.
+
+        Args:
+            serving: the model that answered.
+            frames: the n frames; None for a batch that is not sampled.
+            labels: (n,).
+            confidences: (n,), in thousandths.
+        """
         note: _Note = (serving, labels, confidences)
         if len(labels) > FEW_FRAMES:  # such batches may wait by the hundred, and the numbers are small
             note = (serving, labels.astype(np.int16), confidences.astype(np.int16))
