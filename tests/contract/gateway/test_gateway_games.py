@@ -131,8 +131,7 @@ def test_race_across_two_gateways_shows_both_players(pool: Server, gateway: Serv
         assert press(ann, way[0])["moves"] == 1
         seen = ben.receive(lambda one: one.get("type") == "racer" and one["moves"] == 1)
         assert (seen["name"], seen["who"]) == ("Ann", both["you"])
-        for step in way[1:]:
-            ann.send_message({"type": "key", "move": step})
+        ann.walk(*way[1:])
         assert ann.receive_type("finished")["race"] == race["id"]
         first = ben.receive(lambda one: one.get("type") == "racer" and one["place"] is not None)
         assert (first["name"], first["place"]) == ("Ann", 1)
