@@ -10,44 +10,59 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
-enum { POINTS = 21, COORDINATES = 2 * POINTS, LANDMARKS = 3 * POINTS, FACTORS = 4 };
+enum { POINTS = 21, COORDINATES = 2 * POINTS, LANDMARKS = 3 * POINTS, PAIRS = 25, BLOCK = 32, MOST_LABELS = 1 << 16 };
+
+/* Places of the values of a hand, which are dy, distances, x, y, norm, and three numbers without use; the
+ * features are those from the distances to the norm. */
+enum { DISTANCES = PAIRS, X = 2 * PAIRS, NORM = X + COORDINATES, VALUES = NORM + 4 };
+enum { FEATURES = NORM + 1 - DISTANCES };
 
 static const float SMALL = 1e-30f;
 
-/* The weights, row-major: see `PlainNetwork`. */
+/* Four numbers in a register. */
+typedef float Vector __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Weights of `PlainNetwork`: for each block of outputs, a row of it for each input. */
 typedef struct {
     const float *linear, *hidden, *output;
-    Py_ssize_t pairs, units, labels;
+    Py_ssize_t units, labels;
 } Network;
 
-static float dot(const float *a, const float *b, Py_ssize_t n)
+/* Return a number of outputs with those that fill the last block. */
+static Py_ssize_t filled(Py_ssize_t outputs)
 {
-    float sums[8] = {0}, rest = 0; /* eight, so that the compiler can use vectors */
-    Py_ssize_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int lane = 0; lane < 8; lane++)
-            sums[lane] += a[i + lane] * b[i + lane];
-    for (; i < n; i++)
-        rest += a[i] * b[i];
-    return rest + ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+    return (outputs + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-/* Compute the values of a hand, and return its norm. They are dy, distances, x, y, norm, and three numbers
- * without use; the features are those from the distances to the norm. */
-static float set_features(const Network *net, const float *landmarks, float aspect, float *values)
+/* Set the outputs of a layer without its activation, to the end of the last block. */
+static void set_outputs(const float *weights, const float *in, Py_ssize_t inputs, float *out, Py_ssize_t outputs)
 {
-    const Py_ssize_t pairs = net->pairs, x = 2 * pairs, turn = x + COORDINATES;
-    for (Py_ssize_t i = 0; i < turn + FACTORS; i++)
-        values[i] = dot(net->linear + i * LANDMARKS, landmarks, LANDMARKS);
-    const float *factors = values + turn;
-    const float stretch = copysignf(aspect, factors[0] * factors[2] - factors[1] * factors[3] + SMALL);
-    for (Py_ssize_t i = pairs; i < x + POINTS; i++)
+    for (const float *end = out + filled(outputs); out < end; out += BLOCK) {
+        Vector sums[BLOCK / 4] = {0};
+        for (Py_ssize_t i = 0; i < inputs; i++, weights += BLOCK)
+            for (int k = 0; k < BLOCK / 4; k++)
+                sums[k] += in[i] * ((const Vector *)weights)[k];
+        memcpy(out, sums, sizeof sums);
+    }
+}
+
+/* Set the values of a hand, and return its norm. */
+static float set_values(const Network *net, const float *landmarks, float aspect, float *values)
+{
+    set_outputs(net->linear, landmarks, LANDMARKS, values, VALUES);
+    const float *turn = values + NORM;
+    const float stretch = copysignf(aspect, turn[0] * turn[2] - turn[1] * turn[3] + SMALL);
+    for (int i = DISTANCES; i < X + POINTS; i++)
         values[i] *= stretch;
-    for (Py_ssize_t i = 0; i < pairs; i++)
-        values[pairs + i] = sqrtf(values[pairs + i] * values[pairs + i] + values[i] * values[i]);
-    const float norm = sqrtf(dot(values + x, values + x, COORDINATES));
-    return values[turn] = norm < SMALL ? SMALL : norm;
+    for (int i = 0; i < PAIRS; i++)
+        values[DISTANCES + i] = sqrtf(values[DISTANCES + i] * values[DISTANCES + i] + values[i] * values[i]);
+    float squares = 0;
+    for (int i = X; i < NORM; i++)
+        squares += values[i] * values[i];
+    const float norm = sqrtf(squares);
+    return values[NORM] = norm < SMALL ? SMALL : norm;
 }
 
 /* Set the likeliest label of a hand and its probability, NaN if any value is. `memory` is for values,
@@ -55,21 +70,16 @@ static float set_features(const Network *net, const float *landmarks, float aspe
 static void classify_one(const Network *net, const float *landmarks, float aspect, float *memory,
                          int64_t *label, float *probability)
 {
-    const Py_ssize_t features = net->pairs + COORDINATES + 1;
-    float *values = memory, *active = values + 2 * net->pairs + COORDINATES + FACTORS;
-    float *logits = active + net->units;
-    const float norm = set_features(net, landmarks, aspect, values);
-    for (Py_ssize_t i = 0; i < net->units; i++) {
-        active[i] = dot(net->hidden + i * features, values + net->pairs, features);
-        if (active[i] < 0)
-            active[i] = 0;
-    }
+    float *values = memory, *active = values + filled(VALUES), *logits = active + filled(net->units);
+    const float norm = set_values(net, landmarks, aspect, values);
+    set_outputs(net->hidden, values + DISTANCES, FEATURES, active, net->units);
+    for (Py_ssize_t i = 0; i < net->units; i++)
+        active[i] = active[i] < 0 ? 0 : active[i];
+    set_outputs(net->output, active, net->units, logits, net->labels);
     Py_ssize_t best = 0;
-    for (Py_ssize_t i = 0; i < net->labels; i++) {
-        logits[i] = dot(net->output + i * net->units, active, net->units);
+    for (Py_ssize_t i = 1; i < net->labels; i++)
         if (logits[i] > logits[best])
             best = i;
-    }
     float total = 0;
     for (Py_ssize_t i = 0; i < net->labels; i++)
         total += expf((logits[i] - logits[best]) / norm);
@@ -86,18 +96,18 @@ static Py_ssize_t rows_of(const Py_buffer *buffer, Py_ssize_t width)
 
 enum { LINEAR, HIDDEN, OUTPUT, HANDS, ASPECT, FOUND_LABELS, FOUND_PROBABILITIES, BUFFERS };
 
-/* Return the number of hands and set the network, or return -1 if the arrays do not fit together. */
+/* Return the number of hands and set the network but for its number of labels, or return -1 if the arrays do
+ * not fit together. */
 static Py_ssize_t opened(const Py_buffer *buffers, Network *net)
 {
-    const Py_ssize_t rows = rows_of(&buffers[LINEAR], LANDMARKS), hands = rows_of(&buffers[HANDS], LANDMARKS);
-    net->pairs = (rows - COORDINATES - FACTORS) / 2;
-    if (rows < COORDINATES + FACTORS || 2 * net->pairs + COORDINATES + FACTORS != rows)
+    if (net->labels < 1 || net->labels > MOST_LABELS)
         return -1;
-    net->units = rows_of(&buffers[HIDDEN], net->pairs + COORDINATES + 1);
-    net->labels = net->units < 1 ? -1 : rows_of(&buffers[OUTPUT], net->units);
+    net->units = rows_of(&buffers[OUTPUT], filled(net->labels));
+    const Py_ssize_t hands = rows_of(&buffers[HANDS], LANDMARKS);
     const Py_buffer *found = &buffers[FOUND_LABELS];
-    if (net->labels < 1 || hands < 0 || rows_of(&buffers[ASPECT], 1) != hands
-        || rows_of(&buffers[FOUND_PROBABILITIES], 1) != hands
+    if (rows_of(&buffers[LINEAR], LANDMARKS) != filled(VALUES) || net->units < 1
+        || rows_of(&buffers[HIDDEN], FEATURES) != filled(net->units) || hands < 0
+        || rows_of(&buffers[ASPECT], 1) != hands || rows_of(&buffers[FOUND_PROBABILITIES], 1) != hands
         || found->len != hands * (Py_ssize_t)sizeof(int64_t) || (uintptr_t)found->buf % sizeof(int64_t))
         return -1;
     net->linear = buffers[LINEAR].buf;
@@ -109,17 +119,17 @@ static Py_ssize_t opened(const Py_buffer *buffers, Network *net)
 static PyObject *classify(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     Py_buffer all[BUFFERS];
-    if (!PyArg_ParseTuple(arguments, "y*y*y*y*y*w*w*:classify", &all[LINEAR], &all[HIDDEN], &all[OUTPUT],
-                          &all[HANDS], &all[ASPECT], &all[FOUND_LABELS], &all[FOUND_PROBABILITIES]))
-        return NULL;
     Network net;
+    if (!PyArg_ParseTuple(arguments, "y*y*y*ny*y*w*w*:classify", &all[LINEAR], &all[HIDDEN], &all[OUTPUT],
+                          &net.labels, &all[HANDS], &all[ASPECT], &all[FOUND_LABELS], &all[FOUND_PROBABILITIES]))
+        return NULL;
     const Py_ssize_t hands = opened(all, &net);
     const float *landmarks = all[HANDS].buf, *aspect = all[ASPECT].buf;
     int64_t *labels = all[FOUND_LABELS].buf;
     float *probabilities = all[FOUND_PROBABILITIES].buf, *memory = NULL;
     if (hands < 0)
         PyErr_SetString(PyExc_ValueError, "the arrays do not fit together");
-    else if (!(memory = PyMem_New(float, 2 * net.pairs + COORDINATES + FACTORS + net.units + net.labels)))
+    else if (!(memory = PyMem_New(float, filled(VALUES) + filled(net.units) + filled(net.labels))))
         PyErr_NoMemory();
     else
         for (Py_ssize_t i = 0; i < hands; i++)
@@ -134,7 +144,7 @@ static PyObject *classify(PyObject *Py_UNUSED(module), PyObject *arguments)
 
 static PyMethodDef methods[] = {
     {"classify", classify, METH_VARARGS,
-     "classify(linear, hidden, output, landmarks, aspect, labels, probabilities)\n--\n\n"
+     "classify(linear, hidden, output, count, landmarks, aspect, labels, probabilities)\n--\n\n"
      "Set labels (n,) int64 and probabilities (n,) float32 of n hands; see `models.plain.PlainNetwork`."},
     {NULL, NULL, 0, NULL},
 };

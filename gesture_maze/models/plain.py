@@ -26,8 +26,10 @@ except ImportError:  # not a compiled wheel
 Array: TypeAlias = npt.NDArray[np.float32]
 Message: TypeAlias = bytes | memoryview
 
-FEW_ROWS: Final = 4
+FEW_ROWS: Final = 32
 """Up to this many hands are computed by `native.c`, if it is built; more take less time in numpy."""
+BLOCK: Final = 32
+"""Outputs of a layer that `native.c` computes at once."""
 
 GRAPH: Final = """\
 Reshape landmarks c0 v0
@@ -90,6 +92,7 @@ class PlainNetwork:
         self._linear: Final = linear
         self._hidden: Final = hidden
         self._output: Final = output
+        self._blocks: Final = (_blocks(linear), _blocks(hidden), _blocks(output), len(output))
         # an array, because numpy takes longer for the maximum with a number
         self._zeros: Final = np.zeros(len(hidden), np.float32)
 
@@ -126,7 +129,7 @@ class PlainNetwork:
         if rows <= FEW_ROWS and classify_few is not None:
             labels, found = np.empty(rows, np.int64), np.empty(rows, np.float32)
             hands = np.ascontiguousarray(landmarks, np.float32), np.ascontiguousarray(aspect, np.float32)
-            classify_few(self._linear, self._hidden, self._output, *hands, labels, found)
+            classify_few(*self._blocks, *hands, labels, found)
             return labels, found
         logits = self._logits(landmarks, aspect)
         return logits.argmax(axis=0), np.reciprocal(_powers(logits)[1])
@@ -152,6 +155,15 @@ class PlainNetwork:
         logits: Array = self._output.dot(hidden)
         logits /= norm
         return logits
+
+
+def _blocks(weights: Array) -> Array:
+    """Return weights (n outputs, m inputs) in blocks of outputs for `native.c`, (n / `BLOCK`, m, `BLOCK`).
+
+    The last block is filled with zeros.
+    """
+    filled = np.pad(weights, ((0, -len(weights) % BLOCK), (0, 0)))
+    return np.ascontiguousarray(filled.reshape(-1, BLOCK, weights.shape[1]).transpose(0, 2, 1))
 
 
 def _powers(logits: Array) -> tuple[Array, Array]:

@@ -38,22 +38,25 @@ spec = importlib.util.spec_from_file_location("native", sys.argv[1])
 native = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(native)
 chosen, done = random.Random(1), 0
-numbers = array("f", chosen.choices((0.0, 1.0, -2.5, 1e30, -1e-30, float("nan")), k=8000))
+numbers = array("f", chosen.choices((0.0, 1.0, -2.5, 1e30, -1e-30, float("nan")), k=20_000))
 def floats(count):
     begin = chosen.randrange(len(numbers) - count)
     return numbers[begin:begin + count]
 for turn in range(5_000):
-    pairs, units, labels, hands = (chosen.randrange(5) for _ in range(4))
-    sizes = [(2 * pairs + 46) * 63, units * (pairs + 43), labels * units, hands * 63, hands, hands]
+    units, labels, hands = chosen.choice((0, 1, 5, 31, 32, 33, 70)), chosen.randrange(70), chosen.randrange(5)
+    wide_units, wide_labels = -(-units // 32) * 32, -(-labels // 32) * 32
+    sizes = [96 * 63, wide_units * 68, wide_labels * units, hands * 63, hands, hands]
     if turn % 2:
-        sizes[chosen.randrange(6)] += chosen.choice((-43, -1, 1, 63))
+        sizes[chosen.randrange(6)] += chosen.choice((-68, -32, -1, 1, 32, 63))
+    if turn % 5 == 0:
+        labels = chosen.choice((labels - 100, labels - 1, labels + 1, labels + 32, (1 << 63) - 1))
     *most, found = [floats(max(size, 0)) for size in sizes]
     number = array("q", bytes(8 * max(hands + chosen.choice((0, 0, 0, -1, 1)), 0)))
     if turn % 7 == 0:
         place, shift = chosen.randrange(5), chosen.randrange(1, 4)
         most[place] = memoryview(bytes(shift) + most[place].tobytes())[shift:]
     try:
-        native.classify(*most, number, found)
+        native.classify(*most[:3], labels, *most[3:], number, found)
         done += 1
         assert min(number, default=0) >= 0
     except ValueError:
