@@ -39,7 +39,7 @@ from gesture_maze.wire.keys import REPLY_TO, SETTINGS
 from gesture_maze.wire.session_settings import BadSettings, OfRows, pack_settings
 from gesture_maze.wire.text import dump, frame_of, parse_objects
 
-FEW_FRAMES: Final = 8
+FEW_FRAMES: Final = 32
 """Up to this many frames, a loop in Python is faster than a call of numpy per number."""
 
 RawFields = Sequence[bytes]
