@@ -31,7 +31,7 @@ BATCH_BUCKETS: Final = tuple(float(2**power) for power in range(14))
 CONFIDENCE_BUCKETS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 NOTED_FRAMES: Final = 2048
 """Batches are counted when this many frames or `NOTED_BATCHES` are noted, so that it never takes long."""
-NOTED_BATCHES: Final = 64
+NOTED_BATCHES: Final = 16
 NO_HAND: Final = "no_hand"
 
 T = TypeVar("T")
