@@ -65,7 +65,7 @@ def partitions(passes: int) -> tuple[list[int], Curves]:
 
             def read(reader: StreamReader = reader, positions: dict[int, bytes] = positions) -> None:
                 reader.request(dict(positions), 1, 1000)
-                reader.wait(1.0, wake)
+                reader.wait(1.0, (wake,))
                 reader.receive()
 
             read()

@@ -157,7 +157,7 @@ def _loop(
         block_ms=common.settings.block_ms,
         wake=wake,
         clock=clock,
-        idle=commits.settle,
+        commits=commits,
         recover=ownership.recover,
     )
     quarantine = _quarantine(common, commits, reporter, ownership)

@@ -60,6 +60,11 @@ class Commits:
         self._sampler: Final = Sampler()
         self._unreported: _Unreported | None = None
 
+    @property
+    def due(self) -> tuple[int, ...]:
+        """See `Committer.due`."""
+        return self._committer.due
+
     def send(self, batch: Batch, report: Report) -> bool:
         """Send the commits of a batch and return whether any was sent.
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.worker.batch import Batch
+from gesture_maze.worker.commits import Commits
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Read
 from gesture_maze.worker.redis.client import SOCKET_TIMEOUT_S
@@ -39,7 +40,7 @@ class Intake:
         block_ms: longest wait of one read.
         wake: what interrupts the wait.
         clock: monotonic seconds.
-        idle: called once before each wait, when there is nothing better to do.
+        commits: their results are collected while there is nothing to read.
         recover: called with partitions that must be acquired again, and why.
     """
 
@@ -52,7 +53,7 @@ class Intake:
         block_ms: int,
         wake: Wake,
         clock: Callable[[], float],
-        idle: Callable[[], None],
+        commits: Commits,
         recover: Callable[[Mapping[int, str]], None],
     ) -> None:
         self._reader: Final = reader
@@ -61,7 +62,7 @@ class Intake:
         self._block_ms: Final = block_ms
         self._wake: Final = wake
         self._clock: Final = clock
-        self._idle: Final = idle
+        self._commits: Final = commits
         self._recover: Final = recover
         self._asked: dict[int, bytes] = {}
         self._asked_s = 0.0
@@ -116,11 +117,9 @@ class Intake:
         if not self._reader.pending:  # no partition is owned yet
             self._wait(self._block_ms / 1000)
             return []
-        if not self._reader.wait(0, self._wake.reader):
-            self._idle()
-            if not self._wait(self._block_ms / 1000):
-                self._check_overdue()
-                return []
+        if not self._wait_and_settle():
+            self._check_overdue()
+            return []
         found = []
         for read in self._reader.receive():
             partition = self._partitions.get(read.partition)
@@ -178,8 +177,18 @@ class Intake:
     def _positions(self) -> dict[int, bytes]:
         return {number: partition.position for number, partition in self._partitions.items()}
 
+    def _wait_and_settle(self) -> bool:
+        """Wait for the read, and collect the results of commits only if they arrive first, so that no frame
+        waits for them."""
+        due = self._commits.due
+        timeout_s = self._block_ms / 1000
+        if self._reader.wait(timeout_s if due else 0, (self._wake.reader, *due)):
+            return True
+        self._commits.settle()
+        return self._wait(timeout_s)
+
     def _wait(self, timeout_s: float) -> bool:
-        if self._reader.wait(timeout_s, self._wake.reader):
+        if self._reader.wait(timeout_s, (self._wake.reader,)):
             return True
         self._wake.clear()
         return False

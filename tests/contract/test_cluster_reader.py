@@ -63,15 +63,15 @@ def test_reader_without_partitions_does_not_wait_for_connections_of_the_ones_it_
     reader.request({0: b"0-0", 1: b"0-0"}, 1, 1000)
     for one in opened:
         one.peer.sendall(b"x")
-    assert reader.wait(1.0, wake)
+    assert reader.wait(1.0, (wake,))
     assert reader.receive() == []
     opened[0].peer.sendall(b"x")  # an answer that nothing receives, and a node that has died
     opened[1].peer.close()
     # the worker owns nothing now, so it requests nothing, and must not find the two ready in every pass
-    assert not reader.wait(0.0, wake)
+    assert not reader.wait(0.0, (wake,))
     assert [one.socket.fileno() for one in opened] == [-1, -1]
     os.write(write, b"w")
-    assert not reader.wait(60.0, wake)
+    assert not reader.wait(60.0, (wake,))
     reader.close()
     os.close(wake)
     os.close(write)

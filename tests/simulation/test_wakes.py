@@ -46,6 +46,6 @@ def _wait_twice(worker: SimWorker, waits: list[float]) -> None:
     worker.wake()
     for _ in range(2):
         begin_s = worker.scheduler.now_s
-        worker.reader.wait(0.5, worker.worker.wake.reader)
+        worker.reader.wait(0.5, (worker.worker.wake.reader,))
         waits.append(round(worker.scheduler.now_s - begin_s, 3))
         worker.worker.wake.clear()

@@ -104,7 +104,8 @@ class _Reader(StreamReader):
         """Return whether an entry of a stream ends the read."""
         return stream in self._added
 
-    def wait(self, timeout_s: float, wake: int) -> bool:
+    def wait(self, timeout_s: float, others: tuple[int, ...]) -> bool:
+        (wake,) = others
         if self.pending:
             # now and then the answer is not there at once, and the loop does what it does when it is idle
             return not is_readable(wake) if timeout_s > 0 else self._worker.network.rng.random() < 0.5

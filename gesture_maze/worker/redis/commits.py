@@ -76,6 +76,12 @@ class Committer:
         self._sent: list[list[Commit]] = []
         """The commits of each call of the script."""
 
+    @property
+    def due(self) -> tuple[int, ...]:
+        """Descriptors of the connections on which results are due; empty if there are none to wait on."""
+        socket = self._connection.socket if self._sent else None
+        return () if socket is None else (socket.fileno(),)
+
     def send(self, commits: Sequence[Commit]) -> None:
         """Send commits of different partitions. `settle` must be called before the next `send`."""
         assert not self._sent, "settle() must be called before the next send()"

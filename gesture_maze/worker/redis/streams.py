@@ -28,9 +28,9 @@ class Reader(Protocol):
     def request(self, positions: Mapping[int, bytes], count: int, block_ms: int) -> None:
         """Request up to `count` entries per partition after the given ids. Returns immediately."""
 
-    def wait(self, timeout_s: float, wake: int) -> bool:
-        """Wait for the answer. Return True if it has arrived, False if `wake` became readable or the time is
-        over."""
+    def wait(self, timeout_s: float, others: tuple[int, ...]) -> bool:
+        """Wait for the answer. Return True if it has arrived, False if only one of the other descriptors can
+        be read or the time is over."""
 
     def receive(self) -> list[Read]:
         """Return the answer to `request`."""
@@ -84,16 +84,16 @@ class StreamReader:
             self._asked = asked
         return self._head + b"".join([_LENGTHS[len(at)] + at + b"\r\n" for at in positions.values()])
 
-    def wait(self, timeout_s: float, wake: int) -> bool:
-        """Wait for the answer or for `wake`, see `Reader`."""
+    def wait(self, timeout_s: float, others: tuple[int, ...]) -> bool:
+        """Wait for the answer or another descriptor, see `Reader`."""
         with connection_errors():
             if not self.pending:
-                self._waiter.readable((wake,), timeout_s)
+                self._waiter.readable(others, timeout_s)
                 return False
             answer = self._connection.socket
             if answer is None:
                 return True
-            return answer.fileno() in self._waiter.readable((wake, answer.fileno()), timeout_s)
+            return answer.fileno() in self._waiter.readable((*others, answer.fileno()), timeout_s)
 
     def receive(self) -> list[Read]:
         """Return the entries read, see `Reader`."""

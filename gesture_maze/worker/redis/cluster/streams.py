@@ -63,7 +63,7 @@ class ClusterReader:
         self._cluster: Final = cluster
         self._readers: Final[dict[int, _PartitionReader]] = {}
         self._selector: Final = selectors.DefaultSelector()
-        self._wake: int | None = None
+        self._others: tuple[int, ...] = ()
         self._ready: list[_PartitionReader] = []
         self._lost: dict[int, str] = {}
         self._interrupted = False
@@ -100,17 +100,18 @@ class ClusterReader:
             if self._cluster.known_primary(slot_of(keys.frames_key(number))) != reader.address:
                 self._close(number)
 
-    def wait(self, timeout_s: float, wake: int) -> bool:
-        """Wait for an answer or for `wake`, see `Reader`."""
+    def wait(self, timeout_s: float, others: tuple[int, ...]) -> bool:
+        """Wait for an answer or another descriptor, see `Reader`."""
         if not self.pending:
             # no partition is ours: an answer that nothing receives, or a closed connection, would end every
             # wait at once
             self._close_all()
-        if wake != self._wake:
-            if self._wake is not None:
-                self._selector.unregister(self._wake)
-            self._selector.register(wake, selectors.EVENT_READ)
-            self._wake = wake
+        if others != self._others:
+            for descriptor in self._others:
+                self._selector.unregister(descriptor)
+            for descriptor in others:
+                self._selector.register(descriptor, selectors.EVENT_READ)
+            self._others = others
         if self._lost or self._interrupted:
             return True
         found = [key.data for key, _ in self._selector.select(timeout_s)]
@@ -213,6 +214,11 @@ class ClusterCommitter:
                 self._lose(address, part, str(error))
             else:
                 self._sent.append((address, part))
+
+    @property
+    def due(self) -> tuple[int, ...]:
+        """Nothing: the results of several nodes are collected before the worker waits for frames."""
+        return ()
 
     def settle(self) -> list[Settled]:
         """Return the results of the commits sent last. Those of a lost node are `LOST`."""
