@@ -70,7 +70,7 @@ class Retention:
 
     def sweep(self) -> None:
         """Run the tasks that are due. Sessions are forgotten one partition per call, to keep every call
-        short.
+        short, and each partition at most once per sweep.
 
         Raises:
             ConnectionLost: Redis cannot be reached.
@@ -79,13 +79,13 @@ class Retention:
         if now_ms is None:
             return
         partition = next(self._unswept, None)
-        if partition is None:
-            self._unswept = iter(list(self._partitions.values()))
-        else:
+        if partition is not None:
             partition.sessions.forget_older(now_ms - self._retention_ms)
         if now_s < self._next_sweep_s:
             return
         self._next_sweep_s = now_s + SWEEP_S
+        if partition is None:
+            self._unswept = iter(list(self._partitions.values()))
         standings = self._keeper.take_standings()
         for standing in standings:
             self._observe(standing, now_ms)
