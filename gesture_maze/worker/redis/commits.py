@@ -70,7 +70,8 @@ class Committer:
         self._common: Final = _arguments(common)
         """The first arguments of the script, encoded."""
         self._common_words: Final = len(common)
-        self._sha: bytes = b""
+        self._called = b""
+        """The beginning of a call of the script, encoded, once it is loaded."""
         self._keys: Final[dict[int, bytes]] = {}
         """Partition -> the keys of its commits, encoded."""
         self._sent: list[list[Commit]] = []
@@ -86,8 +87,10 @@ class Committer:
         """Send commits of different partitions. `settle` must be called before the next `send`."""
         assert not self._sent, "settle() must be called before the next send()"
         with connection_errors():
-            if not self._sha:
-                self._sha = self._connection.command("SCRIPT", "LOAD", lua("commit"))
+            if not self._called:
+                self._called = _arguments(
+                    ("EVALSHA", self._connection.command("SCRIPT", "LOAD", lua("commit")))
+                )
             self._sent = _groups(commits) if self._together else [[commit] for commit in commits]
             self._connection.send(b"".join([self._packed(group) for group in self._sent]))
 
@@ -104,7 +107,7 @@ class Committer:
         forgotten = [commit for commit, result, _ in settled if result is Result.NO_SCRIPT]
         if not forgotten:
             return settled
-        self._sha = b""
+        self._called = b""
         self.send(forgotten)
         return [one for one in settled if one[1] is not Result.NO_SCRIPT] + self.settle()
 
@@ -118,7 +121,7 @@ class Committer:
         """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""
         self._connection.close()
         self._sent = []
-        self._sha = b""
+        self._called = b""
 
     def _results(self, group: Sequence[Commit]) -> list[Settled]:
         """Receive the results of the commits of one call of the script."""
@@ -150,29 +153,27 @@ class Committer:
 
     def _packed(self, commits: Sequence[Commit]) -> bytes:
         """Return one call of the script, encoded. The replies are RESP already."""
-        words: list[Any] = [0]
+        words: list[str] = []
         replies: list[str] = []
         for commit in commits:
-            words += (
-                commit.token,
-                commit.last_id,
-                commit.entries_read,
-                len(commit.replies),
-                len(commit.counted),
-            )
-            for counter in commit.counted.items():
-                words += counter
-            words.append(len(commit.dead_letters))
+            words += (commit.token, commit.last_id.decode(), str(commit.entries_read))
+            words += (str(len(commit.replies)), str(len(commit.counted)))
+            for name, value in commit.counted.items():
+                words += (name, str(value))
+            words.append(str(len(commit.dead_letters)))
             for dead_letter in commit.dead_letters:
-                words += (len(dead_letter), sum(map(len, dead_letter)), *dead_letter)
+                words += (str(len(dead_letter)), str(sum(map(len, dead_letter))))
+                words += [value.decode("latin-1") for value in dead_letter]
             replies += commit.replies
+        words.insert(0, str(self._common_words + len(words) + 2))
         count = 4 * len(commits)
-        words[0] = self._common_words + len(words) + 1
-        head = _arguments(("EVALSHA", self._sha, count))
-        script_keys = [self._keys_of(commit.partition) for commit in commits]
         total = 3 + count + self._common_words + len(words) + 2 * len(replies)
-        texts = "".join(replies).encode()
-        return b"".join([b"*%d\r\n" % total, head, *script_keys, self._common, _arguments(words), texts])
+        script_keys = [self._keys_of(commit.partition) for commit in commits]
+        texts = [*[f"${len(word)}\r\n{word}\r\n" for word in words], *replies]
+        # every character is a byte: dead letters are arbitrary bytes, all else is ASCII
+        arguments = "".join(texts).encode("latin-1")
+        called = b"*%d\r\n%b$%d\r\n%d\r\n" % (total, self._called, len(str(count)), count)
+        return b"".join([called, *script_keys, self._common, arguments])
 
     def _keys_of(self, partition: int) -> bytes:
         found = self._keys.get(partition)
