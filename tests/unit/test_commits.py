@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from gesture_maze.wire.errors import ConnectionLost
 from gesture_maze.wire.frames import pack
 from gesture_maze.worker.admit import Limits
 from gesture_maze.worker.batch import Batch
-from gesture_maze.worker.commits import Commits
-from gesture_maze.worker.logs import Log
 from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.path import FramePath
@@ -24,6 +21,7 @@ from gesture_maze.worker.redis.commits import Result, Settled
 from gesture_maze.worker.report import Reporter
 from gesture_maze.worker.rules import Rules
 from gesture_maze.worker.serving.serving import Serving
+from tests.support.commits import commits_of
 from tests.support.pool import PARTITIONS, WristModel, hand, sessions_of
 
 NUMBERS = (1, 2, 3)
@@ -90,19 +88,8 @@ class Sent:
             observer=observer,
             on_rejected=lambda rejected: self.rejected.extend(one.partition for one in rejected),
         )
-        keeper: Any = SimpleNamespace(
-            is_usable=lambda number, _now_s: number in self.usable, server_ms=lambda _now_s: 1004
-        )
-        committer: Any = self.committer
-        self.commits = Commits(
-            committer,
-            keeper,
-            self.partitions,
-            drop=lambda number, _why: self.partitions.pop(number),
-            recover=lambda _lost: None,
-            metrics=self.metrics,
-            clock=lambda: 1.0,
-            log=Log("human", "error"),
+        self.commits = commits_of(
+            self.committer, self.partitions, self.metrics, lambda number: number in self.usable
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from gesture_maze.worker.intake import Intake
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Grant, Read
+from gesture_maze.worker.redis.commits import Settled
 from gesture_maze.worker.wake import Wake
+from tests.support.commits import commits_of
 
 COMMITS = 1_000_000
 """Descriptor of their connection."""
@@ -42,15 +45,16 @@ class FakeReader:
         return {}
 
 
-class FakeCommits:
-    """Commits that note when their results are collected."""
+class FakeCommitter:
+    """A committer that notes when its results are collected."""
 
     def __init__(self, events: list[str], due: tuple[int, ...]) -> None:
         self.due = due
         self._events = events
 
-    def settle(self) -> None:
+    def settle(self) -> list[Settled]:
         self._events.append("settle")
+        return []
 
 
 @pytest.mark.parametrize(
@@ -69,18 +73,17 @@ def test_read_waits_for_commits_only_while_there_are_no_frames(
 ) -> None:
     events: list[str] = []
     reader: Any = FakeReader(events, answers)
-    commits: Any = FakeCommits(events, due)
-    wake = Wake()
-    intake = Intake(
-        reader,
-        {0: Partition(Grant(0, "w:1", b"0-0", 0), 16)},
-        batch_frames=512,
-        block_ms=1000,
-        wake=wake,
-        commits=commits,
-        clock=lambda: 1.0,
-        recover=lambda _lost: None,
-    )
-    assert len(intake.read()) == wanted.count("receive")
+    partitions = {0: Partition(Grant(0, "w:1", b"0-0", 0), 16)}
+    with closing(Wake()) as wake:
+        intake = Intake(
+            reader,
+            partitions,
+            batch_frames=512,
+            block_ms=1000,
+            wake=wake,
+            commits=commits_of(FakeCommitter(events, due), partitions),
+            clock=lambda: 1.0,
+            recover=lambda _lost: None,
+        )
+        assert len(intake.read()) == wanted.count("receive")
     assert events == wanted
-    wake.close()

@@ -10,6 +10,7 @@ from gesture_maze.worker.metrics import Metrics
 from gesture_maze.worker.partition import Partition
 from gesture_maze.worker.records import Grant
 from gesture_maze.worker.retention import SWEEP_S, Retention
+from tests.support.commits import commits_of
 
 PARTITIONS = 4
 RETENTION_MS = 60_000
@@ -22,11 +23,10 @@ def test_sessions_are_looked_through_once_per_sweep_however_many_passes_there_ar
         server_ms=lambda at_s: round(at_s * 1000), take_standings=list, take_missing=set
     )
     broker: Any = SimpleNamespace(trim=lambda _boundaries: None, memory=lambda: (0, 0))
-    commits: Any = None
     retention = Retention(
         broker,
         keeper,
-        commits,
+        commits_of(None, partitions),
         partitions,
         retention_ms=RETENTION_MS,
         rebuild_ms=1000,
