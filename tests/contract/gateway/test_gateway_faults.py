@@ -117,7 +117,7 @@ def test_readyz_with_one_broken_partition_is_200(lonely: tuple[Served, Server]) 
         server.client.set(frames_key(partition_of(ann.welcome["session"], 16)), "not a stream")
         ann.show()
         assert ann.receive_type("refused")["reason"] == "unavailable"
-        assert ready(gateway)
+        wait_until(lambda: ready(gateway))
 
 
 @pytest.mark.parametrize("option", [("min-replicas-to-write", 1, 0), ("maxmemory", 1, 0)])
@@ -131,7 +131,7 @@ def test_readyz_while_redis_momentarily_refuses_writes_is_200(
         with gateway.play() as ann:
             ann.show()
             ann.receive_type("refused")
-            assert ready(gateway)
+            wait_until(lambda: ready(gateway))
     finally:
         server.client.config_set(name, good)
 
