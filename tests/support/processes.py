@@ -138,7 +138,7 @@ class Traffic:
         """Stop sending; listen until no frame waits and the last replies have arrived."""
         self._stop.set()
         self._threads[0].join()
-        wait_until(lambda: StatusReader(self._listener).read().lag == 0, 15)
+        self.wait_until_committed()
         self._done.set()
         self._threads[1].join()
         self._subscriber.close()
@@ -149,6 +149,11 @@ class Traffic:
         """Wait for this number of further answers."""
         goal = len(self.answered) + count
         wait_until(lambda: len(self.answered) >= goal, timeout_s)
+
+    def wait_until_committed(self, timeout_s: float = 15.0) -> None:
+        """Wait for a moment at which no frame waits."""
+        reader = StatusReader(self._listener)
+        wait_until(lambda: reader.read().lag == 0, timeout_s)
 
     def wait_for_all(self, timeout_s: float = 10.0) -> None:
         """Wait for a further answer to every session."""
