@@ -98,7 +98,7 @@ class Bench:
         serving = Recipe(None, dict(DEFAULT_ACTIONS), self.metrics.inference).serving(load_classifier(None))
         self.path = FramePath(serving, Limits(0, 0), Policy(Rules()), "bench")
         self._committer = Committer(_NoServer(), dead_letters=10_000, dead_letter_bytes=4_000_000)  # type: ignore[arg-type]
-        self._committer._called = b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (b"a" * 40)
+        self._committer._call_head = b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % (b"a" * 40)
         self._reporter = Reporter(self.metrics)
         self.partitions: dict[int, Partition] = {}
         self.restart()

@@ -1,8 +1,8 @@
 /* The network of plain.py for a few hands.
  *
  * A call of numpy costs a microsecond whatever it computes, and the network of one hand needs twenty. The
- * steps and the order of the arrays are those of `PlainNetwork`; tests compare the two, and run this with the
- * sanitizers of the compiler. Wheels without it compute few hands in numpy, too.
+ * steps are those of `PlainNetwork`; tests compare the two, and run this with the sanitizers of the compiler.
+ * Wheels without it compute few hands in numpy, too.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -24,13 +24,13 @@ static const float SMALL = 1e-30f;
 /* Four numbers in a register. */
 typedef float Vector __attribute__((vector_size(16), aligned(4), may_alias));
 
-/* Weights of `PlainNetwork`: for each block of outputs, a row of it for each input. */
+/* The weights of `PlainNetwork`, per block of outputs: a row of BLOCK for each input. */
 typedef struct {
     const float *linear, *hidden, *output;
     Py_ssize_t units, labels;
 } Network;
 
-/* Return a number of outputs with those that fill the last block. */
+/* Round a number of outputs up to whole blocks. */
 static Py_ssize_t filled(Py_ssize_t outputs)
 {
     return (outputs + BLOCK - 1) / BLOCK * BLOCK;
@@ -96,8 +96,8 @@ static Py_ssize_t rows_of(const Py_buffer *buffer, Py_ssize_t width)
 
 enum { LINEAR, HIDDEN, OUTPUT, HANDS, ASPECT, FOUND_LABELS, FOUND_PROBABILITIES, BUFFERS };
 
-/* Return the number of hands and set the network but for its number of labels, or return -1 if the arrays do
- * not fit together. */
+/* Return the number of hands and set all of the network but its number of labels, or return -1 if the arrays
+ * do not fit together. */
 static Py_ssize_t opened(const Py_buffer *buffers, Network *net)
 {
     if (net->labels < 1 || net->labels > MOST_LABELS)

@@ -20,7 +20,7 @@ def classify(
         linear, hidden, output: weights in blocks, see `models.plain`.
         count: number of labels.
         landmarks, aspect: of the hands.
-        labels, probabilities: set.
+        labels, probabilities: filled in.
 
     Raises:
         ValueError: they do not fit together, or one is not contiguous.

@@ -26,7 +26,7 @@ except ImportError:  # not a compiled wheel
 Array: TypeAlias = npt.NDArray[np.float32]
 Message: TypeAlias = bytes | memoryview
 
-FEW_ROWS: Final = 32
+FEW_ROWS: Final = 24
 """Up to this many hands are computed by `native.c`, if it is built; more take less time in numpy."""
 BLOCK: Final = 32
 """Outputs of a layer that `native.c` computes at once."""
@@ -92,9 +92,10 @@ class PlainNetwork:
         self._linear: Final = linear
         self._hidden: Final = hidden
         self._output: Final = output
-        self._blocks: Final = (_blocks(linear), _blocks(hidden), _blocks(output), len(output))
         # an array, because numpy takes longer for the maximum with a number
         self._zeros: Final = np.zeros(len(hidden), np.float32)
+        blocks = _blocks(linear), _blocks(hidden), _blocks(output), len(output)
+        self._native: Final = None if classify_few is None else blocks
 
     @classmethod
     def of(cls, model: bytes) -> Self | None:
@@ -126,10 +127,10 @@ class PlainNetwork:
     def classify(self, landmarks: Array, aspect: Array) -> tuple[npt.NDArray[np.int64], Array]:
         """Return the likeliest label (n,) int64 and its probability (n,) float32."""
         rows = len(landmarks)
-        if rows <= FEW_ROWS and classify_few is not None:
+        if rows <= FEW_ROWS and self._native is not None:
             labels, found = np.empty(rows, np.int64), np.empty(rows, np.float32)
             hands = np.ascontiguousarray(landmarks, np.float32), np.ascontiguousarray(aspect, np.float32)
-            classify_few(*self._blocks, *hands, labels, found)
+            classify_few(*self._native, *hands, labels, found)
             return labels, found
         logits = self._logits(landmarks, aspect)
         return logits.argmax(axis=0), np.reciprocal(_powers(logits)[1])

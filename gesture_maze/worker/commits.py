@@ -1,5 +1,5 @@
-"""The commit stage: a batch's effects are sent, and their results are collected when the next batch is
-ready."""
+"""The commit stage: a batch's effects are sent, and their results are collected while the worker waits for
+frames, or else when the next batch is ready."""
 
 from __future__ import annotations
 

@@ -26,6 +26,9 @@ READ_AHEAD_FRAMES: Final = 512
 After a smaller one that would only split batches, because the first frame to arrive would end the blocking
 read."""
 INTERRUPT_S: Final = 0.02
+TOGETHER_S: Final = 0.25
+"""How long a read and the results of commits are awaited together. Results that take longer may be lost with
+their connection, and are awaited by themselves."""
 
 Owned = list[tuple[Partition, Read]]
 
@@ -178,11 +181,11 @@ class Intake:
         return {number: partition.position for number, partition in self._partitions.items()}
 
     def _wait_and_settle(self) -> bool:
-        """Wait for the read, and collect the results of commits only if they arrive first, so that no frame
-        waits for them."""
+        """Wait for the read, and collect the results of commits unless it is answered first, so that frames
+        do not wait for them."""
         due = self._commits.due
         timeout_s = self._block_ms / 1000
-        if self._reader.wait(timeout_s if due else 0, (self._wake.reader, *due)):
+        if self._reader.wait(min(timeout_s, TOGETHER_S) if due else 0, (self._wake.reader, *due)):
             return True
         self._commits.settle()
         return self._wait(timeout_s)

@@ -1,9 +1,10 @@
 """The main loop of a worker.
 
-Reads and commits are in flight while the worker computes: the next read is requested before a large batch is
-processed, or just before the commit of a small one is sent, and a commit's result is collected when the next
-one is ready to be sent. Whenever the state of a partition may be wrong (a lost connection, a fenced commit,
-an expired lease), it is discarded and rebuilt from Redis under a new epoch.
+Reads and commits are in flight while the worker computes: the next read is requested before a large batch
+is processed, or just before the commit of a small one is sent, and a commit's result is collected while
+there is nothing to read, or when the next one is ready to be sent. Whenever the state of a partition may be
+wrong (a lost connection, a fenced commit, an expired lease), it is discarded and rebuilt from Redis under a
+new epoch.
 """
 
 from __future__ import annotations

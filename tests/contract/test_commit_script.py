@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from gesture_maze.wire import keys
 from gesture_maze.worker.records import Commit
 from gesture_maze.worker.redis.commits import REPLIES_PER_SCRIPT, Committer, Result
+from gesture_maze.worker.redis.streams import StreamReader
 from gesture_maze.worker.sessions import reply_lead
+from tests.support.servers import Server
 
 MESSAGE = "[1]"
 
@@ -101,3 +105,36 @@ def test_commits_after_the_server_forgot_the_script_are_done(client: Any, commit
     assert [(commit.partition, result) for commit, result, _ in committer.settle()] == [
         (1, Result.DONE), (0, Result.DONE),
     ]  # fmt: skip
+
+
+def test_commit_of_a_host_with_any_name_and_of_any_bytes_is_done(client: Any, committer: Committer) -> None:
+    client.set(keys.lease_key(0), "h\u00e9-\u65e5:1")
+    client.xgroup_create(keys.frames_key(0), keys.GROUP, "0-0", mkstream=True)
+    client.xadd(keys.frames_key(0), {"s": "x"}, id="5-0")
+    fields = [b"s", bytes(range(256)), b"cause", "\u65e5\r\n".encode(), b"empty", b""]
+    committer.send([commit_of(0)._replace(token="h\u00e9-\u65e5:1", dead_letters=[fields])])
+    assert [result for _, result, _ in committer.settle()] == [Result.DONE]
+    ((_, found),) = client.xrange(keys.dead_key(0))
+    assert found == dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+def test_wait_for_frames_ends_when_results_of_commits_arrive(real_server: Server) -> None:
+    client = real_server.client
+    own(client, 0)
+    wake, pulse = os.pipe()
+    committer, reader = Committer(client, dead_letters=100, dead_letter_bytes=100_000), StreamReader(client)
+    reader.request({0: b"5-0"}, 1, 20_000)
+    assert committer.due == ()
+    committer.send([commit_of(0)])
+    begun_s = time.monotonic()
+    assert not reader.wait(20.0, (wake, *committer.due)), "there is no frame"
+    assert time.monotonic() - begun_s < 10
+    assert [result for _, result, _ in committer.settle()] == [Result.DONE]
+    assert committer.due == ()
+    client.xadd(keys.frames_key(0), {"s": "x"}, id="6-0")
+    assert reader.wait(20.0, (wake,))
+    assert [read.ids for read in reader.receive()] == [[b"6-0"]]
+    for descriptor in (wake, pulse):
+        os.close(descriptor)
+    committer.close()
+    reader.close()

@@ -143,11 +143,11 @@ def test_native_network_equals_numpy(
 def test_native_network_equals_numpy_on_random_points(
     native: ModuleType, seed: int, scale: float, aspect: float
 ) -> None:
-    network = PlainNetwork.of(BUNDLE.model)
-    assert network is not None
     points = np.random.default_rng(seed).normal(0.5, scale, (3, 21, 3)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain, "classify_few", native.classify)
+        network = PlainNetwork.of(BUNDLE.model)
+        assert network is not None
         assert_equal_to_numpy(network, points, np.full(3, aspect, np.float32))
 
 

@@ -70,8 +70,8 @@ class Committer:
         self._common: Final = _arguments(common)
         """The first arguments of the script, encoded."""
         self._common_words: Final = len(common)
-        self._called = b""
-        """The beginning of a call of the script, encoded, once it is loaded."""
+        self._call_head = b""
+        """How each call of the script begins, encoded; empty until it is loaded."""
         self._keys: Final[dict[int, bytes]] = {}
         """Partition -> the keys of its commits, encoded."""
         self._sent: list[list[Commit]] = []
@@ -87,8 +87,8 @@ class Committer:
         """Send commits of different partitions. `settle` must be called before the next `send`."""
         assert not self._sent, "settle() must be called before the next send()"
         with connection_errors():
-            if not self._called:
-                self._called = _arguments(
+            if not self._call_head:
+                self._call_head = _arguments(
                     ("EVALSHA", self._connection.command("SCRIPT", "LOAD", lua("commit")))
                 )
             self._sent = _groups(commits) if self._together else [[commit] for commit in commits]
@@ -107,7 +107,7 @@ class Committer:
         forgotten = [commit for commit, result, _ in settled if result is Result.NO_SCRIPT]
         if not forgotten:
             return settled
-        self._called = b""
+        self._call_head = b""
         self.send(forgotten)
         return [one for one in settled if one[1] is not Result.NO_SCRIPT] + self.settle()
 
@@ -121,7 +121,7 @@ class Committer:
         """Drop the connection. Commits that are not settled are either done or fenced by the next epoch."""
         self._connection.close()
         self._sent = []
-        self._called = b""
+        self._call_head = b""
 
     def _results(self, group: Sequence[Commit]) -> list[Settled]:
         """Receive the results of the commits of one call of the script."""
@@ -156,7 +156,8 @@ class Committer:
         words: list[str] = []
         replies: list[str] = []
         for commit in commits:
-            words += (commit.token, commit.last_id.decode(), str(commit.entries_read))
+            token = commit.token.encode().decode("latin-1")  # a host may have any name
+            words += (token, commit.last_id.decode(), str(commit.entries_read))
             words += (str(len(commit.replies)), str(len(commit.counted)))
             for name, value in commit.counted.items():
                 words += (name, str(value))
@@ -170,9 +171,9 @@ class Committer:
         total = 3 + count + self._common_words + len(words) + 2 * len(replies)
         script_keys = [self._keys_of(commit.partition) for commit in commits]
         texts = [*[f"${len(word)}\r\n{word}\r\n" for word in words], *replies]
-        # every character is a byte: dead letters are arbitrary bytes, all else is ASCII
+        # each character is a byte, because dead letters are arbitrary bytes
         arguments = "".join(texts).encode("latin-1")
-        called = b"*%d\r\n%b$%d\r\n%d\r\n" % (total, self._called, len(str(count)), count)
+        called = b"*%d\r\n%b$%d\r\n%d\r\n" % (total, self._call_head, len(str(count)), count)
         return b"".join([called, *script_keys, self._common, arguments])
 
     def _keys_of(self, partition: int) -> bytes:

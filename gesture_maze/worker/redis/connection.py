@@ -16,6 +16,8 @@ import redis
 
 BUFFER_BYTES: Final = 1 << 18
 """Size of the buffer for reading from a socket."""
+MOST_POLLS: Final = 16
+"""Sets of descriptors that a `Waiter` keeps; each new connection may make a new one."""
 
 
 class Connection:
@@ -93,19 +95,22 @@ class Connection:
 
 
 class Waiter:
-    """Waits until one of a few file descriptors, which seldom change, can be read.
+    """Waits until one of a few file descriptors can be read.
 
-    `poll`, because `select` fails for descriptors above 1,023.
+    `poll`, because `select` fails for descriptors above 1,023. It holds only numbers, so that one that was
+    kept serves another connection with the same descriptor.
     """
 
     def __init__(self) -> None:
-        self._descriptors: tuple[int, ...] = ()
-        self._poll = select.poll()
+        self._polls: Final[dict[tuple[int, ...], select.poll]] = {}
 
     def readable(self, descriptors: tuple[int, ...], timeout_s: float) -> list[int]:
         """Wait, and return the descriptors that can be read."""
-        if descriptors != self._descriptors:
-            self._descriptors, self._poll = descriptors, select.poll()
+        poll = self._polls.get(descriptors)
+        if poll is None:
+            if len(self._polls) >= MOST_POLLS:
+                self._polls.clear()
+            poll = self._polls[descriptors] = select.poll()
             for descriptor in descriptors:
-                self._poll.register(descriptor, select.POLLIN)
-        return [descriptor for descriptor, _ in self._poll.poll(timeout_s * 1000)]
+                poll.register(descriptor, select.POLLIN)
+        return [descriptor for descriptor, _ in poll.poll(timeout_s * 1000)]
